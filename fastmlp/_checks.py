@@ -1,0 +1,188 @@
+"""Every argument check and every error sentence.
+
+Each sentence names the argument, what was given and what is allowed. Checks run before any work is
+done, so that native code can trust what it gets.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MAX_DIMENSION = 2**31 - 1
+"""Largest matrix dimension and leading dimension that a 32-bit BLAS can be given."""
+
+MAX_PARAMETER_BYTES = 2**40
+FINITE_CHECK_BYTES = 1 << 22
+FLOAT_DTYPES = ("float32", "float64")
+
+
+def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """`value` must be one of the names in `allowed`."""
+    known = list(allowed)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
+    return value
+
+
+def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
+    """`value` must be an integer (not a bool) from `minimum` to `maximum`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer; got {value!r}")
+    number = int(value)
+    if number < minimum or (maximum is not None and number > maximum):
+        allowed = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        raise ValueError(f"{name} must be {allowed}; got {number}")
+    return number
+
+
+def check_number(
+    name: str, value: object, *, minimum: float = 0.0, maximum: float = math.inf
+) -> float:
+    """`value` must be a finite real number from `minimum` to `maximum`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    number = float(value)
+    if not math.isfinite(number) or not minimum <= number <= maximum:
+        bound = f"at least {minimum:g}" if maximum == math.inf else f"{minimum:g} to {maximum:g}"
+        raise ValueError(f"{name} must be a finite number, {bound}; got {value!r}")
+    return number
+
+
+def check_flag(name: str, value: object) -> bool:
+    """`value` must be True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return bool(value)
+
+
+def check_dtype(name: str, value: object) -> np.dtype[Any]:
+    """`value` must mean float32 or float64."""
+    try:
+        dtype = np.dtype(value)  # type: ignore[call-overload]
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.name not in FLOAT_DTYPES:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, FLOAT_DTYPES))}; got {value!r}")
+    return np.dtype(dtype)
+
+
+def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int, ...]:
+    """`sizes` must be two or more layer widths whose parameters fit into memory and BLAS."""
+    if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
+        raise TypeError(f"{name} must be a sequence of layer widths; got {sizes!r}")
+    widths = tuple(check_integer(f"{name}[{i}]", n, minimum=1) for i, n in enumerate(sizes))
+    if len(widths) < 2:
+        raise ValueError(f"{name} needs an input and an output width; got {sizes!r}")
+    for i, width in enumerate(widths):
+        if width >= MAX_DIMENSION:
+            raise ValueError(f"{name}[{i}] must be below {MAX_DIMENSION}; got {width}")
+    n_bytes = itemsize * sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    if n_bytes > MAX_PARAMETER_BYTES:
+        raise ValueError(
+            f"{name} = {widths} needs {n_bytes / 2**30:.0f} GiB of parameters; "
+            f"at most {MAX_PARAMETER_BYTES / 2**30:.0f} GiB are supported"
+        )
+    return widths
+
+
+def _as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    if hasattr(values, "tocsr"):
+        raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be real numbers; got an array of dtype {array.dtype}")
+    return array
+
+
+def check_finite(name: str, array: NDArray[Any]) -> None:
+    """Every element must be finite; the first that is not is named by row and column."""
+    rows = max(1, FINITE_CHECK_BYTES // max(1, array.itemsize * math.prod(array.shape[1:])))
+    for begin in range(0, len(array), rows):
+        finite = np.isfinite(array[begin : begin + rows])
+        if not finite.all():
+            row, *column = map(int, np.argwhere(~finite)[0])
+            value = array[begin + row, *column]
+            kind = "NaN" if np.isnan(value) else "infinity"
+            where = f"row {begin + row}" + (f", column {column[0]}" if column else "")
+            raise ValueError(
+                f"{name} must hold finite {array.dtype} numbers; found {kind} at {where}"
+            )
+
+
+def check_matrix(
+    name: str, values: ArrayLike, dtype: np.dtype[Any], *, n_columns: int | None = None
+) -> NDArray[Any]:
+    """`values` as a finite C-ordered, aligned (n, n_columns) array of `dtype`, n >= 1.
+
+    The array itself where it already is one, else a copy; the argument is never modified.
+    """
+    array = _as_numeric_array(name, values)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions (rows, columns); got shape {array.shape}")
+    if 0 in array.shape:
+        raise ValueError(f"{name} must have at least one row and one column; got {array.shape}")
+    if n_columns is not None and array.shape[1] != n_columns:
+        raise ValueError(f"{name} must have {n_columns} columns; got shape {array.shape}")
+    with np.errstate(over="ignore"):  # what becomes infinite is named below
+        result = np.require(array, dtype=dtype, requirements=["C", "A"])
+    check_finite(name, result)
+    return result
+
+
+def check_row_weights(
+    name: str, values: ArrayLike | None, dtype: np.dtype[Any], n_rows: int
+) -> NDArray[Any] | None:
+    """`values` as n_rows finite numbers >= 0 of which one is positive; None stays None."""
+    if values is None:
+        return None
+    array = _as_numeric_array(name, values)
+    if array.shape != (n_rows,):
+        raise ValueError(f"{name} must have shape ({n_rows},), one per row; got {array.shape}")
+    result = np.require(array, dtype=dtype, requirements=["C", "A"])
+    check_finite(name, result)
+    if result.min() < 0:
+        row = int(result.argmin())
+        raise ValueError(f"{name} must not be negative; got {result[row]} at row {row}")
+    if not result.any():
+        raise ValueError(f"{name} must have a positive weight; all {n_rows} are 0")
+    return result
+
+
+def check_same_length(name: str, length: int, other_name: str, other_length: int) -> None:
+    """Two arrays must have one entry per sample each."""
+    if length != other_length:
+        raise ValueError(
+            f"{name} and {other_name} must have the same number of rows; "
+            f"got {length} and {other_length}"
+        )
+
+
+def check_labels(name: str, values: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """`values` as integer labels 0 … n_classes - 1, with at least two classes present."""
+    labels = np.asarray(values)
+    if labels.ndim != 1:
+        raise ValueError(f"{name} must have 1 dimension, one label per row; got {labels.shape}")
+    if labels.dtype.kind not in "iub" and not (
+        labels.dtype.kind == "f" and np.array_equal(labels, np.floor(labels))
+    ):
+        raise ValueError(f"{name} must be integer labels; got an array of dtype {labels.dtype}")
+    wrong = (labels < 0) | (labels >= n_classes)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"{name} must be labels from 0 to {n_classes - 1} ({n_classes} expected classes); "
+            f"got {labels[row]} at row {row}"
+        )
+    result = labels.astype(np.int64)
+    if len(result) and (result == result[0]).all():
+        raise ValueError(f"{name} must have at least two classes; all labels are {result[0]}")
+    return result

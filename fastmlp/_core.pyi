@@ -1,0 +1,112 @@
+"""The readable face of the compiled engine.
+
+Arrays named x, targets, row_weights, parameters and memory are C-ordered, aligned and of the
+engine's dtype; they are trusted, ``_checks`` has checked them. The caller keeps BLAS on one thread
+(``_threads.single_threaded_blas``).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._plan import BatchPlan
+
+Array = NDArray[np.floating[Any]]
+
+FUNCTIONS: dict[str, int]
+LOSSES: dict[str, int]
+MOMENTUM_RULES: dict[str, int]
+LEVELS: dict[str, int]
+"""SIMD levels by name, lowest first."""
+
+DONE: int
+INTERRUPTED: int
+DIVERGED: int
+"""What ``Engine.train`` can end with."""
+
+def best_level() -> str:
+    """Name of the highest SIMD level this processor can run."""
+
+def selected_level() -> str:
+    """Name of the SIMD level in use: FASTMLP_SIMD at import, else the best."""
+
+def select_level(name: str) -> None:
+    """Use the kernels of one level from now on. ValueError for unknown or impossible names."""
+
+def apply(name: str, x: Array) -> Array:
+    """A new array with exp, log, sigmoid, tanh or softplus of every element of `x`."""
+
+class Engine:
+    """Passes of one network of layer widths `sizes`.
+
+    `functions` names the function of every layer after the input; `loss` a loss. One engine must
+    not be used by two threads at once. Its buffers grow with the batches it sees.
+    """
+
+    sizes: tuple[int, ...]
+    dtype: np.dtype[Any]
+    n_threads: int
+
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        functions: tuple[str, ...],
+        loss: str,
+        dtype: np.dtype[Any] | str,
+        n_threads: int,
+    ) -> None: ...
+    def plan(self, n_rows: int) -> BatchPlan:
+        """How a batch of `n_rows` is cut."""
+
+    def train(
+        self,
+        parameters: Array,
+        memory: Array,
+        x: Array,
+        targets: Array,
+        *,
+        order: NDArray[np.intp] | None,
+        row_weights: Array | None,
+        batch_size: int,
+        first_batch: int,
+        last_batch: int,
+        learning_rate: float,
+        momentum: float,
+        momentum_rule: str,
+        l1: float,
+        l2: float,
+        l1_cost: float,
+        mean_reduction: bool,
+        penalty_per_sample: bool,
+        costs: NDArray[np.float64],
+        penalties: NDArray[np.float64],
+        errors: NDArray[np.float64],
+        hits: NDArray[np.float64],
+    ) -> tuple[int, int, BaseException | None]:
+        """Train on batches first_batch … last_batch - 1 of one epoch.
+
+        Changes `parameters` and (when momentum > 0) `memory`, both (n_parameters,), in place, and
+        writes entry ``batch`` of `costs` (loss + penalty; mean loss with `mean_reduction`),
+        `penalties`, `errors` (mean of |y - a|) and `hits` (fraction in [0, 1]).
+
+        Parameters
+        ----------
+        x : (n, n_features); targets : (n, n_out); row_weights : (n,) or None for all 1
+        order : (n,) row of each position of the epoch, or None for the order of `x`.
+        l1_cost : factor of sum |w| in the penalty; `l1` is its factor in the gradient.
+        penalty_per_sample : scale the penalty by the batch's share of the n rows.
+
+        Returns
+        -------
+        (status, batches finished, exception raised by a signal handler or None)
+            With INTERRUPTED or DIVERGED the parameters are those after the last finished batch.
+        """
+
+    def evaluate(
+        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None = None
+    ) -> tuple[float, float, float, float]:
+        """Sums over all rows: loss, |y - a|, row weight, weight of rows classified correctly."""
+
+    def predict(self, parameters: Array, x: Array, out: Array) -> None:
+        """Outputs of all rows into `out` (n, n_out)."""

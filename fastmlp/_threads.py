@@ -1,0 +1,144 @@
+"""Who decides the thread count, and the guard that keeps BLAS on one thread meanwhile.
+
+fastmlp splits the mini-batch itself; every product inside a share must be single-threaded, or two
+pools would fight for the same processors. The BLAS setting belongs to the whole process, so the
+guard counts its users: the first one lowers the setting, the last one restores it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastmlp._checks import check_integer
+
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+MAX_THREADS = 256
+
+
+@dataclass(frozen=True)
+class ThreadCount:
+    """A number of threads, and what decided it."""
+
+    n_threads: int
+    source: str
+
+
+def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Processors that the control group allows, rounded up; None without a limit (v2, then v1)."""
+    try:
+        if (root / "cpu.max").exists():
+            quota, period = (root / "cpu.max").read_text().split()
+        else:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
+            period = (root / "cpu/cpu.cfs_period_us").read_text()
+        if quota == "max" or int(quota) <= 0:
+            return None
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        return None
+
+
+def usable_processors() -> int:
+    """Processors this process may use: affinity mask and control-group quota."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    return min(count, cgroup_quota() or count)
+
+
+def resolve_threads(
+    n_threads: int | None = None, environ: Mapping[str, str] = os.environ
+) -> ThreadCount:
+    """The number of threads for a run.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        At least 1; None means the first of ``OPENBLAS_NUM_THREADS`` and ``OMP_NUM_THREADS`` that
+        holds a positive number, else the processors this process may use.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `n_threads` is not None and no integer from 1 to 256.
+    """
+    if n_threads is not None:
+        check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
+        return ThreadCount(int(n_threads), "n_threads")
+    for name in THREAD_VARIABLES:
+        # OMP_NUM_THREADS may list one value per nesting level; the first one counts.
+        value = environ.get(name, "").split(",")[0].strip()
+        if value.isdecimal() and int(value) >= 1:
+            return ThreadCount(min(int(value), MAX_THREADS), name)
+    return ThreadCount(min(usable_processors(), MAX_THREADS), "usable processors")
+
+
+class _BlasGuard:
+    """Reference-counted "BLAS on one thread"."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._libraries: list[Any] | None = None
+        self._saved: list[int] = []
+
+    def _find_libraries(self) -> list[Any]:
+        """The BLAS that SciPy calls; all BLAS libraries when it cannot be told apart."""
+        import scipy.linalg.cython_blas  # noqa: F401  (loads it)
+        from threadpoolctl import ThreadpoolController
+
+        found = ThreadpoolController().select(user_api="blas").lib_controllers
+        of_scipy = [
+            library
+            for library in found
+            if {"scipy.libs", "scipy"} & {p.name for p in Path(library.filepath).parents}
+        ]
+        return of_scipy or found
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                if self._libraries is None:
+                    self._libraries = self._find_libraries()
+                self._saved = [library.get_num_threads() for library in self._libraries]
+                for library in self._libraries:
+                    library.set_num_threads(1)
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                for library, count in zip(self._libraries or [], self._saved, strict=True):
+                    library.set_num_threads(count)
+
+    def forget_after_fork(self) -> None:
+        """In a forked child the parent's other threads are gone, and with them their leave()."""
+        inherited = self._users > 0
+        self._lock = threading.Lock()
+        if inherited:
+            self._users = 1
+            self.leave()
+
+
+_guard = _BlasGuard()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_guard.forget_after_fork)
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Within this block, in any thread, BLAS calls use one thread; then the old setting returns."""
+    _guard.enter()
+    try:
+        yield
+    finally:
+        _guard.leave()

@@ -1,0 +1,180 @@
+"""Network: layer widths, functions, and one flat parameter vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import _core
+from fastmlp._checks import check_choice, check_dtype, check_matrix, check_sizes
+from fastmlp._plan import count_parameters
+from fastmlp._threads import resolve_threads, single_threaded_blas
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import ACTIVATIONS, NATURAL_LOSS, OUTPUT_FUNCTIONS
+
+Array = NDArray[np.floating[Any]]
+RandomState = int | np.random.Generator | None
+
+
+class Network:
+    """A dense network: A_0 = X, A_l = f_l(W_l A_{l-1} + b_l).
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths of all layers, input and output included; at least two, each >= 1.
+    activation : str or sequence of str
+        Function of the hidden layers, one for all or one each: sigmoid, tanh, relu, identity.
+    output : str
+        Function of the last layer: sigmoid, softmax or identity.
+    dtype : {"float32", "float64"}
+        Type of parameters, activations and arithmetic.
+    initializer : str
+        legacy, range, sqrt_nodes, glorot or he; see :mod:`fastmlp.initializers`.
+    random_state : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        All weights and biases; change it in place, never rebind it.
+    weights : list of ndarray of shape (n_out, n_in + 1)
+        Views of `parameters`, one matrix per layer, the bias in column 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For widths, names or a dtype that are not allowed.
+
+    Examples
+    --------
+    >>> net = Network((784, 70, 30, 10), random_state=0)
+    >>> net.n_parameters
+    57390
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        output: str = "sigmoid",
+        dtype: str = "float32",
+        initializer: str = "sqrt_nodes",
+        random_state: RandomState = None,
+    ) -> None:
+        self.dtype = check_dtype("dtype", dtype)
+        self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
+        self.activations = _check_activations(activation, len(self.sizes) - 2)
+        self.output = check_choice("output", output, OUTPUT_FUNCTIONS)
+        self.initializer = check_choice("initializer", initializer, INITIALIZERS)
+        self.parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
+        self.initialize(random_state)
+
+    def __repr__(self) -> str:
+        widths = "-".join(map(str, self.sizes))
+        return f"Network({widths}, {self.n_parameters} parameters, {self.dtype})"
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return count_parameters(self.sizes)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Function of every layer after the input."""
+        return (*self.activations, self.output)
+
+    @property
+    def weights(self) -> list[Array]:
+        """Views of the parameters, (n_out, n_in + 1) per layer."""
+        views, begin = [], 0
+        for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+            end = begin + n_out * (n_in + 1)
+            views.append(self.parameters[begin:end].reshape(n_out, n_in + 1))
+            begin = end
+        return views
+
+    def initialize(self, random_state: RandomState = None) -> None:
+        """Draw new initial weights in place."""
+        rng = np.random.default_rng(random_state)
+        draw = INITIALIZERS[self.initializer]
+        for layer, w in enumerate(self.weights):
+            w[...] = draw(rng, layer, w.shape[1] - 1, w.shape[0])
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Copy `weights`, one (n_out, n_in + 1) matrix per layer, into the parameters.
+
+        Raises
+        ------
+        ValueError
+            If the number of matrices, a shape or a value does not fit; nothing is changed then.
+        """
+        if len(weights) != len(self.sizes) - 1:
+            raise ValueError(
+                f"weights must be {len(self.sizes) - 1} matrices, one per layer; got {len(weights)}"
+            )
+        checked = [
+            check_matrix(f"weights[{i}]", new, self.dtype, n_columns=old.shape[1])
+            for i, (new, old) in enumerate(zip(weights, self.weights, strict=True))
+        ]
+        for i, (new, old) in enumerate(zip(checked, self.weights, strict=True)):
+            if new.shape != old.shape:
+                raise ValueError(f"weights[{i}] must have shape {old.shape}; got {new.shape}")
+        for new, old in zip(checked, self.weights, strict=True):
+            old[...] = new
+
+    def predict(
+        self, X: ArrayLike, *, out: Array | None = None, n_threads: int | None = None
+    ) -> Array:
+        """Outputs of the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Finite numbers, scaled as in training.
+        out : ndarray of shape (n, n_out), optional
+            C-ordered array of the network's dtype to write into; a new one by default.
+        n_threads : int or None
+            As in :func:`fastmlp.resolve_threads`. Does not change the result.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out)
+            `out`, or the new array.
+        """
+        x = check_matrix("X", X, self.dtype, n_columns=self.sizes[0])
+        shape = (len(x), self.sizes[-1])
+        if out is None:
+            out = np.empty(shape, self.dtype)
+        elif not (
+            isinstance(out, np.ndarray)
+            and (out.shape, out.dtype) == (shape, self.dtype)
+            and out.flags.c_contiguous
+            and out.flags.writeable
+        ):
+            raise ValueError(f"out must be a writeable C-ordered {self.dtype} array of {shape}")
+        engine = _core.Engine(
+            self.sizes,
+            self.functions,
+            NATURAL_LOSS[self.output],
+            self.dtype,
+            resolve_threads(n_threads).n_threads,
+        )
+        with single_threaded_blas():
+            engine.predict(self.parameters, x, out)
+        return out
+
+
+def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
+    if isinstance(activation, str):
+        check_choice("activation", activation, ACTIVATIONS)
+    if len(names) != n_hidden:
+        raise ValueError(
+            f"activation must be one name or {n_hidden}, one per hidden layer; got {activation!r}"
+        )
+    return tuple(check_choice(f"activation[{i}]", n, ACTIVATIONS) for i, n in enumerate(names))

@@ -1,0 +1,398 @@
+"""The mathematics of an MLP in plain NumPy: the oracle of the tests, and the place to learn it.
+
+Written to be read next to the formulas, in the layout of the articles. Nodes are rows, samples are
+columns. ``W[N]`` leads from layer N to layer N + 1, shape ``(n_{N+1}, n_N + 1)``; its column 0 holds
+the bias weights, and the output ``A[N]`` of every layer but the last carries a row of ones on top:
+
+    A[0] = X^T with bias row          Z[N+1] = W[N] A[N]
+    A[N] = phi(Z[N]) with bias row    A[E] = output function(Z[E]), without bias row
+
+Costs and gradients are **sums** over the samples of a batch. Back propagation starts from
+``delta[E] = dC/dZ[E]`` and goes down:
+
+    delta[N] = (W[N]^T delta[N+1], without the bias row) * phi'(Z[N])
+    grad[N]  = delta[N+1] A[N]^T
+
+Three versions of it and three treatments of the bias, which the articles went through one after the
+other, can be chosen; they give the same gradients at different speed.
+
+Sources: articles "A simple Python program for an ANN to cover the MNIST dataset" VI to VIII (M6-M8)
+and XIII (M13), and "MLP, Numpy, TF2 - performance issues - Step III" (P3), linux-blog.anracom.com.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+Array = NDArray[np.floating[Any]]
+Version = Literal["V1.0", "V1.5", "V1.6"]
+BiasTreatment = Literal["row_added", "weights_sliced", "product_sliced"]
+
+VERSIONS: tuple[Version, ...] = ("V1.0", "V1.5", "V1.6")
+BIAS_TREATMENTS: tuple[BiasTreatment, ...] = ("row_added", "weights_sliced", "product_sliced")
+
+
+# --- Activation functions, and their derivatives from Z and from A --------------------------------
+
+
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + e^-z); SciPy's expit does not overflow."""
+    return expit(z)  # type: ignore[no-any-return]
+
+
+def softmax(z: Array) -> Array:
+    """e^z_j / sum_i e^z_i for every column."""
+    e = np.exp(z - z.max(axis=0))
+    return e / e.sum(axis=0)  # type: ignore[no-any-return]
+
+
+def relu(z: Array) -> Array:
+    """max(z, 0)."""
+    return np.maximum(z, 0)
+
+
+def identity(z: Array) -> Array:
+    """Return z itself."""
+    return z
+
+
+FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "relu": relu,
+    "identity": identity,
+    "softmax": softmax,
+}
+
+DERIVATIVES: dict[str, Callable[[Array, Array], Array]] = {
+    "sigmoid": lambda z, a: a * (1 - a),
+    "tanh": lambda z, a: 1 - a * a,
+    "relu": lambda z, a: (a > 0).astype(a.dtype),
+    "identity": lambda z, a: np.ones_like(a),
+}
+"""phi'(z) by name, called with z and a = phi(z); each takes what it needs (article P3)."""
+
+
+# --- Costs ---------------------------------------------------------------------------------------
+
+
+def log_loss(z: Array, a: Array, y: Array, output: str) -> Array:
+    """-y log(a) - (1 - y) log(1 - a), element by element.
+
+    For the sigmoid from z, max(z, 0) - y z + log(1 + e^-|z|), which is finite for every finite z;
+    otherwise a and 1 - a are clipped at the machine epsilon.
+    """
+    if output == "sigmoid":
+        return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))  # type: ignore[no-any-return]
+    eps = np.finfo(a.dtype).eps
+    return -y * np.log(np.maximum(a, eps)) - (1 - y) * np.log(np.maximum(1 - a, eps))  # type: ignore[no-any-return]
+
+
+def cross_entropy(z: Array, a: Array, y: Array, output: str) -> Array:
+    """-y log(softmax(z)) = y (log sum e^(z - max) - (z - max)), element by element."""
+    shifted = z - z.max(axis=0)
+    return y * (np.log(np.exp(shifted).sum(axis=0)) - shifted)  # type: ignore[no-any-return]
+
+
+def squared_error(z: Array, a: Array, y: Array, output: str) -> Array:
+    """(y - a)^2 / 2, element by element."""
+    return (y - a) ** 2 / 2
+
+
+COSTS = {"log_loss": log_loss, "cross_entropy": cross_entropy, "squared_error": squared_error}
+
+
+def output_delta(a: Array, y: Array, output: str, loss: str) -> Array:
+    """dC/dZ of the output layer.
+
+    Where output function and loss cancel it is a - y; the articles' general form dC/da * f'(z)
+    would divide by a (1 - a) and multiply by it again. The softmax couples the nodes of a column:
+    delta_k = a_k (g_k - sum_j a_j g_j) with g = dC/da.
+    """
+    if (output, loss) in (("sigmoid", "log_loss"), ("identity", "squared_error")):
+        return a - y
+    if (output, loss) == ("softmax", "cross_entropy"):
+        return a * y.sum(axis=0) - y  # type: ignore[no-any-return]
+    if output == "sigmoid":
+        return (a - y) * a * (1 - a)
+    if loss == "squared_error":
+        weighted = a * (a - y)
+    else:  # log loss: a_j g_j = (a_j - y_j) / (1 - a_j)
+        weighted = (a - y) / np.maximum(1 - a, np.finfo(a.dtype).eps)
+    return weighted - a * weighted.sum(axis=0)  # type: ignore[no-any-return]
+
+
+def penalty(weights: Sequence[Array], l1: float, l2: float) -> float:
+    """l2 / 2 sum w^2 + l1 sum |w| over all matrices, bias columns excluded (articles M8, M13)."""
+    squares = sum(float((w[:, 1:] ** 2).sum()) for w in weights) if l2 else 0.0
+    magnitudes = sum(float(np.abs(w[:, 1:]).sum()) for w in weights) if l1 else 0.0
+    return l2 / 2 * squares + l1 * magnitudes
+
+
+def penalty_gradient(w: Array, l1: float, l2: float) -> Array:
+    """l2 w + l1 sign(w), zero in the bias column."""
+    gradient = np.zeros_like(w)
+    if l2:
+        gradient[:, 1:] += l2 * w[:, 1:]
+    if l1:
+        gradient[:, 1:] += l1 * np.sign(w[:, 1:])
+    return gradient
+
+
+# --- Forward and back propagation -----------------------------------------------------------------
+
+
+def add_bias_row(a: Array) -> Array:
+    """A row of ones on top of (nodes, samples)."""
+    with_bias = np.empty((len(a) + 1, a.shape[1]), a.dtype)
+    with_bias[0] = 1
+    with_bias[1:] = a
+    return with_bias
+
+
+def input_layer(X: Array, rows: NDArray[np.intp] | slice) -> Array:
+    """A[0]: the chosen rows of X (n, features) as columns, with the bias row.
+
+    Written row by row and transposed at the end: the copy reads and writes memory in order, where
+    adding a bias row to the transposed matrix would not (performance article, Step II).
+    """
+    chosen = X[rows]
+    with_bias = np.empty((len(chosen), X.shape[1] + 1), X.dtype)
+    with_bias[:, 0] = 1
+    with_bias[:, 1:] = chosen
+    return with_bias.T
+
+
+def forward(
+    weights: Sequence[Array], a_input: Array, functions: Sequence[str]
+) -> tuple[list[Array], list[Array]]:
+    """All Z[N] and A[N]; Z[0] is the input layer itself, whose function is the identity."""
+    zs, activations = [a_input], [a_input]
+    for number, (w, function) in enumerate(zip(weights, functions, strict=True), start=1):
+        z = w @ activations[-1]
+        a = FUNCTIONS[function](z)
+        zs.append(z)
+        activations.append(a if number == len(weights) else add_bias_row(a))
+    return zs, activations
+
+
+def _derivative_with_bias_row(z: Array, a: Array, function: str, version: Version) -> Array:
+    """phi' of layer N with a row for the bias node, which V1.6 takes from A instead of Z."""
+    if version == "V1.6":
+        return DERIVATIVES[function](z, a)
+    z_with_bias = add_bias_row(z)
+    return DERIVATIVES[function](z_with_bias, FUNCTIONS[function](z_with_bias))
+
+
+def _derivative(z: Array, a: Array, function: str, version: Version) -> Array:
+    """phi' of layer N without bias row."""
+    a_nodes = a[1:] if version == "V1.6" else FUNCTIONS[function](z)
+    return DERIVATIVES[function](z, a_nodes)
+
+
+def layer_delta(
+    w: Array,
+    delta: Array,
+    z: Array,
+    a: Array,
+    function: str,
+    version: Version = "V1.6",
+    bias: BiasTreatment = "product_sliced",
+) -> Array:
+    """delta[N] from delta[N+1], W[N], Z[N] (nodes, samples) and A[N] (with bias row).
+
+    ``row_added``: the derivative gets a row for the bias node, the product's row 0 is dropped at the
+    end (article M8). ``weights_sliced``: the bias column of W takes no part in the product.
+    ``product_sliced``: row 0 of the product is dropped before it meets the derivative (article P3).
+    """
+    if bias == "row_added":
+        full = (w.T @ delta) * _derivative_with_bias_row(z, a, function, version)
+        return full[1:]  # type: ignore[no-any-return]
+    if bias == "weights_sliced":
+        return (w[:, 1:].T @ delta) * _derivative(z, a, function, version)  # type: ignore[no-any-return]
+    return (w.T @ delta)[1:] * _derivative(z, a, function, version)  # type: ignore[no-any-return]
+
+
+def backward(
+    weights: Sequence[Array],
+    zs: Sequence[Array],
+    activations: Sequence[Array],
+    delta_output: Array,
+    functions: Sequence[str],
+    version: Version = "V1.6",
+    bias: BiasTreatment = "product_sliced",
+) -> list[Array]:
+    """Gradients of all W[N], without regularisation.
+
+    ``V1.0`` (article M8) takes phi' from Z and also computes delta[0], which nobody needs; ``V1.5``
+    (performance, Step I) leaves delta[0] out; ``V1.6`` (article P3) takes phi' from A.
+    """
+    gradients: list[Array] = []
+    delta = delta_output
+    for number in reversed(range(len(weights))):
+        gradients.append(delta @ activations[number].T)
+        if number > 0:
+            delta = layer_delta(
+                weights[number], delta, zs[number], activations[number], functions[number - 1],
+                version, bias,
+            )  # fmt: skip
+        elif version == "V1.0":
+            layer_delta(weights[0], delta, zs[0][1:], activations[0], "identity", version, bias)
+    return gradients[::-1]
+
+
+# --- Weight update --------------------------------------------------------------------------------
+
+
+def update(
+    w: Array, memory: Array, gradient: Array, learning_rate: float, momentum: float, rule: str
+) -> None:
+    """One step of gradient descent; changes `w` and `memory` (both of its shape) in place.
+
+    With D = learning_rate * gradient and the memory m, zero at first:
+    ``one_step``  w <- w - (D + momentum m), m <- D (articles: a memory of one step)
+    ``classical``  m <- momentum m + D, w <- w - m (Polyak, 1964)
+    ``nesterov``  m <- momentum m + D, w <- w - (D + momentum m) (Sutskever et al., 2013)
+    """
+    step = learning_rate * gradient
+    if rule == "one_step":
+        w -= step + momentum * memory
+        memory[...] = step
+    else:
+        memory *= momentum
+        memory += step
+        w -= step + momentum * memory if rule == "nesterov" else memory
+
+
+class ReferenceEngine:
+    """The engine's passes in NumPy, with the engine's interface (see ``_core.pyi``).
+
+    Parameters
+    ----------
+    version, bias : str
+        Version of back propagation and treatment of the bias; see the module.
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        functions: tuple[str, ...],
+        loss: str,
+        dtype: np.dtype[Any],
+        n_threads: int = 1,
+        version: Version = "V1.6",
+        bias: BiasTreatment = "product_sliced",
+    ) -> None:
+        self.sizes, self.functions, self.loss = sizes, functions, loss
+        self.dtype, self.n_threads = np.dtype(dtype), n_threads
+        self.version: Version = version
+        self.bias: BiasTreatment = bias
+
+    def matrices(self, flat: Array) -> list[Array]:
+        """Views of the flat vector, (n_next, n_this + 1) each."""
+        views, offset = [], 0
+        for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+            size = n_out * (n_in + 1)
+            views.append(flat[offset : offset + size].reshape(n_out, n_in + 1))
+            offset += size
+        return views
+
+    def totals(
+        self, z: Array, a: Array, y: Array, row_weights: Array | None
+    ) -> tuple[float, float, float, float]:
+        """Sums over a batch: loss, |y - a|, row weights, and weight of the rows predicted right."""
+        w = np.ones(a.shape[1], a.dtype) if row_weights is None else row_weights
+        loss = float((COSTS[self.loss](z, a, y, self.functions[-1]) * w).sum())
+        if len(a) == 1:
+            right = (a[0] > 0.5) == (y[0] > 0.5)
+        else:
+            right = a.argmax(axis=0) == y.argmax(axis=0)
+        return loss, float((np.abs(y - a) * w).sum()), float(w.sum()), float((right * w).sum())
+
+    def gradients(
+        self, weights: Sequence[Array], x: Array, y: Array, row_weights: Array | None = None
+    ) -> tuple[list[Array], tuple[float, float, float, float]]:
+        """Gradients of the summed loss of all rows, and the totals of these rows."""
+        rows = slice(None)
+        zs, activations = forward(weights, input_layer(x, rows), self.functions)
+        delta = output_delta(activations[-1], y.T, self.functions[-1], self.loss)
+        if row_weights is not None:
+            delta = delta * row_weights
+        totals = self.totals(zs[-1], activations[-1], y.T, row_weights)
+        return (
+            backward(weights, zs, activations, delta, self.functions, self.version, self.bias),
+            totals,
+        )
+
+    def train(
+        self,
+        parameters: Array,
+        memory: Array,
+        x: Array,
+        targets: Array,
+        *,
+        order: NDArray[np.intp] | None,
+        row_weights: Array | None,
+        batch_size: int,
+        first_batch: int,
+        last_batch: int,
+        learning_rate: float,
+        momentum: float,
+        momentum_rule: str,
+        l1: float,
+        l2: float,
+        l1_cost: float,
+        mean_reduction: bool,
+        penalty_per_sample: bool,
+        costs: NDArray[np.float64],
+        penalties: NDArray[np.float64],
+        errors: NDArray[np.float64],
+        hits: NDArray[np.float64],
+    ) -> tuple[int, int, BaseException | None]:
+        """Batches first_batch … last_batch - 1 of an epoch; see ``_core.pyi``."""
+        weights, memories = self.matrices(parameters), self.matrices(memory)
+        for batch in range(first_batch, last_batch):
+            rows: Any = slice(batch * batch_size, (batch + 1) * batch_size)
+            rows = rows if order is None else order[rows]
+            batch_weights = None if row_weights is None else row_weights[rows]
+            gradients, (loss, error, weight, right) = self.gradients(
+                weights, x[rows], targets[rows], batch_weights
+            )
+            if not np.isfinite(loss):
+                return 2, batch - first_batch, None
+            scale = (1 / weight if weight else 0.0) if mean_reduction else 1.0
+            n_rows = len(targets[rows])
+            share = n_rows / len(x) if penalty_per_sample else 1.0
+            before = parameters.copy()
+            cost = penalty(weights, l1_cost * share, l2 * share)
+            for w, m, gradient in zip(weights, memories, gradients, strict=True):
+                full = scale * gradient + penalty_gradient(w, l1 * share, l2 * share)
+                update(w, m, full, learning_rate, momentum, momentum_rule)
+            if not np.isfinite(parameters).all():
+                parameters[...] = before
+                return 2, batch - first_batch, None
+            costs[batch], penalties[batch] = scale * loss + cost, cost
+            errors[batch] = error / ((weight or 1.0) * targets.shape[1])
+            hits[batch] = right / (weight or 1.0)
+        return 0, last_batch - first_batch, None
+
+    def evaluate(
+        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None = None
+    ) -> tuple[float, float, float, float]:
+        """Sums of loss, |y - a|, row weights and correctly classified weight over all rows."""
+        zs, activations = forward(
+            self.matrices(parameters), input_layer(x, slice(None)), self.functions
+        )
+        return self.totals(zs[-1], activations[-1], targets.T, row_weights)
+
+    def predict(self, parameters: Array, x: Array, out: Array) -> None:
+        """Outputs of all rows into `out` (n, n_out)."""
+        _, activations = forward(
+            self.matrices(parameters), input_layer(x, slice(None)), self.functions
+        )
+        out[...] = activations[-1].T

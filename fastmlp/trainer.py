@@ -1,0 +1,297 @@
+"""Trainer: epochs of mini-batch gradient descent on a Network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import _core
+from fastmlp._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_matrix,
+    check_number,
+    check_row_weights,
+    check_same_length,
+)
+from fastmlp._threads import resolve_threads, single_threaded_blas
+from fastmlp.exceptions import DivergenceError
+from fastmlp.history import History
+from fastmlp.losses import NATURAL_LOSS, check_pair
+from fastmlp.network import Array, Network, RandomState
+from fastmlp.reference import ReferenceEngine, penalty
+from fastmlp.schedules import SCHEDULES
+
+ENGINES = ("native", "numpy")
+MOMENTUM_RULES = ("one_step", "classical", "nesterov")
+PENALTY_SCALES = ("per_batch", "per_sample")
+REDUCTIONS = ("sum", "mean")
+
+Callback = Callable[["Trainer"], object]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network on one data set.
+
+    Attributes
+    ----------
+    loss : float
+        Sum over rows and outputs, without penalty.
+    cost : float
+        loss + penalty.
+    error : float
+        Mean over rows and outputs of |y - a|.
+    accuracy : float
+        Fraction of rows whose largest output is the largest target; with one output, of rows on the
+        right side of 1/2.
+    """
+
+    loss: float
+    cost: float
+    error: float
+    accuracy: float
+
+
+class Trainer:
+    """Mini-batch gradient descent with momentum, L1 and L2, in the articles' conventions.
+
+    Costs and gradients are sums over the rows of a mini-batch, and the penalty
+    ``l2 / 2 * sum w**2 + l1 * sum |w|`` (bias excluded) is added to every mini-batch's cost. With
+    batch size B, a mean-based framework's rate is ``B * learning_rate`` and its weight decay
+    ``l2 / B``; ``reduction="mean"`` switches to means.
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    loss : {"log_loss", "cross_entropy", "squared_error"} or None
+        None is the one that fits the output function.
+    learning_rate : float > 0
+    schedule : {"cumulative", "power", "exponential", "constant"}
+        Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
+    momentum : float in [0, 1]
+    momentum_rule : {"one_step", "classical", "nesterov"}
+        See :func:`fastmlp.reference.update`.
+    l1, l2 : float >= 0
+    legacy_l1_cost : bool
+        Report the l1 penalty with the factor 1/2 that article M8 prints; gradients are the same.
+    penalty_scale : {"per_batch", "per_sample"}
+        Penalty in full per batch, or scaled by the batch's share of the rows.
+    reduction : {"sum", "mean"}
+        Loss and gradient of a batch as sum or mean over its rows (weighted).
+    batch_size : int >= 1
+        The last batch of an epoch has the rows that are left.
+    max_batches : int >= 1 or None
+        Batches per epoch at most.
+    shuffle : bool
+        Mix all rows anew before every epoch.
+    n_threads : int or None
+        See :func:`fastmlp.resolve_threads`. The result does not depend on it, bit for bit.
+    engine : {"native", "numpy"}
+        The compiled engine, or :mod:`fastmlp.reference`.
+    random_state : int, numpy.random.Generator or None
+        Source of the shuffling.
+
+    Attributes
+    ----------
+    history : History
+        Finished epochs of the last `fit`, also after an exception.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the parameter, what was given and what is allowed.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        loss: str | None = None,
+        learning_rate: float = 0.001,
+        schedule: str = "constant",
+        decay: float = 0.0,
+        momentum: float = 0.0,
+        momentum_rule: str = "one_step",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        legacy_l1_cost: bool = False,
+        penalty_scale: str = "per_batch",
+        reduction: str = "sum",
+        batch_size: int = 500,
+        max_batches: int | None = None,
+        shuffle: bool = True,
+        n_threads: int | None = None,
+        engine: str = "native",
+        random_state: RandomState = None,
+    ) -> None:
+        self.network = network
+        self.loss = NATURAL_LOSS[network.output] if loss is None else loss
+        check_pair(network.output, self.loss)
+        self.learning_rate = check_number("learning_rate", learning_rate)
+        self.schedule = check_choice("schedule", schedule, SCHEDULES)
+        self.decay = check_number("decay", decay)
+        self.momentum = check_number("momentum", momentum, maximum=1.0)
+        self.momentum_rule = check_choice("momentum_rule", momentum_rule, MOMENTUM_RULES)
+        self.l1, self.l2 = check_number("l1", l1), check_number("l2", l2)
+        self.l1_cost = self.l1 / 2 if check_flag("legacy_l1_cost", legacy_l1_cost) else self.l1
+        self.penalty_scale = check_choice("penalty_scale", penalty_scale, PENALTY_SCALES)
+        self.reduction = check_choice("reduction", reduction, REDUCTIONS)
+        self.batch_size = check_integer("batch_size", batch_size, minimum=1)
+        if max_batches is not None:
+            check_integer("max_batches", max_batches, minimum=1)
+        self.max_batches = max_batches
+        self.shuffle = check_flag("shuffle", shuffle)
+        self.threads = resolve_threads(n_threads)
+        self.engine_name = check_choice("engine", engine, ENGINES)
+        self.rng = np.random.default_rng(random_state)
+        self.history = History()
+        engine_class = _core.Engine if engine == "native" else ReferenceEngine
+        self._engine = engine_class(
+            network.sizes, network.functions, self.loss, network.dtype, self.threads.n_threads
+        )
+
+    def fit(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        n_epochs: int = 1,
+        sample_weight: ArrayLike | None = None,
+        test_data: tuple[ArrayLike, ArrayLike] | None = None,
+        measure_train: bool = False,
+        callbacks: Iterable[Callback] = (),
+    ) -> History:
+        """Train for `n_epochs` from the network's current weights.
+
+        The learning rate starts at its initial value and the momentum's memory at zero.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
+            Inputs and targets (one-hot for classes); used in place when C-ordered and of the
+            network's dtype. Never modified.
+        sample_weight : array-like of shape (n,), optional
+            Weight >= 0 of every row in loss and gradient.
+        test_data : (X, Y), optional
+            Measured after every epoch.
+        measure_train : bool
+            Also measure the whole training set after every epoch.
+        callbacks : iterable of callables
+            Called with this trainer after every epoch; one that returns True ends the training.
+
+        Returns
+        -------
+        History
+            Also in ``self.history``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the argument, before any training.
+        DivergenceError
+            If a batch's cost or a new weight is not finite; the network keeps the weights before.
+        KeyboardInterrupt
+            The network keeps the weights after the last finished batch.
+        """
+        x, y = self._check_data("X", X, "Y", Y)
+        row_weights = check_row_weights("sample_weight", sample_weight, x.dtype, len(x))
+        test = None if test_data is None else self._check_data("test X", test_data[0],
+                                                               "test Y", test_data[1])  # fmt: skip
+        n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
+        calls = list(callbacks)
+        self.history = History()
+        memory = np.zeros_like(self.network.parameters)
+        with single_threaded_blas():
+            for epoch in range(n_epochs):
+                record = self._run_epoch(epoch, x, y, row_weights, memory)
+                record |= self._measure("train", (x, y) if measure_train else None)
+                record |= self._measure("test", test)
+                self.history.append(**record)
+                if any([call(self) is True for call in calls]):
+                    break
+        return self.history
+
+    def evaluate(self, X: ArrayLike, Y: ArrayLike) -> Evaluation:
+        """Loss, cost, error and accuracy of the network as it is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
+        """
+        x, y = self._check_data("X", X, "Y", Y)
+        with single_threaded_blas():
+            return self._evaluate(x, y)
+
+    def _check_data(
+        self, x_name: str, X: ArrayLike, y_name: str, Y: ArrayLike
+    ) -> tuple[Array, Array]:
+        sizes, dtype = self.network.sizes, self.network.dtype
+        x = check_matrix(x_name, X, dtype, n_columns=sizes[0])
+        y = check_matrix(y_name, Y, dtype, n_columns=sizes[-1])
+        check_same_length(x_name, len(x), y_name, len(y))
+        if self.loss != "squared_error" and not (y.min() >= 0 and y.max() <= 1):
+            raise ValueError(
+                f"{y_name} must lie in [0, 1] for loss {self.loss!r}; "
+                f"got values from {y.min():g} to {y.max():g}"
+            )
+        return x, y
+
+    def _run_epoch(
+        self, epoch: int, x: Array, y: Array, row_weights: Array | None, memory: Array
+    ) -> dict[str, Any]:
+        """One epoch of updates; its record without the measurements after it."""
+        start = time.perf_counter()
+        eta = SCHEDULES[self.schedule](self.learning_rate, self.decay, epoch)
+        n_batches = -(-len(x) // self.batch_size)
+        n_batches = min(n_batches, self.max_batches or n_batches)
+        costs, penalties, errors, hits = np.zeros((4, n_batches))
+        order = self.rng.permutation(len(x)) if self.shuffle else None
+        status, done, interruption = self._engine.train(
+            self.network.parameters, memory, x, y,
+            order=order, row_weights=row_weights, batch_size=self.batch_size,
+            first_batch=0, last_batch=n_batches, learning_rate=eta,
+            momentum=self.momentum, momentum_rule=self.momentum_rule,
+            l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
+            mean_reduction=self.reduction == "mean",
+            penalty_per_sample=self.penalty_scale == "per_sample",
+            costs=costs, penalties=penalties, errors=errors, hits=hits,
+        )  # fmt: skip
+        if interruption is not None:
+            raise interruption
+        if status == _core.DIVERGED:
+            raise DivergenceError(epoch=epoch, batch=done, learning_rate=eta)
+        return {
+            "costs": costs,
+            "errors": errors,
+            "reg_share": np.divide(penalties, costs, out=np.zeros_like(costs), where=costs > 0),
+            "learning_rates": eta,
+            "batch_accuracy": np.average(hits, weights=_batch_rows(len(x), self.batch_size)[:n_batches]),
+            "epoch_seconds": time.perf_counter() - start,
+        }
+
+    def _measure(self, name: str, data: tuple[Array, Array] | None) -> dict[str, float]:
+        """Cost and accuracy on a data set under the names of a History; NaN without one."""
+        if data is None:
+            return {f"{name}_cost": np.nan, f"{name}_accuracy": np.nan}
+        result = self._evaluate(*data)
+        return {f"{name}_cost": result.cost, f"{name}_accuracy": result.accuracy}
+
+    def _evaluate(self, x: Array, y: Array) -> Evaluation:
+        loss, error, weight, hits = self._engine.evaluate(self.network.parameters, x, y)
+        if self.reduction == "mean":
+            loss /= weight
+        cost = loss + penalty(self.network.weights, self.l1_cost, self.l2)
+        return Evaluation(loss, cost, error / (weight * y.shape[1]), hits / weight)
+
+
+def _batch_rows(n_rows: int, batch_size: int) -> NDArray[np.int64]:
+    """Rows of every batch of an epoch."""
+    return np.diff(np.append(np.arange(0, n_rows, batch_size), n_rows))
