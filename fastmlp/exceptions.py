@@ -1,0 +1,50 @@
+"""The exceptions that fastmlp defines; everything else it raises is a Python built-in."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+
+class DataFormatError(ValueError):
+    """A data file that cannot be trusted: truncated, corrupt, or not what it claims to be.
+
+    The message names the file, what was expected and what was found.
+    """
+
+
+class DivergenceError(ArithmeticError):
+    """Training produced NaN or infinity; the last finite weights are kept.
+
+    Parameters
+    ----------
+    epoch : int
+        The epoch in which it happened, counted from 0.
+    batch : int
+        The mini-batch within that epoch, counted from 0.
+    learning_rate : float
+        The learning rate in force at that mini-batch.
+
+    Attributes
+    ----------
+    epoch, batch, learning_rate
+        As given.
+    """
+
+    def __init__(self, *, epoch: int, batch: int, learning_rate: float) -> None:
+        self.epoch = epoch
+        self.batch = batch
+        self.learning_rate = learning_rate
+        super().__init__(
+            f"training diverged in epoch {epoch}, batch {batch} (both counted from 0) "
+            f"at learning rate {learning_rate:g}: the loss or the weights are no longer finite. "
+            "Scale the input (to [0, 1], or to mean 0 and variance 1) or lower the learning rate. "
+            "The last finite weights are kept."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # BaseException would call DivergenceError(message), which keyword arguments forbid.
+        rebuild = partial(
+            type(self), epoch=self.epoch, batch=self.batch, learning_rate=self.learning_rate
+        )
+        return rebuild, (), self.__dict__
