@@ -91,7 +91,8 @@ def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int,
     return widths
 
 
-def _as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
+def as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    """`values` as an array of real numbers (bool, integer or floating point)."""
     if hasattr(values, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
     try:
@@ -125,7 +126,7 @@ def check_matrix(
 
     The array itself where it already is one, else a copy; the argument is never modified.
     """
-    array = _as_numeric_array(name, values)
+    array = as_numeric_array(name, values)
     if array.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions (rows, columns); got shape {array.shape}")
     if 0 in array.shape:
@@ -144,7 +145,7 @@ def check_row_weights(
     """`values` as n_rows finite numbers >= 0 of which one is positive; None stays None."""
     if values is None:
         return None
-    array = _as_numeric_array(name, values)
+    array = as_numeric_array(name, values)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} must have shape ({n_rows},), one per row; got {array.shape}")
     result = np.require(array, dtype=dtype, requirements=["C", "A"])
@@ -166,23 +167,32 @@ def check_same_length(name: str, length: int, other_name: str, other_length: int
         )
 
 
-def check_labels(name: str, values: ArrayLike, n_classes: int) -> NDArray[np.int64]:
-    """`values` as integer labels 0 … n_classes - 1, with at least two classes present."""
+def as_labels(name: str, values: ArrayLike) -> NDArray[Any]:
+    """`values` as a (n,) array of labels: integers, integral floats, booleans or strings."""
     labels = np.asarray(values)
-    if labels.ndim != 1:
-        raise ValueError(f"{name} must have 1 dimension, one label per row; got {labels.shape}")
-    if labels.dtype.kind not in "iub" and not (
-        labels.dtype.kind == "f" and np.array_equal(labels, np.floor(labels))
-    ):
-        raise ValueError(f"{name} must be integer labels; got an array of dtype {labels.dtype}")
-    wrong = (labels < 0) | (labels >= n_classes)
+    if labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(f"{name} must have shape (rows,), one label per row; got {labels.shape}")
+    if labels.dtype.kind == "O":
+        labels = labels.astype(str) if all(isinstance(v, str) for v in labels) else labels
+    if labels.dtype.kind == "f":
+        check_finite(name, labels)
+        if not np.array_equal(labels, np.floor(labels)):
+            row = int((labels != np.floor(labels)).argmax())
+            raise ValueError(f"{name} must be class labels; got {labels[row]} at row {row}")
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "iubU":
+        raise TypeError(f"{name} must be integer or string labels; got dtype {labels.dtype}")
+    return labels
+
+
+def encode_labels(name: str, labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
+    """Position of each label in the sorted `classes`; a label that is not there is named."""
+    codes = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+    wrong = classes[codes] != labels
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(
-            f"{name} must be labels from 0 to {n_classes - 1} ({n_classes} expected classes); "
-            f"got {labels[row]} at row {row}"
+            f"{name} must hold labels of the expected classes "
+            f"{', '.join(map(str, classes[:20]))}; got {labels[row]} at row {row}"
         )
-    result = labels.astype(np.int64)
-    if len(result) and (result == result[0]).all():
-        raise ValueError(f"{name} must have at least two classes; all labels are {result[0]}")
-    return result
+    return codes

@@ -91,10 +91,14 @@ class Network:
     @property
     def weights(self) -> list[Array]:
         """Views of the parameters, (n_out, n_in + 1) per layer."""
+        return self.views(self.parameters)
+
+    def views(self, flat: Array) -> list[Array]:
+        """Views of a vector with the layout of `parameters`, (n_out, n_in + 1) per layer."""
         views, begin = [], 0
         for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
             end = begin + n_out * (n_in + 1)
-            views.append(self.parameters[begin:end].reshape(n_out, n_in + 1))
+            views.append(flat[begin:end].reshape(n_out, n_in + 1))
             begin = end
         return views
 

@@ -103,6 +103,10 @@ class Trainer:
     ----------
     history : History
         Finished epochs of the last `fit`, also after an exception.
+    order : ndarray of shape (n,) or None
+        Rows in the order of the last epoch; None without shuffling.
+    memory : ndarray of shape (n_parameters,)
+        The momentum's memory, in the layout of ``network.parameters``.
 
     Raises
     ------
@@ -153,6 +157,8 @@ class Trainer:
         self.engine_name = check_choice("engine", engine, ENGINES)
         self.rng = np.random.default_rng(random_state)
         self.history = History()
+        self.order: NDArray[np.intp] | None = None
+        self.memory = np.zeros_like(network.parameters)
         engine_class = _core.Engine if engine == "native" else ReferenceEngine
         self._engine = engine_class(
             network.sizes, network.functions, self.loss, network.dtype, self.threads.n_threads
@@ -208,10 +214,10 @@ class Trainer:
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
         calls = list(callbacks)
         self.history = History()
-        memory = np.zeros_like(self.network.parameters)
+        self.memory[...] = 0
         with single_threaded_blas():
             for epoch in range(n_epochs):
-                record = self._run_epoch(epoch, x, y, row_weights, memory)
+                record = self._run_epoch(epoch, x, y, row_weights)
                 record |= self._measure("train", (x, y) if measure_train else None)
                 record |= self._measure("test", test)
                 self.history.append(**record)
@@ -230,6 +236,10 @@ class Trainer:
         with single_threaded_blas():
             return self._evaluate(x, y)
 
+    def penalty(self) -> float:
+        """l2 / 2 sum w^2 + l1 sum |w| of the network as it is, bias excluded."""
+        return penalty(self.network.weights, self.l1_cost, self.l2)
+
     def _check_data(
         self, x_name: str, X: ArrayLike, y_name: str, Y: ArrayLike
     ) -> tuple[Array, Array]:
@@ -245,7 +255,7 @@ class Trainer:
         return x, y
 
     def _run_epoch(
-        self, epoch: int, x: Array, y: Array, row_weights: Array | None, memory: Array
+        self, epoch: int, x: Array, y: Array, row_weights: Array | None
     ) -> dict[str, Any]:
         """One epoch of updates; its record without the measurements after it."""
         start = time.perf_counter()
@@ -253,10 +263,10 @@ class Trainer:
         n_batches = -(-len(x) // self.batch_size)
         n_batches = min(n_batches, self.max_batches or n_batches)
         costs, penalties, errors, hits = np.zeros((4, n_batches))
-        order = self.rng.permutation(len(x)) if self.shuffle else None
+        self.order = self.rng.permutation(len(x)) if self.shuffle else None
         status, done, interruption = self._engine.train(
-            self.network.parameters, memory, x, y,
-            order=order, row_weights=row_weights, batch_size=self.batch_size,
+            self.network.parameters, self.memory, x, y,
+            order=self.order, row_weights=row_weights, batch_size=self.batch_size,
             first_batch=0, last_batch=n_batches, learning_rate=eta,
             momentum=self.momentum, momentum_rule=self.momentum_rule,
             l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
@@ -288,8 +298,7 @@ class Trainer:
         loss, error, weight, hits = self._engine.evaluate(self.network.parameters, x, y)
         if self.reduction == "mean":
             loss /= weight
-        cost = loss + penalty(self.network.weights, self.l1_cost, self.l2)
-        return Evaluation(loss, cost, error / (weight * y.shape[1]), hits / weight)
+        return Evaluation(loss, loss + self.penalty(), error / (weight * y.shape[1]), hits / weight)
 
 
 def _batch_rows(n_rows: int, batch_size: int) -> NDArray[np.int64]:

@@ -1,0 +1,708 @@
+"""MyANN: the class of the article series on an MLP for MNIST, over this package's engine.
+
+Only this module uses the articles' names. Specification of the class: articles "A simple Python
+program for an ANN to cover the MNIST dataset" II to XIII, linux-blog.anracom.com.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import datasets, reference
+from fastmlp._checks import (
+    as_labels,
+    as_numeric_array,
+    check_choice,
+    check_dtype,
+    check_finite,
+    check_flag,
+    check_integer,
+    check_number,
+    check_same_length,
+    encode_labels,
+)
+from fastmlp.history import History
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.network import Array, Network
+from fastmlp.scaling import Scaler
+from fastmlp.schedules import SCHEDULES
+from fastmlp.trainer import ENGINES, MOMENTUM_RULES, PENALTY_SCALES, REDUCTIONS, Trainer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ACTIVATION_FUNCTIONS = ("sigmoid", "tanh", "relu")
+OUT_FUNCTIONS = ("sigmoid", "softmax", "identity")
+LOSS_FUNCTIONS = {
+    "LogLoss": "log_loss",
+    "CrossEntropy": "cross_entropy",
+    "MSE": "squared_error",
+}
+VECT_MODES = ("cols", "rows")
+LEGEND_LOCATIONS = (
+    "best", "upper right", "upper left", "lower left", "lower right", "right", "center left",
+    "center right", "lower center", "upper center", "center",
+)  # fmt: skip
+
+ALIASES = {
+    "data_set": "my_data_set",
+    "n_nodes_out_layer": "n_nodes_layer_out",
+    "n_mini_batch": "n_size_mini_batch",
+    "lambda_reg2": "lambda2_reg",
+    "lambda_reg1": "lambda1_reg",
+    "mom_const": "mom_rate",
+}
+"""Parameter names of the articles' doc-strings, and the names of the signature they mean."""
+
+DataTuple = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
+Callback = Callable[["MyANN"], object]
+
+
+def _alias(name: str) -> Any:
+    """A read-only second name, as the articles spell it."""
+    return property(lambda self: getattr(self, name), doc=f"The articles' name of ``{name}``.")
+
+
+class MyANN:
+    """An MLP that trains on MNIST when it is constructed, as in the articles.
+
+    Costs and gradients are sums over a mini-batch; weights are matrices ``(n_next, n_this + 1)``
+    with the bias in column 0; the penalty ``lambda2_reg / 2 * sum w**2 + lambda1_reg * sum |w|``
+    (bias excluded) is part of every mini-batch's cost.
+
+    Parameters
+    ----------
+    my_data_set : str, path or (X_train, y_train, X_test, y_test)
+        A name or path for :func:`fastmlp.datasets.load`, or arrays: X of shape (n, n_features),
+        finite numbers, y of shape (n,). Arrays are copied, never modified.
+    n_hidden_layers : int >= 0
+        Must fit `ay_nodes_layers`.
+    ay_nodes_layers : sequence of int
+        ``n_hidden_layers + 2`` widths; the first and last may be 0 and come from the data.
+    n_nodes_layer_out : int
+        Number of classes that is expected in the data; 0 accepts the number found.
+    my_activation_function : {"sigmoid", "tanh", "relu"}
+    my_out_function : {"sigmoid", "softmax", "identity"}
+    my_loss_function : {"LogLoss", "MSE", "CrossEntropy"}
+        LogLoss needs sigmoid or softmax, CrossEntropy needs softmax.
+    n_size_mini_batch : int >= 1
+        Rows per mini-batch; the last one has the rows that are left.
+    n_epochs : int >= 0
+    n_max_batches : int
+        Mini-batches per epoch at most; negative means all.
+    lambda2_reg, lambda1_reg : float >= 0
+    vect_mode : {"cols", "rows"}
+        Accepted for the articles' sake; the engine's layout is its own.
+    learn_rate, decrease_const : float >= 0
+        Rate eta_0 and constant d of `my_learn_rate_rule`.
+    mom_rate : float in [0, 1]
+    figs_x1, figs_x2 : float > 0
+        Size of plots in inches.
+    legend_loc : str
+        Matplotlib's name of the legend's place.
+    b_print_test_data : bool
+        With `b_verbose`, print the shapes of the data and of the weights.
+    random_state : int, numpy.random.Generator or None
+        Source of initial weights, shuffling and the legacy split.
+    n_threads : int or None
+        See :func:`fastmlp.resolve_threads`; the weights do not depend on it, bit for bit.
+    dtype : {"float32", "float64"}
+    b_shuffle : bool
+        Mix the training rows before every epoch.
+    b_standardize : bool, "feature" or "global"
+        Mean 0 and variance 1 per feature (True), or with one mean and deviation for all features;
+        fitted on the training set.
+    engine : {"native", "numpy"}
+        The compiled engine, or the readable :mod:`fastmlp.reference`.
+    b_train_on_init : bool
+        Train on construction; False leaves it to :meth:`fit`.
+    b_verbose : bool
+        Print the articles' report after every epoch.
+    my_initializer : str
+        legacy (article M8), range, sqrt_nodes (M13), glorot or he; see
+        :mod:`fastmlp.initializers`.
+    my_momentum_rule : {"one_step", "classical", "nesterov"}
+        See :func:`fastmlp.reference.update`.
+    my_learn_rate_rule : {"cumulative", "power", "exponential", "constant"}
+        See :mod:`fastmlp.schedules`.
+    reg_scale : {"per_batch", "per_sample"}
+        Penalty in full per mini-batch, or scaled by its share of the rows.
+    reduction : {"sum", "mean"}
+        Sums over a mini-batch as in the articles, or means.
+    legacy_split : bool
+        As in the articles: join training and test set, scale all, shuffle, and cut again.
+    legacy_l1_cost : bool
+        Report the L1 penalty with the articles' factor 1/2.
+    b_measure_accuracy : bool
+        Measure cost and accuracy on the whole training and test set after every epoch.
+    callbacks : iterable of callables
+        Called with this object after every epoch; one that returns True ends the training.
+    **aliases
+        The articles' other spellings: data_set, n_nodes_out_layer, n_mini_batch, lambda_reg2,
+        lambda_reg1, mom_const.
+
+    Attributes
+    ----------
+    history : History
+        Everything recorded; its entries ``costs``, ``errors``, ``reg_share`` (per epoch and batch),
+        ``learning_rates``, ``train_accuracy``, ``test_accuracy``, ``epoch_seconds`` (per epoch) are
+        attributes too. After an interrupted or diverged fit it holds the finished epochs.
+    weights : list of ndarray of shape (n_next, n_this + 1)
+        Can be set, before `fit` or later.
+    classes_ : ndarray of shape (n_classes,)
+        Labels in the order of the outputs.
+    network, trainer, scaler : Network, Trainer, Scaler
+    X_train, X_test : ndarray of shape (n, n_features)
+        Scaled inputs of type `dtype`.
+    y_train, y_test : ndarray of shape (n,)
+        Labels.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a bad argument or bad data, before any training; the message names the argument.
+    DataFormatError, OSError
+        For a data file that is missing or damaged.
+    DivergenceError
+        If training leaves the finite numbers.
+
+    Examples
+    --------
+    >>> ann = MyANN("digits", 1, [0, 30, 0], n_epochs=20, learn_rate=0.01, random_state=0)
+    >>> ann.test_accuracy[-1] > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        my_data_set: str | PathLike[str] | DataTuple = "mnist",
+        n_hidden_layers: int = 1,
+        ay_nodes_layers: Sequence[int] = (0, 100, 0),
+        n_nodes_layer_out: int = 10,
+        my_activation_function: str = "sigmoid",
+        my_out_function: str = "sigmoid",
+        my_loss_function: str = "LogLoss",
+        n_size_mini_batch: int = 50,
+        n_epochs: int = 1,
+        n_max_batches: int = -1,
+        lambda2_reg: float = 0.1,
+        lambda1_reg: float = 0.0,
+        vect_mode: str = "cols",
+        learn_rate: float = 0.001,
+        decrease_const: float = 0.00001,
+        mom_rate: float = 0.0005,
+        figs_x1: float = 12.0,
+        figs_x2: float = 8.0,
+        legend_loc: str = "upper right",
+        b_print_test_data: bool = True,
+        *,
+        random_state: int | np.random.Generator | None = None,
+        n_threads: int | None = None,
+        dtype: str = "float32",
+        b_shuffle: bool = True,
+        b_standardize: bool | str = True,
+        engine: str = "native",
+        b_train_on_init: bool = True,
+        b_verbose: bool = False,
+        my_initializer: str = "legacy",
+        my_momentum_rule: str = "one_step",
+        my_learn_rate_rule: str = "cumulative",
+        reg_scale: str = "per_batch",
+        reduction: str = "sum",
+        legacy_split: bool = False,
+        legacy_l1_cost: bool = False,
+        b_measure_accuracy: bool = True,
+        callbacks: Iterable[Callback] = (),
+        **aliases: Any,
+    ) -> None:
+        given = {k: v for k, v in locals().items() if k not in ("self", "aliases", "callbacks")}
+        self._set_parameters(given, aliases)
+        self._rng = np.random.default_rng(random_state)
+        self._handle_input_data()
+        self._set_ANN_structure()
+        self._prepare_epochs_and_batches()
+        self.history = History()
+        if self.b_verbose and self.b_print_test_data:
+            self._print_test_data()
+        if self.b_train_on_init:
+            self.fit(callbacks=callbacks)
+
+    # --- Construction -----------------------------------------------------------------------------
+
+    def _set_parameters(self, given: dict[str, Any], aliases: dict[str, Any]) -> None:
+        """Check everything that can be checked without the data; sets one attribute each."""
+        for name, value in aliases.items():
+            if name not in ALIASES:
+                raise TypeError(
+                    f"MyANN has no parameter {name!r}; known: {', '.join([*given, *ALIASES])}"
+                )
+            given[ALIASES[name]] = value
+        for name, minimum in (
+            ("n_hidden_layers", 0), ("n_nodes_layer_out", 0), ("n_size_mini_batch", 1),
+            ("n_epochs", 0), ("n_max_batches", -(2**63)),
+        ):  # fmt: skip
+            given[name] = check_integer(name, given[name], minimum=minimum)
+        if given["n_max_batches"] == 0:
+            raise ValueError("n_max_batches must be positive, or negative for all; got 0")
+        for name in ("lambda2_reg", "lambda1_reg", "learn_rate", "decrease_const"):
+            given[name] = check_number(name, given[name])
+        given["mom_rate"] = check_number("mom_rate", given["mom_rate"], maximum=1.0)
+        for name in ("figs_x1", "figs_x2"):
+            given[name] = check_number(name, given[name], minimum=0.1)
+        for name in (
+            "b_print_test_data", "b_shuffle", "b_train_on_init", "b_verbose", "legacy_split",
+            "legacy_l1_cost", "b_measure_accuracy",
+        ):  # fmt: skip
+            given[name] = check_flag(name, given[name])
+        for name, allowed in (
+            ("my_activation_function", ACTIVATION_FUNCTIONS), ("my_out_function", OUT_FUNCTIONS),
+            ("my_loss_function", LOSS_FUNCTIONS), ("vect_mode", VECT_MODES),
+            ("legend_loc", LEGEND_LOCATIONS), ("engine", ENGINES),
+            ("my_initializer", INITIALIZERS), ("my_momentum_rule", MOMENTUM_RULES),
+            ("my_learn_rate_rule", SCHEDULES), ("reg_scale", PENALTY_SCALES),
+            ("reduction", REDUCTIONS),
+        ):  # fmt: skip
+            given[name] = check_choice(name, given[name], allowed)
+        self._check_node_list(given["ay_nodes_layers"], given["n_hidden_layers"])
+        given["ay_nodes_layers"] = list(given["ay_nodes_layers"])
+        given["dtype"] = check_dtype("dtype", given["dtype"])
+        self.scaler = Scaler(_scaling_kind(given["b_standardize"]))
+        for name, value in given.items():
+            setattr(self, name, value)
+
+    @staticmethod
+    def _check_node_list(nodes: Sequence[int], n_hidden: int) -> None:
+        if isinstance(nodes, str) or not isinstance(nodes, Sequence | np.ndarray):
+            raise TypeError(f"ay_nodes_layers must be a list of layer widths; got {nodes!r}")
+        if len(nodes) != n_hidden + 2:
+            raise ValueError(
+                f"ay_nodes_layers must have n_hidden_layers + 2 = {n_hidden + 2} entries; "
+                f"got {len(nodes)}: {list(nodes)}"
+            )
+        for i, n in enumerate(nodes):
+            minimum = 0 if i in (0, len(nodes) - 1) else 1
+            check_integer(f"ay_nodes_layers[{i}]", n, minimum=minimum)
+
+    def _handle_input_data(self) -> None:
+        """Load, check, split, scale and encode; sets X_*, y_*, classes_ and the dimensions."""
+        X_train, y_train, X_test, y_test = self._import_data()
+        if self.legacy_split:
+            X_train, y_train, X_test, y_test = self._split_as_in_the_articles(
+                X_train, y_train, X_test, y_test
+            )
+        else:
+            self.scaler.fit(X_train)
+        self._encode_all_mnist_labels(y_train, y_test)
+        self.X_train: Array = self.scaler.transform(X_train, self.dtype)
+        self.X_test: Array = self.scaler.transform(X_test, self.dtype)
+        check_finite("X_train", self.X_train)
+        check_finite("X_test", self.X_test)
+        self.n_features = X_train.shape[1]
+        side = math.isqrt(self.n_features)
+        self.image_shape = (side, side) if side * side == self.n_features else None
+
+    def _import_data(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Checked arrays X_train, y_train, X_test, y_test, and where they came from."""
+        data = self.my_data_set
+        if isinstance(data, str | PathLike):
+            loaded = datasets.load(data)
+            self.data_source = loaded.source
+            arrays: Sequence[Any] = (loaded.X_train, loaded.y_train, loaded.X_test, loaded.y_test)
+        elif isinstance(data, tuple | list) and len(data) == 4:
+            self.data_source = "arrays"
+            arrays = data
+        else:
+            raise TypeError(
+                "my_data_set must be a name, a path or a tuple (X_train, y_train, X_test, y_test); "
+                f"got {type(data).__name__}"
+            )
+        result = []
+        for part, X, y in (("train", *arrays[:2]), ("test", *arrays[2:])):
+            X = as_numeric_array(f"X_{part}", X)
+            if X.ndim > 2:  # images: (n, height, width)
+                X = X.reshape(len(X), -1)
+            if X.ndim != 2 or 0 in X.shape:
+                raise ValueError(
+                    f"X_{part} must have shape (rows, features), at least one of each; "
+                    f"got {X.shape}"
+                )
+            check_finite(f"X_{part}", X)
+            labels = as_labels(f"y_{part}", y)
+            check_same_length(f"X_{part}", len(X), f"y_{part}", len(labels))
+            result += [X, labels]
+        if result[0].shape[1] != result[2].shape[1]:
+            raise ValueError(
+                "X_train and X_test must have the same number of columns; "
+                f"got {result[0].shape[1]} and {result[2].shape[1]}"
+            )
+        return result[0], result[1], result[2], result[3]
+
+    def _split_as_in_the_articles(
+        self, X_train: Any, y_train: Any, X_test: Any, y_test: Any
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Scaler on all rows, then a random split of the same sizes."""
+        X, y = np.concatenate([X_train, X_test]), np.concatenate([y_train, y_test])
+        self.scaler.fit(X)
+        order = self._rng.permutation(len(X))
+        train, test = order[: len(X_train)], order[len(X_train) :]
+        return X[train], y[train], X[test], y[test]
+
+    def _encode_all_mnist_labels(self, y_train: NDArray[Any], y_test: NDArray[Any]) -> None:
+        """One-hot and value encoding of the labels; sets classes_."""
+        self.classes_ = np.unique(y_train)
+        n_found, n_expected = len(self.classes_), self.n_nodes_layer_out
+        if n_found < 2:
+            raise ValueError(f"y_train must have at least two classes; all are {y_train[0]!r}")
+        if n_expected not in (0, n_found):
+            shown = ", ".join(map(str, self.classes_[:20])) + (", …" if n_found > 20 else "")
+            raise ValueError(
+                f"n_nodes_layer_out = {n_expected} does not fit the {n_found} classes in y_train: "
+                f"{shown}"
+            )
+        self.y_train, self.y_test = y_train, y_test
+        self._codes = encode_labels("y_train", y_train, self.classes_)
+        self.Y_train: Array = np.eye(n_found, dtype=self.dtype)[self._codes]
+        self.Y_test: Array = np.eye(n_found, dtype=self.dtype)[
+            encode_labels("y_test", y_test, self.classes_)
+        ]
+
+    def _set_ANN_structure(self) -> None:
+        """Fill in the widths of the first and last layer and create the weights."""
+        n_classes = len(self.classes_)
+        for i, name, found in ((0, "input features", self.n_features), (-1, "classes", n_classes)):
+            wanted = self.ay_nodes_layers[i]
+            if wanted not in (0, found):
+                raise ValueError(
+                    f"ay_nodes_layers[{i}] must be 0 or the number of {name}, {found}; got {wanted}"
+                )
+            self.ay_nodes_layers[i] = found
+        self.network = Network(
+            self.ay_nodes_layers,
+            activation=self.my_activation_function,
+            output=self.my_out_function,
+            dtype=self.dtype.name,
+            initializer=self.my_initializer,
+            random_state=self._rng,
+        )
+
+    def _prepare_epochs_and_batches(self) -> None:
+        """The trainer, with the number of batches it will run."""
+        self.trainer = Trainer(
+            self.network,
+            loss=LOSS_FUNCTIONS[self.my_loss_function],
+            learning_rate=self.learn_rate,
+            schedule=self.my_learn_rate_rule,
+            decay=self.decrease_const,
+            momentum=self.mom_rate,
+            momentum_rule=self.my_momentum_rule,
+            l1=self.lambda1_reg,
+            l2=self.lambda2_reg,
+            legacy_l1_cost=self.legacy_l1_cost,
+            penalty_scale=self.reg_scale,
+            reduction=self.reduction,
+            batch_size=self.n_size_mini_batch,
+            max_batches=self.n_max_batches if self.n_max_batches > 0 else None,
+            shuffle=self.b_shuffle,
+            n_threads=self.n_threads,
+            engine=self.engine,
+            random_state=self._rng,
+        )
+
+    # --- Training -----------------------------------------------------------------------------------
+
+    def fit(self, n_epochs: int | None = None, *, callbacks: Iterable[Callback] = ()) -> MyANN:
+        """Train from the current weights, with the learning rate back at its start.
+
+        Parameters
+        ----------
+        n_epochs : int >= 0 or None
+            None means the constructor's `n_epochs`.
+        callbacks : iterable of callables
+            Called with this object after every epoch; one that returns True ends the training.
+
+        Returns
+        -------
+        MyANN
+            This object; the record is in `history`.
+
+        Raises
+        ------
+        DivergenceError, KeyboardInterrupt
+            Weights and history up to then are kept.
+        """
+        calls: list[Callable[[Trainer], object]] = [self._adopt_history]
+        if self.b_verbose:
+            calls.append(lambda _: print(self.epoch_report()))
+        calls += [lambda _, call=call: call(self) for call in callbacks]
+        self.history = History()
+        try:
+            self.trainer.fit(
+                self.X_train,
+                self.Y_train,
+                n_epochs=self.n_epochs if n_epochs is None else n_epochs,
+                test_data=(self.X_test, self.Y_test) if self.b_measure_accuracy else None,
+                measure_train=self.b_measure_accuracy,
+                callbacks=calls,
+            )
+        finally:
+            self.history = self.trainer.history
+        if self.b_verbose:
+            print(f"Total training time: {self.epoch_seconds.sum():.3f} s. Stopped regularly.")
+        return self
+
+    def _adopt_history(self, trainer: Trainer) -> None:
+        self.history = trainer.history
+
+    def reset(self, random_state: int | np.random.Generator | None = None) -> None:
+        """Draw new initial weights and forget the history; `fit` then starts afresh."""
+        rng = self._rng if random_state is None else np.random.default_rng(random_state)
+        self.network.initialize(rng)
+        self.history = History()
+
+    # --- Using the network ---------------------------------------------------------------------------
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Outputs of the network, one column per class in the order of `classes_`.
+
+        X of shape (n, n_features) is not scaled; the scaler of the training is applied. Softmax
+        outputs sum to 1; sigmoid outputs need not.
+        """
+        x = as_numeric_array("X", X)
+        if x.ndim > 2:
+            x = x.reshape(len(x), -1)
+        if x.ndim != 2 or x.shape[1] != self.n_features or len(x) == 0:
+            raise ValueError(f"X must have shape (rows, {self.n_features}); got {x.shape}")
+        check_finite("X", x)
+        return self.network.predict(self.scaler.transform(x, self.dtype), n_threads=self.n_threads)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Labels (n,) of the largest outputs for unscaled X (n, n_features)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]  # type: ignore[no-any-return]
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Accuracy, a fraction in [0, 1], on unscaled X (n, n_features) with labels y (n,)."""
+        labels = as_labels("y", y)
+        predicted = self.predict(X)
+        check_same_length("X", len(predicted), "y", len(labels))
+        return float((predicted == labels).mean())
+
+    def look_into_mini_batch(
+        self, num_batch: int = 0, *, version: str = "V1.6", bias: str = "product_sliced"
+    ) -> dict[str, list[Array]]:
+        """All matrices of one training step, computed by :mod:`fastmlp.reference`; nothing changes.
+
+        Mini-batch `num_batch` (from 0) of the training rows in their stored order. Returns the
+        lists ``Z``, ``A`` (layers 0 … E, with bias rows in A) and ``grad`` (one per weight
+        matrix, without regularisation), node-major as in the articles: (nodes, samples).
+        """
+        check_choice("version", version, reference.VERSIONS)
+        check_choice("bias", bias, reference.BIAS_TREATMENTS)
+        check_integer("num_batch", num_batch, minimum=0, maximum=self.n_mini_batches - 1)
+        rows = slice(num_batch * self.n_size_mini_batch, (num_batch + 1) * self.n_size_mini_batch)
+        functions, loss = self.network.functions, self.trainer.loss
+        zs, activations = reference.forward(
+            self.weights, reference.input_layer(self.X_train, rows), functions
+        )
+        delta = reference.output_delta(activations[-1], self.Y_train[rows].T, functions[-1], loss)
+        gradients = reference.backward(
+            self.weights, zs, activations, delta, functions, version, bias  # type: ignore[arg-type]
+        )
+        return {"Z": zs, "A": activations, "grad": gradients}
+
+    # --- What was recorded -----------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> list[Array]:
+        """Weight matrices (n_next, n_this + 1), bias in column 0; views, and settable."""
+        return self.network.weights
+
+    @weights.setter
+    def weights(self, new: Sequence[ArrayLike]) -> None:
+        self.network.set_weights(new)
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """Cost of every mini-batch before its update, (n_epochs, n_batches)."""
+        return self.history["costs"]
+
+    @property
+    def errors(self) -> NDArray[np.float64]:
+        """Mean of \\|y - a\\| over outputs and rows of every mini-batch, (n_epochs, n_batches)."""
+        return self.history["errors"]
+
+    @property
+    def reg_share(self) -> NDArray[np.float64]:
+        """Share of the penalty in every mini-batch's cost, a fraction, (n_epochs, n_batches)."""
+        return self.history["reg_share"]
+
+    @property
+    def learning_rates(self) -> NDArray[np.float64]:
+        """Learning rate of every epoch, (n_epochs,)."""
+        return self.history["learning_rates"]
+
+    @property
+    def train_accuracy(self) -> NDArray[np.float64]:
+        """Accuracy on the training set after every epoch, (n_epochs,)."""
+        return self.history["train_accuracy"]
+
+    @property
+    def test_accuracy(self) -> NDArray[np.float64]:
+        """Accuracy on the test set after every epoch, (n_epochs,)."""
+        return self.history["test_accuracy"]
+
+    @property
+    def epoch_seconds(self) -> NDArray[np.float64]:
+        """Seconds of training in every epoch, without measuring accuracy, (n_epochs,)."""
+        return self.history["epoch_seconds"]
+
+    @property
+    def n_mini_batches(self) -> int:
+        """Mini-batches that the training set makes; `n_max_batches` may run fewer."""
+        return -(-len(self.X_train) // self.n_size_mini_batch)
+
+    @property
+    def n_batches(self) -> int:
+        """Mini-batches per epoch that are run."""
+        limit = self.n_max_batches
+        return min(self.n_mini_batches, limit) if limit > 0 else self.n_mini_batches
+
+    @property
+    def mini_batches(self) -> list[NDArray[np.intp]]:
+        """Row indices of the mini-batches of the last epoch (of the stored order before one)."""
+        order = self.trainer.order
+        rows = np.arange(len(self.X_train)) if order is None else order
+        return np.split(rows, range(self.n_size_mini_batch, len(rows), self.n_size_mini_batch))
+
+    _li_w = _alias("weights")
+    _ay_costs = _alias("costs")
+    _ay_theta = _alias("errors")
+    _ay_reg_cost_contrib = _alias("reg_share")
+    _ay_mini_batches = _alias("mini_batches")
+    _ay_onehot = property(lambda self: self.Y_train.T, doc="One-hot targets, (n_labels, n).")
+    _ay_oneval = _alias("_codes")
+    _X_train = _alias("X_train")
+    _X_test = _alias("X_test")
+    _y_train = _alias("y_train")
+    _y_test = _alias("y_test")
+    _n_mini_batches = _alias("n_mini_batches")
+    _n_batches = _alias("n_batches")
+    _ay_nodes_layers = _alias("ay_nodes_layers")
+    _dim_features = _alias("n_features")
+    _dim_sets = property(lambda self: len(self.X_train), doc="Number of training rows.")
+    _n_labels = property(lambda self: len(self.classes_), doc="Number of classes.")
+    _n_total_layers = property(lambda self: len(self.ay_nodes_layers), doc="All layers.")
+    _dim_img = _img_h = _img_w = property(
+        lambda self: self.image_shape and self.image_shape[0], doc="Side of the square images."
+    )
+    _shape_epochs_batches = property(
+        lambda self: (self.n_epochs, self.n_batches, 1), doc="(n_epochs, n_batches, 1)."
+    )
+    _li_mom = property(
+        lambda self: [*self.network.views(self.trainer.memory), None],
+        doc="Momentum matrices in the shapes of the weights; the last entry is unused.",
+    )
+
+    # --- Reports and plots ---------------------------------------------------------------------------
+
+    def _print_test_data(self) -> None:
+        print(f"Data: {self.data_source}")
+        for name in ("X_train", "y_train", "X_test", "y_test"):
+            print(f"  {name}: {getattr(self, name).shape}")
+        for number, w in enumerate(self.weights):
+            print(f"  weights L{number} to L{number + 1}: {w.shape}")
+
+    def epoch_report(self) -> str:
+        """The articles' report on the last finished epoch, as text of several lines."""
+        h = self.history
+        cost, share = h.last("costs"), h.last("reg_share")
+        train_cost = h.last("train_cost")
+        train_share = self.trainer.penalty() / train_cost
+        lines = [
+            f"Epoch {h.n_epochs} of {self.n_epochs}",
+            f"  time of the epoch             {h.last('epoch_seconds'):.4f} s",
+            f"  time so far                   {self.epoch_seconds.sum():.4f} s",
+            f"  learning rate                 {h.last('learning_rates'):.11g}",
+            f"  total cost of training set    {_measured(train_cost, '.6g')}",
+            f"  share of regularisation       {_measured(train_share, '.6g')}",
+            f"  cost of last mini-batch       {cost:.6g}",
+            f"  share of regularisation       {share:.6g}",
+            f"  average error, last batch     {h.last('errors'):.5f}",
+            f"  batch-averaged accuracy       {h.last('batch_accuracy'):.5f}",
+            f"  accuracy on training set      {_measured(h.last('train_accuracy'), '.5f')}",
+            f"  accuracy on test set          {_measured(h.last('test_accuracy'), '.5f')}",
+        ]
+        for number, w in enumerate(self.weights):
+            lines.append(f"  mean |weight| at L{number}           {np.abs(w).mean():.5f}")
+        return "\n".join(lines)
+
+    def _figure_options(self) -> dict[str, Any]:
+        return {"figsize": (self.figs_x1, self.figs_x2)}
+
+    def plot_costs(self) -> Figure:
+        """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""
+        from fastmlp import plots
+
+        return plots.plot_costs(self.history, legend_loc=self.legend_loc, **self._figure_options())
+
+    def plot_errors(self) -> Figure:
+        """Averaged error of every mini-batch over the run."""
+        from fastmlp import plots
+
+        return plots.plot_errors(self.history, legend_loc=self.legend_loc, **self._figure_options())
+
+    def plot_accuracy(self) -> Figure:
+        """Accuracy on training and test set after every epoch."""
+        from fastmlp import plots
+
+        return plots.plot_accuracy(
+            self.history, legend_loc=self.legend_loc, **self._figure_options()
+        )
+
+    def plot_reg_share(self) -> Figure:
+        """Share of the penalty in the cost of every mini-batch over the run."""
+        from fastmlp import plots
+
+        return plots.plot_reg_share(
+            self.history, legend_loc=self.legend_loc, **self._figure_options()
+        )
+
+    def plot_confusion_matrix(self) -> Figure:
+        """Confusion matrix on the test set."""
+        from fastmlp import plots
+
+        predicted = self.classes_[self._test_outputs().argmax(axis=1)]
+        return plots.plot_confusion_matrix(
+            self.y_test, predicted, self.classes_, **self._figure_options()
+        )
+
+    def plot_misclassified(self, label: Any = None, *, max_images: int = 24) -> Figure:
+        """Test images that the network gets wrong; those of one class with `label`."""
+        from fastmlp import plots
+
+        if self.image_shape is None:
+            raise ValueError(f"{self.n_features} features do not make a square image")
+        outputs = self._test_outputs()
+        return plots.plot_misclassified(
+            self.X_test, self.y_test, self.classes_[outputs.argmax(axis=1)], outputs,
+            image_shape=self.image_shape, label=label, max_images=max_images,
+            **self._figure_options(),
+        )  # fmt: skip
+
+    def _test_outputs(self) -> Array:
+        return self.network.predict(self.X_test, n_threads=self.n_threads)
+
+
+def _scaling_kind(b_standardize: bool | str) -> str:
+    if isinstance(b_standardize, str):
+        return check_choice("b_standardize", b_standardize, ("feature", "global"))
+    return "feature" if check_flag("b_standardize", b_standardize) else "none"
+
+
+def _measured(value: float, form: str) -> str:
+    return "not measured" if math.isnan(value) else format(value, form)
