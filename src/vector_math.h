@@ -102,13 +102,15 @@ FM_INLINE real vsigmoid(real x)
     return (x < 0 ? e : REAL_C(1.0)) / (REAL_C(1.0) + e);
 }
 
-/* tanh(x) = sign(x) m / (m + 2), m = exp(2|x|) - 1. From |x| = 20 on, tanh is 1 in both types. */
+/* tanh(x) = sign(x) m / (m + 2), m = exp(2|x|) - 1; as 1 - 2 / (m + 2) for large m, where the rounding
+ * of m + 2 would make the quotient flicker around 1. From |x| = 20 on, tanh is 1 in both types. */
 FM_INLINE real vtanh(real x)
 {
     real twice = REAL_C(2.0) * REAL_ABS(x);
     twice = twice > REAL_C(40.0) ? REAL_C(40.0) : twice;
     const real m = vexpm1_positive(twice);
-    return REAL_COPYSIGN(m / (m + REAL_C(2.0)), x);
+    const real quotient = (m > 1 ? REAL_C(2.0) : m) / (m + REAL_C(2.0));
+    return REAL_COPYSIGN(m > 1 ? REAL_C(1.0) - quotient : quotient, x);
 }
 
 /* log(1 + v) = 2 atanh(s), s = v / (2 + v), for v in [-0.293, 0.415]: s^2 <= 0.0295. */

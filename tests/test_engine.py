@@ -1,0 +1,313 @@
+"""The compiled engine against its NumPy twin, finite differences, and itself on more threads."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import TOLERANCE, make_classes
+
+from fastmlp import Network, Trainer
+from fastmlp.reference import penalty
+
+PAIRS = [
+    ("sigmoid", "log_loss"),
+    ("sigmoid", "squared_error"),
+    ("softmax", "cross_entropy"),
+    ("softmax", "squared_error"),
+    ("softmax", "log_loss"),
+    ("identity", "squared_error"),
+]
+PAIR_IDS = ["-".join(pair) for pair in PAIRS]
+WIDTHS = [1, 2, 15, 16, 17, 70, 129]
+BATCH_SIZES = {1: 3, 7: 17, 16: 41, 500: 1203}
+"""Batch size and number of rows: two full batches and a ragged third, one row more than none."""
+
+
+def train(engine, sizes, x, y, *, activation="sigmoid", output="sigmoid", dtype="float64",
+          n_epochs=3, sample_weight=None, **options):  # fmt: skip
+    network = Network(
+        sizes, activation=activation, output=output, dtype=dtype,
+        initializer="glorot", random_state=5,
+    )  # fmt: skip
+    before = network.parameters.copy()
+    trainer = Trainer(network, engine=engine, shuffle=False, **options)
+    history = trainer.fit(x, y, n_epochs=n_epochs, sample_weight=sample_weight)
+    return network.parameters, before, history
+
+
+def relative_difference(a, b):
+    return np.abs(a - b).max() / np.abs(b).max()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", ["one_step", "classical", "nesterov"])
+@pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+def test_weights_after_three_epochs_agree_with_the_reference(activation, output, loss, rule, dtype):
+    for width in WIDTHS:
+        for batch_size, n_rows in BATCH_SIZES.items():
+            x, y = make_classes(n_rows, 13, 4, seed=width)
+            options = dict(
+                activation=activation, output=output, loss=loss, dtype=dtype,
+                learning_rate=0.2 / batch_size, momentum=0.5, momentum_rule=rule,
+                l1=1e-3, l2=1e-2, batch_size=batch_size, n_threads=2,
+            )  # fmt: skip
+            sizes = (13, width, 5, 4)
+            native, before, record = train("native", sizes, x, y, **options)
+            twin, _, expected = train("numpy", sizes, x, y, **options)
+            case = f"width {width}, batch size {batch_size}"
+            assert relative_difference(native, twin) <= TOLERANCE[dtype], case
+            assert relative_difference(native, before) > 1e-3, f"{case}: nothing was learnt"
+            for name in ("costs", "errors", "reg_share", "batch_accuracy"):
+                np.testing.assert_allclose(record[name], expected[name], rtol=TOLERANCE[dtype] * 10)
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (1, 1), (7, 2, 2, 2, 2, 3)], ids=str)
+@pytest.mark.parametrize("n_rows", [1, 2, 700])
+def test_networks_of_any_depth_agree_with_the_reference(sizes, n_rows):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(n_rows, sizes[0])), rng.uniform(size=(n_rows, sizes[-1]))
+    options = dict(learning_rate=0.1 / n_rows, l2=0.1, batch_size=300, activation="tanh")
+    native, *_ = train("native", sizes, x, y, **options)
+    twin, *_ = train("numpy", sizes, x, y, **options)
+    assert relative_difference(native, twin) <= 1e-12
+
+
+def test_every_simd_level_agrees_with_the_reference(simd_level):
+    x, y = make_classes(333, 31, 10)
+    for dtype in ("float32", "float64"):
+        for output, loss in PAIRS:
+            options = dict(output=output, loss=loss, dtype=dtype, learning_rate=1e-3, momentum=0.9,
+                           l1=1e-3, batch_size=100, activation="tanh")  # fmt: skip
+            native, *_ = train("native", (31, 33, 10), x, y, **options)
+            twin, *_ = train("numpy", (31, 33, 10), x, y, **options)
+            assert relative_difference(native, twin) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("option", [
+    {"penalty_scale": "per_sample"}, {"reduction": "mean"}, {"max_batches": 2},
+    {"legacy_l1_cost": True}, {"momentum": 0.0},
+], ids=str)  # fmt: skip
+def test_options_of_the_trainer_agree_with_the_reference(option):
+    x, y = make_classes(250, 6, 3)
+    options = dict(learning_rate=0.01, momentum=0.3, l1=0.02, l2=0.05, batch_size=100) | option
+    native, before, record = train("native", (6, 9, 3), x, y, **options)
+    twin, _, expected = train("numpy", (6, 9, 3), x, y, **options)
+    assert relative_difference(native, twin) <= 1e-12
+    np.testing.assert_allclose(record["costs"], expected["costs"], rtol=1e-12)
+    plain, *_ = train("native", (6, 9, 3), x, y, learning_rate=0.01, momentum=0.3, l1=0.02, l2=0.05,
+                      batch_size=100)  # fmt: skip
+    changes_weights = option != {"legacy_l1_cost": True}
+    assert (relative_difference(native, plain) > 1e-6) == changes_weights
+
+
+# --- Gradients ------------------------------------------------------------------------------------
+
+
+def gradient_by_training(network, x, y, loss, row_weights=None, **penalties):
+    """One step at rate 1 without momentum: the weights lose exactly the gradient."""
+    copy = network.parameters.copy()
+    trainer = Trainer(network, loss=loss, learning_rate=1.0, batch_size=len(x), **penalties)
+    trainer.fit(x, y, sample_weight=row_weights)
+    gradient = copy - network.parameters
+    network.parameters[...] = copy
+    return gradient
+
+
+@pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+def test_gradient_equals_central_differences(activation, output, loss):
+    network = Network((4, 6, 5, 3), activation=activation, output=output, dtype="float64",
+                      initializer="range", random_state=2)  # fmt: skip
+    x, y = make_classes(9, 4, 3, seed=8)
+    trainer = Trainer(network, loss=loss, l1=0.3, l2=0.7)
+    gradient = gradient_by_training(network, x, y, loss, l1=0.3, l2=0.7)
+    numeric = np.empty_like(gradient)
+    for i, value in enumerate(network.parameters.copy()):
+        step = 1e-6
+        costs = []
+        for shifted in (value + step, value - step):
+            network.parameters[i] = shifted
+            costs.append(trainer.evaluate(x, y).cost)
+        network.parameters[i] = value
+        numeric[i] = (costs[0] - costs[1]) / (2 * step)
+    assert np.linalg.norm(gradient - numeric) / np.linalg.norm(numeric) <= 1e-6
+
+
+def test_bias_column_is_never_regularised():
+    network = Network((4, 6, 3), dtype="float64", random_state=2)
+    x, y = make_classes(9, 4, 3)
+    plain = gradient_by_training(network, x, y, "log_loss")
+    regularised = gradient_by_training(network, x, y, "log_loss", l1=0.3, l2=0.7)
+    differences = network.views(regularised - plain)
+    for difference, w in zip(differences, network.weights, strict=True):
+        np.testing.assert_allclose(difference[:, 0], 0, atol=1e-12)
+        expected = 0.7 * w[:, 1:] + 0.3 * np.sign(w[:, 1:])
+        np.testing.assert_allclose(difference[:, 1:], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_penalty_in_the_cost_excludes_the_bias_column():
+    network = Network((4, 6, 3), dtype="float64", random_state=2)
+    by_hand = sum(
+        0.35 * (w[:, 1:] ** 2).sum() + 0.3 * np.abs(w[:, 1:]).sum() for w in network.weights
+    )
+    assert penalty(network.weights, 0.3, 0.7) == pytest.approx(by_hand)
+    x, y = make_classes(9, 4, 3)
+    trainer = Trainer(network, l1=0.3, l2=0.7, learning_rate=0.0, shuffle=False)
+    history = trainer.fit(x, y)
+    assert history["reg_share"][0, 0] * history["costs"][0, 0] == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
+def test_row_weights_equal_repeated_rows(output, loss):
+    network = Network((4, 6, 3), output=output, dtype="float64", random_state=2)
+    x, y = make_classes(40, 4, 3)
+    times = np.random.default_rng(0).integers(0, 4, 40)
+    weighted = gradient_by_training(network, x, y, loss, row_weights=times)
+    repeated = gradient_by_training(network, x.repeat(times, 0), y.repeat(times, 0), loss)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-10, atol=1e-12)
+
+
+def test_row_weights_follow_the_shuffled_rows():
+    x, y = make_classes(200, 4, 3)
+    weights = np.random.default_rng(0).uniform(size=200)
+    results = []
+    for engine in ("native", "numpy"):
+        network = Network((4, 6, 3), dtype="float64", random_state=2)
+        trainer = Trainer(network, engine=engine, batch_size=33, random_state=7)
+        trainer.fit(x, y, n_epochs=3, sample_weight=weights)
+        results.append(network.parameters)
+    assert relative_difference(*results) <= 1e-12
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("output, loss", [PAIRS[0], PAIRS[2]], ids=[PAIR_IDS[0], PAIR_IDS[2]])
+def test_cost_of_cancelling_pairs_is_finite_for_every_finite_z(output, loss, dtype):
+    network = Network((1, 3), output=output, dtype=dtype)
+    huge = np.finfo(dtype).max
+    for z in ([huge, -huge, 0], [-huge, -huge, huge], [1e30, 5, -1e30], [0, 0, 0]):
+        network.weights[0][:, 0], network.weights[0][:, 1] = z, 0
+        result = Trainer(network, loss=loss).evaluate([[1.0]] * 3, np.eye(3))
+        assert np.isfinite(result.loss)
+        assert 0 <= result.error <= 1
+
+
+# --- Threads --------------------------------------------------------------------------------------
+
+
+def weights_hash(n_threads, *, sizes=(50, 70, 30, 10), n_rows=3307, batch_size=500):
+    network = Network(sizes, random_state=0)
+    x, y = make_classes(n_rows, sizes[0], sizes[-1])
+    trainer = Trainer(network, batch_size=batch_size, momentum=0.5, l2=0.1, n_threads=n_threads,
+                      random_state=1)  # fmt: skip
+    trainer.fit(x, y, n_epochs=3)
+    return hashlib.sha256(network.parameters.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("batch_size", [33, 500, 2000])
+def test_weights_are_bit_identical_for_every_thread_count(batch_size):
+    hashes = {weights_hash(n, batch_size=batch_size) for n in (1, 2, 3, 4, 8)}
+    assert len(hashes) == 1
+
+
+def test_weights_are_bit_identical_in_twenty_repetitions():
+    assert len({weights_hash(4) for _ in range(20)}) == 1
+
+
+def test_wide_layers_get_fewer_lanes_and_the_same_bits():
+    hashes = {weights_hash(n, sizes=(900, 2500, 10), n_rows=600) for n in (1, 3)}
+    assert len(hashes) == 1
+
+
+def test_evaluation_and_prediction_are_bit_identical_for_every_thread_count():
+    network = Network((20, 64, 10), random_state=0)
+    x, y = make_classes(5000, 20, 10)
+    results = [Trainer(network, n_threads=n).evaluate(x, y) for n in (1, 2, 8)]
+    assert results[0] == results[1] == results[2]
+    outputs = [network.predict(x, n_threads=n) for n in (1, 2, 8)]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    np.testing.assert_array_equal(outputs[0], outputs[2])
+
+
+def test_fits_and_predictions_in_several_threads_equal_the_serial_ones():
+    expected = weights_hash(2)
+    network = Network((20, 64, 10), random_state=0)
+    x, _ = make_classes(3000, 20, 10)
+    outputs = network.predict(x)
+    found = []
+
+    def work():
+        found.append(weights_hash(2) == expected)
+        found.append(np.array_equal(network.predict(x, n_threads=2), outputs))
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 12
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_forked_child_trains_with_a_team_of_its_own():
+    expected = weights_hash(2)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map_async(weights_hash, [2, 3, 1, 2]).get(timeout=60) == [expected] * 4
+    assert weights_hash(2) == expected
+
+
+# --- Memory and layout ------------------------------------------------------------------------------
+
+
+def test_training_leaves_its_inputs_unchanged():
+    x, y = make_classes(300, 6, 3)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    weights = np.ones(300, np.float32)
+    copies = x.copy(), y.copy(), weights.copy()
+    for array in (x, y, weights):
+        array.flags.writeable = False
+    network = Network((6, 9, 3), random_state=0)
+    Trainer(network, batch_size=100).fit(x, y, n_epochs=2, sample_weight=weights)
+    for array, copy in zip((x, y, weights), copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize("layout", ["fortran", "reversed", "every second", "misaligned"])
+def test_any_memory_layout_gives_the_same_weights(layout):
+    x, y = make_classes(300, 6, 3)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    if layout == "fortran":
+        other = np.asfortranarray(x)
+    elif layout == "reversed":
+        other = x[::-1].copy()[::-1]
+    elif layout == "every second":
+        other = np.repeat(x, 2, axis=1)[:, ::2]
+    else:
+        raw = np.empty(x.nbytes + 1, np.uint8)
+        other = raw[1:].view(np.float32).reshape(x.shape)
+        other[...] = x
+    expected, *_ = train("native", (6, 9, 3), x, y, dtype="float32", batch_size=64)
+    found, *_ = train("native", (6, 9, 3), other, y, dtype="float32", batch_size=64)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_an_epoch_allocates_little_and_independently_of_its_batches():
+    """No temporary per batch: the peak of an epoch does not grow with the number of batches."""
+    peaks = []
+    for batch_size in (1000, 10):
+        x, y = make_classes(20_000, 6, 3)
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        network = Network((6, 9, 3), random_state=0)
+        trainer = Trainer(network, batch_size=batch_size, shuffle=False, n_threads=1)
+        trainer.fit(x, y)
+        tracemalloc.start()
+        trainer.fit(x, y)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    per_batch_results = 8 * 8 * (2000 - 20)
+    assert peaks[1] - peaks[0] <= 4 * per_batch_results
