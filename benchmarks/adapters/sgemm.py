@@ -1,0 +1,39 @@
+"""The rate of a large square product: what the machine's BLAS can do at best.
+
+One "epoch" is C = A·B with 2048 x 2048 float32 matrices, 17.2 GFLOP, through SciPy's BLAS. The
+matrices are in Fortran order, so nothing is copied, and C is overwritten.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy
+from scipy.linalg.blas import sgemm
+
+from . import Adapter, Job
+from ._shared import seconds_of_each
+
+SIDE = 2048
+
+
+class Contestant(Adapter):
+    """Square sgemm with all threads; the job is not looked at."""
+
+    def versions(self) -> dict[str, str]:
+        return {"scipy": scipy.__version__, "numpy": np.__version__}
+
+    def prepare(self, job: Job) -> None:
+        rng = np.random.default_rng(job.seed)
+        self._a, self._b = (
+            np.asfortranarray(rng.uniform(-1, 1, (SIDE, SIDE)), dtype=np.float32) for _ in range(2)
+        )
+        self._c = np.zeros_like(self._a)
+
+    def train_epochs(self, n: int) -> list[float]:
+        return seconds_of_each(self._multiply, n)
+
+    def _multiply(self) -> None:
+        sgemm(1.0, self._a, self._b, c=self._c, overwrite_c=True)
+
+    def accuracy(self) -> None:
+        return None
