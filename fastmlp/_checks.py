@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,13 +64,13 @@ def check_flag(name: str, value: object) -> bool:
 
 def check_dtype(name: str, value: object) -> np.dtype[Any]:
     """`value` must mean float32 or float64."""
-    try:
-        dtype = np.dtype(value)  # type: ignore[call-overload]
-    except TypeError:
-        dtype = None
-    if dtype is None or dtype.name not in FLOAT_DTYPES:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, FLOAT_DTYPES))}; got {value!r}")
-    return np.dtype(dtype)
+    for known in FLOAT_DTYPES:
+        try:
+            if value == known or np.dtype(value) == known:  # type: ignore[call-overload]
+                return np.dtype(known)
+        except TypeError:
+            break
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, FLOAT_DTYPES))}; got {value!r}")
 
 
 def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int, ...]:
@@ -82,7 +83,7 @@ def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int,
     for i, width in enumerate(widths):
         if width >= MAX_DIMENSION:
             raise ValueError(f"{name}[{i}] must be below {MAX_DIMENSION}; got {width}")
-    n_bytes = itemsize * sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    n_bytes = itemsize * sum((a + 1) * b for a, b in pairwise(widths))
     if n_bytes > MAX_PARAMETER_BYTES:
         raise ValueError(
             f"{name} = {widths} needs {n_bytes / 2**30:.0f} GiB of parameters; "

@@ -1,14 +1,15 @@
 """How a mini-batch is cut into work: decided here, from shapes alone.
 
-A batch of rows is dealt to *lanes*; each lane has a gradient buffer of its own and works through its
-rows in *chunks*, one set of matrix products each. Threads take whole lanes, and the optimiser adds
-the lanes in their order, so the numbers depend on this plan and never on the number of threads.
+A batch of rows is dealt to *lanes*; each lane has a gradient buffer of its own and works through
+its rows in *chunks*, one set of matrix products each. Threads take whole lanes, and the optimiser
+adds the lanes in their order, so the numbers depend on this plan and never on the threads.
 The plan is part of the numerical contract: change ``PLAN_VERSION`` with it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 PLAN_VERSION = 1
 
@@ -60,7 +61,7 @@ def _ceil_div(a: int, b: int) -> int:
 
 def count_parameters(sizes: tuple[int, ...]) -> int:
     """Sum of ``(n_in + 1) * n_out`` over the layers: weights and biases."""
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
+    return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
 
 
 def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
@@ -69,7 +70,7 @@ def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
     Forward, weight gradient, and input delta of every layer but the first: a multiplication and an
     addition per weight and row each.
     """
-    weights = [n_in * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [n_in * n_out for n_in, n_out in pairwise(sizes)]
     return 2 * n_rows * (3 * sum(weights) - weights[0])
 
 

@@ -81,6 +81,20 @@ def resolve_threads(
     return ThreadCount(min(usable_processors(), MAX_THREADS), "usable processors")
 
 
+def _set_blas_threads(library: Any, n_threads: int) -> None:
+    """Set a BLAS library's thread count from whatever Python thread this is.
+
+    threadpoolctl >= 3.8 lets only one "controlling" Python thread set OpenBLAS and ignores the
+    others without a word. The guard is called by several, and leaves the control to nobody.
+    """
+    release = getattr(library, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
+    library.set_num_threads(n_threads)
+    if release is not None:
+        release(force=True)
+
+
 class _BlasGuard:
     """Reference-counted "BLAS on one thread"."""
 
@@ -110,7 +124,7 @@ class _BlasGuard:
                     self._libraries = self._find_libraries()
                 self._saved = [library.get_num_threads() for library in self._libraries]
                 for library in self._libraries:
-                    library.set_num_threads(1)
+                    _set_blas_threads(library, 1)
             self._users += 1
 
     def leave(self) -> None:
@@ -118,7 +132,7 @@ class _BlasGuard:
             self._users -= 1
             if self._users == 0:
                 for library, count in zip(self._libraries or [], self._saved, strict=True):
-                    library.set_num_threads(count)
+                    _set_blas_threads(library, count)
 
     def forget_after_fork(self) -> None:
         """In a forked child the parent's other threads are gone, and with them their leave()."""

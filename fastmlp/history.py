@@ -26,13 +26,13 @@ class History(Mapping[str, NDArray[np.float64]]):
     Per batch, shape (n_epochs, n_batches):
 
     - ``costs``: loss + penalty of each batch, before its update.
-    - ``errors``: mean over outputs and rows of \\|y - a\\|.
+    - ``errors``: mean over outputs and rows of abs(y - a).
     - ``reg_share``: penalty / cost, a fraction.
 
     Per epoch, shape (n_epochs,):
 
     - ``learning_rates``: rate used in the epoch.
-    - ``batch_accuracy``: fraction of rows that were classified correctly when their batch came up.
+    - ``batch_accuracy``: fraction of rows classified correctly when their batch came up.
     - ``train_cost``, ``test_cost``: summed loss + penalty over the whole set, after the epoch.
     - ``train_accuracy``, ``test_accuracy``: fraction classified correctly, after the epoch.
     - ``epoch_seconds``: wall time of the epoch's training, evaluation not included.

@@ -6,7 +6,8 @@ program for an ANN to cover the MNIST dataset" II to XIII, linux-blog.anracom.co
 
 from __future__ import annotations
 
-import math
+import functools
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -14,21 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import datasets, reference
+from fastmlp import reference
 from fastmlp._checks import (
     as_labels,
-    as_numeric_array,
     check_choice,
     check_dtype,
-    check_finite,
     check_flag,
     check_integer,
     check_number,
     check_same_length,
-    encode_labels,
 )
+from fastmlp._labelled_data import DataTuple, flatten_rows, prepare
+from fastmlp._report import epoch_report
+from fastmlp._threads import resolve_threads
 from fastmlp.history import History
 from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import check_pair
 from fastmlp.network import Array, Network
 from fastmlp.scaling import Scaler
 from fastmlp.schedules import SCHEDULES
@@ -60,13 +62,32 @@ ALIASES = {
 }
 """Parameter names of the articles' doc-strings, and the names of the signature they mean."""
 
-DataTuple = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 Callback = Callable[["MyANN"], object]
 
 
+def _accept_aliases(init: Callable[..., None]) -> Callable[..., None]:
+    """Let the constructor take the names of ALIASES too, and refuse unknown ones with a list."""
+    known = init.__annotations__
+
+    @functools.wraps(init)
+    def with_aliases(self: MyANN, *args: Any, **options: Any) -> None:
+        renamed: dict[str, Any] = {}
+        for name, value in options.items():
+            full_name = ALIASES.get(name, name)
+            if full_name not in known:
+                names = ", ".join([*(n for n in known if n != "return"), *ALIASES])
+                raise TypeError(f"MyANN has no parameter {name!r}; known: {names}")
+            if full_name in renamed:
+                raise TypeError(f"{name!r} and {full_name!r} are the same parameter of MyANN")
+            renamed[full_name] = value
+        init(self, *args, **renamed)
+
+    return with_aliases
+
+
 def _alias(name: str) -> Any:
-    """A read-only second name, as the articles spell it."""
-    return property(lambda self: getattr(self, name), doc=f"The articles' name of ``{name}``.")
+    """A read-only second name."""
+    return property(operator.attrgetter(name), doc=f"Same as ``{name}``.")
 
 
 class MyANN:
@@ -143,9 +164,9 @@ class MyANN:
         Measure cost and accuracy on the whole training and test set after every epoch.
     callbacks : iterable of callables
         Called with this object after every epoch; one that returns True ends the training.
-    **aliases
-        The articles' other spellings: data_set, n_nodes_out_layer, n_mini_batch, lambda_reg2,
-        lambda_reg1, mom_const.
+
+    Some parameters have a second name in the articles, which is accepted too: data_set,
+    n_nodes_out_layer, n_mini_batch, lambda_reg2, lambda_reg1, mom_const.
 
     Attributes
     ----------
@@ -157,11 +178,10 @@ class MyANN:
         Can be set, before `fit` or later.
     classes_ : ndarray of shape (n_classes,)
         Labels in the order of the outputs.
+    data : LabelledData
+        Scaled inputs ``X_train``, ``X_test`` of type `dtype`, labels ``y_train``, ``y_test`` and
+        one-hot targets ``Y_train``, ``Y_test``; these six are attributes too.
     network, trainer, scaler : Network, Trainer, Scaler
-    X_train, X_test : ndarray of shape (n, n_features)
-        Scaled inputs of type `dtype`.
-    y_train, y_test : ndarray of shape (n,)
-        Labels.
 
     Raises
     ------
@@ -179,6 +199,7 @@ class MyANN:
     True
     """
 
+    @_accept_aliases
     def __init__(
         self,
         my_data_set: str | PathLike[str] | DataTuple = "mnist",
@@ -219,163 +240,79 @@ class MyANN:
         legacy_l1_cost: bool = False,
         b_measure_accuracy: bool = True,
         callbacks: Iterable[Callback] = (),
-        **aliases: Any,
     ) -> None:
-        given = {k: v for k, v in locals().items() if k not in ("self", "aliases", "callbacks")}
-        self._set_parameters(given, aliases)
+        self.my_data_set = my_data_set
+        self.n_hidden_layers = check_integer("n_hidden_layers", n_hidden_layers, minimum=0)
+        self.ay_nodes_layers = _check_node_list(ay_nodes_layers, self.n_hidden_layers)
+        self.n_nodes_layer_out = check_integer("n_nodes_layer_out", n_nodes_layer_out, minimum=0)
+        self.my_activation_function = check_choice(
+            "my_activation_function", my_activation_function, ACTIVATION_FUNCTIONS
+        )
+        self.my_out_function = check_choice("my_out_function", my_out_function, OUT_FUNCTIONS)
+        self.my_loss_function = check_choice("my_loss_function", my_loss_function, LOSS_FUNCTIONS)
+        self.n_size_mini_batch = check_integer("n_size_mini_batch", n_size_mini_batch, minimum=1)
+        self.n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
+        self.n_max_batches = _check_max_batches(n_max_batches)
+        self.lambda2_reg = check_number("lambda2_reg", lambda2_reg)
+        self.lambda1_reg = check_number("lambda1_reg", lambda1_reg)
+        self.vect_mode = check_choice("vect_mode", vect_mode, VECT_MODES)
+        self.learn_rate = check_number("learn_rate", learn_rate)
+        self.decrease_const = check_number("decrease_const", decrease_const)
+        self.mom_rate = check_number("mom_rate", mom_rate, maximum=1.0)
+        self.figs_x1 = check_number("figs_x1", figs_x1, minimum=0.1)
+        self.figs_x2 = check_number("figs_x2", figs_x2, minimum=0.1)
+        self.legend_loc = check_choice("legend_loc", legend_loc, LEGEND_LOCATIONS)
+        self.b_print_test_data = check_flag("b_print_test_data", b_print_test_data)
+        self.n_threads = n_threads
+        self.dtype = check_dtype("dtype", dtype)
+        self.b_shuffle = check_flag("b_shuffle", b_shuffle)
+        self.scaler = Scaler(_scaling_kind(b_standardize))
+        self.engine = check_choice("engine", engine, ENGINES)
+        self.b_verbose = check_flag("b_verbose", b_verbose)
+        self.my_initializer = check_choice("my_initializer", my_initializer, INITIALIZERS)
+        self.my_momentum_rule = check_choice("my_momentum_rule", my_momentum_rule, MOMENTUM_RULES)
+        self.my_learn_rate_rule = check_choice("my_learn_rate_rule", my_learn_rate_rule, SCHEDULES)
+        self.reg_scale = check_choice("reg_scale", reg_scale, PENALTY_SCALES)
+        self.reduction = check_choice("reduction", reduction, REDUCTIONS)
+        self.legacy_split = check_flag("legacy_split", legacy_split)
+        self.legacy_l1_cost = check_flag("legacy_l1_cost", legacy_l1_cost)
+        self.b_measure_accuracy = check_flag("b_measure_accuracy", b_measure_accuracy)
+        check_pair(self.my_out_function, LOSS_FUNCTIONS[self.my_loss_function])
+        resolve_threads(n_threads)
+        check_flag("b_train_on_init", b_train_on_init)
         self._rng = np.random.default_rng(random_state)
+        self.history = History()
         self._handle_input_data()
         self._set_ANN_structure()
         self._prepare_epochs_and_batches()
-        self.history = History()
         if self.b_verbose and self.b_print_test_data:
             self._print_test_data()
-        if self.b_train_on_init:
+        if b_train_on_init:
             self.fit(callbacks=callbacks)
 
     # --- Construction -----------------------------------------------------------------------------
 
-    def _set_parameters(self, given: dict[str, Any], aliases: dict[str, Any]) -> None:
-        """Check everything that can be checked without the data; sets one attribute each."""
-        for name, value in aliases.items():
-            if name not in ALIASES:
-                raise TypeError(
-                    f"MyANN has no parameter {name!r}; known: {', '.join([*given, *ALIASES])}"
-                )
-            given[ALIASES[name]] = value
-        for name, minimum in (
-            ("n_hidden_layers", 0), ("n_nodes_layer_out", 0), ("n_size_mini_batch", 1),
-            ("n_epochs", 0), ("n_max_batches", -(2**63)),
-        ):  # fmt: skip
-            given[name] = check_integer(name, given[name], minimum=minimum)
-        if given["n_max_batches"] == 0:
-            raise ValueError("n_max_batches must be positive, or negative for all; got 0")
-        for name in ("lambda2_reg", "lambda1_reg", "learn_rate", "decrease_const"):
-            given[name] = check_number(name, given[name])
-        given["mom_rate"] = check_number("mom_rate", given["mom_rate"], maximum=1.0)
-        for name in ("figs_x1", "figs_x2"):
-            given[name] = check_number(name, given[name], minimum=0.1)
-        for name in (
-            "b_print_test_data", "b_shuffle", "b_train_on_init", "b_verbose", "legacy_split",
-            "legacy_l1_cost", "b_measure_accuracy",
-        ):  # fmt: skip
-            given[name] = check_flag(name, given[name])
-        for name, allowed in (
-            ("my_activation_function", ACTIVATION_FUNCTIONS), ("my_out_function", OUT_FUNCTIONS),
-            ("my_loss_function", LOSS_FUNCTIONS), ("vect_mode", VECT_MODES),
-            ("legend_loc", LEGEND_LOCATIONS), ("engine", ENGINES),
-            ("my_initializer", INITIALIZERS), ("my_momentum_rule", MOMENTUM_RULES),
-            ("my_learn_rate_rule", SCHEDULES), ("reg_scale", PENALTY_SCALES),
-            ("reduction", REDUCTIONS),
-        ):  # fmt: skip
-            given[name] = check_choice(name, given[name], allowed)
-        self._check_node_list(given["ay_nodes_layers"], given["n_hidden_layers"])
-        given["ay_nodes_layers"] = list(given["ay_nodes_layers"])
-        given["dtype"] = check_dtype("dtype", given["dtype"])
-        self.scaler = Scaler(_scaling_kind(given["b_standardize"]))
-        for name, value in given.items():
-            setattr(self, name, value)
-
-    @staticmethod
-    def _check_node_list(nodes: Sequence[int], n_hidden: int) -> None:
-        if isinstance(nodes, str) or not isinstance(nodes, Sequence | np.ndarray):
-            raise TypeError(f"ay_nodes_layers must be a list of layer widths; got {nodes!r}")
-        if len(nodes) != n_hidden + 2:
-            raise ValueError(
-                f"ay_nodes_layers must have n_hidden_layers + 2 = {n_hidden + 2} entries; "
-                f"got {len(nodes)}: {list(nodes)}"
-            )
-        for i, n in enumerate(nodes):
-            minimum = 0 if i in (0, len(nodes) - 1) else 1
-            check_integer(f"ay_nodes_layers[{i}]", n, minimum=minimum)
-
     def _handle_input_data(self) -> None:
-        """Load, check, split, scale and encode; sets X_*, y_*, classes_ and the dimensions."""
-        X_train, y_train, X_test, y_test = self._import_data()
-        if self.legacy_split:
-            X_train, y_train, X_test, y_test = self._split_as_in_the_articles(
-                X_train, y_train, X_test, y_test
-            )
-        else:
-            self.scaler.fit(X_train)
-        self._encode_all_mnist_labels(y_train, y_test)
-        self.X_train: Array = self.scaler.transform(X_train, self.dtype)
-        self.X_test: Array = self.scaler.transform(X_test, self.dtype)
-        check_finite("X_train", self.X_train)
-        check_finite("X_test", self.X_test)
-        self.n_features = X_train.shape[1]
-        side = math.isqrt(self.n_features)
-        self.image_shape = (side, side) if side * side == self.n_features else None
-
-    def _import_data(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Checked arrays X_train, y_train, X_test, y_test, and where they came from."""
-        data = self.my_data_set
-        if isinstance(data, str | PathLike):
-            loaded = datasets.load(data)
-            self.data_source = loaded.source
-            arrays: Sequence[Any] = (loaded.X_train, loaded.y_train, loaded.X_test, loaded.y_test)
-        elif isinstance(data, tuple | list) and len(data) == 4:
-            self.data_source = "arrays"
-            arrays = data
-        else:
-            raise TypeError(
-                "my_data_set must be a name, a path or a tuple (X_train, y_train, X_test, y_test); "
-                f"got {type(data).__name__}"
-            )
-        result = []
-        for part, X, y in (("train", *arrays[:2]), ("test", *arrays[2:])):
-            X = as_numeric_array(f"X_{part}", X)
-            if X.ndim > 2:  # images: (n, height, width)
-                X = X.reshape(len(X), -1)
-            if X.ndim != 2 or 0 in X.shape:
-                raise ValueError(
-                    f"X_{part} must have shape (rows, features), at least one of each; "
-                    f"got {X.shape}"
-                )
-            check_finite(f"X_{part}", X)
-            labels = as_labels(f"y_{part}", y)
-            check_same_length(f"X_{part}", len(X), f"y_{part}", len(labels))
-            result += [X, labels]
-        if result[0].shape[1] != result[2].shape[1]:
-            raise ValueError(
-                "X_train and X_test must have the same number of columns; "
-                f"got {result[0].shape[1]} and {result[2].shape[1]}"
-            )
-        return result[0], result[1], result[2], result[3]
-
-    def _split_as_in_the_articles(
-        self, X_train: Any, y_train: Any, X_test: Any, y_test: Any
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Scaler on all rows, then a random split of the same sizes."""
-        X, y = np.concatenate([X_train, X_test]), np.concatenate([y_train, y_test])
-        self.scaler.fit(X)
-        order = self._rng.permutation(len(X))
-        train, test = order[: len(X_train)], order[len(X_train) :]
-        return X[train], y[train], X[test], y[test]
-
-    def _encode_all_mnist_labels(self, y_train: NDArray[Any], y_test: NDArray[Any]) -> None:
-        """One-hot and value encoding of the labels; sets classes_."""
-        self.classes_ = np.unique(y_train)
+        """Import, check, split, scale and encode the data; compare the number of classes."""
+        self.data = prepare(
+            self.my_data_set,
+            self.scaler,
+            self.dtype,
+            argument="my_data_set",
+            mix=self._rng if self.legacy_split else None,
+        )
         n_found, n_expected = len(self.classes_), self.n_nodes_layer_out
-        if n_found < 2:
-            raise ValueError(f"y_train must have at least two classes; all are {y_train[0]!r}")
         if n_expected not in (0, n_found):
             shown = ", ".join(map(str, self.classes_[:20])) + (", …" if n_found > 20 else "")
             raise ValueError(
                 f"n_nodes_layer_out = {n_expected} does not fit the {n_found} classes in y_train: "
                 f"{shown}"
             )
-        self.y_train, self.y_test = y_train, y_test
-        self._codes = encode_labels("y_train", y_train, self.classes_)
-        self.Y_train: Array = np.eye(n_found, dtype=self.dtype)[self._codes]
-        self.Y_test: Array = np.eye(n_found, dtype=self.dtype)[
-            encode_labels("y_test", y_test, self.classes_)
-        ]
 
     def _set_ANN_structure(self) -> None:
         """Fill in the widths of the first and last layer and create the weights."""
-        n_classes = len(self.classes_)
-        for i, name, found in ((0, "input features", self.n_features), (-1, "classes", n_classes)):
+        n_features, n_classes = self.X_train.shape[1], len(self.classes_)
+        for i, name, found in ((0, "input features", n_features), (-1, "classes", n_classes)):
             wanted = self.ay_nodes_layers[i]
             if wanted not in (0, found):
                 raise ValueError(
@@ -414,7 +351,7 @@ class MyANN:
             random_state=self._rng,
         )
 
-    # --- Training -----------------------------------------------------------------------------------
+    # --- Training ---------------------------------------------------------------------------------
 
     def fit(self, n_epochs: int | None = None, *, callbacks: Iterable[Callback] = ()) -> MyANN:
         """Train from the current weights, with the learning rate back at its start.
@@ -439,7 +376,7 @@ class MyANN:
         calls: list[Callable[[Trainer], object]] = [self._adopt_history]
         if self.b_verbose:
             calls.append(lambda _: print(self.epoch_report()))
-        calls += [lambda _, call=call: call(self) for call in callbacks]
+        calls += [functools.partial(_call_with, call, self) for call in callbacks]
         self.history = History()
         try:
             self.trainer.fit(
@@ -465,7 +402,7 @@ class MyANN:
         self.network.initialize(rng)
         self.history = History()
 
-    # --- Using the network ---------------------------------------------------------------------------
+    # --- Using the network ------------------------------------------------------------------------
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Outputs of the network, one column per class in the order of `classes_`.
@@ -473,12 +410,7 @@ class MyANN:
         X of shape (n, n_features) is not scaled; the scaler of the training is applied. Softmax
         outputs sum to 1; sigmoid outputs need not.
         """
-        x = as_numeric_array("X", X)
-        if x.ndim > 2:
-            x = x.reshape(len(x), -1)
-        if x.ndim != 2 or x.shape[1] != self.n_features or len(x) == 0:
-            raise ValueError(f"X must have shape (rows, {self.n_features}); got {x.shape}")
-        check_finite("X", x)
+        x = flatten_rows("X", X, self.X_train.shape[1])
         return self.network.predict(self.scaler.transform(x, self.dtype), n_threads=self.n_threads)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -493,7 +425,11 @@ class MyANN:
         return float((predicted == labels).mean())
 
     def look_into_mini_batch(
-        self, num_batch: int = 0, *, version: str = "V1.6", bias: str = "product_sliced"
+        self,
+        num_batch: int = 0,
+        *,
+        version: reference.Version = "V1.6",
+        bias: reference.BiasTreatment = "product_sliced",
     ) -> dict[str, list[Array]]:
         """All matrices of one training step, computed by :mod:`fastmlp.reference`; nothing changes.
 
@@ -511,11 +447,25 @@ class MyANN:
         )
         delta = reference.output_delta(activations[-1], self.Y_train[rows].T, functions[-1], loss)
         gradients = reference.backward(
-            self.weights, zs, activations, delta, functions, version, bias  # type: ignore[arg-type]
+            self.weights,
+            zs,
+            activations,
+            delta,
+            functions,
+            version,
+            bias,
         )
         return {"Z": zs, "A": activations, "grad": gradients}
 
-    # --- What was recorded -----------------------------------------------------------------------------
+    # --- What it knows and recorded ---------------------------------------------------------------
+
+    X_train = _alias("data.X_train")
+    y_train = _alias("data.y_train")
+    Y_train = _alias("data.Y_train")
+    X_test = _alias("data.X_test")
+    y_test = _alias("data.y_test")
+    Y_test = _alias("data.Y_test")
+    classes_ = _alias("data.classes")
 
     @property
     def weights(self) -> list[Array]:
@@ -533,7 +483,7 @@ class MyANN:
 
     @property
     def errors(self) -> NDArray[np.float64]:
-        """Mean of \\|y - a\\| over outputs and rows of every mini-batch, (n_epochs, n_batches)."""
+        """Mean of abs(y - a) over outputs and rows of every mini-batch, (n_epochs, n_batches)."""
         return self.history["errors"]
 
     @property
@@ -585,7 +535,7 @@ class MyANN:
     _ay_reg_cost_contrib = _alias("reg_share")
     _ay_mini_batches = _alias("mini_batches")
     _ay_onehot = property(lambda self: self.Y_train.T, doc="One-hot targets, (n_labels, n).")
-    _ay_oneval = _alias("_codes")
+    _ay_oneval = _alias("data.codes_train")
     _X_train = _alias("X_train")
     _X_test = _alias("X_test")
     _y_train = _alias("y_train")
@@ -593,12 +543,13 @@ class MyANN:
     _n_mini_batches = _alias("n_mini_batches")
     _n_batches = _alias("n_batches")
     _ay_nodes_layers = _alias("ay_nodes_layers")
-    _dim_features = _alias("n_features")
+    _dim_features = property(lambda self: self.X_train.shape[1], doc="Number of input features.")
     _dim_sets = property(lambda self: len(self.X_train), doc="Number of training rows.")
     _n_labels = property(lambda self: len(self.classes_), doc="Number of classes.")
     _n_total_layers = property(lambda self: len(self.ay_nodes_layers), doc="All layers.")
     _dim_img = _img_h = _img_w = property(
-        lambda self: self.image_shape and self.image_shape[0], doc="Side of the square images."
+        lambda self: self.data.image_shape and self.data.image_shape[0],
+        doc="Side of the square images in pixels, or None.",
     )
     _shape_epochs_batches = property(
         lambda self: (self.n_epochs, self.n_batches, 1), doc="(n_epochs, n_batches, 1)."
@@ -608,10 +559,10 @@ class MyANN:
         doc="Momentum matrices in the shapes of the weights; the last entry is unused.",
     )
 
-    # --- Reports and plots ---------------------------------------------------------------------------
+    # --- Reports and plots ------------------------------------------------------------------------
 
     def _print_test_data(self) -> None:
-        print(f"Data: {self.data_source}")
+        print(f"Data: {self.data.source}")
         for name in ("X_train", "y_train", "X_test", "y_test"):
             print(f"  {name}: {getattr(self, name).shape}")
         for number, w in enumerate(self.weights):
@@ -619,58 +570,37 @@ class MyANN:
 
     def epoch_report(self) -> str:
         """The articles' report on the last finished epoch, as text of several lines."""
-        h = self.history
-        cost, share = h.last("costs"), h.last("reg_share")
-        train_cost = h.last("train_cost")
-        train_share = self.trainer.penalty() / train_cost
-        lines = [
-            f"Epoch {h.n_epochs} of {self.n_epochs}",
-            f"  time of the epoch             {h.last('epoch_seconds'):.4f} s",
-            f"  time so far                   {self.epoch_seconds.sum():.4f} s",
-            f"  learning rate                 {h.last('learning_rates'):.11g}",
-            f"  total cost of training set    {_measured(train_cost, '.6g')}",
-            f"  share of regularisation       {_measured(train_share, '.6g')}",
-            f"  cost of last mini-batch       {cost:.6g}",
-            f"  share of regularisation       {share:.6g}",
-            f"  average error, last batch     {h.last('errors'):.5f}",
-            f"  batch-averaged accuracy       {h.last('batch_accuracy'):.5f}",
-            f"  accuracy on training set      {_measured(h.last('train_accuracy'), '.5f')}",
-            f"  accuracy on test set          {_measured(h.last('test_accuracy'), '.5f')}",
-        ]
-        for number, w in enumerate(self.weights):
-            lines.append(f"  mean |weight| at L{number}           {np.abs(w).mean():.5f}")
-        return "\n".join(lines)
+        return epoch_report(self.history, self.n_epochs, self.weights, self.trainer.penalty())
 
     def _figure_options(self) -> dict[str, Any]:
         return {"figsize": (self.figs_x1, self.figs_x2)}
+
+    def _curve_options(self) -> dict[str, Any]:
+        return {"legend_loc": self.legend_loc, **self._figure_options()}
 
     def plot_costs(self) -> Figure:
         """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""
         from fastmlp import plots
 
-        return plots.plot_costs(self.history, legend_loc=self.legend_loc, **self._figure_options())
+        return plots.plot_costs(self.history, **self._curve_options())
 
     def plot_errors(self) -> Figure:
         """Averaged error of every mini-batch over the run."""
         from fastmlp import plots
 
-        return plots.plot_errors(self.history, legend_loc=self.legend_loc, **self._figure_options())
+        return plots.plot_errors(self.history, **self._curve_options())
 
     def plot_accuracy(self) -> Figure:
         """Accuracy on training and test set after every epoch."""
         from fastmlp import plots
 
-        return plots.plot_accuracy(
-            self.history, legend_loc=self.legend_loc, **self._figure_options()
-        )
+        return plots.plot_accuracy(self.history, **self._curve_options())
 
     def plot_reg_share(self) -> Figure:
         """Share of the penalty in the cost of every mini-batch over the run."""
         from fastmlp import plots
 
-        return plots.plot_reg_share(
-            self.history, legend_loc=self.legend_loc, **self._figure_options()
-        )
+        return plots.plot_reg_share(self.history, **self._curve_options())
 
     def plot_confusion_matrix(self) -> Figure:
         """Confusion matrix on the test set."""
@@ -685,17 +615,39 @@ class MyANN:
         """Test images that the network gets wrong; those of one class with `label`."""
         from fastmlp import plots
 
-        if self.image_shape is None:
-            raise ValueError(f"{self.n_features} features do not make a square image")
+        if self.data.image_shape is None:
+            raise ValueError(f"{self.X_train.shape[1]} features do not make a square image")
         outputs = self._test_outputs()
         return plots.plot_misclassified(
             self.X_test, self.y_test, self.classes_[outputs.argmax(axis=1)], outputs,
-            image_shape=self.image_shape, label=label, max_images=max_images,
+            image_shape=self.data.image_shape, label=label, max_images=max_images,
             **self._figure_options(),
         )  # fmt: skip
 
     def _test_outputs(self) -> Array:
         return self.network.predict(self.X_test, n_threads=self.n_threads)
+
+
+def _check_node_list(nodes: Sequence[int], n_hidden: int) -> list[int]:
+    if isinstance(nodes, str) or not isinstance(nodes, Sequence | np.ndarray):
+        raise TypeError(f"ay_nodes_layers must be a list of layer widths; got {nodes!r}")
+    if len(nodes) != n_hidden + 2:
+        raise ValueError(
+            f"ay_nodes_layers must have n_hidden_layers + 2 = {n_hidden + 2} entries; "
+            f"got {len(nodes)}: {list(nodes)}"
+        )
+    outer = (0, len(nodes) - 1)  # may be 0, to be filled from the data
+    return [
+        check_integer(f"ay_nodes_layers[{i}]", n, minimum=0 if i in outer else 1)
+        for i, n in enumerate(nodes)
+    ]
+
+
+def _check_max_batches(n_max_batches: int) -> int:
+    number = check_integer("n_max_batches", n_max_batches, minimum=-(2**63))
+    if number == 0:
+        raise ValueError("n_max_batches must be positive, or negative for all; got 0")
+    return number
 
 
 def _scaling_kind(b_standardize: bool | str) -> str:
@@ -704,5 +656,5 @@ def _scaling_kind(b_standardize: bool | str) -> str:
     return "feature" if check_flag("b_standardize", b_standardize) else "none"
 
 
-def _measured(value: float, form: str) -> str:
-    return "not measured" if math.isnan(value) else format(value, form)
+def _call_with(callback: Callback, ann: MyANN, trainer: Trainer) -> object:
+    return callback(ann)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class Network:
     def views(self, flat: Array) -> list[Array]:
         """Views of a vector with the layout of `parameters`, (n_out, n_in + 1) per layer."""
         views, begin = [], 0
-        for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+        for n_in, n_out in pairwise(self.sizes):
             end = begin + n_out * (n_in + 1)
             views.append(flat[begin:end].reshape(n_out, n_in + 1))
             begin = end

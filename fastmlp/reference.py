@@ -1,8 +1,8 @@
 """The mathematics of an MLP in plain NumPy: the oracle of the tests, and the place to learn it.
 
-Written to be read next to the formulas, in the layout of the articles. Nodes are rows, samples are
-columns. ``W[N]`` leads from layer N to layer N + 1, shape ``(n_{N+1}, n_N + 1)``; its column 0 holds
-the bias weights, and the output ``A[N]`` of every layer but the last carries a row of ones on top:
+Written to be read next to the formulas, in the layout of the articles. Nodes are rows, samples
+are columns. ``W[N]`` leads from layer N to layer N + 1, shape ``(n_{N+1}, n_N + 1)``; its column 0
+holds the bias weights, and the output ``A[N]`` of every layer but the last carries a row of ones:
 
     A[0] = X^T with bias row          Z[N+1] = W[N] A[N]
     A[N] = phi(Z[N]) with bias row    A[E] = output function(Z[E]), without bias row
@@ -23,6 +23,7 @@ and XIII (M13), and "MLP, Numpy, TF2 - performance issues - Step III" (P3), linu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -88,9 +89,9 @@ def log_loss(z: Array, a: Array, y: Array, output: str) -> Array:
     otherwise a and 1 - a are clipped at the machine epsilon.
     """
     if output == "sigmoid":
-        return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))  # type: ignore[no-any-return]
+        return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
     eps = np.finfo(a.dtype).eps
-    return -y * np.log(np.maximum(a, eps)) - (1 - y) * np.log(np.maximum(1 - a, eps))  # type: ignore[no-any-return]
+    return -y * np.log(np.maximum(a, eps)) - (1 - y) * np.log(np.maximum(1 - a, eps))
 
 
 def cross_entropy(z: Array, a: Array, y: Array, output: str) -> Array:
@@ -206,16 +207,16 @@ def layer_delta(
 ) -> Array:
     """delta[N] from delta[N+1], W[N], Z[N] (nodes, samples) and A[N] (with bias row).
 
-    ``row_added``: the derivative gets a row for the bias node, the product's row 0 is dropped at the
-    end (article M8). ``weights_sliced``: the bias column of W takes no part in the product.
+    ``row_added``: the derivative gets a row for the bias node, the product's row 0 is dropped at
+    the end (article M8). ``weights_sliced``: the bias column of W takes no part in the product.
     ``product_sliced``: row 0 of the product is dropped before it meets the derivative (article P3).
     """
     if bias == "row_added":
         full = (w.T @ delta) * _derivative_with_bias_row(z, a, function, version)
-        return full[1:]  # type: ignore[no-any-return]
+        return full[1:]
     if bias == "weights_sliced":
-        return (w[:, 1:].T @ delta) * _derivative(z, a, function, version)  # type: ignore[no-any-return]
-    return (w.T @ delta)[1:] * _derivative(z, a, function, version)  # type: ignore[no-any-return]
+        return (w[:, 1:].T @ delta) * _derivative(z, a, function, version)
+    return (w.T @ delta)[1:] * _derivative(z, a, function, version)
 
 
 def backward(
@@ -296,7 +297,7 @@ class ReferenceEngine:
     def matrices(self, flat: Array) -> list[Array]:
         """Views of the flat vector, (n_next, n_this + 1) each."""
         views, offset = [], 0
-        for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+        for n_in, n_out in pairwise(self.sizes):
             size = n_out * (n_in + 1)
             views.append(flat[offset : offset + size].reshape(n_out, n_in + 1))
             offset += size

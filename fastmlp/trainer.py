@@ -263,6 +263,7 @@ class Trainer:
         n_batches = -(-len(x) // self.batch_size)
         n_batches = min(n_batches, self.max_batches or n_batches)
         costs, penalties, errors, hits = np.zeros((4, n_batches))
+        batch_rows = np.minimum(self.batch_size, len(x) - self.batch_size * np.arange(n_batches))
         self.order = self.rng.permutation(len(x)) if self.shuffle else None
         status, done, interruption = self._engine.train(
             self.network.parameters, self.memory, x, y,
@@ -283,7 +284,7 @@ class Trainer:
             "errors": errors,
             "reg_share": np.divide(penalties, costs, out=np.zeros_like(costs), where=costs > 0),
             "learning_rates": eta,
-            "batch_accuracy": np.average(hits, weights=_batch_rows(len(x), self.batch_size)[:n_batches]),
+            "batch_accuracy": np.average(hits, weights=batch_rows),
             "epoch_seconds": time.perf_counter() - start,
         }
 
@@ -299,8 +300,3 @@ class Trainer:
         if self.reduction == "mean":
             loss /= weight
         return Evaluation(loss, loss + self.penalty(), error / (weight * y.shape[1]), hits / weight)
-
-
-def _batch_rows(n_rows: int, batch_size: int) -> NDArray[np.int64]:
-    """Rows of every batch of an epoch."""
-    return np.diff(np.append(np.arange(0, n_rows, batch_size), n_rows))

@@ -96,7 +96,7 @@ def test_every_simd_level_agrees_with_the_reference(simd_level):
 def test_options_of_the_trainer_agree_with_the_reference(option):
     x, y = make_classes(250, 6, 3)
     options = dict(learning_rate=0.01, momentum=0.3, l1=0.02, l2=0.05, batch_size=100) | option
-    native, before, record = train("native", (6, 9, 3), x, y, **options)
+    native, _, record = train("native", (6, 9, 3), x, y, **options)
     twin, _, expected = train("numpy", (6, 9, 3), x, y, **options)
     assert relative_difference(native, twin) <= 1e-12
     np.testing.assert_allclose(record["costs"], expected["costs"], rtol=1e-12)
@@ -261,7 +261,7 @@ def test_forked_child_trains_with_a_team_of_its_own():
     assert weights_hash(2) == expected
 
 
-# --- Memory and layout ------------------------------------------------------------------------------
+# --- Memory and layout ----------------------------------------------------------------------------
 
 
 def test_training_leaves_its_inputs_unchanged():

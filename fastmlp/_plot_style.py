@@ -1,0 +1,75 @@
+"""The look of all pictures: colours, fonts, and the import of matplotlib.
+
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for
+colour-blind readers. Fonts grow with the width of a figure, so that a picture shown 800 pixels wide
+has letters of about 12 pixels, whatever its size in inches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+INK, PALE = "#333333", "#D9D9D9"
+
+FONT_POINTS_PER_INCH = 1.1
+"""Points per inch of width: 1.1 / 72 * 800 = 12 pixels of 800."""
+
+FigureSize = tuple[float, float]
+
+
+@contextmanager
+def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
+    """Yield ``matplotlib.pyplot``; figures made inside have the house look.
+
+    Parameters
+    ----------
+    figsize : (float, float)
+        Width and height in inches of the figures to be made.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing, with the command that installs it.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            'pictures need matplotlib: pip install "fastmlp[plots]"', name=error.name
+        ) from error
+    points = max(7.0, FONT_POINTS_PER_INCH * figsize[0])
+    look: dict[str, Any] = {
+        "figure.figsize": figsize,
+        "figure.constrained_layout.use": True,
+        "figure.facecolor": "white",
+        "axes.facecolor": "white",
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.titlesize": points,
+        "axes.titlecolor": INK,
+        "axes.titlepad": 0.8 * points,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.xmargin": 0.02,
+        "grid.color": "#E6E6E6",
+        "grid.linewidth": 0.8,
+        "font.size": points,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "lines.linewidth": 2.0,
+        "lines.markersize": 0.45 * points,
+        "legend.frameon": True,
+        "legend.framealpha": 0.9,
+        "legend.edgecolor": PALE,
+        "legend.fontsize": 0.9 * points,
+    }
+    with plt.style.context(["default", look]):
+        yield plt

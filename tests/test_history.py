@@ -1,0 +1,51 @@
+"""History as a mapping, and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fastmlp import History
+
+
+def filled():
+    history = History()
+    for epoch in range(2):
+        values = {name: float(epoch) for name in history}
+        values |= {
+            name: np.array([epoch, epoch + 0.5]) for name in ("costs", "errors", "reg_share")
+        }
+        history.append(**values | {"test_accuracy": np.nan})
+    return history
+
+
+def test_per_batch_entries_have_epochs_as_rows():
+    history = filled()
+    assert history.n_epochs == 2
+    np.testing.assert_array_equal(history["costs"], [[0, 0.5], [1, 1.5]])
+    np.testing.assert_array_equal(history["learning_rates"], [0, 1])
+    assert (history.last("costs"), history.last("learning_rates")) == (1.5, 1.0)
+
+
+def test_empty_history_has_empty_arrays():
+    history = History()
+    assert {name: history[name].shape for name in ("costs", "epoch_seconds")} == {
+        "costs": (0, 0), "epoch_seconds": (0,),
+    }  # fmt: skip
+
+
+def test_json_has_null_where_nothing_was_measured():
+    loaded = json.loads(json.dumps(filled().to_dict(), allow_nan=False))
+    assert loaded["test_accuracy"] == [None, None]
+    assert loaded["costs"] == [[0, 0.5], [1, 1.5]]
+
+
+def test_incomplete_epoch_is_refused():
+    with pytest.raises(TypeError, match=r"an epoch needs \['batch_accuracy', .*; got \['costs'\]"):
+        History().append(costs=[1.0])
+
+
+def test_repr_counts_epochs():
+    assert repr(filled()).startswith("History(2 epochs: costs, errors,")

@@ -1,0 +1,67 @@
+"""What imports what: the direction of dependencies in docs/design.md, and light imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+PACKAGE = Path(fastmlp.__file__).parent
+
+LAYERS = [
+    {"exceptions", "_checks", "_plan", "_idx", "_npz", "_limits"},
+    {"_core", "_threads", "initializers", "schedules", "losses", "history", "datasets", "scaling",
+     "_download", "reference"},
+    {"network", "_environment"},
+    {"trainer"},
+    {"_plot_style"},
+    {"plots", "_plot_images", "recipes", "_labelled_data", "_report"},
+    {"myann"},
+    {"cli", "_cli_train", "_cli_display", "_cli_info"},
+    {"__init__", "__main__"},
+]  # fmt: skip
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+HEAVY = ("sklearn", "matplotlib", "tensorflow", "rich", "pooch", "requests", "threadpoolctl")
+
+
+def imported_modules(path, *, top_level_only=False):
+    """Names of fastmlp modules (and others with their full name) that a file imports."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "fastmlp":
+            yield from (f"fastmlp.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+MODULES = sorted(PACKAGE.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_module_imports_nothing_above_its_layer(path):
+    assert path.stem in LEVEL, f"put {path.stem} into a layer"
+    for name in imported_modules(path):
+        if name.startswith("fastmlp."):
+            other = name.split(".")[1]
+            if other in LEVEL:  # names like fastmlp.__version__ are not modules
+                assert LEVEL[other] <= LEVEL[path.stem], f"{path.stem} imports {other}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_heavy_packages_are_imported_inside_functions_only(path):
+    for name in imported_modules(path, top_level_only=True):
+        assert name.split(".")[0] not in HEAVY
+
+
+def test_import_loads_no_heavy_package():
+    code = f"import sys, fastmlp; print([m for m in {HEAVY!r} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

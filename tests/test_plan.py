@@ -1,0 +1,54 @@
+"""The batch plan covers every row once, fits into memory and does not know the threads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastmlp._plan import (
+    LANE_MEMORY,
+    MAX_LANES,
+    count_parameters,
+    plan_batch,
+    training_flop,
+)
+
+widths = st.lists(st.integers(1, 3000), min_size=2, max_size=5).map(tuple)
+
+
+@settings(max_examples=300, derandomize=True)
+@given(n_rows=st.integers(1, 200_000), sizes=widths, itemsize=st.sampled_from([4, 8]))
+def test_lanes_and_chunks_cover_every_row_once(n_rows, sizes, itemsize):
+    plan = plan_batch(n_rows, sizes, itemsize)
+    assert (plan.n_lanes - 1) * plan.lane_rows < n_rows <= plan.n_lanes * plan.lane_rows
+    assert 1 <= plan.n_lanes <= MAX_LANES
+    assert 1 <= plan.chunk_rows <= max(plan.lane_rows, 16)
+
+
+@settings(max_examples=100, derandomize=True)
+@given(n_rows=st.integers(1, 200_000), sizes=widths, n_threads=st.integers(1, 256))
+def test_threads_change_only_the_number_of_workers(n_rows, sizes, n_threads):
+    alone, together = plan_batch(n_rows, sizes, 4), plan_batch(n_rows, sizes, 4, n_threads)
+    assert (alone.n_lanes, alone.lane_rows, alone.chunk_rows) == (
+        together.n_lanes, together.lane_rows, together.chunk_rows,
+    )  # fmt: skip
+    assert 1 <= together.n_workers <= min(n_threads, together.n_lanes)
+
+
+@settings(max_examples=100, derandomize=True)
+@given(n_rows=st.integers(1, 200_000), sizes=widths, itemsize=st.sampled_from([4, 8]))
+def test_lane_memory_stays_below_twice_the_parameters_plus_64_mb(n_rows, sizes, itemsize):
+    parameter_bytes = itemsize * count_parameters(sizes)
+    lanes = plan_batch(n_rows, sizes, itemsize).n_lanes
+    assert lanes * parameter_bytes <= 2 * parameter_bytes + LANE_MEMORY
+
+
+def test_tiny_work_does_not_wake_the_team():
+    assert plan_batch(50, (20, 10, 2), 4, n_threads=8).n_workers == 1
+    assert plan_batch(1, (784, 70, 30, 10), 4, n_threads=8).n_workers == 1
+    assert plan_batch(500, (784, 70, 30, 10), 4, n_threads=2).n_workers == 2
+
+
+def test_flop_of_the_reference_job_are_those_of_the_matrix_products():
+    assert training_flop((784, 70, 30, 10), 500) == pytest.approx(117e6, rel=0.01)
