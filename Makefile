@@ -1,0 +1,40 @@
+# Each target works alone on a fresh checkout; python3 and gcc are all it needs.
+PYTHON ?= python3
+BIN = .venv/bin
+SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd)
+
+.PHONY: train test lint wheel benchmark clean
+
+train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
+	$(BIN)/fastmlp train
+
+test: .venv/test-ready lint  ## lint and run all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+wheel: .venv/test-ready  ## sdist and wheel in dist/, the wheel tagged by auditwheel
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist/built
+	mv dist/built/*.tar.gz dist/
+	if [ "$$(uname)" = Linux ]; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/built/*.whl; \
+	else mv dist/built/*.whl dist/; fi
+	rm -rf dist/built
+
+benchmark: .venv/train-ready  ## the headline table for this machine
+	$(BIN)/python benchmarks/headline.py
+
+.venv/train-ready: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli]"
+	touch $@
+
+.venv/test-ready: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@ .venv/train-ready
+
+clean:
+	rm -rf .venv build dist *.egg-info fastmlp/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
