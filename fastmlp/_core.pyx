@@ -25,7 +25,7 @@ import os
 
 import numpy as np
 
-from fastmlp._plan import BatchPlan, plan_batch
+from fastmlp._plan import BatchPlan, first_layer_is_narrow, plan_batch
 
 cdef extern from "<stdatomic.h>" nogil:
     ctypedef int atomic_int
@@ -47,6 +47,7 @@ DONE, INTERRUPTED, DIVERGED = 0, 1, 2
 
 cdef enum: OK = 0, STOPPED = 1, BROKEN = 2
 cdef enum: PREDICT_ROWS = 256
+cdef enum: NARROW_ROWS = 64  # from here on, predicting pays for packing the weights
 cdef double POLL_SECONDS = 0.05
 
 cdef const fm_kernels_f32 *f32 = fm_table_f32(FM_BASELINE)
@@ -97,6 +98,52 @@ cdef inline void activation_backward(
     else:
         f64.activation_backward(delta, bias_grad, grad_stride, a, stride, n_out, batch, function,
                                 accumulate)
+
+
+cdef inline void bias_activation_rows(real *a, Py_ssize_t stride, real *bias,
+                                      Py_ssize_t bias_stride, Py_ssize_t n_out, Py_ssize_t batch,
+                                      int function) noexcept nogil:
+    if real is float:
+        f32.bias_activation_rows(a, stride, bias, bias_stride, n_out, batch, function)
+    else:
+        f64.bias_activation_rows(a, stride, bias, bias_stride, n_out, batch, function)
+
+
+cdef inline void activation_backward_rows(
+        real *delta, real *bias_grad, Py_ssize_t grad_stride, real *a, Py_ssize_t stride,
+        Py_ssize_t n_out, Py_ssize_t batch, int function, bint accumulate) noexcept nogil:
+    if real is float:
+        f32.activation_backward_rows(delta, bias_grad, grad_stride, a, stride, n_out, batch,
+                                     function, accumulate)
+    else:
+        f64.activation_backward_rows(delta, bias_grad, grad_stride, a, stride, n_out, batch,
+                                     function, accumulate)
+
+
+cdef inline void pack_weights(real *packed, Py_ssize_t stride, real *w, Py_ssize_t n_rows,
+                              Py_ssize_t n_cols) noexcept nogil:
+    if real is float:
+        f32.pack_weights(packed, stride, w, n_rows, n_cols)
+    else:
+        f64.pack_weights(packed, stride, w, n_rows, n_cols)
+
+
+cdef inline void narrow_forward(real *z, Py_ssize_t stride, real *x, Py_ssize_t *index,
+                                real *packed, Py_ssize_t batch, Py_ssize_t n_in) noexcept nogil:
+    if real is float:
+        f32.narrow_forward(z, stride, x, index, packed, batch, n_in)
+    else:
+        f64.narrow_forward(z, stride, x, index, packed, batch, n_in)
+
+
+cdef inline void narrow_gradient(
+        real *g, Py_ssize_t grad_stride, real *delta, Py_ssize_t stride, real *x,
+        Py_ssize_t *index, Py_ssize_t batch, Py_ssize_t n_in, Py_ssize_t n_out,
+        bint accumulate) noexcept nogil:
+    if real is float:
+        f32.narrow_gradient(g, grad_stride, delta, stride, x, index, batch, n_in, n_out, accumulate)
+    else:
+        f64.narrow_gradient(g, grad_stride, delta, stride, x, index, batch, n_in, n_out, accumulate)
 
 
 cdef inline void output_loss(
@@ -150,7 +197,8 @@ cdef inline void scatter_transposed(real *out, real *a, Py_ssize_t stride, Py_ss
 cdef struct Layer:
     Py_ssize_t n_in, n_out
     Py_ssize_t weights       # offset of its (n_out, n_in + 1) matrix in the parameter vector
-    Py_ssize_t activation    # offset of its (n_out, stride) matrix in a worker's scratch
+    Py_ssize_t activation    # offset of its (n_out, stride) matrix in a worker's scratch;
+                             # (rows, first_stride) for a narrow first layer
     int function
 
 cdef struct Plan:            # _plan.BatchPlan
@@ -161,6 +209,9 @@ cdef struct Job:
     Layer *layers
     Py_ssize_t n_layers, n_features, n_out, n_parameters
     int loss
+    bint narrow              # the first layer's products are narrow_forward and narrow_gradient
+    void *packed             # its weights (n_features, first_stride), kept current by the update
+    Py_ssize_t first_stride
     # The data: x (n_rows, n_features), targets (n_rows, n_out), C order
     void *parameters
     void *memory
@@ -219,13 +270,22 @@ cdef void poll_signals(Job *job) noexcept nogil:
 
 # --- One chunk --------------------------------------------------------------------------------
 
-cdef real *load_rows(Job *job, real *scratch, Py_ssize_t begin, Py_ssize_t n) noexcept nogil:
-    """Rows begin..begin+n of the epoch's order, (n, n_features): gathered, or where they lie."""
-    cdef real *x = <real *> job.x
-    if job.order == NULL:
-        return x + begin * job.n_features
-    gather_rows(scratch + job.chunk_x, x, job.order + begin, n, job.n_features)
-    return scratch + job.chunk_x
+cdef struct Rows:            # rows r = 0..n of a chunk: x + index[r] * n_features, or x + r * ...
+    Py_ssize_t n
+    Py_ssize_t *index
+    void *x
+
+
+cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t begin, Py_ssize_t n) noexcept nogil:
+    """Rows begin..begin+n of the epoch's order. BLAS needs them side by side: gathered."""
+    cdef Rows rows
+    rows.n, rows.index, rows.x = n, NULL, (<real *> job.x) + begin * job.n_features
+    if job.order != NULL:
+        rows.index, rows.x = job.order + begin, job.x
+        if not job.narrow:
+            gather_rows(scratch + job.chunk_x, <real *> job.x, rows.index, n, job.n_features)
+            rows.index, rows.x = NULL, scratch + job.chunk_x
+    return rows
 
 
 cdef real *load_targets(Job *job, real *scratch, Py_ssize_t begin, Py_ssize_t n) noexcept nogil:
@@ -241,29 +301,39 @@ cdef real *load_targets(Job *job, real *scratch, Py_ssize_t begin, Py_ssize_t n)
     return scratch + job.chunk_weights
 
 
-cdef void multiply_layer(Job *job, real *scratch, real *x, Py_ssize_t l, Py_ssize_t n) noexcept nogil:
-    """Z_l (n_out, n) = W_l A_{l-1}; the input layer's A is x (n, n_features) transposed."""
+cdef void multiply_layer(Job *job, real *scratch, Rows *rows, Py_ssize_t l) noexcept nogil:
+    """Z_l (n_out, n) = W_l A_{l-1}, where A is sample-major below layer 0 and a narrow layer."""
     cdef Layer *layer = &job.layers[l]
     cdef real *z = scratch + layer.activation
     cdef real *w = (<real *> job.parameters) + layer.weights + 1
     cdef Py_ssize_t n_in = layer.n_in
-    if l == 0:
-        gemm_nt(z, w, x, layer.n_out, n, n_in, job.stride, n_in + 1, n_in, False)
+    if l == 0 and job.narrow:
+        narrow_forward(z, job.first_stride, <real *> rows.x, rows.index, <real *> job.packed,
+                       rows.n, n_in)
+    elif l == 0:
+        gemm_nt(z, w, <real *> rows.x, layer.n_out, rows.n, n_in, job.stride, n_in + 1, n_in, False)
+    elif l == 1 and job.narrow:
+        gemm_nt(z, w, scratch + job.layers[0].activation, layer.n_out, rows.n, n_in,
+                job.stride, n_in + 1, job.first_stride, False)
     else:
-        gemm_nn(z, w, scratch + job.layers[l - 1].activation, layer.n_out, n, n_in,
+        gemm_nn(z, w, scratch + job.layers[l - 1].activation, layer.n_out, rows.n, n_in,
                 job.stride, n_in + 1, job.stride, False)
 
 
-cdef void forward_hidden(Job *job, real *scratch, real *x, Py_ssize_t n) noexcept nogil:
+cdef void forward_hidden(Job *job, real *scratch, Rows *rows) noexcept nogil:
     """Activations of all hidden layers, and the output layer's Z without bias."""
     cdef Layer *layer
-    cdef real *parameters = <real *> job.parameters
+    cdef real *bias
     for l in range(job.n_layers):
         layer = &job.layers[l]
-        multiply_layer(job, scratch, x, l, n)
-        if l < job.n_layers - 1:
-            bias_activation(scratch + layer.activation, job.stride, parameters + layer.weights,
-                            layer.n_in + 1, layer.n_out, n, layer.function)
+        bias = (<real *> job.parameters) + layer.weights
+        multiply_layer(job, scratch, rows, l)
+        if l == 0 and job.narrow:
+            bias_activation_rows(scratch + layer.activation, job.first_stride, bias,
+                                 layer.n_in + 1, layer.n_out, rows.n, layer.function)
+        elif l < job.n_layers - 1:
+            bias_activation(scratch + layer.activation, job.stride, bias, layer.n_in + 1,
+                            layer.n_out, rows.n, layer.function)
 
 
 cdef void finish_output(Job *job, real *scratch, real *gradient, real *row_weights, Py_ssize_t n,
@@ -277,30 +347,45 @@ cdef void finish_output(Job *job, real *scratch, real *gradient, real *row_weigh
                 layer.function, job.loss, accumulate)
 
 
-cdef void backward(Job *job, real *scratch, real *x, real *gradient, Py_ssize_t n,
+cdef void backward_layer(Job *job, real *scratch, real *delta, real *delta_below, real *gradient,
+                         Py_ssize_t l, Py_ssize_t n, bint accumulate) noexcept nogil:
+    """Weight gradient of layer l > 0, and delta and bias gradient of the layer below."""
+    cdef Layer *layer = &job.layers[l]
+    cdef Layer *below = &job.layers[l - 1]
+    cdef real *w = (<real *> job.parameters) + layer.weights + 1
+    cdef real *g = gradient + layer.weights + 1
+    cdef real *a = scratch + below.activation
+    cdef Py_ssize_t n_in = layer.n_in, n_out = layer.n_out
+    if l == 1 and job.narrow:
+        gemm_nn(g, delta, a, n_out, n_in, n, n_in + 1, job.stride, job.first_stride, accumulate)
+        gemm_tn(delta_below, delta, w, n, n_in, n_out, job.first_stride, job.stride, n_in + 1,
+                False)
+        activation_backward_rows(delta_below, gradient + below.weights, below.n_in + 1, a,
+                                 job.first_stride, n_in, n, below.function, accumulate)
+    else:
+        gemm_nt(g, delta, a, n_out, n_in, n, n_in + 1, job.stride, job.stride, accumulate)
+        gemm_tn(delta_below, w, delta, n_in, n, n_out, job.stride, n_in + 1, job.stride, False)
+        activation_backward(delta_below, gradient + below.weights, below.n_in + 1, a, job.stride,
+                            n_in, n, below.function, accumulate)
+
+
+cdef void backward(Job *job, real *scratch, Rows *rows, real *gradient,
                    bint accumulate) noexcept nogil:
     """Weight gradients of all layers from the output delta; bias gradients of the hidden ones."""
-    cdef Layer *layer
-    cdef Layer *below
+    cdef Layer *first = &job.layers[0]
     cdef real *delta = scratch + job.delta_a
-    cdef real *next_delta = scratch + job.delta_b
-    cdef real *w
+    cdef real *delta_below = scratch + job.delta_b
     cdef Py_ssize_t l = job.n_layers - 1
     while l > 0:
-        layer, below = &job.layers[l], &job.layers[l - 1]
-        w = (<real *> job.parameters) + layer.weights + 1
-        gemm_nt(gradient + layer.weights + 1, delta, scratch + below.activation,
-                layer.n_out, layer.n_in, n, layer.n_in + 1, job.stride, job.stride, accumulate)
-        gemm_tn(next_delta, w, delta, layer.n_in, n, layer.n_out,
-                job.stride, layer.n_in + 1, job.stride, False)
-        activation_backward(next_delta, gradient + below.weights, below.n_in + 1,
-                            scratch + below.activation, job.stride, below.n_out, n,
-                            below.function, accumulate)
-        delta, next_delta = next_delta, delta
+        backward_layer(job, scratch, delta, delta_below, gradient, l, rows.n, accumulate)
+        delta, delta_below = delta_below, delta
         l -= 1
-    layer = &job.layers[0]
-    gemm_nn(gradient + 1, delta, x, layer.n_out, layer.n_in, n,
-            layer.n_in + 1, job.stride, layer.n_in, accumulate)
+    if job.narrow:
+        narrow_gradient(gradient + 1, first.n_in + 1, delta, job.first_stride, <real *> rows.x,
+                        rows.index, rows.n, first.n_in, first.n_out, accumulate)
+    else:
+        gemm_nn(gradient + 1, delta, <real *> rows.x, first.n_out, first.n_in, rows.n,
+                first.n_in + 1, job.stride, first.n_in, accumulate)
 
 
 # --- Training ---------------------------------------------------------------------------------
@@ -314,7 +399,7 @@ cdef void run_lane(Job *job, real *scratch, Plan *plan, Py_ssize_t batch_begin,
     cdef Py_ssize_t end = min(begin + plan.lane_rows, plan.n_rows)
     cdef Py_ssize_t n
     cdef bint accumulate = False
-    cdef real *x
+    cdef Rows rows
     cdef real *row_weights
     totals.loss = totals.error = totals.weight = totals.hits = 0
     while begin < end:
@@ -323,11 +408,11 @@ cdef void run_lane(Job *job, real *scratch, Plan *plan, Py_ssize_t batch_begin,
         if atomic_load(&job.stop):
             return
         n = min(plan.chunk_rows, end - begin)
-        x = load_rows(job, scratch, batch_begin + begin, n)
+        rows = load_rows(job, scratch, batch_begin + begin, n)
         row_weights = load_targets(job, scratch, batch_begin + begin, n)
-        forward_hidden(job, scratch, x, n)
+        forward_hidden(job, scratch, &rows)
         finish_output(job, scratch, gradient, row_weights, n, totals, accumulate)
-        backward(job, scratch, x, gradient, n, accumulate)
+        backward(job, scratch, &rows, gradient, accumulate)
         accumulate = True
         begin += n
 
@@ -380,6 +465,9 @@ cdef void update_share(Job *job, real *parameters, Py_ssize_t n_lanes, fm_sgd *r
                               job.row_penalties + first_row + begin, lanes + at, job.lane_stride,
                               n_lanes, end - begin, n_cols, rule):
                 atomic_store(&job.broken, 1)
+            if l == 0 and job.narrow:
+                pack_weights((<real *> job.packed) + begin, job.first_stride, parameters + at,
+                             end - begin, n_cols)
         first_row += layer.n_out
 
 
@@ -462,7 +550,7 @@ cdef void evaluate_chunks(Job *job, real *parameters, int worker) noexcept nogil
     cdef real *scratch = <real *> (job.scratch + worker * job.scratch_bytes)
     cdef Layer *layer = &job.layers[job.n_layers - 1]
     cdef Py_ssize_t chunk, begin, n
-    cdef real *x
+    cdef Rows rows
     cdef real *row_weights
     while True:
         chunk = atomic_fetch_add(&job.next_piece, 1)
@@ -475,8 +563,8 @@ cdef void evaluate_chunks(Job *job, real *parameters, int worker) noexcept nogil
             job.status = STOPPED
             return
         n = min(<Py_ssize_t> PREDICT_ROWS, job.n_rows - begin)
-        x = load_rows(job, scratch, begin, n)
-        forward_hidden(job, scratch, x, n)
+        rows = load_rows(job, scratch, begin, n)
+        forward_hidden(job, scratch, &rows)
         if job.out != NULL:
             bias_activation(scratch + layer.activation, job.stride, parameters + layer.weights,
                             layer.n_in + 1, layer.n_out, n, layer.function)
@@ -527,7 +615,8 @@ cdef class Engine:
     cdef readonly object dtype
     cdef readonly int n_threads
     cdef object interruption
-    cdef object scratch, lanes, totals, row_penalties
+    cdef object scratch, lanes, totals, row_penalties, packed
+    cdef bint narrow
 
     def __cinit__(self, tuple sizes, tuple functions, str loss, dtype, int n_threads):
         cdef Py_ssize_t offset = 0
@@ -546,6 +635,8 @@ cdef class Engine:
         job.n_features, job.n_out, job.n_parameters = sizes[0], sizes[job.n_layers], offset
         job.loss = LOSSES[loss]
         job.engine = <void *> self
+        self.narrow = first_layer_is_narrow(sizes)
+        job.first_stride = round_up(sizes[1], 16)
         self.row_penalties = np.zeros(sum(sizes[1:]))
         job.row_penalties = <double *> address(self.row_penalties)
 
@@ -555,13 +646,14 @@ cdef class Engine:
     cdef void reserve_scratch(self, Py_ssize_t chunk_rows, int n_workers):
         """Chunk buffers for every worker; grown, never shrunk."""
         cdef Job *job = &self.job
-        cdef Py_ssize_t item = self.dtype.itemsize, at, widest = max(self.sizes[1:])
+        cdef Py_ssize_t item = self.dtype.itemsize, at
+        cdef Py_ssize_t widest = max(job.first_stride, max(self.sizes[1:]))
         cdef Py_ssize_t stride = max(job.stride, round_up(chunk_rows, 16))
         cdef Py_ssize_t bytes_each
         at = round_up(stride * job.n_features, 16)
         for l in range(job.n_layers):
             job.layers[l].activation = at
-            at += job.layers[l].n_out * stride
+            at += max(job.layers[l].n_out, job.first_stride if l == 0 else 0) * stride
         job.stride, job.chunk_x = stride, 0
         job.delta_a, job.delta_b = at, at + widest * stride
         job.chunk_targets = at + 2 * widest * stride
@@ -569,6 +661,7 @@ cdef class Engine:
         bytes_each = round_up((job.chunk_weights + stride) * item, 64)
         if self.scratch is None or len(self.scratch) < bytes_each * n_workers:
             self.scratch = _aligned(bytes_each * n_workers)
+            self.scratch[...] = 0  # the padding of narrow rows takes part in the arithmetic
         job.scratch, job.scratch_bytes = <char *> address(self.scratch), bytes_each
 
     cdef void reserve_lanes(self, Py_ssize_t n_lanes):
@@ -584,6 +677,24 @@ cdef class Engine:
         if self.totals is None or len(self.totals) < n:
             self.totals = np.zeros((n, sizeof(fm_totals) // sizeof(double)))
         self.job.totals = <fm_totals *> address(self.totals)
+
+    cdef void choose_products(self, bint narrow):
+        """Own products for the first layer, with its weights packed, or BLAS."""
+        cdef Job *job = &self.job
+        cdef Layer *first = &job.layers[0]
+        job.narrow = narrow
+        if not narrow:
+            return
+        if self.packed is None:
+            self.packed = _aligned(job.n_features * job.first_stride * self.dtype.itemsize)
+            self.packed[...] = 0
+        job.packed = address(self.packed)
+        if self.dtype.itemsize == 4:
+            pack_weights(<float *> job.packed, job.first_stride, <float *> job.parameters,
+                         first.n_out, first.n_in + 1)
+        else:
+            pack_weights(<double *> job.packed, job.first_stride, <double *> job.parameters,
+                         first.n_out, first.n_in + 1)
 
     cdef void start(self, parameters, x, targets, row_weights, order):
         cdef Job *job = &self.job
@@ -624,6 +735,7 @@ cdef class Engine:
         self.reserve_scratch(max(full.chunk_rows, short_last.chunk_rows), full.n_workers)
         self.reserve_lanes(max(full.n_lanes, short_last.n_lanes))
         self.reserve_totals(max(full.n_lanes, short_last.n_lanes))
+        self.choose_products(self.narrow)
         job.batch_size, job.first_batch, job.last_batch = batch_size, first_batch, last_batch
         job.memory = address(memory) if momentum != 0 else NULL
         job.rule.learning_rate, job.rule.momentum = learning_rate, momentum
@@ -645,7 +757,8 @@ cdef class Engine:
         cdef int n_workers = self.workers_for(len(x))
         cdef fm_totals total
         self.start(parameters, x, targets, row_weights, None)
-        self.reserve_scratch(PREDICT_ROWS, n_workers)
+        self.choose_products(self.narrow and len(x) >= NARROW_ROWS)
+        self.reserve_scratch(min(PREDICT_ROWS, len(x)), n_workers)
         self.reserve_totals(n_chunks)
         self.totals[:n_chunks] = 0
         self.launch(evaluate_f32 if self.dtype.itemsize == 4 else evaluate_f64, n_workers)
@@ -657,7 +770,8 @@ cdef class Engine:
     def predict(self, parameters, x, out):
         cdef int n_workers = self.workers_for(len(x))
         self.start(parameters, x, None, None, None)
-        self.reserve_scratch(PREDICT_ROWS, n_workers)
+        self.choose_products(self.narrow and len(x) >= NARROW_ROWS)
+        self.reserve_scratch(min(PREDICT_ROWS, len(x)), n_workers)
         self.job.out = address(out)
         self.launch(evaluate_f32 if self.dtype.itemsize == 4 else evaluate_f64, n_workers)
         if self.interruption is not None:

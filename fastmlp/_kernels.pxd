@@ -5,6 +5,7 @@ cdef extern from "fastmlp.h" nogil:
     enum: FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY, FM_SOFTMAX
     enum: FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR
     enum: FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV
+    enum: FM_NARROW_MAX
     enum: FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS
 
     ctypedef struct fm_totals:
@@ -19,6 +20,17 @@ cdef extern from "fastmlp.h" nogil:
                                 Py_ssize_t, int) noexcept nogil
         void (*activation_backward)(float *, float *, Py_ssize_t, const float *, Py_ssize_t,
                                     Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
+        void (*bias_activation_rows)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+                                     Py_ssize_t, int) noexcept nogil
+        void (*activation_backward_rows)(float *, float *, Py_ssize_t, const float *, Py_ssize_t,
+                                         Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
+        void (*pack_weights)(float *, Py_ssize_t, const float *, Py_ssize_t,
+                             Py_ssize_t) noexcept nogil
+        void (*narrow_forward)(float *, Py_ssize_t, const float *, const Py_ssize_t *,
+                               const float *, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*narrow_gradient)(float *, Py_ssize_t, const float *, Py_ssize_t, const float *,
+                                const Py_ssize_t *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                int) noexcept nogil
         void (*output_loss)(float *, float *, float *, Py_ssize_t, fm_totals *, const float *,
                             Py_ssize_t, const float *, const float *, Py_ssize_t, Py_ssize_t,
                             Py_ssize_t, int, int, int) noexcept nogil
@@ -41,6 +53,17 @@ cdef extern from "fastmlp.h" nogil:
                                 Py_ssize_t, int) noexcept nogil
         void (*activation_backward)(double *, double *, Py_ssize_t, const double *, Py_ssize_t,
                                     Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
+        void (*bias_activation_rows)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+                                     Py_ssize_t, int) noexcept nogil
+        void (*activation_backward_rows)(double *, double *, Py_ssize_t, const double *, Py_ssize_t,
+                                         Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
+        void (*pack_weights)(double *, Py_ssize_t, const double *, Py_ssize_t,
+                             Py_ssize_t) noexcept nogil
+        void (*narrow_forward)(double *, Py_ssize_t, const double *, const Py_ssize_t *,
+                               const double *, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*narrow_gradient)(double *, Py_ssize_t, const double *, Py_ssize_t, const double *,
+                                const Py_ssize_t *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                int) noexcept nogil
         void (*output_loss)(double *, double *, double *, Py_ssize_t, fm_totals *, const double *,
                             Py_ssize_t, const double *, const double *, Py_ssize_t, Py_ssize_t,
                             Py_ssize_t, int, int, int) noexcept nogil

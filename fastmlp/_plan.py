@@ -28,6 +28,9 @@ LANE_MEMORY = 64 << 20
 ROW_MULTIPLE = 16
 """Chunks begin at multiples of the float32 AVX-512 width."""
 
+NARROW_MAX = 128
+"""Widest first hidden layer that the package's own products take (at most FM_NARROW_MAX)."""
+
 MIN_WORKER_FLOP = 1_000_000
 """Work per thread and step (about 10 microseconds) that pays for waking it."""
 
@@ -72,6 +75,14 @@ def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
     """
     weights = [n_in * n_out for n_in, n_out in pairwise(sizes)]
     return 2 * n_rows * (3 * sum(weights) - weights[0])
+
+
+def first_layer_is_narrow(sizes: tuple[int, ...]) -> bool:
+    """Whether the first layer's products are the package's own instead of BLAS.
+
+    They read the rows of the input without copying them, which pays while a row meets few outputs.
+    """
+    return len(sizes) > 2 and sizes[1] <= NARROW_MAX
 
 
 def plan_batch(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: int = 1) -> BatchPlan:

@@ -20,6 +20,17 @@ FONT_POINTS_PER_INCH = 1.1
 FigureSize = tuple[float, float]
 
 
+def import_pyplot() -> Any:
+    """``matplotlib.pyplot``, or an ImportError with the command that installs it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            'pictures need matplotlib: pip install "fastmlp[plots]"', name=error.name
+        ) from error
+    return plt
+
+
 @contextmanager
 def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
     """Yield ``matplotlib.pyplot``; figures made inside have the house look.
@@ -34,12 +45,7 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
     ImportError
         If matplotlib is missing, with the command that installs it.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            'pictures need matplotlib: pip install "fastmlp[plots]"', name=error.name
-        ) from error
+    plt = import_pyplot()
     points = max(7.0, FONT_POINTS_PER_INCH * figsize[0])
     look: dict[str, Any] = {
         "figure.figsize": figsize,

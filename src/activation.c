@@ -134,6 +134,64 @@ void FM_NAME(activation_backward)(real *delta, real *bias_grad, ptrdiff_t grad_s
 #undef CASE
 }
 
+/* --- The same passes for a sample-major layer ----------------------------------------------- */
+
+FM_INLINE void activate_samples(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                                ptrdiff_t batch, const int function)
+{
+    for (ptrdiff_t r = 0; r < batch; r++) {
+        real *row = a + r * stride;
+        FM_SIMD
+        for (ptrdiff_t j = 0; j < n_out; j++)
+            row[j] = activate(row[j] + bias[j], function);
+    }
+}
+
+void FM_NAME(bias_activation_rows)(real *a, ptrdiff_t stride, const real *bias,
+                                   ptrdiff_t bias_stride, ptrdiff_t n_out, ptrdiff_t batch,
+                                   int function)
+{
+    /* Whole vectors, without a tail: the padding of a row is scratch. */
+    real b[FM_NARROW_MAX] = {0};
+    for (ptrdiff_t j = 0; j < n_out; j++)
+        b[j] = bias[j * bias_stride];
+    switch (function) {
+    case FM_SIGMOID: activate_samples(a, stride, b, stride, batch, FM_SIGMOID); break;
+    case FM_TANH: activate_samples(a, stride, b, stride, batch, FM_TANH); break;
+    case FM_RELU: activate_samples(a, stride, b, stride, batch, FM_RELU); break;
+    default: activate_samples(a, stride, b, stride, batch, FM_IDENTITY);
+    }
+}
+
+FM_INLINE void backward_samples(real *delta, real *sum, const real *a, ptrdiff_t stride,
+                                ptrdiff_t batch, const int function)
+{
+    for (ptrdiff_t r = 0; r < batch; r++) {
+        real *d = delta + r * stride;
+        const real *row = a + r * stride;
+        FM_SIMD
+        for (ptrdiff_t j = 0; j < stride; j++) {
+            d[j] *= derivative(row[j], function);
+            sum[j] += d[j];
+        }
+    }
+}
+
+void FM_NAME(activation_backward_rows)(real *delta, real *bias_grad, ptrdiff_t grad_stride,
+                                       const real *a, ptrdiff_t stride, ptrdiff_t n_out,
+                                       ptrdiff_t batch, int function, int accumulate)
+{
+    real sum[FM_NARROW_MAX] = {0};
+    switch (function) {
+    case FM_SIGMOID: backward_samples(delta, sum, a, stride, batch, FM_SIGMOID); break;
+    case FM_TANH: backward_samples(delta, sum, a, stride, batch, FM_TANH); break;
+    case FM_RELU: backward_samples(delta, sum, a, stride, batch, FM_RELU); break;
+    default: backward_samples(delta, sum, a, stride, batch, FM_IDENTITY);
+    }
+    for (ptrdiff_t j = 0; j < n_out; j++)
+        bias_grad[j * grad_stride] = accumulate ? bias_grad[j * grad_stride] + sum[j] : sum[j];
+}
+
 #define APPLY(name)                                                                                \
     void FM_NAME(apply_##name)(real * out, const real *x, ptrdiff_t n)                             \
     {                                                                                              \

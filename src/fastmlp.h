@@ -5,7 +5,8 @@
  *
  * Conventions. Activations and deltas of a chunk of rows are feature-major: `a` is (n_out, batch),
  * sample r of feature j at a[j * stride + r], so that every pass is unit-stride along the batch and
- * fills the vector registers whatever the width of the layer. Weights are (n_out, n_in + 1) with the
+ * fills the vector registers whatever the width of the layer. Only a narrow first layer is
+ * sample-major, (batch, stride) with stride a multiple of 16, as its product leaves it. Weights are (n_out, n_in + 1) with the
  * bias in column 0. Costs and gradients are sums over the batch, as in the articles.
  *
  * No kernel allocates, prints, raises or keeps state. Sizes may be zero.
@@ -20,6 +21,9 @@ enum fm_function { FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY, FM_SOFTMAX };
 enum fm_loss { FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR };
 enum fm_momentum { FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV };
 enum fm_level { FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS };
+
+/* Widest first layer that the kernels of gemm_narrow.c take. */
+#define FM_NARROW_MAX 128
 
 /* What one pass over the output layer adds up (sums over rows and outputs, weighted by row). */
 typedef struct {

@@ -11,6 +11,29 @@ typedef struct {
                                 const FM_REAL *a, ptrdiff_t stride, ptrdiff_t n_out,
                                 ptrdiff_t batch, int function, int accumulate);
 
+    /* The two passes above for a sample-major hidden layer: a and delta are (batch, stride), the
+     * n_out <= FM_NARROW_MAX features of a sample side by side. */
+    void (*bias_activation_rows)(FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias,
+                                 ptrdiff_t bias_stride, ptrdiff_t n_out, ptrdiff_t batch,
+                                 int function);
+    void (*activation_backward_rows)(FM_REAL *delta, FM_REAL *bias_grad, ptrdiff_t grad_stride,
+                                     const FM_REAL *a, ptrdiff_t stride, ptrdiff_t n_out,
+                                     ptrdiff_t batch, int function, int accumulate);
+
+    /* packed[k * stride + j] = w[j, 1 + k] for the n_rows rows j of w (n_rows, n_cols). */
+    void (*pack_weights)(FM_REAL *packed, ptrdiff_t stride, const FM_REAL *w, ptrdiff_t n_rows,
+                         ptrdiff_t n_cols);
+
+    /* z (batch, stride) = rows of x (:, n_in) @ packed (n_in, stride), stride a multiple of 16;
+     * rows index[r], or 0, 1, ... when index is NULL. */
+    void (*narrow_forward)(FM_REAL *z, ptrdiff_t stride, const FM_REAL *x, const ptrdiff_t *index,
+                           const FM_REAL *packed, ptrdiff_t batch, ptrdiff_t n_in);
+
+    /* g[j * grad_stride + k] = or += sum_r delta[r * stride + j] x[row r, k], j < n_out, k < n_in. */
+    void (*narrow_gradient)(FM_REAL *g, ptrdiff_t grad_stride, const FM_REAL *delta,
+                            ptrdiff_t stride, const FM_REAL *x, const ptrdiff_t *index,
+                            ptrdiff_t batch, ptrdiff_t n_in, ptrdiff_t n_out, int accumulate);
+
     /* a = f(a + bias) in place; delta_out = dC/dz; the bias gradient as above; totals += sums.
      * a, delta_out and targets are (n_out, batch); row_weights has batch values or is NULL (all 1).
      * bias_grad may be NULL when only the totals are wanted; delta_out is then scratch. */

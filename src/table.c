@@ -4,6 +4,15 @@
 void FM_NAME(bias_activation)(real *, ptrdiff_t, const real *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
 void FM_NAME(activation_backward)(real *, real *, ptrdiff_t, const real *, ptrdiff_t, ptrdiff_t,
                                   ptrdiff_t, int, int);
+void FM_NAME(bias_activation_rows)(real *, ptrdiff_t, const real *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                                   int);
+void FM_NAME(activation_backward_rows)(real *, real *, ptrdiff_t, const real *, ptrdiff_t, ptrdiff_t,
+                                       ptrdiff_t, int, int);
+void FM_NAME(pack_weights)(real *, ptrdiff_t, const real *, ptrdiff_t, ptrdiff_t);
+void FM_NAME(narrow_forward)(real *, ptrdiff_t, const real *, const ptrdiff_t *, const real *,
+                             ptrdiff_t, ptrdiff_t);
+void FM_NAME(narrow_gradient)(real *, ptrdiff_t, const real *, ptrdiff_t, const real *,
+                              const ptrdiff_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
 void FM_NAME(output_loss)(real *, real *, real *, ptrdiff_t, fm_totals *, const real *, ptrdiff_t,
                           const real *, const real *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int, int, int);
 int FM_NAME(sgd_update)(real *, real *, double *, real *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
@@ -23,6 +32,11 @@ void FM_NAME(apply_softplus)(real *, const real *, ptrdiff_t);
 const FM_TABLE_TYPE FM_NAME(table) = {
     ENTRY(bias_activation),
     ENTRY(activation_backward),
+    ENTRY(bias_activation_rows),
+    ENTRY(activation_backward_rows),
+    ENTRY(pack_weights),
+    ENTRY(narrow_forward),
+    ENTRY(narrow_gradient),
     ENTRY(output_loss),
     ENTRY(sgd_update),
     ENTRY(gather_rows),

@@ -1,0 +1,111 @@
+"""The command ``fastmlp``: ``fastmlp train`` and ``fastmlp info``.
+
+Exit codes: 0, 1 for a training that diverged, 2 for bad input, 130 after Ctrl-C, 141 when nobody
+reads the output any more. Errors are one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from fastmlp import _environment
+from fastmlp._checks import check_sizes
+from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_train import train
+from fastmlp._plan import count_parameters, plan_batch, training_flop
+
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        Arguments without the program's name; None means ``sys.argv[1:]``.
+
+    Raises
+    ------
+    SystemExit
+        Only for ``--help`` and ``--version``, with code 0.
+    """
+    try:
+        options = build_parser().parse_args(argv)
+        code = {"train": train, "info": info}[options.command](options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _silence_stdout()
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        print("fastmlp: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (UsageError, ValueError, TypeError, OSError) as error:
+        print(f"fastmlp: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def info(options: argparse.Namespace) -> int:
+    """Run ``fastmlp info``: print the facts of the environment and, if asked, a batch plan."""
+    facts = _environment.collect(options.threads)
+    rows = list(_environment_rows(facts))
+    if options.shape is not None:
+        rows += _plan_rows(options, facts["threads"]["count"])
+    width = 2 + max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}{value}")
+    for warning in facts["warnings"]:
+        print(f"warning: {warning}")
+    return 0
+
+
+def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and values of what `_environment.collect` found."""
+    yield from facts["versions"].items()
+    yield "processor", f"{facts['processor']}, {facts['system']}"
+    counts = facts["processors"]
+    yield "processors", f"{counts['online']} online, {counts['usable']} usable"
+    yield "  affinity mask", _or(counts["affinity"], "not known")
+    yield "  control group", _or(counts["control_group"], "no limit")
+    yield "SIMD level", f"{facts['simd']['selected']} (best: {facts['simd']['best']})"
+    blas = facts["blas"]
+    yield "BLAS", _or(blas and f"{blas['library']} {_or(blas['version'], '')}", "not found")
+    if blas:
+        yield "  kernels", _or(blas["kernels"], "not known")
+    threads = facts["threads"]
+    yield "threads", f"{threads['count']} (from {thread_source(threads['source'])})"
+    for name, value in facts["variables"].items():
+        yield f"  {name}", "set" if value is True else _or(value, "not set")
+
+
+def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[str, str]]:
+    """Names and values of the cut of one batch."""
+    itemsize = np.dtype(options.dtype).itemsize
+    sizes = check_sizes("--shape", options.shape, itemsize)
+    plan = plan_batch(options.batch, sizes, itemsize, n_threads)
+    n_parameters = count_parameters(sizes)
+    yield "network", "-".join(map(str, sizes))
+    yield "  parameters", f"{n_parameters:,} ({n_parameters * itemsize / 1e6:.2f} MB)"
+    yield "batch", f"{plan.n_rows} rows"
+    yield "  lanes", f"{plan.n_lanes} of at most {plan.lane_rows} rows"
+    yield "  chunks", f"at most {plan.chunk_rows} rows"
+    yield "  workers", f"{plan.n_workers} of {n_threads} threads"
+    yield "  FLOP per step", f"{training_flop(sizes, plan.n_rows):,}"
+
+
+def _or(value: Any, otherwise: str) -> str:
+    return otherwise if value is None else str(value)
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter's last flush go nowhere, or it would complain about the pipe."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
