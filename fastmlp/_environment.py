@@ -97,7 +97,7 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def _blas() -> dict[str, Any] | None:
     """The library whose products the engine calls: SciPy's, as the thread guard finds it."""
-    libraries = _threads._guard._find_libraries()
+    libraries = _threads.find_blas()
     if not libraries:
         return None
     found = libraries[0].info()

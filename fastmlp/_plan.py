@@ -16,11 +16,14 @@ PLAN_VERSION = 1
 MAX_LANES = 8
 """Most gradient buffers, hence most threads that can share a batch."""
 
-MIN_LANE_ROWS = 64
-"""Below this many rows a lane's products are too thin for BLAS to be worth a buffer of its own."""
+MIN_LANE_ROWS = 60
+"""Below this many rows a lane's products are too thin to be worth a buffer of its own."""
 
 MAX_CHUNK_ROWS = 256
-"""Rows of one set of products: one K block of OpenBLAS (320 or 448), activations still in L2."""
+"""Rows of one set of BLAS products: one K block of OpenBLAS (320 or 448), activations in L2."""
+
+NARROW_CHUNK_ROWS = 64
+"""Rows of one set of products when the first layer is narrow: they stay in L2 for both passes."""
 
 LANE_MEMORY = 64 << 20
 """All lanes together stay below twice the parameters plus this many bytes."""
@@ -95,7 +98,8 @@ def plan_batch(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: in
     wanted = min(MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS))
     lane_rows = _ceil_div(_ceil_div(n_rows, wanted), ROW_MULTIPLE) * ROW_MULTIPLE
     n_lanes = _ceil_div(n_rows, lane_rows)
-    n_chunks = _ceil_div(lane_rows, MAX_CHUNK_ROWS)
+    most = NARROW_CHUNK_ROWS if first_layer_is_narrow(sizes) else MAX_CHUNK_ROWS
+    n_chunks = _ceil_div(lane_rows, most)
     chunk_rows = _ceil_div(_ceil_div(lane_rows, n_chunks), ROW_MULTIPLE) * ROW_MULTIPLE
     busy = max(1, training_flop(sizes, n_rows) // MIN_WORKER_FLOP)
     return BatchPlan(n_rows, n_lanes, lane_rows, chunk_rows, min(n_threads, n_lanes, busy))

@@ -81,6 +81,20 @@ def resolve_threads(
     return ThreadCount(min(usable_processors(), MAX_THREADS), "usable processors")
 
 
+def find_blas() -> list[Any]:
+    """threadpoolctl's controllers of the BLAS that SciPy calls; of every BLAS in doubt."""
+    import scipy.linalg.cython_blas  # noqa: F401  (loads it)
+    from threadpoolctl import ThreadpoolController
+
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    of_scipy = [
+        library
+        for library in found
+        if {"scipy.libs", "scipy"} & {p.name for p in Path(library.filepath).parents}
+    ]
+    return of_scipy or found
+
+
 def _set_blas_threads(library: Any, n_threads: int) -> None:
     """Set a BLAS library's thread count from whatever Python thread this is.
 
@@ -104,24 +118,11 @@ class _BlasGuard:
         self._libraries: list[Any] | None = None
         self._saved: list[int] = []
 
-    def _find_libraries(self) -> list[Any]:
-        """The BLAS that SciPy calls; all BLAS libraries when it cannot be told apart."""
-        import scipy.linalg.cython_blas  # noqa: F401  (loads it)
-        from threadpoolctl import ThreadpoolController
-
-        found = ThreadpoolController().select(user_api="blas").lib_controllers
-        of_scipy = [
-            library
-            for library in found
-            if {"scipy.libs", "scipy"} & {p.name for p in Path(library.filepath).parents}
-        ]
-        return of_scipy or found
-
     def enter(self) -> None:
         with self._lock:
             if self._users == 0:
                 if self._libraries is None:
-                    self._libraries = self._find_libraries()
+                    self._libraries = find_blas()
                 self._saved = [library.get_num_threads() for library in self._libraries]
                 for library in self._libraries:
                     _set_blas_threads(library, 1)

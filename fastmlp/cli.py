@@ -19,7 +19,7 @@ from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_options import UsageError, build_parser, thread_source
 from fastmlp._cli_train import train
-from fastmlp._plan import count_parameters, plan_batch, training_flop
+from fastmlp._plan import count_parameters, first_layer_is_narrow, plan_batch, training_flop
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
@@ -97,6 +97,7 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
     yield "batch", f"{plan.n_rows} rows"
     yield "  lanes", f"{plan.n_lanes} of at most {plan.lane_rows} rows"
     yield "  chunks", f"at most {plan.chunk_rows} rows"
+    yield "  first layer", "own products" if first_layer_is_narrow(sizes) else "BLAS products"
     yield "  workers", f"{plan.n_workers} of {n_threads} threads"
     yield "  FLOP per step", f"{training_flop(sizes, plan.n_rows):,}"
 

@@ -576,7 +576,9 @@ class MyANN:
         return {"figsize": (self.figs_x1, self.figs_x2)}
 
     def _curve_options(self) -> dict[str, Any]:
-        return {"legend_loc": self.legend_loc, **self._figure_options()}
+        # The articles' default would cover rising curves; each plot has a better one of its own.
+        place = {} if self.legend_loc == "upper right" else {"legend_loc": self.legend_loc}
+        return place | self._figure_options()
 
     def plot_costs(self) -> Figure:
         """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""

@@ -322,7 +322,7 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     shown = dict(line.split(maxsplit=1) for line in map(str.strip, out.splitlines()) if line)
     assert (code, err) == (0, "")
     assert shown["parameters"] == "57,390 (0.23 MB)"
-    assert shown["lanes"] == "7 of at most 80 rows"
+    assert shown["lanes"] == "8 of at most 64 rows"
     assert shown["chunks"] == "at most 80 rows"
     assert shown["workers"] == "3 of 3 threads"
     assert shown["FLOP"] == "per step         116,960,000"

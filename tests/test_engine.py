@@ -311,3 +311,31 @@ def test_an_epoch_allocates_little_and_independently_of_its_batches():
         tracemalloc.stop()
     per_batch_results = 8 * 8 * (2000 - 20)
     assert peaks[1] - peaks[0] <= 4 * per_batch_results
+
+
+# --- The narrow first layer -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_in", [1, 7, 15, 16, 17, 64, 65, 127, 784])
+def test_own_products_of_the_first_layer_agree_with_blas(simd_level, n_in, dtype, monkeypatch):
+    for width in (1, 6, 7, 16, 17, 70, 127, 128):
+        for n_rows in (1, 4, 5, 6, 64, 131):
+            x, y = make_classes(n_rows, n_in, 3, seed=n_rows)
+            options = dict(learning_rate=0.1 / n_rows, batch_size=100, random_state=1)
+            results = []
+            for narrow_max in (128, 0):
+                monkeypatch.setattr("fastmlp._plan.NARROW_MAX", narrow_max)
+                network = Network((n_in, width, 3), activation="tanh", dtype=dtype, random_state=0)
+                Trainer(network, **options).fit(x, y, n_epochs=2)
+                results.append(network.parameters)
+            assert relative_difference(*results) <= TOLERANCE[dtype], (width, n_rows)
+
+
+def test_own_products_are_chosen_for_narrow_hidden_layers_only():
+    from fastmlp._plan import first_layer_is_narrow
+
+    assert first_layer_is_narrow((784, 70, 30, 10))
+    assert first_layer_is_narrow((784, 128, 10))
+    assert not first_layer_is_narrow((784, 129, 10))
+    assert not first_layer_is_narrow((784, 10))

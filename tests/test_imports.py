@@ -20,9 +20,12 @@ LAYERS = [
     {"network", "_environment"},
     {"trainer"},
     {"_plot_style"},
-    {"plots", "_plot_images", "recipes", "_labelled_data", "_report"},
+    {"_plot_panels", "_plot_images"},
+    {"plots", "recipes", "_labelled_data", "_report"},
     {"myann"},
-    {"cli", "_cli_train", "_cli_display", "_cli_info"},
+    {"_cli_options", "_cli_output", "_cli_display"},
+    {"_cli_train"},
+    {"cli"},
     {"__init__", "__main__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

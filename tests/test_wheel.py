@@ -73,7 +73,8 @@ def test_wheel_has_a_manylinux_tag_and_bundles_no_library(wheel):
 
 def test_sdist_holds_what_a_build_needs(dist):
     (archive,) = dist.glob("*.tar.gz")
-    names = {n.split("/", 1)[1] for n in tarfile.open(archive).getnames() if "/" in n}
+    with tarfile.open(archive) as content:
+        names = {n.split("/", 1)[1] for n in content.getnames() if "/" in n}
     needed = {"CMakeLists.txt", "setup.py", "pyproject.toml", "LICENSE", "README.md",
               "src/fastmlp.h", "src/team.c", "fastmlp/_core.pyx", "fastmlp/_blas.pxd"}  # fmt: skip
     assert needed <= names
