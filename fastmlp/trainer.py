@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,7 +216,7 @@ class Trainer:
         calls = list(callbacks)
         self.history = History()
         self.memory[...] = 0
-        with single_threaded_blas():
+        with self._blas_guard():
             for epoch in range(n_epochs):
                 record = self._run_epoch(epoch, x, y, row_weights)
                 record |= self._measure("train", (x, y) if measure_train else None)
@@ -233,8 +234,12 @@ class Trainer:
         X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
         """
         x, y = self._check_data("X", X, "Y", Y)
-        with single_threaded_blas():
+        with self._blas_guard():
             return self._evaluate(x, y)
+
+    def _blas_guard(self) -> AbstractContextManager[None]:
+        """BLAS on one thread for the native engine, which has threads of its own."""
+        return single_threaded_blas() if self.engine_name == "native" else nullcontext()
 
     def penalty(self) -> float:
         """l2 / 2 sum w^2 + l1 sum |w| of the network as it is, bias excluded."""

@@ -1,0 +1,47 @@
+"""What the README shows runs, and what it links to exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+from fastmlp.datasets import load
+
+matplotlib.use("Agg")
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+@pytest.fixture(scope="module")
+def text():
+    if not README.exists():
+        pytest.skip("no README beside the tests")
+    return README.read_text()
+
+
+def test_examples_run_and_print_what_they_say(text, capsys):
+    data = load("digits")
+    names = {"X": data.X_train / 16, "Y": np.eye(10)[data.y_train]}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
+    assert capsys.readouterr().out.strip() == promised
+    assert names["network"].predict(names["X"]).shape == (1297, 10)
+    assert names["trainer"].evaluate(names["X"], names["Y"]).accuracy > 0.95
+    matplotlib.pyplot.close("all")
+
+
+def test_linked_files_and_commands_exist(text):
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
