@@ -32,7 +32,8 @@ def test_examples_run_and_print_what_they_say(text, capsys):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
-    assert capsys.readouterr().out.strip() == promised
+    # The last bits, and with them a few of 500 test rows, depend on processor and BLAS.
+    assert float(capsys.readouterr().out) == pytest.approx(float(promised), abs=0.01)
     assert names["network"].predict(names["X"]).shape == (1297, 10)
     assert names["trainer"].evaluate(names["X"], names["Y"]).accuracy > 0.95
     matplotlib.pyplot.close("all")
