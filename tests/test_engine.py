@@ -173,16 +173,30 @@ def test_row_weights_equal_repeated_rows(output, loss):
     np.testing.assert_allclose(weighted, repeated, rtol=1e-10, atol=1e-12)
 
 
-def test_row_weights_follow_the_shuffled_rows():
+@pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
+def test_row_weights_follow_the_shuffled_rows_in_weights_and_records(output, loss):
     x, y = make_classes(200, 4, 3)
     weights = np.random.default_rng(0).uniform(size=200)
-    results = []
+    results, records = [], []
     for engine in ("native", "numpy"):
-        network = Network((4, 6, 3), dtype="float64", random_state=2)
-        trainer = Trainer(network, engine=engine, batch_size=33, random_state=7)
-        trainer.fit(x, y, n_epochs=3, sample_weight=weights)
+        network = Network((4, 6, 3), output=output, dtype="float64", random_state=2)
+        trainer = Trainer(network, loss=loss, engine=engine, batch_size=33, random_state=7)
+        records.append(trainer.fit(x, y, n_epochs=3, sample_weight=weights))
         results.append(network.parameters)
     assert relative_difference(*results) <= 1e-12
+    for name in ("costs", "errors", "batch_accuracy"):
+        np.testing.assert_allclose(records[0][name], records[1][name], rtol=1e-10)
+
+
+@pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
+def test_soft_targets_that_do_not_sum_to_one_agree_with_the_reference(output, loss):
+    x, _ = make_classes(90, 4, 3)
+    y = np.random.default_rng(1).uniform(size=(90, 3))
+    options = dict(output=output, loss=loss, batch_size=40, learning_rate=0.01)
+    native, _, record = train("native", (4, 6, 3), x, y, **options)
+    twin, _, expected = train("numpy", (4, 6, 3), x, y, **options)
+    assert relative_difference(native, twin) <= 1e-12
+    np.testing.assert_allclose(record["costs"], expected["costs"], rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
