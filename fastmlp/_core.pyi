@@ -45,6 +45,8 @@ class Engine:
     """
 
     sizes: tuple[int, ...]
+    functions: tuple[str, ...]
+    loss: str
     dtype: np.dtype[Any]
     n_threads: int
 

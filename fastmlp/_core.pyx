@@ -611,7 +611,8 @@ cdef class Engine:
     """
 
     cdef Job job
-    cdef readonly tuple sizes
+    cdef readonly tuple sizes, functions
+    cdef readonly str loss
     cdef readonly object dtype
     cdef readonly int n_threads
     cdef object interruption
@@ -621,7 +622,8 @@ cdef class Engine:
     def __cinit__(self, tuple sizes, tuple functions, str loss, dtype, int n_threads):
         cdef Py_ssize_t offset = 0
         cdef Layer *layer
-        self.sizes, self.dtype, self.n_threads = sizes, np.dtype(dtype), n_threads
+        self.sizes, self.functions, self.loss = sizes, functions, loss
+        self.dtype, self.n_threads = np.dtype(dtype), n_threads
         job = &self.job
         job.n_layers = len(functions)
         job.layers = <Layer *> calloc(job.n_layers, sizeof(Layer))
@@ -639,6 +641,10 @@ cdef class Engine:
         job.first_stride = round_up(sizes[1], 16)
         self.row_penalties = np.zeros(sum(sizes[1:]))
         job.row_penalties = <double *> address(self.row_penalties)
+
+    def __reduce__(self):
+        """Copies and pickles begin with buffers of their own."""
+        return Engine, (self.sizes, self.functions, self.loss, self.dtype, self.n_threads)
 
     def __dealloc__(self):
         free(self.job.layers)

@@ -25,6 +25,9 @@ MAX_CHUNK_ROWS = 256
 NARROW_CHUNK_ROWS = 64
 """Rows of one set of products when the first layer is narrow: they stay in L2 for both passes."""
 
+MAX_CHUNK_FLOP = 5_000_000_000
+"""Work of one chunk (some 25 to 50 ms), because Ctrl-C is looked for between chunks."""
+
 LANE_MEMORY = 64 << 20
 """All lanes together stay below twice the parameters plus this many bytes."""
 
@@ -99,6 +102,7 @@ def plan_batch(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: in
     lane_rows = _ceil_div(_ceil_div(n_rows, wanted), ROW_MULTIPLE) * ROW_MULTIPLE
     n_lanes = _ceil_div(n_rows, lane_rows)
     most = NARROW_CHUNK_ROWS if first_layer_is_narrow(sizes) else MAX_CHUNK_ROWS
+    most = min(most, max(ROW_MULTIPLE, MAX_CHUNK_FLOP // training_flop(sizes, 1)))
     n_chunks = _ceil_div(lane_rows, most)
     chunk_rows = _ceil_div(_ceil_div(lane_rows, n_chunks), ROW_MULTIPLE) * ROW_MULTIPLE
     busy = max(1, training_flop(sizes, n_rows) // MIN_WORKER_FLOP)

@@ -50,5 +50,12 @@ def test_tiny_work_does_not_wake_the_team():
     assert plan_batch(500, (784, 70, 30, 10), 4, n_threads=2).n_workers == 2
 
 
+def test_chunks_of_very_wide_layers_stay_short_enough_for_ctrl_c():
+    sizes = (8192, 8192, 8192, 10)
+    plan = plan_batch(4096, sizes, 4)
+    assert training_flop(sizes, plan.chunk_rows) <= 20e9
+    assert plan.chunk_rows >= 16
+
+
 def test_flop_of_the_reference_job_are_those_of_the_matrix_products():
     assert training_flop((784, 70, 30, 10), 500) == pytest.approx(117e6, rel=0.01)

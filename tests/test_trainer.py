@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import signal
 import threading
 import time
@@ -177,6 +179,18 @@ def test_ctrl_c_in_a_long_epoch_is_noticed_and_leaves_finite_weights():
     # One such epoch takes seconds; generous, because the machine may be busy.
     assert delay < 2.0
     trainer.fit(x[:1000], y[:1000], n_epochs=1)
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_copied_trainer_goes_on_like_the_original(copy_of):
+    x, y = learnable()
+    trainer = Trainer(Network((5, 8, 2), random_state=0), batch_size=50, random_state=0)
+    trainer.fit(x, y, n_epochs=2)
+    other = copy_of(trainer)
+    trainer.fit(x, y, n_epochs=2)
+    other.fit(x, y, n_epochs=2)
+    assert other.network is not trainer.network
+    np.testing.assert_array_equal(other.network.parameters, trainer.network.parameters)
 
 
 def trainer_with(**options):
