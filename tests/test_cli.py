@@ -323,7 +323,7 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     assert (code, err) == (0, "")
     assert shown["parameters"] == "57,390 (0.23 MB)"
     assert shown["lanes"] == "8 of at most 64 rows"
-    assert shown["chunks"] == "at most 80 rows"
+    assert shown["chunks"] == "at most 64 rows"
     assert shown["workers"] == "3 of 3 threads"
     assert shown["FLOP"] == "per step         116,960,000"
     assert shown["threads"] == "3 (from OMP_NUM_THREADS)"
