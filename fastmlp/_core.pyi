@@ -31,8 +31,11 @@ def best_level() -> str:
 def selected_level() -> str:
     """Name of the SIMD level in use: FASTMLP_SIMD at import, else the best."""
 
-def select_level(name: str) -> None:
-    """Use the kernels of one level from now on. ValueError for unknown or impossible names."""
+def select_level(name: str, *, argument: str = "name") -> None:
+    """Use the kernels of one level from now on.
+
+    ValueError, about `argument`, for unknown names and for levels this processor cannot run.
+    """
 
 def apply(name: str, x: Array) -> Array:
     """A new array with exp, log, sigmoid, tanh or softplus of every element of `x`."""

@@ -60,13 +60,14 @@ def best_level():
     return {code: name for name, code in LEVELS.items()}[fm_best_level()]
 
 
-def select_level(str name):
+def select_level(str name, *, str argument="name"):
     """Use the kernels of one SIMD level, baseline, avx2 or avx512, from now on."""
     global f32, f64, _level
     if name not in LEVELS:
-        raise ValueError(f"SIMD level must be one of {', '.join(LEVELS)}; got {name!r}")
+        raise ValueError(f"{argument} must be one of {', '.join(LEVELS)}; got {name!r}")
     if LEVELS[name] > fm_best_level():
-        raise ValueError(f"SIMD level {name!r} cannot run here; the highest is {best_level()!r}")
+        raise ValueError(
+            f"{argument} must be at most {best_level()!r} on this processor; got {name!r}")
     cdef int code = LEVELS[name]
     f32, f64, _level = fm_table_f32(code), fm_table_f64(code), name
 
@@ -76,7 +77,7 @@ def selected_level():
     return _level
 
 
-select_level(os.environ.get("FASTMLP_SIMD") or best_level())
+select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_SIMD")
 
 
 # --- Kernels by precision ---------------------------------------------------------------------

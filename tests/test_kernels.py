@@ -112,7 +112,7 @@ def test_unknown_function_is_refused_by_name():
 
 
 def test_unknown_level_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="one of baseline, avx2, avx512; got 'sse9'"):
+    with pytest.raises(ValueError, match="name must be one of baseline, avx2, avx512; got 'sse9'"):
         _core.select_level("sse9")
 
 
@@ -120,6 +120,14 @@ def run_python(code, **environ):
     return subprocess.run(
         [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, text=True
     )
+
+
+def test_level_that_this_processor_lacks_is_refused():
+    best = _core.best_level()
+    if best == list(_core.LEVELS)[-1]:
+        pytest.skip("this processor runs every level")
+    with pytest.raises(ValueError, match=f"name must be at most '{best}' on this processor"):
+        _core.select_level("avx512")
 
 
 @pytest.mark.parametrize("level", RUNNABLE_LEVELS)
@@ -130,7 +138,8 @@ def test_environment_variable_forces_a_level_at_import(level):
 
 def test_wrong_level_in_the_environment_says_what_is_allowed():
     result = run_python("import fastmlp", FASTMLP_SIMD="mmx")
-    assert "SIMD level must be one of baseline, avx2, avx512; got 'mmx'" in result.stderr
+    assert "FASTMLP_SIMD must be one of baseline, avx2, avx512; got 'mmx'" in result.stderr
+    assert result.returncode != 0
 
 
 def floating_point_state():
