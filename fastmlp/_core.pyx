@@ -50,8 +50,6 @@ cdef enum: PREDICT_ROWS = 256
 cdef enum: NARROW_ROWS = 64  # from here on, predicting pays for packing the weights
 cdef double POLL_SECONDS = 0.05
 
-cdef const fm_kernels_f32 *f32 = fm_table_f32(FM_BASELINE)
-cdef const fm_kernels_f64 *f64 = fm_table_f64(FM_BASELINE)
 cdef str _level = "baseline"
 
 
@@ -62,14 +60,14 @@ def best_level():
 
 def select_level(str name, *, str argument="name"):
     """Use the kernels of one SIMD level, baseline, avx2 or avx512, from now on."""
-    global f32, f64, _level
+    global _level
     if name not in LEVELS:
         raise ValueError(f"{argument} must be one of {', '.join(LEVELS)}; got {name!r}")
     if LEVELS[name] > fm_best_level():
         raise ValueError(
             f"{argument} must be at most {best_level()!r} on this processor; got {name!r}")
-    cdef int code = LEVELS[name]
-    f32, f64, _level = fm_table_f32(code), fm_table_f64(code), name
+    fm_select_level(LEVELS[name])
+    _level = name
 
 
 def selected_level():
@@ -78,119 +76,6 @@ def selected_level():
 
 
 select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_SIMD")
-
-
-# --- Kernels by precision ---------------------------------------------------------------------
-
-cdef inline void bias_activation(real *a, Py_ssize_t stride, real *bias, Py_ssize_t bias_stride,
-                                 Py_ssize_t n_out, Py_ssize_t batch, int function) noexcept nogil:
-    if real is float:
-        f32.bias_activation(a, stride, bias, bias_stride, n_out, batch, function)
-    else:
-        f64.bias_activation(a, stride, bias, bias_stride, n_out, batch, function)
-
-
-cdef inline void activation_backward(
-        real *delta, real *bias_grad, Py_ssize_t grad_stride, real *a, Py_ssize_t stride,
-        Py_ssize_t n_out, Py_ssize_t batch, int function, bint accumulate) noexcept nogil:
-    if real is float:
-        f32.activation_backward(delta, bias_grad, grad_stride, a, stride, n_out, batch, function,
-                                accumulate)
-    else:
-        f64.activation_backward(delta, bias_grad, grad_stride, a, stride, n_out, batch, function,
-                                accumulate)
-
-
-cdef inline void bias_activation_rows(real *a, Py_ssize_t stride, real *bias,
-                                      Py_ssize_t bias_stride, Py_ssize_t n_out, Py_ssize_t batch,
-                                      int function) noexcept nogil:
-    if real is float:
-        f32.bias_activation_rows(a, stride, bias, bias_stride, n_out, batch, function)
-    else:
-        f64.bias_activation_rows(a, stride, bias, bias_stride, n_out, batch, function)
-
-
-cdef inline void activation_backward_rows(
-        real *delta, real *bias_grad, Py_ssize_t grad_stride, real *a, Py_ssize_t stride,
-        Py_ssize_t n_out, Py_ssize_t batch, int function, bint accumulate) noexcept nogil:
-    if real is float:
-        f32.activation_backward_rows(delta, bias_grad, grad_stride, a, stride, n_out, batch,
-                                     function, accumulate)
-    else:
-        f64.activation_backward_rows(delta, bias_grad, grad_stride, a, stride, n_out, batch,
-                                     function, accumulate)
-
-
-cdef inline void pack_weights(real *packed, Py_ssize_t stride, real *w, Py_ssize_t n_rows,
-                              Py_ssize_t n_cols) noexcept nogil:
-    if real is float:
-        f32.pack_weights(packed, stride, w, n_rows, n_cols)
-    else:
-        f64.pack_weights(packed, stride, w, n_rows, n_cols)
-
-
-cdef inline void narrow_forward(real *z, Py_ssize_t stride, real *x, Py_ssize_t *index,
-                                real *packed, Py_ssize_t batch, Py_ssize_t n_in) noexcept nogil:
-    if real is float:
-        f32.narrow_forward(z, stride, x, index, packed, batch, n_in)
-    else:
-        f64.narrow_forward(z, stride, x, index, packed, batch, n_in)
-
-
-cdef inline void narrow_gradient(
-        real *g, Py_ssize_t grad_stride, real *delta, Py_ssize_t stride, real *x,
-        Py_ssize_t *index, Py_ssize_t batch, Py_ssize_t n_in, Py_ssize_t n_out,
-        bint accumulate) noexcept nogil:
-    if real is float:
-        f32.narrow_gradient(g, grad_stride, delta, stride, x, index, batch, n_in, n_out, accumulate)
-    else:
-        f64.narrow_gradient(g, grad_stride, delta, stride, x, index, batch, n_in, n_out, accumulate)
-
-
-cdef inline void output_loss(
-        real *a, real *delta, real *bias_grad, Py_ssize_t grad_stride, fm_totals *totals,
-        real *bias, Py_ssize_t bias_stride, real *targets, real *row_weights, Py_ssize_t stride,
-        Py_ssize_t n_out, Py_ssize_t batch, int function, int loss,
-        bint accumulate) noexcept nogil:
-    if real is float:
-        f32.output_loss(a, delta, bias_grad, grad_stride, totals, bias, bias_stride, targets,
-                        row_weights, stride, n_out, batch, function, loss, accumulate)
-    else:
-        f64.output_loss(a, delta, bias_grad, grad_stride, totals, bias, bias_stride, targets,
-                        row_weights, stride, n_out, batch, function, loss, accumulate)
-
-
-cdef inline int sgd_update(real *w, real *memory, double *penalty, real *lanes,
-                           Py_ssize_t lane_stride, Py_ssize_t n_lanes, Py_ssize_t n_rows,
-                           Py_ssize_t n_cols, fm_sgd *rule) noexcept nogil:
-    if real is float:
-        return f32.sgd_update(w, memory, penalty, lanes, lane_stride, n_lanes, n_rows, n_cols, rule)
-    else:
-        return f64.sgd_update(w, memory, penalty, lanes, lane_stride, n_lanes, n_rows, n_cols, rule)
-
-
-cdef inline void gather_rows(real *out, real *x, Py_ssize_t *index, Py_ssize_t batch,
-                             Py_ssize_t n_cols) noexcept nogil:
-    if real is float:
-        f32.gather_rows(out, x, index, batch, n_cols)
-    else:
-        f64.gather_rows(out, x, index, batch, n_cols)
-
-
-cdef inline void gather_transposed(real *out, Py_ssize_t stride, real *x, Py_ssize_t *index,
-                                   Py_ssize_t batch, Py_ssize_t n_cols) noexcept nogil:
-    if real is float:
-        f32.gather_transposed(out, stride, x, index, batch, n_cols)
-    else:
-        f64.gather_transposed(out, stride, x, index, batch, n_cols)
-
-
-cdef inline void scatter_transposed(real *out, real *a, Py_ssize_t stride, Py_ssize_t batch,
-                                    Py_ssize_t n_out) noexcept nogil:
-    if real is float:
-        f32.scatter_transposed(out, a, stride, batch, n_out)
-    else:
-        f64.scatter_transposed(out, a, stride, batch, n_out)
 
 
 # --- What a run works on ----------------------------------------------------------------------
@@ -794,15 +679,15 @@ def apply(str name, x):
     cdef apply_f32 single
     cdef apply_f64 twice
     if name == "exp":
-        single, twice = f32.apply_exp, f64.apply_exp
+        single, twice = fm_f32.apply_exp, fm_f64.apply_exp
     elif name == "log":
-        single, twice = f32.apply_log, f64.apply_log
+        single, twice = fm_f32.apply_log, fm_f64.apply_log
     elif name == "sigmoid":
-        single, twice = f32.apply_sigmoid, f64.apply_sigmoid
+        single, twice = fm_f32.apply_sigmoid, fm_f64.apply_sigmoid
     elif name == "tanh":
-        single, twice = f32.apply_tanh, f64.apply_tanh
+        single, twice = fm_f32.apply_tanh, fm_f64.apply_tanh
     elif name == "softplus":
-        single, twice = f32.apply_softplus, f64.apply_softplus
+        single, twice = fm_f32.apply_softplus, fm_f64.apply_softplus
     else:
         raise ValueError(f"unknown function {name!r}")
     out = np.empty_like(x)

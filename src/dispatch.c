@@ -10,6 +10,9 @@ extern const fm_kernels_f32 fm_table_f32_avx2, fm_table_f32_avx512;
 extern const fm_kernels_f64 fm_table_f64_avx2, fm_table_f64_avx512;
 #endif
 
+const fm_kernels_f32 *fm_f32 = &fm_table_f32_baseline;
+const fm_kernels_f64 *fm_f64 = &fm_table_f64_baseline;
+
 int fm_best_level(void)
 {
 #ifdef FM_HAVE_X86_LEVELS
@@ -25,26 +28,20 @@ int fm_best_level(void)
 #endif
 }
 
-const fm_kernels_f32 *fm_table_f32(int level)
+int fm_select_level(int level)
 {
-    switch (level) {
-    case FM_BASELINE: return &fm_table_f32_baseline;
+    if (level < FM_BASELINE || level > fm_best_level())
+        return 0;
+    fm_f32 = &fm_table_f32_baseline;
+    fm_f64 = &fm_table_f64_baseline;
 #ifdef FM_HAVE_X86_LEVELS
-    case FM_AVX2: return &fm_table_f32_avx2;
-    case FM_AVX512: return &fm_table_f32_avx512;
-#endif
-    default: return NULL;
+    if (level == FM_AVX2) {
+        fm_f32 = &fm_table_f32_avx2;
+        fm_f64 = &fm_table_f64_avx2;
+    } else if (level == FM_AVX512) {
+        fm_f32 = &fm_table_f32_avx512;
+        fm_f64 = &fm_table_f64_avx512;
     }
-}
-
-const fm_kernels_f64 *fm_table_f64(int level)
-{
-    switch (level) {
-    case FM_BASELINE: return &fm_table_f64_baseline;
-#ifdef FM_HAVE_X86_LEVELS
-    case FM_AVX2: return &fm_table_f64_avx2;
-    case FM_AVX512: return &fm_table_f64_avx512;
 #endif
-    default: return NULL;
-    }
+    return 1;
 }

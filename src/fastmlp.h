@@ -53,9 +53,11 @@ typedef struct {
 
 /* The highest level that this processor and operating system can run. */
 int fm_best_level(void);
-/* The kernels of one level; levels that were not compiled in give NULL. */
-const fm_kernels_f32 *fm_table_f32(int level);
-const fm_kernels_f64 *fm_table_f64(int level);
+/* The kernels in use: the baseline's until fm_select_level chooses others, which returns 0 and
+ * changes nothing for a level that was not compiled in or cannot run here. */
+extern const fm_kernels_f32 *fm_f32;
+extern const fm_kernels_f64 *fm_f64;
+int fm_select_level(int level);
 
 /* The thread team. One per process; workers sleep between runs.
  * fm_team_run calls task(context, worker, n_workers) on up to `n_wanted` threads, worker 0 being the
