@@ -6,11 +6,9 @@ real arrays run where the environment variable FASTMLP_DATA names a folder that 
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import os
-import pickle
 import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,7 @@ import pytest
 
 from fastmlp import datasets
 from fastmlp.datasets import Dataset, find, load
-from fastmlp.exceptions import DataFormatError, DivergenceError
+from fastmlp.exceptions import DataFormatError
 
 REAL_DATA = os.environ.get("FASTMLP_DATA", "")
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
@@ -659,33 +657,3 @@ def test_real_mnist_with_reversed_labels_is_refused(home: Path) -> None:
     match = r"y_test: not the array of mnist: expected SHA-256 ddeff807876a9661\.\.\., found"
     with pytest.raises(DataFormatError, match=match):
         load("mnist", download=False)
-
-
-# --- exceptions
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_exceptions_survive_pickling(protocol: int) -> None:
-    error = DivergenceError(epoch=3, batch=17, learning_rate=0.5)
-    error.add_note("in study moons")
-    for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
-        assert type(again) is DivergenceError
-        assert (again.epoch, again.batch, again.learning_rate) == (3, 17, 0.5)
-        assert str(again) == str(error)
-        assert again.__notes__ == ["in study moons"]
-    data_error = pickle.loads(pickle.dumps(DataFormatError("bad file"), protocol))
-    assert str(data_error) == "bad file"
-
-
-def test_divergence_says_where_and_what_to_try() -> None:
-    match = (
-        r"epoch 3, batch 17 \(both counted from 0\) at learning rate 0\.5: .*"
-        r"Scale the input .* or lower the learning rate\. The last finite weights are kept\."
-    )
-    with pytest.raises(ArithmeticError, match=match):
-        raise DivergenceError(epoch=3, batch=17, learning_rate=0.5)
-
-
-def test_a_data_format_error_is_a_value_error() -> None:
-    assert issubclass(DataFormatError, ValueError)
-    assert issubclass(DivergenceError, ArithmeticError)
