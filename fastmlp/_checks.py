@@ -64,7 +64,7 @@ def check_flag(name: str, value: object) -> bool:
 
 def check_dtype(name: str, value: object) -> np.dtype[Any]:
     """`value` must mean float32 or float64."""
-    for known in FLOAT_DTYPES:
+    for known in FLOAT_DTYPES if value is not None else ():
         try:
             if value == known or np.dtype(value) == known:  # type: ignore[call-overload]
                 return np.dtype(known)

@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3
 """Forward pass, back propagation and weight update, batch after batch, without the GIL.
 
 One training step, for the chunk matrices A_l (n_l, rows), weights W_l (n_l, n_{l-1}), biases b_l:
@@ -43,9 +43,9 @@ LOSSES = {
 MOMENTUM_RULES = {"one_step": FM_ONE_STEP, "classical": FM_CLASSICAL, "nesterov": FM_NESTEROV}
 LEVELS = {"baseline": FM_BASELINE, "avx2": FM_AVX2, "avx512": FM_AVX512}
 
-DONE, INTERRUPTED, DIVERGED = 0, 1, 2
-
 cdef enum: OK = 0, STOPPED = 1, BROKEN = 2
+DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
+
 cdef enum: PREDICT_ROWS = 256
 cdef enum: NARROW_ROWS = 64  # from here on, predicting pays for packing the weights
 cdef double POLL_SECONDS = 0.05
@@ -341,10 +341,6 @@ cdef void update_share(Job *job, real *parameters, Py_ssize_t n_lanes, fm_sgd *r
         n_cols = layer.n_in + 1
         begin = min(layer.n_out, max(0, (low - layer.weights + n_cols - 1) // n_cols))
         end = min(layer.n_out, max(0, (high - layer.weights + n_cols - 1) // n_cols))
-        if low <= layer.weights:
-            begin = 0
-        if high <= layer.weights:
-            end = 0
         if begin < end:
             at = layer.weights + begin * n_cols
             if not sgd_update(parameters + at, NULL if memory == NULL else memory + at,
@@ -503,7 +499,7 @@ cdef class Engine:
     cdef readonly int n_threads
     cdef object interruption
     cdef object scratch, lanes, totals, row_penalties, packed
-    cdef bint narrow
+    cdef bint narrow, busy
 
     def __cinit__(self, tuple sizes, tuple functions, str loss, dtype, int n_threads):
         cdef Py_ssize_t offset = 0
@@ -552,8 +548,10 @@ cdef class Engine:
         job.chunk_weights = job.chunk_targets + job.n_out * stride
         bytes_each = round_up((job.chunk_weights + stride) * item, 64)
         if self.scratch is None or len(self.scratch) < bytes_each * n_workers:
+            job.stride = 0  # in case there is no memory: the next call begins anew
             self.scratch = _aligned(bytes_each * n_workers)
-            self.scratch[...] = 0  # the padding of narrow rows takes part in the arithmetic
+            self.scratch[...] = 0  # padding is computed with, though never read into a result
+            job.stride = stride
         job.scratch, job.scratch_bytes = <char *> address(self.scratch), bytes_each
 
     cdef void reserve_lanes(self, Py_ssize_t n_lanes):
@@ -605,6 +603,12 @@ cdef class Engine:
         with nogil:
             fm_team_run(task, job, n_workers)
 
+    def _enter(self):
+        """One call at a time: its buffers and the job belong to it until it returns."""
+        if self.busy:
+            raise RuntimeError("this engine is already running, in another thread or a callback")
+        self.busy = True
+
     def plan(self, Py_ssize_t n_rows):
         """The BatchPlan of a batch of n_rows."""
         return plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads)
@@ -619,10 +623,23 @@ cdef class Engine:
               Py_ssize_t first_batch, Py_ssize_t last_batch, double learning_rate,
               double momentum, str momentum_rule, double l1, double l2, double l1_cost,
               bint mean_reduction, bint penalty_per_sample, costs, penalties, errors, hits):
+        self._enter()
+        try:
+            return self._train(parameters, memory, x, targets, order, row_weights, batch_size,
+                               first_batch, last_batch, learning_rate, momentum, momentum_rule,
+                               l1, l2, l1_cost, mean_reduction, penalty_per_sample, costs,
+                               penalties, errors, hits)
+        finally:
+            self.busy = False
+
+    cdef _train(self, parameters, memory, x, targets, order, row_weights, Py_ssize_t batch_size,
+                Py_ssize_t first_batch, Py_ssize_t last_batch, double learning_rate,
+                double momentum, str momentum_rule, double l1, double l2, double l1_cost,
+                bint mean_reduction, bint penalty_per_sample, costs, penalties, errors, hits):
         cdef Job *job = &self.job
         self.start(parameters, x, targets, row_weights, order)
         full = self.plan(min(batch_size, job.n_rows))
-        short_last = self.plan(job.n_rows % batch_size or job.n_rows)
+        short_last = self.plan(job.n_rows % batch_size or min(batch_size, job.n_rows))
         job.full, job.short_last = self.enter_plan(full), self.enter_plan(short_last)
         self.reserve_scratch(max(full.chunk_rows, short_last.chunk_rows), full.n_workers)
         self.reserve_lanes(max(full.n_lanes, short_last.n_lanes))
@@ -644,6 +661,13 @@ cdef class Engine:
         return min(self.n_threads, plan.n_workers, round_up(n_rows, PREDICT_ROWS) // PREDICT_ROWS)
 
     def evaluate(self, parameters, x, targets, row_weights=None):
+        self._enter()
+        try:
+            return self._evaluate(parameters, x, targets, row_weights)
+        finally:
+            self.busy = False
+
+    cdef _evaluate(self, parameters, x, targets, row_weights):
         cdef Job *job = &self.job
         cdef Py_ssize_t n_chunks = round_up(len(x), PREDICT_ROWS) // PREDICT_ROWS
         cdef int n_workers = self.workers_for(len(x))
@@ -660,6 +684,13 @@ cdef class Engine:
         return total.loss, total.error, total.weight, total.hits
 
     def predict(self, parameters, x, out):
+        self._enter()
+        try:
+            self._predict(parameters, x, out)
+        finally:
+            self.busy = False
+
+    cdef _predict(self, parameters, x, out):
         cdef int n_workers = self.workers_for(len(x))
         self.start(parameters, x, None, None, None)
         self.choose_products(self.narrow and len(x) >= NARROW_ROWS)
@@ -690,6 +721,9 @@ def apply(str name, x):
         single, twice = fm_f32.apply_softplus, fm_f64.apply_softplus
     else:
         raise ValueError(f"unknown function {name!r}")
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"x must be of dtype float32 or float64; got {x.dtype}")
+    x = np.require(x, requirements=["C", "A"])
     out = np.empty_like(x)
     if x.dtype == np.float32:
         single(<float *> address(out), <float *> address(x), x.size)

@@ -84,8 +84,8 @@ def prepare(
     argument : str
         Name of `data` in error messages.
     mix : Generator, optional
-        Join both sets, fit the scaler on all rows, and cut them again at random (BUG-33: what the
-        articles do).
+        Join both sets, fit the scaler on all rows, and cut them again at random, as the articles
+        do.
     """
     arrays, source = _take(data, argument)
     if mix is not None:

@@ -17,7 +17,10 @@ MAX_LANES = 8
 """Most gradient buffers, hence most threads that can share a batch."""
 
 MIN_LANE_ROWS = 60
-"""Below this many rows a lane's products are too thin to be worth a buffer of its own."""
+"""From three lanes on, rows that make a lane's products worth a gradient buffer of its own."""
+
+MIN_PAIR_ROWS = 16
+"""Rows per lane from which a batch is dealt to two lanes at least."""
 
 MAX_CHUNK_ROWS = 256
 """Rows of one set of BLAS products: one K block of OpenBLAS (320 or 448), activations in L2."""
@@ -98,7 +101,7 @@ def plan_batch(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: in
     """
     parameter_bytes = count_parameters(sizes) * itemsize
     affordable = 2 + LANE_MEMORY // parameter_bytes
-    wanted = min(MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // 16)))
+    wanted = min(MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // MIN_PAIR_ROWS)))
     lane_rows = _ceil_div(_ceil_div(n_rows, wanted), ROW_MULTIPLE) * ROW_MULTIPLE
     n_lanes = _ceil_div(n_rows, lane_rows)
     most = NARROW_CHUNK_ROWS if first_layer_is_narrow(sizes) else MAX_CHUNK_ROWS

@@ -130,6 +130,8 @@ class _BlasGuard:
 
     def leave(self) -> None:
         with self._lock:
+            if self._users == 0:  # a child forked inside the guard has already left it
+                return
             self._users -= 1
             if self._users == 0:
                 for library, count in zip(self._libraries or [], self._saved, strict=True):

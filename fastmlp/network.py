@@ -122,8 +122,9 @@ class Network:
             raise ValueError(
                 f"weights must be {len(self.sizes) - 1} matrices, one per layer; got {len(weights)}"
             )
+        # Copies, because the new matrices may be views of the old ones.
         checked = [
-            check_matrix(f"weights[{i}]", new, self.dtype, n_columns=old.shape[1])
+            check_matrix(f"weights[{i}]", new, self.dtype, n_columns=old.shape[1]).copy()
             for i, (new, old) in enumerate(zip(weights, self.weights, strict=True))
         ]
         for i, (new, old) in enumerate(zip(checked, self.weights, strict=True)):
@@ -159,6 +160,7 @@ class Network:
             isinstance(out, np.ndarray)
             and (out.shape, out.dtype) == (shape, self.dtype)
             and out.flags.c_contiguous
+            and out.flags.aligned
             and out.flags.writeable
         ):
             raise ValueError(f"out must be a writeable C-ordered {self.dtype} array of {shape}")

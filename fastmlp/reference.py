@@ -371,10 +371,14 @@ class ReferenceEngine:
             share = n_rows / len(x) if penalty_per_sample else 1.0
             before = parameters.copy()
             cost = penalty(weights, l1_cost * share, l2 * share)
-            for w, m, gradient in zip(weights, memories, gradients, strict=True):
-                full = scale * gradient + penalty_gradient(w, l1 * share, l2 * share)
-                update(w, m, full, learning_rate, momentum, momentum_rule)
-            if not np.isfinite(parameters).all():
+            try:
+                for w, m, gradient in zip(weights, memories, gradients, strict=True):
+                    full = scale * gradient + penalty_gradient(w, l1 * share, l2 * share)
+                    update(w, m, full, learning_rate, momentum, momentum_rule)
+            except BaseException:  # Ctrl-C between two layers
+                parameters[...] = before
+                raise
+            if not (np.isfinite(cost) and np.isfinite(parameters).all()):
                 parameters[...] = before
                 return 2, batch - first_batch, None
             costs[batch], penalties[batch] = scale * loss + cost, cost

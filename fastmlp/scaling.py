@@ -50,12 +50,24 @@ class Scaler:
         """A new scaled array (n, n_features) of `dtype`."""
         out = np.empty(X.shape, dtype)
         for rows in _blocks(X):
-            if self.standard_scaler is None:
+            if self.kind == "none":
                 out[rows] = X[rows]
             else:
-                scaled = self.standard_scaler.transform(self._columns(X[rows]))
+                scaled = self._fitted().transform(self._columns(X[rows]))
                 out[rows] = scaled.reshape(X[rows].shape)
         return out
+
+    def inverse_transform(self, X: NDArray[Any]) -> NDArray[Any]:
+        """What `X` (n, n_features) was before scaling, as a new array."""
+        if self.kind == "none":
+            return X.copy()
+        unscaled: NDArray[Any] = self._fitted().inverse_transform(self._columns(X))
+        return unscaled.reshape(X.shape)
+
+    def _fitted(self) -> StandardScaler:
+        if self.standard_scaler is None:
+            raise ValueError("this Scaler has not been fitted: call fit(X) first")
+        return self.standard_scaler
 
     def _columns(self, block: NDArray[Any]) -> NDArray[Any]:
         return block.reshape(-1, 1) if self.kind == "global" else block

@@ -74,7 +74,7 @@ class Trainer:
         Trained in place.
     loss : {"log_loss", "cross_entropy", "squared_error"} or None
         None is the one that fits the output function.
-    learning_rate : float > 0
+    learning_rate : float >= 0
     schedule : {"cumulative", "power", "exponential", "constant"}
         Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
     momentum : float in [0, 1]

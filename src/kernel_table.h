@@ -46,8 +46,8 @@ typedef struct {
      * The gradient is the sum of n_lanes buffers, lane_stride apart, in order of the lanes.
      * w and memory (n_rows, n_cols; may be NULL when momentum is 0) are updated in place; the
      * weights before the step are left in lane 0. row_penalty_out has n_rows values: the
-     * regularisation cost of the weights before the step. Returns 1 if every new weight is finite,
-     * else 0. */
+     * regularisation cost of the weights before the step. Returns 1 if every new weight and
+     * every penalty is finite, else 0. */
     int (*sgd_update)(FM_REAL *w, FM_REAL *memory, double *row_penalty_out, FM_REAL *lanes,
                       ptrdiff_t lane_stride, ptrdiff_t n_lanes, ptrdiff_t n_rows, ptrdiff_t n_cols,
                       const fm_sgd *rule);

@@ -15,7 +15,7 @@
 
 #define TILE 64
 
-/* Largest summand: TILE of them, weighted, still add up to a finite number. NaN passes. */
+/* Largest finite summand: TILE of them, weighted, add up to a finite number. NaN and inf pass. */
 #define LOSS_CAP (REAL_MAX / 4096)
 
 typedef struct {
@@ -26,7 +26,10 @@ typedef struct {
     ptrdiff_t stride, n_out, batch;
 } tile_t;
 
-FM_INLINE real capped(real loss) { return loss > LOSS_CAP ? LOSS_CAP : loss; }
+FM_INLINE real capped(real loss)
+{
+    return loss > LOSS_CAP && loss <= REAL_MAX ? LOSS_CAP : loss;
+}
 
 /* Single-output functions: everything in one loop. */
 FM_INLINE void elementwise_tile(tile_t t, const real *bias, ptrdiff_t bias_stride, const int function,
@@ -137,6 +140,9 @@ FM_INLINE void softmax_general_delta(tile_t t, const int loss, real *cost_out)
             sum[r] += v[r];
         }
     }
+    FM_SIMD
+    for (ptrdiff_t r = 0; r < t.batch; r++) /* vlog does not know NaN */
+        cost_out[r] = sum[r] == sum[r] ? cost_out[r] : sum[r];
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
         const real *a = t.a + j * t.stride, *w = t.weights;
         real *v = t.delta + j * t.stride;

@@ -31,7 +31,7 @@ typedef struct {
 /* Updates n weights of one row; adds sum w^2 and sum |w| of the old ones; returns the number of new
  * weights that are not finite. */
 FM_INLINE int update_tile(real *w, real *memory, real *lane0, const real *gradient, ptrdiff_t n,
-                          factors_t f, const int kind, real *squares, real *magnitudes)
+                          factors_t f, const int kind, double *squares, double *magnitudes)
 {
     real square_sum = 0, magnitude_sum = 0;
     int broken = 0;
@@ -59,15 +59,15 @@ FM_INLINE int update_tile(real *w, real *memory, real *lane0, const real *gradie
         lane0[c] = old;
         w[c] = new;
     }
-    *squares += square_sum;
-    *magnitudes += magnitude_sum;
+    *squares += (double)square_sum;
+    *magnitudes += (double)magnitude_sum;
     return broken;
 }
 
 #define NO_MEMORY (-1)
 
 static int update_any(real *w, real *memory, real *lane0, const real *gradient, ptrdiff_t n,
-                      factors_t f, int kind, real *squares, real *magnitudes)
+                      factors_t f, int kind, double *squares, double *magnitudes)
 {
     switch (memory ? kind : NO_MEMORY) {
     case FM_ONE_STEP:
@@ -91,7 +91,7 @@ int FM_NAME(sgd_update)(real *w, real *memory, double *row_penalty_out, real *la
     bias.l1 = bias.l2 = 0;
     int broken = 0;
     for (ptrdiff_t j = 0; j < n_rows; j++) {
-        real squares = 0, magnitudes = 0, ignored = 0;
+        double squares = 0, magnitudes = 0, ignored = 0;
         for (ptrdiff_t begin = 0; begin < n_cols;) {
             /* The bias column is a tile of its own. */
             const ptrdiff_t rest = n_cols - begin;
@@ -104,7 +104,10 @@ int FM_NAME(sgd_update)(real *w, real *memory, double *row_penalty_out, real *la
                                  begin ? &magnitudes : &ignored);
             begin += n;
         }
-        row_penalty_out[j] = 0.5 * rule->l2 * (double)squares + rule->l1_cost * (double)magnitudes;
+        /* Without a penalty the sums are not looked at: they may overflow before the weights do. */
+        row_penalty_out[j] = (rule->l2 > 0 ? 0.5 * rule->l2 * squares : 0) +
+                             (rule->l1_cost > 0 ? rule->l1_cost * magnitudes : 0);
+        broken += !(row_penalty_out[j] <= DBL_MAX);
     }
     return broken == 0;
 }

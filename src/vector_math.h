@@ -1,6 +1,7 @@
 /* exp, log, log1p, sigmoid and tanh without branches or calls, so that loops over them vectorise.
  *
- * All are within 4 ULP over the whole range of their type, NaN in gives NaN out, and none traps.
+ * All are within 4 ULP over the whole range of their type, NaN in gives NaN out, and none traps;
+ * vlog alone is for normal positive numbers, and its callers see to that.
  * Range reduction and the meaning of hi/lo constants follow W. J. Cody and W. Waite, "Software
  * Manual for the Elementary Functions" (1980); series are plain Taylor polynomials, long enough that
  * truncation stays below 0.1 ULP on the reduced range.
