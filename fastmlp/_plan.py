@@ -101,7 +101,9 @@ def plan_batch(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: in
     """
     parameter_bytes = count_parameters(sizes) * itemsize
     affordable = 2 + LANE_MEMORY // parameter_bytes
-    wanted = min(MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // MIN_PAIR_ROWS)))
+    wanted = min(
+        MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // MIN_PAIR_ROWS))
+    )
     lane_rows = _ceil_div(_ceil_div(n_rows, wanted), ROW_MULTIPLE) * ROW_MULTIPLE
     n_lanes = _ceil_div(n_rows, lane_rows)
     most = NARROW_CHUNK_ROWS if first_layer_is_narrow(sizes) else MAX_CHUNK_ROWS

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import TOLERANCE, make_classes
 
-from fastmlp import Network, Trainer
+from fastmlp import DivergenceError, Network, Trainer
+from fastmlp._plan import plan_batch
 from fastmlp.reference import penalty
 
 PAIRS = [
@@ -214,12 +215,14 @@ def test_cost_of_cancelling_pairs_is_finite_for_every_finite_z(output, loss, dty
 # --- Threads --------------------------------------------------------------------------------------
 
 
-def weights_hash(n_threads, *, sizes=(50, 70, 30, 10), n_rows=3307, batch_size=500):
+def weights_hash(n_threads, *, sizes=(300, 70, 30, 10), n_rows=3307, batch_size=500):
     network = Network(sizes, random_state=0)
     x, y = make_classes(n_rows, sizes[0], sizes[-1])
     trainer = Trainer(network, batch_size=batch_size, momentum=0.5, l2=0.1, n_threads=n_threads,
                       random_state=1)  # fmt: skip
     trainer.fit(x, y, n_epochs=3)
+    plan = plan_batch(batch_size, sizes, 4, n_threads)
+    assert plan.n_workers == min(n_threads, plan.n_lanes), "the team would not be tested"
     return hashlib.sha256(network.parameters.tobytes()).hexdigest()
 
 
@@ -234,7 +237,9 @@ def test_weights_are_bit_identical_in_twenty_repetitions():
 
 
 def test_wide_layers_get_fewer_lanes_and_the_same_bits():
-    hashes = {weights_hash(n, sizes=(900, 2500, 10), n_rows=600) for n in (1, 3)}
+    sizes = (3000, 3000, 10)
+    assert 1 < plan_batch(600, sizes, 4).n_lanes < 8
+    hashes = {weights_hash(n, sizes=sizes, n_rows=600, batch_size=600) for n in (1, 3)}
     assert len(hashes) == 1
 
 
@@ -273,6 +278,72 @@ def test_forked_child_trains_with_a_team_of_its_own():
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map_async(weights_hash, [2, 3, 1, 2]).get(timeout=60) == [expected] * 4
     assert weights_hash(2) == expected
+
+
+def test_an_engine_in_use_refuses_a_second_caller_and_works_again_afterwards():
+    x, y = make_classes(60_000, 100, 3)
+    network = Network((100, 100, 100, 3), random_state=0)
+    trainer = Trainer(network, learning_rate=1e-6, batch_size=30_000)
+    refused = []
+
+    def disturb():
+        while not refused and thread.is_alive():
+            try:
+                trainer.evaluate(x[:10], y[:10])
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    def stop(_):
+        return bool(refused)
+
+    thread = threading.Thread(
+        target=trainer.fit, args=(x, y), kwargs={"n_epochs": 500, "callbacks": [stop]}
+    )
+    thread.start()
+    disturb()
+    thread.join()
+    assert refused == ["this engine is already running, in another thread or a callback"]
+    assert trainer.evaluate(x, y).loss > 0
+
+
+def test_evaluating_between_epochs_changes_no_bit_of_the_training():
+    x, y = make_classes(1000, 40, 3)
+    results = []
+    for rows in ((), (1,), (5000, 1)):
+        network = Network((40, 30, 3), random_state=0)
+        trainer = Trainer(network, batch_size=100, random_state=0)
+        others = [make_classes(n, 40, 3, seed=n) for n in rows]
+        trainer.fit(x, y, n_epochs=3, callbacks=[
+            lambda t, others=others: [t.evaluate(*other) for other in others] and None
+        ])  # fmt: skip
+        trainer.fit(x[:7], y[:7], n_epochs=2)
+        results.append(network.parameters)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("l2, diverges", [(0.0, False), (0.1, True)])
+def test_huge_weights_give_a_finite_cost_or_an_error_but_never_nan(l2, diverges):
+    network = Network((2, 3, 2), random_state=0)
+    network.weights[0][:, 1:] = 1e30  # its square is beyond float32
+    x, y = make_classes(4, 2, 2)
+    trainer = Trainer(network, l2=l2, learning_rate=1e-30)
+    if diverges:
+        with pytest.raises(DivergenceError):
+            trainer.fit(x, y)
+    else:
+        assert np.isfinite(trainer.fit(x, y)["costs"]).all()
+
+
+def test_infinite_outputs_are_not_reported_as_a_finite_loss():
+    network = Network((2, 2), output="identity")
+    network.weights[0][...] = 3e38
+    result = Trainer(network).evaluate([[9.0, 9.0]], [[0.0, 1.0]])
+    assert not np.isfinite(result.loss)
+    softmax = Network((2, 2), output="softmax")
+    softmax.weights[0][...] = [[0, 3e38, 3e38], [0, -3e38, 3e38]]
+    result = Trainer(softmax, loss="log_loss").evaluate([[9.0, 9.0]], [[0.0, 1.0]])
+    assert not np.isfinite(result.loss)
 
 
 # --- Memory and layout ----------------------------------------------------------------------------

@@ -111,6 +111,13 @@ def test_unknown_function_is_refused_by_name():
         _core.apply("cosh", np.zeros(3))
 
 
+def test_functions_take_strided_arrays_and_refuse_other_dtypes():
+    x = np.linspace(-3, 3, 11)[::-2]
+    np.testing.assert_allclose(_core.apply("tanh", x), np.tanh(x), rtol=1e-15)
+    with pytest.raises(TypeError, match="x must be of dtype float32 or float64; got int64"):
+        _core.apply("tanh", np.arange(3))
+
+
 def test_unknown_level_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="name must be one of baseline, avx2, avx512; got 'sse9'"):
         _core.select_level("sse9")

@@ -220,6 +220,16 @@ def test_all_plots_return_figures(trained):
     pyplot.close("all")
 
 
+def test_misclassified_images_are_shown_unscaled(trained):
+    from matplotlib import pyplot
+
+    figure = trained.plot_misclassified(max_images=1)
+    shown = figure.axes[0].images[0].get_array()
+    originals = load("digits").X_test.reshape(-1, 8, 8)
+    assert np.abs(originals - shown).max(axis=(1, 2)).min() < 1e-4
+    pyplot.close(figure)
+
+
 def test_plot_of_images_needs_a_square_number_of_features():
     ann = MyANN("moons", 0, [0, 0], 2)
     with pytest.raises(ValueError, match="2 features do not make a square image"):

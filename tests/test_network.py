@@ -67,6 +67,14 @@ def test_a_row_alone_gives_what_it_gives_in_a_batch():
         np.testing.assert_allclose(network.predict(x), alone, rtol=tolerance, atol=tolerance)
 
 
+def test_weights_can_be_exchanged_between_layers():
+    network = Network((3, 3, 3), random_state=0)
+    first, second = (w.copy() for w in network.weights)
+    network.set_weights([network.weights[1], network.weights[0]])
+    np.testing.assert_array_equal(network.weights[0], second)
+    np.testing.assert_array_equal(network.weights[1], first)
+
+
 def test_prediction_writes_into_out_and_returns_it():
     network = Network((3, 2), random_state=0)
     out = np.empty((5, 2), np.float32)
@@ -75,8 +83,9 @@ def test_prediction_writes_into_out_and_returns_it():
 
 
 @pytest.mark.parametrize("out", [
-    np.empty((5, 3), np.float32), np.empty((5, 2)), np.empty((2, 5), np.float32).T, [[0.0] * 2] * 5
-], ids=["shape", "dtype", "order", "list"])  # fmt: skip
+    np.empty(41, np.uint8)[1:].view(np.float32).reshape(5, 2), np.empty((5, 3), np.float32),
+    np.empty((5, 2)), np.empty((2, 5), np.float32).T, [[0.0] * 2] * 5
+], ids=["alignment", "shape", "dtype", "order", "list"])  # fmt: skip
 def test_wrong_out_is_refused(out):
     with pytest.raises(ValueError, match=r"out must be a writeable C-ordered float32 array of \(5"):
         Network((3, 2)).predict(np.ones((5, 3)), out=out)
@@ -112,6 +121,7 @@ def test_set_weights_copies_and_changes_nothing_when_one_matrix_is_wrong():
     (dict(activation=["gelu"]), ValueError, r"activation\[0\] must be one of"),
     (dict(output="relu"), ValueError, "output must be one of 'sigmoid', 'softmax', 'identity'"),
     (dict(dtype="float16"), ValueError, "dtype must be one of 'float32', 'float64'; got 'float16'"),
+    (dict(dtype=None), ValueError, "dtype must be one of 'float32', 'float64'; got None"),
     (dict(dtype="wide"), ValueError, "dtype must be one of 'float32', 'float64'; got 'wide'"),
     (dict(initializer="xavier"), ValueError, "initializer must be one of 'legacy', 'range'"),
 ], ids=str)  # fmt: skip

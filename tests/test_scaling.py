@@ -36,6 +36,18 @@ def test_no_scaling_only_converts(pixels):
     np.testing.assert_array_equal(found, pixels.astype(np.float32))
 
 
+@pytest.mark.parametrize("kind", ["feature", "global", "none"])
+def test_scaling_can_be_undone(pixels, kind):
+    scaler = Scaler(kind).fit(pixels)
+    scaled = scaler.transform(pixels, np.dtype("float64"))
+    np.testing.assert_allclose(scaler.inverse_transform(scaled), pixels, atol=1e-9)
+
+
+def test_scaler_that_was_not_fitted_says_so():
+    with pytest.raises(ValueError, match="this Scaler has not been fitted"):
+        Scaler("feature").transform(np.ones((2, 2)), np.dtype("float64"))
+
+
 def test_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="kind must be one of 'feature', 'global', 'none'"):
         Scaler("minmax")

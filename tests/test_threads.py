@@ -68,7 +68,7 @@ def two_blas_threads():
 
 def test_setting_is_one_inside_and_the_old_one_afterwards(two_blas_threads):
     with _threads.single_threaded_blas():
-        assert 1 in blas_threads()
+        assert [b.get_num_threads() for b in _threads.find_blas()] == [1]
     assert blas_threads() == two_blas_threads
 
 
