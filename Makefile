@@ -1,4 +1,5 @@
-# Each target works alone on a fresh checkout; python3 and gcc are all it needs.
+# Each target works alone on a fresh checkout; python3 and gcc are all it needs. The benchmark also
+# needs FASTMLP_DATA, a folder with mnist.npz.
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd)

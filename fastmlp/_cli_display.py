@@ -43,9 +43,9 @@ class EpochRow:
             f"{history.n_epochs}/{n_epochs}",
             f"{history.last('epoch_seconds'):.4f}",
             f"{history.last('learning_rates'):.4g}",
-            f"{history['costs'][-1].mean():.5g}",
-            f"{history['reg_share'][-1].mean():.1%}",
-            f"{history['errors'][-1].mean():.5f}",
+            f"{history.last_mean('costs'):.5g}",
+            f"{history.last_mean('reg_share'):.1%}",
+            f"{history.last_mean('errors'):.5f}",
             f"{history.last('train_accuracy'):.4f}",
             f"{history.last('test_accuracy'):.4f}",
         )

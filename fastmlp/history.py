@@ -60,6 +60,10 @@ class History(Mapping[str, NDArray[np.float64]]):
         value = self._rows[name][-1]
         return float(value[-1]) if name in PER_BATCH else float(value)
 
+    def last_mean(self, name: str) -> float:
+        """Mean over the last epoch of a per-batch name; does not look at the other epochs."""
+        return float(np.mean(self._rows[name][-1]))
+
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         rows = self._rows[name]
         return np.array(rows, float) if rows or name in PER_EPOCH else np.empty((0, 0))

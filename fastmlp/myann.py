@@ -400,7 +400,8 @@ class MyANN:
         """Draw new initial weights and forget the history; `fit` then starts afresh."""
         rng = self._rng if random_state is None else np.random.default_rng(random_state)
         self.network.initialize(rng)
-        self.history = History()
+        self.trainer.forget()
+        self.history = self.trainer.history
 
     # --- Using the network ------------------------------------------------------------------------
 
@@ -570,7 +571,10 @@ class MyANN:
 
     def epoch_report(self) -> str:
         """The articles' report on the last finished epoch, as text of several lines."""
-        return epoch_report(self.history, self.n_epochs, self.weights, self.trainer.penalty())
+        if self.history.n_epochs == 0:
+            raise ValueError("nothing to report: no finished epoch")
+        n_epochs = max(self.n_epochs, self.history.n_epochs)
+        return epoch_report(self.history, n_epochs, self.weights, self.trainer.penalty())
 
     def _figure_options(self) -> dict[str, Any]:
         return {"figsize": (self.figs_x1, self.figs_x2)}

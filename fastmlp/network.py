@@ -118,6 +118,8 @@ class Network:
         ValueError
             If the number of matrices, a shape or a value does not fit; nothing is changed then.
         """
+        if not isinstance(weights, Sequence):
+            raise TypeError(f"weights must be a list of matrices; got {type(weights).__name__}")
         if len(weights) != len(self.sizes) - 1:
             raise ValueError(
                 f"weights must be {len(self.sizes) - 1} matrices, one per layer; got {len(weights)}"
@@ -177,6 +179,8 @@ class Network:
 
 
 def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    if not isinstance(activation, str | Sequence):
+        raise TypeError(f"activation must be a name or a sequence of names; got {activation!r}")
     names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
     if isinstance(activation, str):
         check_choice("activation", activation, ACTIVATIONS)

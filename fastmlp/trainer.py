@@ -44,7 +44,7 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        Sum over rows and outputs, without penalty.
+        Sum over rows and outputs, without penalty; with ``reduction="mean"`` divided by the rows.
     cost : float
         loss + penalty.
     error : float
@@ -149,7 +149,8 @@ class Trainer:
         self.l1_cost = self.l1 / 2 if check_flag("legacy_l1_cost", legacy_l1_cost) else self.l1
         self.penalty_scale = check_choice("penalty_scale", penalty_scale, PENALTY_SCALES)
         self.reduction = check_choice("reduction", reduction, REDUCTIONS)
-        self.batch_size = check_integer("batch_size", batch_size, minimum=1)
+        # More rows than any data set has are all rows; native code counts in 64 bits.
+        self.batch_size = min(check_integer("batch_size", batch_size, minimum=1), 2**62)
         if max_batches is not None:
             check_integer("max_batches", max_batches, minimum=1)
         self.max_batches = max_batches
@@ -225,6 +226,11 @@ class Trainer:
                 if any([call(self) is True for call in calls]):
                     break
         return self.history
+
+    def forget(self) -> None:
+        """Drop history, order and momentum of the last `fit`; the network stays as it is."""
+        self.history, self.order = History(), None
+        self.memory[...] = 0
 
     def evaluate(self, X: ArrayLike, Y: ArrayLike) -> Evaluation:
         """Loss, cost, error and accuracy of the network as it is.

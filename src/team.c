@@ -1,8 +1,8 @@
 /* The thread team: started on first use, asleep between runs, its barrier spins briefly.
  *
  * One team per process, because two teams that spin for the same cores are slower than one. Whoever
- * finds it busy works alone: results do not depend on the number of workers. Nothing here runs in a
- * forked child but `after_fork`, which forgets the parent's threads.
+ * finds it busy works alone: results do not depend on the number of workers. A forked child
+ * forgets the parent's threads (`after_fork`) and starts its own.
  */
 #include "fastmlp.h"
 

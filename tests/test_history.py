@@ -29,6 +29,10 @@ def test_per_batch_entries_have_epochs_as_rows():
     assert (history.last("costs"), history.last("learning_rates")) == (1.5, 1.0)
 
 
+def test_last_mean_is_the_mean_over_the_last_epochs_batches():
+    assert filled().last_mean("costs") == 1.25
+
+
 def test_empty_history_has_empty_arrays():
     history = History()
     assert {name: history[name].shape for name in ("costs", "epoch_seconds")} == {

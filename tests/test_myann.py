@@ -118,6 +118,9 @@ def test_reset_draws_new_weights_and_starts_at_the_initial_rate():
     old = ann.network.parameters.copy()
     ann.reset(random_state=5)
     assert ann.history.n_epochs == 0
+    np.testing.assert_array_equal(ann.mini_batches[0], np.arange(50))
+    with pytest.raises(ValueError, match="nothing to report: no finished epoch"):
+        ann.epoch_report()
     assert not np.array_equal(old, ann.network.parameters)
     ann.fit()
     assert ann.learning_rates.tolist() == [0.01, pytest.approx(0.01 / 1.5)]

@@ -103,6 +103,8 @@ def test_set_weights_copies_and_changes_nothing_when_one_matrix_is_wrong():
         network.set_weights([np.zeros((2, 4)), np.zeros((1, 4))])
     with pytest.raises(ValueError, match=r"weights must be 2 matrices, one per layer; got 1"):
         network.set_weights([np.zeros((2, 4))])
+    with pytest.raises(TypeError, match="weights must be a list of matrices; got int"):
+        network.set_weights(5)
     with pytest.raises(ValueError, match=r"found NaN at row 0, column 2"):
         network.set_weights([np.array([[0, 0, np.nan, 0]] * 2), np.zeros((1, 3))])
     assert (network.weights[0] == 7).all()
@@ -118,6 +120,7 @@ def test_set_weights_copies_and_changes_nothing_when_one_matrix_is_wrong():
     (dict(sizes=(2**30, 2**30)), ValueError, "needs 4294967300 GiB of parameters; at most 1024"),
     (dict(activation="swish"), ValueError, "activation must be one of 'sigmoid', 'tanh', 'relu'"),
     (dict(activation=["relu"] * 2), ValueError, "one name or 1, one per hidden layer"),
+    (dict(activation=5), TypeError, "activation must be a name or a sequence of names; got 5"),
     (dict(activation=["gelu"]), ValueError, r"activation\[0\] must be one of"),
     (dict(output="relu"), ValueError, "output must be one of 'sigmoid', 'softmax', 'identity'"),
     (dict(dtype="float16"), ValueError, "dtype must be one of 'float32', 'float64'; got 'float16'"),

@@ -7,7 +7,6 @@ import os
 import pickle
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -50,6 +49,18 @@ def test_batch_accuracy_is_the_mean_over_rows_also_with_a_short_last_batch():
     expected = Trainer(network).evaluate(x, y).accuracy
     history = Trainer(network, learning_rate=0.0, batch_size=50).fit(x, y)
     assert history["batch_accuracy"][0] == pytest.approx(expected)
+
+
+def test_batch_size_beyond_the_data_means_all_rows():
+    x, y = learnable(100)
+    results = []
+    for batch_size in (100, 101, 2**70):
+        network = Network((5, 2), random_state=0)
+        history = Trainer(network, batch_size=batch_size, shuffle=False).fit(x, y, n_epochs=2)
+        assert history["costs"].shape == (2, 1)
+        results.append(network.parameters)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
 
 
 def test_single_output_counts_both_sides_of_one_half():
@@ -158,26 +169,18 @@ def test_step_into_overflow_is_undone():
     np.testing.assert_array_equal(network.parameters, before)
 
 
-def test_ctrl_c_in_a_long_epoch_is_noticed_and_leaves_finite_weights():
+def test_ctrl_c_is_noticed_within_an_epoch_and_leaves_finite_weights():
     x, y = make_classes(200_000, 20, 3)
-    network = Network((20, 300, 300, 3), random_state=0)
+    network = Network((20, 1000, 1000, 3), random_state=0)
     before = network.parameters.copy()
-    trainer = Trainer(network, batch_size=100_000, learning_rate=1e-6)
-    sent = []
-
-    def press():
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(1.0, press)
+    trainer = Trainer(network, batch_size=200, learning_rate=1e-6)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(x, y, n_epochs=1000)
-    delay = time.perf_counter() - sent[0]
+    assert trainer.history.n_epochs == 0, "an epoch takes seconds; it was not waited for"
     assert np.isfinite(network.parameters).all()
     assert not np.array_equal(network.parameters, before)
-    # One such epoch takes seconds; generous, because the machine may be busy.
-    assert delay < 2.0
     trainer.fit(x[:1000], y[:1000], n_epochs=1)
 
 
