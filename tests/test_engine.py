@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import signal
 import threading
 import tracemalloc
 
@@ -281,28 +282,25 @@ def test_forked_child_trains_with_a_team_of_its_own():
 
 
 def test_an_engine_in_use_refuses_a_second_caller_and_works_again_afterwards():
+    """A signal handler runs in the middle of an epoch, on the thread that trains."""
     x, y = make_classes(60_000, 100, 3)
-    network = Network((100, 100, 100, 3), random_state=0)
-    trainer = Trainer(network, learning_rate=1e-6, batch_size=30_000)
+    trainer = Trainer(Network((100, 300, 300, 3), random_state=0), learning_rate=1e-6)
     refused = []
 
-    def disturb():
-        while not refused and thread.is_alive():
-            try:
-                trainer.evaluate(x[:10], y[:10])
-            except RuntimeError as error:
-                refused.append(str(error))
+    def handler(*_):
+        try:
+            trainer.evaluate(x[:10], y[:10])
+        except RuntimeError as error:
+            refused.append(str(error))
 
-    def stop(_):
-        return bool(refused)
-
-    thread = threading.Thread(
-        target=trainer.fit, args=(x, y), kwargs={"n_epochs": 500, "callbacks": [stop]}
-    )
-    thread.start()
-    disturb()
-    thread.join()
-    assert refused == ["this engine is already running, in another thread or a callback"]
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        trainer.fit(x, y, n_epochs=1000, callbacks=[lambda _: bool(refused)])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert refused[0] == "this engine is already running, in another thread or a callback"
     assert trainer.evaluate(x, y).loss > 0
 
 
