@@ -1,88 +1,106 @@
-"""The headline benchmark: seconds per epoch of 784-70-30-10 on MNIST, against other libraries.
+"""The benchmarks of fastmlp against other libraries, with all options.
 
     FASTMLP_DATA=folder python benchmarks/headline.py [--json FILE] [--picture FILE.png]
+    python benchmarks/headline.py --from-json FILE --picture FILE.png
 
-What it does not show: other networks (wide layers, relu, Adam), other data, prediction, graphics
-cards, the time to import or compile a library, how much accuracy a library could reach with its
-own best settings, or the best loop an expert could write in it. benchmarks/README.md says more.
-
-Every contender trains the same network from the same starting weights with the same rate, in its
-own process per batch size and round; accuracies are compared before times are.
+Without --jobs it is the headline: seconds per epoch of 784-70-30-10 on MNIST. What that does not
+show stands first in benchmarks/README.md. Every contender has the same network, the same starting
+weights and the same rate, in its own process per job and round; results are checked before times
+are compared. The code is in fastmlp/bench; `fastmlp bench` is the short version.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-import report
-from contenders import CONTENDERS, Contender
-from jobs import N_MNIST, headline
-from machine import usable_processors
-from runner import Plan, run
+from fastmlp.bench import contenders, jobs, session
+from fastmlp.bench.machine import usable_processors
+from fastmlp.bench.runner import Plan
 
-BATCH_SIZES = (32, 500, 20_000)
+INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run, print, write; 1 if a contender failed or missed the reference's accuracy."""
+    """Run, print, write; 1 if a contender failed or missed its check, 130 after Ctrl-C."""
     arguments = _arguments()
-    plan, not_installed = _plan(arguments)
-    records = run(plan)
-    rows = report.summarise(records, plan.jobs)
-    print(report.table(rows, plan.jobs, not_installed), report.where(records), sep="\n\n")
-    if arguments.json:
-        content = report.as_json(_settings(plan), rows, records, not_installed)
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
-    if arguments.picture:
-        _draw(arguments.picture, rows, plan, records)
-    return int(any(row.check in ("FAILS", "error") for row in rows))
+    if arguments.from_json:
+        session.picture_from_file(arguments.from_json, arguments.picture)
+        return 0
+    plan = Plan(
+        contenders=tuple(c for c in arguments.contenders if c.installed()),
+        jobs=_jobs(arguments),
+        mnist=arguments.data,
+        rounds=arguments.rounds,
+        n_threads=arguments.threads,
+        target_seconds=arguments.seconds,
+        timeout_seconds=arguments.timeout,
+        as_found=arguments.as_found,
+    )
+    not_installed = [c.name for c in arguments.contenders if not c.installed()]
+    try:
+        return session.run_and_report(plan, not_installed, arguments.json, arguments.picture)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("--contenders", type=_names, help=f"comma-separated, of: {', '.join(CONTENDERS)}")
-    add("--batch-sizes", type=_numbers, default=BATCH_SIZES, help="comma-separated")
-    add("--rounds", type=_positive, default=5, help="processes per contender and batch size")
-    add("--seconds", type=float, default=1.0, help="timed training per process, about")
+    every_job = ", ".join((*jobs.GROUPS, *jobs.JOBS))
+    default = tuple(c for c in contenders.CONTENDERS.values() if c.by_default)
+    add("--jobs", type=_names, default=["headline"], help=f"comma-separated, of: all, {every_job}")
+    add("--contenders", type=_contenders, default=default,
+        help=f"comma-separated, of: all, {', '.join(contenders.CONTENDERS)}")  # fmt: skip
+    add("--batch-sizes", type=_numbers, help="of the headline job, comma-separated")
+    add("--rounds", type=_positive, default=5, help="processes per contender and job")
+    add("--seconds", type=float, default=1.0, help="timed work per process, about")
     add("--threads", type=_positive, default=usable_processors(), help="default: all usable")
-    add("--rows", type=_positive, default=N_MNIST, help="training rows, fewer for a quick look")
+    add("--rows", type=_positive, help="at most this many training rows, for a quick look")
     add("--timeout", type=float, default=900.0, help="seconds per process")
     add("--as-found", action="store_true", help="keep variables that choose OpenBLAS's kernels")
-    add("--data", type=Path, default=_default_data(), help="mnist.npz in Keras' layout")
+    add("--data", type=Path, default=session.find_mnist(), help="mnist.npz in Keras' layout")
     add("--json", type=Path, help="write everything measured to this file")
     add("--picture", type=Path, help="write a bar chart to this file (needs matplotlib)")
+    add("--from-json", type=Path, help="measure nothing, draw the picture of this result")
     arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("no data: give --data FILE or set FASTMLP_DATA to the folder of mnist.npz")
-    if not arguments.data.is_file():
-        parser.error(f"no such data file: {arguments.data}")
-    if not 1 <= arguments.rows <= N_MNIST:
-        parser.error(f"--rows must be in 1..{N_MNIST}, got {arguments.rows}")
     if arguments.picture and find_spec("matplotlib") is None:
         parser.error("--picture needs matplotlib, which is not installed")
+    if arguments.from_json and not arguments.picture:
+        parser.error("--from-json needs --picture FILE")
+    if arguments.data is not None and not arguments.data.exists():
+        parser.error(f"no such data file: {arguments.data}")
+    try:
+        jobs.select(arguments.jobs)
+    except ValueError as error:
+        parser.error(str(error))
     return arguments
 
 
-def _default_data() -> Path | None:
-    folder = os.environ.get("FASTMLP_DATA")
-    return Path(folder, "mnist.npz") if folder else None
+def _jobs(arguments: argparse.Namespace) -> tuple[jobs.Job, ...]:
+    """The jobs named; --batch-sizes replaces those of the headline."""
+    chosen = jobs.select(arguments.jobs, arguments.rows)
+    if arguments.batch_sizes is None:
+        return chosen
+    n_rows = min(arguments.rows or jobs.N_MNIST, jobs.N_MNIST)
+    others = tuple(job for job in chosen if not job.name.startswith("headline"))
+    return tuple(jobs.headline(b, n_rows) for b in arguments.batch_sizes) + others
 
 
-def _names(text: str) -> tuple[str, ...]:
-    """Names of contenders from a comma-separated list."""
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in CONTENDERS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(CONTENDERS)}")
-    return names
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _contenders(text: str) -> tuple[contenders.Contender, ...]:
+    """Contenders from a comma-separated list of names."""
+    try:
+        return contenders.select(_names(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:
@@ -95,44 +113,6 @@ def _positive(text: str) -> int:
 def _numbers(text: str) -> tuple[int, ...]:
     """Positive whole numbers from a comma-separated list."""
     return tuple(_positive(part) for part in text.split(","))
-
-
-def _plan(arguments: argparse.Namespace) -> tuple[Plan, list[str]]:
-    """What to run, and the names of contenders that are not installed."""
-    wanted = _wanted(arguments.contenders)
-    plan = Plan(
-        contenders=tuple(c for c in wanted if c.installed()),
-        jobs=tuple(headline(b, arguments.rows) for b in arguments.batch_sizes),
-        data=arguments.data,
-        rounds=arguments.rounds,
-        n_threads=arguments.threads,
-        target_seconds=arguments.seconds,
-        timeout_seconds=arguments.timeout,
-        as_found=arguments.as_found,
-    )
-    return plan, [c.name for c in wanted if not c.installed()]
-
-
-def _wanted(names: tuple[str, ...] | None) -> list[Contender]:
-    """The contenders named, or those that run by default."""
-    if names is None:
-        return [c for c in CONTENDERS.values() if c.by_default]
-    return [CONTENDERS[name] for name in names]
-
-
-def _settings(plan: Plan) -> dict:
-    """The plan without the path of the data."""
-    content = asdict(plan)
-    content["data"] = plan.data.name
-    return content
-
-
-def _draw(path: Path, rows: list[report.Summary], plan: Plan, records: list[dict]) -> None:
-    """The picture, with the machine under it."""
-    from picture import draw
-
-    processor = next((r["machine"]["processor"] for r in records if "error" not in r), "")
-    draw(path, rows, plan.jobs, f"{processor}, {plan.n_threads} threads, {plan.rounds} rounds")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._plan import BatchPlan
+from fastmlp.optimizers import Optimizer
 
 Array = NDArray[np.floating[Any]]
 
@@ -67,7 +68,7 @@ class Engine:
     def train(
         self,
         parameters: Array,
-        memory: Array,
+        states: Array,
         x: Array,
         targets: Array,
         *,
@@ -76,9 +77,9 @@ class Engine:
         batch_size: int,
         first_batch: int,
         last_batch: int,
+        optimizer: Optimizer,
         learning_rate: float,
-        momentum: float,
-        momentum_rule: str,
+        n_steps: int,
         l1: float,
         l2: float,
         l1_cost: float,
@@ -91,14 +92,15 @@ class Engine:
     ) -> tuple[int, int, BaseException | None]:
         """Train on batches first_batch … last_batch - 1 of one epoch.
 
-        Changes `parameters` and (when momentum > 0) `memory`, both (n_parameters,), in place, and
-        writes entry ``batch`` of `costs` (loss + penalty; mean loss with `mean_reduction`),
+        Changes `parameters` (n_parameters,) and the optimizer's `states` (n_states, n_parameters;
+        without momentum SGD has none to change) in place, and writes entry ``batch`` of `costs` (loss + penalty; mean loss with `mean_reduction`),
         `penalties`, `errors` (mean of |y - a|) and `hits` (fraction in [0, 1]).
 
         Parameters
         ----------
         x : (n, n_features); targets : (n, n_out); row_weights : (n,) or None for all 1
         order : (n,) row of each position of the epoch, or None for the order of `x`.
+        n_steps : updates that the states have seen before this call.
         l1_cost : factor of sum |w| in the penalty; `l1` is its factor in the gradient.
         penalty_per_sample : scale the penalty by the batch's share of the n rows.
 

@@ -1,20 +1,27 @@
 # cython: language_level=3
 """Forward pass, back propagation and weight update, batch after batch, without the GIL.
 
-One training step, for the chunk matrices A_l (n_l, rows), weights W_l (n_l, n_{l-1}), biases b_l:
+One training step, for the matrices A_l (rows, n_l) of a chunk of rows, weights W_l (n_l, n_{l-1})
+and biases b_l:
 
-    A_l = f_l(W_l A_{l-1} + b_l)                    gemm, then one fused pass
+    A_l = f_l(A_{l-1} W_l^T + b_l)                  product, then one fused pass
     D_L = dC/dZ_L                                   fused with the output function and the cost
-    G_l = D_l A_{l-1}^T,  g_l = D_l 1               gemm; the bias sums are part of the pass before
-    D_{l-1} = (W_l^T D_l) * f'_{l-1}(A_{l-1})       gemm, then one fused pass; not for the input
-    W_l, b_l = update(sum of the lanes' G_l, g_l)   one pass over the flat parameter vector
+    D_{l-1} = (D_l W_l) * f'_{l-1}(A_{l-1})         product, then one pass; not for the input
+    G_l = D_l^T A_{l-1},  g_l = D_l^T 1             product, column sums
+    W_l, b_l = update(G_l, g_l)                     one pass
 
-Every thread runs the same loop over the batches: take lanes, barrier, update a share of the
-parameters, barrier. Which thread takes a lane never changes a bit (see _plan.py). Worker 0 is the
-Python thread; it looks for signals about every 50 ms.
+Products are the package's own (narrow.c) for narrow layers and BLAS gemm for wide ones. Every thread
+runs the same loop over the batches: rows, barrier, update, barrier. Which thread takes what never
+changes a bit (see _plan.py). Worker 0 is the Python thread; it looks for signals about every 50 ms.
+
+The passes over one chunk are in _passes.pxi, the loops over chunks and batches in _epoch.pxi.
 """
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from libc.stdlib cimport calloc, free
+from libc.math cimport sqrt
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
@@ -25,7 +32,7 @@ import os
 
 import numpy as np
 
-from fastmlp._plan import BatchPlan, first_layer_is_narrow, plan_batch
+from fastmlp import _plan
 
 cdef extern from "<stdatomic.h>" nogil:
     ctypedef int atomic_int
@@ -40,15 +47,18 @@ FUNCTIONS = {
 LOSSES = {
     "log_loss": FM_LOG_LOSS, "cross_entropy": FM_CROSS_ENTROPY, "squared_error": FM_SQUARED_ERROR,
 }
-MOMENTUM_RULES = {"one_step": FM_ONE_STEP, "classical": FM_CLASSICAL, "nesterov": FM_NESTEROV}
+UPDATES = {
+    "one_step": FM_ONE_STEP, "classical": FM_CLASSICAL, "nesterov": FM_NESTEROV,
+    "adam": FM_ADAM, "rmsprop": FM_RMSPROP,
+}
 LEVELS = {"baseline": FM_BASELINE, "avx2": FM_AVX2, "avx512": FM_AVX512}
 
 cdef enum: OK = 0, STOPPED = 1, BROKEN = 2
 DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
-cdef enum: PREDICT_ROWS = 256
-cdef enum: NARROW_ROWS = 64  # from here on, predicting pays for packing the weights
 cdef double POLL_SECONDS = 0.05
+cdef enum: MANY_ROWS = 100_000  # surely worth all threads
+cdef Py_ssize_t FEW_ROWS = _plan.FEW_ROWS
 
 cdef str _level = "baseline"
 
@@ -82,395 +92,98 @@ select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_S
 
 cdef struct Layer:
     Py_ssize_t n_in, n_out
-    Py_ssize_t weights       # offset of its (n_out, n_in + 1) matrix in the parameter vector
-    Py_ssize_t activation    # offset of its (n_out, stride) matrix in a worker's scratch;
-                             # (rows, first_stride) for a narrow first layer
+    Py_ssize_t stride          # of the rows of its activations and deltas
+    Py_ssize_t public          # offset of its (n_out, n_in + 1) matrix in the public parameters
+    Py_ssize_t padded_bias, padded_weights, padded_stride   # where they lie in a padded vector
+    Py_ssize_t bias, weights, weight_stride                 # where this call's Weights have them
+    Py_ssize_t packed          # offset of W^T (n_in, stride), if narrow
+    Py_ssize_t activation, delta                            # offsets in a scratch
     int function
+    bint narrow
 
-cdef struct Plan:            # _plan.BatchPlan
-    Py_ssize_t n_rows, n_lanes, lane_rows, chunk_rows
+cdef struct Weights:           # what a forward and a backward pass read
+    void *matrices
+    void *biases
+
+cdef struct Block:             # _plan.Block; the update may run over the padding of a lane
+    Py_ssize_t layer, row, n_rows, column, n_columns, n_updated_columns, n_updated_biases
+
+cdef struct Plan:              # _plan.BatchPlan
+    Py_ssize_t n_rows, n_lanes, lane_rows, chunk_rows, n_totals
+    bint blocks
 
 cdef struct Job:
     # The network
     Layer *layers
-    Py_ssize_t n_layers, n_features, n_out, n_parameters
+    Py_ssize_t n_layers, n_features, n_out, n_padded, widest
     int loss
-    bint narrow              # the first layer's products are narrow_forward and narrow_gradient
-    void *packed             # its weights (n_features, first_stride), kept current by the update
-    Py_ssize_t first_stride
-    # The data: x (n_rows, n_features), targets (n_rows, n_out), C order
+    # Its weights: the public ones; two padded vectors, of which a step reads one and writes the
+    # other; padded states; transposed matrices of narrow layers; biases of an evaluation
     void *parameters
-    void *memory
+    void *vectors
+    void *states
+    void *packed
+    void *biases
+    int n_states
+    # The data: x (n_rows, n_features), targets (n_rows, n_out), C order
     void *x
     void *targets
     void *row_weights
     void *out
-    Py_ssize_t *order        # row of each position of the epoch, or NULL for 0, 1, ...
+    Py_ssize_t *order          # row of each position of the epoch, or NULL for 0, 1, ...
     Py_ssize_t n_rows
+    bint gathers               # rows are copied side by side for BLAS
     # The training run
-    Py_ssize_t batch_size, first_batch, last_batch
+    Py_ssize_t batch_size, first_batch, last_batch, n_steps
     Plan full, short_last
-    fm_sgd rule
+    Block *blocks
+    Py_ssize_t n_blocks
+    fm_rule rule
     bint mean_reduction, penalty_per_sample
     double *costs
     double *penalties
     double *errors
     double *hits
-    # Scratch: per worker, and per lane
+    # Scratch: matrices of the layers, per worker or for the whole batch
     char *scratch
-    Py_ssize_t scratch_bytes
-    Py_ssize_t stride, chunk_x, delta_a, delta_b, chunk_targets, chunk_weights
+    Py_ssize_t scratch_bytes, inputs
+    # Scratch of a worker of its own: the output layer feature-major, the gradient of a block
+    char *own
+    Py_ssize_t own_bytes, row_stride, output_at, output_delta_at, targets_at, row_weights_at
+    Py_ssize_t block_at, block_bias_at
+    # Gradients and sums
     void *lanes
     Py_ssize_t lane_stride
-    fm_totals *totals        # per lane (training) or chunk (evaluation)
-    double *row_penalties    # per row of a weight matrix
+    fm_totals *totals          # per lane or chunk
+    double *block_penalties
     # What the workers agree on
-    atomic_int next_piece, stop, broken
+    atomic_int next_piece, next_block, stop, broken
     int status
     Py_ssize_t batches_done
     double next_poll
     void *engine
 
-
-cdef double seconds() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec + 1e-9 * now.tv_nsec
-
-
-cdef void check_signals(Job *job) noexcept with gil:
-    try:
-        PyErr_CheckSignals()
-    except BaseException as error:
-        (<Engine> job.engine).interruption = error
-        atomic_store(&job.stop, 1)
-
-
-cdef void poll_signals(Job *job) noexcept nogil:
-    """Let Python see Ctrl-C, at most every POLL_SECONDS; only the Python thread calls this."""
-    cdef double now = seconds()
-    if now >= job.next_poll:
-        job.next_poll = now + POLL_SECONDS
-        check_signals(job)
-
-
-# --- One chunk --------------------------------------------------------------------------------
-
-cdef struct Rows:            # rows r = 0..n of a chunk: x + index[r] * n_features, or x + r * ...
-    Py_ssize_t n
-    Py_ssize_t *index
-    void *x
-
-
-cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t begin, Py_ssize_t n) noexcept nogil:
-    """Rows begin..begin+n of the epoch's order. BLAS needs them side by side: gathered."""
-    cdef Rows rows
-    rows.n, rows.index, rows.x = n, NULL, (<real *> job.x) + begin * job.n_features
-    if job.order != NULL:
-        rows.index, rows.x = job.order + begin, job.x
-        if not job.narrow:
-            gather_rows(scratch + job.chunk_x, <real *> job.x, rows.index, n, job.n_features)
-            rows.index, rows.x = NULL, scratch + job.chunk_x
-    return rows
-
-
-cdef real *load_targets(Job *job, real *scratch, Py_ssize_t begin, Py_ssize_t n) noexcept nogil:
-    """Targets of the same rows into scratch, (n_out, stride); returns their weights or NULL."""
-    cdef Py_ssize_t *index = NULL if job.order == NULL else job.order + begin
-    cdef Py_ssize_t skipped = begin if job.order == NULL else 0
-    gather_transposed(scratch + job.chunk_targets, job.stride,
-                      (<real *> job.targets) + skipped * job.n_out, index, n, job.n_out)
-    if job.row_weights == NULL:
-        return NULL
-    gather_transposed(scratch + job.chunk_weights, job.stride,
-                      (<real *> job.row_weights) + skipped, index, n, 1)
-    return scratch + job.chunk_weights
-
-
-cdef void multiply_layer(Job *job, real *scratch, Rows *rows, Py_ssize_t l) noexcept nogil:
-    """Z_l (n_out, n) = W_l A_{l-1}, where A is sample-major below layer 0 and a narrow layer."""
-    cdef Layer *layer = &job.layers[l]
-    cdef real *z = scratch + layer.activation
-    cdef real *w = (<real *> job.parameters) + layer.weights + 1
-    cdef Py_ssize_t n_in = layer.n_in
-    if l == 0 and job.narrow:
-        narrow_forward(z, job.first_stride, <real *> rows.x, rows.index, <real *> job.packed,
-                       rows.n, n_in)
-    elif l == 0:
-        gemm_nt(z, w, <real *> rows.x, layer.n_out, rows.n, n_in, job.stride, n_in + 1, n_in, False)
-    elif l == 1 and job.narrow:
-        gemm_nt(z, w, scratch + job.layers[0].activation, layer.n_out, rows.n, n_in,
-                job.stride, n_in + 1, job.first_stride, False)
-    else:
-        gemm_nn(z, w, scratch + job.layers[l - 1].activation, layer.n_out, rows.n, n_in,
-                job.stride, n_in + 1, job.stride, False)
-
-
-cdef void forward_hidden(Job *job, real *scratch, Rows *rows) noexcept nogil:
-    """Activations of all hidden layers, and the output layer's Z without bias."""
-    cdef Layer *layer
-    cdef real *bias
-    for l in range(job.n_layers):
-        layer = &job.layers[l]
-        bias = (<real *> job.parameters) + layer.weights
-        multiply_layer(job, scratch, rows, l)
-        if l == 0 and job.narrow:
-            bias_activation_rows(scratch + layer.activation, job.first_stride, bias,
-                                 layer.n_in + 1, layer.n_out, rows.n, layer.function)
-        elif l < job.n_layers - 1:
-            bias_activation(scratch + layer.activation, job.stride, bias, layer.n_in + 1,
-                            layer.n_out, rows.n, layer.function)
-
-
-cdef void finish_output(Job *job, real *scratch, real *gradient, real *row_weights, Py_ssize_t n,
-                        fm_totals *totals, bint accumulate) noexcept nogil:
-    """Output activation, totals, output delta and its bias gradient (none if gradient is NULL)."""
-    cdef Layer *layer = &job.layers[job.n_layers - 1]
-    cdef real *bias_grad = NULL if gradient == NULL else gradient + layer.weights
-    output_loss(scratch + layer.activation, scratch + job.delta_a, bias_grad, layer.n_in + 1,
-                totals, (<real *> job.parameters) + layer.weights, layer.n_in + 1,
-                scratch + job.chunk_targets, row_weights, job.stride, layer.n_out, n,
-                layer.function, job.loss, accumulate)
-
-
-cdef void backward_layer(Job *job, real *scratch, real *delta, real *delta_below, real *gradient,
-                         Py_ssize_t l, Py_ssize_t n, bint accumulate) noexcept nogil:
-    """Weight gradient of layer l > 0, and delta and bias gradient of the layer below."""
-    cdef Layer *layer = &job.layers[l]
-    cdef Layer *below = &job.layers[l - 1]
-    cdef real *w = (<real *> job.parameters) + layer.weights + 1
-    cdef real *g = gradient + layer.weights + 1
-    cdef real *a = scratch + below.activation
-    cdef Py_ssize_t n_in = layer.n_in, n_out = layer.n_out
-    if l == 1 and job.narrow:
-        gemm_nn(g, delta, a, n_out, n_in, n, n_in + 1, job.stride, job.first_stride, accumulate)
-        gemm_tn(delta_below, delta, w, n, n_in, n_out, job.first_stride, job.stride, n_in + 1,
-                False)
-        activation_backward_rows(delta_below, gradient + below.weights, below.n_in + 1, a,
-                                 job.first_stride, n_in, n, below.function, accumulate)
-    else:
-        gemm_nt(g, delta, a, n_out, n_in, n, n_in + 1, job.stride, job.stride, accumulate)
-        gemm_tn(delta_below, w, delta, n_in, n, n_out, job.stride, n_in + 1, job.stride, False)
-        activation_backward(delta_below, gradient + below.weights, below.n_in + 1, a, job.stride,
-                            n_in, n, below.function, accumulate)
-
-
-cdef void backward(Job *job, real *scratch, Rows *rows, real *gradient,
-                   bint accumulate) noexcept nogil:
-    """Weight gradients of all layers from the output delta; bias gradients of the hidden ones."""
-    cdef Layer *first = &job.layers[0]
-    cdef real *delta = scratch + job.delta_a
-    cdef real *delta_below = scratch + job.delta_b
-    cdef Py_ssize_t l = job.n_layers - 1
-    while l > 0:
-        backward_layer(job, scratch, delta, delta_below, gradient, l, rows.n, accumulate)
-        delta, delta_below = delta_below, delta
-        l -= 1
-    if job.narrow:
-        narrow_gradient(gradient + 1, first.n_in + 1, delta, job.first_stride, <real *> rows.x,
-                        rows.index, rows.n, first.n_in, first.n_out, accumulate)
-    else:
-        gemm_nn(gradient + 1, delta, <real *> rows.x, first.n_out, first.n_in, rows.n,
-                first.n_in + 1, job.stride, first.n_in, accumulate)
-
-
-# --- Training ---------------------------------------------------------------------------------
-
-cdef void run_lane(Job *job, real *scratch, Plan *plan, Py_ssize_t batch_begin,
-                   Py_ssize_t lane, bint is_python_thread) noexcept nogil:
-    """Totals and gradient of one lane, chunk by chunk."""
-    cdef real *gradient = (<real *> job.lanes) + lane * job.lane_stride
-    cdef fm_totals *totals = &job.totals[lane]
-    cdef Py_ssize_t begin = lane * plan.lane_rows
-    cdef Py_ssize_t end = min(begin + plan.lane_rows, plan.n_rows)
-    cdef Py_ssize_t n
-    cdef bint accumulate = False
-    cdef Rows rows
-    cdef real *row_weights
-    totals.loss = totals.error = totals.weight = totals.hits = 0
-    while begin < end:
-        if is_python_thread:
-            poll_signals(job)
-        if atomic_load(&job.stop):
-            return
-        n = min(plan.chunk_rows, end - begin)
-        rows = load_rows(job, scratch, batch_begin + begin, n)
-        row_weights = load_targets(job, scratch, batch_begin + begin, n)
-        forward_hidden(job, scratch, &rows)
-        finish_output(job, scratch, gradient, row_weights, n, totals, accumulate)
-        backward(job, scratch, &rows, gradient, accumulate)
-        accumulate = True
-        begin += n
-
-
-cdef fm_totals add_totals(fm_totals *parts, Py_ssize_t n) noexcept nogil:
-    cdef fm_totals total
-    total.loss = total.error = total.weight = total.hits = 0
-    for i in range(n):
-        total.loss += parts[i].loss
-        total.error += parts[i].error
-        total.weight += parts[i].weight
-        total.hits += parts[i].hits
-    return total
-
-
-cdef fm_sgd batch_rule(Job *job, fm_totals total, Py_ssize_t n_rows) noexcept nogil:
-    """The update rule with this batch's scale and share of the regularisation."""
-    cdef fm_sgd rule = job.rule
-    cdef double share = (<double> n_rows) / job.n_rows if job.penalty_per_sample else 1.0
-    rule.l2 *= share
-    rule.l1 *= share
-    rule.l1_cost *= share
-    rule.gradient_scale = 1.0
-    if job.mean_reduction:
-        rule.gradient_scale = 1.0 / total.weight if total.weight > 0 else 0.0
-    return rule
-
-
-cdef void update_share(Job *job, real *parameters, Py_ssize_t n_lanes, fm_sgd *rule, int worker,
-                       int n_workers) noexcept nogil:
-    """Update the weight rows whose first element lies in this worker's share of the vector."""
-    cdef real *memory = <real *> job.memory
-    cdef real *lanes = <real *> job.lanes
-    cdef Py_ssize_t low = job.n_parameters * worker // n_workers
-    cdef Py_ssize_t high = job.n_parameters * (worker + 1) // n_workers
-    cdef Py_ssize_t first_row = 0, n_cols, begin, end, at
-    cdef Layer *layer
-    for l in range(job.n_layers):
-        layer = &job.layers[l]
-        n_cols = layer.n_in + 1
-        begin = min(layer.n_out, max(0, (low - layer.weights + n_cols - 1) // n_cols))
-        end = min(layer.n_out, max(0, (high - layer.weights + n_cols - 1) // n_cols))
-        if begin < end:
-            at = layer.weights + begin * n_cols
-            if not sgd_update(parameters + at, NULL if memory == NULL else memory + at,
-                              job.row_penalties + first_row + begin, lanes + at, job.lane_stride,
-                              n_lanes, end - begin, n_cols, rule):
-                atomic_store(&job.broken, 1)
-            if l == 0 and job.narrow:
-                pack_weights((<real *> job.packed) + begin, job.first_stride, parameters + at,
-                             end - begin, n_cols)
-        first_row += layer.n_out
-
-
-cdef double total_penalty(Job *job) noexcept nogil:
-    cdef double total = 0
-    cdef Py_ssize_t n_rows = 0
-    for l in range(job.n_layers):
-        n_rows += job.layers[l].n_out
-    for i in range(n_rows):
-        total += job.row_penalties[i]
-    return total
-
-
-cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale) noexcept nogil:
-    cdef double penalty = total_penalty(job)
-    cdef double weight = total.weight if total.weight > 0 else 1.0
-    job.costs[batch] = scale * total.loss + penalty
-    job.penalties[batch] = penalty
-    job.errors[batch] = total.error / (weight * job.n_out)
-    job.hits[batch] = total.hits / weight
-
-
-cdef bint is_finite(double x) noexcept nogil:
-    return x - x == 0
-
-
-cdef void train_batches(Job *job, real *parameters, int worker, int n_workers) noexcept nogil:
-    """What every worker does: lanes, barrier, update, barrier, for all batches of the call."""
-    cdef real *scratch = <real *> (job.scratch + worker * job.scratch_bytes)
-    cdef Plan *plan
-    cdef fm_totals total
-    cdef fm_sgd rule
-    cdef Py_ssize_t batch, lane, begin
-    for batch in range(job.first_batch, job.last_batch):
-        begin = batch * job.batch_size
-        plan = &job.full if begin + job.batch_size <= job.n_rows else &job.short_last
-        while True:
-            lane = atomic_fetch_add(&job.next_piece, 1)
-            if lane >= plan.n_lanes:
-                break
-            run_lane(job, scratch, plan, begin, lane, worker == 0)
-        fm_team_barrier(n_workers)
-
-        # From here to the next barrier nobody writes stop or totals: all take the same branch.
-        if atomic_load(&job.stop):
-            job.status = STOPPED
-            return
-        total = add_totals(job.totals, plan.n_lanes)
-        if not is_finite(total.loss):
-            job.status = BROKEN
-            return
-        rule = batch_rule(job, total, plan.n_rows)
-        update_share(job, parameters, plan.n_lanes, &rule, worker, n_workers)
-        if worker == 0:
-            atomic_store(&job.next_piece, 0)
-        fm_team_barrier(n_workers)
-
-        if atomic_load(&job.broken):
-            if worker == 0:  # the update left the old weights in lane 0
-                memcpy(parameters, job.lanes, job.n_parameters * sizeof(real))
-                job.status = BROKEN
-            return
-        if worker == 0:
-            record_batch(job, batch, total, rule.gradient_scale)
-            job.batches_done += 1
-
-
-cdef void train_f32(void *job, int worker, int n_workers) noexcept nogil:
-    train_batches(<Job *> job, <float *> (<Job *> job).parameters, worker, n_workers)
-
-
-cdef void train_f64(void *job, int worker, int n_workers) noexcept nogil:
-    train_batches(<Job *> job, <double *> (<Job *> job).parameters, worker, n_workers)
-
-
-# --- Evaluation and prediction ----------------------------------------------------------------
-
-cdef void evaluate_chunks(Job *job, real *parameters, int worker) noexcept nogil:
-    """Chunks of PREDICT_ROWS rows: totals of each, or outputs where `out` is given."""
-    cdef real *scratch = <real *> (job.scratch + worker * job.scratch_bytes)
-    cdef Layer *layer = &job.layers[job.n_layers - 1]
-    cdef Py_ssize_t chunk, begin, n
-    cdef Rows rows
-    cdef real *row_weights
-    while True:
-        chunk = atomic_fetch_add(&job.next_piece, 1)
-        begin = chunk * PREDICT_ROWS
-        if begin >= job.n_rows:
-            break
-        if worker == 0:
-            poll_signals(job)
-        if atomic_load(&job.stop):
-            job.status = STOPPED
-            return
-        n = min(<Py_ssize_t> PREDICT_ROWS, job.n_rows - begin)
-        rows = load_rows(job, scratch, begin, n)
-        forward_hidden(job, scratch, &rows)
-        if job.out != NULL:
-            bias_activation(scratch + layer.activation, job.stride, parameters + layer.weights,
-                            layer.n_in + 1, layer.n_out, n, layer.function)
-            scatter_transposed((<real *> job.out) + begin * job.n_out, scratch + layer.activation,
-                               job.stride, n, job.n_out)
-        else:
-            row_weights = load_targets(job, scratch, begin, n)
-            finish_output(job, scratch, <real *> NULL, row_weights, n, &job.totals[chunk], False)
-
-
-cdef void evaluate_f32(void *job, int worker, int n_workers) noexcept nogil:
-    evaluate_chunks(<Job *> job, <float *> (<Job *> job).parameters, worker)
-
-
-cdef void evaluate_f64(void *job, int worker, int n_workers) noexcept nogil:
-    evaluate_chunks(<Job *> job, <double *> (<Job *> job).parameters, worker)
+include "_passes.pxi"
+include "_epoch.pxi"
 
 
 # --- The face to Python -----------------------------------------------------------------------
 
-def _aligned(Py_ssize_t n_bytes):
-    """A byte array of at least n_bytes whose data starts at a multiple of 64."""
-    raw = np.empty(n_bytes + 64, dtype=np.uint8)
-    return raw[64 - raw.ctypes.data % 64:]
+cdef class Buffer:
+    """Zeroed memory on cache lines of its own, which grows and never shrinks."""
+
+    cdef object bytes
+    cdef void *data
+
+    cdef void *reserve(self, Py_ssize_t n_bytes) except NULL:
+        cdef size_t value
+        if self.bytes is None or len(self.bytes) < n_bytes:
+            self.bytes = None                      # first, in case there is memory for one only
+            raw = np.zeros(n_bytes + 64, dtype=np.uint8)
+            self.bytes = raw[-raw.ctypes.data % 64:]
+            value = self.bytes.ctypes.data
+            self.data = <void *> value
+        return self.data
 
 
 cdef Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept:
@@ -497,32 +210,45 @@ cdef class Engine:
     cdef readonly str loss
     cdef readonly object dtype
     cdef readonly int n_threads
+    cdef readonly bint uses_blas
     cdef object interruption
-    cdef object scratch, lanes, totals, row_penalties, packed
-    cdef bint narrow, busy
+    cdef Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few
+    cdef bint busy
 
     def __cinit__(self, tuple sizes, tuple functions, str loss, dtype, int n_threads):
-        cdef Py_ssize_t offset = 0
-        cdef Layer *layer
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
-        job = &self.job
-        job.n_layers = len(functions)
-        job.layers = <Layer *> calloc(job.n_layers, sizeof(Layer))
-        if job.layers == NULL:
+        self.vectors, self.states, self.packed, self.biases = Buffer(), Buffer(), Buffer(), Buffer()
+        self.scratch, self.own, self.lanes, self.totals = Buffer(), Buffer(), Buffer(), Buffer()
+        self.blocks, self.penalties, self.few = Buffer(), Buffer(), Buffer()
+        self.job.n_layers = len(functions)
+        self.job.layers = <Layer *> calloc(self.job.n_layers, sizeof(Layer))
+        if self.job.layers == NULL:
             raise MemoryError()
+        self.job.loss = LOSSES[loss]
+        self.job.engine = <void *> self
+        self.place_layers()
+
+    cdef void place_layers(self):
+        """Where everything of a layer lies in public and padded vectors."""
+        cdef Job *job = &self.job
+        cdef Layer *layer
+        cdef Py_ssize_t public = 0, at = 0, packed = 0
+        narrow = _plan.narrow_layers(self.sizes, self.dtype.itemsize)
         for l in range(job.n_layers):
             layer = &job.layers[l]
-            layer.n_in, layer.n_out, layer.weights = sizes[l], sizes[l + 1], offset
-            layer.function = FUNCTIONS[functions[l]]
-            offset += layer.n_out * (layer.n_in + 1)
-        job.n_features, job.n_out, job.n_parameters = sizes[0], sizes[job.n_layers], offset
-        job.loss = LOSSES[loss]
-        job.engine = <void *> self
-        self.narrow = first_layer_is_narrow(sizes)
-        job.first_stride = round_up(sizes[1], 16)
-        self.row_penalties = np.zeros(sum(sizes[1:]))
-        job.row_penalties = <double *> address(self.row_penalties)
+            layer.n_in, layer.n_out = self.sizes[l], self.sizes[l + 1]
+            layer.function, layer.narrow = FUNCTIONS[self.functions[l]], narrow[l]
+            layer.stride, layer.padded_stride = _plan.padded(layer.n_out), _plan.padded(layer.n_in)
+            layer.public, layer.padded_bias, layer.packed = public, at, packed
+            layer.padded_weights = at + layer.stride
+            public += layer.n_out * (layer.n_in + 1)
+            at = layer.padded_weights + layer.n_out * layer.padded_stride
+            packed += layer.n_in * layer.stride if layer.narrow else 0
+        job.n_features, job.n_out = self.sizes[0], self.sizes[job.n_layers]
+        job.n_padded = round_up(at, 64)
+        job.widest = round_up(max(self.sizes[1:]), 16)
+        self.uses_blas = not all(narrow)
 
     def __reduce__(self):
         """Copies and pickles begin with buffers of their own."""
@@ -531,72 +257,96 @@ cdef class Engine:
     def __dealloc__(self):
         free(self.job.layers)
 
-    cdef void reserve_scratch(self, Py_ssize_t chunk_rows, int n_workers):
-        """Chunk buffers for every worker; grown, never shrunk."""
+    cdef int reserve_scratch(self, Py_ssize_t n_rows, int n_copies, Py_ssize_t chunk_rows,
+                             Py_ssize_t block_size, int n_workers, bint deltas) except -1:
+        """Matrices of n_rows rows, in n_copies, and every worker's own buffers."""
         cdef Job *job = &self.job
-        cdef Py_ssize_t item = self.dtype.itemsize, at
-        cdef Py_ssize_t widest = max(job.first_stride, max(self.sizes[1:]))
-        cdef Py_ssize_t stride = max(job.stride, round_up(chunk_rows, 16))
-        cdef Py_ssize_t bytes_each
-        at = round_up(stride * job.n_features, 16)
+        cdef Py_ssize_t item = self.dtype.itemsize, at = 0, output
+        cdef Layer *layer
         for l in range(job.n_layers):
-            job.layers[l].activation = at
-            at += max(job.layers[l].n_out, job.first_stride if l == 0 else 0) * stride
-        job.stride, job.chunk_x = stride, 0
-        job.delta_a, job.delta_b = at, at + widest * stride
-        job.chunk_targets = at + 2 * widest * stride
-        job.chunk_weights = job.chunk_targets + job.n_out * stride
-        bytes_each = round_up((job.chunk_weights + stride) * item, 64)
-        if self.scratch is None or len(self.scratch) < bytes_each * n_workers:
-            job.stride = 0  # in case there is no memory: the next call begins anew
-            self.scratch = _aligned(bytes_each * n_workers)
-            self.scratch[...] = 0  # padding is computed with, though never read into a result
-            job.stride = stride
-        job.scratch, job.scratch_bytes = <char *> address(self.scratch), bytes_each
+            layer = &job.layers[l]
+            layer.activation = at
+            at += layer.stride * n_rows
+            layer.delta = at
+            at += layer.stride * n_rows if deltas else 0
+        job.inputs = at
+        at += n_rows * job.n_features if job.gathers else 0
+        job.scratch_bytes = round_up(at * item, 64)
+        job.scratch = <char *> self.scratch.reserve(job.scratch_bytes * n_copies)
 
-    cdef void reserve_lanes(self, Py_ssize_t n_lanes):
-        """One gradient buffer per lane, each on cache lines of its own."""
+        job.row_stride = round_up(chunk_rows, 16)
+        output = job.n_out * job.row_stride
+        job.output_at, job.output_delta_at, job.targets_at = 0, output, 2 * output
+        job.row_weights_at = 3 * output
+        job.block_bias_at = job.row_weights_at + job.row_stride
+        job.block_at = job.block_bias_at + (job.widest if block_size else 0)
+        job.own_bytes = round_up((job.block_at + block_size) * item, 64)
+        job.own = <char *> self.own.reserve(job.own_bytes * n_workers)
+        return 0
+
+    cdef int reserve_totals(self, Py_ssize_t n) except -1:
+        self.job.totals = <fm_totals *> self.totals.reserve(n * sizeof(fm_totals))
+        return 0
+
+    cdef Py_ssize_t enter_blocks(self, bint blocks) except -1:
+        """The table of blocks; returns the numbers in the gradient of the largest."""
         cdef Job *job = &self.job
-        cdef Py_ssize_t item = self.dtype.itemsize
-        job.lane_stride = round_up(job.n_parameters, 64)
-        if self.lanes is None or len(self.lanes) < n_lanes * job.lane_stride * item:
-            self.lanes = _aligned(n_lanes * job.lane_stride * item)
-        job.lanes = address(self.lanes)
+        cdef Block *block
+        cdef Py_ssize_t largest = 0
+        table = list(_plan.weight_blocks(self.sizes, blocks))
+        job.n_blocks = len(table)
+        job.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
+        job.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))
+        for i, entry in enumerate(table):
+            block = &job.blocks[i]
+            block.layer, block.row, block.n_rows = entry.layer, entry.row, entry.n_rows
+            block.column, block.n_columns = entry.column, entry.n_columns
+            block.n_updated_columns = entry.n_columns if blocks else round_up(entry.n_columns, 16)
+            block.n_updated_biases = entry.n_rows if blocks else round_up(entry.n_rows, 16)
+            largest = max(largest, entry.n_rows * job.layers[entry.layer].padded_stride)
+        return largest if blocks else 0
 
-    cdef void reserve_totals(self, Py_ssize_t n):
-        if self.totals is None or len(self.totals) < n:
-            self.totals = np.zeros((n, sizeof(fm_totals) // sizeof(double)))
-        self.job.totals = <fm_totals *> address(self.totals)
+    cdef void use_padded(self):
+        """The passes read weights and biases from a padded vector."""
+        cdef Layer *layer
+        for l in range(self.job.n_layers):
+            layer = &self.job.layers[l]
+            layer.bias, layer.weights = layer.padded_bias, layer.padded_weights
+            layer.weight_stride = layer.padded_stride
 
-    cdef void choose_products(self, bint narrow):
-        """Own products for the first layer, with its weights packed, or BLAS."""
+    cdef void use_public(self):
+        """The passes read weights from the public parameters, and biases from a copy."""
+        cdef Layer *layer
+        cdef Py_ssize_t at = 0
+        for l in range(self.job.n_layers):
+            layer = &self.job.layers[l]
+            layer.bias, layer.weights, layer.weight_stride = at, layer.public + 1, layer.n_in + 1
+            at += layer.stride
+
+    cdef void enter_weights(self, Weights now):
+        """Transposed copies for the narrow layers."""
         cdef Job *job = &self.job
-        cdef Layer *first = &job.layers[0]
-        job.narrow = narrow
-        if not narrow:
-            return
-        if self.packed is None:
-            self.packed = _aligned(job.n_features * job.first_stride * self.dtype.itemsize)
-            self.packed[...] = 0
-        job.packed = address(self.packed)
+        cdef Py_ssize_t n = 0
+        for l in range(job.n_layers):
+            n += job.layers[l].n_in * job.layers[l].stride if job.layers[l].narrow else 0
+        job.packed = self.packed.reserve(n * self.dtype.itemsize + 64)
         if self.dtype.itemsize == 4:
-            pack_weights(<float *> job.packed, job.first_stride, <float *> job.parameters,
-                         first.n_out, first.n_in + 1)
+            pack(job, &now, <float *> job.packed)
         else:
-            pack_weights(<double *> job.packed, job.first_stride, <double *> job.parameters,
-                         first.n_out, first.n_in + 1)
+            pack(job, &now, <double *> job.packed)
 
-    cdef void start(self, parameters, x, targets, row_weights, order):
+    cdef int start(self, parameters, x, targets, row_weights, order) except -1:
         cdef Job *job = &self.job
         job.parameters, job.x, job.targets = address(parameters), address(x), address(targets)
         job.row_weights, job.order = address(row_weights), <Py_ssize_t *> address(order)
-        job.n_rows = len(x)
-        job.memory = job.out = NULL
+        job.gathers = order is not None and not job.layers[0].narrow
+        job.n_rows, job.out = len(x), NULL
         job.status, job.batches_done, self.interruption = OK, 0, None
         job.next_poll = seconds() + POLL_SECONDS
         atomic_store(&job.next_piece, 0)
         atomic_store(&job.stop, 0)
         atomic_store(&job.broken, 0)
+        return 0
 
     cdef void launch(self, fm_task task, int n_workers):
         cdef Job *job = &self.job
@@ -611,94 +361,220 @@ cdef class Engine:
 
     def plan(self, Py_ssize_t n_rows):
         """The BatchPlan of a batch of n_rows."""
-        return plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads)
+        return _plan.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads)
 
     cdef Plan enter_plan(self, plan):
         cdef Plan result
-        result.n_rows, result.n_lanes = plan.n_rows, plan.n_lanes
+        result.n_rows, result.n_lanes, result.blocks = plan.n_rows, plan.n_lanes, plan.blocks
         result.lane_rows, result.chunk_rows = plan.lane_rows, plan.chunk_rows
+        result.n_totals = plan.n_lanes
+        if plan.blocks:
+            result.n_totals = -(-plan.n_rows // plan.chunk_rows)
         return result
 
-    def train(self, parameters, memory, x, targets, *, order, row_weights, Py_ssize_t batch_size,
-              Py_ssize_t first_batch, Py_ssize_t last_batch, double learning_rate,
-              double momentum, str momentum_rule, double l1, double l2, double l1_cost,
-              bint mean_reduction, bint penalty_per_sample, costs, penalties, errors, hits):
+    # --- Training
+
+    def train(self, parameters, states, x, targets, *, order, row_weights, Py_ssize_t batch_size,
+              Py_ssize_t first_batch, Py_ssize_t last_batch, optimizer, double learning_rate,
+              Py_ssize_t n_steps, double l1, double l2, double l1_cost, bint mean_reduction,
+              bint penalty_per_sample, costs, penalties, errors, hits):
+        cdef Job *job = &self.job
         self._enter()
         try:
-            return self._train(parameters, memory, x, targets, order, row_weights, batch_size,
-                               first_batch, last_batch, learning_rate, momentum, momentum_rule,
-                               l1, l2, l1_cost, mean_reduction, penalty_per_sample, costs,
-                               penalties, errors, hits)
+            self.start(parameters, x, targets, row_weights, order)
+            job.batch_size, job.first_batch, job.last_batch = batch_size, first_batch, last_batch
+            job.n_steps = n_steps
+            self.enter_rule(optimizer, learning_rate)
+            job.rule.l1, job.rule.l2, job.rule.l1_cost = l1, l2, l1_cost
+            job.mean_reduction, job.penalty_per_sample = mean_reduction, penalty_per_sample
+            job.costs, job.penalties = <double *> address(costs), <double *> address(penalties)
+            job.errors, job.hits = <double *> address(errors), <double *> address(hits)
+            self.run_training(states)
+            return job.status, job.batches_done, self.interruption
         finally:
             self.busy = False
 
-    cdef _train(self, parameters, memory, x, targets, order, row_weights, Py_ssize_t batch_size,
-                Py_ssize_t first_batch, Py_ssize_t last_batch, double learning_rate,
-                double momentum, str momentum_rule, double l1, double l2, double l1_cost,
-                bint mean_reduction, bint penalty_per_sample, costs, penalties, errors, hits):
+    cdef int enter_rule(self, optimizer, double learning_rate) except -1:
+        """The optimizer's numbers, and how many of its states are in use."""
+        cdef fm_rule *rule = &self.job.rule
+        coefficients = optimizer.coefficients()
+        rule.kind, rule.learning_rate = UPDATES[optimizer.kind], learning_rate
+        rule.momentum = coefficients.get("momentum", 0.0)
+        rule.beta_1 = coefficients.get("beta_1", 0.0)
+        rule.beta_2 = coefficients.get("beta_2", coefficients.get("rho", 0.0))
+        rule.epsilon = coefficients.get("epsilon", 0.0)
+        rule.keep = 1.0 - learning_rate * coefficients.get("weight_decay", 0.0)
+        rule.root_scale = 1.0
+        self.job.n_states = optimizer.n_states
+        if optimizer.name == "sgd" and rule.momentum == 0:
+            rule.kind, self.job.n_states = FM_PLAIN, 0
+        return 0
+
+    cdef int run_training(self, states) except -1:
         cdef Job *job = &self.job
-        self.start(parameters, x, targets, row_weights, order)
-        full = self.plan(min(batch_size, job.n_rows))
-        short_last = self.plan(job.n_rows % batch_size or min(batch_size, job.n_rows))
-        job.full, job.short_last = self.enter_plan(full), self.enter_plan(short_last)
-        self.reserve_scratch(max(full.chunk_rows, short_last.chunk_rows), full.n_workers)
-        self.reserve_lanes(max(full.n_lanes, short_last.n_lanes))
-        self.reserve_totals(max(full.n_lanes, short_last.n_lanes))
-        self.choose_products(self.narrow)
-        job.batch_size, job.first_batch, job.last_batch = batch_size, first_batch, last_batch
-        job.memory = address(memory) if momentum != 0 else NULL
-        job.rule.learning_rate, job.rule.momentum = learning_rate, momentum
-        job.rule.kind = MOMENTUM_RULES[momentum_rule]
-        job.rule.l1, job.rule.l2, job.rule.l1_cost = l1, l2, l1_cost
-        job.mean_reduction, job.penalty_per_sample = mean_reduction, penalty_per_sample
-        job.costs, job.penalties = <double *> address(costs), <double *> address(penalties)
-        job.errors, job.hits = <double *> address(errors), <double *> address(hits)
-        self.launch(train_f32 if self.dtype.itemsize == 4 else train_f64, full.n_workers)
-        return job.status, job.batches_done, self.interruption
+        cdef Py_ssize_t item = self.dtype.itemsize, block_size, n_rows, done
+        cdef int n_copies
+        cdef Weights now
+        first = self.plan(min(job.batch_size, job.n_rows))
+        last = _plan.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes, item,
+                                self.n_threads, blocks=first.blocks)
+        job.full, job.short_last = self.enter_plan(first), self.enter_plan(last)
+        block_size = self.enter_blocks(first.blocks)
+        n_rows = max(first.chunk_rows, last.chunk_rows)
+        n_copies = 1 if first.blocks else first.n_workers
+        self.reserve_scratch(first.n_rows if first.blocks else n_rows, n_copies, n_rows, block_size,
+                             first.n_workers, True)
+        self.reserve_totals(max(job.full.n_totals, job.short_last.n_totals))
+        job.lane_stride = job.n_padded
+        if not first.blocks:
+            job.lanes = self.lanes.reserve(max(first.n_lanes, last.n_lanes) * job.n_padded * item)
+        job.vectors = self.vectors.reserve(2 * job.n_padded * item)
+        job.states = self.states.reserve(job.n_states * job.n_padded * item + 64)
+        self.use_padded()
+        self.copy_in(states)
+        now.matrices = now.biases = job.vectors
+        self.enter_weights(now)
+        self.launch(train_f32 if item == 4 else train_f64, first.n_workers)
+        self.copy_out(states)
+        return 0
 
-    cdef int workers_for(self, Py_ssize_t n_rows):
-        plan = self.plan(min(n_rows, PREDICT_ROWS * self.n_threads))
-        return min(self.n_threads, plan.n_workers, round_up(n_rows, PREDICT_ROWS) // PREDICT_ROWS)
-
-    def evaluate(self, parameters, x, targets, row_weights=None):
-        self._enter()
-        try:
-            return self._evaluate(parameters, x, targets, row_weights)
-        finally:
-            self.busy = False
-
-    cdef _evaluate(self, parameters, x, targets, row_weights):
+    cdef int copy_in(self, states) except -1:
+        """Parameters and states into the padded layout."""
         cdef Job *job = &self.job
-        cdef Py_ssize_t n_chunks = round_up(len(x), PREDICT_ROWS) // PREDICT_ROWS
-        cdef int n_workers = self.workers_for(len(x))
-        cdef fm_totals total
-        self.start(parameters, x, targets, row_weights, None)
-        self.choose_products(self.narrow and len(x) >= NARROW_ROWS)
-        self.reserve_scratch(min(PREDICT_ROWS, len(x)), n_workers)
+        cdef char *from_states = <char *> address(states)
+        cdef Py_ssize_t n_bytes = states.shape[1] * self.dtype.itemsize, i
+        if self.dtype.itemsize == 4:
+            pad(job, <float *> job.vectors, <float *> job.parameters)
+            for i in range(job.n_states):
+                pad(job, (<float *> job.states) + i * job.n_padded,
+                    <float *> (from_states + i * n_bytes))
+        else:
+            pad(job, <double *> job.vectors, <double *> job.parameters)
+            for i in range(job.n_states):
+                pad(job, (<double *> job.states) + i * job.n_padded,
+                    <double *> (from_states + i * n_bytes))
+        return 0
+
+    cdef int copy_out(self, states) except -1:
+        """The weights after the last finished batch, and the states, into the public layout."""
+        cdef Job *job = &self.job
+        cdef char *to_states = <char *> address(states)
+        cdef Py_ssize_t n_bytes = states.shape[1] * self.dtype.itemsize, i
+        cdef Py_ssize_t at = job.n_padded * (job.batches_done % 2)
+        if self.dtype.itemsize == 4:
+            unpad(job, <float *> job.parameters, (<float *> job.vectors) + at)
+            for i in range(job.n_states):
+                unpad(job, <float *> (to_states + i * n_bytes),
+                      (<float *> job.states) + i * job.n_padded)
+        else:
+            unpad(job, <double *> job.parameters, (<double *> job.vectors) + at)
+            for i in range(job.n_states):
+                unpad(job, <double *> (to_states + i * n_bytes),
+                      (<double *> job.states) + i * job.n_padded)
+        return 0
+
+    # --- Evaluation and prediction
+
+    cdef int run_evaluation(self) except -1:
+        """Over chunks of job.full.chunk_rows rows."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t item = self.dtype.itemsize, n_chunks, chunk
+        cdef Weights now
+        chunk = min(job.n_rows, _plan.chunk_rows_most(self.sizes, item))
+        n_chunks = -(-job.n_rows // chunk)
+        busy = self.plan(job.n_rows).n_workers if job.n_rows < MANY_ROWS else self.n_threads
+        cdef int n_workers = max(1, min(self.n_threads, busy, n_chunks))
+        job.full.chunk_rows = chunk
+        self.use_public()
+        job.biases = self.biases.reserve(sum(map(_plan.padded, self.sizes[1:])) * item)
+        if item == 4:
+            copy_biases(job, <float *> job.biases, <float *> job.parameters)
+        else:
+            copy_biases(job, <double *> job.biases, <double *> job.parameters)
+        now.matrices, now.biases = job.parameters, job.biases
+        self.enter_weights(now)
+        self.reserve_scratch(chunk, n_workers, chunk, 0, n_workers, False)
         self.reserve_totals(n_chunks)
-        self.totals[:n_chunks] = 0
-        self.launch(evaluate_f32 if self.dtype.itemsize == 4 else evaluate_f64, n_workers)
+        self.launch(evaluate_f32 if item == 4 else evaluate_f64, n_workers)
         if self.interruption is not None:
             raise self.interruption
-        total = add_totals(job.totals, n_chunks)
-        return total.loss, total.error, total.weight, total.hits
+        return n_chunks
+
+    def evaluate(self, parameters, x, targets, row_weights=None):
+        cdef fm_totals total
+        self._enter()
+        try:
+            self.start(parameters, x, targets, row_weights, None)
+            total = add_totals(self.job.totals, self.run_evaluation())
+            return total.loss, total.error, total.weight, total.hits
+        finally:
+            self.busy = False
 
     def predict(self, parameters, x, out):
         self._enter()
         try:
-            self._predict(parameters, x, out)
+            self.start(parameters, x, None, None, None)
+            self.job.out = address(out)
+            self.run_evaluation()
         finally:
             self.busy = False
 
-    cdef _predict(self, parameters, x, out):
-        cdef int n_workers = self.workers_for(len(x))
-        self.start(parameters, x, None, None, None)
-        self.choose_products(self.narrow and len(x) >= NARROW_ROWS)
-        self.reserve_scratch(min(PREDICT_ROWS, len(x)), n_workers)
-        self.job.out = address(out)
-        self.launch(evaluate_f32 if self.dtype.itemsize == 4 else evaluate_f64, n_workers)
-        if self.interruption is not None:
-            raise self.interruption
+    def predict_few(self, parameters, x):
+        """Outputs of a few rows, or None if `x` is not what this fast path takes."""
+        cdef Py_buffer rows, weights, outputs
+        cdef Py_ssize_t item = self.dtype.itemsize
+        cdef char kind = c"f" if item == 4 else c"d"
+        cdef bint taken = False
+        if self.busy:
+            return None
+        if PyObject_GetBuffer(x, &rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0:
+            PyErr_Clear()
+            return None
+        if (rows.ndim == 2 and rows.format[0] == kind and rows.format[1] == 0
+                and 1 <= rows.shape[0] <= FEW_ROWS and rows.shape[1] == self.job.n_features
+                and <size_t> rows.buf % item == 0):
+            taken = True
+        n_rows = rows.shape[0] if taken else 0
+        try:
+            if not taken or not all_finite(rows.buf, n_rows * self.job.n_features, item):
+                return None
+            out = np.empty((n_rows, self.job.n_out), self.dtype)
+            PyObject_GetBuffer(out, &outputs, PyBUF_SIMPLE)
+            try:
+                PyObject_GetBuffer(parameters, &weights, PyBUF_SIMPLE)
+                try:
+                    self.run_few(weights.buf, rows.buf, n_rows, outputs.buf)
+                finally:
+                    PyBuffer_Release(&weights)
+            finally:
+                PyBuffer_Release(&outputs)
+            return out
+        finally:
+            PyBuffer_Release(&rows)
+
+    cdef int run_few(self, void *parameters, void *x, Py_ssize_t n_rows, void *out) except -1:
+        cdef Job *job = &self.job
+        cdef void *buffer = self.few.reserve(3 * job.widest * self.dtype.itemsize)
+        if self.dtype.itemsize == 4:
+            predict_few(job, <float *> parameters, <float *> x, n_rows, <float *> buffer,
+                        <float *> out)
+        else:
+            predict_few(job, <double *> parameters, <double *> x, n_rows, <double *> buffer,
+                        <double *> out)
+        return 0
+
+
+cdef bint all_finite(void *values, Py_ssize_t n, Py_ssize_t item) noexcept nogil:
+    """x - x is 0 for finite numbers alone, and NaN survives a sum."""
+    cdef double total = 0
+    cdef float single = 0
+    if item == 4:
+        for i in range(n):
+            single += (<float *> values)[i] - (<float *> values)[i]
+        return single == 0
+    for i in range(n):
+        total += (<double *> values)[i] - (<double *> values)[i]
+    return total == 0
 
 
 ctypedef void (*apply_f32)(float *, const float *, Py_ssize_t) noexcept nogil

@@ -1,42 +1,45 @@
-# The C interface (src/fastmlp.h, which documents every kernel) as Cython sees it, and an inline
-# function per kernel that picks the precision.
+# The C interface (src/fastmlp.h; src/kernels.h documents every kernel) as Cython sees it, and an
+# inline function per kernel that picks the precision.
 from fastmlp._blas cimport real
 
 cdef extern from "fastmlp.h" nogil:
     enum: FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY, FM_SOFTMAX
     enum: FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR
-    enum: FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV
-    enum: FM_NARROW_MAX
+    enum: FM_PLAIN, FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV, FM_ADAM, FM_RMSPROP
     enum: FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS
 
     ctypedef struct fm_totals:
         double loss, error, weight, hits
 
-    ctypedef struct fm_sgd:
-        double learning_rate, momentum, gradient_scale, l2, l1, l1_cost
+    ctypedef struct fm_rule:
+        double learning_rate, gradient_scale, l2, l1, l1_cost, momentum
+        double beta_1, beta_2, epsilon, root_scale, keep
         int kind
 
     ctypedef struct fm_kernels_f32:
-        void (*bias_activation)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
-                                Py_ssize_t, int) noexcept nogil
-        void (*activation_backward)(float *, float *, Py_ssize_t, const float *, Py_ssize_t,
-                                    Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
-        void (*bias_activation_rows)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
-                                     Py_ssize_t, int) noexcept nogil
-        void (*activation_backward_rows)(float *, float *, Py_ssize_t, const float *, Py_ssize_t,
-                                         Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
-        void (*pack_weights)(float *, Py_ssize_t, const float *, Py_ssize_t,
-                             Py_ssize_t) noexcept nogil
-        void (*narrow_forward)(float *, Py_ssize_t, const float *, const Py_ssize_t *,
-                               const float *, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*narrow_product)(float *, Py_ssize_t, const float *, Py_ssize_t, const Py_ssize_t *,
+                               const float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+                               Py_ssize_t) noexcept nogil
         void (*narrow_gradient)(float *, Py_ssize_t, const float *, Py_ssize_t, const float *,
-                                const Py_ssize_t *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                Py_ssize_t, const Py_ssize_t *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                                 int) noexcept nogil
-        void (*output_loss)(float *, float *, float *, Py_ssize_t, fm_totals *, const float *,
-                            Py_ssize_t, const float *, const float *, Py_ssize_t, Py_ssize_t,
-                            Py_ssize_t, int, int, int) noexcept nogil
-        int (*sgd_update)(float *, float *, double *, float *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                          Py_ssize_t, const fm_sgd *) noexcept nogil
+        void (*dot_row)(float *, const float *, const float *, Py_ssize_t,
+                        Py_ssize_t) noexcept nogil
+        void (*bias_activation)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+                                int) noexcept nogil
+        void (*activation_backward)(float *, const float *, Py_ssize_t, int) noexcept nogil
+        void (*column_sums)(float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                            int) noexcept nogil
+        void (*output_activation)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+                                  int) noexcept nogil
+        void (*output_loss)(float *, float *, fm_totals *, const float *, const float *,
+                            const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
+                            int) noexcept nogil
+        int (*update)(float *, const float *, float *, float *, const float *, Py_ssize_t,
+                      Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *, int,
+                      double *) noexcept nogil
+        void (*transpose_padded)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+                                 Py_ssize_t) noexcept nogil
         void (*gather_rows)(float *, const float *, const Py_ssize_t *, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
         void (*gather_transposed)(float *, Py_ssize_t, const float *, const Py_ssize_t *,
@@ -50,26 +53,29 @@ cdef extern from "fastmlp.h" nogil:
         void (*apply_softplus)(float *, const float *, Py_ssize_t) noexcept nogil
 
     ctypedef struct fm_kernels_f64:
-        void (*bias_activation)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
-                                Py_ssize_t, int) noexcept nogil
-        void (*activation_backward)(double *, double *, Py_ssize_t, const double *, Py_ssize_t,
-                                    Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
-        void (*bias_activation_rows)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
-                                     Py_ssize_t, int) noexcept nogil
-        void (*activation_backward_rows)(double *, double *, Py_ssize_t, const double *, Py_ssize_t,
-                                         Py_ssize_t, Py_ssize_t, int, int) noexcept nogil
-        void (*pack_weights)(double *, Py_ssize_t, const double *, Py_ssize_t,
-                             Py_ssize_t) noexcept nogil
-        void (*narrow_forward)(double *, Py_ssize_t, const double *, const Py_ssize_t *,
-                               const double *, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*narrow_product)(double *, Py_ssize_t, const double *, Py_ssize_t, const Py_ssize_t *,
+                               const double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+                               Py_ssize_t) noexcept nogil
         void (*narrow_gradient)(double *, Py_ssize_t, const double *, Py_ssize_t, const double *,
-                                const Py_ssize_t *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                Py_ssize_t, const Py_ssize_t *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                                 int) noexcept nogil
-        void (*output_loss)(double *, double *, double *, Py_ssize_t, fm_totals *, const double *,
-                            Py_ssize_t, const double *, const double *, Py_ssize_t, Py_ssize_t,
-                            Py_ssize_t, int, int, int) noexcept nogil
-        int (*sgd_update)(double *, double *, double *, double *, Py_ssize_t, Py_ssize_t,
-                          Py_ssize_t, Py_ssize_t, const fm_sgd *) noexcept nogil
+        void (*dot_row)(double *, const double *, const double *, Py_ssize_t,
+                        Py_ssize_t) noexcept nogil
+        void (*bias_activation)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+                                int) noexcept nogil
+        void (*activation_backward)(double *, const double *, Py_ssize_t, int) noexcept nogil
+        void (*column_sums)(double *, const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                            int) noexcept nogil
+        void (*output_activation)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+                                  int) noexcept nogil
+        void (*output_loss)(double *, double *, fm_totals *, const double *, const double *,
+                            const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
+                            int) noexcept nogil
+        int (*update)(double *, const double *, double *, double *, const double *, Py_ssize_t,
+                      Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *, int,
+                      double *) noexcept nogil
+        void (*transpose_padded)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+                                 Py_ssize_t) noexcept nogil
         void (*gather_rows)(double *, const double *, const Py_ssize_t *, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
         void (*gather_transposed)(double *, Py_ssize_t, const double *, const Py_ssize_t *,
@@ -92,95 +98,100 @@ cdef extern from "fastmlp.h" nogil:
     void fm_team_barrier(int n_workers)
 
 
-cdef inline void bias_activation(real *a, Py_ssize_t stride, real *bias, Py_ssize_t bias_stride,
-                                 Py_ssize_t n_out, Py_ssize_t batch, int function) noexcept nogil:
+cdef inline void narrow_product(real *z, Py_ssize_t z_stride, real *x, Py_ssize_t x_stride,
+        Py_ssize_t *index, real *right, Py_ssize_t right_stride, real *bias, Py_ssize_t batch,
+        Py_ssize_t n, Py_ssize_t m) noexcept nogil:
     if real is float:
-        fm_f32.bias_activation(a, stride, bias, bias_stride, n_out, batch, function)
+        fm_f32.narrow_product(z, z_stride, x, x_stride, index, right, right_stride, bias, batch, n,
+                              m)
     else:
-        fm_f64.bias_activation(a, stride, bias, bias_stride, n_out, batch, function)
+        fm_f64.narrow_product(z, z_stride, x, x_stride, index, right, right_stride, bias, batch, n,
+                              m)
 
 
-cdef inline void activation_backward(
-        real *delta, real *bias_grad, Py_ssize_t grad_stride, real *a, Py_ssize_t stride,
-        Py_ssize_t n_out, Py_ssize_t batch, int function, bint accumulate) noexcept nogil:
+cdef inline void narrow_gradient(real *g, Py_ssize_t g_stride, real *delta, Py_ssize_t delta_stride,
+        real *x, Py_ssize_t x_stride, Py_ssize_t *index, Py_ssize_t batch, Py_ssize_t n,
+        Py_ssize_t n_out, bint accumulate) noexcept nogil:
     if real is float:
-        fm_f32.activation_backward(delta, bias_grad, grad_stride, a, stride, n_out, batch, function,
-                                accumulate)
+        fm_f32.narrow_gradient(g, g_stride, delta, delta_stride, x, x_stride, index, batch, n,
+                               n_out, accumulate)
     else:
-        fm_f64.activation_backward(delta, bias_grad, grad_stride, a, stride, n_out, batch, function,
-                                accumulate)
+        fm_f64.narrow_gradient(g, g_stride, delta, delta_stride, x, x_stride, index, batch, n,
+                               n_out, accumulate)
 
 
-cdef inline void bias_activation_rows(real *a, Py_ssize_t stride, real *bias,
-                                      Py_ssize_t bias_stride, Py_ssize_t n_out, Py_ssize_t batch,
-                                      int function) noexcept nogil:
+cdef inline void dot_row(real *z, real *x, real *w, Py_ssize_t n_out,
+        Py_ssize_t n_cols) noexcept nogil:
     if real is float:
-        fm_f32.bias_activation_rows(a, stride, bias, bias_stride, n_out, batch, function)
+        fm_f32.dot_row(z, x, w, n_out, n_cols)
     else:
-        fm_f64.bias_activation_rows(a, stride, bias, bias_stride, n_out, batch, function)
+        fm_f64.dot_row(z, x, w, n_out, n_cols)
 
 
-cdef inline void activation_backward_rows(
-        real *delta, real *bias_grad, Py_ssize_t grad_stride, real *a, Py_ssize_t stride,
-        Py_ssize_t n_out, Py_ssize_t batch, int function, bint accumulate) noexcept nogil:
+cdef inline void bias_activation(real *a, Py_ssize_t stride, real *bias, Py_ssize_t n_out,
+        Py_ssize_t batch, int function) noexcept nogil:
     if real is float:
-        fm_f32.activation_backward_rows(delta, bias_grad, grad_stride, a, stride, n_out, batch,
-                                     function, accumulate)
+        fm_f32.bias_activation(a, stride, bias, n_out, batch, function)
     else:
-        fm_f64.activation_backward_rows(delta, bias_grad, grad_stride, a, stride, n_out, batch,
-                                     function, accumulate)
+        fm_f64.bias_activation(a, stride, bias, n_out, batch, function)
 
 
-cdef inline void pack_weights(real *packed, Py_ssize_t stride, real *w, Py_ssize_t n_rows,
-                              Py_ssize_t n_cols) noexcept nogil:
+cdef inline void activation_backward(real *delta, real *a, Py_ssize_t n,
+        int function) noexcept nogil:
     if real is float:
-        fm_f32.pack_weights(packed, stride, w, n_rows, n_cols)
+        fm_f32.activation_backward(delta, a, n, function)
     else:
-        fm_f64.pack_weights(packed, stride, w, n_rows, n_cols)
+        fm_f64.activation_backward(delta, a, n, function)
 
 
-cdef inline void narrow_forward(real *z, Py_ssize_t stride, real *x, Py_ssize_t *index,
-                                real *packed, Py_ssize_t batch, Py_ssize_t n_in) noexcept nogil:
+cdef inline void column_sums(real *sum_out, real *delta, Py_ssize_t stride, Py_ssize_t n,
+        Py_ssize_t batch, bint accumulate) noexcept nogil:
     if real is float:
-        fm_f32.narrow_forward(z, stride, x, index, packed, batch, n_in)
+        fm_f32.column_sums(sum_out, delta, stride, n, batch, accumulate)
     else:
-        fm_f64.narrow_forward(z, stride, x, index, packed, batch, n_in)
+        fm_f64.column_sums(sum_out, delta, stride, n, batch, accumulate)
 
 
-cdef inline void narrow_gradient(
-        real *g, Py_ssize_t grad_stride, real *delta, Py_ssize_t stride, real *x,
-        Py_ssize_t *index, Py_ssize_t batch, Py_ssize_t n_in, Py_ssize_t n_out,
-        bint accumulate) noexcept nogil:
+cdef inline void output_activation(real *a, Py_ssize_t stride, real *bias, Py_ssize_t n_out,
+        Py_ssize_t batch, int function) noexcept nogil:
     if real is float:
-        fm_f32.narrow_gradient(g, grad_stride, delta, stride, x, index, batch, n_in, n_out, accumulate)
+        fm_f32.output_activation(a, stride, bias, n_out, batch, function)
     else:
-        fm_f64.narrow_gradient(g, grad_stride, delta, stride, x, index, batch, n_in, n_out, accumulate)
+        fm_f64.output_activation(a, stride, bias, n_out, batch, function)
 
 
-cdef inline void output_loss(
-        real *a, real *delta, real *bias_grad, Py_ssize_t grad_stride, fm_totals *totals,
-        real *bias, Py_ssize_t bias_stride, real *targets, real *row_weights, Py_ssize_t stride,
-        Py_ssize_t n_out, Py_ssize_t batch, int function, int loss,
-        bint accumulate) noexcept nogil:
+cdef inline void output_loss(real *a, real *delta_out, fm_totals *totals, real *bias, real *targets,
+        real *row_weights, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch, int function,
+        int loss) noexcept nogil:
     if real is float:
-        fm_f32.output_loss(a, delta, bias_grad, grad_stride, totals, bias, bias_stride, targets,
-                        row_weights, stride, n_out, batch, function, loss, accumulate)
+        fm_f32.output_loss(a, delta_out, totals, bias, targets, row_weights, stride, n_out, batch,
+                           function, loss)
     else:
-        fm_f64.output_loss(a, delta, bias_grad, grad_stride, totals, bias, bias_stride, targets,
-                        row_weights, stride, n_out, batch, function, loss, accumulate)
+        fm_f64.output_loss(a, delta_out, totals, bias, targets, row_weights, stride, n_out, batch,
+                           function, loss)
 
 
-cdef inline int sgd_update(real *w, real *memory, double *penalty, real *lanes,
-                           Py_ssize_t lane_stride, Py_ssize_t n_lanes, Py_ssize_t n_rows,
-                           Py_ssize_t n_cols, fm_sgd *rule) noexcept nogil:
+cdef inline int update(real *w_out, real *w, real *state_1, real *state_2, real *lanes,
+        Py_ssize_t lane_stride, Py_ssize_t n_lanes, Py_ssize_t stride, Py_ssize_t n_rows,
+        Py_ssize_t n_cols, fm_rule *rule, bint penalised, double *penalty) noexcept nogil:
     if real is float:
-        return fm_f32.sgd_update(w, memory, penalty, lanes, lane_stride, n_lanes, n_rows, n_cols, rule)
+        return fm_f32.update(w_out, w, state_1, state_2, lanes, lane_stride, n_lanes, stride,
+                             n_rows, n_cols, rule, penalised, penalty)
     else:
-        return fm_f64.sgd_update(w, memory, penalty, lanes, lane_stride, n_lanes, n_rows, n_cols, rule)
+        return fm_f64.update(w_out, w, state_1, state_2, lanes, lane_stride, n_lanes, stride,
+                             n_rows, n_cols, rule, penalised, penalty)
+
+
+cdef inline void transpose_padded(real *out, Py_ssize_t out_stride, real *x, Py_ssize_t x_stride,
+        Py_ssize_t n_rows, Py_ssize_t n) noexcept nogil:
+    if real is float:
+        fm_f32.transpose_padded(out, out_stride, x, x_stride, n_rows, n)
+    else:
+        fm_f64.transpose_padded(out, out_stride, x, x_stride, n_rows, n)
 
 
 cdef inline void gather_rows(real *out, real *x, Py_ssize_t *index, Py_ssize_t batch,
-                             Py_ssize_t n_cols) noexcept nogil:
+        Py_ssize_t n_cols) noexcept nogil:
     if real is float:
         fm_f32.gather_rows(out, x, index, batch, n_cols)
     else:
@@ -188,7 +199,7 @@ cdef inline void gather_rows(real *out, real *x, Py_ssize_t *index, Py_ssize_t b
 
 
 cdef inline void gather_transposed(real *out, Py_ssize_t stride, real *x, Py_ssize_t *index,
-                                   Py_ssize_t batch, Py_ssize_t n_cols) noexcept nogil:
+        Py_ssize_t batch, Py_ssize_t n_cols) noexcept nogil:
     if real is float:
         fm_f32.gather_transposed(out, stride, x, index, batch, n_cols)
     else:
@@ -196,7 +207,7 @@ cdef inline void gather_transposed(real *out, Py_ssize_t stride, real *x, Py_ssi
 
 
 cdef inline void scatter_transposed(real *out, real *a, Py_ssize_t stride, Py_ssize_t batch,
-                                    Py_ssize_t n_out) noexcept nogil:
+        Py_ssize_t n_out) noexcept nogil:
     if real is float:
         fm_f32.scatter_transposed(out, a, stride, batch, n_out)
     else:

@@ -1,17 +1,25 @@
 """How a mini-batch is cut into work: decided here, from shapes alone.
 
-A batch of rows is dealt to *lanes*; each lane has a gradient buffer of its own and works through
-its rows in *chunks*, one set of matrix products each. Threads take whole lanes, and the optimiser
-adds the lanes in their order, so the numbers depend on this plan and never on the threads.
-The plan is part of the numerical contract: change ``PLAN_VERSION`` with it.
+A batch of rows goes through the network in *chunks*, one set of matrix products each. Its gradient
+is summed in one of two ways:
+
+- **lanes**, for networks of few parameters: the rows are dealt to lanes with a gradient buffer each;
+  a thread takes a lane and works through its chunks; the optimizer adds the lanes in their order;
+- **blocks**, for wide layers: the activations and deltas of the whole batch are kept, and a thread
+  takes a block of a weight matrix, computes its gradient over all rows in one product and updates
+  it while it is in the cache. Nothing is summed afterwards.
+
+Either way the numbers depend on this plan and never on the threads. The plan is part of the numerical
+contract: change ``PLAN_VERSION`` with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 MAX_LANES = 8
 """Most gradient buffers, hence most threads that can share a batch."""
@@ -22,6 +30,24 @@ MIN_LANE_ROWS = 60
 MIN_PAIR_ROWS = 16
 """Rows per lane from which a batch is dealt to two lanes at least."""
 
+LANE_MEMORY = 64 << 20
+"""All lanes together stay below twice the parameters plus this many bytes."""
+
+BLOCK_PARAMETER_BYTES = 1 << 20
+"""Size of the parameters from which lanes no longer fit a core's cache, and blocks are better."""
+
+BLOCK_ROWS_MAX = 4096
+"""Most rows of a batch whose activations are kept for blocks; larger batches use lanes."""
+
+BLOCK_CHUNK_ROWS = 100
+"""Fewest rows of a chunk when blocks are used: BLAS copies the weights anew for each."""
+
+BLOCK_ROWS, BLOCK_COLUMNS = 128, 400
+"""Largest block of a weight matrix: its gradient and weights stay in L2."""
+
+UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
+"""Largest piece of a weight matrix that is updated at once when lanes are used."""
+
 MAX_CHUNK_ROWS = 256
 """Rows of one set of BLAS products: one K block of OpenBLAS (320 or 448), activations in L2."""
 
@@ -31,14 +57,17 @@ NARROW_CHUNK_ROWS = 64
 MAX_CHUNK_FLOP = 5_000_000_000
 """Work of one chunk (some 25 to 50 ms), because Ctrl-C is looked for between chunks."""
 
-LANE_MEMORY = 64 << 20
-"""All lanes together stay below twice the parameters plus this many bytes."""
-
-ROW_MULTIPLE = 16
-"""Chunks begin at multiples of the float32 AVX-512 width."""
+PADDING = 16
+"""Rows of matrices in the engine begin at multiples of the float32 AVX-512 width."""
 
 NARROW_MAX = 128
-"""Widest first hidden layer that the package's own products take (at most FM_NARROW_MAX)."""
+"""Widest layer that the package's own products take."""
+
+NARROW_WEIGHT_BYTES = 1 << 20
+"""Largest weight matrix that they take: it is read once per handful of rows, from L2."""
+
+FEW_ROWS = 8
+"""Up to this number of rows a prediction multiplies row by row, without copying the weights."""
 
 MIN_WORKER_FLOP = 1_000_000
 """Work per thread and step (about 10 microseconds) that pays for waking it."""
@@ -52,23 +81,51 @@ class BatchPlan:
     ----------
     n_rows : int
         Rows of the batch.
+    blocks : bool
+        Whether the gradient is computed block by block; with lanes otherwise.
     n_lanes : int
-        Gradient buffers; lane ``i`` owns rows ``i * lane_rows`` up to the next lane.
+        Gradient buffers; lane ``i`` owns rows ``i * lane_rows`` up to the next lane. With blocks
+        there is one lane for the whole batch, without a buffer.
     lane_rows, chunk_rows : int
         Rows of a lane (the last may have fewer) and most rows of one set of matrix products.
     n_workers : int
-        Threads worth waking, at most one per lane. Does not influence the result.
+        Threads worth waking. Does not influence the result.
     """
 
     n_rows: int
+    blocks: bool
     n_lanes: int
     lane_rows: int
     chunk_rows: int
     n_workers: int
 
 
+@dataclass(frozen=True)
+class Block:
+    """Rows ``row … row + n_rows`` and columns ``column … column + n_columns`` of W of a layer."""
+
+    layer: int
+    row: int
+    n_rows: int
+    column: int
+    n_columns: int
+
+
 def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
+
+
+def _round_up(n: int, multiple: int) -> int:
+    return _ceil_div(n, multiple) * multiple
+
+
+def padded(n: int) -> int:
+    """Columns reserved for `n`: a multiple of 16, an odd one for wide matrices.
+
+    Rows whose distance is a multiple of a large power of two would share few sets of the caches.
+    """
+    columns = _round_up(n, PADDING)
+    return columns + PADDING if columns >= 256 and columns % (2 * PADDING) == 0 else columns
 
 
 def count_parameters(sizes: tuple[int, ...]) -> int:
@@ -86,29 +143,65 @@ def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
     return 2 * n_rows * (3 * sum(weights) - weights[0])
 
 
-def first_layer_is_narrow(sizes: tuple[int, ...]) -> bool:
-    """Whether the first layer's products are the package's own instead of BLAS.
+def narrow_layers(sizes: tuple[int, ...], itemsize: int) -> tuple[bool, ...]:
+    """For every layer, whether its products are the package's own instead of BLAS.
 
-    They read the rows of the input without copying them, which pays while a row meets few outputs.
+    They read inputs and weights without copying them, which pays while a row meets few outputs.
     """
-    return len(sizes) > 2 and sizes[1] <= NARROW_MAX
+    return tuple(
+        n_out <= NARROW_MAX and n_in * _round_up(n_out, PADDING) * itemsize <= NARROW_WEIGHT_BYTES
+        for n_in, n_out in pairwise(sizes)
+    )
 
 
-def plan_batch(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: int = 1) -> BatchPlan:
+def chunk_rows_most(sizes: tuple[int, ...], itemsize: int) -> int:
+    """Most rows of one set of matrix products."""
+    most = NARROW_CHUNK_ROWS if narrow_layers(sizes, itemsize)[0] else MAX_CHUNK_ROWS
+    return min(most, max(PADDING, MAX_CHUNK_FLOP // training_flop(sizes, 1)))
+
+
+def plan_batch(
+    n_rows: int,
+    sizes: tuple[int, ...],
+    itemsize: int,
+    n_threads: int = 1,
+    *,
+    blocks: bool | None = None,
+) -> BatchPlan:
     """Plan a batch of `n_rows` >= 1 rows for a network of layer widths `sizes`.
 
-    `itemsize` is the size of a parameter in bytes; `n_threads` only limits ``n_workers``.
+    `itemsize` is the size of a parameter in bytes; `n_threads` only limits ``n_workers``; `blocks`
+    forces the way in which gradients are summed.
     """
     parameter_bytes = count_parameters(sizes) * itemsize
+    if blocks is None:
+        blocks = parameter_bytes >= BLOCK_PARAMETER_BYTES and n_rows <= BLOCK_ROWS_MAX
+    most = chunk_rows_most(sizes, itemsize)
+    busy = max(1, training_flop(sizes, n_rows) // MIN_WORKER_FLOP)
+    if blocks:
+        n_chunks = max(_ceil_div(n_rows, most), min(MAX_LANES, n_rows // BLOCK_CHUNK_ROWS), 1)
+        chunk_rows = _ceil_div(n_rows, n_chunks)
+        return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, min(n_threads, MAX_LANES, busy))
     affordable = 2 + LANE_MEMORY // parameter_bytes
     wanted = min(
         MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // MIN_PAIR_ROWS))
     )
-    lane_rows = _ceil_div(_ceil_div(n_rows, wanted), ROW_MULTIPLE) * ROW_MULTIPLE
+    lane_rows = _round_up(_ceil_div(n_rows, wanted), PADDING)
     n_lanes = _ceil_div(n_rows, lane_rows)
-    most = NARROW_CHUNK_ROWS if first_layer_is_narrow(sizes) else MAX_CHUNK_ROWS
-    most = min(most, max(ROW_MULTIPLE, MAX_CHUNK_FLOP // training_flop(sizes, 1)))
     n_chunks = _ceil_div(lane_rows, most)
-    chunk_rows = _ceil_div(_ceil_div(lane_rows, n_chunks), ROW_MULTIPLE) * ROW_MULTIPLE
-    busy = max(1, training_flop(sizes, n_rows) // MIN_WORKER_FLOP)
-    return BatchPlan(n_rows, n_lanes, lane_rows, chunk_rows, min(n_threads, n_lanes, busy))
+    chunk_rows = _round_up(_ceil_div(lane_rows, n_chunks), PADDING)
+    return BatchPlan(n_rows, False, n_lanes, lane_rows, chunk_rows, min(n_threads, n_lanes, busy))
+
+
+def weight_blocks(sizes: tuple[int, ...], blocks: bool) -> Iterator[Block]:
+    """The pieces in which the weight matrices are updated; together they cover each once."""
+    most_rows = BLOCK_ROWS if blocks else UPDATE_ROWS
+    most_columns = BLOCK_COLUMNS if blocks else UPDATE_COLUMNS
+    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+        rows = _round_up(_ceil_div(n_out, _ceil_div(n_out, most_rows)), PADDING)
+        columns = _round_up(_ceil_div(n_in, _ceil_div(n_in, most_columns)), PADDING)
+        for row in range(0, n_out, rows):
+            for column in range(0, n_in, columns):
+                yield Block(
+                    layer, row, min(rows, n_out - row), column, min(columns, n_in - column)
+                )

@@ -19,7 +19,13 @@ from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_options import UsageError, build_parser, thread_source
 from fastmlp._cli_train import train
-from fastmlp._plan import count_parameters, first_layer_is_narrow, plan_batch, training_flop
+from fastmlp._plan import (
+    count_parameters,
+    narrow_layers,
+    plan_batch,
+    training_flop,
+    weight_blocks,
+)
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
@@ -95,9 +101,15 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
     yield "network", "-".join(map(str, sizes))
     yield "  parameters", f"{n_parameters:,} ({n_parameters * itemsize / 1e6:.2f} MB)"
     yield "batch", f"{plan.n_rows} rows"
-    yield "  lanes", f"{plan.n_lanes} of at most {plan.lane_rows} rows"
+    if plan.blocks:
+        n_blocks = sum(1 for _ in weight_blocks(sizes, plan.blocks))
+        yield "  gradient", f"over the whole batch, in {n_blocks} blocks of the weights"
+    else:
+        yield "  gradient", f"in {plan.n_lanes} lanes of at most {plan.lane_rows} rows"
     yield "  chunks", f"at most {plan.chunk_rows} rows"
-    yield "  first layer", "own products" if first_layer_is_narrow(sizes) else "BLAS products"
+    for layer, narrow in enumerate(narrow_layers(sizes, itemsize), start=1):
+        shape = f"{sizes[layer - 1]} x {sizes[layer]}"
+        yield f"  layer {layer}", f"{shape}, {'own' if narrow else 'BLAS'} products"
     yield "  workers", f"{plan.n_workers} of {n_threads} threads"
     yield "  FLOP per step", f"{training_flop(sizes, plan.n_rows):,}"
 

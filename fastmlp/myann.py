@@ -34,7 +34,8 @@ from fastmlp.losses import check_pair
 from fastmlp.network import Array, Network
 from fastmlp.scaling import Scaler
 from fastmlp.schedules import SCHEDULES
-from fastmlp.trainer import ENGINES, MOMENTUM_RULES, PENALTY_SCALES, REDUCTIONS, Trainer
+from fastmlp.optimizers import MOMENTUM_RULES
+from fastmlp.trainer import ENGINES, PENALTY_SCALES, REDUCTIONS, Trainer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -30,6 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from fastmlp.optimizers import SGD, Adam, Optimizer
+
 Array = NDArray[np.floating[Any]]
 Version = Literal["V1.0", "V1.5", "V1.6"]
 BiasTreatment = Literal["row_added", "weights_sliced", "product_sliced"]
@@ -270,6 +272,60 @@ def update(
         w -= step + momentum * memory if rule == "nesterov" else memory
 
 
+def adam_update(
+    w: Array, states: Array, gradient: Array, learning_rate: float, step: int,
+    beta_1: float, beta_2: float, epsilon: float, weight_decay: float = 0.0,
+) -> None:
+    """One step of Adam, or of AdamW with a weight decay; changes `w` and `states` in place.
+
+    ``states`` holds m and v, of the shape of w each, zero before step 1:
+    m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2, and with
+    m' = m / (1 - beta_1^step), v' = v / (1 - beta_2^step):
+    w <- (1 - learning_rate weight_decay) w - learning_rate m' / (sqrt(v') + epsilon)
+    (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
+    """
+    m, v = states
+    m *= beta_1
+    m += (1 - beta_1) * gradient
+    v *= beta_2
+    v += (1 - beta_2) * gradient**2
+    corrected_m = m / (1 - beta_1**step)
+    corrected_v = v / (1 - beta_2**step)
+    w *= 1 - learning_rate * weight_decay
+    w -= learning_rate * corrected_m / (np.sqrt(corrected_v) + epsilon)
+
+
+def rmsprop_update(
+    w: Array, states: Array, gradient: Array, learning_rate: float,
+    rho: float, epsilon: float, momentum: float,
+) -> None:
+    """One step of RMSprop; changes `w` and `states` in place.
+
+    ``states`` holds v and b, zero at first: v <- rho v + (1 - rho) g^2,
+    b <- momentum b + g / (sqrt(v) + epsilon),  w <- w - learning_rate b (Tieleman and Hinton, 2012;
+    the momentum as in PyTorch).
+    """
+    v, b = states
+    v *= rho
+    v += (1 - rho) * gradient**2
+    b *= momentum
+    b += gradient / (np.sqrt(v) + epsilon)
+    w -= learning_rate * b
+
+
+def apply_optimizer(
+    optimizer: Optimizer, w: Array, states: Array, gradient: Array, learning_rate: float, step: int
+) -> None:
+    """Step number `step` >= 1 of any optimizer; changes `w` and `states` in place."""
+    coefficients = optimizer.coefficients()
+    if isinstance(optimizer, SGD):
+        update(w, states[0], gradient, learning_rate, optimizer.momentum, optimizer.rule)
+    elif isinstance(optimizer, Adam):
+        adam_update(w, states, gradient, learning_rate, step, **coefficients)
+    else:
+        rmsprop_update(w, states, gradient, learning_rate, **coefficients)
+
+
 class ReferenceEngine:
     """The engine's passes in NumPy, with the engine's interface (see ``_core.pyi``).
 
@@ -295,11 +351,12 @@ class ReferenceEngine:
         self.bias: BiasTreatment = bias
 
     def matrices(self, flat: Array) -> list[Array]:
-        """Views of the flat vector, (n_next, n_this + 1) each."""
+        """Views of the flat vector or vectors (…, n_parameters): (…, n_next, n_this + 1) each."""
         views, offset = [], 0
         for n_in, n_out in pairwise(self.sizes):
             size = n_out * (n_in + 1)
-            views.append(flat[offset : offset + size].reshape(n_out, n_in + 1))
+            view = flat[..., offset : offset + size]
+            views.append(view.reshape(*flat.shape[:-1], n_out, n_in + 1))
             offset += size
         return views
 
@@ -333,7 +390,7 @@ class ReferenceEngine:
     def train(
         self,
         parameters: Array,
-        memory: Array,
+        states: Array,
         x: Array,
         targets: Array,
         *,
@@ -342,9 +399,9 @@ class ReferenceEngine:
         batch_size: int,
         first_batch: int,
         last_batch: int,
+        optimizer: Optimizer,
         learning_rate: float,
-        momentum: float,
-        momentum_rule: str,
+        n_steps: int,
         l1: float,
         l2: float,
         l1_cost: float,
@@ -356,7 +413,8 @@ class ReferenceEngine:
         hits: NDArray[np.float64],
     ) -> tuple[int, int, BaseException | None]:
         """Batches first_batch … last_batch - 1 of an epoch; see ``_core.pyi``."""
-        weights, memories = self.matrices(parameters), self.matrices(memory)
+        weights = self.matrices(parameters)
+        layer_states = self.matrices(states)
         for batch in range(first_batch, last_batch):
             rows: Any = slice(batch * batch_size, (batch + 1) * batch_size)
             rows = rows if order is None else order[rows]
@@ -372,9 +430,10 @@ class ReferenceEngine:
             before = parameters.copy()
             cost = penalty(weights, l1_cost * share, l2 * share)
             try:
-                for w, m, gradient in zip(weights, memories, gradients, strict=True):
+                for number, (w, gradient) in enumerate(zip(weights, gradients, strict=True)):
                     full = scale * gradient + penalty_gradient(w, l1 * share, l2 * share)
-                    update(w, m, full, learning_rate, momentum, momentum_rule)
+                    step = n_steps + batch - first_batch + 1
+                    apply_optimizer(optimizer, w, layer_states[number], full, learning_rate, step)
             except BaseException:  # Ctrl-C between two layers
                 parameters[...] = before
                 raise

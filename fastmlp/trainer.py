@@ -26,11 +26,11 @@ from fastmlp.exceptions import DivergenceError
 from fastmlp.history import History
 from fastmlp.losses import NATURAL_LOSS, check_pair
 from fastmlp.network import Array, Network, RandomState
+from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference import ReferenceEngine, penalty
 from fastmlp.schedules import SCHEDULES
 
 ENGINES = ("native", "numpy")
-MOMENTUM_RULES = ("one_step", "classical", "nesterov")
 PENALTY_SCALES = ("per_batch", "per_sample")
 REDUCTIONS = ("sum", "mean")
 
@@ -61,7 +61,7 @@ class Evaluation:
 
 
 class Trainer:
-    """Mini-batch gradient descent with momentum, L1 and L2, in the articles' conventions.
+    """Mini-batch training with SGD, Adam, AdamW or RMSprop, L1 and L2, in the articles' conventions.
 
     Costs and gradients are sums over the rows of a mini-batch, and the penalty
     ``l2 / 2 * sum w**2 + l1 * sum |w|`` (bias excluded) is added to every mini-batch's cost. With
@@ -77,7 +77,12 @@ class Trainer:
     learning_rate : float >= 0
     schedule : {"cumulative", "power", "exponential", "constant"}
         Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
+    optimizer : {"sgd", "adam", "adamw", "rmsprop"} or Optimizer
+        A name for the defaults, or an object of :mod:`fastmlp.optimizers`, which has the formulas.
+        L1 and L2 are part of the gradient that it gets. The adaptive ones want
+        ``reduction="mean"``.
     momentum : float in [0, 1]
+        Of ``optimizer="sgd"``.
     momentum_rule : {"one_step", "classical", "nesterov"}
         See :func:`fastmlp.reference.update`.
     l1, l2 : float >= 0
@@ -106,8 +111,13 @@ class Trainer:
         Finished epochs of the last `fit`, also after an exception.
     order : ndarray of shape (n,) or None
         Rows in the order of the last epoch; None without shuffling.
+    states : ndarray of shape (n_states, n_parameters)
+        What the optimizer remembers, in the layout of ``network.parameters``: the momentum's
+        memory, or m and v of Adam, or v and b of RMSprop.
     memory : ndarray of shape (n_parameters,)
-        The momentum's memory, in the layout of ``network.parameters``.
+        ``states[0]``.
+    n_steps : int
+        Updates since the optimizer's states were zero.
 
     Raises
     ------
@@ -123,6 +133,7 @@ class Trainer:
         learning_rate: float = 0.001,
         schedule: str = "constant",
         decay: float = 0.0,
+        optimizer: str | Optimizer = "sgd",
         momentum: float = 0.0,
         momentum_rule: str = "one_step",
         l1: float = 0.0,
@@ -143,8 +154,7 @@ class Trainer:
         self.learning_rate = check_number("learning_rate", learning_rate)
         self.schedule = check_choice("schedule", schedule, SCHEDULES)
         self.decay = check_number("decay", decay)
-        self.momentum = check_number("momentum", momentum, maximum=1.0)
-        self.momentum_rule = check_choice("momentum_rule", momentum_rule, MOMENTUM_RULES)
+        self.optimizer = check_optimizer(optimizer, momentum, momentum_rule)
         self.l1, self.l2 = check_number("l1", l1), check_number("l2", l2)
         self.l1_cost = self.l1 / 2 if check_flag("legacy_l1_cost", legacy_l1_cost) else self.l1
         self.penalty_scale = check_choice("penalty_scale", penalty_scale, PENALTY_SCALES)
@@ -160,7 +170,9 @@ class Trainer:
         self.rng = np.random.default_rng(random_state)
         self.history = History()
         self.order: NDArray[np.intp] | None = None
-        self.memory = np.zeros_like(network.parameters)
+        shape = (self.optimizer.n_states, network.n_parameters)
+        self.states: Array = np.zeros(shape, network.dtype)
+        self.n_steps = 0
         engine_class = _core.Engine if engine == "native" else ReferenceEngine
         self._engine = engine_class(
             network.sizes, network.functions, self.loss, network.dtype, self.threads.n_threads
@@ -216,7 +228,7 @@ class Trainer:
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
         calls = list(callbacks)
         self.history = History()
-        self.memory[...] = 0
+        self._reset_optimizer()
         with self._blas_guard():
             for epoch in range(n_epochs):
                 record = self._run_epoch(epoch, x, y, row_weights)
@@ -230,7 +242,16 @@ class Trainer:
     def forget(self) -> None:
         """Drop history, order and momentum of the last `fit`; the network stays as it is."""
         self.history, self.order = History(), None
-        self.memory[...] = 0
+        self._reset_optimizer()
+
+    @property
+    def memory(self) -> Array:
+        """The optimizer's first state, (n_parameters,)."""
+        return self.states[0]
+
+    def _reset_optimizer(self) -> None:
+        self.states[...] = 0
+        self.n_steps = 0
 
     def evaluate(self, X: ArrayLike, Y: ArrayLike) -> Evaluation:
         """Loss, cost, error and accuracy of the network as it is.
@@ -277,15 +298,16 @@ class Trainer:
         batch_rows = np.minimum(self.batch_size, len(x) - self.batch_size * np.arange(n_batches))
         self.order = self.rng.permutation(len(x)) if self.shuffle else None
         status, done, interruption = self._engine.train(
-            self.network.parameters, self.memory, x, y,
+            self.network.parameters, self.states, x, y,
             order=self.order, row_weights=row_weights, batch_size=self.batch_size,
-            first_batch=0, last_batch=n_batches, learning_rate=eta,
-            momentum=self.momentum, momentum_rule=self.momentum_rule,
+            first_batch=0, last_batch=n_batches,
+            optimizer=self.optimizer, learning_rate=eta, n_steps=self.n_steps,
             l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
             mean_reduction=self.reduction == "mean",
             penalty_per_sample=self.penalty_scale == "per_sample",
             costs=costs, penalties=penalties, errors=errors, hits=hits,
         )  # fmt: skip
+        self.n_steps += done
         if interruption is not None:
             raise interruption
         if status == _core.DIVERGED:

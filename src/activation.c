@@ -27,23 +27,78 @@ FM_INLINE real derivative(real a, const int function)
     }
 }
 
-FM_INLINE void activate_rows(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t bias_stride,
-                             ptrdiff_t n_out, ptrdiff_t batch, const int function)
+FM_INLINE void activate_samples(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                                ptrdiff_t batch, const int function)
+{
+    for (ptrdiff_t r = 0; r < batch; r++) {
+        real *row = a + r * stride;
+        FM_SIMD
+        for (ptrdiff_t j = 0; j < n_out; j++)
+            row[j] = activate(row[j] + (bias ? bias[j] : 0), function);
+        for (ptrdiff_t j = n_out; j < stride; j++)
+            row[j] = 0;
+    }
+}
+
+void FM_NAME(bias_activation)(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                              ptrdiff_t batch, int function)
+{
+    switch (function) {
+    case FM_SIGMOID: activate_samples(a, stride, bias, n_out, batch, FM_SIGMOID); break;
+    case FM_TANH: activate_samples(a, stride, bias, n_out, batch, FM_TANH); break;
+    case FM_RELU: activate_samples(a, stride, bias, n_out, batch, FM_RELU); break;
+    default: activate_samples(a, stride, bias, n_out, batch, FM_IDENTITY);
+    }
+}
+
+FM_INLINE void backward(real *delta, const real *a, ptrdiff_t n, const int function)
+{
+    FM_SIMD
+    for (ptrdiff_t i = 0; i < n; i++)
+        delta[i] *= derivative(a[i], function);
+}
+
+void FM_NAME(activation_backward)(real *delta, const real *a, ptrdiff_t n, int function)
+{
+    switch (function) {
+    case FM_SIGMOID: backward(delta, a, n, FM_SIGMOID); break;
+    case FM_TANH: backward(delta, a, n, FM_TANH); break;
+    case FM_RELU: backward(delta, a, n, FM_RELU); break;
+    default: break;
+    }
+}
+
+void FM_NAME(column_sums)(real *sum_out, const real *delta, ptrdiff_t stride, ptrdiff_t n,
+                          ptrdiff_t batch, int accumulate)
+{
+    for (ptrdiff_t j = 0; j < n && !accumulate; j++)
+        sum_out[j] = 0;
+    for (ptrdiff_t r = 0; r < batch; r++) {
+        const real *row = delta + r * stride;
+        FM_SIMD
+        for (ptrdiff_t j = 0; j < n; j++)
+            sum_out[j] += row[j];
+    }
+}
+
+/* --- The output layer of a prediction, feature-major ----------------------------------------- */
+
+FM_INLINE void activate_features(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                                 ptrdiff_t batch, const int function)
 {
     for (ptrdiff_t j = 0; j < n_out; j++) {
         real *row = a + j * stride;
-        const real b = bias[j * bias_stride];
         FM_SIMD
         for (ptrdiff_t r = 0; r < batch; r++)
-            row[r] = activate(row[r] + b, function);
+            row[r] = activate(row[r] + bias[j], function);
     }
 }
 
 /* Softmax of SOFTMAX_TILE samples at a time: e^(z - max) / sum, sums kept in two small arrays. */
 #define SOFTMAX_TILE 64
 
-static void softmax_tile(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t bias_stride,
-                         ptrdiff_t n_out, ptrdiff_t batch)
+static void softmax_tile(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                         ptrdiff_t batch)
 {
     real peak[SOFTMAX_TILE], total[SOFTMAX_TILE];
     for (ptrdiff_t r = 0; r < batch; r++) {
@@ -52,7 +107,7 @@ static void softmax_tile(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t 
     }
     for (ptrdiff_t j = 0; j < n_out; j++) {
         real *row = a + j * stride;
-        const real b = bias[j * bias_stride];
+        const real b = bias[j];
         FM_SIMD
         for (ptrdiff_t r = 0; r < batch; r++) {
             row[r] += b;
@@ -75,121 +130,21 @@ static void softmax_tile(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t 
     }
 }
 
-void FM_NAME(bias_activation)(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t bias_stride,
-                              ptrdiff_t n_out, ptrdiff_t batch, int function)
+void FM_NAME(output_activation)(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                                ptrdiff_t batch, int function)
 {
     switch (function) {
-    case FM_SIGMOID:
-        activate_rows(a, stride, bias, bias_stride, n_out, batch, FM_SIGMOID);
-        break;
-    case FM_TANH:
-        activate_rows(a, stride, bias, bias_stride, n_out, batch, FM_TANH);
-        break;
-    case FM_RELU:
-        activate_rows(a, stride, bias, bias_stride, n_out, batch, FM_RELU);
-        break;
+    case FM_SIGMOID: activate_features(a, stride, bias, n_out, batch, FM_SIGMOID); break;
+    case FM_TANH: activate_features(a, stride, bias, n_out, batch, FM_TANH); break;
+    case FM_RELU: activate_features(a, stride, bias, n_out, batch, FM_RELU); break;
     case FM_SOFTMAX:
         for (ptrdiff_t r = 0; r < batch; r += SOFTMAX_TILE) {
             const ptrdiff_t rest = batch - r;
-            softmax_tile(a + r, stride, bias, bias_stride, n_out,
-                         rest < SOFTMAX_TILE ? rest : SOFTMAX_TILE);
+            softmax_tile(a + r, stride, bias, n_out, rest < SOFTMAX_TILE ? rest : SOFTMAX_TILE);
         }
         break;
-    default:
-        activate_rows(a, stride, bias, bias_stride, n_out, batch, FM_IDENTITY);
+    default: activate_features(a, stride, bias, n_out, batch, FM_IDENTITY);
     }
-}
-
-FM_INLINE void backward_rows(real *delta, real *bias_grad, ptrdiff_t grad_stride, const real *a,
-                             ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch, int accumulate,
-                             const int function)
-{
-    for (ptrdiff_t j = 0; j < n_out; j++) {
-        real *d = delta + j * stride;
-        const real *row = a + j * stride;
-        real sum = 0;
-        FM_SIMD_SUM(sum)
-        for (ptrdiff_t r = 0; r < batch; r++) {
-            d[r] *= derivative(row[r], function);
-            sum += d[r];
-        }
-        bias_grad[j * grad_stride] = accumulate ? bias_grad[j * grad_stride] + sum : sum;
-    }
-}
-
-void FM_NAME(activation_backward)(real *delta, real *bias_grad, ptrdiff_t grad_stride,
-                                  const real *a, ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch,
-                                  int function, int accumulate)
-{
-#define CASE(name)                                                                                 \
-    case name:                                                                                     \
-        backward_rows(delta, bias_grad, grad_stride, a, stride, n_out, batch, accumulate, name);   \
-        break
-    switch (function) {
-        CASE(FM_SIGMOID);
-        CASE(FM_TANH);
-        CASE(FM_RELU);
-        CASE(FM_IDENTITY);
-    }
-#undef CASE
-}
-
-/* --- The same passes for a sample-major layer ----------------------------------------------- */
-
-FM_INLINE void activate_samples(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
-                                ptrdiff_t batch, const int function)
-{
-    for (ptrdiff_t r = 0; r < batch; r++) {
-        real *row = a + r * stride;
-        FM_SIMD
-        for (ptrdiff_t j = 0; j < n_out; j++)
-            row[j] = activate(row[j] + bias[j], function);
-    }
-}
-
-void FM_NAME(bias_activation_rows)(real *a, ptrdiff_t stride, const real *bias,
-                                   ptrdiff_t bias_stride, ptrdiff_t n_out, ptrdiff_t batch,
-                                   int function)
-{
-    /* Whole vectors, without a tail: the padding of a row is scratch. */
-    real b[FM_NARROW_MAX] = {0};
-    for (ptrdiff_t j = 0; j < n_out; j++)
-        b[j] = bias[j * bias_stride];
-    switch (function) {
-    case FM_SIGMOID: activate_samples(a, stride, b, stride, batch, FM_SIGMOID); break;
-    case FM_TANH: activate_samples(a, stride, b, stride, batch, FM_TANH); break;
-    case FM_RELU: activate_samples(a, stride, b, stride, batch, FM_RELU); break;
-    default: activate_samples(a, stride, b, stride, batch, FM_IDENTITY);
-    }
-}
-
-FM_INLINE void backward_samples(real *delta, real *sum, const real *a, ptrdiff_t stride,
-                                ptrdiff_t batch, const int function)
-{
-    for (ptrdiff_t r = 0; r < batch; r++) {
-        real *d = delta + r * stride;
-        const real *row = a + r * stride;
-        FM_SIMD
-        for (ptrdiff_t j = 0; j < stride; j++) {
-            d[j] *= derivative(row[j], function);
-            sum[j] += d[j];
-        }
-    }
-}
-
-void FM_NAME(activation_backward_rows)(real *delta, real *bias_grad, ptrdiff_t grad_stride,
-                                       const real *a, ptrdiff_t stride, ptrdiff_t n_out,
-                                       ptrdiff_t batch, int function, int accumulate)
-{
-    real sum[FM_NARROW_MAX] = {0};
-    switch (function) {
-    case FM_SIGMOID: backward_samples(delta, sum, a, stride, batch, FM_SIGMOID); break;
-    case FM_TANH: backward_samples(delta, sum, a, stride, batch, FM_TANH); break;
-    case FM_RELU: backward_samples(delta, sum, a, stride, batch, FM_RELU); break;
-    default: backward_samples(delta, sum, a, stride, batch, FM_IDENTITY);
-    }
-    for (ptrdiff_t j = 0; j < n_out; j++)
-        bias_grad[j * grad_stride] = accumulate ? bias_grad[j * grad_stride] + sum[j] : sum[j];
 }
 
 #define APPLY(name)                                                                                \

@@ -1,15 +1,13 @@
 /* fastmlp: the whole C interface.
  *
- * Fused element-wise passes of an MLP training step, one function pointer each, and a thread team.
- * Matrix products are not here: the Cython module calls BLAS gemm between these passes.
+ * The kernels of an MLP training step, one function pointer each (kernels.h), and a thread team.
+ * The matrix products of wide layers are not here: the Cython module calls BLAS gemm for them.
  *
- * Conventions. Activations and deltas of a chunk of rows are feature-major: `a` is (n_out, batch),
- * sample r of feature j at a[j * stride + r], so that every pass is unit-stride along the batch and
- * fills the vector registers whatever the width of the layer. Only a narrow first layer is
- * sample-major, (batch, stride) with stride a multiple of 16, as its product leaves it. Weights are (n_out, n_in + 1) with the
- * bias in column 0. Costs and gradients are sums over the batch, as in the articles.
+ * Conventions. A chunk's activations and deltas are sample-major: the nodes of a layer side by side
+ * in rows padded to a multiple of 16, so that whole vectors can be read and written everywhere.
+ * Costs and gradients are sums over the batch, as in the articles.
  *
- * No kernel allocates, prints, raises or keeps state. Sizes may be zero.
+ * No kernel allocates, prints, raises or keeps state.
  */
 #ifndef FASTMLP_H
 #define FASTMLP_H
@@ -19,11 +17,8 @@
 
 enum fm_function { FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY, FM_SOFTMAX };
 enum fm_loss { FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR };
-enum fm_momentum { FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV };
+enum fm_kind { FM_PLAIN, FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV, FM_ADAM, FM_RMSPROP };
 enum fm_level { FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS };
-
-/* Widest first layer that the kernels of gemm_narrow.c take. */
-#define FM_NARROW_MAX 128
 
 /* What one pass over the output layer adds up (sums over rows and outputs, weighted by row). */
 typedef struct {
@@ -33,23 +28,33 @@ typedef struct {
     double hits;   /* weighted number of rows whose largest output is the largest target */
 } fm_totals;
 
-/* Gradient descent with momentum. `step` is learning_rate * (gradient_scale * gradient + penalty'). */
+/* What an update does with a gradient g = gradient_scale * (sum of the lanes) + l2 w + l1 sign(w);
+ * fastmlp/optimizers.py has the formulas. */
 typedef struct {
-    double learning_rate;
-    double momentum;
+    double learning_rate;  /* adam: divided by 1 - beta_1^t */
     double gradient_scale; /* 1 for sums, 1 / (sum of row weights) for means */
     double l2;             /* penalty l2 / 2 * w^2, bias excluded */
     double l1;             /* gradient l1 * sign(w), bias excluded */
     double l1_cost;        /* cost l1_cost * |w|; l1, or l1 / 2 as the articles print it */
-    int kind;              /* enum fm_momentum */
-} fm_sgd;
+    double momentum;
+    double beta_1, beta_2, epsilon; /* adam and, beta_2 being its rho, rmsprop */
+    double root_scale;     /* adam: 1 / sqrt(1 - beta_2^t) */
+    double keep;           /* adam: 1 - learning_rate * weight_decay */
+    int kind;              /* enum fm_kind */
+} fm_rule;
 
+#define KERNEL(result, name, ...) result (*name)(__VA_ARGS__);
+typedef struct {
 #define FM_REAL float
-#define FM_TABLE fm_kernels_f32
-#include "kernel_table.h"
+#include "kernels.h"
+#undef FM_REAL
+} fm_kernels_f32;
+typedef struct {
 #define FM_REAL double
-#define FM_TABLE fm_kernels_f64
-#include "kernel_table.h"
+#include "kernels.h"
+#undef FM_REAL
+} fm_kernels_f64;
+#undef KERNEL
 
 /* The highest level that this processor and operating system can run. */
 int fm_best_level(void);

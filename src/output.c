@@ -1,4 +1,4 @@
-/* The output layer: bias + output function + loss + error + delta + bias gradient.
+/* The output layer: bias + output function + loss + error + delta.
  *
  * Works on tiles of TILE samples, which stay in the first-level cache through all sub-passes; sums
  * over a tile are taken in the working precision and then added up in double.
@@ -32,13 +32,13 @@ FM_INLINE real capped(real loss)
 }
 
 /* Single-output functions: everything in one loop. */
-FM_INLINE void elementwise_tile(tile_t t, const real *bias, ptrdiff_t bias_stride, const int function,
+FM_INLINE void elementwise_tile(tile_t t, const real *bias, const int function,
                                 const int loss, fm_totals *totals)
 {
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
         real *a = t.a + j * t.stride, *delta = t.delta + j * t.stride;
         const real *y = t.targets + j * t.stride, *w = t.weights;
-        const real b = bias[j * bias_stride];
+        const real b = bias[j];
         real loss_sum = 0, error_sum = 0;
         FM_SIMD_SUM(loss_sum, error_sum)
         for (ptrdiff_t r = 0; r < t.batch; r++) {
@@ -65,13 +65,13 @@ FM_INLINE void elementwise_tile(tile_t t, const real *bias, ptrdiff_t bias_strid
 }
 
 /* z = a + bias in place; peak[r] = max_j z. */
-FM_INLINE void add_bias_find_peak(tile_t t, const real *bias, ptrdiff_t bias_stride, real *peak)
+FM_INLINE void add_bias_find_peak(tile_t t, const real *bias, real *peak)
 {
     for (ptrdiff_t r = 0; r < t.batch; r++)
         peak[r] = -REAL_MAX;
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
         real *a = t.a + j * t.stride;
-        const real b = bias[j * bias_stride];
+        const real b = bias[j];
         FM_SIMD
         for (ptrdiff_t r = 0; r < t.batch; r++) {
             a[r] += b;
@@ -81,11 +81,11 @@ FM_INLINE void add_bias_find_peak(tile_t t, const real *bias, ptrdiff_t bias_str
 }
 
 /* a = softmax(a + bias); with the cross entropy of each sample in cost_out and sum(y) in mass_out. */
-FM_INLINE void softmax_tile(tile_t t, const real *bias, ptrdiff_t bias_stride, real *cost_out,
+FM_INLINE void softmax_tile(tile_t t, const real *bias, real *cost_out,
                             real *mass_out)
 {
     real peak[TILE], total[TILE];
-    add_bias_find_peak(t, bias, bias_stride, peak);
+    add_bias_find_peak(t, bias, peak);
     for (ptrdiff_t r = 0; r < t.batch; r++)
         total[r] = cost_out[r] = mass_out[r] = 0;
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
@@ -152,11 +152,11 @@ FM_INLINE void softmax_general_delta(tile_t t, const int loss, real *cost_out)
     }
 }
 
-FM_INLINE void softmax_loss_tile(tile_t t, const real *bias, ptrdiff_t bias_stride, const int loss,
+FM_INLINE void softmax_loss_tile(tile_t t, const real *bias, const int loss,
                                  fm_totals *totals)
 {
     real cost[TILE], mass[TILE];
-    softmax_tile(t, bias, bias_stride, cost, mass);
+    softmax_tile(t, bias, cost, mass);
     if (loss != FM_CROSS_ENTROPY)
         softmax_general_delta(t, loss, cost);
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
@@ -213,39 +213,26 @@ static void count_tile(tile_t t, fm_totals *totals)
     totals->weight += (double)weight;
 }
 
-static void sum_tile(tile_t t, real *bias_grad, ptrdiff_t grad_stride, int accumulate)
-{
-    for (ptrdiff_t j = 0; j < t.n_out; j++) {
-        const real *delta = t.delta + j * t.stride;
-        real sum = 0;
-        FM_SIMD_SUM(sum)
-        for (ptrdiff_t r = 0; r < t.batch; r++)
-            sum += delta[r];
-        bias_grad[j * grad_stride] = accumulate ? bias_grad[j * grad_stride] + sum : sum;
-    }
-}
-
-static void loss_tile(tile_t t, const real *bias, ptrdiff_t bias_stride, int function, int loss,
+static void loss_tile(tile_t t, const real *bias, int function, int loss,
                       fm_totals *totals)
 {
     if (function == FM_SIGMOID && loss == FM_LOG_LOSS)
-        elementwise_tile(t, bias, bias_stride, FM_SIGMOID, FM_LOG_LOSS, totals);
+        elementwise_tile(t, bias, FM_SIGMOID, FM_LOG_LOSS, totals);
     else if (function == FM_SIGMOID)
-        elementwise_tile(t, bias, bias_stride, FM_SIGMOID, FM_SQUARED_ERROR, totals);
+        elementwise_tile(t, bias, FM_SIGMOID, FM_SQUARED_ERROR, totals);
     else if (function == FM_IDENTITY)
-        elementwise_tile(t, bias, bias_stride, FM_IDENTITY, FM_SQUARED_ERROR, totals);
+        elementwise_tile(t, bias, FM_IDENTITY, FM_SQUARED_ERROR, totals);
     else if (loss == FM_CROSS_ENTROPY)
-        softmax_loss_tile(t, bias, bias_stride, FM_CROSS_ENTROPY, totals);
+        softmax_loss_tile(t, bias, FM_CROSS_ENTROPY, totals);
     else if (loss == FM_LOG_LOSS)
-        softmax_loss_tile(t, bias, bias_stride, FM_LOG_LOSS, totals);
+        softmax_loss_tile(t, bias, FM_LOG_LOSS, totals);
     else
-        softmax_loss_tile(t, bias, bias_stride, FM_SQUARED_ERROR, totals);
+        softmax_loss_tile(t, bias, FM_SQUARED_ERROR, totals);
 }
 
-void FM_NAME(output_loss)(real *a, real *delta_out, real *bias_grad, ptrdiff_t grad_stride,
-                          fm_totals *totals, const real *bias, ptrdiff_t bias_stride,
+void FM_NAME(output_loss)(real *a, real *delta_out, fm_totals *totals, const real *bias,
                           const real *targets, const real *row_weights, ptrdiff_t stride,
-                          ptrdiff_t n_out, ptrdiff_t batch, int function, int loss, int accumulate)
+                          ptrdiff_t n_out, ptrdiff_t batch, int function, int loss)
 {
     real ones[TILE];
     for (ptrdiff_t r = 0; r < TILE; r++)
@@ -253,9 +240,7 @@ void FM_NAME(output_loss)(real *a, real *delta_out, real *bias_grad, ptrdiff_t g
     for (ptrdiff_t r = 0; r < batch; r += TILE) {
         tile_t t = {a + r, delta_out + r, targets + r, row_weights ? row_weights + r : ones,
                     stride, n_out, batch - r < TILE ? batch - r : TILE};
-        loss_tile(t, bias, bias_stride, function, loss, totals);
+        loss_tile(t, bias, function, loss, totals);
         count_tile(t, totals);
-        if (bias_grad)
-            sum_tile(t, bias_grad, grad_stride, accumulate || r > 0);
     }
 }

@@ -1,4 +1,4 @@
-/* Names for precision and SIMD level; nothing else.
+/* Names for precision and SIMD level, and the kernels' prototypes under these names.
  *
  * Every kernel file is compiled once per precision (FM_BITS 32 or 64) and level (FM_LEVEL baseline,
  * avx2 or avx512) and gives its entry points the name of both: FM_NAME(exp) is fm_exp_f32_avx2. */
@@ -18,6 +18,7 @@ typedef uint32_t bits_t;
 #define REAL_MAX FLT_MAX
 #define REAL_EPSILON FLT_EPSILON
 #define REAL_ABS __builtin_fabsf
+#define REAL_SQRT __builtin_sqrtf
 #define REAL_COPYSIGN __builtin_copysignf
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
@@ -30,6 +31,7 @@ typedef uint64_t bits_t;
 #define REAL_MAX DBL_MAX
 #define REAL_EPSILON DBL_EPSILON
 #define REAL_ABS __builtin_fabs
+#define REAL_SQRT __builtin_sqrt
 #define REAL_COPYSIGN __builtin_copysign
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
@@ -48,6 +50,12 @@ typedef uint64_t bits_t;
 #define FM_PRAGMA(text) _Pragma(#text)
 #define FM_SIMD FM_PRAGMA(omp simd)
 #define FM_SIMD_SUM(...) FM_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
+
+#define KERNEL(result, name, ...) result FM_NAME(name)(__VA_ARGS__);
+#define FM_REAL real
+#include "kernels.h"
+#undef FM_REAL
+#undef KERNEL
 
 #define FM_INLINE static inline __attribute__((always_inline))
 

@@ -1,9 +1,9 @@
-/* The optimiser step: ordered sum of the gradient lanes + regularisation + momentum + update.
+/* The optimiser step: ordered sum of the gradient lanes + regularisation + optimiser + update.
  *
- * Fused: one pass over weights, memory and lanes, the regularisation cost of the old weights and the
- * check that every new weight is finite. The lanes are added in their order, column by column, so
- * the result does not depend on which thread updates which rows. A lane is dead once it has been
- * added; the old weights go into lane 0, so that a step into overflow can be undone.
+ * Fused: one pass over weights, states and lanes, the regularisation cost of the old weights and the
+ * check that every new weight is finite. The lanes are added in their order, element by element, so
+ * the result does not depend on which thread updates which block. New weights go to another vector
+ * than the old ones, so that a step into overflow is undone by forgetting it.
  */
 #include "real.h"
 
@@ -15,8 +15,8 @@ static void sum_lanes(real *sum_out, const real *lanes, ptrdiff_t lane_stride, p
 {
     FM_SIMD
     for (ptrdiff_t c = 0; c < n; c++)
-        sum_out[c] = lanes[c];
-    for (ptrdiff_t lane = 1; lane < n_lanes; lane++) {
+        sum_out[c] = lanes[c] + lanes[lane_stride + c];
+    for (ptrdiff_t lane = 2; lane < n_lanes; lane++) {
         const real *values = lanes + lane * lane_stride;
         FM_SIMD
         for (ptrdiff_t c = 0; c < n; c++)
@@ -25,13 +25,18 @@ static void sum_lanes(real *sum_out, const real *lanes, ptrdiff_t lane_stride, p
 }
 
 typedef struct {
-    real rate, momentum, scale, l2, l1;
+    real rate, scale, l2, l1, momentum, beta_1, beta_2, rest_1, rest_2, epsilon, root_scale, keep;
 } factors_t;
 
-/* Updates n weights of one row; adds sum w^2 and sum |w| of the old ones; returns the number of new
- * weights that are not finite. */
-FM_INLINE int update_tile(real *w, real *memory, real *lane0, const real *gradient, ptrdiff_t n,
-                          factors_t f, const int kind, double *squares, double *magnitudes)
+typedef struct {
+    double squares, magnitudes; /* sum w^2 and sum |w| of the old weights */
+    int broken;                 /* new weights that are not finite */
+} sums_t;
+
+/* Updates n weights of one row with their gradient. */
+FM_INLINE void update_tile(real *w_out, const real *w, real *state_1, real *state_2,
+                           const real *gradient, ptrdiff_t n, factors_t f, const int kind,
+                           sums_t *sums)
 {
     real square_sum = 0, magnitude_sum = 0;
     int broken = 0;
@@ -39,75 +44,102 @@ FM_INLINE int update_tile(real *w, real *memory, real *lane0, const real *gradie
     for (ptrdiff_t c = 0; c < n; c++) {
         const real old = w[c];
         const real sign = (real)(old > 0) - (real)(old < 0);
-        const real step = f.rate * (f.scale * gradient[c] + f.l2 * old + f.l1 * sign);
-        real change = step;
+        const real g = f.scale * gradient[c] + f.l2 * old + f.l1 * sign;
+        real kept = old, change = f.rate * g;
         if (kind == FM_ONE_STEP) { /* memory holds the previous step alone (article M8) */
-            change += f.momentum * memory[c];
-            memory[c] = step;
+            const real step = change;
+            change += f.momentum * state_1[c];
+            state_1[c] = step;
         } else if (kind == FM_CLASSICAL) {
-            change += f.momentum * memory[c];
-            memory[c] = change;
+            change += f.momentum * state_1[c];
+            state_1[c] = change;
         } else if (kind == FM_NESTEROV) { /* Sutskever et al. (2013), in the form of PyTorch */
-            const real velocity = step + f.momentum * memory[c];
-            memory[c] = velocity;
+            const real velocity = change + f.momentum * state_1[c];
+            state_1[c] = velocity;
             change += f.momentum * velocity;
+        } else if (kind == FM_ADAM) { /* Kingma and Ba (2015) */
+            const real m = f.beta_1 * state_1[c] + f.rest_1 * g;
+            const real v = f.beta_2 * state_2[c] + f.rest_2 * (g * g);
+            state_1[c] = m;
+            state_2[c] = v;
+            change = f.rate * m / (REAL_SQRT(v) * f.root_scale + f.epsilon);
+            kept = f.keep * old;
+        } else if (kind == FM_RMSPROP) { /* Tieleman and Hinton (2012) */
+            const real v = f.beta_2 * state_1[c] + f.rest_2 * (g * g);
+            const real b = f.momentum * state_2[c] + g / (REAL_SQRT(v) + f.epsilon);
+            state_1[c] = v;
+            state_2[c] = b;
+            change = f.rate * b;
         }
-        const real new = old - change;
+        const real new = kept - change;
         square_sum += old * old;
         magnitude_sum += REAL_ABS(old);
         broken += !(REAL_ABS(new) <= REAL_MAX);
-        lane0[c] = old;
-        w[c] = new;
+        w_out[c] = new;
     }
-    *squares += (double)square_sum;
-    *magnitudes += (double)magnitude_sum;
-    return broken;
+    sums->squares += (double)square_sum;
+    sums->magnitudes += (double)magnitude_sum;
+    sums->broken += broken;
 }
 
-#define NO_MEMORY (-1)
+#define CASE(kind)                                                                                 \
+    case kind:                                                                                     \
+        update_tile(w_out, w, state_1, state_2, gradient, n, f, kind, sums);                       \
+        break
 
-static int update_any(real *w, real *memory, real *lane0, const real *gradient, ptrdiff_t n,
-                      factors_t f, int kind, double *squares, double *magnitudes)
+static void update_any(real *w_out, const real *w, real *state_1, real *state_2,
+                       const real *gradient, ptrdiff_t n, factors_t f, int kind, sums_t *sums)
 {
-    switch (memory ? kind : NO_MEMORY) {
-    case FM_ONE_STEP:
-        return update_tile(w, memory, lane0, gradient, n, f, FM_ONE_STEP, squares, magnitudes);
-    case FM_CLASSICAL:
-        return update_tile(w, memory, lane0, gradient, n, f, FM_CLASSICAL, squares, magnitudes);
-    case FM_NESTEROV:
-        return update_tile(w, memory, lane0, gradient, n, f, FM_NESTEROV, squares, magnitudes);
-    default:
-        return update_tile(w, memory, lane0, gradient, n, f, NO_MEMORY, squares, magnitudes);
+    switch (kind) {
+        CASE(FM_PLAIN);
+        CASE(FM_ONE_STEP);
+        CASE(FM_CLASSICAL);
+        CASE(FM_NESTEROV);
+        CASE(FM_ADAM);
+        CASE(FM_RMSPROP);
     }
 }
 
-int FM_NAME(sgd_update)(real *w, real *memory, double *row_penalty_out, real *lanes,
-                        ptrdiff_t lane_stride, ptrdiff_t n_lanes, ptrdiff_t n_rows,
-                        ptrdiff_t n_cols, const fm_sgd *rule)
+static factors_t working_precision(const fm_rule *rule, int penalised)
 {
-    const factors_t weights = {(real)rule->learning_rate, (real)rule->momentum,
-                               (real)rule->gradient_scale, (real)rule->l2, (real)rule->l1};
-    factors_t bias = weights;
-    bias.l1 = bias.l2 = 0;
-    int broken = 0;
-    for (ptrdiff_t j = 0; j < n_rows; j++) {
-        double squares = 0, magnitudes = 0, ignored = 0;
-        for (ptrdiff_t begin = 0; begin < n_cols;) {
-            /* The bias column is a tile of its own. */
-            const ptrdiff_t rest = n_cols - begin;
-            const ptrdiff_t n = begin == 0 ? 1 : rest < TILE ? rest : TILE;
-            const ptrdiff_t at = j * n_cols + begin;
-            real gradient[TILE];
-            sum_lanes(gradient, lanes + at, lane_stride, n_lanes, n);
-            broken += update_any(w + at, memory ? memory + at : NULL, lanes + at, gradient, n,
-                                 begin ? weights : bias, rule->kind, begin ? &squares : &ignored,
-                                 begin ? &magnitudes : &ignored);
-            begin += n;
+    const factors_t factors = {
+        .rate = (real)rule->learning_rate,
+        .scale = (real)rule->gradient_scale,
+        .l2 = penalised ? (real)rule->l2 : 0,
+        .l1 = penalised ? (real)rule->l1 : 0,
+        .momentum = (real)rule->momentum,
+        .beta_1 = (real)rule->beta_1,
+        .beta_2 = (real)rule->beta_2,
+        .rest_1 = (real)(1 - rule->beta_1),
+        .rest_2 = (real)(1 - rule->beta_2),
+        .epsilon = (real)rule->epsilon,
+        .root_scale = (real)rule->root_scale,
+        .keep = (real)rule->keep,
+    };
+    return factors;
+}
+
+int FM_NAME(update)(real *w_out, const real *w, real *state_1, real *state_2, const real *lanes,
+                    ptrdiff_t lane_stride, ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows,
+                    ptrdiff_t n_cols, const fm_rule *rule, int penalised, double *penalty)
+{
+    const factors_t factors = working_precision(rule, penalised);
+    sums_t sums = {0, 0, 0};
+    for (ptrdiff_t row = 0; row < n_rows; row++) {
+        for (ptrdiff_t begin = 0; begin < n_cols; begin += TILE) {
+            const ptrdiff_t n = n_cols - begin < TILE ? n_cols - begin : TILE;
+            const ptrdiff_t at = row * stride + begin;
+            real total[TILE];
+            if (n_lanes > 1)
+                sum_lanes(total, lanes + at, lane_stride, n_lanes, n);
+            update_any(w_out + at, w + at, state_1 ? state_1 + at : NULL,
+                       state_2 ? state_2 + at : NULL, n_lanes > 1 ? total : lanes + at, n, factors,
+                       rule->kind, &sums);
         }
-        /* Without a penalty the sums are not looked at: they may overflow before the weights do. */
-        row_penalty_out[j] = (rule->l2 > 0 ? 0.5 * rule->l2 * squares : 0) +
-                             (rule->l1_cost > 0 ? rule->l1_cost * magnitudes : 0);
-        broken += !(row_penalty_out[j] <= DBL_MAX);
     }
-    return broken == 0;
+    /* Without a penalty the sums are not looked at: they may overflow before the weights do. */
+    if (penalised)
+        *penalty += (rule->l2 > 0 ? 0.5 * rule->l2 * sums.squares : 0) +
+                    (rule->l1_cost > 0 ? rule->l1_cost * sums.magnitudes : 0);
+    return sums.broken == 0 && *penalty <= DBL_MAX;
 }

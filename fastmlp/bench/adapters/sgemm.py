@@ -17,12 +17,14 @@ SIDE = 2048
 
 
 class Contestant(Adapter):
-    """Square sgemm with all threads; the job is not looked at."""
+    """Square sgemm with all threads; of the job, only the seed is looked at."""
 
     def versions(self) -> dict[str, str]:
+        """SciPy brings the BLAS."""
         return {"scipy": scipy.__version__, "numpy": np.__version__}
 
     def prepare(self, job: Job) -> None:
+        """Draw A and B, allocate C."""
         rng = np.random.default_rng(job.seed)
         self._a, self._b = (
             np.asfortranarray(rng.uniform(-1, 1, (SIDE, SIDE)), dtype=np.float32) for _ in range(2)
@@ -30,10 +32,12 @@ class Contestant(Adapter):
         self._c = np.zeros_like(self._a)
 
     def train_epochs(self, n: int) -> list[float]:
+        """Seconds of n products."""
         return seconds_of_each(self._multiply, n)
 
     def _multiply(self) -> None:
         sgemm(1.0, self._a, self._b, c=self._c, overwrite_c=True)
 
     def accuracy(self) -> None:
+        """None: nothing is learned."""
         return None

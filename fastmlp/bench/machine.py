@@ -7,6 +7,11 @@ import platform
 import sys
 from contextlib import suppress
 from pathlib import Path
+from time import process_time
+from typing import Any
+
+from fastmlp import _core
+from fastmlp._threads import usable_processors as usable_processors
 
 BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -25,16 +30,17 @@ RECORDED_VARIABLES = (
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_XLA_FLAGS",
 )
-STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+PEAK_RESET = Path("/proc/self/clear_refs")
 
 
-def describe() -> dict:
-    """Processor, processors usable by this process, Python, system, load, environment.
+def describe() -> dict[str, Any]:
+    """Processor, SIMD level of fastmlp, usable processors, Python, system, load, environment.
 
     load_average: runnable processes over the last minute, this one included; None on Windows.
     """
     return {
         "processor": _processor(),
+        "simd_level": _core.selected_level(),
         "usable_processors": usable_processors(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -49,25 +55,16 @@ def _processor() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    facts = dict(
-        (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line
-    )
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    facts = {key.strip(): value.strip() for key, _, value in pairs}
     name = facts.get("model name", platform.machine())
     if "cpu family" in facts:
         name += f" (family {facts['cpu family']}, model {facts['model']})"
     return name
 
 
-def usable_processors() -> int:
-    """Processors this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
-
-
 def child_environment(n_threads: int, as_found: bool) -> dict[str, str]:
-    """This process's environment, with n_threads for every library that listens.
+    """The environment of this process, with n_threads for every library that listens.
 
     Unless `as_found`, variables that pin OpenBLAS to kernels for another processor are removed.
     """
@@ -82,7 +79,7 @@ def child_environment(n_threads: int, as_found: bool) -> dict[str, str]:
     return environment
 
 
-def blas_libraries() -> list[dict]:
+def blas_libraries() -> list[dict[str, Any]]:
     """BLAS and OpenMP libraries loaded now, with version, kernels and threads.
 
     Found by threadpoolctl, which sees shared libraries only: PyTorch's MKL and XLA's and
@@ -108,17 +105,44 @@ def resident_bytes() -> int:
 
 
 def peak_resident_bytes() -> int:
-    """Largest resident memory since the start or since `reset_peak_memory`.
+    """Largest resident memory since the start or since `reset_peak_memory`, children added.
 
-    VmHWM rather than ru_maxrss, which a child inherits from its parent and nothing resets.
+    VmHWM rather than ru_maxrss, which a child inherits from its parent and nothing resets. The
+    peaks of living child processes (joblib's) are added, though they need not have coincided.
     """
-    return _status_bytes("VmHWM") or _peak_by_getrusage()
+    own = _status_bytes("VmHWM") or _peak_by_getrusage()
+    return own + sum(_status_bytes("VmHWM", pid) for pid in _descendants("self"))
 
 
-def _status_bytes(field: str) -> int:
-    """A field of /proc/self/status in bytes, 0 where there is none."""
+def processor_seconds() -> float:
+    """Processor time of this process and, on Linux, of its living children."""
+    return process_time() + sum(map(_processor_seconds_of, _descendants("self")))
+
+
+def _descendants(pid: str) -> list[str]:
+    """Living children of a process, and theirs; empty where Linux does not list them."""
+    found = []
+    for path in Path("/proc", pid, "task").glob("*/children"):
+        with suppress(OSError):
+            for child in path.read_text().split():
+                found += [child, *_descendants(child)]
+    return found
+
+
+def _processor_seconds_of(pid: str) -> float:
+    """User and system time of another process, 0 if it is gone."""
     try:
-        lines = STATUS.read_text().splitlines()
+        # The name of the program, in parentheses, may contain spaces.
+        fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _status_bytes(field: str, pid: str = "self") -> int:
+    """A field of /proc/PID/status in bytes, 0 where there is none."""
+    try:
+        lines = Path("/proc", pid, "status").read_text().splitlines()
     except OSError:
         return 0
     return next((int(x.split()[1]) * 1024 for x in lines if x.startswith(field + ":")), 0)

@@ -1,0 +1,317 @@
+"""Did it get slower? Compares two result files of headline.py, job by job.
+
+    python benchmarks/compare.py BEFORE.json AFTER.json [--normalise-by fastmlp.reference]
+
+A change counts when it exceeds a relative and an absolute threshold, both. A machine that drifts
+slows down all contenders: "normalised" columns have the ratio divided by that of a contender that
+did not change between the two runs, and --normalise-by judges by it.
+
+Exit status: 0 nothing slower, 1 a job is slower or has failed since, 2 files that cannot be
+compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+NO_SLOWDOWN, SLOWDOWN, BAD_INPUT = 0, 1, 2
+NORMALISERS = ("fastmlp.reference", "sgemm")
+"""Contenders that a change of fastmlp's compiled engine does not touch."""
+
+SAME_SETTINGS = ("n_threads", "data", "as_found")
+SAME_IN_JOBS = ("n_rows", "sizes", "hidden", "output", "loss", "optimiser", "batch_size")
+ROW_KEYS = ("contender", "job", "check", "seconds")
+BAD_CHECKS = ("FAILS", "error")
+
+
+class InputError(Exception):
+    """Files or options that cannot be compared; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A change counts when both are exceeded.
+
+    relative: fraction of the time before.  absolute: seconds per epoch.
+    """
+
+    relative: float
+    absolute: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """One job of one contender.
+
+    before, after: median seconds per epoch, None where there are none.
+    normalised: ratio over that of a normaliser, by the normaliser's name; None where the job has
+    no such number in both files.
+    verdict: "faster", "slower", "same", "missing" (from one file, or the normaliser's number is),
+    "failed before" or "failed".
+    """
+
+    job: str
+    before: float | None
+    after: float | None
+    ratio: float | None
+    normalised: dict[str, float | None]
+    verdict: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read, compare, print."""
+    try:
+        options = _options(arguments)
+        before, after = _read(options.before), _read(options.after)
+        _check_same_conditions(before, after)
+        changes = compare(
+            before,
+            after,
+            contender=options.contender,
+            thresholds=Thresholds(options.relative, options.absolute),
+            normalise_by=options.normalise_by,
+        )
+    except InputError as error:
+        print(f"compare.py: error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    print(_table(changes, options.normalise_by), *_notes(before, after), sep="\n")
+    bad = any(change.verdict in ("slower", "failed") for change in changes)
+    return SLOWDOWN if bad else NO_SLOWDOWN
+
+
+def compare(
+    before: dict,
+    after: dict,
+    *,
+    contender: str,
+    thresholds: Thresholds,
+    normalise_by: str | None = None,
+) -> list[Change]:
+    """One change per job of `contender`, in the order of `before`, new jobs last.
+
+    before, after: contents of two files under the same conditions.
+    normalise_by: contender by whose ratio the verdict corrects; None judges by the plain ratio.
+
+    Raises InputError when no job of the contender, or no number of the normaliser, is in both.
+    """
+    rows = [_rows(content) for content in (before, after)]
+    jobs = dict.fromkeys(job for part in rows for name, job in part if name == contender)
+    if not any(all((contender, job) in part for part in rows) for job in jobs):
+        known = ", ".join(sorted({name for part in rows for name, _ in part}))
+        raise InputError(
+            f"contender {contender!r} has no job that is in both files; they have {known}"
+        )
+    names = dict.fromkeys((*NORMALISERS, *([normalise_by] if normalise_by else [])))
+    useful = [name for name in names if name != contender]
+    changes = [_change(rows, contender, job, useful, normalise_by, thresholds) for job in jobs]
+    if normalise_by and all(change.normalised.get(normalise_by) is None for change in changes):
+        raise InputError(f"--normalise-by {normalise_by}: no job has a number of it in both files")
+    return changes
+
+
+def _change(
+    rows: list[dict],
+    contender: str,
+    job: str | None,
+    normalisers: list[str],
+    normalise_by: str | None,
+    thresholds: Thresholds,
+) -> Change:
+    """One job: its numbers first, then the verdict."""
+    pair = [part.get((contender, job)) for part in rows]
+    before, after = (_seconds(row) for row in pair)
+    ratio = after / before if before and after else None
+    normalised = {
+        name: ratio / drift if ratio and (drift := _drift(rows, name, job)) else None
+        for name in normalisers
+    }
+    verdict = _verdict_without_numbers(pair)
+    if verdict is None:
+        decisive = ratio if normalise_by is None else normalised.get(normalise_by)
+        verdict = _verdict(before, decisive, thresholds)
+    return Change(job or "machine", before, after, ratio, normalised, verdict)
+
+
+def _verdict_without_numbers(pair: list[dict | None]) -> str | None:
+    """What can be said of a row that is not there or failed; None where both are sound."""
+    before, after = pair
+    if before is None or after is None:
+        return "missing"
+    if _seconds(after) is None:
+        return "failed"
+    return "failed before" if _seconds(before) is None else None
+
+
+def _verdict(before: float, ratio: float | None, thresholds: Thresholds) -> str:
+    """Judge by `ratio`, which may be normalised; the change in seconds follows from it."""
+    if ratio is None:
+        return "missing"
+    relative = ratio - 1.0
+    if abs(relative) <= thresholds.relative or abs(relative) * before <= thresholds.absolute:
+        return "same"
+    return "slower" if relative > 0 else "faster"
+
+
+def _rows(content: dict) -> dict[tuple[str, str | None], dict]:
+    """Rows of the summary by contender and job; the job of the machine's own rows is None."""
+    return {(row["contender"], row["job"]): row for row in content["summary"]}
+
+
+def _seconds(row: dict | None) -> float | None:
+    """Median seconds per epoch of a row that is there, finished and passed its check."""
+    return None if row is None or row["check"] in BAD_CHECKS else row["seconds"]
+
+
+def _drift(rows: list[dict], name: str, job: str | None) -> float | None:
+    """Ratio of a normaliser in the same job, or of a measurement of the machine."""
+    before, after = (
+        _seconds(part.get((name, job))) or _seconds(part.get((name, None))) for part in rows
+    )
+    return after / before if before and after else None
+
+
+def _check_same_conditions(before: dict, after: dict) -> None:
+    """Refuse what was measured with other threads, processors or jobs."""
+    for name in SAME_SETTINGS:
+        _check_same(f"setting {name}", *(c["settings"].get(name) for c in (before, after)))
+    _check_same("processors", *map(_processors, (before, after)))
+    jobs = [
+        {job["name"]: job for job in content["settings"]["jobs"]} for content in (before, after)
+    ]
+    for job in jobs[0].keys() & jobs[1].keys():
+        for name in SAME_IN_JOBS:
+            _check_same(f"{name} of job {job}", *(part[job].get(name) for part in jobs))
+
+
+def _check_same(what: str, before: Any, after: Any) -> None:
+    if before != after:
+        raise InputError(
+            f"measured under different settings: {what}: {before} before, {after} after"
+        )
+
+
+def _processors(content: dict) -> str:
+    """For example "2 x AMD EPYC"; all kinds, should there be several."""
+    kinds = {
+        f"{record['machine']['usable_processors']} x {record['machine']['processor']}"
+        for record in content["records"]
+        if "machine" in record
+    }
+    return ", ".join(sorted(kinds))
+
+
+def _notes(before: dict, after: dict) -> list[str]:
+    """Versions that changed in between: whoever uses them is no fixed point any more."""
+    old, new = _versions(before), _versions(after)
+    return [
+        f"note: {name} {', '.join(sorted(old[name]))} before, {', '.join(sorted(new[name]))} after"
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    ]
+
+
+def _versions(content: dict) -> dict[str, set[str]]:
+    """Versions of libraries, and versions and kernels of their BLAS, by contender and name."""
+    found: dict[str, set[str]] = {}
+    for record in content["records"]:
+        facts = list(record.get("versions", {}).items())
+        for blas in record.get("blas", []):
+            facts.append((blas["prefix"], f"{blas.get('version')} {blas.get('architecture')}"))
+        for name, version in facts:
+            found.setdefault(f"{record['contender']}: {name}", set()).add(version)
+    return found
+
+
+def _table(changes: list[Change], normalise_by: str | None) -> str:
+    """One line per job; a star marks the column that decided."""
+    names = [n for n in changes[0].normalised if any(c.normalised[n] for c in changes)]
+    heads = ["ratio" + ("" if normalise_by else "*")]
+    heads += [f"/ {name}" + ("*" if name == normalise_by else "") for name in names]
+    widths = [max(9, len(head) + 2) for head in heads]
+    first = max(len("job"), *(len(change.job) for change in changes)) + 1
+    lines = [
+        f"{'job':<{first}}{'before':>10}{'after':>10}"
+        + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
+        + "  verdict"
+    ]
+    for change in changes:
+        ratios = (change.ratio, *(change.normalised[name] for name in names))
+        lines.append(
+            f"{change.job:<{first}}{_number(change.before, 10, 4)}{_number(change.after, 10, 4)}"
+            + "".join(_number(r, width, 3) for r, width in zip(ratios, widths, strict=True))
+            + f"  {change.verdict}"
+        )
+    return "\n".join([*lines, "seconds per epoch; * decides"])
+
+
+def _number(value: float | None, width: int, digits: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
+
+
+def _read(path: Path) -> dict:
+    """The content of a result file."""
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not a JSON file: {error}") from error
+    if not _is_result(content):
+        raise InputError(
+            f"{path} is no result of headline.py: it must have settings with jobs, a summary with "
+            f"{', '.join(ROW_KEYS)} in every row, and records"
+        )
+    return content
+
+
+def _is_result(content: Any) -> bool:
+    """Whether everything is there that this file reads without asking."""
+    if not isinstance(content, dict) or not {"settings", "summary", "records"} <= content.keys():
+        return False
+    return "jobs" in content["settings"] and all(
+        row.keys() >= set(ROW_KEYS) for row in content["summary"]
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and ending the process."""
+        raise InputError(message)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = _Parser(
+        prog="compare.py",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="exit status: 0 nothing slower, 1 slower or failed, 2 cannot be compared",
+    )
+    add = parser.add_argument
+    add("before", type=Path, metavar="BEFORE.json")
+    add("after", type=Path, metavar="AFTER.json")
+    add("--contender", default="fastmlp", help="whose jobs are judged; default fastmlp")
+    add("--relative", type=_threshold, default=0.05, help="fraction that counts; default 0.05")
+    add("--absolute", type=_threshold, default=0.001, help="seconds that count; default 0.001")
+    add("--normalise-by", metavar="CONTENDER", help="judge by the ratio over this contender's")
+    return parser.parse_args(arguments)
+
+
+def _threshold(text: str) -> float:
+    """A finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of at least 0, got {text!r}")
+    return value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,90 @@
+"""fastmlp, compiled (variant "native") or its readable NumPy twin (variant "numpy").
+
+Seconds are those of its own History; the benchmark also takes the time of the whole call and
+reports what the History leaves out. An ensemble is trained by Python threads, with one thread of
+fastmlp each: an epoch runs without the GIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy
+
+import fastmlp
+from fastmlp import _core, reference
+
+from . import Array, Ensembler, Job
+from ._shared import choose, initial_weights, on_threads, share_correct
+
+ACTIVATIONS = {"sigmoid": "sigmoid", "relu": "relu"}
+LOSSES = {
+    ("sigmoid", "log_loss", "sum"): "log_loss",
+    ("softmax", "cross_entropy", "mean"): "cross_entropy",
+}
+OPTIMIZERS = {"sgd": "sgd", "adam": "adam"}
+
+
+class Contestant(Ensembler):
+    """fastmlp.Trainer over a fastmlp.Network."""
+
+    def versions(self) -> dict[str, str]:
+        """The level of the engine's kernels belongs to its version."""
+        return {
+            "fastmlp": fastmlp.__version__,
+            "simd": _core.selected_level(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        }
+
+    def prepare(self, job: Job) -> None:
+        """Network with the common starting weights, and its trainer; nothing is copied."""
+        self._network = fastmlp.Network(
+            job.sizes,
+            activation=choose(ACTIVATIONS, job.hidden, "activation"),
+            output=job.output,
+            dtype="float32",
+            random_state=job.seed,
+        )
+        self._network.set_weights(
+            [np.column_stack([bias, weights.T]) for weights, bias in initial_weights(job)]
+        )
+        self._trainer = fastmlp.Trainer(
+            self._network,
+            loss=choose(LOSSES, job.cost, "cost"),
+            optimizer=choose(OPTIMIZERS, job.optimizer, "optimizer"),
+            learning_rate=job.learning_rate,
+            reduction=job.reduction,
+            batch_size=job.batch_size,
+            shuffle=True,
+            n_threads=self.n_threads,
+            random_state=job.seed,
+            engine=self.variant,
+        )
+
+    def train_epochs(self, n: int) -> list[float]:
+        """One call of `fit`, which starts Adam's averages anew."""
+        history = self._trainer.fit(self.data.x_train, self.data.y_train, n_epochs=n)
+        return [float(seconds) for seconds in history["epoch_seconds"]]
+
+    def accuracy(self) -> float:
+        """By the compiled engine for both variants."""
+        return share_correct(self._network.predict(self.data.x_test), self.data.labels_test)
+
+    def predict(self, x: Array) -> Array:
+        """`Network.predict`, or the twin's forward pass."""
+        if self.variant == "native":
+            return self._network.predict(x, n_threads=self.n_threads)
+        rows = reference.input_layer(x, slice(None))
+        return reference.forward(self._network.weights, rows, self._network.functions)[1][-1].T
+
+    def train_ensemble(self, members: Sequence[Job]) -> list[Contestant]:
+        """On Python threads."""
+        return on_threads(self._train_member, members, self.n_threads)
+
+    def _train_member(self, job: Job) -> Contestant:
+        member = Contestant(self.data, 1, self.variant)
+        member.prepare(job)
+        member.train_epochs(job.check_epochs)
+        return member

@@ -1,0 +1,38 @@
+"""A contender that does nothing: what the benchmark itself adds to every number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import Array, Ensembler, Job, Trained
+from ._shared import seconds_of_each
+
+
+class Contestant(Ensembler):
+    """Epochs without content."""
+
+    def versions(self) -> dict[str, str]:
+        """None: there is no library."""
+        return {}
+
+    def prepare(self, job: Job) -> None:
+        """Allocate what `predict` hands out."""
+        self._outputs = np.zeros((job.n_rows if job.kind == "predict" else 0, job.sizes[-1]))
+
+    def train_epochs(self, n: int) -> list[float]:
+        """Seconds of n empty calls."""
+        return seconds_of_each(lambda: None, n)
+
+    def accuracy(self) -> None:
+        """None: nothing is learned."""
+        return None
+
+    def predict(self, x: Array) -> Array:
+        """Zeros, the same array at every call."""
+        return self._outputs
+
+    def train_ensemble(self, members: Sequence[Job]) -> Sequence[Trained]:
+        """No training; one entry per job."""
+        return [self] * len(members)

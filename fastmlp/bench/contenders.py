@@ -1,0 +1,84 @@
+"""The contenders of the benchmark: which adapter, in which variant, on how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+from .adapters import Adapter, Data
+
+BASELINE = "fastmlp"
+REFERENCE = "fastmlp.reference"
+FLOOR = "noop"
+PEAK = "sgemm"
+PEAK_FLOP = 2.0 * 2048**3
+TRAIN, PREDICT, ENSEMBLE = "train", "predict", "ensemble"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the table.
+
+    adapter: file of the package `adapters`.  variant: passed to it.
+    requires: packages which have to be importable.
+    kinds: of the jobs it can do; none for a measurement of the machine, which runs once per round.
+    n_threads: fixed number of threads, or None for the number the user asked for.
+    by_default: whether it runs when the user names no contenders.
+    """
+
+    name: str
+    adapter: str
+    requires: tuple[str, ...]
+    kinds: tuple[str, ...]
+    variant: str = ""
+    n_threads: int | None = None
+    by_default: bool = True
+
+    def installed(self) -> bool:
+        """Whether all required packages can be found, without importing them."""
+        return all(find_spec(package) is not None for package in self.requires)
+
+    def create(self, data: Data, n_threads: int) -> Adapter:
+        """Import the library and wrap it."""
+        module = import_module(f"{__package__}.adapters.{self.adapter}")
+        adapter: Adapter = module.Contestant(data, n_threads, self.variant)
+        return adapter
+
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in (
+        Contender(FLOOR, "noop", (), (TRAIN, PREDICT, ENSEMBLE)),
+        Contender(PEAK, "sgemm", (), ()),
+        Contender(BASELINE, "fastmlp", (), (TRAIN, PREDICT, ENSEMBLE), "native"),
+        Contender(REFERENCE, "fastmlp", (), (TRAIN, PREDICT), "numpy"),
+        Contender("sklearn", "sklearn", ("sklearn",), (TRAIN, PREDICT, ENSEMBLE)),
+        Contender("torch", "torch", ("torch",), (TRAIN, PREDICT, ENSEMBLE), "eager"),
+        Contender("torch-1", "torch", ("torch",), (TRAIN, PREDICT), "eager", n_threads=1),
+        Contender(
+            "torch-compile", "torch", ("torch",), (TRAIN, PREDICT), "compile", by_default=False
+        ),
+        Contender("jax-step", "jax", ("jax",), (TRAIN,), "step"),
+        Contender("jax-scan", "jax", ("jax",), (TRAIN, PREDICT, ENSEMBLE), "scan"),
+        Contender("keras", "keras", ("keras", "tensorflow"), (TRAIN, PREDICT), "graph"),
+        Contender("keras-xla", "keras", ("keras", "tensorflow"), (TRAIN, PREDICT), "xla"),
+    )
+}
+QUICK_CONTENDERS = (PEAK, BASELINE, REFERENCE, "sklearn", "torch", "jax-scan", "keras")
+
+
+def select(names: Iterable[str]) -> tuple[Contender, ...]:
+    """Contenders by name, or "all", each once."""
+    chosen: dict[str, Contender] = {}
+    for name in names:
+        if name == "all":
+            chosen |= CONTENDERS
+        elif name in CONTENDERS:
+            chosen[name] = CONTENDERS[name]
+        else:
+            raise ValueError(
+                f"there is no contender {name!r}; contenders are {', '.join(CONTENDERS)} and all"
+            )
+    return tuple(chosen.values())

@@ -1,0 +1,115 @@
+"""What the benchmarks do: networks, data, ways to train, and what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .adapters import Job
+
+N_MNIST = 60_000
+HEADLINE_RATES = {32: 0.5 / 32, 500: 0.001, 20_000: 0.0001}
+HEADLINE_CHECK_EPOCHS = {32: 3, 500: 5, 20_000: 35}
+HEADLINE_BATCHES = tuple(HEADLINE_RATES)
+DEFAULT_RATE_PER_ROW = 0.5
+DEFAULT_CHECK_EPOCHS = 5
+
+
+def headline(batch_size: int, n_rows: int = N_MNIST) -> Job:
+    """784-70-30-10 on MNIST, all sigmoid, ten binary cross-entropies, plain SGD.
+
+    Batches of 500 and 20000 use the rates of the published runs, 0.001 and 0.0001 for sums: 0.5
+    and 2 for means. Any other batch size gets 0.5 for means. With three updates an epoch the
+    largest batch needs the published 35 epochs before its accuracy says anything.
+    """
+    return Job(
+        name=f"headline-{batch_size}",
+        sizes=(784, 70, 30, 10),
+        hidden="sigmoid",
+        output="sigmoid",
+        loss="log_loss",
+        optimizer="sgd",
+        learning_rate=HEADLINE_RATES.get(batch_size, DEFAULT_RATE_PER_ROW / batch_size),
+        batch_size=batch_size,
+        n_rows=n_rows,
+        check_epochs=HEADLINE_CHECK_EPOCHS.get(batch_size, DEFAULT_CHECK_EPOCHS),
+    )
+
+
+def _prediction(n_rows: int) -> Job:
+    """Outputs of the headline's untrained network, n_rows rows a call."""
+    return replace(headline(500), name=f"predict-{n_rows}", kind="predict", n_rows=n_rows)
+
+
+def _adam(
+    name: str, sizes: tuple[int, ...], batch_size: int, n_rows: int, check_epochs: int
+) -> Job:
+    """Relu, softmax, mean cross-entropy and Adam with its usual rate of 0.001, on MNIST."""
+    return Job(
+        name=name,
+        sizes=sizes,
+        hidden="relu",
+        output="softmax",
+        loss="cross_entropy",
+        optimizer="adam",
+        learning_rate=0.001,
+        batch_size=batch_size,
+        n_rows=n_rows,
+        check_epochs=check_epochs,
+        reduction="mean",
+    )
+
+
+def _tiny(name: str, batch_size: int, check_epochs: int) -> Job:
+    """Ten thousand rows of four features; a rate of 0.01, for one update an epoch to show."""
+    job = _adam(name, (4, 32, 16, 4), batch_size, 10_000, check_epochs)
+    return replace(job, data="random", learning_rate=0.01)
+
+
+GROUPS: dict[str, tuple[Job, ...]] = {
+    "headline": tuple(map(headline, HEADLINE_BATCHES)),
+    "adam": (
+        _adam("adam-512-256", (784, 512, 256, 10), 200, N_MNIST, 3),
+        _adam("adam-100", (784, 100, 10), 200, N_MNIST, 5),
+    ),
+    "tabular": (replace(_adam("tabular", (20, 64, 64, 3), 256, 1_000_000, 3), data="random"),),
+    "tiny": (_tiny("tiny-full", 10_000, 100), _tiny("tiny-256", 256, 10)),
+    "predict": tuple(map(_prediction, (1, 100, 10_000))),
+    "ensemble": (
+        replace(_adam("ensemble", (784, 100, 10), 200, 4_000, 10), kind="ensemble", n_models=16),
+    ),
+}
+JOBS = {job.name: job for group in GROUPS.values() for job in group}
+MACHINE_JOB = replace(JOBS["tiny-256"], name="machine")
+"""Given to measurements of the machine, which ignore it; cheap to load."""
+
+QUICK_JOBS = ("headline-500", "adam-100", "tiny-256", "predict-1")
+
+
+def select(names: Iterable[str], max_rows: int | None = None) -> tuple[Job, ...]:
+    """Jobs by name, by group or all of them ("all"), each once, in the order given.
+
+    max_rows: at most this many training rows; predictions keep theirs.
+    """
+    chosen: dict[str, Job] = {}
+    for name in names:
+        if name == "all":
+            chosen |= JOBS
+        elif name in GROUPS:
+            chosen |= {job.name: job for job in GROUPS[name]}
+        elif name in JOBS:
+            chosen[name] = JOBS[name]
+        else:
+            raise ValueError(
+                f"there is no job {name!r}; jobs are {', '.join(JOBS)}, "
+                f"groups are {', '.join(GROUPS)} and all"
+            )
+    return tuple(_cut(job, max_rows) for job in chosen.values())
+
+
+def _cut(job: Job, max_rows: int | None) -> Job:
+    """The job on at most max_rows training rows; a full batch stays one."""
+    if max_rows is None or job.kind == "predict" or job.n_rows <= max_rows:
+        return job
+    full = job.batch_size >= job.n_rows
+    return replace(job, n_rows=max_rows, batch_size=max_rows if full else job.batch_size)

@@ -1,0 +1,246 @@
+"""From records of single processes to a table and to JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median, quantiles
+from typing import Any
+
+from .adapters import Job
+from .contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
+from .machine import THREAD_VARIABLES, XLA_THREAD_VARIABLES
+from .runner import Record
+
+ACCURACY_TOLERANCE = 0.02
+OUTPUT_TOLERANCE = 1e-4
+CHECKED_AGAINST = (REFERENCE, "sklearn")
+"""Whose accuracy the others are compared with: the first of these that has one."""
+
+OWN_VARIABLES = (*THREAD_VARIABLES, *XLA_THREAD_VARIABLES)
+UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (float("inf"), "s", 1.0))
+"""Times below the first number are shown in the unit, of which a second has the last number."""
+
+PER = {"train": "epoch", "predict": "call", "ensemble": "all models"}
+
+
+@dataclass
+class Summary:
+    """One row: everything timed in all rounds by one contender in one job.
+
+    Seconds are per epoch, per call, or for all models of an ensemble. ratio: seconds over those of
+    fastmlp in the same job, None where either is missing or the check failed. peak_fraction:
+    gflop_per_second over that of the square sgemm of the same run. check: "ok", "FAILS",
+    "no reference", "error" or "-". training_peak_bytes: peak resident memory above that before
+    `prepare`, median over rounds. largest_error: of the outputs of a prediction.
+    """
+
+    contender: str
+    job: str | None
+    check: str
+    error: str | None = None
+    n_rounds: int = 0
+    n_timed: int = 0
+    seconds: float | None = None
+    min_seconds: float | None = None
+    q1_seconds: float | None = None
+    q3_seconds: float | None = None
+    max_seconds: float | None = None
+    gflop_per_second: float | None = None
+    peak_fraction: float | None = None
+    busy_cores: float | None = None
+    training_peak_bytes: float | None = None
+    accuracy: float | None = None
+    largest_error: float | None = None
+    ratio: float | None = None
+
+
+def summarize(records: Sequence[Record], jobs: Sequence[Job]) -> list[Summary]:
+    """Rows in the order of the jobs, the machine's own measurements first."""
+    rows = _rows(records, None)
+    for job in jobs:
+        section = _rows(records, job)
+        _check(section)
+        _compare(section)
+        rows += section
+    peak = next((r.gflop_per_second for r in rows if r.contender == PEAK), None)
+    for row in rows:
+        if peak and row.gflop_per_second is not None:
+            row.peak_fraction = row.gflop_per_second / peak
+    return rows
+
+
+def _rows(records: Sequence[Record], job: Job | None) -> list[Summary]:
+    """One row per contender of one job, in the order of the first round."""
+    name = job.name if job else None
+    mine = [r for r in records if (r["job"]["name"] if r["job"] else None) == name]
+    contenders = dict.fromkeys(r["contender"] for r in mine)
+    return [_row([r for r in mine if r["contender"] == c], job) for c in contenders]
+
+
+def _row(records: Sequence[Record], job: Job | None) -> Summary:
+    """Pool what all rounds timed; one failed round makes the row an error."""
+    contender, name = records[0]["contender"], job.name if job else None
+    error = next((r["error"] for r in records if "error" in r), None)
+    if error is not None:
+        return Summary(contender, name, check="error", error=error)
+    seconds = sorted(s for r in records for s in r["seconds"])
+    middle = median(seconds)
+    q1, _, q3 = quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else [middle] * 3
+    # Nothing is computed by a contender that has no library.
+    flop = (job.flop if job else PEAK_FLOP) if any(r["versions"] for r in records) else None
+    return Summary(
+        contender,
+        name,
+        check="-",
+        n_rounds=len(records),
+        n_timed=len(seconds),
+        seconds=middle,
+        min_seconds=seconds[0],
+        q1_seconds=q1,
+        q3_seconds=q3,
+        max_seconds=seconds[-1],
+        gflop_per_second=flop / middle / 1e9 if flop else None,
+        busy_cores=median(r["busy_cores"] for r in records),
+        training_peak_bytes=median(r["training_peak_bytes"] for r in records),
+        accuracy=_first(records, "accuracy"),
+        largest_error=_first(records, "largest_error"),
+    )
+
+
+def _first(records: Sequence[Record], key: str) -> float | None:
+    """The value of the round that has one."""
+    return next((r[key] for r in records if r[key] is not None), None)
+
+
+def _check(rows: Sequence[Summary]) -> None:
+    """Judge every accuracy by the reference's and every error by the tolerance; in place."""
+    accuracies = {r.contender: r.accuracy for r in rows if r.accuracy is not None}
+    expected = next((accuracies[name] for name in CHECKED_AGAINST if name in accuracies), None)
+    for row in rows:
+        if row.accuracy is not None and expected is None:
+            row.check = "no reference"
+        elif row.accuracy is not None and expected is not None:
+            near = abs(row.accuracy - expected) <= ACCURACY_TOLERANCE
+            row.check = "ok" if near else "FAILS"
+        # No-op predicts zeros on purpose and is no library.
+        elif row.largest_error is not None and row.gflop_per_second is not None:
+            row.check = "ok" if row.largest_error <= OUTPUT_TOLERANCE else "FAILS"
+
+
+def _compare(rows: Sequence[Summary]) -> None:
+    """Ratios to fastmlp, for rows that did not fail; in place."""
+    valid = [r for r in rows if r.check != "FAILS"]
+    base = next((r.seconds for r in valid if r.contender == BASELINE), None)
+    for row in valid:
+        row.ratio = row.seconds / base if base and row.seconds is not None else None
+
+
+def failed(rows: Sequence[Summary]) -> bool:
+    """Whether a contender failed or missed what it was checked against."""
+    return any(row.check in ("FAILS", "error") for row in rows)
+
+
+def table(rows: Sequence[Summary], jobs: Sequence[Job], not_installed: Sequence[str]) -> str:
+    """The whole report but the machine's description."""
+    parts = []
+    machine = [r for r in rows if r.job is None]
+    if machine:
+        parts.append(_section("machine (one product of two 2048 x 2048 matrices)", "call", machine))
+    for job in jobs:
+        section = sorted(
+            (r for r in rows if r.job == job.name), key=lambda r: r.seconds or float("inf")
+        )
+        parts.append(_section(_title(job), PER[job.kind], section))
+    if not_installed:
+        parts.append(f"not installed: {', '.join(not_installed)}")
+    return "\n\n".join(parts)
+
+
+def _title(job: Job) -> str:
+    """What is done, in one line."""
+    network = f"{job.name}: {'-'.join(map(str, job.sizes))}, {job.hidden}/{job.output}"
+    if job.kind == "predict":
+        return f"{network}, prediction of {job.n_rows} row{'s' * (job.n_rows > 1)} a call"
+    rate = f"{job.optimizer}, rate {job.mean_rate:g} for means"
+    if job.reduction == "sum":
+        rate = f"{job.optimizer}, rate {job.learning_rate:g} for sums, {job.mean_rate:g} for means"
+    models = f"{job.n_models} models, " if job.kind == "ensemble" else ""
+    return (
+        f"{network}, {rate}; {models}{job.n_rows} rows, batch {job.batch_size}; "
+        f"accuracy after {job.check_epochs} epochs"
+    )
+
+
+def _section(title: str, per: str, rows: Sequence[Summary]) -> str:
+    """Title, header and one line per contender, in a unit that suits fastmlp's time."""
+    times = {r.contender: r.seconds for r in rows if r.seconds is not None and r.gflop_per_second}
+    typical = times.get(BASELINE, min(times.values(), default=1.0))
+    unit, scale = next((unit, scale) for limit, unit, scale in UNITS if typical < limit)
+    header = (
+        f"{'contender':<18}{unit + '/' + per:>14}{'ratio':>7}{'q1':>10}{'q3':>10}"
+        f"{'GFLOP/s':>9}{'% peak':>8}{'cores':>6}{'MB':>6}{'acc. %':>8}  check"
+    )
+    return "\n".join([title, header, *(_line(row, scale) for row in rows)])
+
+
+def _line(row: Summary, scale: float) -> str:
+    """One line of the table; a dash where there is no number."""
+    if row.error is not None:
+        return f"{row.contender:<18}{'error':>14}  {row.error}"
+    return (
+        f"{row.contender:<18}{_number(row.seconds, 14, 3, scale)}{_number(row.ratio, 7, 2)}"
+        f"{_number(row.q1_seconds, 10, 3, scale)}{_number(row.q3_seconds, 10, 3, scale)}"
+        f"{_number(row.gflop_per_second, 9, 1)}{_number(row.peak_fraction, 8, 1, 100)}"
+        f"{_number(row.busy_cores, 6, 1)}{_number(row.training_peak_bytes, 6, 0, 1e-6)}"
+        f"{_number(row.accuracy, 8, 2, 100)}  {row.check}"
+    )
+
+
+def _number(value: float | None, width: int, digits: int, scale: float = 1.0) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value * scale:{width}.{digits}f}"
+
+
+def where(records: Sequence[Record]) -> str:
+    """Machine, versions and BLAS of every contender, in the words of its own process."""
+    good = {r["contender"]: r for r in records if "error" not in r}
+    if not good:
+        return "no contender finished"
+    first = next(iter(good.values()))
+    machine = first["machine"]
+    lines = [
+        f"{machine['processor']}, {machine['usable_processors']} processors usable, "
+        f"SIMD level {machine['simd_level']}, {machine['system']}, Python {machine['python']}",
+        "% peak is of the sgemm measured in this run; MB come on top of library and data",
+    ]
+    lines += [f"  {name}: {_versions(record)}" for name, record in good.items()]
+    return "\n".join(lines)
+
+
+def _versions(record: Record) -> str:
+    """Versions, threads, BLAS kernels and environment of one process, on one line."""
+    versions = " ".join(f"{k} {v}" for k, v in record["versions"].items())
+    blas = "; ".join(
+        f"{b['prefix']} {b.get('version', '')} {b.get('architecture', '')}".strip()
+        + f" x{b['num_threads']}"
+        for b in record["blas"]
+    )
+    environment = record["machine"]["environment"].items()
+    chosen = " ".join(f"{k}={v}" for k, v in environment if k not in OWN_VARIABLES)
+    parts = (versions, f"{record['n_threads']} threads", blas or "no shared BLAS seen", chosen)
+    return " | ".join(filter(None, parts))
+
+
+def as_json(
+    settings: dict[str, Any],
+    rows: Sequence[Summary],
+    records: Sequence[Record],
+    not_installed: Sequence[str],
+) -> dict[str, Any]:
+    """Everything, ready for `json.dump`."""
+    return {
+        "settings": settings,
+        "not_installed": list(not_installed),
+        "summary": [asdict(row) for row in rows],
+        "records": list(records),
+    }

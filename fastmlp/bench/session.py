@@ -1,0 +1,68 @@
+"""One run of the benchmark from a plan to table, JSON and picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastmlp import datasets
+
+from . import report
+from .runner import Plan, run
+
+NO_MNIST = "MNIST is not on this computer: jobs on it run on random rows of its shape"
+
+
+def find_mnist() -> Path | None:
+    """The copy of MNIST that fastmlp.datasets would load without a download, or None."""
+    return datasets.find("mnist")
+
+
+def run_and_report(
+    plan: Plan,
+    not_installed: list[str],
+    json_path: Path | None = None,
+    picture_path: Path | None = None,
+) -> int:
+    """Run, print the table, write the files asked for.
+
+    Returns 1 if a contender failed or missed the accuracy it was checked against, else 0.
+    """
+    for path in filter(None, (json_path, picture_path)):
+        _check_folder(path)
+    records = run(plan)
+    rows = report.summarize(records, plan.jobs)
+    print(report.table(rows, plan.jobs, not_installed), report.where(records), sep="\n\n")
+    if plan.mnist is None and any(job.data == "mnist" for job in plan.jobs):
+        print(NO_MNIST)
+    content = report.as_json(_settings(plan), rows, records, not_installed)
+    if json_path:
+        json_path.write_text(json.dumps(content, indent=1) + "\n")
+    if picture_path:
+        from .picture import draw
+
+        draw(picture_path, content)
+    return int(report.failed(rows))
+
+
+def picture_from_file(json_path: Path, picture_path: Path) -> None:
+    """Draw the picture of a result that was written before."""
+    from .picture import draw
+
+    draw(picture_path, json.loads(json_path.read_text()))
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """The plan without the path of the data."""
+    content = asdict(plan)
+    path = content.pop("mnist")
+    content["data"] = path.name if path else None
+    return content
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a file that could not be written, before minutes of measuring."""
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no such folder for {path.name}: {path.parent}")

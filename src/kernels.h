@@ -1,0 +1,87 @@
+/* The kernels of one precision: KERNEL(result, name, arguments...) each, with numbers of type
+ * FM_REAL. Included by fastmlp.h for the tables of function pointers, by real.h for the prototypes
+ * and by table.c for the entries, hence no include guard.
+ *
+ * Matrices of activations and deltas are sample-major, (batch, stride) with the nodes of a layer side
+ * by side and stride a multiple of 16, unless they are called feature-major: (n_out, batch), sample r
+ * of feature j at a[j * stride + r]. */
+
+/* --- Products of narrow layers (narrow.c) --- */
+
+/* z (batch, m) = rows of x (:, n) @ right (n, m) [+ bias (m), unless it is NULL]; rows index[r], or
+ * 0, 1, ... when index is NULL. Writes whole vectors: z and right have columns up to the next
+ * multiple of 16. */
+KERNEL(void, narrow_product, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, ptrdiff_t x_stride,
+       const ptrdiff_t *index, const FM_REAL *right, ptrdiff_t right_stride, const FM_REAL *bias,
+       ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m)
+
+/* g[j * g_stride + k] = or += sum_r delta[r, j] x[row r, k], j < n_out, k < n. Writes whole vectors,
+ * zeros beyond column n. */
+KERNEL(void, narrow_gradient, FM_REAL *g, ptrdiff_t g_stride, const FM_REAL *delta,
+       ptrdiff_t delta_stride, const FM_REAL *x, ptrdiff_t x_stride, const ptrdiff_t *index,
+       ptrdiff_t batch, ptrdiff_t n, ptrdiff_t n_out, int accumulate)
+
+/* z (n_out) = w (n_out, n_cols) (1, x): one row x of n_cols - 1 inputs, the bias in column 0. */
+KERNEL(void, dot_row, FM_REAL *z, const FM_REAL *x, const FM_REAL *w, ptrdiff_t n_out,
+       ptrdiff_t n_cols)
+
+/* --- Element-wise passes (activation.c, output.c) --- */
+
+/* a = f(a + bias) in place, and 0 in the columns from n_out to stride; bias is NULL where it is
+ * already in a, else it has n_out values. Not for FM_SOFTMAX. */
+KERNEL(void, bias_activation, FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias, ptrdiff_t n_out,
+       ptrdiff_t batch, int function)
+
+/* delta = delta * f'(z), in place, for n numbers, with f' computed from a = f(z). */
+KERNEL(void, activation_backward, FM_REAL *delta, const FM_REAL *a, ptrdiff_t n, int function)
+
+/* sum_out[j] = or += sum_r delta[r, j] for j < n: the bias gradient. */
+KERNEL(void, column_sums, FM_REAL *sum_out, const FM_REAL *delta, ptrdiff_t stride, ptrdiff_t n,
+       ptrdiff_t batch, int accumulate)
+
+/* a = f(a + bias) in place, feature-major; FM_SOFTMAX normalises over the features of a sample. */
+KERNEL(void, output_activation, FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias, ptrdiff_t n_out,
+       ptrdiff_t batch, int function)
+
+/* a = f(a + bias) in place; delta_out = dC/dz; totals += sums. All feature-major, (n_out, batch);
+ * row_weights has batch values or is NULL (all 1). */
+KERNEL(void, output_loss, FM_REAL *a, FM_REAL *delta_out, fm_totals *totals, const FM_REAL *bias,
+       const FM_REAL *targets, const FM_REAL *row_weights, ptrdiff_t stride, ptrdiff_t n_out,
+       ptrdiff_t batch, int function, int loss)
+
+/* --- Update (update.c) --- */
+
+/* One optimiser step on the block (n_rows, n_cols) of vectors whose rows are `stride` apart: w_out
+ * = w updated with the sum of n_lanes gradients, lane_stride apart, in their order; state_1 and
+ * state_2 (NULL where the rule has none) are updated in place. `penalised` is 0 for biases. Adds the
+ * regularisation cost of w to *penalty; returns 1 if every new weight and the penalty are finite. */
+KERNEL(int, update, FM_REAL *w_out, const FM_REAL *w, FM_REAL *state_1, FM_REAL *state_2,
+       const FM_REAL *lanes, ptrdiff_t lane_stride, ptrdiff_t n_lanes, ptrdiff_t stride,
+       ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule, int penalised, double *penalty)
+
+/* --- Copies (transpose.c) --- */
+
+/* out (n, n_rows) = x (n_rows, n) transposed. Rows of out are written in whole vectors: beyond
+ * n_rows they repeat the last row of x up to a multiple of 16. */
+KERNEL(void, transpose_padded, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *x,
+       ptrdiff_t x_stride, ptrdiff_t n_rows, ptrdiff_t n)
+
+/* out (batch, n_cols) = rows index[0..batch) of x (:, n_cols), all C order. */
+KERNEL(void, gather_rows, FM_REAL *out, const FM_REAL *x, const ptrdiff_t *index, ptrdiff_t batch,
+       ptrdiff_t n_cols)
+
+/* out (n_cols, batch) = transposed rows of x; rows index[r], or 0, 1, ... when index is NULL. */
+KERNEL(void, gather_transposed, FM_REAL *out, ptrdiff_t stride, const FM_REAL *x,
+       const ptrdiff_t *index, ptrdiff_t batch, ptrdiff_t n_cols)
+
+/* out (batch, n_out) in C order = a (n_out, batch) transposed. */
+KERNEL(void, scatter_transposed, FM_REAL *out, const FM_REAL *a, ptrdiff_t stride, ptrdiff_t batch,
+       ptrdiff_t n_out)
+
+/* --- The functions themselves, element by element, out[i] = f(x[i]); for tests and users --- */
+
+KERNEL(void, apply_exp, FM_REAL *out, const FM_REAL *x, ptrdiff_t n)
+KERNEL(void, apply_log, FM_REAL *out, const FM_REAL *x, ptrdiff_t n)
+KERNEL(void, apply_sigmoid, FM_REAL *out, const FM_REAL *x, ptrdiff_t n)
+KERNEL(void, apply_tanh, FM_REAL *out, const FM_REAL *x, ptrdiff_t n)
+KERNEL(void, apply_softplus, FM_REAL *out, const FM_REAL *x, ptrdiff_t n)

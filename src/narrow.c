@@ -1,0 +1,288 @@
+/* Own products of narrow layers (at most FM_NARROW_MAX nodes), without packing or gathering rows.
+ *
+ *     product    z (batch, m) = x (batch, n) @ right (n, m)      forward: right = W^T, packed
+ *                                                                deltas:  right = W
+ *     gradient   g (n_out, n) = delta (batch, n_out)^T @ x (batch, n)
+ *
+ * BLAS copies both operands into its own layout before it multiplies; with few outputs every copied
+ * input is used too few times to pay for that. Here the rows of x are read where they lie, through
+ * the index array.
+ *
+ * Both kernels hold a tile of the result in registers and add one outer product per k (product) or
+ * per row (gradient). Tiles are written once as inline functions of constant size. A tile that runs
+ * over the end of the batch repeats its last row. The order of additions does not depend on the
+ * tile, so a row gives the same bits whatever rows are beside it.
+ */
+#include "vectors.h"
+
+#if defined(__AVX512F__) /* rows x vectors accumulators + vectors + 1 input of 32 registers */
+#define PRODUCT_VECTORS 5
+#define ROWS_FOR(n_vectors) ((n_vectors) == 5 ? 5 : (n_vectors) == 4 ? 6 : 8)
+#define GRADIENT_ROWS 7 /* 7 x 4 accumulators + 4 inputs */
+#define GRADIENT_VECTORS 4
+#else /* 16 registers */
+#define PRODUCT_VECTORS 3
+#define ROWS_FOR(n_vectors) ((n_vectors) == 3 ? 4 : (n_vectors) == 2 ? 6 : 8)
+#define GRADIENT_ROWS 6 /* 6 x 2 accumulators + 2 inputs */
+#define GRADIENT_VECTORS 2
+#endif
+#define MOST_ROWS 8
+
+FM_INLINE const real *row_of(const real *x, ptrdiff_t stride, const ptrdiff_t *index, ptrdiff_t r)
+{
+    return x + (index ? index[r] : r) * stride;
+}
+
+/* --- Product --------------------------------------------------------------------------------- */
+
+typedef struct {
+    real *z; /* (batch, m) */
+    const real *x;
+    const ptrdiff_t *index;
+    const real *right; /* (n, m) */
+    const real *bias;  /* (m) or NULL */
+    ptrdiff_t z_stride, x_stride, right_stride, batch, n;
+} product_t;
+
+/* Rows r .. r + n_rows of the batch; beyond its end, the last row again. */
+FM_INLINE void point_to_rows(const real **rows, const product_t *job, ptrdiff_t r, const int n_rows)
+{
+    const ptrdiff_t last = job->batch - 1;
+    for (int i = 0; i < n_rows; i++)
+        rows[i] = row_of(job->x, job->x_stride, job->index, r + i < last ? r + i : last);
+}
+
+/* z[r][v] = bias[v] + sum_k x[r][k] right[k][v] for n_rows rows from r and n_vectors vectors of
+ * outputs from column m. Meanwhile the rows of the next tile are fetched, a cache line each per line
+ * of this tile's rows: shuffled rows defeat the hardware prefetcher. */
+FM_INLINE void product_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, const int n_rows,
+                            const int n_vectors)
+{
+    const real *rows[MOST_ROWS], *next_rows[MOST_ROWS], *right = job->right + m;
+    point_to_rows(rows, job, r, n_rows);
+    point_to_rows(next_rows, job, r + n_rows, n_rows);
+    vec sum[MOST_ROWS][PRODUCT_VECTORS];
+    UNROLL
+    for (int i = 0; i < n_rows; i++)
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            sum[i][v] = job->bias ? load(job->bias + m + v * LANES) : (vec){0};
+    for (ptrdiff_t begin = 0; begin < job->n; begin += LINE) {
+        const ptrdiff_t end = begin + LINE < job->n ? begin + LINE : job->n;
+        for (int i = 0; i < n_rows; i++)
+            __builtin_prefetch(next_rows[i] + begin);
+        for (ptrdiff_t k = begin; k < end; k++) {
+            vec w[PRODUCT_VECTORS];
+            UNROLL
+            for (int v = 0; v < n_vectors; v++)
+                w[v] = load(right + k * job->right_stride + v * LANES);
+            UNROLL
+            for (int i = 0; i < n_rows; i++) {
+                const real input = rows[i][k];
+                UNROLL
+                for (int v = 0; v < n_vectors; v++)
+                    sum[i][v] += input * w[v];
+            }
+        }
+    }
+    UNROLL
+    for (int i = 0; i < n_rows; i++) {
+        const ptrdiff_t row = r + i < job->batch ? r + i : job->batch - 1;
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            store(job->z + row * job->z_stride + m + v * LANES, sum[i][v]);
+    }
+}
+
+#define PRODUCT_CASE(n_vectors)                                                                    \
+    case n_vectors:                                                                                \
+        for (ptrdiff_t r = 0; r < job->batch; r += ROWS_FOR(n_vectors))                            \
+            product_tile(job, r, m, ROWS_FOR(n_vectors), n_vectors);                               \
+        break
+
+static void product_columns(const product_t *job, ptrdiff_t m, ptrdiff_t n_vectors)
+{
+    switch (n_vectors) {
+        PRODUCT_CASE(1);
+        PRODUCT_CASE(2);
+        PRODUCT_CASE(3);
+#if PRODUCT_VECTORS == 5
+        PRODUCT_CASE(4);
+        PRODUCT_CASE(5);
+#endif
+    }
+}
+
+void FM_NAME(narrow_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
+                             const ptrdiff_t *index, const real *right, ptrdiff_t right_stride,
+                             const real *bias, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m)
+{
+    const product_t job = {z, x, index, right, bias, z_stride, x_stride, right_stride, batch, n};
+    const ptrdiff_t n_vectors = (m + LANES - 1) / LANES;
+    const ptrdiff_t n_groups = (n_vectors + PRODUCT_VECTORS - 1) / PRODUCT_VECTORS;
+    for (ptrdiff_t group = 0; group < n_groups; group++) {
+        const ptrdiff_t begin = n_vectors * group / n_groups;
+        const ptrdiff_t end = n_vectors * (group + 1) / n_groups;
+        product_columns(&job, begin * LANES, end - begin);
+    }
+}
+
+/* --- Gradient -------------------------------------------------------------------------------- */
+
+typedef struct {
+    real *g;           /* (n_out, n) */
+    const real *delta; /* (batch, n_out) */
+    const real *x;
+    const ptrdiff_t *index;
+    ptrdiff_t g_stride, delta_stride, x_stride, batch, n_out;
+    int accumulate;
+} gradient_t;
+
+/* g[j][v] (+)= sum_r delta[r][j] x[r][v] for n_rows rows from j and n_vectors vectors from k. */
+FM_INLINE void gradient_tile(const gradient_t *job, ptrdiff_t j, ptrdiff_t k, const int n_rows,
+                             const int n_vectors)
+{
+    real *g = job->g + j * job->g_stride + k;
+    vec sum[GRADIENT_ROWS][GRADIENT_VECTORS];
+    UNROLL
+    for (int i = 0; i < n_rows; i++)
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            sum[i][v] = job->accumulate ? load(g + i * job->g_stride + v * LANES) : (vec){0};
+    for (ptrdiff_t r = 0; r < job->batch; r++) {
+        const real *row = row_of(job->x, job->x_stride, job->index, r) + k;
+        const real *delta = job->delta + r * job->delta_stride + j;
+        vec input[GRADIENT_VECTORS];
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            input[v] = load(row + v * LANES);
+        UNROLL
+        for (int i = 0; i < n_rows; i++)
+            UNROLL
+            for (int v = 0; v < n_vectors; v++)
+                sum[i][v] += delta[i] * input[v];
+    }
+    UNROLL
+    for (int i = 0; i < n_rows; i++)
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            store(g + i * job->g_stride + v * LANES, sum[i][v]);
+}
+
+#define GRADIENT_CASE(n)                                                                           \
+    case n:                                                                                        \
+        gradient_tile(job, j, k, n, n_vectors);                                                    \
+        break
+
+/* All outputs of n_vectors vectors of inputs, in groups of rows that differ by one at most. */
+FM_INLINE void gradient_columns(const gradient_t *job, ptrdiff_t k, const int n_vectors)
+{
+    const ptrdiff_t n_groups = (job->n_out + GRADIENT_ROWS - 1) / GRADIENT_ROWS;
+    for (ptrdiff_t group = 0; group < n_groups; group++) {
+        const ptrdiff_t j = job->n_out * group / n_groups;
+        switch (job->n_out * (group + 1) / n_groups - j) {
+            GRADIENT_CASE(1);
+            GRADIENT_CASE(2);
+            GRADIENT_CASE(3);
+            GRADIENT_CASE(4);
+            GRADIENT_CASE(5);
+            GRADIENT_CASE(6);
+#if GRADIENT_ROWS == 7
+            GRADIENT_CASE(7);
+#endif
+        }
+    }
+}
+
+static void gradient_vectors(const gradient_t *job, ptrdiff_t n_vectors)
+{
+    const ptrdiff_t n_groups = (n_vectors + GRADIENT_VECTORS - 1) / GRADIENT_VECTORS;
+    for (ptrdiff_t group = 0; group < n_groups; group++) {
+        const ptrdiff_t k = n_vectors * group / n_groups * LANES;
+        switch (n_vectors * (group + 1) / n_groups - n_vectors * group / n_groups) {
+        case 1: gradient_columns(job, k, 1); break;
+        case 2: gradient_columns(job, k, 2); break;
+#if GRADIENT_VECTORS == 4
+        case 3: gradient_columns(job, k, 3); break;
+        case 4: gradient_columns(job, k, 4); break;
+#endif
+        }
+    }
+}
+
+/* The n < LANES columns from k that do not fill a vector: copied beside zeros, TAIL_ROWS at a time. */
+#define TAIL_ROWS 256
+static void gradient_tail(gradient_t job, ptrdiff_t k, ptrdiff_t n)
+{
+    real tail[TAIL_ROWS * LANES] __attribute__((aligned(64)));
+    const real *x = job.x + k, *delta = job.delta;
+    const ptrdiff_t *index = job.index;
+    const ptrdiff_t batch = job.batch, stride = job.x_stride;
+    job.g += k;
+    job.x = tail;
+    job.index = NULL;
+    job.x_stride = LANES;
+    for (ptrdiff_t begin = 0; begin < batch || begin == 0; begin += TAIL_ROWS) {
+        job.batch = batch - begin < TAIL_ROWS ? batch - begin : TAIL_ROWS;
+        job.delta = delta + begin * job.delta_stride;
+        for (ptrdiff_t r = 0; r < job.batch; r++) {
+            const real *row = row_of(x, stride, index, begin + r);
+            for (ptrdiff_t i = 0; i < LANES; i++)
+                tail[r * LANES + i] = i < n ? row[i] : 0;
+        }
+        gradient_columns(&job, 0, 1);
+        job.accumulate = 1;
+    }
+}
+
+void FM_NAME(narrow_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
+                              ptrdiff_t delta_stride, const real *x, ptrdiff_t x_stride,
+                              const ptrdiff_t *index, ptrdiff_t batch, ptrdiff_t n,
+                              ptrdiff_t n_out, int accumulate)
+{
+    const gradient_t job = {g,        delta,    x,     index, g_stride,
+                            delta_stride, x_stride, batch, n_out, accumulate};
+    const ptrdiff_t n_vectors = n / LANES;
+    gradient_vectors(&job, n_vectors);
+    if (n > n_vectors * LANES)
+        gradient_tail(job, n_vectors * LANES, n - n_vectors * LANES);
+}
+
+/* --- One row --------------------------------------------------------------------------------- */
+
+#define DOT_OUTPUTS 8
+
+/* z[0..n_outputs) = b + w x for rows of w that are used once: each is multiplied where it lies. */
+FM_INLINE void dot_tile(real *z, const real *x, const real *w, ptrdiff_t w_stride, ptrdiff_t n,
+                        const int n_outputs)
+{
+    vec sum[DOT_OUTPUTS];
+    UNROLL
+    for (int j = 0; j < n_outputs; j++)
+        sum[j] = (vec){0};
+    ptrdiff_t k = 0;
+    for (; k + LANES <= n; k += LANES) {
+        const vec input = load(x + k);
+        UNROLL
+        for (int j = 0; j < n_outputs; j++)
+            sum[j] += input * load(w + j * w_stride + k);
+    }
+    UNROLL
+    for (int j = 0; j < n_outputs; j++) {
+        real total = 0;
+        for (int i = 0; i < LANES; i++)
+            total += sum[j][i];
+        for (ptrdiff_t rest = k; rest < n; rest++)
+            total += x[rest] * w[j * w_stride + rest];
+        z[j] = total + w[j * w_stride - 1];
+    }
+}
+
+void FM_NAME(dot_row)(real *z, const real *x, const real *w, ptrdiff_t n_out, ptrdiff_t n_cols)
+{
+    ptrdiff_t j = 0;
+    for (; j + DOT_OUTPUTS <= n_out; j += DOT_OUTPUTS)
+        dot_tile(z + j, x, w + j * n_cols + 1, n_cols, n_cols - 1, DOT_OUTPUTS);
+    for (; j < n_out; j++)
+        dot_tile(z + j, x, w + j * n_cols + 1, n_cols, n_cols - 1, 1);
+}
