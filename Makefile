@@ -1,10 +1,10 @@
-# Each target works alone on a fresh checkout; python3 and gcc are all it needs. The benchmark also
-# needs FASTMLP_DATA, a folder with mnist.npz.
+# Each target works alone on a fresh checkout; python3 and gcc are all it needs. With FASTMLP_DATA,
+# a folder with mnist.npz, benchmarks and tests run on MNIST.
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd)
 
-.PHONY: train test lint wheel benchmark clean
+.PHONY: train test lint wheel benchmark guard clean
 
 train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
 	$(BIN)/fastmlp train
@@ -26,6 +26,10 @@ wheel: .venv/test-ready  ## sdist and wheel in dist/, the wheel tagged by auditw
 
 benchmark: .venv/train-ready  ## the headline table for this machine
 	$(BIN)/python benchmarks/headline.py
+
+guard: .venv/train-ready  ## instructions and relative time of a step against benchmarks/guard.json
+	$(BIN)/python benchmarks/guard.py
+	$(BIN)/python benchmarks/guard.py --method ratio
 
 .venv/train-ready: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

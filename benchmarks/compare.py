@@ -25,7 +25,10 @@ NORMALISERS = ("fastmlp.reference", "sgemm")
 """Contenders that a change of fastmlp's compiled engine does not touch."""
 
 SAME_SETTINGS = ("n_threads", "data", "as_found")
-SAME_IN_JOBS = ("n_rows", "sizes", "hidden", "output", "loss", "optimiser", "batch_size")
+SAME_IN_JOBS = (
+    "kind", "data", "n_rows", "sizes", "hidden", "output", "loss", "reduction", "optimizer",
+    "batch_size",
+)  # fmt: skip
 ROW_KEYS = ("contender", "job", "check", "seconds")
 BAD_CHECKS = ("FAILS", "error")
 

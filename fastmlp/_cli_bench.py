@@ -15,11 +15,12 @@ from fastmlp.bench.runner import Plan
 
 T = TypeVar("T")
 QUICK_ROUNDS, ALL_ROUNDS = 5, 5
-QUICK_SECONDS, ALL_SECONDS = 0.5, 1.0
+QUICK_SECONDS, ALL_SECONDS = 0.3, 1.0
+QUICK_ROWS = 20_000
 QUICK_BUDGET_SECONDS = 105.0
 """Begin no process that is expected to end later, so that the whole stays below two minutes."""
 
-QUICK_TIMEOUT_SECONDS, ALL_TIMEOUT_SECONDS = 60.0, 900.0
+QUICK_TIMEOUT_SECONDS, ALL_TIMEOUT_SECONDS = 30.0, 900.0
 
 
 def add_bench_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
     add("--rounds", metavar="N", help=f"processes per contender and job; default {QUICK_ROUNDS}")
     add("--seconds", metavar="X", help=f"timed work per process; default {QUICK_SECONDS}")
     add("--budget", metavar="X", help=f"seconds for everything; default {QUICK_BUDGET_SECONDS:g}")
-    add("--rows", metavar="N", help="at most this many training rows")
+    add("--rows", metavar="N", help=f"at most this many training rows; default {QUICK_ROWS}")
     add("--threads", metavar="N", help="default: as for training")
     add("--as-found", action="store_true", help="keep variables that choose OpenBLAS's kernels")
     add("--json", metavar="FILE", type=Path, help="write everything measured to this file")
@@ -90,7 +91,8 @@ def _wanted_jobs(options: argparse.Namespace) -> tuple[Job, ...]:
     names: Iterable[str] = ("all",) if options.all else jobs.QUICK_JOBS
     if options.jobs is not None:
         names = _names(options.jobs)
-    return jobs.select(names, _number(int, "--rows", options.rows, None))
+    most = None if options.all else QUICK_ROWS
+    return jobs.select(names, _number(int, "--rows", options.rows, most))
 
 
 def _n_threads(options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, NoReturn
 
@@ -29,11 +29,15 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of ``fastmlp``, with the sub-commands train and info."""
+AddOptions = Callable[[argparse.ArgumentParser], None]
+
+
+def build_parser(more: Mapping[str, tuple[str, AddOptions]]) -> argparse.ArgumentParser:
+    """The parser of ``fastmlp``: train, info, and `more`, a help text and an adder by name."""
     parser = _Parser(prog="fastmlp", description=fastmlp.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"fastmlp {fastmlp.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="train|info")
+    metavar = "|".join(["train", "info", *more])
+    commands = parser.add_subparsers(dest="command", required=True, metavar=metavar)
     _add_train(
         commands.add_parser(
             "train", help="train a network and show how it goes", allow_abbrev=False
@@ -44,6 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
             "info", help="show versions, processor, BLAS and threads", allow_abbrev=False
         )
     )
+    for name, (text, add_options) in more.items():
+        add_options(commands.add_parser(name, help=text, allow_abbrev=False))
     return parser
 
 

@@ -17,7 +17,7 @@ Array = NDArray[np.floating[Any]]
 
 FUNCTIONS: dict[str, int]
 LOSSES: dict[str, int]
-MOMENTUM_RULES: dict[str, int]
+UPDATES: dict[str, int]
 LEVELS: dict[str, int]
 """SIMD levels by name, lowest first."""
 
@@ -53,6 +53,8 @@ class Engine:
     loss: str
     dtype: np.dtype[Any]
     n_threads: int
+    uses_blas: bool
+    """Whether a layer is too wide for the package's own products."""
 
     def __init__(
         self,
@@ -117,3 +119,10 @@ class Engine:
 
     def predict(self, parameters: Array, x: Array, out: Array) -> None:
         """Outputs of all rows into `out` (n, n_out)."""
+
+    def predict_few(self, parameters: Array, x: object) -> Array | None:
+        """Outputs (n, n_out) of 1 to 8 rows, or None.
+
+        None for anything but a finite, C-ordered array (n, n_features) of the engine's dtype, and
+        while the engine is running; the caller then goes the long way, which names what is wrong.
+        """

@@ -211,20 +211,26 @@ def _run_child(plan: SweepPlan, folder: str, engine: str, n_threads: int, round_
         "batch_size": plan.batch_size,
         "n_epochs": plan.n_epochs,
     }
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-P", "-c", CHILD, *sys.path],
-        input=json.dumps(request),
-        env=child_environment(n_threads, as_found=plan.as_found),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+        env=child_environment(n_threads, as_found=plan.as_found),
+    ) as child:
+        try:
+            output, said = child.communicate(json.dumps(request))
+        finally:  # subprocess.run would not wait for a process that Ctrl-C made it kill
+            child.kill()
+            child.wait()
+    if child.returncode != 0:
+        words = said.strip().splitlines() or [f"it ended with status {child.returncode}"]
         raise ChildProcessError(
             f"the process of engine {engine!r} with OPENBLAS_NUM_THREADS={n_threads} failed: "
-            f"{said[-1]}"
+            f"{words[-1]}"
         )
-    answer = json.loads(done.stdout.splitlines()[-1])
+    answer = json.loads(output.splitlines()[-1])
     answer["epoch_seconds"] = tuple(answer["epoch_seconds"])
     return Run(engine=engine, round_number=round_number, **answer)
 

@@ -1,6 +1,6 @@
-"""The command ``fastmlp``: ``fastmlp train`` and ``fastmlp info``.
+"""The command ``fastmlp``: ``train``, ``info``, ``bench`` and ``threads``.
 
-Exit codes: 0, 1 for a training that diverged, 2 for bad input, 130 after Ctrl-C, 141 when nobody
+Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130 after Ctrl-C, 141 when nobody
 reads the output any more. Errors are one line on stderr.
 """
 
@@ -17,7 +17,9 @@ import numpy as np
 
 from fastmlp import _environment
 from fastmlp._checks import check_sizes
+from fastmlp._cli_bench import add_bench_options, bench
 from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
 from fastmlp._plan import (
     count_parameters,
@@ -27,6 +29,10 @@ from fastmlp._plan import (
     weight_blocks,
 )
 
+MORE = {
+    "bench": ("time fastmlp against other libraries", add_bench_options),
+    "threads": ("time epochs by number of threads", add_threads_options),
+}
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 
@@ -44,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Only for ``--help`` and ``--version``, with code 0.
     """
     try:
-        options = build_parser().parse_args(argv)
-        code = {"train": train, "info": info}[options.command](options)
+        options = build_parser(MORE).parse_args(argv)
+        commands = {"train": train, "info": info, "bench": bench, "threads": threads}
+        code = commands[options.command](options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:

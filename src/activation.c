@@ -27,14 +27,21 @@ FM_INLINE real derivative(real a, const int function)
     }
 }
 
+/* Whole vectors, without a tail: what is in the padding is dropped afterwards. */
 FM_INLINE void activate_samples(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
                                 ptrdiff_t batch, const int function)
 {
     for (ptrdiff_t r = 0; r < batch; r++) {
         real *row = a + r * stride;
-        FM_SIMD
-        for (ptrdiff_t j = 0; j < n_out; j++)
-            row[j] = activate(row[j] + (bias ? bias[j] : 0), function);
+        if (bias) {
+            FM_SIMD
+            for (ptrdiff_t j = 0; j < stride; j++)
+                row[j] = activate(row[j] + bias[j], function);
+        } else {
+            FM_SIMD
+            for (ptrdiff_t j = 0; j < stride; j++)
+                row[j] = activate(row[j], function);
+        }
         for (ptrdiff_t j = n_out; j < stride; j++)
             row[j] = 0;
     }

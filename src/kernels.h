@@ -28,7 +28,7 @@ KERNEL(void, dot_row, FM_REAL *z, const FM_REAL *x, const FM_REAL *w, ptrdiff_t 
 /* --- Element-wise passes (activation.c, output.c) --- */
 
 /* a = f(a + bias) in place, and 0 in the columns from n_out to stride; bias is NULL where it is
- * already in a, else it has n_out values. Not for FM_SOFTMAX. */
+ * already in a, else it has `stride` values. Not for FM_SOFTMAX. */
 KERNEL(void, bias_activation, FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias, ptrdiff_t n_out,
        ptrdiff_t batch, int function)
 

@@ -301,7 +301,7 @@ def test_accuracy_is_taken_after_exactly_the_epochs_of_the_job(target_seconds):
 
 
 def test_an_adapter_that_miscounts_or_cannot_do_a_job_is_refused():
-    with pytest.raises(RuntimeError, match="must report 3 epochs, got 4"):
+    with pytest.raises(RuntimeError, match="must report 5 epochs, got 6"):
         timing.measure(Stopped(wrong=1), TINY, None, 0.1, False)
     with pytest.raises(ValueError, match="cannot do jobs of kind 'predict'"):
         timing.measure(Stopped(), replace(TINY, kind="predict"), None, 0.1, False)

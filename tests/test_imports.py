@@ -15,16 +15,19 @@ PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
     {"exceptions", "_checks", "_plan", "_idx", "_npz", "_limits"},
+    {"optimizers"},
     {"_core", "_threads", "initializers", "schedules", "losses", "history", "datasets", "scaling",
      "_download", "reference"},
     {"network", "_environment"},
     {"trainer"},
     {"_plot_style"},
     {"_plot_panels", "_plot_images"},
-    {"plots", "recipes", "_labelled_data", "_report"},
+    {"plots", "recipes", "_labelled_data", "_report", "_thread_sweep", "_plot_threads"},
     {"myann"},
-    {"_cli_options", "_cli_output", "_cli_display"},
+    {"bench"},
+    {"_cli_options", "_cli_output", "_cli_display", "_cli_bench"},
     {"_cli_train"},
+    {"_cli_threads"},
     {"cli"},
     {"__init__", "__main__"},
 ]  # fmt: skip

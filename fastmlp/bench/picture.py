@@ -69,11 +69,12 @@ def _panel(ax: Any, job: dict[str, Any], bars: list[Row]) -> None:
         errors = [[middle - q1], [q3 - middle]]
         ax.barh(place, middle, xerr=errors, color=color, ecolor="0.2", capsize=2)
         ratio = "" if row["ratio"] is None else f"  ({row['ratio']:.1f}x)"
-        label = f" {middle:.3g} {unit}{ratio}"
+        number = f"{middle:.0f}" if middle >= 100 else f"{middle:.3g}"
+        label = f" {number} {unit}{ratio}"
         ax.annotate(label, (q3, place), (4, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(bars)), [row["contender"] for row in bars])
     ax.invert_yaxis()
-    ax.margins(x=0.22, y=0.02)
+    ax.margins(x=0.28, y=0.02)
     ax.set_xlim(left=0)
     per = PER[job.get("kind", "train")]
     title = f"{job['name']}: {'-'.join(map(str, job['sizes']))}, {unit} {per}"

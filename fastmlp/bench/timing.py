@@ -15,7 +15,7 @@ from .adapters import Adapter, Array, Ensembler, Job, Predictor
 from .adapters._shared import expected_outputs
 
 WARM_UP_EPOCHS = 2
-MIN_TIMED_EPOCHS = 3
+MIN_TIMED_EPOCHS = 5
 MAX_TIMED_EPOCHS = 1000
 BLOCKS = 20
 MIN_ONE_ROW_CALLS = 2000
