@@ -19,7 +19,7 @@ The passes over one chunk are in _passes.pxi, the loops over chunks and batches 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdlib cimport calloc, free
 from libc.math cimport sqrt
 from libc.string cimport memcpy
@@ -132,7 +132,8 @@ cdef struct Job:
     void *out
     Py_ssize_t *order          # row of each position of the epoch, or NULL for 0, 1, ...
     Py_ssize_t n_rows
-    bint gathers               # rows are copied side by side for BLAS
+    bint gathers               # rows are copied side by side, input_stride apart
+    Py_ssize_t input_stride
     # The training run
     Py_ssize_t batch_size, first_batch, last_batch, n_steps
     Plan full, short_last
@@ -169,7 +170,7 @@ include "_epoch.pxi"
 
 # --- The face to Python -----------------------------------------------------------------------
 
-cdef class Buffer:
+cdef class _Buffer:
     """Zeroed memory on cache lines of its own, which grows and never shrinks."""
 
     cdef object bytes
@@ -212,15 +213,15 @@ cdef class Engine:
     cdef readonly int n_threads
     cdef readonly bint uses_blas
     cdef object interruption
-    cdef Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few
+    cdef _Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few
     cdef bint busy
 
     def __cinit__(self, tuple sizes, tuple functions, str loss, dtype, int n_threads):
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
-        self.vectors, self.states, self.packed, self.biases = Buffer(), Buffer(), Buffer(), Buffer()
-        self.scratch, self.own, self.lanes, self.totals = Buffer(), Buffer(), Buffer(), Buffer()
-        self.blocks, self.penalties, self.few = Buffer(), Buffer(), Buffer()
+        self.vectors, self.states, self.packed, self.biases = _Buffer(), _Buffer(), _Buffer(), _Buffer()
+        self.scratch, self.own, self.lanes, self.totals = _Buffer(), _Buffer(), _Buffer(), _Buffer()
+        self.blocks, self.penalties, self.few = _Buffer(), _Buffer(), _Buffer()
         self.job.n_layers = len(functions)
         self.job.layers = <Layer *> calloc(self.job.n_layers, sizeof(Layer))
         if self.job.layers == NULL:
@@ -270,7 +271,7 @@ cdef class Engine:
             layer.delta = at
             at += layer.stride * n_rows if deltas else 0
         job.inputs = at
-        at += n_rows * job.n_features if job.gathers else 0
+        at += n_rows * job.input_stride if job.gathers else 0
         job.scratch_bytes = round_up(at * item, 64)
         job.scratch = <char *> self.scratch.reserve(job.scratch_bytes * n_copies)
 
@@ -335,11 +336,13 @@ cdef class Engine:
         else:
             pack(job, &now, <double *> job.packed)
 
-    cdef int start(self, parameters, x, targets, row_weights, order) except -1:
+    cdef int start(self, parameters, x, targets, row_weights, order, bint training) except -1:
         cdef Job *job = &self.job
         job.parameters, job.x, job.targets = address(parameters), address(x), address(targets)
         job.row_weights, job.order = address(row_weights), <Py_ssize_t *> address(order)
-        job.gathers = order is not None and not job.layers[0].narrow
+        job.gathers = training and _plan.gathers_inputs(
+            job.n_features, job.layers[0].narrow, order is not None)
+        job.input_stride = _plan.padded(job.n_features) if job.gathers else job.n_features
         job.n_rows, job.out = len(x), NULL
         job.status, job.batches_done, self.interruption = OK, 0, None
         job.next_poll = seconds() + POLL_SECONDS
@@ -381,7 +384,7 @@ cdef class Engine:
         cdef Job *job = &self.job
         self._enter()
         try:
-            self.start(parameters, x, targets, row_weights, order)
+            self.start(parameters, x, targets, row_weights, order, True)
             job.batch_size, job.first_batch, job.last_batch = batch_size, first_batch, last_batch
             job.n_steps = n_steps
             self.enter_rule(optimizer, learning_rate)
@@ -481,7 +484,7 @@ cdef class Engine:
         cdef Py_ssize_t item = self.dtype.itemsize, n_chunks, chunk
         cdef Weights now
         chunk = min(job.n_rows, _plan.chunk_rows_most(self.sizes, item))
-        n_chunks = -(-job.n_rows // chunk)
+        n_chunks = (job.n_rows + chunk - 1) // chunk
         busy = self.plan(job.n_rows).n_workers if job.n_rows < MANY_ROWS else self.n_threads
         cdef int n_workers = max(1, min(self.n_threads, busy, n_chunks))
         job.full.chunk_rows = chunk
@@ -504,8 +507,9 @@ cdef class Engine:
         cdef fm_totals total
         self._enter()
         try:
-            self.start(parameters, x, targets, row_weights, None)
-            total = add_totals(self.job.totals, self.run_evaluation())
+            self.start(parameters, x, targets, row_weights, None, False)
+            n_chunks = self.run_evaluation()
+            total = add_totals(self.job.totals, n_chunks)
             return total.loss, total.error, total.weight, total.hits
         finally:
             self.busy = False
@@ -513,7 +517,7 @@ cdef class Engine:
     def predict(self, parameters, x, out):
         self._enter()
         try:
-            self.start(parameters, x, None, None, None)
+            self.start(parameters, x, None, None, None, False)
             self.job.out = address(out)
             self.run_evaluation()
         finally:
@@ -527,8 +531,9 @@ cdef class Engine:
         cdef bint taken = False
         if self.busy:
             return None
-        if PyObject_GetBuffer(x, &rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0:
-            PyErr_Clear()
+        try:
+            PyObject_GetBuffer(x, &rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        except (TypeError, BufferError, ValueError):
             return None
         if (rows.ndim == 2 and rows.format[0] == kind and rows.format[1] == 0
                 and 1 <= rows.shape[0] <= FEW_ROWS and rows.shape[1] == self.job.n_features

@@ -189,8 +189,8 @@ cdef void update_by_blocks(Job *job, real *new, real *old, real *own, Py_ssize_t
     rows.index, rows.x = NULL, (<real *> job.x) + batch_begin * job.n_features
     if job.order != NULL:
         rows.index, rows.x = job.order + batch_begin, job.x
-        if job.gathers:
-            rows.index, rows.x = NULL, scratch + job.inputs
+    if job.gathers:
+        rows.index, rows.x = NULL, scratch + job.inputs
     while True:
         i = atomic_fetch_add(&job.next_block, 1)
         if i >= job.n_blocks:

@@ -40,7 +40,7 @@ cdef extern from "fastmlp.h" nogil:
                       double *) noexcept nogil
         void (*transpose_padded)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
                                  Py_ssize_t) noexcept nogil
-        void (*gather_rows)(float *, const float *, const Py_ssize_t *, Py_ssize_t,
+        void (*gather_rows)(float *, Py_ssize_t, const float *, const Py_ssize_t *, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
         void (*gather_transposed)(float *, Py_ssize_t, const float *, const Py_ssize_t *,
                                   Py_ssize_t, Py_ssize_t) noexcept nogil
@@ -76,7 +76,7 @@ cdef extern from "fastmlp.h" nogil:
                       double *) noexcept nogil
         void (*transpose_padded)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
                                  Py_ssize_t) noexcept nogil
-        void (*gather_rows)(double *, const double *, const Py_ssize_t *, Py_ssize_t,
+        void (*gather_rows)(double *, Py_ssize_t, const double *, const Py_ssize_t *, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
         void (*gather_transposed)(double *, Py_ssize_t, const double *, const Py_ssize_t *,
                                   Py_ssize_t, Py_ssize_t) noexcept nogil
@@ -190,12 +190,12 @@ cdef inline void transpose_padded(real *out, Py_ssize_t out_stride, real *x, Py_
         fm_f64.transpose_padded(out, out_stride, x, x_stride, n_rows, n)
 
 
-cdef inline void gather_rows(real *out, real *x, Py_ssize_t *index, Py_ssize_t batch,
-        Py_ssize_t n_cols) noexcept nogil:
+cdef inline void gather_rows(real *out, Py_ssize_t out_stride, real *x, Py_ssize_t *index,
+        Py_ssize_t batch, Py_ssize_t n_cols) noexcept nogil:
     if real is float:
-        fm_f32.gather_rows(out, x, index, batch, n_cols)
+        fm_f32.gather_rows(out, out_stride, x, index, batch, n_cols)
     else:
-        fm_f64.gather_rows(out, x, index, batch, n_cols)
+        fm_f64.gather_rows(out, out_stride, x, index, batch, n_cols)
 
 
 cdef inline void gather_transposed(real *out, Py_ssize_t stride, real *x, Py_ssize_t *index,

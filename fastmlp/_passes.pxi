@@ -2,7 +2,7 @@
 #
 # A chunk lies at row `at` of its scratch: the matrices of a layer are (rows, stride) each.
 
-cdef struct Rows:            # the inputs of a chunk: row r at x + (index[r] or r) * n_features
+cdef struct Rows:            # the inputs of a chunk: row r at x + (index[r] or r) * input_stride
     Py_ssize_t n, at
     Py_ssize_t *index
     void *x
@@ -10,16 +10,15 @@ cdef struct Rows:            # the inputs of a chunk: row r at x + (index[r] or 
 
 cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t at, Py_ssize_t begin,
                     Py_ssize_t n) noexcept nogil:
-    """Rows begin..begin+n of the epoch's order. BLAS needs them side by side: gathered."""
+    """Rows begin..begin+n of the epoch's order, copied side by side if the job says so."""
     cdef Rows rows
-    rows.n, rows.at = n, at
-    rows.index, rows.x = NULL, (<real *> job.x) + begin * job.n_features
-    if job.order != NULL:
-        rows.index, rows.x = job.order + begin, job.x
-        if job.gathers:
-            rows.x = scratch + job.inputs + at * job.n_features
-            gather_rows(<real *> rows.x, <real *> job.x, rows.index, n, job.n_features)
-            rows.index = NULL
+    cdef real *x = (<real *> job.x) + (begin * job.n_features if job.order == NULL else 0)
+    rows.n, rows.at, rows.x = n, at, x
+    rows.index = NULL if job.order == NULL else job.order + begin
+    if job.gathers:
+        rows.x = scratch + job.inputs + at * job.input_stride
+        gather_rows(<real *> rows.x, job.input_stride, x, rows.index, n, job.n_features)
+        rows.index = NULL
     return rows
 
 
@@ -44,7 +43,7 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     cdef real *x = <real *> rows.x
     cdef real *w = (<real *> now.matrices) + layer.weights
     cdef real *bias = (<real *> now.biases) + layer.bias
-    cdef Py_ssize_t x_stride = job.n_features
+    cdef Py_ssize_t x_stride = job.input_stride
     cdef Py_ssize_t *index = rows.index
     if l == job.n_layers - 1:
         bias = NULL
@@ -118,11 +117,12 @@ cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, rea
     cdef Layer *layer = &job.layers[block.layer]
     cdef real *delta = scratch + layer.delta + rows.at * layer.stride + block.row
     cdef real *x = <real *> rows.x
-    cdef Py_ssize_t x_stride = job.n_features, n_columns = block.n_columns
+    cdef Py_ssize_t x_stride = job.input_stride, n_columns = block.n_columns
     cdef Py_ssize_t *index = rows.index
     if block.layer > 0:
         x_stride, index = job.layers[block.layer - 1].stride, NULL
         x = scratch + job.layers[block.layer - 1].activation + rows.at * x_stride
+    if block.layer > 0 or job.gathers:
         n_columns = (n_columns + 15) // 16 * 16   # the padding is there, and zero
     x += block.column
     if layer.narrow:

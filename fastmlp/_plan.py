@@ -42,7 +42,7 @@ BLOCK_ROWS_MAX = 4096
 BLOCK_CHUNK_ROWS = 100
 """Fewest rows of a chunk when blocks are used: BLAS copies the weights anew for each."""
 
-BLOCK_ROWS, BLOCK_COLUMNS = 128, 400
+BLOCK_ROWS, BLOCK_COLUMNS = 128, 800
 """Largest block of a weight matrix: its gradient and weights stay in L2."""
 
 UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
@@ -65,6 +65,9 @@ NARROW_MAX = 128
 
 NARROW_WEIGHT_BYTES = 1 << 20
 """Largest weight matrix that they take: it is read once per handful of rows, from L2."""
+
+SHORT_ROW = 256
+"""Longest row of inputs that is copied to be padded."""
 
 FEW_ROWS = 8
 """Up to this number of rows a prediction multiplies row by row, without copying the weights."""
@@ -152,6 +155,16 @@ def narrow_layers(sizes: tuple[int, ...], itemsize: int) -> tuple[bool, ...]:
         n_out <= NARROW_MAX and n_in * _round_up(n_out, PADDING) * itemsize <= NARROW_WEIGHT_BYTES
         for n_in, n_out in pairwise(sizes)
     )
+
+
+def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
+    """Whether the rows of a chunk are copied side by side before the first layer's products.
+
+    BLAS wants shuffled rows so. The package's own products read rows where they lie, but short ones
+    that do not fill whole vectors are cheaper copied beside zeros.
+    """
+    ragged = n_features % PADDING != 0
+    return ragged and n_features <= SHORT_ROW if narrow else shuffled
 
 
 def chunk_rows_most(sizes: tuple[int, ...], itemsize: int) -> int:

@@ -61,7 +61,7 @@ class Evaluation:
 
 
 class Trainer:
-    """Mini-batch training with SGD, Adam, AdamW or RMSprop, L1 and L2, in the articles' conventions.
+    """Mini-batch training by SGD, Adam, AdamW or RMSprop, in the articles' conventions.
 
     Costs and gradients are sums over the rows of a mini-batch, and the penalty
     ``l2 / 2 * sum w**2 + l1 * sum |w|`` (bias excluded) is added to every mini-batch's cost. With
@@ -247,7 +247,8 @@ class Trainer:
     @property
     def memory(self) -> Array:
         """The optimizer's first state, (n_parameters,)."""
-        return self.states[0]
+        memory: Array = self.states[0]
+        return memory
 
     def _reset_optimizer(self) -> None:
         self.states[...] = 0

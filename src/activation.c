@@ -5,6 +5,7 @@
  * is overwritten and no second exp is computed.
  */
 #include "vector_math.h"
+#include "vectors.h"
 
 FM_INLINE real activate(real z, const int function)
 {
@@ -75,16 +76,26 @@ void FM_NAME(activation_backward)(real *delta, const real *a, ptrdiff_t n, int f
     }
 }
 
+#define SUMMED 4 /* vectors of columns that are summed at once */
+
 void FM_NAME(column_sums)(real *sum_out, const real *delta, ptrdiff_t stride, ptrdiff_t n,
                           ptrdiff_t batch, int accumulate)
 {
-    for (ptrdiff_t j = 0; j < n && !accumulate; j++)
-        sum_out[j] = 0;
-    for (ptrdiff_t r = 0; r < batch; r++) {
-        const real *row = delta + r * stride;
-        FM_SIMD
-        for (ptrdiff_t j = 0; j < n; j++)
-            sum_out[j] += row[j];
+    for (ptrdiff_t begin = 0; begin < n; begin += SUMMED * LANES) {
+        const ptrdiff_t width = n - begin < SUMMED * LANES ? n - begin : SUMMED * LANES;
+        vec sum[SUMMED] = {0};
+        real total[SUMMED * LANES];
+        for (ptrdiff_t r = 0; r < batch; r++) {
+            const real *row = delta + r * stride + begin;
+            UNROLL
+            for (int v = 0; v < SUMMED; v++)
+                if (v * LANES < width)
+                    sum[v] += load(row + v * LANES);
+        }
+        for (int v = 0; v < SUMMED; v++)
+            store(total + v * LANES, sum[v]);
+        for (ptrdiff_t j = 0; j < width; j++)
+            sum_out[begin + j] = accumulate ? sum_out[begin + j] + total[j] : total[j];
     }
 }
 

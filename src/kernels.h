@@ -66,9 +66,10 @@ KERNEL(int, update, FM_REAL *w_out, const FM_REAL *w, FM_REAL *state_1, FM_REAL 
 KERNEL(void, transpose_padded, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *x,
        ptrdiff_t x_stride, ptrdiff_t n_rows, ptrdiff_t n)
 
-/* out (batch, n_cols) = rows index[0..batch) of x (:, n_cols), all C order. */
-KERNEL(void, gather_rows, FM_REAL *out, const FM_REAL *x, const ptrdiff_t *index, ptrdiff_t batch,
-       ptrdiff_t n_cols)
+/* out (batch, out_stride) = rows of x (:, n_cols), zeros beyond column n_cols; rows index[r], or 0, 1,
+ * ... when index is NULL. */
+KERNEL(void, gather_rows, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *x,
+       const ptrdiff_t *index, ptrdiff_t batch, ptrdiff_t n_cols)
 
 /* out (n_cols, batch) = transposed rows of x; rows index[r], or 0, 1, ... when index is NULL. */
 KERNEL(void, gather_transposed, FM_REAL *out, ptrdiff_t stride, const FM_REAL *x,

@@ -6,7 +6,7 @@
  *
  * BLAS copies both operands into its own layout before it multiplies; with few outputs every copied
  * input is used too few times to pay for that. Here the rows of x are read where they lie, through
- * the index array.
+ * the index array; shuffled rows defeat the hardware prefetcher, so they are fetched by hand.
  *
  * Both kernels hold a tile of the result in registers and add one outer product per k (product) or
  * per row (gradient). Tiles are written once as inline functions of constant size. A tile that runs
@@ -44,23 +44,14 @@ typedef struct {
     ptrdiff_t z_stride, x_stride, right_stride, batch, n;
 } product_t;
 
-/* Rows r .. r + n_rows of the batch; beyond its end, the last row again. */
-FM_INLINE void point_to_rows(const real **rows, const product_t *job, ptrdiff_t r, const int n_rows)
+/* z[r][v] = bias[v] + sum_k rows[r][k] right[k][v] for n_rows rows and n_vectors vectors of outputs
+ * from column m; row i of the result goes to z + targets[i]. Where `fetches`, the rows of the next
+ * tile are fetched meanwhile, a cache line each per line of this tile's rows. */
+FM_INLINE void product_tile(const product_t *job, const real *const *rows,
+                            const real *const *next_rows, const ptrdiff_t *targets, ptrdiff_t m,
+                            const int n_rows, const int n_vectors, const int fetches)
 {
-    const ptrdiff_t last = job->batch - 1;
-    for (int i = 0; i < n_rows; i++)
-        rows[i] = row_of(job->x, job->x_stride, job->index, r + i < last ? r + i : last);
-}
-
-/* z[r][v] = bias[v] + sum_k x[r][k] right[k][v] for n_rows rows from r and n_vectors vectors of
- * outputs from column m. Meanwhile the rows of the next tile are fetched, a cache line each per line
- * of this tile's rows: shuffled rows defeat the hardware prefetcher. */
-FM_INLINE void product_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, const int n_rows,
-                            const int n_vectors)
-{
-    const real *rows[MOST_ROWS], *next_rows[MOST_ROWS], *right = job->right + m;
-    point_to_rows(rows, job, r, n_rows);
-    point_to_rows(next_rows, job, r + n_rows, n_rows);
+    const real *right = job->right + m;
     vec sum[MOST_ROWS][PRODUCT_VECTORS];
     UNROLL
     for (int i = 0; i < n_rows; i++)
@@ -69,7 +60,7 @@ FM_INLINE void product_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, cons
             sum[i][v] = job->bias ? load(job->bias + m + v * LANES) : (vec){0};
     for (ptrdiff_t begin = 0; begin < job->n; begin += LINE) {
         const ptrdiff_t end = begin + LINE < job->n ? begin + LINE : job->n;
-        for (int i = 0; i < n_rows; i++)
+        for (int i = 0; fetches && i < n_rows; i++)
             __builtin_prefetch(next_rows[i] + begin);
         for (ptrdiff_t k = begin; k < end; k++) {
             vec w[PRODUCT_VECTORS];
@@ -86,19 +77,70 @@ FM_INLINE void product_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, cons
         }
     }
     UNROLL
-    for (int i = 0; i < n_rows; i++) {
-        const ptrdiff_t row = r + i < job->batch ? r + i : job->batch - 1;
+    for (int i = 0; i < n_rows; i++)
         UNROLL
         for (int v = 0; v < n_vectors; v++)
-            store(job->z + row * job->z_stride + m + v * LANES, sum[i][v]);
+            store(job->z + targets[i] + m + v * LANES, sum[i][v]);
+}
+
+/* The same for rows side by side, x_stride apart: without pointers, and without a loop over lines. */
+FM_INLINE void compact_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, const int n_rows,
+                            const int n_vectors)
+{
+    const real *x = job->x + r * job->x_stride, *right = job->right + m;
+    const ptrdiff_t x_stride = job->x_stride, right_stride = job->right_stride;
+    vec sum[MOST_ROWS][PRODUCT_VECTORS];
+    UNROLL
+    for (int i = 0; i < n_rows; i++)
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            sum[i][v] = job->bias ? load(job->bias + m + v * LANES) : (vec){0};
+    for (ptrdiff_t k = 0; k < job->n; k++) {
+        vec w[PRODUCT_VECTORS];
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            w[v] = load(right + v * LANES);
+        UNROLL
+        for (int i = 0; i < n_rows; i++) {
+            const real input = x[i * x_stride];
+            UNROLL
+            for (int v = 0; v < n_vectors; v++)
+                sum[i][v] += input * w[v];
+        }
+        right += right_stride;
+        x++;
+    }
+    real *z = job->z + r * job->z_stride + m;
+    UNROLL
+    for (int i = 0; i < n_rows; i++)
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            store(z + i * job->z_stride + v * LANES, sum[i][v]);
+}
+
+/* n_vectors vectors of outputs from column m, for all rows. Rows beyond the end are the last row. */
+FM_INLINE void product_rows(const product_t *job, ptrdiff_t m, const int n_rows, const int n_vectors)
+{
+    const ptrdiff_t last = job->batch - 1;
+    ptrdiff_t r = 0;
+    for (; !job->index && r + n_rows <= job->batch; r += n_rows)
+        compact_tile(job, r, m, n_rows, n_vectors);
+    for (; r <= last; r += n_rows) {
+        const real *rows[MOST_ROWS], *next_rows[MOST_ROWS];
+        ptrdiff_t targets[MOST_ROWS];
+        for (int i = 0; i < n_rows; i++) {
+            const ptrdiff_t row = r + i < last ? r + i : last;
+            const ptrdiff_t next = r + n_rows + i < last ? r + n_rows + i : last;
+            rows[i] = row_of(job->x, job->x_stride, job->index, row);
+            next_rows[i] = row_of(job->x, job->x_stride, job->index, next);
+            targets[i] = row * job->z_stride;
+        }
+        product_tile(job, rows, next_rows, targets, m, n_rows, n_vectors, job->index != NULL);
     }
 }
 
 #define PRODUCT_CASE(n_vectors)                                                                    \
-    case n_vectors:                                                                                \
-        for (ptrdiff_t r = 0; r < job->batch; r += ROWS_FOR(n_vectors))                            \
-            product_tile(job, r, m, ROWS_FOR(n_vectors), n_vectors);                               \
-        break
+    case n_vectors: product_rows(job, m, ROWS_FOR(n_vectors), n_vectors); break
 
 static void product_columns(const product_t *job, ptrdiff_t m, ptrdiff_t n_vectors)
 {

@@ -7,7 +7,7 @@
 #include "vectors.h"
 
 #define CACHE_LINE 64
-#define ROWS_AHEAD 2
+#define ROWS_AHEAD 4
 
 #if FM_BITS == 32
 typedef int32_t lane_index;
@@ -92,13 +92,16 @@ static void prefetch_row(const real *row, ptrdiff_t n_cols)
         __builtin_prefetch(bytes + at);
 }
 
-void FM_NAME(gather_rows)(real *out, const real *x, const ptrdiff_t *index, ptrdiff_t batch,
-                          ptrdiff_t n_cols)
+void FM_NAME(gather_rows)(real *out, ptrdiff_t out_stride, const real *x, const ptrdiff_t *index,
+                          ptrdiff_t batch, ptrdiff_t n_cols)
 {
     for (ptrdiff_t r = 0; r < batch; r++) {
-        if (r + ROWS_AHEAD < batch)
+        if (index && r + ROWS_AHEAD < batch)
             prefetch_row(x + index[r + ROWS_AHEAD] * n_cols, n_cols);
-        memcpy(out + r * n_cols, x + index[r] * n_cols, (size_t)n_cols * sizeof(real));
+        real *row = out + r * out_stride;
+        memcpy(row, x + (index ? index[r] : r) * n_cols, (size_t)n_cols * sizeof(real));
+        for (ptrdiff_t j = n_cols; j < out_stride; j++)
+            row[j] = 0;
     }
 }
 

@@ -405,12 +405,12 @@ def test_an_epoch_allocates_little_and_independently_of_its_batches():
     assert peaks[1] - peaks[0] <= 4 * per_batch_results
 
 
-# --- The narrow first layer -----------------------------------------------------------------------
+# --- Own products of narrow layers -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n_in", [1, 7, 15, 16, 17, 64, 65, 127, 784])
-def test_own_products_of_the_first_layer_agree_with_blas(simd_level, n_in, dtype, monkeypatch):
+def test_own_products_agree_with_blas(simd_level, n_in, dtype, monkeypatch):
     for width in (1, 6, 7, 16, 17, 70, 127, 128):
         for n_rows in (1, 4, 5, 6, 64, 131):
             x, y = make_classes(n_rows, n_in, 3, seed=n_rows)
@@ -418,16 +418,8 @@ def test_own_products_of_the_first_layer_agree_with_blas(simd_level, n_in, dtype
             results = []
             for narrow_max in (128, 0):
                 monkeypatch.setattr("fastmlp._plan.NARROW_MAX", narrow_max)
-                network = Network((n_in, width, 3), activation="tanh", dtype=dtype, random_state=0)
+                network = Network((n_in, width, 19, 3), activation="tanh", dtype=dtype,
+                                  random_state=0)  # fmt: skip
                 Trainer(network, **options).fit(x, y, n_epochs=2)
                 results.append(network.parameters)
             assert relative_difference(*results) <= TOLERANCE[dtype], (width, n_rows)
-
-
-def test_own_products_are_chosen_for_narrow_hidden_layers_only():
-    from fastmlp._plan import first_layer_is_narrow
-
-    assert first_layer_is_narrow((784, 70, 30, 10))
-    assert first_layer_is_narrow((784, 128, 10))
-    assert not first_layer_is_narrow((784, 129, 10))
-    assert not first_layer_is_narrow((784, 10))

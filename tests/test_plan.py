@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +13,12 @@ from fastmlp._plan import (
     LANE_MEMORY,
     MAX_LANES,
     count_parameters,
+    gathers_inputs,
+    narrow_layers,
+    padded,
     plan_batch,
     training_flop,
+    weight_blocks,
 )
 
 widths = st.lists(st.integers(1, 3000), min_size=2, max_size=5).map(tuple)
@@ -26,6 +33,45 @@ def test_lanes_and_chunks_cover_every_row_once(n_rows, sizes, itemsize):
     assert 1 <= plan.chunk_rows <= max(plan.lane_rows, 16)
 
 
+@settings(max_examples=200, derandomize=True)
+@given(sizes=widths, blocks=st.booleans())
+def test_blocks_cover_every_weight_once_and_begin_at_whole_vectors(sizes, blocks):
+    covered = [np.zeros((n_out, n_in), int) for n_in, n_out in pairwise(sizes)]
+    for b in weight_blocks(sizes, blocks):
+        covered[b.layer][b.row : b.row + b.n_rows, b.column : b.column + b.n_columns] += 1
+        assert b.row % 16 == b.column % 16 == 0
+    assert all((matrix == 1).all() for matrix in covered)
+
+
+def test_products_are_the_packages_own_up_to_128_nodes_and_a_megabyte_of_weights():
+    assert narrow_layers((784, 128, 129, 70), 4) == (True, False, True)
+    assert narrow_layers((10_000, 64, 10), 4) == (False, True)
+    assert narrow_layers((10_000, 64, 10), 8) == (False, True)
+    assert narrow_layers((4096, 64, 10), 4) == (True, True)
+    assert narrow_layers((4096, 64, 10), 8) == (False, True)
+
+
+def test_gradients_of_wide_layers_come_in_blocks_unless_the_batch_is_huge():
+    sizes = (784, 512, 256, 10)
+    assert plan_batch(200, sizes, 4).blocks
+    assert not plan_batch(5000, sizes, 4).blocks
+    assert plan_batch(5000, sizes, 4, blocks=True).blocks
+    assert not plan_batch(500, (784, 70, 30, 10), 4).blocks
+
+
+def test_rows_are_padded_to_vectors_and_never_a_power_of_two_apart():
+    assert [padded(n) for n in (1, 16, 17, 70, 240, 784)] == [16, 16, 32, 80, 240, 784]
+    assert [padded(n) for n in (256, 512, 1000, 1024)] == [272, 528, 1008, 1040]
+
+
+def test_short_ragged_rows_and_shuffled_rows_for_blas_are_copied():
+    assert gathers_inputs(20, narrow=True, shuffled=False)
+    assert not gathers_inputs(784, narrow=True, shuffled=True)
+    assert not gathers_inputs(785, narrow=True, shuffled=True)
+    assert gathers_inputs(784, narrow=False, shuffled=True)
+    assert not gathers_inputs(784, narrow=False, shuffled=False)
+
+
 @settings(max_examples=100, derandomize=True)
 @given(n_rows=st.integers(1, 200_000), sizes=widths, n_threads=st.integers(1, 256))
 def test_threads_change_only_the_number_of_workers(n_rows, sizes, n_threads):
@@ -33,7 +79,7 @@ def test_threads_change_only_the_number_of_workers(n_rows, sizes, n_threads):
     assert (alone.n_lanes, alone.lane_rows, alone.chunk_rows) == (
         together.n_lanes, together.lane_rows, together.chunk_rows,
     )  # fmt: skip
-    assert 1 <= together.n_workers <= min(n_threads, together.n_lanes)
+    assert 1 <= together.n_workers <= min(n_threads, 8 if together.blocks else together.n_lanes)
 
 
 @settings(max_examples=100, derandomize=True)
