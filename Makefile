@@ -2,7 +2,7 @@
 # a folder with mnist.npz, benchmarks and tests run on MNIST.
 PYTHON ?= python3
 BIN = .venv/bin
-SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd)
+SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd fastmlp/*.pxi)
 
 .PHONY: train test lint wheel benchmark guard clean
 

@@ -38,6 +38,9 @@ def select_level(name: str, *, argument: str = "name") -> None:
     ValueError, about `argument`, for unknown names and for levels this processor cannot run.
     """
 
+def permutation(n: int, seed: int) -> NDArray[np.intp]:
+    """A random order of 0 … n - 1, (n,); `seed` is any integer from 0 to 2**64 - 1."""
+
 def apply(name: str, x: Array) -> Array:
     """A new array with exp, log, sigmoid, tanh or softplus of every element of `x`."""
 
@@ -95,8 +98,9 @@ class Engine:
         """Train on batches first_batch … last_batch - 1 of one epoch.
 
         Changes `parameters` (n_parameters,) and the optimizer's `states` (n_states, n_parameters;
-        without momentum SGD has none to change) in place, and writes entry ``batch`` of `costs` (loss + penalty; mean loss with `mean_reduction`),
-        `penalties`, `errors` (mean of |y - a|) and `hits` (fraction in [0, 1]).
+        without momentum SGD has none to change) in place, and writes entry ``batch`` of `costs`
+        (loss + penalty; mean loss with `mean_reduction`), `penalties`, `errors` (mean of |y - a|)
+        and `hits` (fraction in [0, 1]).
 
         Parameters
         ----------

@@ -20,6 +20,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 from libc.math cimport sqrt
 from libc.string cimport memcpy
@@ -78,6 +79,13 @@ def select_level(str name, *, str argument="name"):
             f"{argument} must be at most {best_level()!r} on this processor; got {name!r}")
     fm_select_level(LEVELS[name])
     _level = name
+
+
+def permutation(Py_ssize_t n, uint64_t seed):
+    """A random order of 0 … n - 1, (n,) intp."""
+    order = np.empty(n, dtype=np.intp)
+    fm_permutation(<Py_ssize_t *> address(order), n, seed)
+    return order
 
 
 def selected_level():
@@ -214,7 +222,9 @@ cdef class Engine:
     cdef readonly bint uses_blas
     cdef object interruption
     cdef _Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few
-    cdef bint busy
+    cdef object planned, last_plans
+    cdef Py_ssize_t largest_block
+    cdef bint busy, has_table, table_is_for_blocks
 
     def __cinit__(self, tuple sizes, tuple functions, str loss, dtype, int n_threads):
         self.sizes, self.functions, self.loss = sizes, functions, loss
@@ -294,6 +304,8 @@ cdef class Engine:
         cdef Job *job = &self.job
         cdef Block *block
         cdef Py_ssize_t largest = 0
+        if self.has_table and self.table_is_for_blocks == blocks:
+            return self.largest_block
         table = list(_plan.weight_blocks(self.sizes, blocks))
         job.n_blocks = len(table)
         job.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
@@ -305,7 +317,9 @@ cdef class Engine:
             block.n_updated_columns = entry.n_columns if blocks else round_up(entry.n_columns, 16)
             block.n_updated_biases = entry.n_rows if blocks else round_up(entry.n_rows, 16)
             largest = max(largest, entry.n_rows * job.layers[entry.layer].padded_stride)
-        return largest if blocks else 0
+        self.has_table, self.table_is_for_blocks = True, blocks
+        self.largest_block = largest if blocks else 0
+        return self.largest_block
 
     cdef void use_padded(self):
         """The passes read weights and biases from a padded vector."""
@@ -418,9 +432,7 @@ cdef class Engine:
         cdef Py_ssize_t item = self.dtype.itemsize, block_size, n_rows, done
         cdef int n_copies
         cdef Weights now
-        first = self.plan(min(job.batch_size, job.n_rows))
-        last = _plan.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes, item,
-                                self.n_threads, blocks=first.blocks)
+        first, last = self.plans()
         job.full, job.short_last = self.enter_plan(first), self.enter_plan(last)
         block_size = self.enter_blocks(first.blocks)
         n_rows = max(first.chunk_rows, last.chunk_rows)
@@ -440,6 +452,17 @@ cdef class Engine:
         self.launch(train_f32 if item == 4 else train_f64, first.n_workers)
         self.copy_out(states)
         return 0
+
+    cdef tuple plans(self):
+        """Of a full batch and of the last one; kept, because small epochs are over in no time."""
+        cdef Job *job = &self.job
+        key = job.n_rows, job.batch_size
+        if key != self.planned:
+            first = self.plan(min(job.batch_size, job.n_rows))
+            last = _plan.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes,
+                                    self.dtype.itemsize, self.n_threads, blocks=first.blocks)
+            self.planned, self.last_plans = key, (first, last)
+        return self.last_plans
 
     cdef int copy_in(self, states) except -1:
         """Parameters and states into the padded layout."""

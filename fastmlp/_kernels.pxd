@@ -1,5 +1,7 @@
 # The C interface (src/fastmlp.h; src/kernels.h documents every kernel) as Cython sees it, and an
 # inline function per kernel that picks the precision.
+from libc.stdint cimport uint64_t
+
 from fastmlp._blas cimport real
 
 cdef extern from "fastmlp.h" nogil:
@@ -92,6 +94,8 @@ cdef extern from "fastmlp.h" nogil:
     int fm_select_level(int level)
     const fm_kernels_f32 *fm_f32
     const fm_kernels_f64 *fm_f64
+
+    void fm_permutation(Py_ssize_t *out, Py_ssize_t n, uint64_t seed)
 
     ctypedef void (*fm_task)(void *context, int worker, int n_workers) noexcept nogil
     int fm_team_run(fm_task task, void *context, int n_wanted)

@@ -3,14 +3,14 @@
 A batch of rows goes through the network in *chunks*, one set of matrix products each. Its gradient
 is summed in one of two ways:
 
-- **lanes**, for networks of few parameters: the rows are dealt to lanes with a gradient buffer each;
-  a thread takes a lane and works through its chunks; the optimizer adds the lanes in their order;
+- **lanes**, for networks of few parameters: the rows are dealt to lanes with a gradient buffer
+  each; a thread takes a lane and works through its chunks; the optimizer adds the lanes in order;
 - **blocks**, for wide layers: the activations and deltas of the whole batch are kept, and a thread
   takes a block of a weight matrix, computes its gradient over all rows in one product and updates
   it while it is in the cache. Nothing is summed afterwards.
 
-Either way the numbers depend on this plan and never on the threads. The plan is part of the numerical
-contract: change ``PLAN_VERSION`` with it.
+Either way the numbers depend on this plan and never on the threads. The plan is part of the
+numerical contract: change ``PLAN_VERSION`` with it.
 """
 
 from __future__ import annotations
@@ -215,6 +215,4 @@ def weight_blocks(sizes: tuple[int, ...], blocks: bool) -> Iterator[Block]:
         columns = _round_up(_ceil_div(n_in, _ceil_div(n_in, most_columns)), PADDING)
         for row in range(0, n_out, rows):
             for column in range(0, n_in, columns):
-                yield Block(
-                    layer, row, min(rows, n_out - row), column, min(columns, n_in - column)
-                )
+                yield Block(layer, row, min(rows, n_out - row), column, min(columns, n_in - column))

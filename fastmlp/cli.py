@@ -1,7 +1,7 @@
 """The command ``fastmlp``: ``train``, ``info``, ``bench`` and ``threads``.
 
-Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130 after Ctrl-C, 141 when nobody
-reads the output any more. Errors are one line on stderr.
+Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
+after Ctrl-C, 141 when nobody reads the output any more. Errors are one line on stderr.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ from fastmlp.history import History
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import check_pair
 from fastmlp.network import Array, Network
+from fastmlp.optimizers import MOMENTUM_RULES
 from fastmlp.scaling import Scaler
 from fastmlp.schedules import SCHEDULES
-from fastmlp.optimizers import MOMENTUM_RULES
 from fastmlp.trainer import ENGINES, PENALTY_SCALES, REDUCTIONS, Trainer
 
 if TYPE_CHECKING:

@@ -28,7 +28,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
@@ -45,6 +44,8 @@ BIAS_TREATMENTS: tuple[BiasTreatment, ...] = ("row_added", "weights_sliced", "pr
 
 def sigmoid(z: Array) -> Array:
     """1 / (1 + e^-z); SciPy's expit does not overflow."""
+    from scipy.special import expit  # here, because it takes longer to import than all the rest
+
     return expit(z)  # type: ignore[no-any-return]
 
 
@@ -273,8 +274,15 @@ def update(
 
 
 def adam_update(
-    w: Array, states: Array, gradient: Array, learning_rate: float, step: int,
-    beta_1: float, beta_2: float, epsilon: float, weight_decay: float = 0.0,
+    w: Array,
+    states: Array,
+    gradient: Array,
+    learning_rate: float,
+    step: int,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    weight_decay: float = 0.0,
 ) -> None:
     """One step of Adam, or of AdamW with a weight decay; changes `w` and `states` in place.
 
@@ -296,8 +304,13 @@ def adam_update(
 
 
 def rmsprop_update(
-    w: Array, states: Array, gradient: Array, learning_rate: float,
-    rho: float, epsilon: float, momentum: float,
+    w: Array,
+    states: Array,
+    gradient: Array,
+    learning_rate: float,
+    rho: float,
+    epsilon: float,
+    momentum: float,
 ) -> None:
     """One step of RMSprop; changes `w` and `states` in place.
 

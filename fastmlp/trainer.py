@@ -97,7 +97,7 @@ class Trainer:
     max_batches : int >= 1 or None
         Batches per epoch at most.
     shuffle : bool
-        Mix all rows anew before every epoch.
+        Mix all rows anew before every epoch, unless one batch holds them all.
     n_threads : int or None
         See :func:`fastmlp.resolve_threads`. The result does not depend on it, bit for bit.
     engine : {"native", "numpy"}
@@ -297,7 +297,9 @@ class Trainer:
         n_batches = min(n_batches, self.max_batches or n_batches)
         costs, penalties, errors, hits = np.zeros((4, n_batches))
         batch_rows = np.minimum(self.batch_size, len(x) - self.batch_size * np.arange(n_batches))
-        self.order = self.rng.permutation(len(x)) if self.shuffle else None
+        # One batch of all rows is the same in any order.
+        mixes = self.shuffle and self.batch_size < len(x)
+        self.order = self._mixed(len(x)) if mixes else None
         status, done, interruption = self._engine.train(
             self.network.parameters, self.states, x, y,
             order=self.order, row_weights=row_weights, batch_size=self.batch_size,
@@ -318,9 +320,13 @@ class Trainer:
             "errors": errors,
             "reg_share": np.divide(penalties, costs, out=np.zeros_like(costs), where=costs > 0),
             "learning_rates": eta,
-            "batch_accuracy": np.average(hits, weights=batch_rows),
+            "batch_accuracy": float(hits @ batch_rows) / batch_rows.sum(),
             "epoch_seconds": time.perf_counter() - start,
         }
+
+    def _mixed(self, n_rows: int) -> NDArray[np.intp]:
+        """A random order of the rows, drawn with one number of the generator."""
+        return _core.permutation(n_rows, int(self.rng.integers(2**64, dtype=np.uint64)))
 
     def _measure(self, name: str, data: tuple[Array, Array] | None) -> dict[str, float]:
         """Cost and accuracy on a data set under the names of a History; NaN without one."""

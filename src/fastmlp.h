@@ -64,6 +64,9 @@ extern const fm_kernels_f32 *fm_f32;
 extern const fm_kernels_f64 *fm_f64;
 int fm_select_level(int level);
 
+/* out = a random order of 0 .. n - 1; all orders are equally likely. */
+void fm_permutation(ptrdiff_t *out, ptrdiff_t n, uint64_t seed);
+
 /* The thread team. One per process; workers sleep between runs.
  * fm_team_run calls task(context, worker, n_workers) on up to `n_wanted` threads, worker 0 being the
  * caller, and returns when all have returned. When the team is busy with another caller, or threads

@@ -214,7 +214,7 @@ def test_path_of_an_npz_file_is_trained_with_the_recipe_of_mnist(capsys, tmp_pat
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "the following arguments are required: train|info"),
+        ([], "the following arguments are required: train|info|bench|threads"),
         (["train", "--epochs", "0"], "--epochs must be at least 1; got 0"),
         (["train", "--epochs", "x"], "--epochs must be an integer; got 'x'"),
         (["train", "--decay", "nan"], "--decay must be a finite number, at least 0; got nan"),
@@ -322,7 +322,8 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     shown = dict(line.split(maxsplit=1) for line in map(str.strip, out.splitlines()) if line)
     assert (code, err) == (0, "")
     assert shown["parameters"] == "57,390 (0.23 MB)"
-    assert shown["lanes"] == "8 of at most 64 rows"
+    assert shown["gradient"] == "in 8 lanes of at most 64 rows"
+    assert shown["layer"].split(maxsplit=1) == ["3", "30 x 10, own products"]
     assert shown["chunks"] == "at most 64 rows"
     assert shown["workers"] == "3 of 3 threads"
     assert shown["FLOP"] == "per step         116,960,000"

@@ -405,7 +405,7 @@ def test_an_epoch_allocates_little_and_independently_of_its_batches():
     assert peaks[1] - peaks[0] <= 4 * per_batch_results
 
 
-# --- Own products of narrow layers -----------------------------------------------------------------------
+# --- Own products of narrow layers ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

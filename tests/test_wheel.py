@@ -58,7 +58,7 @@ def wheel(dist):
 def test_wheel_is_small_and_holds_no_sources(wheel):
     assert wheel.stat().st_size < 3_000_000
     names = zipfile.ZipFile(wheel).namelist()
-    assert [n for n in names if n.endswith((".pyx", ".pxd", ".c", ".h"))] == []
+    assert [n for n in names if n.endswith((".pyx", ".pxd", ".pxi", ".c", ".h"))] == []
     assert "fastmlp/py.typed" in names
     assert "fastmlp/_core.pyi" in names
     assert any(re.fullmatch(r"fastmlp/_core\..*\.so", n) for n in names)
@@ -76,7 +76,8 @@ def test_sdist_holds_what_a_build_needs(dist):
     with tarfile.open(archive) as content:
         names = {n.split("/", 1)[1] for n in content.getnames() if "/" in n}
     needed = {"CMakeLists.txt", "setup.py", "pyproject.toml", "LICENSE", "README.md",
-              "src/fastmlp.h", "src/team.c", "fastmlp/_core.pyx", "fastmlp/_blas.pxd"}  # fmt: skip
+              "src/fastmlp.h", "src/team.c", "fastmlp/_core.pyx", "fastmlp/_blas.pxd",
+              "fastmlp/_passes.pxi", "src/kernels.h"}  # fmt: skip
     assert needed <= names
     assert not [n for n in names if n.endswith(".so")]
 
