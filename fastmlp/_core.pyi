@@ -89,7 +89,7 @@ class Engine:
         l2: float,
         l1_cost: float,
         mean_reduction: bool,
-        penalty_per_sample: bool,
+        penalty_scale: str,
         costs: NDArray[np.float64],
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
@@ -108,12 +108,21 @@ class Engine:
         order : (n,) row of each position of the epoch, or None for the order of `x`.
         n_steps : updates that the states have seen before this call.
         l1_cost : factor of sum |w| in the penalty; `l1` is its factor in the gradient.
-        penalty_per_sample : scale the penalty by the batch's share of the n rows.
+        penalty_scale : factor of the penalty; "per_batch" 1, "per_sample" the batch's share of
+            the n rows, "per_weight" 1 / (sum of the batch's row weights).
 
         Returns
         -------
         (status, batches finished, exception raised by a signal handler or None)
             With INTERRUPTED or DIVERGED the parameters are those after the last finished batch.
+        """
+
+    def gradient(
+        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None, out: Array
+    ) -> tuple[float, float, float, float]:
+        """Gradient of the summed loss of all rows, without penalty, into `out` (n_parameters,).
+
+        Returns the totals of `evaluate`.
         """
 
     def evaluate(

@@ -52,6 +52,8 @@ UPDATES = {
     "one_step": FM_ONE_STEP, "classical": FM_CLASSICAL, "nesterov": FM_NESTEROV,
     "adam": FM_ADAM, "rmsprop": FM_RMSPROP,
 }
+cdef enum: PER_BATCH, PER_SAMPLE, PER_WEIGHT
+_PENALTY_SCALES = {"per_batch": PER_BATCH, "per_sample": PER_SAMPLE, "per_weight": PER_WEIGHT}
 LEVELS = {"baseline": FM_BASELINE, "avx2": FM_AVX2, "avx512": FM_AVX512}
 
 cdef enum: OK = 0, STOPPED = 1, BROKEN = 2
@@ -148,7 +150,8 @@ cdef struct Job:
     Block *blocks
     Py_ssize_t n_blocks
     fm_rule rule
-    bint mean_reduction, penalty_per_sample
+    bint mean_reduction, scales_epsilon
+    int penalty_scale
     double *costs
     double *penalties
     double *errors
@@ -394,7 +397,7 @@ cdef class Engine:
     def train(self, parameters, states, x, targets, *, order, row_weights, Py_ssize_t batch_size,
               Py_ssize_t first_batch, Py_ssize_t last_batch, optimizer, double learning_rate,
               Py_ssize_t n_steps, double l1, double l2, double l1_cost, bint mean_reduction,
-              bint penalty_per_sample, costs, penalties, errors, hits):
+              str penalty_scale, costs, penalties, errors, hits):
         cdef Job *job = &self.job
         self._enter()
         try:
@@ -403,7 +406,7 @@ cdef class Engine:
             job.n_steps = n_steps
             self.enter_rule(optimizer, learning_rate)
             job.rule.l1, job.rule.l2, job.rule.l1_cost = l1, l2, l1_cost
-            job.mean_reduction, job.penalty_per_sample = mean_reduction, penalty_per_sample
+            job.mean_reduction, job.penalty_scale = mean_reduction, _PENALTY_SCALES[penalty_scale]
             job.costs, job.penalties = <double *> address(costs), <double *> address(penalties)
             job.errors, job.hits = <double *> address(errors), <double *> address(hits)
             self.run_training(states)
@@ -419,7 +422,9 @@ cdef class Engine:
         rule.momentum = coefficients.get("momentum", 0.0)
         rule.beta_1 = coefficients.get("beta_1", 0.0)
         rule.beta_2 = coefficients.get("beta_2", coefficients.get("rho", 0.0))
-        rule.epsilon = coefficients.get("epsilon", 0.0)
+        # Never 0: 0 / 0 would be NaN where a gradient is 0.
+        rule.epsilon = max(coefficients.get("epsilon", 0.0), np.finfo(self.dtype).tiny)
+        self.job.scales_epsilon = coefficients.get("epsilon_hat", False)
         rule.keep = 1.0 - learning_rate * coefficients.get("weight_decay", 0.0)
         rule.root_scale = 1.0
         self.job.n_states = optimizer.n_states
@@ -497,6 +502,48 @@ cdef class Engine:
             for i in range(job.n_states):
                 unpad(job, <double *> (to_states + i * n_bytes),
                       (<double *> job.states) + i * job.n_padded)
+        return 0
+
+    def gradient(self, parameters, x, targets, row_weights, out):
+        cdef fm_totals total
+        self._enter()
+        try:
+            self.start(parameters, x, targets, row_weights, None, True)
+            self.run_gradient(out)
+            total = add_totals(self.job.totals, self.job.full.n_totals)
+            return total.loss, total.error, total.weight, total.hits
+        finally:
+            self.busy = False
+
+    cdef int run_gradient(self, out) except -1:
+        """Gradient of all rows, in lanes: an optimizer from outside wants it whole."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t item = self.dtype.itemsize
+        cdef Weights now
+        plan = _plan.plan_batch(job.n_rows, self.sizes, item, self.n_threads, blocks=False)
+        job.full = self.enter_plan(plan)
+        self.reserve_scratch(plan.chunk_rows, plan.n_workers, plan.chunk_rows, 0, plan.n_workers,
+                             True)
+        self.reserve_totals(plan.n_lanes)
+        job.lane_stride = job.n_padded
+        job.lanes = self.lanes.reserve(plan.n_lanes * job.n_padded * item)
+        job.vectors = self.vectors.reserve(2 * job.n_padded * item)
+        self.use_padded()
+        if item == 4:
+            pad(job, <float *> job.vectors, <float *> job.parameters)
+        else:
+            pad(job, <double *> job.vectors, <double *> job.parameters)
+        now.matrices = now.biases = job.vectors
+        self.enter_weights(now)
+        self.launch(gradient_f32 if item == 4 else gradient_f64, plan.n_workers)
+        if self.interruption is not None:
+            raise self.interruption
+        if item == 4:
+            add_lanes(job, <float *> job.lanes)
+            unpad(job, <float *> address(out), <float *> job.lanes)
+        else:
+            add_lanes(job, <double *> job.lanes)
+            unpad(job, <double *> address(out), <double *> job.lanes)
         return 0
 
     # --- Evaluation and prediction

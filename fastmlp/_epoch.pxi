@@ -111,7 +111,11 @@ cdef fm_rule batch_rule(Job *job, fm_totals total, Py_ssize_t n_rows,
                         Py_ssize_t step) noexcept nogil:
     """The update rule of step number `step` with its scale and share of the regularisation."""
     cdef fm_rule rule = job.rule
-    cdef double share = (<double> n_rows) / job.n_rows if job.penalty_per_sample else 1.0
+    cdef double share = 1.0
+    if job.penalty_scale == PER_SAMPLE:
+        share = (<double> n_rows) / job.n_rows
+    elif job.penalty_scale == PER_WEIGHT:
+        share = 1.0 / total.weight if total.weight > 0 else 0.0
     rule.l2 *= share
     rule.l1 *= share
     rule.l1_cost *= share
@@ -121,6 +125,8 @@ cdef fm_rule batch_rule(Job *job, fm_totals total, Py_ssize_t n_rows,
     if rule.kind == FM_ADAM:
         rule.learning_rate /= 1 - rule.beta_1 ** <double> step
         rule.root_scale = 1 / sqrt(1 - rule.beta_2 ** <double> step)
+        if job.scales_epsilon:
+            rule.epsilon *= rule.root_scale
     return rule
 
 
@@ -268,6 +274,29 @@ cdef void train_f32(void *job, int worker, int n_workers) noexcept nogil:
 
 cdef void train_f64(void *job, int worker, int n_workers) noexcept nogil:
     train_batches(<Job *> job, <double *> (<Job *> job).vectors, worker, n_workers)
+
+
+cdef void gradient_lanes(Job *job, real *vector, int worker) noexcept nogil:
+    """This worker's lanes of one batch of all rows; nothing is updated."""
+    cdef Weights now
+    now.matrices = now.biases = vector
+    run_rows(job, &now, <real *> (job.own + worker * job.own_bytes), &job.full, 0, worker)
+
+
+cdef void gradient_f32(void *job, int worker, int n_workers) noexcept nogil:
+    gradient_lanes(<Job *> job, <float *> (<Job *> job).vectors, worker)
+
+
+cdef void gradient_f64(void *job, int worker, int n_workers) noexcept nogil:
+    gradient_lanes(<Job *> job, <double *> (<Job *> job).vectors, worker)
+
+
+cdef void add_lanes(Job *job, real *lanes) noexcept nogil:
+    """The lanes of job.full, in their order, into the first."""
+    cdef Py_ssize_t lane, i
+    for lane in range(1, job.full.n_lanes):
+        for i in range(job.n_padded):
+            lanes[i] += lanes[lane * job.lane_stride + i]
 
 
 # --- Between the public layout and the padded one ---------------------------------------------

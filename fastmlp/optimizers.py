@@ -18,10 +18,10 @@ too; T. Tieleman and G. Hinton, "Lecture 6.5: RMSprop" (2012).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
-from fastmlp._checks import check_choice, check_number
+from fastmlp._checks import check_choice, check_flag, check_number
 
 MOMENTUM_RULES = ("one_step", "classical", "nesterov")
 
@@ -46,7 +46,7 @@ class Optimizer:
 
     def coefficients(self) -> Mapping[str, float]:
         """Every number of the update but the learning rate."""
-        return {key: value for key, value in asdict(self).items() if not isinstance(value, str)}
+        return {key: value for key, value in vars(self).items() if not isinstance(value, str)}
 
     @property
     def kind(self) -> str:
@@ -76,11 +76,17 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam with decays `beta_1` and `beta_2` in [0, 1) and `epsilon` >= 0."""
+    """Adam with decays `beta_1` and `beta_2` in [0, 1) and `epsilon` >= 0.
+
+    `epsilon_hat` adds epsilon to sqrt(v) before the bias correction divides it: the efficient form
+    at the end of section 2 of the paper, which scikit-learn has. An epsilon of 0 is taken as the
+    smallest normal number, so that weights without a gradient stay.
+    """
 
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = False
 
     name: ClassVar[str] = "adam"
     n_states: ClassVar[int] = 2
@@ -89,6 +95,7 @@ class Adam(Optimizer):
         check_number("beta_1", self.beta_1, maximum=_BELOW_ONE)
         check_number("beta_2", self.beta_2, maximum=_BELOW_ONE)
         check_number("epsilon", self.epsilon)
+        check_flag("epsilon_hat", self.epsilon_hat)
 
 
 @dataclass(frozen=True)

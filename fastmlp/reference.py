@@ -283,6 +283,7 @@ def adam_update(
     beta_2: float,
     epsilon: float,
     weight_decay: float = 0.0,
+    epsilon_hat: bool = False,
 ) -> None:
     """One step of Adam, or of AdamW with a weight decay; changes `w` and `states` in place.
 
@@ -290,6 +291,8 @@ def adam_update(
     m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2, and with
     m' = m / (1 - beta_1^step), v' = v / (1 - beta_2^step):
     w <- (1 - learning_rate weight_decay) w - learning_rate m' / (sqrt(v') + epsilon)
+    With `epsilon_hat`, epsilon is added to sqrt(v) instead, which the correction then divides as
+    well: the form at the end of the paper's section 2, and scikit-learn's.
     (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
     """
     m, v = states
@@ -300,6 +303,8 @@ def adam_update(
     corrected_m = m / (1 - beta_1**step)
     corrected_v = v / (1 - beta_2**step)
     w *= 1 - learning_rate * weight_decay
+    if epsilon_hat:
+        epsilon /= np.sqrt(1 - beta_2**step)
     w -= learning_rate * corrected_m / (np.sqrt(corrected_v) + epsilon)
 
 
@@ -330,7 +335,9 @@ def apply_optimizer(
     optimizer: Optimizer, w: Array, states: Array, gradient: Array, learning_rate: float, step: int
 ) -> None:
     """Step number `step` >= 1 of any optimizer; changes `w` and `states` in place."""
-    coefficients = optimizer.coefficients()
+    coefficients: dict[str, Any] = dict(optimizer.coefficients())
+    if "epsilon" in coefficients:  # 0 / 0 would be NaN where a gradient is 0
+        coefficients["epsilon"] = max(coefficients["epsilon"], float(np.finfo(w.dtype).tiny))
     if isinstance(optimizer, SGD):
         update(w, states[0], gradient, learning_rate, optimizer.momentum, optimizer.rule)
     elif isinstance(optimizer, Adam):
@@ -419,7 +426,7 @@ class ReferenceEngine:
         l2: float,
         l1_cost: float,
         mean_reduction: bool,
-        penalty_per_sample: bool,
+        penalty_scale: str,
         costs: NDArray[np.float64],
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
@@ -439,7 +446,11 @@ class ReferenceEngine:
                 return 2, batch - first_batch, None
             scale = (1 / weight if weight else 0.0) if mean_reduction else 1.0
             n_rows = len(targets[rows])
-            share = n_rows / len(x) if penalty_per_sample else 1.0
+            share = {
+                "per_batch": 1.0,
+                "per_sample": n_rows / len(x),
+                "per_weight": 1 / weight if weight else 0.0,
+            }[penalty_scale]
             before = parameters.copy()
             cost = penalty(weights, l1_cost * share, l2 * share)
             try:
@@ -457,6 +468,15 @@ class ReferenceEngine:
             errors[batch] = error / ((weight or 1.0) * targets.shape[1])
             hits[batch] = right / (weight or 1.0)
         return 0, last_batch - first_batch, None
+
+    def gradient(
+        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None, out: Array
+    ) -> tuple[float, float, float, float]:
+        """Gradient of the summed loss of all rows, without penalty, into `out`; their totals."""
+        gradients, totals = self.gradients(self.matrices(parameters), x, targets, row_weights)
+        for view, gradient in zip(self.matrices(out), gradients, strict=True):
+            view[...] = gradient
+        return totals
 
     def evaluate(
         self, parameters: Array, x: Array, targets: Array, row_weights: Array | None = None

@@ -31,7 +31,7 @@ from fastmlp.reference import ReferenceEngine, penalty
 from fastmlp.schedules import SCHEDULES
 
 ENGINES = ("native", "numpy")
-PENALTY_SCALES = ("per_batch", "per_sample")
+PENALTY_SCALES = ("per_batch", "per_sample", "per_weight")
 REDUCTIONS = ("sum", "mean")
 
 Callback = Callable[["Trainer"], object]
@@ -88,8 +88,9 @@ class Trainer:
     l1, l2 : float >= 0
     legacy_l1_cost : bool
         Report the l1 penalty with the factor 1/2 that article M8 prints; gradients are the same.
-    penalty_scale : {"per_batch", "per_sample"}
-        Penalty in full per batch, or scaled by the batch's share of the rows.
+    penalty_scale : {"per_batch", "per_sample", "per_weight"}
+        Penalty in full per batch, scaled by the batch's share of the rows, or divided by the sum of
+        the batch's row weights as scikit-learn's alpha.
     reduction : {"sum", "mean"}
         Loss and gradient of a batch as sum or mean over its rows (weighted).
     batch_size : int >= 1
@@ -307,7 +308,7 @@ class Trainer:
             optimizer=self.optimizer, learning_rate=eta, n_steps=self.n_steps,
             l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
             mean_reduction=self.reduction == "mean",
-            penalty_per_sample=self.penalty_scale == "per_sample",
+            penalty_scale=self.penalty_scale,
             costs=costs, penalties=penalties, errors=errors, hits=hits,
         )  # fmt: skip
         self.n_steps += done

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from conftest import TOLERANCE, make_classes
 
-from fastmlp import DivergenceError, Network, Trainer
+from fastmlp import DivergenceError, Network, Trainer, _core
 from fastmlp._plan import plan_batch
-from fastmlp.reference import penalty
+from fastmlp.optimizers import Adam, RMSprop
+from fastmlp.reference import ReferenceEngine, penalty
 
 PAIRS = [
     ("sigmoid", "log_loss"),
@@ -92,8 +93,8 @@ def test_every_simd_level_agrees_with_the_reference(simd_level):
 
 
 @pytest.mark.parametrize("option", [
-    {"penalty_scale": "per_sample"}, {"reduction": "mean"}, {"max_batches": 2},
-    {"legacy_l1_cost": True}, {"momentum": 0.0},
+    {"penalty_scale": "per_sample"}, {"penalty_scale": "per_weight"}, {"reduction": "mean"},
+    {"max_batches": 2}, {"legacy_l1_cost": True}, {"momentum": 0.0},
 ], ids=str)  # fmt: skip
 def test_options_of_the_trainer_agree_with_the_reference(option):
     x, y = make_classes(250, 6, 3)
@@ -106,6 +107,51 @@ def test_options_of_the_trainer_agree_with_the_reference(option):
                       batch_size=100)  # fmt: skip
     changes_weights = option != {"legacy_l1_cost": True}
     assert (relative_difference(native, plain) > 1e-6) == changes_weights
+
+
+@pytest.mark.parametrize("epsilon_hat", [False, True])
+def test_both_places_of_adams_epsilon_agree_with_the_reference(epsilon_hat):
+    x, y = make_classes(250, 6, 3)
+    options = dict(optimizer=Adam(epsilon=0.01, epsilon_hat=epsilon_hat), batch_size=100,
+                   learning_rate=0.01, reduction="mean")  # fmt: skip
+    native, *_ = train("native", (6, 9, 3), x, y, **options)
+    twin, *_ = train("numpy", (6, 9, 3), x, y, **options)
+    assert relative_difference(native, twin) <= 1e-12
+    other, *_ = train(
+        "native",
+        (6, 9, 3),
+        x,
+        y,
+        **options | {"optimizer": Adam(epsilon=0.01, epsilon_hat=not epsilon_hat)},
+    )
+    assert relative_difference(native, other) > 1e-3
+
+
+@pytest.mark.parametrize("engine", ["native", "numpy"])
+@pytest.mark.parametrize("optimizer", [Adam(epsilon=0.0), RMSprop(epsilon=0.0)], ids=str)
+def test_without_epsilon_a_weight_without_gradient_stays(engine, optimizer):
+    x, y = make_classes(50, 6, 3)
+    x[:, 2] = 0
+    native, before, _ = train(engine, (6, 9, 3), x, y, optimizer=optimizer, batch_size=20)
+    rows = slice(0, 9 * 7)
+    after, start = native[rows].reshape(9, 7), before[rows].reshape(9, 7)
+    np.testing.assert_array_equal(after[:, 3], start[:, 3])
+    assert (after[:, 1] != start[:, 1]).all()
+
+
+@pytest.mark.parametrize("sizes", [(6, 9, 3), (31, 300, 200, 3), (1, 1)], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_of_all_rows_agrees_with_the_reference(sizes, weighted):
+    x, y = make_classes(700, sizes[0], sizes[-1])
+    weights = np.random.default_rng(0).uniform(size=700) if weighted else None
+    network = Network(sizes, activation="tanh", dtype="float64", random_state=0)
+    found = {}
+    for name, engine in (("native", _core.Engine), ("numpy", ReferenceEngine)):
+        out = np.full_like(network.parameters, np.nan)
+        run = engine(network.sizes, network.functions, "log_loss", network.dtype, 2)
+        totals = run.gradient(network.parameters, x, y, weights, out)
+        found[name] = np.append(out, totals)
+    np.testing.assert_allclose(found["native"], found["numpy"], rtol=1e-9, atol=1e-11)
 
 
 # --- Gradients ------------------------------------------------------------------------------------
