@@ -72,8 +72,8 @@ SHORT_ROW = 256
 FEW_ROWS = 8
 """Up to this number of rows a prediction multiplies row by row, without copying the weights."""
 
-MIN_WORKER_FLOP = 1_000_000
-"""Work per thread and step (about 10 microseconds) that pays for waking it."""
+MIN_WORKER_FLOP = 500_000
+"""Work per thread and step (about 5 microseconds) that pays for waking it."""
 
 
 @dataclass(frozen=True)
