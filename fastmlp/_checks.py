@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp._sparse import SparseRows
+
 MAX_DIMENSION = 2**31 - 1
 """Largest matrix dimension and leading dimension that a 32-bit BLAS can be given."""
 
@@ -138,6 +140,22 @@ def check_matrix(
         result = np.require(array, dtype=dtype, requirements=["C", "A"])
     check_finite(name, result)
     return result
+
+
+def check_inputs(
+    name: str, values: Any, dtype: np.dtype[Any], *, n_columns: int
+) -> NDArray[Any] | SparseRows:
+    """`values` as `check_matrix` makes it, or a SciPy sparse matrix as its rows."""
+    if not hasattr(values, "tocsr"):
+        return check_matrix(name, values, dtype, n_columns=n_columns)
+    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] != n_columns:
+        raise ValueError(f"{name} must have rows and {n_columns} columns; got shape {values.shape}")
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be real numbers; got a matrix of dtype {values.dtype}")
+    with np.errstate(over="ignore"):  # what becomes infinite is named below
+        rows = SparseRows.from_matrix(values, dtype)
+    check_finite(f"{name}.data", rows.values)
+    return rows
 
 
 def check_row_weights(

@@ -1,6 +1,6 @@
 """The readable face of the compiled engine.
 
-Arrays named x, targets, row_weights, parameters and memory are C-ordered, aligned and of the
+Arrays named x, targets, row_weights, parameters and states are C-ordered, aligned and of the
 engine's dtype; they are trusted, ``_checks`` has checked them. The caller keeps BLAS on one thread
 (``_threads.single_threaded_blas``).
 """
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._plan import BatchPlan
+from fastmlp._sparse import SparseRows
+from fastmlp.losses import Loss
 from fastmlp.optimizers import Optimizer
 
 Array = NDArray[np.floating[Any]]
@@ -53,7 +55,7 @@ class Engine:
 
     sizes: tuple[int, ...]
     functions: tuple[str, ...]
-    loss: str
+    loss: Loss
     dtype: np.dtype[Any]
     n_threads: int
     uses_blas: bool
@@ -63,7 +65,7 @@ class Engine:
         self,
         sizes: tuple[int, ...],
         functions: tuple[str, ...],
-        loss: str,
+        loss: Loss,
         dtype: np.dtype[Any] | str,
         n_threads: int,
     ) -> None: ...
@@ -74,7 +76,7 @@ class Engine:
         self,
         parameters: Array,
         states: Array,
-        x: Array,
+        x: Array | SparseRows,
         targets: Array,
         *,
         order: NDArray[np.intp] | None,
@@ -94,6 +96,9 @@ class Engine:
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
         hits: NDArray[np.float64],
+        dropout: tuple[float, ...] = (),
+        dropout_seed: int = 0,
+        max_grad_norm: float = 0.0,
     ) -> tuple[int, int, BaseException | None]:
         """Train on batches first_batch … last_batch - 1 of one epoch.
 
@@ -110,6 +115,8 @@ class Engine:
         l1_cost : factor of sum |w| in the penalty; `l1` is its factor in the gradient.
         penalty_scale : factor of the penalty; "per_batch" 1, "per_sample" the batch's share of
             the n rows, "per_weight" 1 / (sum of the batch's row weights).
+        dropout : rate of each hidden layer, or () for none; dropout_seed : from 0 to 2**64 - 1.
+        max_grad_norm : longest gradient, or 0 for any.
 
         Returns
         -------
@@ -118,7 +125,12 @@ class Engine:
         """
 
     def gradient(
-        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None, out: Array
+        self,
+        parameters: Array,
+        x: Array | SparseRows,
+        targets: Array,
+        row_weights: Array | None,
+        out: Array,
     ) -> tuple[float, float, float, float]:
         """Gradient of the summed loss of all rows, without penalty, into `out` (n_parameters,).
 
@@ -126,14 +138,18 @@ class Engine:
         """
 
     def evaluate(
-        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None = None
+        self,
+        parameters: Array,
+        x: Array | SparseRows,
+        targets: Array,
+        row_weights: Array | None = None,
     ) -> tuple[float, float, float, float]:
         """Sums over all rows: loss, |y - a|, row weight, weight of rows classified correctly."""
 
-    def predict(self, parameters: Array, x: Array, out: Array) -> None:
+    def predict(self, parameters: Array, x: Array | SparseRows, out: Array) -> None:
         """Outputs of all rows into `out` (n, n_out)."""
 
-    def predict_few(self, parameters: Array, x: object) -> Array | None:
+    def predict_few(self, parameters: Array, x: object, out: Array | None = None) -> Array | None:
         """Outputs (n, n_out) of 1 to 8 rows, or None.
 
         None for anything but a finite, C-ordered array (n, n_features) of the engine's dtype, and

@@ -17,9 +17,11 @@ changes a bit (see _plan.py). Worker 0 is the Python thread; it looks for signal
 The passes over one chunk are in _passes.pxi, the loops over chunks and batches in _epoch.pxi.
 """
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITE, PyBuffer_Release,
+    PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 from libc.math cimport sqrt
@@ -34,6 +36,7 @@ import os
 import numpy as np
 
 from fastmlp import _plan
+from fastmlp._sparse import SparseRows
 
 cdef extern from "<stdatomic.h>" nogil:
     ctypedef int atomic_int
@@ -42,11 +45,16 @@ cdef extern from "<stdatomic.h>" nogil:
     void atomic_store(atomic_int *, int)
 
 FUNCTIONS = {
-    "sigmoid": FM_SIGMOID, "tanh": FM_TANH, "relu": FM_RELU,
-    "identity": FM_IDENTITY, "softmax": FM_SOFTMAX,
+    "sigmoid": FM_SIGMOID, "tanh": FM_TANH, "relu": FM_RELU, "identity": FM_IDENTITY,
+    "leaky_relu": FM_LEAKY_RELU, "elu": FM_ELU, "selu": FM_SELU, "softplus": FM_SOFTPLUS,
+    "gelu": FM_GELU, "silu": FM_SILU,
+    "softmax": FM_SOFTMAX, "exponential": FM_EXPONENTIAL, "increasing": FM_INCREASING,
 }
+cdef enum: OWN_LOSS = -1       # a Python function
 LOSSES = {
     "log_loss": FM_LOG_LOSS, "cross_entropy": FM_CROSS_ENTROPY, "squared_error": FM_SQUARED_ERROR,
+    "brier": FM_BRIER, "absolute_error": FM_ABSOLUTE_ERROR, "huber": FM_HUBER,
+    "quantile": FM_QUANTILE, "poisson": FM_POISSON, "gamma": FM_GAMMA, "own": OWN_LOSS,
 }
 UPDATES = {
     "one_step": FM_ONE_STEP, "classical": FM_CLASSICAL, "nesterov": FM_NESTEROV,
@@ -59,9 +67,9 @@ LEVELS = {"baseline": FM_BASELINE, "avx2": FM_AVX2, "avx512": FM_AVX512}
 cdef enum: OK = 0, STOPPED = 1, BROKEN = 2
 DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
+cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
 cdef enum: MANY_ROWS = 100_000  # surely worth all threads
-cdef Py_ssize_t FEW_ROWS = _plan.FEW_ROWS
 
 cdef str _level = "baseline"
 
@@ -107,7 +115,8 @@ cdef struct Layer:
     Py_ssize_t padded_bias, padded_weights, padded_stride   # where they lie in a padded vector
     Py_ssize_t bias, weights, weight_stride                 # where this call's Weights have them
     Py_ssize_t packed          # offset of W^T (n_in, stride), if narrow
-    Py_ssize_t activation, delta                            # offsets in a scratch
+    Py_ssize_t activation, delta, slope                     # offsets in a scratch; slope or -1
+    double dropout
     int function
     bint narrow
 
@@ -127,6 +136,7 @@ cdef struct Job:
     Layer *layers
     Py_ssize_t n_layers, n_features, n_out, n_padded, widest
     int loss
+    void *loss_parameters      # (n_out) or NULL
     # Its weights: the public ones; two padded vectors, of which a step reads one and writes the
     # other; padded states; transposed matrices of narrow layers; biases of an evaluation
     void *parameters
@@ -135,8 +145,11 @@ cdef struct Job:
     void *packed
     void *biases
     int n_states
-    # The data: x (n_rows, n_features), targets (n_rows, n_out), C order
+    # The data: x (n_rows, n_features), targets (n_rows, n_out), C order; or x sparse, with the
+    # values of row i in columns[row_begin[i]] and so on
     void *x
+    Py_ssize_t *columns
+    Py_ssize_t *row_begin
     void *targets
     void *row_weights
     void *out
@@ -150,7 +163,9 @@ cdef struct Job:
     Block *blocks
     Py_ssize_t n_blocks
     fm_rule rule
-    bint mean_reduction, scales_epsilon
+    bint training, mean_reduction, scales_epsilon
+    double max_norm            # or 0
+    uint64_t dropout_seed
     int penalty_scale
     double *costs
     double *penalties
@@ -168,6 +183,7 @@ cdef struct Job:
     Py_ssize_t lane_stride
     fm_totals *totals          # per lane or chunk
     double *block_penalties
+    double *block_squares
     # What the workers agree on
     atomic_int next_piece, next_block, stop, broken
     int status
@@ -219,29 +235,31 @@ cdef class Engine:
 
     cdef Job job
     cdef readonly tuple sizes, functions
-    cdef readonly str loss
+    cdef readonly object loss
+    cdef object own_loss, loss_parameters, sparse_x
     cdef readonly object dtype
     cdef readonly int n_threads
     cdef readonly bint uses_blas
     cdef object interruption
-    cdef _Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few
+    cdef _Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few, squares
     cdef object planned, last_plans
-    cdef Py_ssize_t largest_block
+    cdef Py_ssize_t largest_block, n_parameters, few_rows
     cdef bint busy, has_table, table_is_for_blocks
 
-    def __cinit__(self, tuple sizes, tuple functions, str loss, dtype, int n_threads):
+    def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads):
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
         self.vectors, self.states, self.packed, self.biases = _Buffer(), _Buffer(), _Buffer(), _Buffer()
         self.scratch, self.own, self.lanes, self.totals = _Buffer(), _Buffer(), _Buffer(), _Buffer()
         self.blocks, self.penalties, self.few = _Buffer(), _Buffer(), _Buffer()
+        self.squares = _Buffer()
         self.job.n_layers = len(functions)
         self.job.layers = <Layer *> calloc(self.job.n_layers, sizeof(Layer))
         if self.job.layers == NULL:
             raise MemoryError()
-        self.job.loss = LOSSES[loss]
         self.job.engine = <void *> self
         self.place_layers()
+        self.enter_loss()
 
     cdef void place_layers(self):
         """Where everything of a layer lies in public and padded vectors."""
@@ -263,6 +281,16 @@ cdef class Engine:
         job.n_padded = round_up(at, 64)
         job.widest = round_up(max(self.sizes[1:]), 16)
         self.uses_blas = not all(narrow)
+        self.n_parameters, self.few_rows = public, _plan.few_rows(self.sizes, self.dtype.itemsize)
+
+    cdef int enter_loss(self) except -1:
+        """Kind, numbers and function of the loss."""
+        self.job.loss, self.own_loss = LOSSES[self.loss.name], self.loss.function
+        self.loss_parameters = self.loss.parameters(self.job.n_out)
+        if self.loss_parameters is not None:
+            self.loss_parameters = np.ascontiguousarray(self.loss_parameters, self.dtype)
+        self.job.loss_parameters = address(self.loss_parameters)
+        return 0
 
     def __reduce__(self):
         """Copies and pickles begin with buffers of their own."""
@@ -283,6 +311,10 @@ cdef class Engine:
             at += layer.stride * n_rows
             layer.delta = at
             at += layer.stride * n_rows if deltas else 0
+            layer.slope = -1
+            if deltas and (layer.function in (FM_GELU, FM_SILU) or layer.dropout > 0):
+                layer.slope = at
+                at += layer.stride * n_rows
         job.inputs = at
         at += n_rows * job.input_stride if job.gathers else 0
         job.scratch_bytes = round_up(at * item, 64)
@@ -313,6 +345,7 @@ cdef class Engine:
         job.n_blocks = len(table)
         job.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
         job.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))
+        job.block_squares = <double *> self.squares.reserve(len(table) * sizeof(double))
         for i, entry in enumerate(table):
             block = &job.blocks[i]
             block.layer, block.row, block.n_rows = entry.layer, entry.row, entry.n_rows
@@ -355,9 +388,11 @@ cdef class Engine:
 
     cdef int start(self, parameters, x, targets, row_weights, order, bint training) except -1:
         cdef Job *job = &self.job
-        job.parameters, job.x, job.targets = address(parameters), address(x), address(targets)
+        job.parameters, job.targets = address(parameters), address(targets)
+        job.training = training
+        self.enter_inputs(x)
         job.row_weights, job.order = address(row_weights), <Py_ssize_t *> address(order)
-        job.gathers = training and _plan.gathers_inputs(
+        job.gathers = job.columns != NULL or training and _plan.gathers_inputs(
             job.n_features, job.layers[0].narrow, order is not None)
         job.input_stride = _plan.padded(job.n_features) if job.gathers else job.n_features
         job.n_rows, job.out = len(x), NULL
@@ -366,6 +401,17 @@ cdef class Engine:
         atomic_store(&job.next_piece, 0)
         atomic_store(&job.stop, 0)
         atomic_store(&job.broken, 0)
+        return 0
+
+    cdef int enter_inputs(self, x) except -1:
+        """An array, or the SparseRows of a matrix."""
+        cdef Job *job = &self.job
+        self.sparse_x = x if isinstance(x, SparseRows) else None
+        if self.sparse_x is None:
+            job.x, job.columns, job.row_begin = address(x), NULL, NULL
+            return 0
+        job.x, job.columns = address(x.values), <Py_ssize_t *> address(x.columns)
+        job.row_begin = <Py_ssize_t *> address(x.begin)
         return 0
 
     cdef void launch(self, fm_task task, int n_workers):
@@ -397,7 +443,8 @@ cdef class Engine:
     def train(self, parameters, states, x, targets, *, order, row_weights, Py_ssize_t batch_size,
               Py_ssize_t first_batch, Py_ssize_t last_batch, optimizer, double learning_rate,
               Py_ssize_t n_steps, double l1, double l2, double l1_cost, bint mean_reduction,
-              str penalty_scale, costs, penalties, errors, hits):
+              str penalty_scale, costs, penalties, errors, hits, tuple dropout=(),
+              uint64_t dropout_seed=0, double max_grad_norm=0.0):
         cdef Job *job = &self.job
         self._enter()
         try:
@@ -407,12 +454,20 @@ cdef class Engine:
             self.enter_rule(optimizer, learning_rate)
             job.rule.l1, job.rule.l2, job.rule.l1_cost = l1, l2, l1_cost
             job.mean_reduction, job.penalty_scale = mean_reduction, _PENALTY_SCALES[penalty_scale]
+            job.dropout_seed, job.max_norm = dropout_seed, max_grad_norm
+            self.enter_dropout(dropout)
             job.costs, job.penalties = <double *> address(costs), <double *> address(penalties)
             job.errors, job.hits = <double *> address(errors), <double *> address(hits)
             self.run_training(states)
             return job.status, job.batches_done, self.interruption
         finally:
             self.busy = False
+
+    cdef int enter_dropout(self, tuple rates) except -1:
+        """Rates of the hidden layers, or none."""
+        for l in range(self.job.n_layers):
+            self.job.layers[l].dropout = rates[l] if l < len(rates) else 0.0
+        return 0
 
     cdef int enter_rule(self, optimizer, double learning_rate) except -1:
         """The optimizer's numbers, and how many of its states are in use."""
@@ -461,9 +516,12 @@ cdef class Engine:
     cdef tuple plans(self):
         """Of a full batch and of the last one; kept, because small epochs are over in no time."""
         cdef Job *job = &self.job
-        key = job.n_rows, job.batch_size
+        # The length of a gradient is known before the update only if it lies in lanes.
+        blocks = False if job.max_norm > 0 else None
+        key = job.n_rows, job.batch_size, blocks
         if key != self.planned:
-            first = self.plan(min(job.batch_size, job.n_rows))
+            first = _plan.plan_batch(min(job.batch_size, job.n_rows), self.sizes,
+                                     self.dtype.itemsize, self.n_threads, blocks=blocks)
             last = _plan.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes,
                                     self.dtype.itemsize, self.n_threads, blocks=first.blocks)
             self.planned, self.last_plans = key, (first, last)
@@ -509,6 +567,7 @@ cdef class Engine:
         self._enter()
         try:
             self.start(parameters, x, targets, row_weights, None, True)
+            self.enter_dropout(())
             self.run_gradient(out)
             total = add_totals(self.job.totals, self.job.full.n_totals)
             return total.loss, total.error, total.weight, total.hits
@@ -593,8 +652,8 @@ cdef class Engine:
         finally:
             self.busy = False
 
-    def predict_few(self, parameters, x):
-        """Outputs of a few rows, or None if `x` is not what this fast path takes."""
+    def predict_few(self, parameters, x, out=None):
+        """Outputs of a few rows, or None if `x` or `out` is not what this fast path takes."""
         cdef Py_buffer rows, weights, outputs
         cdef Py_ssize_t item = self.dtype.itemsize
         cdef char kind = c"f" if item == 4 else c"d"
@@ -606,18 +665,25 @@ cdef class Engine:
         except (TypeError, BufferError, ValueError):
             return None
         if (rows.ndim == 2 and rows.format[0] == kind and rows.format[1] == 0
-                and 1 <= rows.shape[0] <= FEW_ROWS and rows.shape[1] == self.job.n_features
+                and 1 <= rows.shape[0] <= self.few_rows and rows.shape[1] == self.job.n_features
                 and <size_t> rows.buf % item == 0):
             taken = True
         n_rows = rows.shape[0] if taken else 0
         try:
             if not taken or not all_finite(rows.buf, n_rows * self.job.n_features, item):
                 return None
-            out = np.empty((n_rows, self.job.n_out), self.dtype)
+            if out is None:
+                out = np.empty((n_rows, self.job.n_out), self.dtype)
+            elif not (isinstance(out, np.ndarray) and out.dtype == self.dtype
+                      and out.shape == (n_rows, self.job.n_out) and out.flags.c_contiguous
+                      and out.flags.aligned and out.flags.writeable):
+                return None
             PyObject_GetBuffer(out, &outputs, PyBUF_SIMPLE)
             try:
-                PyObject_GetBuffer(parameters, &weights, PyBUF_SIMPLE)
+                PyObject_GetBuffer(parameters, &weights, PyBUF_FORMAT)
                 try:
+                    if weights.len != self.n_parameters * item or weights.format[0] != kind:
+                        raise TypeError("the network's parameters were replaced; change them in place")
                     self.run_few(weights.buf, rows.buf, n_rows, outputs.buf)
                 finally:
                     PyBuffer_Release(&weights)

@@ -119,6 +119,7 @@ cdef fm_rule batch_rule(Job *job, fm_totals total, Py_ssize_t n_rows,
     rule.l2 *= share
     rule.l1 *= share
     rule.l1_cost *= share
+    rule.l2_cost = rule.l2
     rule.gradient_scale = 1.0
     if job.mean_reduction:
         rule.gradient_scale = 1.0 / total.weight if total.weight > 0 else 0.0
@@ -182,6 +183,44 @@ cdef void update_from_lanes(Job *job, real *new, real *old, Py_ssize_t n_lanes, 
                          block, rule, &job.block_penalties[i])
 
 
+cdef void add_squares(Job *job, real *old, Py_ssize_t n_lanes, fm_rule *rule, int worker,
+                      int n_workers) noexcept nogil:
+    """The squared gradient of this worker's share of the blocks, one number a block."""
+    cdef Py_ssize_t low = job.n_padded * worker // n_workers
+    cdef Py_ssize_t high = job.n_padded * (worker + 1) // n_workers
+    cdef Py_ssize_t at, bias_at
+    cdef real *lanes = <real *> job.lanes
+    cdef Block *block
+    cdef Layer *layer
+    for i in range(job.n_blocks):
+        block = &job.blocks[i]
+        layer = &job.layers[block.layer]
+        at = layer.padded_weights + block.row * layer.padded_stride + block.column
+        if not low <= at < high:
+            continue
+        job.block_squares[i] = gradient_squares(
+            old + at, lanes + at, job.lane_stride, n_lanes, layer.padded_stride, block.n_rows,
+            block.n_columns, rule, True)
+        if block.column == 0:
+            bias_at = layer.padded_bias + block.row
+            job.block_squares[i] += gradient_squares(
+                old + bias_at, lanes + bias_at, job.lane_stride, n_lanes, 0, 1, block.n_rows, rule,
+                False)
+
+
+cdef void clip(Job *job, fm_rule *rule) noexcept nogil:
+    """Shorten the gradient to max_norm if it is longer; every worker finds the same factor."""
+    cdef double squares = 0, factor
+    for i in range(job.n_blocks):
+        squares += job.block_squares[i]
+    if squares <= job.max_norm * job.max_norm:
+        return
+    factor = job.max_norm / sqrt(squares)
+    rule.gradient_scale *= factor
+    rule.l1 *= factor
+    rule.l2 *= factor
+
+
 cdef void update_by_blocks(Job *job, real *new, real *old, real *own, Py_ssize_t batch_begin,
                            Plan *plan, fm_rule *rule, int worker) noexcept nogil:
     """Gradient and update of one block after the other, whoever comes first."""
@@ -191,7 +230,7 @@ cdef void update_by_blocks(Job *job, real *new, real *old, real *own, Py_ssize_t
     cdef Rows rows
     cdef Block *block
     cdef Py_ssize_t i
-    rows.n, rows.at = plan.n_rows, 0
+    rows.n, rows.at, rows.begin = plan.n_rows, 0, batch_begin
     rows.index, rows.x = NULL, (<real *> job.x) + batch_begin * job.n_features
     if job.order != NULL:
         rows.index, rows.x = job.order + batch_begin, job.x
@@ -232,6 +271,7 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
     cdef Plan *plan
     cdef fm_totals total
     cdef fm_rule rule
+    cdef double loss_scale
     cdef Py_ssize_t batch, begin
     for batch in range(job.first_batch, job.last_batch):
         begin = batch * job.batch_size
@@ -251,6 +291,11 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
             job.status = BROKEN
             return
         rule = batch_rule(job, total, plan.n_rows, job.n_steps + batch - job.first_batch + 1)
+        loss_scale = rule.gradient_scale
+        if job.max_norm > 0:
+            add_squares(job, old, plan.n_lanes, &rule, worker, n_workers)
+            fm_team_barrier(n_workers)
+            clip(job, &rule)
         if plan.blocks:
             update_by_blocks(job, new, old, own, begin, plan, &rule, worker)
         else:
@@ -264,7 +309,7 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
             return
         old, new = new, old
         if worker == 0:
-            record_batch(job, batch, total, rule.gradient_scale)
+            record_batch(job, batch, total, loss_scale)
             job.batches_done += 1
 
 
@@ -407,8 +452,9 @@ cdef void predict_few(Job *job, real *parameters, real *x, Py_ssize_t n_rows, re
             if l == job.n_layers - 1:
                 a = out + r * job.n_out
             dot_row(a, below, parameters + layer.public, layer.n_out, layer.n_in + 1)
-            if layer.function == FM_SOFTMAX:
+            if layer.function >= FM_SOFTMAX:
                 output_activation(a, 1, buffer + 2 * job.widest, layer.n_out, 1, layer.function)
             else:
-                bias_activation(a, layer.n_out, <real *> NULL, layer.n_out, 1, layer.function)
+                bias_activation(a, <real *> NULL, layer.n_out, <real *> NULL, layer.n_out, 1,
+                                layer.function)
             below = a

@@ -5,8 +5,10 @@ from libc.stdint cimport uint64_t
 from fastmlp._blas cimport real
 
 cdef extern from "fastmlp.h" nogil:
-    enum: FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY, FM_SOFTMAX
-    enum: FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR
+    enum: FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY, FM_LEAKY_RELU, FM_ELU, FM_SELU, FM_SOFTPLUS
+    enum: FM_GELU, FM_SILU, FM_SOFTMAX, FM_EXPONENTIAL, FM_INCREASING
+    enum: FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR, FM_BRIER, FM_ABSOLUTE_ERROR
+    enum: FM_HUBER, FM_QUANTILE, FM_POISSON, FM_GAMMA
     enum: FM_PLAIN, FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV, FM_ADAM, FM_RMSPROP
     enum: FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS
 
@@ -14,7 +16,7 @@ cdef extern from "fastmlp.h" nogil:
         double loss, error, weight, hits
 
     ctypedef struct fm_rule:
-        double learning_rate, gradient_scale, l2, l1, l1_cost, momentum
+        double learning_rate, gradient_scale, l2, l1, l1_cost, l2_cost, momentum
         double beta_1, beta_2, epsilon, root_scale, keep
         int kind
 
@@ -27,16 +29,23 @@ cdef extern from "fastmlp.h" nogil:
                                 int) noexcept nogil
         void (*dot_row)(float *, const float *, const float *, Py_ssize_t,
                         Py_ssize_t) noexcept nogil
-        void (*bias_activation)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+        void (*bias_activation)(float *, float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
                                 int) noexcept nogil
-        void (*activation_backward)(float *, const float *, Py_ssize_t, int) noexcept nogil
+        void (*dropout)(float *, float *, Py_ssize_t, Py_ssize_t, int, double, uint64_t,
+                        Py_ssize_t) noexcept nogil
+        void (*activation_backward)(float *, const float *, const float *, Py_ssize_t,
+                                    int) noexcept nogil
         void (*column_sums)(float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                             int) noexcept nogil
         void (*output_activation)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
                                   int) noexcept nogil
         void (*output_loss)(float *, float *, fm_totals *, const float *, const float *,
-                            const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
+                            const float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
                             int) noexcept nogil
+        void (*output_backward)(float *, const float *, fm_totals *, const float *, const float *,
+                                Py_ssize_t, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+        double (*gradient_squares)(const float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                   Py_ssize_t, Py_ssize_t, const fm_rule *, int) noexcept nogil
         int (*update)(float *, const float *, float *, float *, const float *, Py_ssize_t,
                       Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *, int,
                       double *) noexcept nogil
@@ -44,6 +53,8 @@ cdef extern from "fastmlp.h" nogil:
                                  Py_ssize_t) noexcept nogil
         void (*gather_rows)(float *, Py_ssize_t, const float *, const Py_ssize_t *, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
+        void (*scatter_rows)(float *, Py_ssize_t, const float *, const Py_ssize_t *,
+                             const Py_ssize_t *, const Py_ssize_t *, Py_ssize_t) noexcept nogil
         void (*gather_transposed)(float *, Py_ssize_t, const float *, const Py_ssize_t *,
                                   Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*scatter_transposed)(float *, const float *, Py_ssize_t, Py_ssize_t,
@@ -63,16 +74,25 @@ cdef extern from "fastmlp.h" nogil:
                                 int) noexcept nogil
         void (*dot_row)(double *, const double *, const double *, Py_ssize_t,
                         Py_ssize_t) noexcept nogil
-        void (*bias_activation)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
-                                int) noexcept nogil
-        void (*activation_backward)(double *, const double *, Py_ssize_t, int) noexcept nogil
+        void (*bias_activation)(double *, double *, Py_ssize_t, const double *, Py_ssize_t,
+                                Py_ssize_t, int) noexcept nogil
+        void (*dropout)(double *, double *, Py_ssize_t, Py_ssize_t, int, double, uint64_t,
+                        Py_ssize_t) noexcept nogil
+        void (*activation_backward)(double *, const double *, const double *, Py_ssize_t,
+                                    int) noexcept nogil
         void (*column_sums)(double *, const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                             int) noexcept nogil
         void (*output_activation)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
                                   int) noexcept nogil
         void (*output_loss)(double *, double *, fm_totals *, const double *, const double *,
-                            const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
+                            const double *, const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
                             int) noexcept nogil
+        void (*output_backward)(double *, const double *, fm_totals *, const double *,
+                                const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                int) noexcept nogil
+        double (*gradient_squares)(const double *, const double *, Py_ssize_t, Py_ssize_t,
+                                   Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *,
+                                   int) noexcept nogil
         int (*update)(double *, const double *, double *, double *, const double *, Py_ssize_t,
                       Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *, int,
                       double *) noexcept nogil
@@ -80,6 +100,8 @@ cdef extern from "fastmlp.h" nogil:
                                  Py_ssize_t) noexcept nogil
         void (*gather_rows)(double *, Py_ssize_t, const double *, const Py_ssize_t *, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
+        void (*scatter_rows)(double *, Py_ssize_t, const double *, const Py_ssize_t *,
+                             const Py_ssize_t *, const Py_ssize_t *, Py_ssize_t) noexcept nogil
         void (*gather_transposed)(double *, Py_ssize_t, const double *, const Py_ssize_t *,
                                   Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*scatter_transposed)(double *, const double *, Py_ssize_t, Py_ssize_t,
@@ -132,20 +154,28 @@ cdef inline void dot_row(real *z, real *x, real *w, Py_ssize_t n_out,
         fm_f64.dot_row(z, x, w, n_out, n_cols)
 
 
-cdef inline void bias_activation(real *a, Py_ssize_t stride, real *bias, Py_ssize_t n_out,
-        Py_ssize_t batch, int function) noexcept nogil:
+cdef inline void bias_activation(real *a, real *slope_out, Py_ssize_t stride, real *bias,
+        Py_ssize_t n_out, Py_ssize_t batch, int function) noexcept nogil:
     if real is float:
-        fm_f32.bias_activation(a, stride, bias, n_out, batch, function)
+        fm_f32.bias_activation(a, slope_out, stride, bias, n_out, batch, function)
     else:
-        fm_f64.bias_activation(a, stride, bias, n_out, batch, function)
+        fm_f64.bias_activation(a, slope_out, stride, bias, n_out, batch, function)
 
 
-cdef inline void activation_backward(real *delta, real *a, Py_ssize_t n,
+cdef inline void dropout(real *a, real *slope, Py_ssize_t stride, Py_ssize_t batch, int function,
+        double rate, uint64_t key, Py_ssize_t first_row) noexcept nogil:
+    if real is float:
+        fm_f32.dropout(a, slope, stride, batch, function, rate, key, first_row)
+    else:
+        fm_f64.dropout(a, slope, stride, batch, function, rate, key, first_row)
+
+
+cdef inline void activation_backward(real *delta, real *a, real *slope, Py_ssize_t n,
         int function) noexcept nogil:
     if real is float:
-        fm_f32.activation_backward(delta, a, n, function)
+        fm_f32.activation_backward(delta, a, slope, n, function)
     else:
-        fm_f64.activation_backward(delta, a, n, function)
+        fm_f64.activation_backward(delta, a, slope, n, function)
 
 
 cdef inline void column_sums(real *sum_out, real *delta, Py_ssize_t stride, Py_ssize_t n,
@@ -165,14 +195,36 @@ cdef inline void output_activation(real *a, Py_ssize_t stride, real *bias, Py_ss
 
 
 cdef inline void output_loss(real *a, real *delta_out, fm_totals *totals, real *bias, real *targets,
-        real *row_weights, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch, int function,
-        int loss) noexcept nogil:
+        real *row_weights, real *parameters, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch,
+        int function, int loss) noexcept nogil:
     if real is float:
-        fm_f32.output_loss(a, delta_out, totals, bias, targets, row_weights, stride, n_out, batch,
-                           function, loss)
+        fm_f32.output_loss(a, delta_out, totals, bias, targets, row_weights, parameters, stride,
+                           n_out, batch, function, loss)
     else:
-        fm_f64.output_loss(a, delta_out, totals, bias, targets, row_weights, stride, n_out, batch,
-                           function, loss)
+        fm_f64.output_loss(a, delta_out, totals, bias, targets, row_weights, parameters, stride,
+                           n_out, batch, function, loss)
+
+
+cdef inline void output_backward(real *delta, real *a, fm_totals *totals, real *targets,
+        real *row_weights, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch,
+        int function) noexcept nogil:
+    if real is float:
+        fm_f32.output_backward(delta, a, totals, targets, row_weights, stride, n_out, batch,
+                               function)
+    else:
+        fm_f64.output_backward(delta, a, totals, targets, row_weights, stride, n_out, batch,
+                               function)
+
+
+cdef inline double gradient_squares(real *w, real *lanes, Py_ssize_t lane_stride,
+        Py_ssize_t n_lanes, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n_cols, fm_rule *rule,
+        bint penalised) noexcept nogil:
+    if real is float:
+        return fm_f32.gradient_squares(w, lanes, lane_stride, n_lanes, stride, n_rows, n_cols, rule,
+                                       penalised)
+    else:
+        return fm_f64.gradient_squares(w, lanes, lane_stride, n_lanes, stride, n_rows, n_cols, rule,
+                                       penalised)
 
 
 cdef inline int update(real *w_out, real *w, real *state_1, real *state_2, real *lanes,
@@ -200,6 +252,14 @@ cdef inline void gather_rows(real *out, Py_ssize_t out_stride, real *x, Py_ssize
         fm_f32.gather_rows(out, out_stride, x, index, batch, n_cols)
     else:
         fm_f64.gather_rows(out, out_stride, x, index, batch, n_cols)
+
+
+cdef inline void scatter_rows(real *out, Py_ssize_t out_stride, real *values, Py_ssize_t *columns,
+        Py_ssize_t *begin, Py_ssize_t *index, Py_ssize_t batch) noexcept nogil:
+    if real is float:
+        fm_f32.scatter_rows(out, out_stride, values, columns, begin, index, batch)
+    else:
+        fm_f64.scatter_rows(out, out_stride, values, columns, begin, index, batch)
 
 
 cdef inline void gather_transposed(real *out, Py_ssize_t stride, real *x, Py_ssize_t *index,

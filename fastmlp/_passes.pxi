@@ -3,7 +3,7 @@
 # A chunk lies at row `at` of its scratch: the matrices of a layer are (rows, stride) each.
 
 cdef struct Rows:            # the inputs of a chunk: row r at x + (index[r] or r) * input_stride
-    Py_ssize_t n, at
+    Py_ssize_t n, at, begin  # begin: position in the epoch of the first
     Py_ssize_t *index
     void *x
 
@@ -12,12 +12,18 @@ cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t at, Py_ssize_t begin,
                     Py_ssize_t n) noexcept nogil:
     """Rows begin..begin+n of the epoch's order, copied side by side if the job says so."""
     cdef Rows rows
-    cdef real *x = (<real *> job.x) + (begin * job.n_features if job.order == NULL else 0)
-    rows.n, rows.at, rows.x = n, at, x
+    cdef Py_ssize_t skipped = begin if job.order == NULL else 0
+    cdef real *x = <real *> job.x
+    rows.n, rows.at, rows.begin, rows.x = n, at, begin, x + skipped * job.n_features
     rows.index = NULL if job.order == NULL else job.order + begin
     if job.gathers:
         rows.x = scratch + job.inputs + at * job.input_stride
-        gather_rows(<real *> rows.x, job.input_stride, x, rows.index, n, job.n_features)
+        if job.columns != NULL:
+            scatter_rows(<real *> rows.x, job.input_stride, x, job.columns,
+                         job.row_begin + skipped, rows.index, n)
+        else:
+            gather_rows(<real *> rows.x, job.input_stride, x + skipped * job.n_features,
+                        rows.index, n, job.n_features)
         rows.index = NULL
     return rows
 
@@ -35,6 +41,13 @@ cdef real *load_targets(Job *job, real *own, Py_ssize_t begin, Py_ssize_t n) noe
     return own + job.row_weights_at
 
 
+cdef real *slope_matrix(Job *job, real *scratch, Rows *rows, Layer *layer) noexcept nogil:
+    """f'(Z_l) of layers for which it does not follow from A_l, in training; NULL otherwise."""
+    if not job.training or layer.slope < 0:
+        return NULL
+    return scratch + layer.slope + rows.at * layer.stride
+
+
 cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
                         Py_ssize_t l) noexcept nogil:
     """A_l = f(A_{l-1} W_l^T + b_l), (n, n_out); of the last layer only A_{l-1} W_l^T."""
@@ -45,6 +58,7 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     cdef real *bias = (<real *> now.biases) + layer.bias
     cdef Py_ssize_t x_stride = job.input_stride
     cdef Py_ssize_t *index = rows.index
+    cdef real *slope
     if l == job.n_layers - 1:
         bias = NULL
     if l > 0:
@@ -58,8 +72,13 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     else:
         gemm_nt(a, x, w, rows.n, layer.n_out, layer.n_in, layer.stride, x_stride,
                 layer.weight_stride, False)
-    if l < job.n_layers - 1:
-        bias_activation(a, layer.stride, bias, layer.n_out, rows.n, layer.function)
+    if l == job.n_layers - 1:
+        return
+    slope = slope_matrix(job, scratch, rows, layer)
+    bias_activation(a, slope, layer.stride, bias, layer.n_out, rows.n, layer.function)
+    if job.training and layer.dropout > 0:
+        dropout(a, slope, layer.stride, rows.n, layer.function, layer.dropout,
+                job.dropout_seed + <uint64_t> l * LAYER_KEY, rows.begin)
 
 
 cdef real *forward(Job *job, Weights *now, real *scratch, real *own, Rows *rows) noexcept nogil:
@@ -73,13 +92,50 @@ cdef real *forward(Job *job, Weights *now, real *scratch, real *own, Rows *rows)
     return own + job.output_at
 
 
+cdef matrix_view(void *matrix, Job *job, Py_ssize_t n, Py_ssize_t item):
+    """A feature-major matrix (n_out, row_stride) as an array (n, n_out)."""
+    cdef Py_ssize_t n_bytes = job.n_out * job.row_stride * item
+    memory = PyMemoryView_FromMemory(<char *> matrix, n_bytes, PyBUF_WRITE)
+    values = np.frombuffer(memory, np.float32 if item == 4 else np.float64)
+    return values.reshape(job.n_out, job.row_stride)[:, :n].T
+
+
+cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *row_weights,
+                          Py_ssize_t n, Py_ssize_t item) noexcept with gil:
+    """The user's loss of n rows: their weighted sum; weighted dC/dA goes into delta."""
+    cdef Engine engine = <Engine> job.engine
+    try:
+        losses, gradients = engine.own_loss(matrix_view(targets, job, n, item).copy(),
+                                            matrix_view(a, job, n, item).copy())
+        weights = 1.0
+        if row_weights != NULL:
+            memory = PyMemoryView_FromMemory(<char *> row_weights, n * item, PyBUF_READ)
+            weights = np.frombuffer(memory, np.float32 if item == 4 else np.float64)
+        out = matrix_view(delta, job, n, item)
+        out[...] = gradients * (weights[:, np.newaxis] if row_weights != NULL else 1.0)
+        return float((losses * weights).sum())
+    except BaseException as error:
+        engine.interruption = error
+        atomic_store(&job.stop, 1)
+        return 0.0
+
+
 cdef void finish_output(Job *job, Weights *now, real *own, real *row_weights, Py_ssize_t n,
                         fm_totals *totals) noexcept nogil:
     """Output activation, totals, and the output delta, all feature-major."""
     cdef Layer *last = &job.layers[job.n_layers - 1]
-    output_loss(own + job.output_at, own + job.output_delta_at, totals,
-                (<real *> now.biases) + last.bias, own + job.targets_at, row_weights,
-                job.row_stride, last.n_out, n, last.function, job.loss)
+    cdef real *a = own + job.output_at
+    cdef real *delta = own + job.output_delta_at
+    cdef real *targets = own + job.targets_at
+    cdef real *bias = (<real *> now.biases) + last.bias
+    if job.loss != OWN_LOSS:
+        output_loss(a, delta, totals, bias, targets, row_weights, <real *> job.loss_parameters,
+                    job.row_stride, last.n_out, n, last.function, job.loss)
+        return
+    output_activation(a, job.row_stride, bias, last.n_out, n, last.function)
+    totals.loss += call_own_loss(job, a, delta, targets, row_weights, n, sizeof(real))
+    output_backward(delta, a, totals, targets, row_weights, job.row_stride, last.n_out, n,
+                    last.function)
 
 
 cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
@@ -97,7 +153,8 @@ cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
         gemm_nn(delta_below, delta, w, rows.n, layer.n_in, layer.n_out, below.stride, layer.stride,
                 layer.weight_stride, False)
     activation_backward(delta_below, scratch + below.activation + rows.at * below.stride,
-                        rows.n * below.stride, below.function)
+                        slope_matrix(job, scratch, rows, below), rows.n * below.stride,
+                        below.function)
 
 
 cdef void backward(Job *job, Weights *now, real *scratch, real *own, Rows *rows) noexcept nogil:

@@ -70,7 +70,8 @@ SHORT_ROW = 256
 """Longest row of inputs that is copied to be padded."""
 
 FEW_ROWS = 8
-"""Up to this number of rows a prediction multiplies row by row, without copying the weights."""
+"""Up to this number of rows a prediction multiplies row by row, without copying the weights; one
+row alone where the weights do not fit the second-level cache."""
 
 MIN_WORKER_FLOP = 500_000
 """Work per thread and step (about 5 microseconds) that pays for waking it."""
@@ -157,6 +158,11 @@ def narrow_layers(sizes: tuple[int, ...], itemsize: int) -> tuple[bool, ...]:
     )
 
 
+def few_rows(sizes: tuple[int, ...], itemsize: int) -> int:
+    """Most rows that a prediction takes one by one."""
+    return FEW_ROWS if count_parameters(sizes) * itemsize < BLOCK_PARAMETER_BYTES else 1
+
+
 def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
     """Whether the rows of a chunk are copied side by side before the first layer's products.
 
@@ -194,7 +200,9 @@ def plan_batch(
     if blocks:
         n_chunks = max(_ceil_div(n_rows, most), min(MAX_LANES, n_rows // BLOCK_CHUNK_ROWS), 1)
         chunk_rows = _ceil_div(n_rows, n_chunks)
-        return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, min(n_threads, MAX_LANES, busy))
+        n_pieces = max(_ceil_div(n_rows, chunk_rows), sum(1 for _ in weight_blocks(sizes, True)))
+        n_workers = min(n_threads, MAX_LANES, busy, n_pieces)
+        return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
     affordable = 2 + LANE_MEMORY // parameter_bytes
     wanted = min(
         MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // MIN_PAIR_ROWS))

@@ -7,6 +7,7 @@ guard counts its users: the first one lowers the setting, the last one restores 
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import threading
@@ -45,13 +46,19 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
         return None
 
 
+@functools.cache
+def _quota_of_this_process() -> int | None:
+    """Read once: it takes longer than the prediction of some rows."""
+    return cgroup_quota()
+
+
 def usable_processors() -> int:
-    """Processors this process may use: affinity mask and control-group quota."""
+    """Processors this process may use: affinity mask, and control-group quota at its first use."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    return min(count, cgroup_quota() or count)
+    return min(count, _quota_of_this_process() or count)
 
 
 def resolve_threads(

@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import _core
-from fastmlp._checks import check_choice, check_dtype, check_matrix, check_sizes
+from fastmlp._checks import (
+    check_choice,
+    check_dtype,
+    check_inputs,
+    check_matrix,
+    check_sizes,
+)
 from fastmlp._plan import count_parameters
 from fastmlp._threads import resolve_threads, single_threaded_blas
 from fastmlp.initializers import INITIALIZERS
-from fastmlp.losses import ACTIVATIONS, NATURAL_LOSS, OUTPUT_FUNCTIONS
+from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
 
 Array = NDArray[np.floating[Any]]
 RandomState = int | np.random.Generator | None
@@ -29,9 +35,11 @@ class Network:
     sizes : sequence of int
         Widths of all layers, input and output included; at least two, each >= 1.
     activation : str or sequence of str
-        Function of the hidden layers, one for all or one each: sigmoid, tanh, relu, identity.
+        Function of the hidden layers, one for all or one each: sigmoid (or logistic), tanh, relu,
+        identity, leaky_relu, elu, selu, softplus, gelu, silu; see :mod:`fastmlp.reference`.
     output : str
-        Function of the last layer: sigmoid, softmax or identity.
+        Function of the last layer: sigmoid, softmax, identity, exponential (e^z) or increasing
+        (quantiles that cannot cross; see :mod:`fastmlp.losses`).
     dtype : {"float32", "float64"}
         Type of parameters, activations and arithmetic.
     initializer : str
@@ -71,7 +79,8 @@ class Network:
         self.dtype = check_dtype("dtype", dtype)
         self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
         self.activations = _check_activations(activation, len(self.sizes) - 2)
-        self.output = check_choice("output", output, OUTPUT_FUNCTIONS)
+        self.output = check_choice("output", output, (*OUTPUT_FUNCTIONS, *ALIASES))
+        self.output = ALIASES.get(self.output, self.output)
         self.initializer = check_choice("initializer", initializer, INITIALIZERS)
         self.parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
         self._row_engine = self._create_engine(1)
@@ -144,12 +153,12 @@ class Network:
         """Outputs of the network.
 
         Up to eight rows in an array of the network's dtype take a short way of a few microseconds,
-        row by row. Its sums are ordered differently: the last bits may differ from those of the
-        same rows in a larger array.
+        row by row (one row alone, if the network has a megabyte of parameters). Its sums are
+        ordered differently: the last bits may differ from those of the same rows in a larger array.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like or SciPy sparse matrix of shape (n, n_features)
             Finite numbers, scaled as in training.
         out : ndarray of shape (n, n_out), optional
             C-ordered array of the network's dtype to write into; a new one by default.
@@ -161,11 +170,12 @@ class Network:
         ndarray of shape (n, n_out)
             `out`, or the new array.
         """
-        if out is None and n_threads is None:
-            few = self._row_engine.predict_few(self.parameters, X)
-            if few is not None:
-                return few
-        x = check_matrix("X", X, self.dtype, n_columns=self.sizes[0])
+        if n_threads is not None:
+            n_threads = resolve_threads(n_threads).n_threads
+        few = self._row_engine.predict_few(self.parameters, X, out)
+        if few is not None:
+            return few
+        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0])
         shape = (len(x), self.sizes[-1])
         if out is None:
             out = np.empty(shape, self.dtype)
@@ -193,7 +203,7 @@ class Network:
             idle.append(engine)
 
     def _create_engine(self, n_threads: int) -> _core.Engine:
-        loss = NATURAL_LOSS[self.output]
+        loss = Loss(NATURAL_LOSS[self.output])
         return _core.Engine(self.sizes, self.functions, loss, self.dtype, n_threads)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -206,9 +216,11 @@ def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[
         raise TypeError(f"activation must be a name or a sequence of names; got {activation!r}")
     names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
     if isinstance(activation, str):
-        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("activation", activation, (*ACTIVATIONS, *ALIASES))
     if len(names) != n_hidden:
         raise ValueError(
             f"activation must be one name or {n_hidden}, one per hidden layer; got {activation!r}"
         )
-    return tuple(check_choice(f"activation[{i}]", n, ACTIVATIONS) for i, n in enumerate(names))
+    known = (*ACTIVATIONS, *ALIASES)
+    checked = [check_choice(f"activation[{i}]", name, known) for i, name in enumerate(names)]
+    return tuple(ALIASES.get(name, name) for name in checked)

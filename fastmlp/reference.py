@@ -29,11 +29,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._sparse import SparseRows
+from fastmlp.losses import Loss
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
 Array = NDArray[np.floating[Any]]
 Version = Literal["V1.0", "V1.5", "V1.6"]
 BiasTreatment = Literal["row_added", "weights_sliced", "product_sliced"]
+Inputs = Array | SparseRows
+Masks = Sequence[Array | None] | None
 
 VERSIONS: tuple[Version, ...] = ("V1.0", "V1.5", "V1.6")
 BIAS_TREATMENTS: tuple[BiasTreatment, ...] = ("row_added", "weights_sliced", "product_sliced")
@@ -46,7 +50,7 @@ def sigmoid(z: Array) -> Array:
     """1 / (1 + e^-z); SciPy's expit does not overflow."""
     from scipy.special import expit  # here, because it takes longer to import than all the rest
 
-    return expit(z)  # type: ignore[no-any-return]
+    return expit(z)  # type: ignore[no-any-return, unused-ignore]
 
 
 def softmax(z: Array) -> Array:
@@ -65,12 +69,64 @@ def identity(z: Array) -> Array:
     return z
 
 
+def leaky_relu(z: Array) -> Array:
+    """z where it is positive, 0.01 z elsewhere."""
+    return np.where(z > 0, z, LEAKY_SLOPE * z)
+
+
+def elu(z: Array) -> Array:
+    """z where it is positive, e^z - 1 elsewhere (Clevert et al., 2016)."""
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def selu(z: Array) -> Array:
+    """scale * z, or scale * alpha * (e^z - 1) (Klambauer et al., 2017)."""
+    return np.where(z > 0, SELU_SCALE * z, SELU_SCALE * SELU_ALPHA * np.expm1(np.minimum(z, 0)))
+
+
+def softplus(z: Array) -> Array:
+    """log(1 + e^z)."""
+    return np.logaddexp(z, 0).astype(z.dtype)
+
+
+def gelu(z: Array) -> Array:
+    """z Phi(z) with the normal distribution Phi (Hendrycks and Gimpel, 2016), not approximated."""
+    return z * _normal_cdf(z)
+
+
+def silu(z: Array) -> Array:
+    """z sigmoid(z), also called swish."""
+    return z * sigmoid(z)
+
+
+def increasing(z: Array) -> Array:
+    """z of the first row, plus log(1 + e^z) from row to row."""
+    return np.cumsum(np.concatenate([z[:1], softplus(z[1:])]), axis=0, dtype=z.dtype)
+
+
+def _normal_cdf(z: Array) -> Array:
+    from scipy.special import ndtr
+
+    return ndtr(z)  # type: ignore[no-any-return, unused-ignore]
+
+
+LEAKY_SLOPE = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": sigmoid,
     "tanh": np.tanh,
     "relu": relu,
     "identity": identity,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "selu": selu,
+    "softplus": softplus,
+    "gelu": gelu,
+    "silu": silu,
     "softmax": softmax,
+    "exponential": np.exp,
+    "increasing": increasing,
 }
 
 DERIVATIVES: dict[str, Callable[[Array, Array], Array]] = {
@@ -78,6 +134,14 @@ DERIVATIVES: dict[str, Callable[[Array, Array], Array]] = {
     "tanh": lambda z, a: 1 - a * a,
     "relu": lambda z, a: (a > 0).astype(a.dtype),
     "identity": lambda z, a: np.ones_like(a),
+    "leaky_relu": lambda z, a: np.where(a > 0, 1, LEAKY_SLOPE).astype(a.dtype),
+    "elu": lambda z, a: np.where(a > 0, 1, a + 1),
+    "selu": lambda z, a: np.where(a > 0, SELU_SCALE, a + SELU_SCALE * SELU_ALPHA).astype(a.dtype),
+    "softplus": lambda z, a: -np.expm1(-a),
+    "gelu": lambda z, a: (
+        _normal_cdf(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi, dtype=z.dtype)
+    ),
+    "silu": lambda z, a: sigmoid(z) * (1 + z * (1 - sigmoid(z))),
 }
 """phi'(z) by name, called with z and a = phi(z); each takes what it needs (article P3)."""
 
@@ -108,27 +172,92 @@ def squared_error(z: Array, a: Array, y: Array, output: str) -> Array:
     return (y - a) ** 2 / 2
 
 
-COSTS = {"log_loss": log_loss, "cross_entropy": cross_entropy, "squared_error": squared_error}
+def poisson(z: Array, a: Array, y: Array, output: str) -> Array:
+    """y log(y / a) - y + a with a = e^z and 0 log(0) = 0."""
+    return a - y * z + y * np.log(np.where(y > 0, y, 1)) - y
 
 
-def output_delta(a: Array, y: Array, output: str, loss: str) -> Array:
+def gamma(z: Array, a: Array, y: Array, output: str) -> Array:
+    """log(a / y) + y / a - 1 with a = e^z."""
+    return z - np.log(y) + y / a - 1
+
+
+COSTS = {
+    "log_loss": log_loss,
+    "cross_entropy": cross_entropy,
+    "squared_error": squared_error,
+    "poisson": poisson,
+    "gamma": gamma,
+}
+
+
+def difference_cost(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
+    """Costs of d = a - y that :mod:`fastmlp.losses` lists; `parameters` (n_out, 1)."""
+    size = np.abs(d)
+    if loss == "absolute_error":
+        return size
+    if loss == "huber":
+        return np.where(size <= parameters, d**2 / 2, parameters * (size - parameters / 2))
+    if loss == "quantile":
+        return np.where(d > 0, (1 - parameters) * d, -parameters * d)
+    return d**2 if loss == "brier" else d**2 / 2
+
+
+def difference_slope(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
+    """dC/da of `difference_cost`; 0 at a kink."""
+    if loss == "absolute_error":
+        return np.sign(d)
+    if loss == "huber":
+        return np.clip(d, -parameters, parameters)
+    if loss == "quantile":
+        return np.where(d > 0, 1 - parameters, np.where(d < 0, -parameters, 0))
+    return 2 * d if loss == "brier" else d
+
+
+def cost(
+    z: Array, a: Array, y: Array, output: str, loss: str, parameters: Array | float = 0.0
+) -> Array:
+    """The loss, element by element (n_out, samples)."""
+    if loss in COSTS:
+        return COSTS[loss](z, a, y, output)
+    return difference_cost(a - y, loss, parameters)
+
+
+def through_output(gradient: Array, a: Array, output: str) -> Array:
+    """dC/dZ from dC/dA of the output layer.
+
+    The softmax couples the nodes of a column: delta_k = a_k (g_k - sum_j a_j g_j). So do increasing
+    outputs: delta_k = (1 - e^-(a_k - a_{k-1})) sum over j >= k of g_j, for k = 0 the sum alone.
+    """
+    if output == "softmax":
+        return a * (gradient - (a * gradient).sum(axis=0))  # type: ignore[no-any-return]
+    if output == "increasing":
+        above = np.cumsum(gradient[::-1], axis=0)[::-1]
+        above[1:] *= -np.expm1(-np.diff(a, axis=0))
+        return above
+    slopes = {"sigmoid": a * (1 - a), "exponential": a}
+    return gradient * slopes.get(output, 1)
+
+
+def output_delta(
+    a: Array, y: Array, output: str, loss: str, parameters: Array | float = 0.0
+) -> Array:
     """dC/dZ of the output layer.
 
     Where output function and loss cancel it is a - y; the articles' general form dC/da * f'(z)
-    would divide by a (1 - a) and multiply by it again. The softmax couples the nodes of a column:
-    delta_k = a_k (g_k - sum_j a_j g_j) with g = dC/da.
+    would divide by a (1 - a) and multiply by it again. `parameters` (n_out, 1): the levels of
+    quantile or delta of huber.
     """
-    if (output, loss) in (("sigmoid", "log_loss"), ("identity", "squared_error")):
+    if (output, loss) in (("sigmoid", "log_loss"), ("exponential", "poisson")):
         return a - y
     if (output, loss) == ("softmax", "cross_entropy"):
         return a * y.sum(axis=0) - y  # type: ignore[no-any-return]
-    if output == "sigmoid":
-        return (a - y) * a * (1 - a)
-    if loss == "squared_error":
-        weighted = a * (a - y)
-    else:  # log loss: a_j g_j = (a_j - y_j) / (1 - a_j)
+    if (output, loss) == ("softmax", "log_loss"):  # a_j g_j = (a_j - y_j) / (1 - a_j)
         weighted = (a - y) / np.maximum(1 - a, np.finfo(a.dtype).eps)
-    return weighted - a * weighted.sum(axis=0)  # type: ignore[no-any-return]
+        return weighted - a * weighted.sum(axis=0)  # type: ignore[no-any-return]
+    if loss == "gamma":
+        return 1 - y / a
+    return through_output(difference_slope(a - y, loss, parameters), a, output)
 
 
 def penalty(weights: Sequence[Array], l1: float, l2: float) -> float:
@@ -159,7 +288,7 @@ def add_bias_row(a: Array) -> Array:
     return with_bias
 
 
-def input_layer(X: Array, rows: NDArray[np.intp] | slice) -> Array:
+def input_layer(X: Inputs, rows: NDArray[np.intp] | slice) -> Array:
     """A[0]: the chosen rows of X (n, features) as columns, with the bias row.
 
     Written row by row and transposed at the end: the copy reads and writes memory in order, where
@@ -172,14 +301,23 @@ def input_layer(X: Array, rows: NDArray[np.intp] | slice) -> Array:
     return with_bias.T
 
 
+def _masked(values: Array, mask: Array | None) -> Array:
+    return values if mask is None else values * mask
+
+
 def forward(
-    weights: Sequence[Array], a_input: Array, functions: Sequence[str]
+    weights: Sequence[Array], a_input: Array, functions: Sequence[str], masks: Masks = None
 ) -> tuple[list[Array], list[Array]]:
-    """All Z[N] and A[N]; Z[0] is the input layer itself, whose function is the identity."""
+    """All Z[N] and A[N]; Z[0] is the input layer itself, whose function is the identity.
+
+    `masks` of the hidden layers, (nodes, samples) or None each, multiply their activations.
+    """
     zs, activations = [a_input], [a_input]
     for number, (w, function) in enumerate(zip(weights, functions, strict=True), start=1):
         z = w @ activations[-1]
         a = FUNCTIONS[function](z)
+        if masks is not None and number < len(weights):
+            a = _masked(a, masks[number - 1])
         zs.append(z)
         activations.append(a if number == len(weights) else add_bias_row(a))
     return zs, activations
@@ -230,6 +368,7 @@ def backward(
     functions: Sequence[str],
     version: Version = "V1.6",
     bias: BiasTreatment = "product_sliced",
+    masks: Masks = None,
 ) -> list[Array]:
     """Gradients of all W[N], without regularisation.
 
@@ -241,13 +380,48 @@ def backward(
     for number in reversed(range(len(weights))):
         gradients.append(delta @ activations[number].T)
         if number > 0:
-            delta = layer_delta(
-                weights[number], delta, zs[number], activations[number], functions[number - 1],
-                version, bias,
-            )  # fmt: skip
+            mask = None if masks is None else masks[number - 1]
+            # The derivative is that of the activation before its mask.
+            a = activations[number] if mask is None else add_bias_row(
+                FUNCTIONS[functions[number - 1]](zs[number]))  # fmt: skip
+            delta = _masked(layer_delta(
+                weights[number], delta, zs[number], a, functions[number - 1], version, bias,
+            ), mask)  # fmt: skip
         elif version == "V1.0":
             layer_delta(weights[0], delta, zs[0][1:], activations[0], "identity", version, bias)
     return gradients[::-1]
+
+
+# --- Dropout and clipping -------------------------------------------------------------------------
+
+LAYER_KEY = 0x9E3779B97F4A7C15
+"""Between the keys of two layers; 2^64 divided by the golden ratio."""
+
+
+def dropout_mask(key: int, first_row: int, n_rows: int, n_nodes: int, rate: float) -> Array:
+    """0 with probability `rate`, else 1 / (1 - rate), (n_rows, n_nodes) (Srivastava et al., 2014).
+
+    A pure function of key, row and node, so that it does not matter who computes it: row keys are
+    SplitMix64's finaliser of key + row, numbers a 32-bit hash of row key and node (C. Wellons).
+    """
+    with np.errstate(over="ignore"):
+        z = np.uint64(key) + np.arange(first_row, first_row + n_rows, dtype=np.uint64)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        row_keys = (z ^ (z >> np.uint64(31))).astype(np.uint32)
+        x = row_keys[:, np.newaxis] + np.arange(n_nodes, dtype=np.uint32) * np.uint32(0x9E3779B9)
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+        x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    drawn = x ^ (x >> np.uint32(16))
+    return np.where(drawn < np.uint32(int(rate * 2**32)), 0.0, 1 / (1 - rate))
+
+
+def clip(gradients: list[Array], max_norm: float) -> None:
+    """Shorten the gradient, all layers together, to the length `max_norm`; in place."""
+    norm = np.sqrt(sum(float((g.astype(float) ** 2).sum()) for g in gradients))
+    if norm > max_norm:
+        for gradient in gradients:
+            gradient *= max_norm / norm
 
 
 # --- Weight update --------------------------------------------------------------------------------
@@ -359,7 +533,7 @@ class ReferenceEngine:
         self,
         sizes: tuple[int, ...],
         functions: tuple[str, ...],
-        loss: str,
+        loss: Loss,
         dtype: np.dtype[Any],
         n_threads: int = 1,
         version: Version = "V1.6",
@@ -367,6 +541,10 @@ class ReferenceEngine:
     ) -> None:
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
+        numbers = loss.parameters(sizes[-1])
+        self.loss_parameters: Array | float = 0.0
+        if numbers is not None:
+            self.loss_parameters = np.array(numbers, dtype)[:, np.newaxis]
         self.version: Version = version
         self.bias: BiasTreatment = bias
 
@@ -385,7 +563,11 @@ class ReferenceEngine:
     ) -> tuple[float, float, float, float]:
         """Sums over a batch: loss, |y - a|, row weights, and weight of the rows predicted right."""
         w = np.ones(a.shape[1], a.dtype) if row_weights is None else row_weights
-        loss = float((COSTS[self.loss](z, a, y, self.functions[-1]) * w).sum())
+        if self.loss.function is None:
+            costs = cost(z, a, y, self.functions[-1], self.loss.name, self.loss_parameters)
+        else:
+            costs, _ = self.loss.function(y.T, a.T)
+        loss = float((costs * w).sum())
         if len(a) == 1:
             right = (a[0] > 0.5) == (y[0] > 0.5)
         else:
@@ -393,25 +575,49 @@ class ReferenceEngine:
         return loss, float((np.abs(y - a) * w).sum()), float(w.sum()), float((right * w).sum())
 
     def gradients(
-        self, weights: Sequence[Array], x: Array, y: Array, row_weights: Array | None = None
+        self,
+        weights: Sequence[Array],
+        x: Inputs,
+        y: Array,
+        row_weights: Array | None = None,
+        masks: Masks = None,
     ) -> tuple[list[Array], tuple[float, float, float, float]]:
         """Gradients of the summed loss of all rows, and the totals of these rows."""
         rows = slice(None)
-        zs, activations = forward(weights, input_layer(x, rows), self.functions)
-        delta = output_delta(activations[-1], y.T, self.functions[-1], self.loss)
+        zs, activations = forward(weights, input_layer(x, rows), self.functions, masks)
+        delta = self.delta(activations[-1], y.T)
         if row_weights is not None:
             delta = delta * row_weights
         totals = self.totals(zs[-1], activations[-1], y.T, row_weights)
-        return (
-            backward(weights, zs, activations, delta, self.functions, self.version, self.bias),
-            totals,
+        gradients = backward(
+            weights, zs, activations, delta, self.functions, self.version, self.bias, masks
         )
+        return gradients, totals
+
+    def delta(self, a: Array, y: Array) -> Array:
+        """dC/dZ of the output layer, (n_out, samples)."""
+        if self.loss.function is None:
+            return output_delta(a, y, self.functions[-1], self.loss.name, self.loss_parameters)
+        _, gradient = self.loss.function(y.T, a.T)
+        return through_output(gradient.T, a, self.functions[-1])
+
+    def masks(
+        self, dropout: tuple[float, ...], seed: int, begin: int, n_rows: int
+    ) -> list[Array | None]:
+        """Masks of the hidden layers for the rows from position `begin` of the epoch on."""
+        masks: list[Array | None] = [None] * (len(self.sizes) - 2)
+        for layer, rate in enumerate(dropout):
+            if rate > 0:
+                key = (seed + layer * LAYER_KEY) % 2**64
+                mask = dropout_mask(key, begin, n_rows, self.sizes[layer + 1], rate)
+                masks[layer] = mask.T.astype(self.dtype)
+        return masks
 
     def train(
         self,
         parameters: Array,
         states: Array,
-        x: Array,
+        x: Inputs,
         targets: Array,
         *,
         order: NDArray[np.intp] | None,
@@ -431,6 +637,9 @@ class ReferenceEngine:
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
         hits: NDArray[np.float64],
+        dropout: tuple[float, ...] = (),
+        dropout_seed: int = 0,
+        max_grad_norm: float = 0.0,
     ) -> tuple[int, int, BaseException | None]:
         """Batches first_batch … last_batch - 1 of an epoch; see ``_core.pyi``."""
         weights = self.matrices(parameters)
@@ -439,38 +648,44 @@ class ReferenceEngine:
             rows: Any = slice(batch * batch_size, (batch + 1) * batch_size)
             rows = rows if order is None else order[rows]
             batch_weights = None if row_weights is None else row_weights[rows]
+            n_rows = len(targets[rows])
+            masks = self.masks(dropout, dropout_seed, batch * batch_size, n_rows)
             gradients, (loss, error, weight, right) = self.gradients(
-                weights, x[rows], targets[rows], batch_weights
+                weights, x[rows], targets[rows], batch_weights, masks
             )
             if not np.isfinite(loss):
                 return 2, batch - first_batch, None
             scale = (1 / weight if weight else 0.0) if mean_reduction else 1.0
-            n_rows = len(targets[rows])
             share = {
                 "per_batch": 1.0,
                 "per_sample": n_rows / len(x),
                 "per_weight": 1 / weight if weight else 0.0,
             }[penalty_scale]
             before = parameters.copy()
-            cost = penalty(weights, l1_cost * share, l2 * share)
+            penalty_cost = penalty(weights, l1_cost * share, l2 * share)
+            gradients = [
+                scale * gradient + penalty_gradient(w, l1 * share, l2 * share)
+                for w, gradient in zip(weights, gradients, strict=True)
+            ]
+            if max_grad_norm > 0:
+                clip(gradients, max_grad_norm)
+            step = n_steps + batch - first_batch + 1
             try:
-                for number, (w, gradient) in enumerate(zip(weights, gradients, strict=True)):
-                    full = scale * gradient + penalty_gradient(w, l1 * share, l2 * share)
-                    step = n_steps + batch - first_batch + 1
-                    apply_optimizer(optimizer, w, layer_states[number], full, learning_rate, step)
+                for w, w_states, gradient in zip(weights, layer_states, gradients, strict=True):
+                    apply_optimizer(optimizer, w, w_states, gradient, learning_rate, step)
             except BaseException:  # Ctrl-C between two layers
                 parameters[...] = before
                 raise
-            if not (np.isfinite(cost) and np.isfinite(parameters).all()):
+            if not (np.isfinite(penalty_cost) and np.isfinite(parameters).all()):
                 parameters[...] = before
                 return 2, batch - first_batch, None
-            costs[batch], penalties[batch] = scale * loss + cost, cost
+            costs[batch], penalties[batch] = scale * loss + penalty_cost, penalty_cost
             errors[batch] = error / ((weight or 1.0) * targets.shape[1])
             hits[batch] = right / (weight or 1.0)
         return 0, last_batch - first_batch, None
 
     def gradient(
-        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None, out: Array
+        self, parameters: Array, x: Inputs, targets: Array, row_weights: Array | None, out: Array
     ) -> tuple[float, float, float, float]:
         """Gradient of the summed loss of all rows, without penalty, into `out`; their totals."""
         gradients, totals = self.gradients(self.matrices(parameters), x, targets, row_weights)
@@ -479,7 +694,7 @@ class ReferenceEngine:
         return totals
 
     def evaluate(
-        self, parameters: Array, x: Array, targets: Array, row_weights: Array | None = None
+        self, parameters: Array, x: Inputs, targets: Array, row_weights: Array | None = None
     ) -> tuple[float, float, float, float]:
         """Sums of loss, |y - a|, row weights and correctly classified weight over all rows."""
         zs, activations = forward(
@@ -487,7 +702,7 @@ class ReferenceEngine:
         )
         return self.totals(zs[-1], activations[-1], targets.T, row_weights)
 
-    def predict(self, parameters: Array, x: Array, out: Array) -> None:
+    def predict(self, parameters: Array, x: Inputs, out: Array) -> None:
         """Outputs of all rows into `out` (n, n_out)."""
         _, activations = forward(
             self.matrices(parameters), input_layer(x, slice(None)), self.functions

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +16,18 @@ from fastmlp import _core
 from fastmlp._checks import (
     check_choice,
     check_flag,
+    check_inputs,
     check_integer,
     check_matrix,
     check_number,
     check_row_weights,
     check_same_length,
 )
+from fastmlp._sparse import SparseRows
 from fastmlp._threads import resolve_threads, single_threaded_blas
 from fastmlp.exceptions import DivergenceError
 from fastmlp.history import History
-from fastmlp.losses import NATURAL_LOSS, check_pair
+from fastmlp.losses import NATURAL_LOSS, Loss, OwnFunction, check_loss, check_pair, check_targets
 from fastmlp.network import Array, Network, RandomState
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference import ReferenceEngine, penalty
@@ -34,7 +37,11 @@ ENGINES = ("native", "numpy")
 PENALTY_SCALES = ("per_batch", "per_sample", "per_weight")
 REDUCTIONS = ("sum", "mean")
 
+LARGEST_DROPOUT = 0.999
+SMALLEST_NORM = float(np.finfo(np.float32).tiny)
+
 Callback = Callable[["Trainer"], object]
+Inputs = Array | SparseRows
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,10 @@ class Trainer:
     ----------
     network : Network
         Trained in place.
-    loss : {"log_loss", "cross_entropy", "squared_error"} or None
-        None is the one that fits the output function.
+    loss : str, Loss, callable or None
+        A name or an object of :mod:`fastmlp.losses`, which lists them with the output functions
+        they go with; a function as :class:`fastmlp.losses.OwnLoss` has it; None for the loss that
+        fits the output function.
     learning_rate : float >= 0
     schedule : {"cumulative", "power", "exponential", "constant"}
         Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
@@ -97,6 +106,12 @@ class Trainer:
         The last batch of an epoch has the rows that are left.
     max_batches : int >= 1 or None
         Batches per epoch at most.
+    dropout : float in [0, 1) or sequence of such
+        Share of the activations of every hidden layer, or of each, that are set to 0 in training,
+        anew for every row; the others are divided by 1 - dropout (Srivastava et al., 2014).
+        Costs and errors of the batches are those of the thinned network.
+    max_grad_norm : float > 0 or None
+        Longer gradients (of loss and penalty, all layers together) are shortened to this length.
     shuffle : bool
         Mix all rows anew before every epoch, unless one batch holds them all.
     n_threads : int or None
@@ -130,7 +145,7 @@ class Trainer:
         self,
         network: Network,
         *,
-        loss: str | None = None,
+        loss: str | Loss | OwnFunction | None = None,
         learning_rate: float = 0.001,
         schedule: str = "constant",
         decay: float = 0.0,
@@ -144,13 +159,16 @@ class Trainer:
         reduction: str = "sum",
         batch_size: int = 500,
         max_batches: int | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        max_grad_norm: float | None = None,
         shuffle: bool = True,
         n_threads: int | None = None,
         engine: str = "native",
         random_state: RandomState = None,
     ) -> None:
         self.network = network
-        self.loss = NATURAL_LOSS[network.output] if loss is None else loss
+        self.loss_function = check_loss(NATURAL_LOSS[network.output] if loss is None else loss)
+        self.loss = self.loss_function.name
         check_pair(network.output, self.loss)
         self.learning_rate = check_number("learning_rate", learning_rate)
         self.schedule = check_choice("schedule", schedule, SCHEDULES)
@@ -165,6 +183,10 @@ class Trainer:
         if max_batches is not None:
             check_integer("max_batches", max_batches, minimum=1)
         self.max_batches = max_batches
+        self.dropout = _check_dropout(dropout, len(network.sizes) - 2)
+        if max_grad_norm is not None:
+            check_number("max_grad_norm", max_grad_norm, minimum=SMALLEST_NORM)
+        self.max_grad_norm = max_grad_norm
         self.shuffle = check_flag("shuffle", shuffle)
         self.threads = resolve_threads(n_threads)
         self.engine_name = check_choice("engine", engine, ENGINES)
@@ -176,7 +198,11 @@ class Trainer:
         self.n_steps = 0
         engine_class = _core.Engine if engine == "native" else ReferenceEngine
         self._engine = engine_class(
-            network.sizes, network.functions, self.loss, network.dtype, self.threads.n_threads
+            network.sizes,
+            network.functions,
+            self.loss_function,
+            network.dtype,
+            self.threads.n_threads,
         )
 
     def fit(
@@ -274,22 +300,16 @@ class Trainer:
         """l2 / 2 sum w^2 + l1 sum |w| of the network as it is, bias excluded."""
         return penalty(self.network.weights, self.l1_cost, self.l2)
 
-    def _check_data(
-        self, x_name: str, X: ArrayLike, y_name: str, Y: ArrayLike
-    ) -> tuple[Array, Array]:
+    def _check_data(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
         sizes, dtype = self.network.sizes, self.network.dtype
-        x = check_matrix(x_name, X, dtype, n_columns=sizes[0])
+        x = check_inputs(x_name, X, dtype, n_columns=sizes[0])
         y = check_matrix(y_name, Y, dtype, n_columns=sizes[-1])
         check_same_length(x_name, len(x), y_name, len(y))
-        if self.loss != "squared_error" and not (y.min() >= 0 and y.max() <= 1):
-            raise ValueError(
-                f"{y_name} must lie in [0, 1] for loss {self.loss!r}; "
-                f"got values from {y.min():g} to {y.max():g}"
-            )
+        check_targets(y_name, y, self.loss)
         return x, y
 
     def _run_epoch(
-        self, epoch: int, x: Array, y: Array, row_weights: Array | None
+        self, epoch: int, x: Inputs, y: Array, row_weights: Array | None
     ) -> dict[str, Any]:
         """One epoch of updates; its record without the measurements after it."""
         start = time.perf_counter()
@@ -310,6 +330,8 @@ class Trainer:
             mean_reduction=self.reduction == "mean",
             penalty_scale=self.penalty_scale,
             costs=costs, penalties=penalties, errors=errors, hits=hits,
+            dropout=self.dropout, dropout_seed=self._new_seed() if any(self.dropout) else 0,
+            max_grad_norm=self.max_grad_norm or 0.0,
         )  # fmt: skip
         self.n_steps += done
         if interruption is not None:
@@ -327,17 +349,36 @@ class Trainer:
 
     def _mixed(self, n_rows: int) -> NDArray[np.intp]:
         """A random order of the rows, drawn with one number of the generator."""
-        return _core.permutation(n_rows, int(self.rng.integers(2**64, dtype=np.uint64)))
+        return _core.permutation(n_rows, self._new_seed())
 
-    def _measure(self, name: str, data: tuple[Array, Array] | None) -> dict[str, float]:
+    def _new_seed(self) -> int:
+        return int(self.rng.integers(2**64, dtype=np.uint64))
+
+    def _measure(self, name: str, data: tuple[Inputs, Array] | None) -> dict[str, float]:
         """Cost and accuracy on a data set under the names of a History; NaN without one."""
         if data is None:
             return {f"{name}_cost": np.nan, f"{name}_accuracy": np.nan}
         result = self._evaluate(*data)
         return {f"{name}_cost": result.cost, f"{name}_accuracy": result.accuracy}
 
-    def _evaluate(self, x: Array, y: Array) -> Evaluation:
+    def _evaluate(self, x: Inputs, y: Array) -> Evaluation:
         loss, error, weight, hits = self._engine.evaluate(self.network.parameters, x, y)
         if self.reduction == "mean":
             loss /= weight
         return Evaluation(loss, loss + self.penalty(), error / (weight * y.shape[1]), hits / weight)
+
+
+def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:
+    """One rate per hidden layer."""
+    rates = [dropout] * n_hidden if isinstance(dropout, numbers.Real) else dropout
+    if not isinstance(rates, Sequence) or isinstance(rates, str):
+        raise TypeError(f"dropout must be a number or a sequence of numbers; got {dropout!r}")
+    if len(rates) != n_hidden:
+        raise ValueError(
+            f"dropout must be one number or {n_hidden}, one per hidden layer; got {dropout!r}"
+        )
+    if isinstance(dropout, numbers.Real):
+        check_number("dropout", dropout, maximum=LARGEST_DROPOUT)
+    return tuple(
+        check_number(f"dropout[{i}]", rate, maximum=LARGEST_DROPOUT) for i, rate in enumerate(rates)
+    )

@@ -15,8 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum fm_function { FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY, FM_SOFTMAX };
-enum fm_loss { FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR };
+enum fm_function {
+    FM_SIGMOID, FM_TANH, FM_RELU, FM_IDENTITY,
+    FM_LEAKY_RELU, FM_ELU, FM_SELU, FM_SOFTPLUS,    /* hidden layers */
+    FM_GELU, FM_SILU,                               /* hidden layers, with f'(z) from z */
+    FM_SOFTMAX, FM_EXPONENTIAL, FM_INCREASING,      /* output layers */
+};
+enum fm_loss {
+    FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR, FM_BRIER, FM_ABSOLUTE_ERROR, FM_HUBER,
+    FM_QUANTILE, FM_POISSON, FM_GAMMA,
+};
 enum fm_kind { FM_PLAIN, FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV, FM_ADAM, FM_RMSPROP };
 enum fm_level { FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS };
 
@@ -33,9 +41,10 @@ typedef struct {
 typedef struct {
     double learning_rate;  /* adam: divided by 1 - beta_1^t */
     double gradient_scale; /* 1 for sums, 1 / (sum of row weights) for means */
-    double l2;             /* penalty l2 / 2 * w^2, bias excluded */
+    double l2;             /* gradient l2 * w, bias excluded */
     double l1;             /* gradient l1 * sign(w), bias excluded */
     double l1_cost;        /* cost l1_cost * |w|; l1, or l1 / 2 as the articles print it */
+    double l2_cost;        /* cost l2_cost / 2 * w^2; l2, unless the gradient is clipped */
     double momentum;
     double beta_1, beta_2, epsilon; /* adam and, beta_2 being its rho, rmsprop */
     double root_scale;     /* adam: 1 / sqrt(1 - beta_2^t) */

@@ -28,26 +28,48 @@ KERNEL(void, dot_row, FM_REAL *z, const FM_REAL *x, const FM_REAL *w, ptrdiff_t 
 /* --- Element-wise passes (activation.c, output.c) --- */
 
 /* a = f(a + bias) in place, and 0 in the columns from n_out to stride; bias is NULL where it is
- * already in a, else it has `stride` values. Not for FM_SOFTMAX. */
-KERNEL(void, bias_activation, FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias, ptrdiff_t n_out,
-       ptrdiff_t batch, int function)
+ * already in a, else it has `stride` values. slope_out = f'(z) where the function is FM_GELU or
+ * FM_SILU and slope_out is not NULL. For functions of hidden layers. */
+KERNEL(void, bias_activation, FM_REAL *a, FM_REAL *slope_out, ptrdiff_t stride, const FM_REAL *bias,
+       ptrdiff_t n_out, ptrdiff_t batch, int function)
 
-/* delta = delta * f'(z), in place, for n numbers, with f' computed from a = f(z). */
-KERNEL(void, activation_backward, FM_REAL *delta, const FM_REAL *a, ptrdiff_t n, int function)
+/* a = a m and slope = f'(z) m, in place, where m is 0 with probability `rate` and 1 / (1 - rate)
+ * otherwise, drawn anew for every key, row (first_row, first_row + 1, ...) and column. The slopes of
+ * FM_GELU and FM_SILU are there already; those of other functions are computed from a = f(z). */
+KERNEL(void, dropout, FM_REAL *a, FM_REAL *slope, ptrdiff_t stride, ptrdiff_t batch, int function,
+       double rate, uint64_t key, ptrdiff_t first_row)
+
+/* delta = delta * f'(z), in place, for n numbers, with f' computed from a = f(z), or taken from
+ * `slope` unless that is NULL. */
+KERNEL(void, activation_backward, FM_REAL *delta, const FM_REAL *a, const FM_REAL *slope,
+       ptrdiff_t n, int function)
 
 /* sum_out[j] = or += sum_r delta[r, j] for j < n: the bias gradient. */
 KERNEL(void, column_sums, FM_REAL *sum_out, const FM_REAL *delta, ptrdiff_t stride, ptrdiff_t n,
        ptrdiff_t batch, int accumulate)
 
-/* a = f(a + bias) in place, feature-major; FM_SOFTMAX normalises over the features of a sample. */
+/* a = f(a + bias) in place, feature-major. FM_SOFTMAX normalises over the features of a sample;
+ * FM_INCREASING is z of the first feature and adds softplus(z) from feature to feature. */
 KERNEL(void, output_activation, FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias, ptrdiff_t n_out,
        ptrdiff_t batch, int function)
 
 /* a = f(a + bias) in place; delta_out = dC/dz; totals += sums. All feature-major, (n_out, batch);
- * row_weights has batch values or is NULL (all 1). */
+ * row_weights has batch values or is NULL (all 1). parameters (n_out): the levels of FM_QUANTILE or
+ * FM_HUBER's delta, else unused. */
 KERNEL(void, output_loss, FM_REAL *a, FM_REAL *delta_out, fm_totals *totals, const FM_REAL *bias,
+       const FM_REAL *targets, const FM_REAL *row_weights, const FM_REAL *parameters,
+       ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch, int function, int loss)
+
+/* delta = weight dC/da -> delta = weight dC/dz, in place, feature-major, and totals->error and hits,
+ * for a loss from outside whose gradient is in delta. */
+KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *totals,
        const FM_REAL *targets, const FM_REAL *row_weights, ptrdiff_t stride, ptrdiff_t n_out,
-       ptrdiff_t batch, int function, int loss)
+       ptrdiff_t batch, int function)
+
+/* sum over the block of g^2, g being the gradient of `update` with the same arguments. */
+KERNEL(double, gradient_squares, const FM_REAL *w, const FM_REAL *lanes, ptrdiff_t lane_stride,
+       ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule,
+       int penalised)
 
 /* --- Update (update.c) --- */
 
@@ -70,6 +92,11 @@ KERNEL(void, transpose_padded, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL
  * ... when index is NULL. */
 KERNEL(void, gather_rows, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *x,
        const ptrdiff_t *index, ptrdiff_t batch, ptrdiff_t n_cols)
+
+/* The same from rows of a sparse matrix: row i has the values from begin[i] to begin[i + 1], in the
+ * columns that `columns` names. Values of the same place add up. */
+KERNEL(void, scatter_rows, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *values,
+       const ptrdiff_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, ptrdiff_t batch)
 
 /* out (n_cols, batch) = transposed rows of x; rows index[r], or 0, 1, ... when index is NULL. */
 KERNEL(void, gather_transposed, FM_REAL *out, ptrdiff_t stride, const FM_REAL *x,

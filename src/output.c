@@ -4,10 +4,11 @@
  * over a tile are taken in the working precision and then added up in double.
  *
  * delta_out is dC/dz. Where output function and loss cancel (sigmoid + log loss, softmax + cross
- * entropy, identity + squared error) it is a - y, without the quotient that article M8 has to guard,
+ * entropy, identity + squared error, exponential + Poisson) it is a - y, without the quotient that article M8 has to guard,
  * and the loss is computed from z, so that it is finite for every finite z:
  *     log loss       max(z, 0) - y z + log(1 + exp(-|z|))
  *     cross entropy  sum(y) log(sum exp(z - max)) - sum y (z - max)
+ *     Poisson        exp(z) - y z + y log(y) - y, half the deviance
  * The other pairs use the general formula delta = J^T dC/da. Softmax + log loss clips a and 1 - a at
  * the machine epsilon.
  */
@@ -31,33 +32,122 @@ FM_INLINE real capped(real loss)
     return loss > LOSS_CAP && loss <= REAL_MAX ? LOSS_CAP : loss;
 }
 
+/* Cost and dC/da, up to the factor that is 2 for the Brier score, of a loss in d = a - y. */
+FM_INLINE real difference_loss(real d, real parameter, const int loss, real *slope_out)
+{
+    const real size = REAL_ABS(d);
+    const real sign = (real)(d > 0) - (real)(d < 0);
+    if (loss == FM_ABSOLUTE_ERROR) {
+        *slope_out = sign;
+        return size;
+    }
+    if (loss == FM_HUBER) {
+        const int is_small = size <= parameter;
+        *slope_out = is_small ? d : sign * parameter;
+        return is_small ? REAL_C(0.5) * d * d : parameter * (size - REAL_C(0.5) * parameter);
+    }
+    if (loss == FM_QUANTILE) {
+        const real above = REAL_C(1.0) - parameter;
+        *slope_out = d > 0 ? above : (d < 0 ? -parameter : d);
+        return d > 0 ? above * d : -parameter * d;
+    }
+    const real factor = loss == FM_BRIER ? REAL_C(2.0) : REAL_C(1.0);
+    *slope_out = factor * d;
+    return factor * (REAL_C(0.5) * d * d);
+}
+
+/* y log(y) - y, the part of the Poisson deviance that does not depend on the network. */
+FM_INLINE real poisson_constant(real y)
+{
+    return y > REAL_TINY ? y * vlog(y) - y : -y;
+}
+
+/* Cost and dC/dz of one output. */
+FM_INLINE real element_loss(real z, real a, real y, real parameter, const int function,
+                            const int loss, real *delta_out)
+{
+    if (loss == FM_LOG_LOSS) {
+        const real positive = z > 0 ? z : REAL_C(0.0);
+        *delta_out = a - y;
+        return positive - y * z + vlog1p_unit(vexp(-REAL_ABS(z)));
+    }
+    if (loss == FM_POISSON) { /* half the deviance: y log(y / a) - y + a */
+        *delta_out = a - y;
+        return a - y * z + poisson_constant(y);
+    }
+    if (loss == FM_GAMMA) { /* half the deviance: log(a / y) + y / a - 1 */
+        const real ratio = y * vexp(-z);
+        *delta_out = REAL_C(1.0) - ratio;
+        return (z - vlog(y)) + (ratio - REAL_C(1.0));
+    }
+    real slope;
+    const real cost = difference_loss(a - y, parameter, loss, &slope);
+    if (function == FM_SIGMOID)
+        slope *= a * (REAL_C(1.0) - a);
+    if (function == FM_EXPONENTIAL)
+        slope *= a;
+    *delta_out = slope;
+    return cost;
+}
+
+FM_INLINE real output_of(real z, const int function)
+{
+    return function == FM_SIGMOID ? vsigmoid(z) : function == FM_EXPONENTIAL ? vexp(z) : z;
+}
+
 /* Single-output functions: everything in one loop. */
-FM_INLINE void elementwise_tile(tile_t t, const real *bias, const int function,
-                                const int loss, fm_totals *totals)
+FM_INLINE void elementwise_tile(tile_t t, const real *bias, const real *parameters,
+                                const int function, const int loss, fm_totals *totals)
 {
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
         real *a = t.a + j * t.stride, *delta = t.delta + j * t.stride;
         const real *y = t.targets + j * t.stride, *w = t.weights;
-        const real b = bias[j];
+        const real b = bias[j], parameter = parameters ? parameters[j] : REAL_C(0.0);
         real loss_sum = 0, error_sum = 0;
         FM_SIMD_SUM(loss_sum, error_sum)
         for (ptrdiff_t r = 0; r < t.batch; r++) {
             const real z = a[r] + b;
-            const real out = function == FM_SIGMOID ? vsigmoid(z) : z;
-            const real difference = out - y[r];
-            real cost, d = difference;
-            if (loss == FM_LOG_LOSS) {
-                const real positive = z > 0 ? z : REAL_C(0.0);
-                cost = positive - y[r] * z + vlog1p_unit(vexp(-REAL_ABS(z)));
-            } else {
-                cost = REAL_C(0.5) * difference * difference;
-                if (function == FM_SIGMOID)
-                    d *= out * (REAL_C(1.0) - out);
-            }
+            const real out = output_of(z, function);
+            real d;
+            const real cost = element_loss(z, out, y[r], parameter, function, loss, &d);
             loss_sum += w[r] * capped(cost);
-            error_sum += w[r] * REAL_ABS(difference);
+            error_sum += w[r] * REAL_ABS(out - y[r]);
             delta[r] = w[r] * d;
             a[r] = out;
+        }
+        totals->loss += (double)loss_sum;
+        totals->error += (double)error_sum;
+    }
+}
+
+/* Quantiles that cannot cross: a_0 = z_0, a_j = a_{j-1} + softplus(z_j), hence
+ * dC/dz_j = sigmoid(z_j) sum over k >= j of dC/da_k, without the sigmoid for j = 0. */
+static void increasing_tile(tile_t t, const real *bias, const real *levels, fm_totals *totals)
+{
+    for (ptrdiff_t j = 0; j < t.n_out; j++) {
+        real *a = t.a + j * t.stride, *slope = t.delta + j * t.stride;
+        const real *below = j ? a - t.stride : a;
+        const real b = bias[j];
+        FM_SIMD
+        for (ptrdiff_t r = 0; r < t.batch; r++) {
+            const real z = a[r] + b;
+            slope[r] = j ? vsigmoid(z) : REAL_C(1.0);
+            a[r] = j ? below[r] + vsoftplus(z) : z;
+        }
+    }
+    real total[TILE] = {0};
+    for (ptrdiff_t j = t.n_out - 1; j >= 0; j--) {
+        const real *a = t.a + j * t.stride, *y = t.targets + j * t.stride, *w = t.weights;
+        real *delta = t.delta + j * t.stride;
+        real loss_sum = 0, error_sum = 0;
+        FM_SIMD_SUM(loss_sum, error_sum)
+        for (ptrdiff_t r = 0; r < t.batch; r++) {
+            real d;
+            loss_sum +=
+                w[r] * capped(difference_loss(a[r] - y[r], levels[j], FM_QUANTILE, &d));
+            error_sum += w[r] * REAL_ABS(a[r] - y[r]);
+            total[r] += w[r] * d;
+            delta[r] *= total[r];
         }
         totals->loss += (double)loss_sum;
         totals->error += (double)error_sum;
@@ -127,9 +217,10 @@ FM_INLINE void softmax_general_delta(tile_t t, const int loss, real *cost_out)
         FM_SIMD
         for (ptrdiff_t r = 0; r < t.batch; r++) {
             const real difference = a[r] - y[r];
-            if (loss == FM_SQUARED_ERROR) {
-                cost_out[r] += REAL_C(0.5) * difference * difference;
-                v[r] = a[r] * difference;
+            if (loss != FM_LOG_LOSS) {
+                real slope;
+                cost_out[r] += difference_loss(difference, 0, loss, &slope);
+                v[r] = a[r] * slope;
             } else {
                 const real rest = REAL_C(1.0) - a[r];
                 const real p = a[r] < REAL_EPSILON ? REAL_EPSILON : a[r];
@@ -213,34 +304,108 @@ static void count_tile(tile_t t, fm_totals *totals)
     totals->weight += (double)weight;
 }
 
-static void loss_tile(tile_t t, const real *bias, int function, int loss,
+#define ELEMENTWISE(name, loss_name)                                                               \
+    if (function == name && loss == loss_name) {                                                   \
+        elementwise_tile(t, bias, parameters, name, loss_name, totals);                            \
+        return;                                                                                    \
+    }
+
+static void loss_tile(tile_t t, const real *bias, const real *parameters, int function, int loss,
                       fm_totals *totals)
 {
-    if (function == FM_SIGMOID && loss == FM_LOG_LOSS)
-        elementwise_tile(t, bias, FM_SIGMOID, FM_LOG_LOSS, totals);
-    else if (function == FM_SIGMOID)
-        elementwise_tile(t, bias, FM_SIGMOID, FM_SQUARED_ERROR, totals);
-    else if (function == FM_IDENTITY)
-        elementwise_tile(t, bias, FM_IDENTITY, FM_SQUARED_ERROR, totals);
+    ELEMENTWISE(FM_SIGMOID, FM_LOG_LOSS)
+    ELEMENTWISE(FM_SIGMOID, FM_SQUARED_ERROR)
+    ELEMENTWISE(FM_SIGMOID, FM_BRIER)
+    ELEMENTWISE(FM_IDENTITY, FM_SQUARED_ERROR)
+    ELEMENTWISE(FM_IDENTITY, FM_ABSOLUTE_ERROR)
+    ELEMENTWISE(FM_IDENTITY, FM_HUBER)
+    ELEMENTWISE(FM_IDENTITY, FM_QUANTILE)
+    ELEMENTWISE(FM_EXPONENTIAL, FM_POISSON)
+    ELEMENTWISE(FM_EXPONENTIAL, FM_GAMMA)
+    ELEMENTWISE(FM_EXPONENTIAL, FM_SQUARED_ERROR)
+    if (function == FM_INCREASING)
+        increasing_tile(t, bias, parameters, totals);
     else if (loss == FM_CROSS_ENTROPY)
         softmax_loss_tile(t, bias, FM_CROSS_ENTROPY, totals);
     else if (loss == FM_LOG_LOSS)
         softmax_loss_tile(t, bias, FM_LOG_LOSS, totals);
+    else if (loss == FM_BRIER)
+        softmax_loss_tile(t, bias, FM_BRIER, totals);
     else
         softmax_loss_tile(t, bias, FM_SQUARED_ERROR, totals);
 }
 
-void FM_NAME(output_loss)(real *a, real *delta_out, fm_totals *totals, const real *bias,
-                          const real *targets, const real *row_weights, ptrdiff_t stride,
-                          ptrdiff_t n_out, ptrdiff_t batch, int function, int loss)
+/* The samples from r on, as many as a tile has. */
+static tile_t tile_at(real *a, real *delta, const real *targets, const real *weights,
+                      ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t r, ptrdiff_t batch)
 {
-    real ones[TILE];
-    for (ptrdiff_t r = 0; r < TILE; r++)
-        ones[r] = 1;
+    static const real ones[TILE] = {[0 ... TILE - 1] = 1};
+    const tile_t tile = {a + r, delta + r, targets + r, weights ? weights + r : ones,
+                         stride, n_out, batch - r < TILE ? batch - r : TILE};
+    return tile;
+}
+
+void FM_NAME(output_loss)(real *a, real *delta_out, fm_totals *totals, const real *bias,
+                          const real *targets, const real *row_weights, const real *parameters,
+                          ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch, int function,
+                          int loss)
+{
     for (ptrdiff_t r = 0; r < batch; r += TILE) {
-        tile_t t = {a + r, delta_out + r, targets + r, row_weights ? row_weights + r : ones,
-                    stride, n_out, batch - r < TILE ? batch - r : TILE};
-        loss_tile(t, bias, function, loss, totals);
+        const tile_t t = tile_at(a, delta_out, targets, row_weights, stride, n_out, r, batch);
+        loss_tile(t, bias, parameters, function, loss, totals);
+        count_tile(t, totals);
+    }
+}
+
+/* --- A loss from outside ----------------------------------------------------------------------- */
+
+/* delta_k = a_k (g_k - sum_j a_j g_j). */
+static void softmax_backward(tile_t t)
+{
+    real sum[TILE] = {0};
+    for (ptrdiff_t j = 0; j < t.n_out; j++) {
+        const real *a = t.a + j * t.stride, *g = t.delta + j * t.stride;
+        FM_SIMD
+        for (ptrdiff_t r = 0; r < t.batch; r++)
+            sum[r] += a[r] * g[r];
+    }
+    for (ptrdiff_t j = 0; j < t.n_out; j++) {
+        const real *a = t.a + j * t.stride;
+        real *g = t.delta + j * t.stride;
+        FM_SIMD
+        for (ptrdiff_t r = 0; r < t.batch; r++)
+            g[r] = a[r] * (g[r] - sum[r]);
+    }
+}
+
+static void slope_and_error(tile_t t, const int function, fm_totals *totals)
+{
+    for (ptrdiff_t j = 0; j < t.n_out; j++) {
+        const real *a = t.a + j * t.stride, *y = t.targets + j * t.stride, *w = t.weights;
+        real *delta = t.delta + j * t.stride;
+        real error_sum = 0;
+        FM_SIMD_SUM(error_sum)
+        for (ptrdiff_t r = 0; r < t.batch; r++) {
+            error_sum += w[r] * REAL_ABS(a[r] - y[r]);
+            if (function == FM_SIGMOID)
+                delta[r] *= a[r] * (REAL_C(1.0) - a[r]);
+            if (function == FM_EXPONENTIAL)
+                delta[r] *= a[r];
+        }
+        totals->error += (double)error_sum;
+    }
+}
+
+void FM_NAME(output_backward)(real *delta, const real *a, fm_totals *totals, const real *targets,
+                              const real *row_weights, ptrdiff_t stride, ptrdiff_t n_out,
+                              ptrdiff_t batch, int function)
+{
+    for (ptrdiff_t r = 0; r < batch; r += TILE) {
+        const tile_t t =
+            tile_at((real *)a, delta, targets, row_weights, stride, n_out, r, batch);
+        if (function == FM_SOFTMAX)
+            softmax_backward(t);
+        slope_and_error(t, function, totals);
         count_tile(t, totals);
     }
 }

@@ -17,6 +17,7 @@ typedef uint32_t bits_t;
 #define REAL_C(x) x##f
 #define REAL_MAX FLT_MAX
 #define REAL_EPSILON FLT_EPSILON
+#define REAL_TINY FLT_MIN
 #define REAL_ABS __builtin_fabsf
 #define REAL_SQRT __builtin_sqrtf
 #define REAL_COPYSIGN __builtin_copysignf
@@ -30,6 +31,7 @@ typedef uint64_t bits_t;
 #define REAL_C(x) x
 #define REAL_MAX DBL_MAX
 #define REAL_EPSILON DBL_EPSILON
+#define REAL_TINY DBL_MIN
 #define REAL_ABS __builtin_fabs
 #define REAL_SQRT __builtin_sqrt
 #define REAL_COPYSIGN __builtin_copysign

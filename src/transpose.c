@@ -105,6 +105,19 @@ void FM_NAME(gather_rows)(real *out, ptrdiff_t out_stride, const real *x, const 
     }
 }
 
+void FM_NAME(scatter_rows)(real *out, ptrdiff_t out_stride, const real *values,
+                           const ptrdiff_t *columns, const ptrdiff_t *begin,
+                           const ptrdiff_t *index, ptrdiff_t batch)
+{
+    for (ptrdiff_t r = 0; r < batch; r++) {
+        const ptrdiff_t source = index ? index[r] : r;
+        real *row = out + r * out_stride;
+        memset(row, 0, (size_t)out_stride * sizeof(real));
+        for (ptrdiff_t k = begin[source]; k < begin[source + 1]; k++)
+            row[columns[k]] += values[k];
+    }
+}
+
 void FM_NAME(gather_transposed)(real *out, ptrdiff_t stride, const real *x, const ptrdiff_t *index,
                                 ptrdiff_t batch, ptrdiff_t n_cols)
 {

@@ -33,6 +33,12 @@ typedef struct {
     int broken;                 /* new weights that are not finite */
 } sums_t;
 
+FM_INLINE real penalised_gradient(real sum_of_lanes, real w, factors_t f)
+{
+    const real sign = (real)(w > 0) - (real)(w < 0);
+    return f.scale * sum_of_lanes + f.l2 * w + f.l1 * sign;
+}
+
 /* Updates n weights of one row with their gradient. */
 FM_INLINE void update_tile(real *w_out, const real *w, real *state_1, real *state_2,
                            const real *gradient, ptrdiff_t n, factors_t f, const int kind,
@@ -42,9 +48,7 @@ FM_INLINE void update_tile(real *w_out, const real *w, real *state_1, real *stat
     int broken = 0;
     FM_PRAGMA(omp simd reduction(+ : square_sum, magnitude_sum, broken))
     for (ptrdiff_t c = 0; c < n; c++) {
-        const real old = w[c];
-        const real sign = (real)(old > 0) - (real)(old < 0);
-        const real g = f.scale * gradient[c] + f.l2 * old + f.l1 * sign;
+        const real old = w[c], g = penalised_gradient(gradient[c], old, f);
         real kept = old, change = f.rate * g;
         if (kind == FM_ONE_STEP) { /* memory holds the previous step alone (article M8) */
             const real step = change;
@@ -139,7 +143,35 @@ int FM_NAME(update)(real *w_out, const real *w, real *state_1, real *state_2, co
     }
     /* Without a penalty the sums are not looked at: they may overflow before the weights do. */
     if (penalised)
-        *penalty += (rule->l2 > 0 ? 0.5 * rule->l2 * sums.squares : 0) +
+        *penalty += (rule->l2_cost > 0 ? 0.5 * rule->l2_cost * sums.squares : 0) +
                     (rule->l1_cost > 0 ? rule->l1_cost * sums.magnitudes : 0);
     return sums.broken == 0 && *penalty <= DBL_MAX;
+}
+
+double FM_NAME(gradient_squares)(const real *w, const real *lanes, ptrdiff_t lane_stride,
+                                 ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows,
+                                 ptrdiff_t n_cols, const fm_rule *rule, int penalised)
+{
+    const factors_t f = working_precision(rule, penalised);
+    double squares = 0;
+    for (ptrdiff_t row = 0; row < n_rows; row++) {
+        for (ptrdiff_t begin = 0; begin < n_cols; begin += TILE) {
+            const ptrdiff_t n = n_cols - begin < TILE ? n_cols - begin : TILE;
+            const ptrdiff_t at = row * stride + begin;
+            real total[TILE];
+            const real *gradient = lanes + at;
+            double sum = 0;
+            if (n_lanes > 1) {
+                sum_lanes(total, lanes + at, lane_stride, n_lanes, n);
+                gradient = total;
+            }
+            FM_SIMD_SUM(sum)
+            for (ptrdiff_t c = 0; c < n; c++) {
+                const double g = penalised_gradient(gradient[c], w[at + c], f);
+                sum += g * g;
+            }
+            squares += sum;
+        }
+    }
+    return squares;
 }

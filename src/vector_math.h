@@ -86,8 +86,8 @@ FM_INLINE real vexp(real x)
     return p * power_of_two(half) * power_of_two(n - half);
 }
 
-/* exp(x) - 1 for 0 <= x <= 40, without cancellation near 0. */
-FM_INLINE real vexpm1_positive(real x)
+/* exp(x) - 1 for -40 <= x <= 40, without cancellation near 0. */
+FM_INLINE real vexpm1_bounded(real x)
 {
     const real n = (x * LOG2_E + ROUND_MAGIC) - ROUND_MAGIC;
     const real r = (x - n * LN2_HIGH) - n * LN2_LOW;
@@ -109,7 +109,7 @@ FM_INLINE real vtanh(real x)
 {
     real twice = REAL_C(2.0) * REAL_ABS(x);
     twice = twice > REAL_C(40.0) ? REAL_C(40.0) : twice;
-    const real m = vexpm1_positive(twice);
+    const real m = vexpm1_bounded(twice);
     const real quotient = (m > 1 ? REAL_C(2.0) : m) / (m + REAL_C(2.0));
     return REAL_COPYSIGN(m > 1 ? REAL_C(1.0) - quotient : quotient, x);
 }
@@ -157,6 +157,47 @@ FM_INLINE real vlog(real x)
     const real v = m * (REAL_C(1.0) - REAL_C(0.5) * big) - REAL_C(1.0);
     const real n = exponent + big;
     return n * LN2_HIGH + (n * LN2_LOW + log1p_series(v));
+}
+
+/* erfc(x) = t exp(-x^2) Q(t), t = 2 / (2 + x), for x >= 0: Chebyshev coefficients of Q for 2 t - 1,
+ * from an interpolation with 50 digits. As many terms as the type can tell apart. */
+static const real erfc_series[] = {
+    REAL_C(0.5770337386164696886), REAL_C(0.3554369212704984873), REAL_C(0.06509515882878652455),
+    REAL_C(0.003671142395836639166), REAL_C(-0.001112844743352632497),
+    REAL_C(-0.0001607582991537807976), REAL_C(0.0000327803157417313706),
+    REAL_C(5.442441645505016033e-6), REAL_C(-1.515466555317148162e-6),
+    REAL_C(-1.429760818116986492e-7), REAL_C(8.234608827419493454e-8),
+    REAL_C(-1.296284685230656702e-9), REAL_C(-4.154721631015198672e-9),
+    REAL_C(6.347058278362869333e-10), REAL_C(1.432082271225445411e-10),
+    REAL_C(-6.160390105204009768e-11), REAL_C(2.061213855633374853e-12),
+    REAL_C(3.571493148199521383e-12), REAL_C(-8.586422836711489723e-13),
+    REAL_C(-6.145599756865588964e-14), REAL_C(7.418723389685918479e-14),
+    REAL_C(-1.289500829110808828e-14), REAL_C(-2.358586075636781027e-15),
+    REAL_C(1.572044603639692079e-15), REAL_C(-2.262972082841491618e-16),
+    REAL_C(-5.807349535771656882e-17)};
+#if FM_BITS == 32
+#define ERFC_TERMS 11
+#else
+#define ERFC_TERMS 26
+#endif
+
+/* The normal distribution: Phi(x), with exp(-x^2 / 2) in *bell_out. Absolute error below 2 ULP of 1;
+ * the left tail keeps its relative accuracy to some 100 ULP. */
+FM_INLINE real vnormal_cdf(real x, real *bell_out)
+{
+    const real bell = vexp(REAL_C(-0.5) * x * x);
+    const real t = REAL_C(2.0) / (REAL_C(2.0) + REAL_C(0.70710678118654752440) * REAL_ABS(x));
+    const real twice = REAL_C(4.0) * t - REAL_C(2.0);
+    real b = 0, before = 0; /* Clenshaw's recurrence */
+    FM_PRAGMA(GCC unroll 32)
+    for (int i = ERFC_TERMS - 1; i > 0; i--) {
+        const real next = twice * b - before + erfc_series[i];
+        before = b;
+        b = next;
+    }
+    const real tail = REAL_C(0.5) * t * bell * (REAL_C(0.5) * twice * b - before + erfc_series[0]);
+    *bell_out = bell;
+    return x < 0 ? tail : REAL_C(1.0) - tail;
 }
 
 /* softplus(x) = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)). */

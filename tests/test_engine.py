@@ -14,6 +14,7 @@ from conftest import TOLERANCE, make_classes
 
 from fastmlp import DivergenceError, Network, Trainer, _core
 from fastmlp._plan import plan_batch
+from fastmlp.losses import Loss
 from fastmlp.optimizers import Adam, RMSprop
 from fastmlp.reference import ReferenceEngine, penalty
 
@@ -148,7 +149,7 @@ def test_gradient_of_all_rows_agrees_with_the_reference(sizes, weighted):
     found = {}
     for name, engine in (("native", _core.Engine), ("numpy", ReferenceEngine)):
         out = np.full_like(network.parameters, np.nan)
-        run = engine(network.sizes, network.functions, "log_loss", network.dtype, 2)
+        run = engine(network.sizes, network.functions, Loss("log_loss"), network.dtype, 2)
         totals = run.gradient(network.parameters, x, y, weights, out)
         found[name] = np.append(out, totals)
     np.testing.assert_allclose(found["native"], found["numpy"], rtol=1e-9, atol=1e-11)

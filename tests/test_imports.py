@@ -14,10 +14,11 @@ import fastmlp
 PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
-    {"exceptions", "_checks", "_plan", "_idx", "_npz", "_limits"},
-    {"optimizers"},
-    {"_core", "_threads", "initializers", "schedules", "losses", "history", "datasets", "scaling",
-     "_download", "reference"},
+    {"exceptions", "_sparse", "_plan", "_idx", "_npz"},
+    {"_checks"},
+    {"optimizers", "losses"},
+    {"_core", "_threads", "initializers", "schedules", "history", "datasets", "scaling",
+     "reference"},
     {"network", "_environment"},
     {"trainer"},
     {"_plot_style"},

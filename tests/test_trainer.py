@@ -228,9 +228,12 @@ def test_bad_options_are_named(options, error, message):
 
 
 @pytest.mark.parametrize("output, loss, reason", [
-    ("identity", "log_loss", "needs outputs between 0 and 1"),
-    ("identity", "cross_entropy", "needs outputs that sum to 1"),
-    ("sigmoid", "cross_entropy", "use 'softmax', or 'log_loss' with 'sigmoid'"),
+    ("identity", "log_loss", "use 'sigmoid' or 'softmax', whose outputs lie between 0 and 1"),
+    ("identity", "cross_entropy", "use 'softmax', whose outputs sum to 1"),
+    ("sigmoid", "cross_entropy", "'sigmoid' goes with 'log_loss'"),
+    ("identity", "poisson", "use 'exponential', whose outputs are positive"),
+    ("softmax", "huber", "use 'identity'"),
+    ("increasing", "squared_error", "use 'sigmoid' or 'softmax' or 'identity' or 'exponential'"),
 ])  # fmt: skip
 def test_invalid_pairs_are_refused_by_name(output, loss, reason):
     with pytest.raises(ValueError, match=f"output '{output}' cannot be used with loss '{loss}': .*"

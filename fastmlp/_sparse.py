@@ -1,0 +1,68 @@
+"""Rows of a sparse matrix, as the engine reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A matrix (n, n_columns) in compressed rows.
+
+    Row i has ``values[k]`` in column ``columns[k]`` for k from ``begin[i]`` to ``begin[i + 1]``;
+    values of the same place add up. The engine writes the rows of a chunk out, beside zeros, when
+    it comes to them: the whole matrix is never dense.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_values,), float32 or float64
+    columns : ndarray of shape (n_values,), intp
+    begin : ndarray of shape (n + 1,), intp
+    n_columns : int
+    """
+
+    values: Array
+    columns: NDArray[np.intp]
+    begin: NDArray[np.intp]
+    n_columns: int
+
+    @classmethod
+    def from_matrix(cls, matrix: Any, dtype: np.dtype[Any]) -> SparseRows:
+        """From a SciPy sparse matrix or array of any format; values are copied only to convert."""
+        rows = matrix.tocsr()
+        return cls(
+            np.ascontiguousarray(rows.data, dtype),
+            np.ascontiguousarray(rows.indices, np.intp),
+            np.ascontiguousarray(rows.indptr, np.intp),
+            int(rows.shape[1]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.begin) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self), self.n_columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        return self.values.dtype
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Array:
+        """The chosen rows as a dense matrix."""
+        chosen = np.arange(len(self))[rows]
+        dense = np.zeros((len(chosen), self.n_columns), self.values.dtype)
+        lengths = self.begin[chosen + 1] - self.begin[chosen]
+        line = np.repeat(np.arange(len(chosen)), lengths)
+        place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        taken = self.begin[chosen][line] + place
+        np.add.at(dense, (line, self.columns[taken]), self.values[taken])
+        return dense
