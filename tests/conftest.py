@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _core
+from fastmlp import Network, Trainer, _core
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 """Relative agreement of trained weights with the NumPy twin."""
 
+PAIRS = [
+    ("sigmoid", "log_loss"),
+    ("sigmoid", "squared_error"),
+    ("softmax", "cross_entropy"),
+    ("softmax", "squared_error"),
+    ("softmax", "log_loss"),
+    ("identity", "squared_error"),
+]
+PAIR_IDS = ["-".join(pair) for pair in PAIRS]
 RUNNABLE_LEVELS = [
     name for name, code in _core.LEVELS.items() if code <= _core.LEVELS[_core.best_level()]
 ]
@@ -36,8 +47,46 @@ def simd_level(request):
     _core.select_level(before)
 
 
+def run_tool(*command):
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="session")
+def native_build(tmp_path_factory):
+    """Folder with the C tests and the kernels as a shared library, built once per session.
+
+    FASTMLP_NATIVE_BUILD names a folder to keep for the next session, which then builds faster.
+    """
+    native = Path(__file__).parent / "native"
+    if not (native.parent.parent / "CMakeLists.txt").exists():
+        pytest.skip("no source tree beside the tests")
+    if not shutil.which("cmake") or not shutil.which("ctest"):
+        pytest.skip("cmake and ctest are not installed")
+    folder = os.environ.get("FASTMLP_NATIVE_BUILD") or tmp_path_factory.mktemp("native")
+    run_tool("cmake", "-S", native, "-B", folder)
+    run_tool("cmake", "--build", folder, "--parallel", "2")
+    return Path(folder)
+
+
 def make_classes(n_rows, n_features, n_classes, seed=0):
     """Gaussian inputs (n_rows, n_features) and one-hot targets (n_rows, n_classes)."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, n_classes, n_rows)
     return rng.normal(size=(n_rows, n_features)), np.eye(n_classes)[labels]
+
+
+def train(engine, sizes, x, y, *, activation="sigmoid", output="sigmoid", dtype="float64",
+          n_epochs=3, sample_weight=None, **options):  # fmt: skip
+    network = Network(
+        sizes, activation=activation, output=output, dtype=dtype,
+        initializer="glorot", random_state=5,
+    )  # fmt: skip
+    before = network.parameters.copy()
+    trainer = Trainer(network, engine=engine, shuffle=False, **options)
+    history = trainer.fit(x, y, n_epochs=n_epochs, sample_weight=sample_weight)
+    return network.parameters, before, history
+
+
+def relative_difference(a, b):
+    return np.abs(a - b).max() / np.abs(b).max()

@@ -10,7 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import TOLERANCE, make_classes
+from conftest import PAIR_IDS, PAIRS, TOLERANCE, make_classes, relative_difference, train
 
 from fastmlp import DivergenceError, Network, Trainer, _core
 from fastmlp._plan import plan_batch
@@ -18,34 +18,9 @@ from fastmlp.losses import Loss
 from fastmlp.optimizers import Adam, RMSprop
 from fastmlp.reference import ReferenceEngine, penalty
 
-PAIRS = [
-    ("sigmoid", "log_loss"),
-    ("sigmoid", "squared_error"),
-    ("softmax", "cross_entropy"),
-    ("softmax", "squared_error"),
-    ("softmax", "log_loss"),
-    ("identity", "squared_error"),
-]
-PAIR_IDS = ["-".join(pair) for pair in PAIRS]
 WIDTHS = [1, 2, 15, 16, 17, 70, 129]
 BATCH_SIZES = {1: 3, 7: 17, 16: 41, 500: 1203}
 """Batch size and number of rows: two full batches and a ragged third, one row more than none."""
-
-
-def train(engine, sizes, x, y, *, activation="sigmoid", output="sigmoid", dtype="float64",
-          n_epochs=3, sample_weight=None, **options):  # fmt: skip
-    network = Network(
-        sizes, activation=activation, output=output, dtype=dtype,
-        initializer="glorot", random_state=5,
-    )  # fmt: skip
-    before = network.parameters.copy()
-    trainer = Trainer(network, engine=engine, shuffle=False, **options)
-    history = trainer.fit(x, y, n_epochs=n_epochs, sample_weight=sample_weight)
-    return network.parameters, before, history
-
-
-def relative_difference(a, b):
-    return np.abs(a - b).max() / np.abs(b).max()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import threading
+
 import numpy as np
 import pytest
+from conftest import PAIRS
 
 from fastmlp import Network, reference
 
@@ -59,14 +64,6 @@ def test_prediction_equals_the_reference(output, n_rows):
     np.testing.assert_allclose(network.predict(x), activations[-1].T, rtol=1e-11, atol=1e-14)
 
 
-def test_a_row_alone_gives_what_it_gives_in_a_batch():
-    for dtype, tolerance in (("float32", 1e-6), ("float64", 1e-12)):
-        network = Network((33, 17, 3), dtype=dtype, random_state=0)
-        x = np.random.default_rng(0).normal(size=(300, 33))
-        alone = np.concatenate([network.predict(row[None]) for row in x])
-        np.testing.assert_allclose(network.predict(x), alone, rtol=tolerance, atol=tolerance)
-
-
 def test_weights_can_be_exchanged_between_layers():
     network = Network((3, 3, 3), random_state=0)
     first, second = (w.copy() for w in network.weights)
@@ -80,6 +77,179 @@ def test_prediction_writes_into_out_and_returns_it():
     out = np.empty((5, 2), np.float32)
     assert network.predict(np.ones((5, 3)), out=out) is out
     np.testing.assert_array_equal(out, network.predict(np.ones((5, 3))))
+
+
+# --- The short way of up to eight rows ------------------------------------------------------------
+
+
+def rows_for(network, n_rows, seed=0):
+    x = np.random.default_rng(seed).normal(size=(n_rows, network.sizes[0]))
+    return x.astype(network.dtype)
+
+
+def long_way(network, x):
+    return network.predict(x, n_threads=1)
+
+
+def goes_the_short_way(network, x):
+    return network._row_engine.predict_few(network.parameters, x) is not None
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-6), ("float64", 1e-13)])
+@pytest.mark.parametrize("output", sorted({output for output, _ in PAIRS}))
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])
+def test_few_rows_agree_with_the_long_way_at_every_width(
+    simd_level, activation, output, dtype, tolerance
+):
+    for i, width in enumerate([1, 15, 16, 17, 31, 70, 127, 128, 129, 500]):
+        sizes = [(width, 3), (33, width), (width, width, 2), (7, 4, width, 9, 3)][i % 4]
+        network = Network(sizes, activation=activation, output=output, dtype=dtype,
+                          initializer="glorot", random_state=i)  # fmt: skip
+        for w in network.weights:
+            w[:, 0] = np.random.default_rng(i).normal(size=len(w))
+        x = rows_for(network, 8)
+        few = network.predict(x)
+        expected = long_way(network, x)
+        assert goes_the_short_way(network, x)
+        assert (few.dtype, few.shape) == (network.dtype, (8, sizes[-1]))
+        np.testing.assert_allclose(
+            few, expected, rtol=tolerance, atol=tolerance, err_msg=str(sizes)
+        )
+        for n_rows in range(1, 8):  # a row has the same bits whatever is beside it
+            np.testing.assert_array_equal(network.predict(x[:n_rows]), few[:n_rows])
+        np.testing.assert_allclose(
+            network.predict(np.concatenate([x, x[:1]])), [*expected, expected[0]],
+            rtol=tolerance, atol=tolerance,
+        )  # fmt: skip
+
+
+def misaligned(x):
+    raw = np.empty(x.nbytes + 1, np.uint8)
+    other = raw[1:].view(x.dtype).reshape(x.shape)
+    other[...] = x
+    return other
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("change", [
+    lambda x: x.astype("float64" if x.dtype == "float32" else "float32"),
+    lambda x: x.astype(np.float16), lambda x: x.astype(np.int64), lambda x: x.astype(bool),
+    lambda x: x.astype(x.dtype.newbyteorder()), lambda x: x.astype(object).astype(float).tolist(),
+    np.asfortranarray, lambda x: x[::-1], lambda x: x[:, ::-1],
+    lambda x: np.repeat(x, 2, 1)[:, ::2], lambda x: x[::2], misaligned,
+    lambda x: np.broadcast_to(x[:1], (5, x.shape[1])),
+    lambda x: np.concatenate([x, x]),
+], ids=["other precision", "half", "integers", "booleans", "byte order", "list", "fortran",
+        "rows reversed", "columns reversed", "every second column", "every second row",
+        "misaligned", "broadcast", "nine rows"])  # fmt: skip
+def test_other_input_than_the_short_way_takes_gives_the_values_of_the_long_way(change, dtype):
+    network = Network((33, 17, 3), activation="tanh", dtype=dtype, random_state=0)
+    x = change(rows_for(network, 7))
+    if not isinstance(x, list) and len(x) > 8:
+        x = x[:9]
+    assert not goes_the_short_way(network, x)
+    plain = np.array(x, dtype=dtype, order="C")
+    np.testing.assert_array_equal(network.predict(x), long_way(network, plain))
+
+
+def test_read_only_rows_and_memory_views_go_the_short_way():
+    network = Network((33, 17, 3), random_state=0)
+    x = rows_for(network, 3)
+    expected = network.predict(x)
+    x.flags.writeable = False
+    for rows in (x, memoryview(x)):
+        assert goes_the_short_way(network, rows)
+        np.testing.assert_array_equal(network.predict(rows), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "value, kind", [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")]
+)
+def test_a_number_that_is_not_finite_is_named_wherever_it_is_in_few_rows(value, kind, dtype):
+    network = Network((33, 17, 3), dtype=dtype, random_state=0)
+    for n_rows in (1, 8):
+        for row in (0, n_rows - 1):
+            for column in (0, 15, 16, 32):
+                x = rows_for(network, n_rows)
+                x[row, column] = value
+                message = f"X must hold finite {dtype} numbers; found {kind} at row {row}, column"
+                with pytest.raises(ValueError, match=f"{message} {column}"):
+                    network.predict(x)
+
+
+@pytest.mark.parametrize("shape, message", [
+    ((3,), r"X must have 2 dimensions \(rows, columns\); got shape \(3,\)"),
+    ((1, 1, 3), r"X must have 2 dimensions \(rows, columns\); got shape \(1, 1, 3\)"),
+    ((0, 3), r"X must have at least one row and one column; got \(0, 3\)"),
+    ((2, 4), r"X must have 3 columns; got shape \(2, 4\)"),
+    ((3, 2), r"X must have 3 columns; got shape \(3, 2\)"),
+])  # fmt: skip
+def test_few_rows_of_a_wrong_shape_are_named(shape, message):
+    with pytest.raises(ValueError, match=message):
+        Network((3, 2)).predict(np.ones(shape, np.float32))
+
+
+def test_weights_that_are_not_finite_give_the_same_outputs_on_both_ways():
+    for output in ("sigmoid", "softmax", "identity"):
+        network = Network((3, 4, 2), output=output, activation="relu", random_state=0)
+        network.weights[0][1, 2] = np.nan
+        x = rows_for(network, 4)
+        np.testing.assert_array_equal(np.isnan(network.predict(x)), np.isnan(long_way(network, x)))
+        assert np.isnan(network.predict(x)).all()
+
+
+def test_few_rows_into_out_agree_with_a_new_array():
+    for n_rows in (1, 8):
+        network = Network((33, 17, 3), dtype="float64", random_state=0)
+        x, out = rows_for(network, n_rows), np.full((n_rows, 3), np.nan)
+        assert network.predict(x, out=out) is out
+        np.testing.assert_allclose(out, network.predict(x), rtol=1e-13)
+
+
+def test_few_rows_see_new_weights_and_those_of_copies():
+    network = Network((33, 17, 3), random_state=0)
+    x = rows_for(network, 2)
+    before = network.predict(x)
+    others = [copy.deepcopy(network), pickle.loads(pickle.dumps(network))]
+    network.weights[0][...] *= 2
+    np.testing.assert_allclose(network.predict(x), long_way(network, x), rtol=1e-5)
+    assert (network.predict(x) != before).all()
+    for other in others:
+        np.testing.assert_array_equal(other.predict(x), before)
+
+
+def test_outputs_of_few_rows_are_arrays_of_their_own():
+    network = Network((33, 17, 3), random_state=0)
+    first = network.predict(rows_for(network, 1))
+    copied = first.copy()
+    network.predict(rows_for(network, 1, seed=1))
+    np.testing.assert_array_equal(first, copied)
+
+
+def test_several_threads_on_one_network_get_the_serial_outputs():
+    """Of few rows and of many, which share nothing but the weights."""
+    network = Network((33, 300, 17, 3), output="softmax", random_state=0)
+    inputs = [rows_for(network, n, seed=n) for n in (1, 3, 8, 9, 200)]
+    expected = [network.predict(x) for x in inputs]
+    start, wrong = threading.Barrier(6), []
+
+    def work(first):
+        start.wait()
+        for i in range(first, first + 300):
+            case = i % len(inputs)
+            if not np.array_equal(network.predict(inputs[case]), expected[case]):
+                wrong.append(case)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+# --- Arguments ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("out", [

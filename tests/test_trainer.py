@@ -169,6 +169,31 @@ def test_step_into_overflow_is_undone():
     np.testing.assert_array_equal(network.parameters, before)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("batch", [0, 1, 2])
+def test_after_an_overflow_the_same_trainer_learns_as_a_new_one(batch, optimizer):
+    """Deltas overflow in one batch while the loss is finite: 1e19 * 1e25 is beyond float32."""
+    x, y = make_classes(50, 5, 3)
+    network = Network((5, 7, 3), activation="identity", output="identity", random_state=0)
+    good = network.parameters.copy()
+    options = dict(batch_size=10, shuffle=False, optimizer=optimizer)
+    trainer = Trainer(network, learning_rate=0.0, **options)
+    network.weights[0][...] = 0
+    network.weights[1][:, 0], network.weights[1][:, 1:] = 0, 1e25
+    targets = np.zeros_like(y)
+    targets[10 * batch : 10 * batch + 10] = 1e19
+    with pytest.raises(DivergenceError, match=f"epoch 0, batch {batch} "):
+        trainer.fit(x, targets)
+
+    results = []
+    for again in (Trainer(network, learning_rate=0.001, **options), trainer):
+        network.parameters[...] = good
+        again.learning_rate = 0.001
+        again.fit(x, y)
+        results.append(network.parameters.copy())
+    np.testing.assert_array_equal(*results)
+
+
 def test_ctrl_c_is_noticed_within_an_epoch_and_leaves_finite_weights():
     x, y = make_classes(200_000, 20, 3)
     network = Network((20, 1000, 1000, 3), random_state=0)

@@ -1,0 +1,411 @@
+"""Every kernel of src/kernels.h alone, at every level and precision, against NumPy.
+
+Matrices lie at odd addresses in wider ones, whose other elements are NaN where they are read and
+must stay as they are where the kernel writes. Sums of products are sums of small integers, which
+are exact in any order and precision: the twins must agree in every bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from conftest import PAIR_IDS, PAIRS, RUNNABLE_LEVELS
+from native_kernels import (
+    CANARY,
+    Kernels,
+    Sheet,
+    read_enum,
+    read_prototypes,
+    read_struct,
+    round_up,
+)
+
+from fastmlp import _core, reference
+from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
+
+SIZES = [1, 15, 16, 17, 31, 70, 127, 128, 129, 500]
+TWOS = [(first, second) for first in SIZES for second in SIZES]
+THREES = [
+    (first, second, SIZES[(i + j) % len(SIZES)])
+    for i, first in enumerate(SIZES)
+    for j, second in enumerate(SIZES)
+]
+"""Every two of the three sizes meet in every combination."""
+
+NO_ROWS = [(17, 70, 0), (128, 1, 0), (1, 16, 0)]
+
+FUNCTIONS = {name: code for name, code in _core.FUNCTIONS.items() if name != "softmax"}
+DTYPES = ["float32", "float64"]
+APPLIED = {
+    "exp": np.exp,
+    "log": np.log,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "softplus": lambda x: np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0),
+}
+
+
+@pytest.fixture(scope="module", params=[f"{a}-{b}" for a in RUNNABLE_LEVELS for b in DTYPES])
+def kernels(request, native_build):
+    level, dtype = request.param.split("-")
+    library = native_build / "libkernel_table.so"
+    return Kernels(library, _core.LEVELS[level], dtype)
+
+
+def integers(rng, *shape):
+    return rng.integers(-3, 4, shape).astype(float)
+
+
+def two_indices(rng, n_rows, batch):
+    """The kernels' two ways to find a row: side by side, or through an index with repetitions."""
+    yield None, slice(batch)
+    index = rng.integers(0, n_rows, batch)
+    yield index, index
+
+
+def test_every_kernel_has_a_test_here():
+    tests = [name for name in globals() if name.startswith("test_")]
+    kernels = {re.sub("^apply_.*", "apply", name) for name in read_prototypes()}
+    assert len(kernels) > 10
+    assert not [name for name in kernels if not any(f"test_{name}_" in test for test in tests)]
+
+
+# --- Products -------------------------------------------------------------------------------------
+
+
+def test_narrow_product_is_rows_times_matrix_plus_bias(kernels):
+    rng, turns = np.random.default_rng(0), itertools.cycle([1, 0, 0, 1])
+    for n, m, batch in THREES + NO_ROWS:
+        x = Sheet(integers(rng, batch + 3, n), kernels.dtype)
+        right, bias = (
+            Sheet(integers(rng, n, m), kernels.dtype),
+            Sheet(integers(rng, m), kernels.dtype),
+        )
+        for index, rows in two_indices(rng, batch + 3, batch):
+            b = bias if next(turns) else None
+            z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
+            kernels.narrow_product(z(), z.stride, x(), x.stride, index, right(), right.stride,
+                                   b and b(), batch, n, m)  # fmt: skip
+            expected = x.matrix[rows] @ right.matrix + (b.matrix if b else 0)
+            z.assert_holds(expected, written=round_up(m), case=(n, m, batch, index is None))
+
+
+def test_narrow_product_of_a_row_has_the_same_bits_whatever_rows_are_beside_it(kernels):
+    rng = np.random.default_rng(1)
+    for n, m in [(70, 17), (500, 128), (31, 70), (784, 30)]:
+        x = Sheet(rng.normal(size=(37, n)), kernels.dtype)
+        right = Sheet(rng.normal(size=(n, m)), kernels.dtype)
+
+        def product(index, batch, x=x, right=right, n=n, m=m):
+            z = Sheet(np.zeros((batch, m)), kernels.dtype)
+            kernels.narrow_product(z(), z.stride, x(), x.stride, index, right(), right.stride, None,
+                                   batch, n, m)  # fmt: skip
+            return z.matrix
+
+        together = product(None, 37)
+        for index in (rng.permutation(37), np.arange(36, 25, -1), np.array([4, 4, 9])):
+            np.testing.assert_array_equal(product(index, len(index)), together[index])
+        for batch in range(1, 20):
+            np.testing.assert_array_equal(product(None, batch), together[:batch])
+
+
+def test_narrow_gradient_is_transposed_deltas_times_rows(kernels):
+    rng, turns = np.random.default_rng(2), itertools.cycle([1, 0, 0, 1])
+    for n, n_out, batch in THREES + NO_ROWS:
+        x = Sheet(integers(rng, batch + 3, n), kernels.dtype)
+        delta, start = Sheet(integers(rng, batch, n_out), kernels.dtype), integers(rng, n_out, n)
+        for index, rows in two_indices(rng, batch + 3, batch):
+            accumulate = next(turns)
+            case = n, n_out, batch, index is None, accumulate
+            g = Sheet(start, kernels.dtype, fill=CANARY)
+            g.wide[:, n : round_up(n)] = 0
+            kernels.narrow_gradient(g(), g.stride, delta(), delta.stride, x(), x.stride, index,
+                                    batch, n, n_out, accumulate)  # fmt: skip
+            assert not g.wide[:, n : round_up(n)].any(), f"padding is not zero; {case}"
+            expected = accumulate * start + delta.matrix.T @ x.matrix[rows]
+            g.assert_holds(expected, written=round_up(n), case=case)
+
+
+def test_narrow_gradient_writes_zeros_beyond_the_last_column_up_to_a_whole_vector(kernels):
+    for n in (1, 15, 17, 31, 70, 127, 129):
+        x, delta = Sheet(np.ones((5, n)), kernels.dtype), Sheet(np.ones((5, 9)), kernels.dtype)
+        g = Sheet(np.zeros((9, n)), kernels.dtype)
+        kernels.narrow_gradient(
+            g(), g.stride, delta(), delta.stride, x(), x.stride, None, 5, n, 9, 0
+        )
+        whole = -(-n // kernels.lanes) * kernels.lanes
+        assert (g.wide[:, n:whole] == 0).all()
+
+
+def test_narrow_gradient_of_rows_with_themselves_is_their_gram_matrix(kernels):
+    x = Sheet(integers(np.random.default_rng(3), 129, 31), kernels.dtype)
+    g = Sheet(np.zeros((31, 31)), kernels.dtype, fill=CANARY)
+    kernels.narrow_gradient(g(), g.stride, x(), x.stride, x(), x.stride, None, 129, 31, 31, 0)
+    g.assert_holds(x.matrix.T @ x.matrix, written=32)
+
+
+def test_dot_row_is_matrix_times_row_plus_bias_column(kernels):
+    rng = np.random.default_rng(4)
+    for n_in, n_out in TWOS:
+        x = Sheet(integers(rng, n_in), kernels.dtype)
+        w = Sheet(integers(rng, n_out, n_in + 1), kernels.dtype, stride=n_in + 1)
+        z = Sheet(np.zeros(n_out), kernels.dtype, fill=CANARY)
+        kernels.dot_row(z(), x(), w(), n_out, n_in + 1)
+        expected = w.matrix[:, 1:] @ x.matrix[0] + w.matrix[:, 0]
+        z.assert_holds(expected, case=(n_in, n_out))
+
+
+# --- Element-wise passes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_bias_activation_is_the_function_of_the_sum_and_zero_in_the_padding(kernels, function):
+    rng = np.random.default_rng(5)
+    for i, (n_out, batch) in enumerate([*TWOS, (70, 0)]):
+        stride = n_out if i % 3 == 0 else round_up(n_out) + 16
+        bias = Sheet(rng.normal(size=stride), kernels.dtype) if i % 2 else None
+        a = Sheet(2 * rng.normal(size=(batch, n_out)), kernels.dtype, stride=stride, fill=CANARY)
+        z = a.matrix + (bias.matrix[:, :n_out] if bias else 0)
+        expected = reference.FUNCTIONS[function](z.astype(float))
+        kernels.bias_activation(a(), stride, bias and bias(), n_out, batch, FUNCTIONS[function])
+        assert not a.wide[:, n_out:].any()
+        a.assert_holds(expected, rtol=4 * kernels.epsilon, written=stride,
+                       case=(n_out, batch, stride))  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_activation_backward_multiplies_by_the_derivative(kernels, function):
+    rng = np.random.default_rng(6)
+    for n in [0, *SIZES, 5003]:
+        z = rng.normal(size=n)
+        a = Sheet(reference.FUNCTIONS[function](z), kernels.dtype)
+        delta = Sheet(rng.normal(size=n), kernels.dtype, fill=CANARY)
+        before, outputs = delta.matrix.astype(float), a.matrix.astype(float)
+        kernels.activation_backward(delta(), a(), n, FUNCTIONS[function])
+        expected = before * reference.DERIVATIVES[function](None, outputs)
+        delta.assert_holds(expected, rtol=4 * kernels.epsilon, atol=8 * kernels.epsilon, case=n)
+
+
+def test_column_sums_are_sums_over_the_rows(kernels):
+    rng = np.random.default_rng(7)
+    for n, batch in [*TWOS, (70, 0)]:
+        delta = Sheet(integers(rng, batch, n), kernels.dtype)
+        start = integers(rng, n)
+        for accumulate in (0, 1):
+            found = Sheet(start, kernels.dtype, fill=CANARY)
+            kernels.column_sums(found(), delta(), delta.stride, n, batch, accumulate)
+            expected = accumulate * start + delta.matrix.sum(axis=0)
+            found.assert_holds(expected, case=(n, batch, accumulate))
+
+
+@pytest.mark.parametrize("function", _core.FUNCTIONS)
+def test_output_activation_is_the_function_of_the_sum(kernels, function):
+    rng = np.random.default_rng(8)
+    for n_out, batch in [*TWOS, (70, 0)]:
+        bias = Sheet(rng.normal(size=n_out), kernels.dtype)
+        a = Sheet(2 * rng.normal(size=(n_out, batch)), kernels.dtype, fill=CANARY)
+        z = (a.matrix + bias.matrix.T).astype(float)
+        expected = reference.FUNCTIONS[function](z)
+        code = _core.FUNCTIONS[function]
+        kernels.output_activation(a(), a.stride, bias(), n_out, batch, code)
+        a.assert_holds(expected, rtol=(16 + n_out) * kernels.epsilon, case=(n_out, batch))
+
+
+@pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
+def test_output_loss_gives_activations_deltas_and_totals(kernels, output, loss):
+    """With row weights that are multiples of 1/4, whose sums are exact."""
+    rng = np.random.default_rng(9)
+    twin = reference.ReferenceEngine((1, 1), (output,), loss, kernels.dtype)
+    for n_out, batch in [*TWOS, (70, 0)]:
+        bias = Sheet(rng.uniform(-1, 1, n_out), kernels.dtype)
+        a = Sheet(rng.uniform(-1, 1, (n_out, batch)), kernels.dtype, fill=CANARY)
+        delta = Sheet(np.zeros((n_out, batch)), kernels.dtype, fill=CANARY)
+        y = Sheet(rng.uniform(size=(n_out, batch)), kernels.dtype)
+        weights = Sheet(rng.integers(0, 9, batch) / 4, kernels.dtype)
+        w = weights if (n_out + batch) % 3 else None
+        z = a.matrix + bias.matrix.T
+        totals = read_struct("fm_totals")(1, 2, 3, 4)
+        kernels.output_loss(a(), delta(), totals, bias(), y(), w and w(), a.stride, n_out, batch,
+                            _core.FUNCTIONS[output], _core.LOSSES[loss])  # fmt: skip
+
+        case, close = (n_out, batch), (64 + 4 * n_out) * kernels.epsilon
+        expected = reference.FUNCTIONS[output](z)
+        w = None if w is None else w.matrix[0]
+        found = totals.loss - 1, totals.error - 2, totals.weight - 3, totals.hits - 4
+        sums = twin.totals(z, expected, y.matrix, w)
+        np.testing.assert_allclose(found[:2], sums[:2], rtol=close, atol=close, err_msg=str(case))
+        assert found[2:] == sums[2:], case
+        deltas = reference.output_delta(expected, y.matrix, output, loss)
+        delta.assert_holds(deltas * (1 if w is None else w), rtol=close, atol=close, case=case)
+        a.assert_holds(expected, rtol=close, case=case)
+
+
+# --- Update ---------------------------------------------------------------------------------------
+
+OPTIMIZERS = {
+    "FM_PLAIN": SGD(),
+    "FM_ONE_STEP": SGD(0.7, "one_step"),
+    "FM_CLASSICAL": SGD(0.7, "classical"),
+    "FM_NESTEROV": SGD(0.7, "nesterov"),
+    "FM_ADAM": AdamW(beta_1=0.8, beta_2=0.95, epsilon=0.01, weight_decay=0.3),
+    "FM_RMSPROP": RMSprop(rho=0.9, epsilon=0.01, momentum=0.6),
+}
+RATE, STEP = 0.3, 3
+
+
+def make_rule(kind, **numbers):
+    """What the engine hands to the kernel for step number STEP."""
+    rule = read_struct("fm_rule")(kind=read_enum("fm_kind")[kind], learning_rate=RATE,
+                                  gradient_scale=1.0, root_scale=1.0, keep=1.0)  # fmt: skip
+    optimizer = OPTIMIZERS[kind]
+    for name in ("momentum", "beta_1", "beta_2", "epsilon"):
+        setattr(rule, name, getattr(optimizer, name, 0.0))
+    if isinstance(optimizer, RMSprop):
+        rule.beta_2 = optimizer.rho
+    if isinstance(optimizer, Adam):
+        rule.learning_rate /= 1 - optimizer.beta_1**STEP
+        rule.root_scale = (1 - optimizer.beta_2**STEP) ** -0.5
+        rule.keep = 1 - RATE * optimizer.weight_decay
+    for name, number in numbers.items():
+        setattr(rule, name, number)
+    return rule
+
+
+class Update:
+    """Arrays of one call of the kernel."""
+
+    def __init__(self, kernels, n_rows, n_cols, n_lanes=1, seed=0):
+        rng = np.random.default_rng(seed)
+        shape, dtype = (n_rows, n_cols), kernels.dtype
+        self.kernels, self.shape, self.n_lanes = kernels, shape, n_lanes
+        self.w = Sheet(rng.normal(size=shape), dtype)
+        self.w.matrix[rng.uniform(size=shape) < 0.1] = 0  # sign(0) is 0
+        self.new = Sheet(np.zeros(shape), dtype, fill=CANARY)
+        self.states = [Sheet(rng.uniform(0.5, 1.5, shape), dtype, fill=CANARY) for _ in range(2)]
+        self.lanes = Sheet(rng.normal(size=(n_lanes * n_rows, n_cols)), dtype)
+
+    def gradient(self):
+        lanes = self.lanes.matrix.astype(float)
+        return lanes.reshape(self.n_lanes, *self.shape).sum(axis=0)
+
+    def run(self, kind, penalised, rule):
+        self.penalty = np.array([5.0])
+        n_states = 0 if kind == "FM_PLAIN" else OPTIMIZERS[kind].n_states
+        states = [s() if i < n_states else None for i, s in enumerate(self.states)]
+        return self.kernels.update(
+            self.new(), self.w(), *states, self.lanes(), self.shape[0] * self.w.stride,
+            self.n_lanes, self.w.stride, *self.shape, rule, penalised, self.penalty,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_update_is_one_step_of_the_optimizer(kernels, kind):
+    """With the ordered sum of the lanes, scaled, and with l1 and l2 but for biases."""
+    assert set(OPTIMIZERS) == set(read_enum("fm_kind"))
+    l1, l2, scale = 0.1, 0.2, 0.25
+    for i, (n_cols, n_rows) in enumerate([*TWOS, (300, 2), (17, 0)]):
+        if n_cols * n_rows > 20_000:
+            continue
+        penalised, n_lanes = i % 3 != 0, (1, 2, 3, 8)[i % 4]
+        update = Update(kernels, n_rows, n_cols, n_lanes, seed=i)
+        case = n_cols, n_rows, penalised, n_lanes
+        rule = make_rule(kind, l1=l1, l2=l2, l1_cost=0.7, gradient_scale=scale)
+        w = update.w.matrix.astype(float)
+        states = np.array([s.matrix.astype(float) for s in update.states])
+        assert update.run(kind, penalised, rule) == 1
+
+        gradient = scale * update.gradient()
+        cost = 5.0
+        if penalised:
+            gradient += l2 * w + l1 * np.sign(w)
+            cost += l2 / 2 * (w**2).sum() + 0.7 * np.abs(w).sum()
+        reference.apply_optimizer(OPTIMIZERS[kind], w, states, gradient, RATE, STEP)
+        if kind == "FM_PLAIN":
+            states[0] = update.states[0].matrix
+        close = 16 * kernels.epsilon
+        assert update.penalty[0] == pytest.approx(cost, rel=close), case
+        update.new.assert_holds(w, rtol=close, atol=close, case=case)
+        for found, expected in zip(update.states, states, strict=True):
+            found.assert_holds(expected, rtol=close, atol=close, case=case)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_update_reports_a_new_weight_that_is_not_finite_wherever_it_is(kernels, kind, value):
+    for n_cols in (1, 15, 17, 129, 300):
+        for column in {0, n_cols // 2, n_cols - 1}:
+            update = Update(kernels, 3, n_cols)
+            update.lanes.matrix[1, column] = value
+            assert update.run(kind, 1, make_rule(kind)) == 0, (n_cols, column)
+
+
+def test_update_reports_a_penalty_that_is_not_finite_but_not_one_that_nobody_asked_for(kernels):
+    for l1_cost, l2, good in [(0.0, 0.0, 1), (0.0, 1e-30, 0), (1e-30, 0.0, 0)]:
+        update = Update(kernels, 2, 31)
+        update.w.matrix[...] = np.finfo(kernels.dtype).max / 16
+        rule = make_rule("FM_PLAIN", l1_cost=l1_cost, l2=l2)
+        assert update.run("FM_PLAIN", 1, rule) == good
+        update = Update(kernels, 2, 31)
+        update.w.matrix[...] = np.finfo(kernels.dtype).max / 16
+        assert update.run("FM_PLAIN", 0, rule) == 1
+
+
+# --- Copies ---------------------------------------------------------------------------------------
+
+
+def test_transpose_padded_repeats_the_last_row_at_most(kernels):
+    for n_rows, n in [*TWOS, (0, 17)]:
+        x = Sheet(np.arange(n_rows * n).reshape(n_rows, n), kernels.dtype)
+        out = Sheet(np.zeros((n, n_rows)), kernels.dtype, fill=CANARY)
+        kernels.transpose_padded(out(), out.stride, x(), x.stride, n_rows, n)
+        beyond = out.wide[:, n_rows : round_up(n_rows)]
+        assert ((beyond == CANARY) | (beyond == x.matrix[-1:].T)).all(), (n_rows, n)
+        out.assert_holds(x.matrix.T, written=round_up(n_rows), case=(n_rows, n))
+
+
+def test_gather_rows_copies_rows_beside_zeros(kernels):
+    rng = np.random.default_rng(10)
+    for n, batch in [*TWOS, (17, 0)]:
+        x = Sheet(rng.normal(size=(batch + 3, n)), kernels.dtype, stride=n)
+        for index, rows in two_indices(rng, batch + 3, batch):
+            for stride in (n, round_up(n) + 16):
+                out = Sheet(np.zeros((batch, n)), kernels.dtype, stride=stride, fill=CANARY)
+                kernels.gather_rows(out(), stride, x(), index, batch, n)
+                assert not out.wide[:, n:].any()
+                out.assert_holds(x.matrix[rows], written=stride, case=(n, batch))
+
+
+def test_gather_transposed_copies_rows_to_columns(kernels):
+    rng = np.random.default_rng(11)
+    for n, batch in [*TWOS, (17, 0)]:
+        x = Sheet(rng.normal(size=(batch + 3, n)), kernels.dtype, stride=n)
+        for index, rows in two_indices(rng, batch + 3, batch):
+            out = Sheet(np.zeros((n, batch)), kernels.dtype, fill=CANARY)
+            kernels.gather_transposed(out(), out.stride, x(), index, batch, n)
+            out.assert_holds(x.matrix[rows].T, case=(n, batch))
+
+
+def test_scatter_transposed_copies_columns_to_rows_in_c_order(kernels):
+    rng = np.random.default_rng(12)
+    for n, batch in [*TWOS, (17, 0)]:
+        a = Sheet(rng.normal(size=(n, batch)), kernels.dtype)
+        out = Sheet(np.zeros((batch, n)), kernels.dtype, stride=n, fill=CANARY)
+        kernels.scatter_transposed(out(), a(), a.stride, batch, n)
+        out.assert_holds(a.matrix.T, case=(n, batch))
+
+
+@pytest.mark.parametrize("name", APPLIED)
+def test_apply_functions_work_in_place_and_write_nothing_else(kernels, name):
+    rng = np.random.default_rng(13)
+    for n in [0, *SIZES]:
+        x = Sheet(rng.uniform(0.5 if name == "log" else -3, 3, n), kernels.dtype)
+        expected = APPLIED[name](x.matrix.astype(float))
+        out = Sheet(np.zeros(n), kernels.dtype, fill=CANARY)
+        apply = getattr(kernels, f"apply_{name}")
+        apply(out(), x(), n)
+        apply(x(), x(), n)
+        np.testing.assert_array_equal(x.matrix, out.matrix)
+        out.assert_holds(expected, rtol=4 * kernels.epsilon, atol=kernels.epsilon / 4, case=n)
