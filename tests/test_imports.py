@@ -14,12 +14,12 @@ import fastmlp
 PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
-    {"exceptions", "_checks", "_plan", "_idx", "_npz", "_limits"},
+    {"exceptions", "_checks", "_plan", "_plateau", "_idx", "_npz", "_limits"},
     {"optimizers"},
     {"_core", "_threads", "initializers", "schedules", "losses", "history", "datasets", "scaling",
      "_download", "reference"},
     {"network", "_environment"},
-    {"trainer"},
+    {"trainer", "callbacks"},
     {"_plot_style"},
     {"_plot_panels", "_plot_images"},
     {"plots", "recipes", "_labelled_data", "_report", "_thread_sweep", "_plot_threads"},
