@@ -28,7 +28,7 @@ from fastmlp.history import History
 from fastmlp.losses import NATURAL_LOSS, check_pair
 from fastmlp.network import Array, Network, RandomState
 from fastmlp.optimizers import Optimizer, check_optimizer
-from fastmlp.reference import ReferenceEngine, penalty
+from fastmlp.reference import ReferenceEngine, penalty, penalty_gradient
 from fastmlp.schedules import SCHEDULES, warmed_up
 
 ENGINES = ("native", "numpy")
@@ -284,13 +284,16 @@ class Trainer:
         """
         x, y = self._check_data("X", X, "Y", Y)
         rows = Rows(x, y, check_row_weights("sample_weight", sample_weight, x.dtype, len(x)))
-        test = None if test_data is None else self._check_data("test X", test_data[0],
-                                                               "test Y", test_data[1])  # fmt: skip
+        test = (
+            None
+            if test_data is None
+            else Rows(*self._check_data("test X", test_data[0], "test Y", test_data[1]))
+        )
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
         self.history = History()
 
         def record(trainer: Trainer) -> None:
-            trainer.metrics |= trainer._measure("train", (x, y) if measure_train else None)
+            trainer.metrics |= trainer._measure("train", Rows(x, y) if measure_train else None)
             trainer.metrics |= trainer._measure("test", test)
             trainer._write_history()
 
@@ -305,7 +308,7 @@ class Trainer:
         callbacks: Iterable[Callback] = (),
         resume: bool = False,
         horizon: int | None = None,
-    ) -> None:
+    ) -> bool:
         """`fit` on rows that have been checked, without a history.
 
         Parameters
@@ -320,6 +323,11 @@ class Trainer:
         horizon : int >= 1 or None
             Epochs that the schedule is laid out for; None means until the end of this call.
 
+        Returns
+        -------
+        bool
+            Whether a callback ended the training.
+
         Raises
         ------
         DivergenceError, KeyboardInterrupt
@@ -329,7 +337,7 @@ class Trainer:
             self._reset_optimizer()
         self.horizon = horizon or max(self.epochs_done + n_epochs, 1)
         calls = [as_epoch_callback(call) for call in callbacks]
-        with self._blas_guard():
+        with self.blas_guard():
             for call in calls:
                 call.before_training(self)
             try:
@@ -338,7 +346,8 @@ class Trainer:
                         call.before_epoch(self)
                     self._run_epoch(rows)
                     if any([call.after_epoch(self) is True for call in calls]):
-                        break
+                        return True
+                return False
             finally:
                 for call in calls:
                     call.after_training(self)
@@ -367,16 +376,56 @@ class Trainer:
         X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
         """
         x, y = self._check_data("X", X, "Y", Y)
-        with self._blas_guard():
-            return self._evaluate(x, y)
+        return self.evaluate_rows(Rows(x, y))
 
-    def _blas_guard(self) -> AbstractContextManager[None]:
+    def evaluate_rows(self, rows: Rows) -> Evaluation:
+        """`evaluate` on rows that have been checked, counted by their weights."""
+        with self.blas_guard():
+            loss, error, weight, hits = self._engine.evaluate(self.network.parameters, *rows)
+        if self.reduction == "mean":
+            loss /= weight
+        error /= weight * rows.y.shape[1]
+        return Evaluation(loss, loss + self.penalty(), error, hits / weight)
+
+    def predict_rows(self, x: Array, out: Array) -> None:
+        """Outputs of checked rows x (n, n_features) into `out` (n, n_out)."""
+        with self.blas_guard():
+            self._engine.predict(self.network.parameters, x, out)
+
+    def objective(self, rows: Rows, gradient: Array) -> float:
+        """Cost of all checked rows as one batch; its gradient goes into `gradient`.
+
+        With ``penalty_scale="per_weight"`` and ``reduction="mean"``, for weights v_i of the rows
+        with sum V: (sum_i v_i loss_i + l2 / 2 sum w**2 + l1 sum |w|) / V.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_parameters,)
+            In the layout of ``network.parameters``; written.
+        """
+        network = self.network
+        with self.blas_guard():
+            loss, _, weight, _ = self._engine.gradient(network.parameters, *rows, gradient)
+        scale = 1 / weight if self.reduction == "mean" else 1.0
+        share = 1 / weight if self.penalty_scale == "per_weight" else 1.0
+        gradient *= scale
+        for w, g in zip(network.weights, network.views(gradient), strict=True):
+            g += share * penalty_gradient(w, self.l1, self.l2)
+        return scale * loss + self.penalty_share(rows)
+
+    def blas_guard(self) -> AbstractContextManager[None]:
         """BLAS on one thread for the native engine, which has threads of its own."""
         return single_threaded_blas() if self.engine_name == "native" else nullcontext()
 
     def penalty(self) -> float:
         """l2 / 2 sum w^2 + l1 sum |w| of the network as it is, bias excluded."""
         return penalty(self.network.weights, self.l1_cost, self.l2)
+
+    def penalty_share(self, rows: Rows) -> float:
+        """The penalty as it counts in a batch of all these rows."""
+        if self.penalty_scale != "per_weight":
+            return self.penalty()
+        return self.penalty() / (len(rows.x) if rows.weights is None else float(rows.weights.sum()))
 
     def _check_data(
         self, x_name: str, X: ArrayLike, y_name: str, Y: ArrayLike
@@ -452,15 +501,9 @@ class Trainer:
         """A random order of the rows, drawn with one number of the generator."""
         return _core.permutation(n_rows, int(self.rng.integers(2**64, dtype=np.uint64)))
 
-    def _measure(self, name: str, data: tuple[Array, Array] | None) -> dict[str, float]:
+    def _measure(self, name: str, data: Rows | None) -> dict[str, float]:
         """Cost and accuracy on a data set under the names of a History; NaN without one."""
         if data is None:
             return {f"{name}_cost": np.nan, f"{name}_accuracy": np.nan}
-        result = self._evaluate(*data)
+        result = self.evaluate_rows(data)
         return {f"{name}_cost": result.cost, f"{name}_accuracy": result.accuracy}
-
-    def _evaluate(self, x: Array, y: Array) -> Evaluation:
-        loss, error, weight, hits = self._engine.evaluate(self.network.parameters, x, y)
-        if self.reduction == "mean":
-            loss /= weight
-        return Evaluation(loss, loss + self.penalty(), error / (weight * y.shape[1]), hits / weight)
