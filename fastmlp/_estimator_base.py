@@ -123,14 +123,16 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not fitted or not (self.warm_start or incremental)
-        x, labels = self._check_data(X, y, first=first)
+        x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
+        if first:
+            warn_if_unscaled(x)
         self._learn_targets(labels, first=first, incremental=incremental)
         data = Rows(
             x,
             self._encode(labels, x.dtype),
             check_weights("sample_weight", sample_weight, len(x), x.dtype),
         )
-        held_out = self._given_validation(*validation)
+        held_out = self._given_validation(*validation, x.dtype)
         random_state = check_random_state(self.random_state)
         tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
         tasks.begin()
@@ -149,30 +151,32 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         tasks.end()
         return self
 
-    def _check_data(self, X: Any, y: Any, *, first: bool) -> tuple[Array, Any]:
-        """X as rows of the network's type, and y checked."""
-        dtype: Any = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+    def _wanted_dtype(self, *, first: bool) -> Any:
+        """What X is made of for a new network, or for the one there is."""
         if not first and hasattr(self, "_architecture"):
-            dtype = np.dtype(self._architecture.dtype)
+            return np.dtype(self._architecture.dtype)
+        return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+
+    def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Array, Any]:
+        """X as rows of a dtype, and y checked."""
         x, y = validate_data(
             self, X, y, accept_sparse=list(SPARSE_FORMATS), multi_output=True, dtype=dtype,
-            order="C", reset=first, y_numeric=is_regressor(self),
+            order="C", reset=reset, y_numeric=is_regressor(self),
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1 and isinstance(y, np.ndarray):
             y = column_or_1d(y, warn=True)
-        x = as_rows(x)
-        if first:
-            warn_if_unscaled(x)
-        return x, y
+        return as_rows(x), y
 
-    def _given_validation(self, X: Any, y: Any, weights: Any) -> tuple[Rows, Any] | None:
+    def _given_validation(
+        self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any]
+    ) -> tuple[Rows, Any] | None:
         """The validation set that was given to `fit`, as rows and as it was given; else None."""
         if X is None and y is None and weights is None:
             return None
         if X is None or y is None:
             missing = "X_val" if X is None else "y_val"
             raise ValueError(f"{missing} is missing; a validation set needs X_val and y_val")
-        x, labels = self._check_data(X, y, first=False)
+        x, labels = self._check_data(X, y, dtype, reset=False)
         checked = check_weights("sample_weight_val", weights, len(x), x.dtype)
         return Rows(x, self._encode(labels, x.dtype), checked), labels
 
@@ -200,7 +204,6 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             )
         elif not self._weights.are(self.coefs_, self.intercepts_):
             self._adopt(network_of(architecture, self.coefs_, self.intercepts_))
-        self._plateau.tol, self._plateau.patience = self.tol, self.n_iter_no_change
         self.n_iter_ = 0
 
     def _adopt(self, network: Network) -> None:
@@ -215,13 +218,18 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         self.t_ = 0
         self.loss_curve_: list[float] = []
         self.history_: dict[str, list[float]] = {}
-        self.best_loss_ = None if self.early_stopping else np.inf
         self.validation_scores_: list[float] | None = None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-        self.best_epoch_: int | None = None
+        self._watch("")
+        self._training: Training | Memory | None = None
+
+    def _watch(self, monitor: str) -> None:
+        """Forget the best epoch, for a new number to be watched."""
+        self._monitored = monitor
         self._plateau = Plateau(self.tol, self.n_iter_no_change)
         self._best_parameters: Array | None = None
-        self._training: Training | Memory | None = None
+        self.best_epoch_: int | None = None
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _validator(self, rows: Rows, labels: Any) -> Validator:
         if rows.weights is not None and not rows.weights.any():
@@ -300,6 +308,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         monitor = "loss"
         if self.early_stopping:
             monitor = "val_score" if self.monitor is None else self.monitor
+        if monitor != self._monitored:
+            self._watch(monitor)
+        self._plateau.tol, self._plateau.patience = self.tol, self.n_iter_no_change
         progress = Progress(
             self, self._plateau, monitor=monitor, keeps_best=self.early_stopping, report=report
         )

@@ -15,7 +15,7 @@ from fastmlp.network import Array, Network
 
 SPARSE_FORMATS = ("csr", "csc")
 LARGE_DEVIATION = 100.0
-SCALE_SAMPLE_ROWS = 1000
+SCALE_SAMPLE_ROWS = 250
 DENSE_BLOCK_BYTES = 1 << 22
 
 
@@ -124,7 +124,7 @@ def _given_class_weights(
 
 
 def warn_if_unscaled(x: Array) -> None:
-    """Warn of features that deviate by more than 100, judged by at most 1000 rows.
+    """Warn of features that deviate by more than 100, judged by at most 250 rows.
 
     Warns
     -----

@@ -43,13 +43,22 @@ class Report:
     def __enter__(self) -> Report:
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         if self.verbose and on_terminal and not is_listened_to():
-            try:
-                from rich.live import Live
-            except ImportError:
-                return self
-            self._live = Live(auto_refresh=False, transient=False)
-            self._live.start()
+            self._start_live()
         return self
+
+    def _start_live(self) -> None:
+        """A line that can be kept up to date; without rich, or beside another fit's, none."""
+        try:
+            from rich.errors import LiveError
+            from rich.live import Live
+        except ImportError:
+            return
+        live = Live(auto_refresh=False)
+        try:
+            live.start()
+        except LiveError:
+            return
+        self._live = live
 
     def __exit__(
         self,
