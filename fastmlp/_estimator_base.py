@@ -311,6 +311,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         if monitor != self._monitored:
             self._watch(monitor)
         self._plateau.tol, self._plateau.patience = self.tol, self.n_iter_no_change
+        if not incremental:
+            # scikit-learn goes on counting, so that a warm start after convergence ends at once.
+            self._plateau.count = 0
         progress = Progress(
             self, self._plateau, monitor=monitor, keeps_best=self.early_stopping, report=report
         )
@@ -377,6 +380,12 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             )
 
     # --- Using the network
+
+    @property
+    def network_(self) -> Network:
+        """The fitted network, whose `predict` can write into an array that is given."""
+        check_is_fitted(self)
+        return self._network()
 
     def _network(self) -> Network:
         """The fitted network, with the numbers that are in `coefs_` and `intercepts_`."""
