@@ -13,8 +13,21 @@ class DataFormatError(ValueError):
     """
 
 
-class DivergenceError(ArithmeticError):
+class ParameterError(ValueError, TypeError):
+    """An estimator's parameter is not allowed; the message names it, its value and what is.
+
+    Both a ValueError and a TypeError, as scikit-learn's own.
+    """
+
+
+class UnscaledInputWarning(UserWarning):
+    """The input is of a size with which gradient descent hardly ever works."""
+
+
+class DivergenceError(ArithmeticError, ValueError):
     """Training produced NaN or infinity; the last finite weights are kept.
+
+    Also a ValueError, which is what scikit-learn raises for it.
 
     Parameters
     ----------

@@ -1,23 +1,38 @@
-"""Learning-rate rules by name: the rate of epoch e, counted from 0, from rate eta0 and decay d.
+"""Learning-rate rules by name: the rate of epoch e = 0 … E - 1 from eta0 and decay d.
 
 ===============  ==========================================================================
 ``cumulative``   eta_e = eta_(e-1) / (1 + d e), i.e. eta0 / prod_(k=0..e) (1 + d k) (articles)
 ``power``        eta_e = eta0 / (1 + d e)
 ``exponential``  eta_e = eta0 exp(-d e)
 ``constant``     eta_e = eta0
+``cosine``       eta_e = eta0 (1 + cos(pi e / E)) / 2
+``one_cycle``    from eta0 / 25 up to eta0 in the first 30 % of the epochs, then down to
+                 eta0 / 250,000, both along half a cosine
 ===============  ==========================================================================
+
+The last two need to know E; after epoch E they stay where they ended. Sources: I. Loshchilov and
+F. Hutter, "SGDR: Stochastic gradient descent with warm restarts" (2017), without restarts;
+L. N. Smith and N. Topin, "Super-convergence" (2018), with PyTorch's numbers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
-Schedule = Callable[[float, float, int], float]
-"""``(eta0, decay, epoch) -> eta``; decay >= 0."""
+ONE_CYCLE_RISE = 0.3
+ONE_CYCLE_START = 1 / 25
+ONE_CYCLE_END = 1 / 250_000
 
 
-def cumulative(eta0: float, decay: float, epoch: int) -> float:
+class Schedule(Protocol):
+    """``(eta0, decay, epoch, n_epochs) -> eta``; decay >= 0."""
+
+    def __call__(self, eta0: float, decay: float, epoch: int, n_epochs: int = 1, /) -> float:
+        """The rate of `epoch`, counted from 0."""
+
+
+def cumulative(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
     """eta0 / prod_(k=0..epoch) (1 + decay k): the articles divide the already divided rate."""
     eta = eta0
     for k in range(epoch + 1):
@@ -25,19 +40,43 @@ def cumulative(eta0: float, decay: float, epoch: int) -> float:
     return eta
 
 
-def power(eta0: float, decay: float, epoch: int) -> float:
+def power(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
     """eta0 / (1 + decay epoch)."""
     return eta0 / (1.0 + decay * epoch)
 
 
-def exponential(eta0: float, decay: float, epoch: int) -> float:
+def exponential(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
     """eta0 exp(-decay epoch)."""
     return eta0 * math.exp(-decay * epoch)
 
 
-def constant(eta0: float, decay: float, epoch: int) -> float:
+def constant(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
     """eta0, whatever the decay."""
     return eta0
+
+
+def cosine(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
+    """eta0 (1 + cos(pi epoch / n_epochs)) / 2, whatever the decay."""
+    return _half_cosine(eta0, 0.0, epoch / n_epochs)
+
+
+def one_cycle(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
+    """Up to eta0 and down to nearly nothing, whatever the decay."""
+    rise = ONE_CYCLE_RISE * (n_epochs - 1)
+    if epoch < rise:
+        return _half_cosine(eta0 * ONE_CYCLE_START, eta0, epoch / rise)
+    fall = max(n_epochs - 1 - rise, 1.0)
+    return _half_cosine(eta0, eta0 * ONE_CYCLE_END, (epoch - rise) / fall)
+
+
+def _half_cosine(begin: float, end: float, fraction: float) -> float:
+    """From `begin` at fraction 0 to `end` at fraction 1, flat at both ends and beyond."""
+    return end + (begin - end) * (1.0 + math.cos(math.pi * min(fraction, 1.0))) / 2.0
+
+
+def warmed_up(eta: float, warmup: int, epoch: int) -> float:
+    """`eta` times (epoch + 1) / (warmup + 1) in the first `warmup` epochs, then `eta` itself."""
+    return eta * (epoch + 1) / (warmup + 1) if epoch < warmup else eta
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -45,4 +84,6 @@ SCHEDULES: dict[str, Schedule] = {
     "power": power,
     "exponential": exponential,
     "constant": constant,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numbers
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,13 +25,14 @@ from fastmlp._checks import (
 )
 from fastmlp._sparse import SparseRows
 from fastmlp._threads import resolve_threads, single_threaded_blas
+from fastmlp.callbacks import Callback, as_epoch_callback
 from fastmlp.exceptions import DivergenceError
 from fastmlp.history import History
 from fastmlp.losses import NATURAL_LOSS, Loss, OwnFunction, check_loss, check_pair, check_targets
 from fastmlp.network import Array, Network, RandomState
 from fastmlp.optimizers import Optimizer, check_optimizer
-from fastmlp.reference import ReferenceEngine, penalty
-from fastmlp.schedules import SCHEDULES
+from fastmlp.reference import ReferenceEngine, penalty, penalty_gradient
+from fastmlp.schedules import SCHEDULES, warmed_up
 
 ENGINES = ("native", "numpy")
 PENALTY_SCALES = ("per_batch", "per_sample", "per_weight")
@@ -40,8 +41,52 @@ REDUCTIONS = ("sum", "mean")
 LARGEST_DROPOUT = 0.999
 SMALLEST_NORM = float(np.finfo(np.float32).tiny)
 
-Callback = Callable[["Trainer"], object]
 Inputs = Array | SparseRows
+
+
+class Rows(NamedTuple):
+    """Checked rows of a data set, C-ordered and of the network's dtype.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n, n_features), or SparseRows
+    y : ndarray of shape (n, n_out)
+    weights : ndarray of shape (n,) or None
+        Row weights; None for all 1.
+    """
+
+    x: Inputs
+    y: Array
+    weights: Array | None = None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch of training was like.
+
+    Attributes
+    ----------
+    costs, penalties, errors, hits : ndarray of shape (n_batches,)
+        Of each batch before its update: loss + penalty, penalty, mean of |y - a|, and the fraction
+        classified correctly.
+    batch_rows : ndarray of shape (n_batches,)
+        Rows of each batch.
+    learning_rate : float
+    seconds : float
+        Wall time of the epoch, evaluation not included.
+    """
+
+    costs: NDArray[np.float64]
+    penalties: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    hits: NDArray[np.float64]
+    batch_rows: NDArray[np.intp]
+    learning_rate: float
+    seconds: float
+
+    def mean(self, per_batch: NDArray[np.float64]) -> float:
+        """Mean over the rows of a number (n_batches,) that each batch has."""
+        return float(per_batch @ self.batch_rows) / float(self.batch_rows.sum())
 
 
 @dataclass(frozen=True)
@@ -84,8 +129,10 @@ class Trainer:
         they go with; a function as :class:`fastmlp.losses.OwnLoss` has it; None for the loss that
         fits the output function.
     learning_rate : float >= 0
-    schedule : {"cumulative", "power", "exponential", "constant"}
+    schedule : {"cumulative", "power", "exponential", "constant", "cosine", "one_cycle"}
         Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
+    warmup : int >= 0
+        Epochs in which the scheduled rate rises, from 1 / (warmup + 1) of it.
     optimizer : {"sgd", "adam", "adamw", "rmsprop"} or Optimizer
         A name for the defaults, or an object of :mod:`fastmlp.optimizers`, which has the formulas.
         L1 and L2 are part of the gradient that it gets. The adaptive ones want
@@ -134,6 +181,15 @@ class Trainer:
         ``states[0]``.
     n_steps : int
         Updates since the optimizer's states were zero.
+    epochs_done : int
+        Epochs since then; the schedule's epoch number.
+    last_epoch : EpochRecord or None
+        The last finished epoch.
+    metrics : dict of str to float
+        Numbers about the last epoch by name, for callbacks: ``cost`` (mean over its rows), ``loss``
+        (without penalty), ``learning_rate`` and ``seconds``; after `fit` also what it measured,
+        ``train_cost``, ``train_accuracy``, ``test_cost`` and ``test_accuracy``. Callbacks may add
+        to it.
 
     Raises
     ------
@@ -149,6 +205,7 @@ class Trainer:
         learning_rate: float = 0.001,
         schedule: str = "constant",
         decay: float = 0.0,
+        warmup: int = 0,
         optimizer: str | Optimizer = "sgd",
         momentum: float = 0.0,
         momentum_rule: str = "one_step",
@@ -173,6 +230,7 @@ class Trainer:
         self.learning_rate = check_number("learning_rate", learning_rate)
         self.schedule = check_choice("schedule", schedule, SCHEDULES)
         self.decay = check_number("decay", decay)
+        self.warmup = check_integer("warmup", warmup, minimum=0)
         self.optimizer = check_optimizer(optimizer, momentum, momentum_rule)
         self.l1, self.l2 = check_number("l1", l1), check_number("l2", l2)
         self.l1_cost = self.l1 / 2 if check_flag("legacy_l1_cost", legacy_l1_cost) else self.l1
@@ -195,7 +253,10 @@ class Trainer:
         self.order: NDArray[np.intp] | None = None
         shape = (self.optimizer.n_states, network.n_parameters)
         self.states: Array = np.zeros(shape, network.dtype)
-        self.n_steps = 0
+        self.n_steps = self.epochs_done = 0
+        self.horizon = 1
+        self.last_epoch: EpochRecord | None = None
+        self.metrics: dict[str, float] = {}
         engine_class = _core.Engine if engine == "native" else ReferenceEngine
         self._engine = engine_class(
             network.sizes,
@@ -231,7 +292,7 @@ class Trainer:
             Measured after every epoch.
         measure_train : bool
             Also measure the whole training set after every epoch.
-        callbacks : iterable of callables
+        callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             Called with this trainer after every epoch; one that returns True ends the training.
 
         Returns
@@ -249,26 +310,79 @@ class Trainer:
             The network keeps the weights after the last finished batch.
         """
         x, y = self._check_data("X", X, "Y", Y)
-        row_weights = check_row_weights("sample_weight", sample_weight, x.dtype, len(x))
-        test = None if test_data is None else self._check_data("test X", test_data[0],
-                                                               "test Y", test_data[1])  # fmt: skip
+        rows = Rows(x, y, check_row_weights("sample_weight", sample_weight, x.dtype, len(x)))
+        test = (
+            None
+            if test_data is None
+            else Rows(*self._check_data("test X", test_data[0], "test Y", test_data[1]))
+        )
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
-        calls = list(callbacks)
         self.history = History()
-        self._reset_optimizer()
-        with self._blas_guard():
-            for epoch in range(n_epochs):
-                record = self._run_epoch(epoch, x, y, row_weights)
-                record |= self._measure("train", (x, y) if measure_train else None)
-                record |= self._measure("test", test)
-                self.history.append(**record)
-                if any([call(self) is True for call in calls]):
-                    break
+
+        def record(trainer: Trainer) -> None:
+            trainer.metrics |= trainer._measure("train", Rows(x, y) if measure_train else None)
+            trainer.metrics |= trainer._measure("test", test)
+            trainer._write_history()
+
+        self.train(rows, n_epochs=n_epochs, callbacks=[record, *callbacks])
         return self.history
+
+    def train(
+        self,
+        rows: Rows,
+        *,
+        n_epochs: int = 1,
+        callbacks: Iterable[Callback] = (),
+        resume: bool = False,
+        horizon: int | None = None,
+    ) -> bool:
+        """`fit` on rows that have been checked, without a history.
+
+        Parameters
+        ----------
+        rows : Rows
+            Trusted.
+        n_epochs : int >= 0
+        callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
+            As in `fit`.
+        resume : bool
+            Go on with the optimizer's states and the schedule's epoch as they are.
+        horizon : int >= 1 or None
+            Epochs that the schedule is laid out for; None means until the end of this call.
+
+        Returns
+        -------
+        bool
+            Whether a callback ended the training.
+
+        Raises
+        ------
+        DivergenceError, KeyboardInterrupt
+            As in `fit`.
+        """
+        if not resume:
+            self._reset_optimizer()
+        self.horizon = horizon or max(self.epochs_done + n_epochs, 1)
+        calls = [as_epoch_callback(call) for call in callbacks]
+        with self.blas_guard():
+            for call in calls:
+                call.before_training(self)
+            try:
+                for _ in range(n_epochs):
+                    for call in calls:
+                        call.before_epoch(self)
+                    self._run_epoch(rows)
+                    if any([call.after_epoch(self) is True for call in calls]):
+                        return True
+                return False
+            finally:
+                for call in calls:
+                    call.after_training(self)
 
     def forget(self) -> None:
         """Drop history, order and momentum of the last `fit`; the network stays as it is."""
-        self.history, self.order = History(), None
+        self.history, self.order, self.last_epoch = History(), None, None
+        self.metrics = {}
         self._reset_optimizer()
 
     @property
@@ -279,7 +393,7 @@ class Trainer:
 
     def _reset_optimizer(self) -> None:
         self.states[...] = 0
-        self.n_steps = 0
+        self.n_steps = self.epochs_done = 0
 
     def evaluate(self, X: ArrayLike, Y: ArrayLike) -> Evaluation:
         """Loss, cost, error and accuracy of the network as it is.
@@ -289,16 +403,56 @@ class Trainer:
         X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
         """
         x, y = self._check_data("X", X, "Y", Y)
-        with self._blas_guard():
-            return self._evaluate(x, y)
+        return self.evaluate_rows(Rows(x, y))
 
-    def _blas_guard(self) -> AbstractContextManager[None]:
+    def evaluate_rows(self, rows: Rows) -> Evaluation:
+        """`evaluate` on rows that have been checked, counted by their weights."""
+        with self.blas_guard():
+            loss, error, weight, hits = self._engine.evaluate(self.network.parameters, *rows)
+        if self.reduction == "mean":
+            loss /= weight
+        error /= weight * rows.y.shape[1]
+        return Evaluation(loss, loss + self.penalty(), error, hits / weight)
+
+    def predict_rows(self, x: Inputs, out: Array) -> None:
+        """Outputs of checked rows x (n, n_features) into `out` (n, n_out)."""
+        with self.blas_guard():
+            self._engine.predict(self.network.parameters, x, out)
+
+    def objective(self, rows: Rows, gradient: Array) -> float:
+        """Cost of all checked rows as one batch; its gradient goes into `gradient`.
+
+        With ``penalty_scale="per_weight"`` and ``reduction="mean"``, for weights v_i of the rows
+        with sum V: (sum_i v_i loss_i + l2 / 2 sum w**2 + l1 sum |w|) / V.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_parameters,)
+            In the layout of ``network.parameters``; written.
+        """
+        network = self.network
+        with self.blas_guard():
+            loss, _, weight, _ = self._engine.gradient(network.parameters, *rows, gradient)
+        scale = 1 / weight if self.reduction == "mean" else 1.0
+        share = 1 / weight if self.penalty_scale == "per_weight" else 1.0
+        gradient *= scale
+        for w, g in zip(network.weights, network.views(gradient), strict=True):
+            g += share * penalty_gradient(w, self.l1, self.l2)
+        return scale * loss + self.penalty_share(rows)
+
+    def blas_guard(self) -> AbstractContextManager[None]:
         """BLAS on one thread for the native engine, which has threads of its own."""
         return single_threaded_blas() if self.engine_name == "native" else nullcontext()
 
     def penalty(self) -> float:
         """l2 / 2 sum w^2 + l1 sum |w| of the network as it is, bias excluded."""
         return penalty(self.network.weights, self.l1_cost, self.l2)
+
+    def penalty_share(self, rows: Rows) -> float:
+        """The penalty as it counts in a batch of all these rows."""
+        if self.penalty_scale != "per_weight":
+            return self.penalty()
+        return self.penalty() / (len(rows.x) if rows.weights is None else float(rows.weights.sum()))
 
     def _check_data(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
         sizes, dtype = self.network.sizes, self.network.dtype
@@ -308,22 +462,24 @@ class Trainer:
         check_targets(y_name, y, self.loss)
         return x, y
 
-    def _run_epoch(
-        self, epoch: int, x: Inputs, y: Array, row_weights: Array | None
-    ) -> dict[str, Any]:
-        """One epoch of updates; its record without the measurements after it."""
+    def next_rate(self) -> float:
+        """The learning rate of the next epoch, by schedule and warm-up."""
+        rule = SCHEDULES[self.schedule]
+        eta = rule(self.learning_rate, self.decay, self.epochs_done, self.horizon)
+        return warmed_up(eta, self.warmup, self.epochs_done)
+
+    def _run_epoch(self, rows: Rows) -> None:
+        """One epoch of updates; its record goes into `last_epoch` and `metrics`."""
         start = time.perf_counter()
-        eta = SCHEDULES[self.schedule](self.learning_rate, self.decay, epoch)
-        n_batches = -(-len(x) // self.batch_size)
+        eta, n = self.next_rate(), len(rows.x)
+        n_batches = -(-n // self.batch_size)
         n_batches = min(n_batches, self.max_batches or n_batches)
         costs, penalties, errors, hits = np.zeros((4, n_batches))
-        batch_rows = np.minimum(self.batch_size, len(x) - self.batch_size * np.arange(n_batches))
         # One batch of all rows is the same in any order.
-        mixes = self.shuffle and self.batch_size < len(x)
-        self.order = self._mixed(len(x)) if mixes else None
+        self.order = self._mixed(n) if self.shuffle and self.batch_size < n else None
         status, done, interruption = self._engine.train(
-            self.network.parameters, self.states, x, y,
-            order=self.order, row_weights=row_weights, batch_size=self.batch_size,
+            self.network.parameters, self.states, rows.x, rows.y,
+            order=self.order, row_weights=rows.weights, batch_size=self.batch_size,
             first_batch=0, last_batch=n_batches,
             optimizer=self.optimizer, learning_rate=eta, n_steps=self.n_steps,
             l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
@@ -337,15 +493,32 @@ class Trainer:
         if interruption is not None:
             raise interruption
         if status == _core.DIVERGED:
-            raise DivergenceError(epoch=epoch, batch=done, learning_rate=eta)
-        return {
-            "costs": costs,
-            "errors": errors,
-            "reg_share": np.divide(penalties, costs, out=np.zeros_like(costs), where=costs > 0),
-            "learning_rates": eta,
-            "batch_accuracy": float(hits @ batch_rows) / batch_rows.sum(),
-            "epoch_seconds": time.perf_counter() - start,
-        }
+            raise DivergenceError(epoch=self.epochs_done, batch=done, learning_rate=eta)
+        batch_rows = np.minimum(self.batch_size, n - self.batch_size * np.arange(n_batches))
+        seconds = time.perf_counter() - start
+        record = EpochRecord(costs, penalties, errors, hits, batch_rows, eta, seconds)
+        self.last_epoch = record
+        self.epochs_done += 1
+        cost = record.mean(costs)
+        loss = cost - record.mean(penalties)
+        self.metrics = {"cost": cost, "loss": loss, "learning_rate": eta, "seconds": seconds}
+
+    def _write_history(self) -> None:
+        """Add the last epoch to the history."""
+        record = self.last_epoch
+        assert record is not None
+        costs, metrics = record.costs, self.metrics
+        shares = np.divide(record.penalties, costs, out=np.zeros_like(costs), where=costs > 0)
+        self.history.append(
+            costs=costs,
+            errors=record.errors,
+            reg_share=shares,
+            learning_rates=record.learning_rate,
+            batch_accuracy=record.mean(record.hits),
+            epoch_seconds=record.seconds,
+            **{f"{data}_{what}": metrics[f"{data}_{what}"]
+               for data in ("train", "test") for what in ("cost", "accuracy")},
+        )  # fmt: skip
 
     def _mixed(self, n_rows: int) -> NDArray[np.intp]:
         """A random order of the rows, drawn with one number of the generator."""
@@ -354,18 +527,12 @@ class Trainer:
     def _new_seed(self) -> int:
         return int(self.rng.integers(2**64, dtype=np.uint64))
 
-    def _measure(self, name: str, data: tuple[Inputs, Array] | None) -> dict[str, float]:
+    def _measure(self, name: str, data: Rows | None) -> dict[str, float]:
         """Cost and accuracy on a data set under the names of a History; NaN without one."""
         if data is None:
             return {f"{name}_cost": np.nan, f"{name}_accuracy": np.nan}
-        result = self._evaluate(*data)
+        result = self.evaluate_rows(data)
         return {f"{name}_cost": result.cost, f"{name}_accuracy": result.accuracy}
-
-    def _evaluate(self, x: Inputs, y: Array) -> Evaluation:
-        loss, error, weight, hits = self._engine.evaluate(self.network.parameters, x, y)
-        if self.reduction == "mean":
-            loss /= weight
-        return Evaluation(loss, loss + self.penalty(), error / (weight * y.shape[1]), hits / weight)
 
 
 def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:

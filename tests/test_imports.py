@@ -14,13 +14,19 @@ import fastmlp
 PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
-    {"exceptions", "_sparse", "_plan", "_idx", "_npz"},
+    {"exceptions", "_sparse", "_plan", "_plateau", "_idx", "_npz"},
     {"_checks"},
     {"optimizers", "losses"},
     {"_core", "_threads", "initializers", "schedules", "history", "datasets", "scaling",
      "reference"},
     {"network", "_environment"},
-    {"trainer"},
+    {"trainer", "callbacks", "_lbfgs", "_summary"},
+    {"_estimator_parameters", "_estimator_targets", "_estimator_data", "_estimator_weights",
+     "_estimator_report"},
+    {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks"},
+    {"_estimator_epochs"},
+    {"_estimator_base"},
+    {"estimators"},
     {"_plot_style"},
     {"_plot_panels", "_plot_images"},
     {"plots", "recipes", "_labelled_data", "_report", "_thread_sweep", "_plot_threads"},
@@ -33,6 +39,9 @@ LAYERS = [
     {"__init__", "__main__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+LAZY = {"_estimator_callbacks", "_estimator_base", "estimators"}
+"""Modules that import scikit-learn for its classes, and are loaded when an estimator is wanted."""
+
 HEAVY = ("sklearn", "matplotlib", "tensorflow", "rich", "pooch", "requests", "threadpoolctl")
 
 
@@ -62,10 +71,23 @@ def test_module_imports_nothing_above_its_layer(path):
                 assert LEVEL[other] <= LEVEL[path.stem], f"{path.stem} imports {other}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [p for p in MODULES if p.stem not in LAZY], ids=lambda p: p.stem)
 def test_heavy_packages_are_imported_inside_functions_only(path):
     for name in imported_modules(path, top_level_only=True):
         assert name.split(".")[0] not in HEAVY
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.stem not in LAZY], ids=lambda p: p.stem)
+def test_nothing_else_loads_the_lazy_modules(path):
+    names = {name.removeprefix("fastmlp.") for name in imported_modules(path, top_level_only=True)}
+    assert not names & LAZY
+
+
+def test_estimators_are_listed_and_found_when_asked_for():
+    assert {"MLPClassifier", "MLPRegressor", "Trainer"} <= set(dir(fastmlp))
+    assert fastmlp.MLPClassifier.__module__ == "fastmlp.estimators"
+    with pytest.raises(AttributeError, match="module 'fastmlp' has no attribute 'MLPTransformer'"):
+        fastmlp.MLPTransformer  # noqa: B018
 
 
 def test_import_loads_no_heavy_package():

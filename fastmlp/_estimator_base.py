@@ -1,0 +1,449 @@
+"""What MLPClassifier and MLPRegressor share: scikit-learn's contract over a Trainer."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastmlp._estimator_callbacks import CallbackSupport, SklearnTasks, own_callbacks
+from fastmlp._estimator_data import (
+    SPARSE_FORMATS,
+    as_rows,
+    check_weights,
+    outputs,
+    warn_if_unscaled,
+)
+from fastmlp._estimator_epochs import Bookkeeper, Progress, append_row
+from fastmlp._estimator_parameters import (
+    STOCHASTIC_SOLVERS,
+    check_parameters,
+    hidden_sizes,
+    layer_activations,
+)
+from fastmlp._estimator_report import Report
+from fastmlp._estimator_trainer import Memory, Training, rows_per_batch, trainer_settings
+from fastmlp._estimator_validation import Score, Validator, named_scorers, split_rows
+from fastmlp._estimator_weights import (
+    Architecture,
+    copy_weights,
+    initial_network,
+    network_of,
+    weights_of,
+)
+from fastmlp._lbfgs import minimize
+from fastmlp._plateau import Plateau
+from fastmlp._summary import Summary
+from fastmlp.callbacks import EpochCallback
+from fastmlp.exceptions import DivergenceError
+from fastmlp.network import Array, Network
+from fastmlp.trainer import Rows, Trainer
+
+DOCUMENTATION = "https://fastmlp.readthedocs.io/en/stable/api/{estimator_name}.html"
+FEW_ROWS = 8
+"""So many rows can take the network's short way."""
+
+OUTPUT_NAMES = {"sigmoid": "logistic", "exponential": "exp"}
+"""scikit-learn's names of output functions, where they differ."""
+
+
+class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
+    """A dense network as an estimator; use one of its subclasses.
+
+    A fitted one holds its weights once, in the Network `_weights`, of which `coefs_` and
+    `intercepts_` are views. Whoever puts other arrays into these lists is heard: the next
+    prediction or fit copies them. Nothing native is pickled.
+    """
+
+    _doc_link_module = "fastmlp"
+    _doc_link_template = DOCUMENTATION
+    _losses: ClassVar[Mapping[str, object]]
+
+    # --- What the two kinds of estimators do in their own way
+
+    @abstractmethod
+    def _learn_targets(self, y: Any, *, first: bool, incremental: bool) -> None:
+        """Learn what checked targets are, or compare them with what is known."""
+
+    @abstractmethod
+    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        """Checked targets as those of the network, (n, n_outputs)."""
+
+    @abstractmethod
+    def _output_and_loss(self) -> tuple[str, Any]:
+        """The output function, and the engine's loss."""
+
+    @abstractmethod
+    def _default_score(self, y: Array, weights: Array | None) -> Score | None:
+        """Score of outputs against targets; None for the accuracy that comes with the loss."""
+
+    def _training_targets(self, y: Array) -> Array:
+        """What the network is trained to give out."""
+        return y
+
+    def _row_weights(self, y: Array, weights: Array | None) -> Array | None:
+        """What every row counts in training."""
+        return weights
+
+    def _loss_scale(self) -> float:
+        """What scikit-learn divides the loss by when it shows it."""
+        return 1.0
+
+    def _stratifies(self) -> bool:
+        """Whether a random validation set keeps the shares of the classes."""
+        return False
+
+    def _has_accuracy(self) -> bool:
+        """Whether the engine's hits are an accuracy."""
+        return False
+
+    # --- Fit
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        groups: Any = None,
+    ) -> Any:
+        """`fit`, or one epoch more of it (incremental)."""
+        fitted = hasattr(self, "coefs_")
+        if not (incremental and fitted):
+            check_parameters(self.get_params(deep=False), self._losses)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not fitted or not (self.warm_start or incremental)
+        x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
+        if first:
+            warn_if_unscaled(x)
+        self._learn_targets(labels, first=first, incremental=incremental)
+        data = Rows(
+            x,
+            self._encode(labels, x.dtype),
+            check_weights("sample_weight", sample_weight, len(x), x.dtype),
+        )
+        held_out = self._given_validation(*validation, x.dtype)
+        random_state = check_random_state(self.random_state)
+        tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
+        tasks.begin()
+        self._start(data, first=first, random_state=random_state)
+        train = data._replace(
+            y=self._training_targets(data.y), weights=self._row_weights(data.y, data.weights)
+        )
+        if self.early_stopping and self.solver != "lbfgs" and held_out is None:
+            chosen, rest = split_rows(
+                self.validation_fraction, len(x), y=labels, groups=groups,
+                stratify=self._stratifies(), random_state=random_state,
+            )  # fmt: skip
+            train, held_out = _take(train, chosen), (_take(data, rest), labels[rest])
+        validator = None if held_out is None else self._validator(*held_out)
+        self._run(train, validator, tasks, incremental=incremental, random_state=random_state)
+        tasks.end()
+        return self
+
+    def _wanted_dtype(self, *, first: bool) -> Any:
+        """What X is made of for a new network, or for the one there is."""
+        if not first and hasattr(self, "_architecture"):
+            return np.dtype(self._architecture.dtype)
+        return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+
+    def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Array, Any]:
+        """X as rows of a dtype, and y checked."""
+        x, y = validate_data(
+            self, X, y, accept_sparse=list(SPARSE_FORMATS), multi_output=True, dtype=dtype,
+            order="C", reset=reset, y_numeric=is_regressor(self),
+        )  # fmt: skip
+        if y.ndim == 2 and y.shape[1] == 1 and isinstance(y, np.ndarray):
+            y = column_or_1d(y, warn=True)
+        return as_rows(x), y
+
+    def _given_validation(
+        self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any]
+    ) -> tuple[Rows, Any] | None:
+        """The validation set that was given to `fit`, as rows and as it was given; else None."""
+        if X is None and y is None and weights is None:
+            return None
+        if X is None or y is None:
+            missing = "X_val" if X is None else "y_val"
+            raise ValueError(f"{missing} is missing; a validation set needs X_val and y_val")
+        x, labels = self._check_data(X, y, dtype, reset=False)
+        checked = check_weights("sample_weight_val", weights, len(x), x.dtype)
+        return Rows(x, self._encode(labels, x.dtype), checked), labels
+
+    def _start(self, data: Rows, *, first: bool, random_state: np.random.RandomState) -> None:
+        """A new network with new records; with warm_start and partial_fit those there are."""
+        hidden = hidden_sizes(self.hidden_layer_sizes)
+        output, _ = self._output_and_loss()
+        architecture = Architecture(
+            (data.x.shape[1], *hidden, data.y.shape[1]),
+            layer_activations(self.activation, len(hidden)),
+            output,
+            str(data.x.dtype),
+        )
+        if first or "_weights" not in self.__dict__:
+            self._architecture = architecture
+            network = initial_network(architecture, self.initializer, random_state)
+            if not first:  # weights that were set by hand before the first fit
+                copy_weights(network, self.coefs_, self.intercepts_)
+            self._adopt(network)
+            self._clear_records()
+        elif architecture != self._architecture:
+            raise ValueError(
+                "warm_start and partial_fit go on with the network of the previous fit, "
+                f"{self._architecture}; the parameters and the data now ask for {architecture}"
+            )
+        elif not self._weights.are(self.coefs_, self.intercepts_):
+            self._adopt(network_of(architecture, self.coefs_, self.intercepts_))
+        self.n_iter_ = 0
+
+    def _adopt(self, network: Network) -> None:
+        """Make a network the fitted one."""
+        self._weights = weights_of(network)
+        self.coefs_, self.intercepts_ = self._weights.coefs.copy(), self._weights.intercepts.copy()
+
+    def _clear_records(self) -> None:
+        architecture = self._architecture
+        self.n_layers_, self.n_outputs_ = len(architecture.sizes), architecture.sizes[-1]
+        self.out_activation_ = OUTPUT_NAMES.get(architecture.output, architecture.output)
+        self.t_ = 0
+        self.loss_curve_: list[float] = []
+        self.history_: dict[str, list[float]] = {}
+        self.validation_scores_: list[float] | None = None
+        self._watch("")
+        self._training: Training | Memory | None = None
+
+    def _watch(self, monitor: str) -> None:
+        """Forget the best epoch, for a new number to be watched."""
+        self._monitored = monitor
+        self._plateau = Plateau(self.tol, self.n_iter_no_change)
+        self._best_parameters: Array | None = None
+        self.best_epoch_: int | None = None
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _validator(self, rows: Rows, labels: Any) -> Validator:
+        if rows.weights is not None and not rows.weights.any():
+            raise ValueError(
+                "the validation set must contain a non-zero sample weight; all are zero. Use "
+                "another random_state, or give X_val and y_val"
+            )
+        if self.validation_scores_ is None:
+            self.validation_scores_ = []
+        # Scorers predict with the network that is being trained. Their rows are arrays, which
+        # must not be compared with the names of a data frame's columns.
+        view = object.__new__(type(self))
+        view.__dict__ |= {k: v for k, v in self.__dict__.items() if k != "feature_names_in_"}
+        return Validator(
+            rows,
+            loss_scale=self._loss_scale(),
+            score=self._default_score(rows.y, rows.weights),
+            scorers=named_scorers(view, self.scoring, rows.x, labels, rows.weights),
+        )
+
+    # --- Running the solver
+
+    def _run(
+        self,
+        train: Rows,
+        validator: Validator | None,
+        tasks: SklearnTasks,
+        *,
+        incremental: bool,
+        random_state: np.random.RandomState,
+    ) -> None:
+        stochastic = self.solver in STOCHASTIC_SOLVERS
+        trainer = self._trainer(len(train.x), incremental=incremental, random_state=random_state)
+        with Report(self.verbose) as report:
+            book = Bookkeeper(
+                self,
+                len(train.x) if stochastic else 0,
+                validator=validator,
+                report=report,
+                loss_scale=self._loss_scale(),
+                has_accuracy=stochastic and self._has_accuracy(),
+            )
+            calls: list[EpochCallback] = [book, tasks, *own_callbacks(self)]
+            if stochastic:
+                self._run_stochastic(trainer, train, calls, report, incremental=incremental)
+            else:
+                self._run_lbfgs(trainer, train, calls)
+
+    def _trainer(
+        self, n_rows: int, *, incremental: bool, random_state: np.random.RandomState
+    ) -> Trainer:
+        """A new trainer; in partial_fit the last one, or one with its optimizer's states."""
+        batch_size = rows_per_batch(self.batch_size, n_rows)
+        settings = trainer_settings(self, self._output_and_loss()[1], batch_size)
+        network = self._weights.network
+        last = self._training if incremental else None
+        if isinstance(last, Training) and last.fits(settings, network):
+            return last.trainer
+        rng = np.random.default_rng(random_state.randint(2**31 - 1))
+        trainer = Trainer(network, **settings, random_state=rng)
+        if last is not None:
+            last.hand_over(trainer)
+        self._training = Training(trainer, settings)
+        return trainer
+
+    def _run_stochastic(
+        self,
+        trainer: Trainer,
+        train: Rows,
+        calls: list[EpochCallback],
+        report: Report,
+        *,
+        incremental: bool,
+    ) -> None:
+        book, *others = calls
+        monitor = "loss"
+        if self.early_stopping:
+            monitor = "val_score" if self.monitor is None else self.monitor
+        if monitor != self._monitored:
+            self._watch(monitor)
+        self._plateau.tol, self._plateau.patience = self.tol, self.n_iter_no_change
+        if not incremental:
+            # scikit-learn goes on counting, so that a warm start after convergence ends at once.
+            self._plateau.count = 0
+        progress = Progress(
+            self, self._plateau, monitor=monitor, keeps_best=self.early_stopping, report=report
+        )
+        try:
+            stopped = trainer.train(
+                train,
+                n_epochs=1 if incremental else self.max_iter,
+                callbacks=[book, progress, *others],
+                resume=incremental,
+                horizon=self.max_iter,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        except DivergenceError as error:
+            if not self.early_stopping:
+                raise
+            self._note_divergence(error)
+        else:
+            if not (stopped or incremental):
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                    "optimization hasn't converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+
+    def _note_divergence(self, error: DivergenceError) -> None:
+        """With early stopping there are best weights to go back to: warn instead of raising."""
+        self.n_iter_ += 1
+        self.loss_ = np.nan
+        self.loss_curve_.append(np.nan)
+        assert self.validation_scores_ is not None
+        self.validation_scores_.append(np.nan)
+        append_row(self.history_, {"loss": np.nan, "learning_rate": error.learning_rate})
+        best = "the first epoch" if self.best_epoch_ is None else f"epoch {self.best_epoch_}"
+        warnings.warn(
+            f"{error} With early_stopping the weights "
+            f"{'before' if self.best_epoch_ is None else 'of'} {best} are put back.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+    def _run_lbfgs(self, trainer: Trainer, train: Rows, calls: list[EpochCallback]) -> None:
+        result = minimize(
+            trainer, train, max_iter=self.max_iter, max_fun=self.max_fun, gtol=self.tol,
+            callbacks=calls,
+        )  # fmt: skip
+        self._training = None
+        if not np.isfinite(trainer.network.parameters).all():
+            raise ValueError(
+                "Solver 'lbfgs' produced non-finite parameter weights. The input data may contain "
+                "large values: scale X (to mean 0 and variance 1) and y."
+            )
+        self.n_iter_ = min(int(result.nit), self.max_iter)
+        penalty = trainer.penalty_share(train)
+        self.loss_ = self.best_loss_ = float(result.fun - penalty) / self._loss_scale() + penalty
+        if result.status != 0:
+            warnings.warn(
+                f"lbfgs failed to converge after {self.n_iter_} iteration(s) "
+                f"(status={result.status}): {result.message} Increase max_iter "
+                f"({self.max_iter}) or max_fun ({self.max_fun}), or scale the data.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    # --- Using the network
+
+    @property
+    def network_(self) -> Network:
+        """The fitted network, whose `predict` can write into an array that is given."""
+        check_is_fitted(self)
+        return self._network()
+
+    def _network(self) -> Network:
+        """The fitted network, with the numbers that are in `coefs_` and `intercepts_`."""
+        if self._weights.are(self.coefs_, self.intercepts_):
+            return self._weights.network
+        return network_of(self._architecture, self.coefs_, self.intercepts_)
+
+    def _outputs(self, X: Any) -> Array:
+        """The network's outputs (n, n_outputs)."""
+        if "_weights" not in self.__dict__:
+            check_is_fitted(self)
+        network = self._network()
+        if type(X) is np.ndarray and len(X) <= FEW_ROWS and "feature_names_in_" not in vars(self):
+            few = network._row_engine.predict_few(network.parameters, X)
+            if few is not None:
+                return few
+        x = validate_data(
+            self, X, accept_sparse=list(SPARSE_FORMATS), dtype=network.dtype, order="C",
+            reset=False,
+        )  # fmt: skip
+        return outputs(network, x, self.n_threads)
+
+    def summary(self) -> Summary:
+        """Layers, shapes, numbers of parameters, operations and memory of the fitted network.
+
+        Returns
+        -------
+        Summary
+            Text where it is printed, a table in a notebook.
+        """
+        check_is_fitted(self)
+        return Summary.of(self._network())
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_weights" in self.__dict__
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything as plain arrays: weights as `coefs_` and `intercepts_`, no engine."""
+        state = dict(super().__getstate__())
+        state.pop("_weights", None)
+        training = state.pop("_training", None)
+        if training is not None:
+            state["_training"] = training.as_memory()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_architecture" in state and "coefs_" in state:
+            self.__dict__.setdefault("_training", None)
+            self._adopt(network_of(self._architecture, self.coefs_, self.intercepts_))
+
+
+def _take(rows: Rows, chosen: Any) -> Rows:
+    """Some of the rows, copied."""
+    weights = None if rows.weights is None else rows.weights[chosen]
+    return Rows(rows.x[chosen], rows.y[chosen], weights)

@@ -1,0 +1,144 @@
+"""Checked input of the estimators: rows, weights, and a word about their scale."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.exceptions import UnscaledInputWarning
+from fastmlp.network import Array, Network
+
+SPARSE_FORMATS = ("csr", "csc")
+LARGE_DEVIATION = 100.0
+SCALE_SAMPLE_ROWS = 250
+DENSE_BLOCK_BYTES = 1 << 22
+
+
+def as_rows(x: Any) -> Array:
+    """Checked rows, dense or sparse, as the engine wants them: dense, C-ordered, aligned."""
+    if hasattr(x, "toarray"):
+        x = x.toarray(order="C")
+    rows: Array = np.require(x, requirements=["C", "A"])
+    return rows
+
+
+def dense_blocks(x: Any) -> Iterator[tuple[slice, Array]]:
+    """Sparse rows (n, n_features), some MB at a time, as slices and dense arrays."""
+    x = x.tocsr()
+    step = max(1, DENSE_BLOCK_BYTES // (8 * x.shape[1]))
+    for begin in range(0, x.shape[0], step):
+        rows = slice(begin, begin + step)
+        yield rows, x[rows].toarray()
+
+
+def outputs(network: Network, x: Any, n_threads: int | None) -> Array:
+    """Outputs (n, n_out) of a network for checked rows, dense or sparse."""
+    if not hasattr(x, "toarray"):
+        return network.predict(x, n_threads=n_threads)
+    out = np.empty((x.shape[0], network.sizes[-1]), network.dtype)
+    for rows, block in dense_blocks(x):
+        network.predict(block, out=out[rows], n_threads=n_threads)
+    return out
+
+
+def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) -> Array | None:
+    """Row weights >= 0, (n_rows,), from an array-like or a number; None stays None.
+
+    Raises
+    ------
+    ValueError
+        For another shape, for negative and not finite weights, and where all are zero.
+    """
+    if weights is None:
+        return None
+    if isinstance(weights, numbers.Real):
+        weights = np.full(n_rows, float(weights))
+    from sklearn.utils import check_array
+
+    checked: Array = check_array(
+        weights, dtype=dtype, ensure_2d=False, order="C", input_name=name, ensure_min_samples=0
+    )
+    if checked.shape != (n_rows,):
+        raise ValueError(f"{name}.shape == {checked.shape}, expected {(n_rows,)}!")
+    if checked.min() < 0:
+        raise ValueError(f"{name} must not be negative; got {checked.min()}")
+    if not checked.any():
+        raise ValueError(f"{name} must contain a non-zero weight; all {n_rows} are zero")
+    return checked
+
+
+def class_row_weights(
+    class_weight: Mapping[Any, float] | str,
+    classes: NDArray[Any],
+    targets: Array,
+    weights: Array | None,
+) -> Array:
+    """Row weights (n,) that carry class weights; times `weights` where there are some.
+
+    "balanced" gives class c the weight W / (K W_c) with the sum W_c of its rows' weights, so that a
+    weight counts as repetition here too.
+
+    Parameters
+    ----------
+    class_weight : mapping of labels to weights >= 0, or "balanced"
+        Classes that are not named weigh 1.
+    targets : ndarray of shape (n, n_outputs)
+        0 and 1, as ClassTargets.encode makes them.
+
+    Raises
+    ------
+    ValueError
+        For unknown labels and negative weights.
+    """
+    codes = targets[:, 0].astype(np.intp) if targets.shape[1] == 1 else targets.argmax(axis=1)
+    if isinstance(class_weight, str):
+        sums = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
+        present = np.count_nonzero(sums)
+        per_class = np.divide(sums.sum(), present * sums, out=np.zeros_like(sums), where=sums > 0)
+    else:
+        per_class = _given_class_weights(class_weight, classes)
+    of_rows: Array = per_class[codes].astype(targets.dtype)
+    return of_rows if weights is None else of_rows * weights
+
+
+def _given_class_weights(
+    class_weight: Mapping[Any, float], classes: NDArray[Any]
+) -> NDArray[np.float64]:
+    position = {label: i for i, label in enumerate(classes.tolist())}
+    per_class = np.ones(len(classes))
+    for label, weight in class_weight.items():
+        if label not in position:
+            raise ValueError(
+                f"class_weight names the class {label!r}, which is not in y; its classes are "
+                f"{', '.join(map(repr, position))}"
+            )
+        if not weight >= 0:
+            raise ValueError(f"class_weight[{label!r}] must be at least 0; got {weight!r}")
+        per_class[position[label]] = weight
+    return per_class
+
+
+def warn_if_unscaled(x: Array) -> None:
+    """Warn of features that deviate by more than 100, judged by at most 250 rows.
+
+    Warns
+    -----
+    UnscaledInputWarning
+    """
+    sample = x[:: -(-len(x) // SCALE_SAMPLE_ROWS)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = sample.std(axis=0, dtype=np.float64)
+    feature = int(deviation.argmax())
+    if deviation[feature] > LARGE_DEVIATION:
+        warnings.warn(
+            f"X is not scaled: feature {feature} has a standard deviation of about "
+            f"{deviation[feature]:.3g}. Gradient descent wants features of similar size around 0; "
+            "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
+            UnscaledInputWarning,
+            stacklevel=4,
+        )

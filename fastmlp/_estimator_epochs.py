@@ -1,0 +1,166 @@
+"""What an estimator does between two epochs: its records, its learning rate, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastmlp._estimator_report import Report
+from fastmlp._estimator_validation import Validator
+from fastmlp._plateau import Plateau
+from fastmlp.callbacks import EpochCallback, direction
+from fastmlp.trainer import Trainer
+
+SMALLEST_ADAPTIVE_RATE = 1e-6
+ADAPTIVE_FACTOR = 5.0
+
+
+def append_row(table: dict[str, list[float]], row: dict[str, float]) -> None:
+    """Add a row to columns of equal length; NaN where a column or a value is missing."""
+    n_rows = len(next(iter(table.values()), []))
+    for name in row:
+        table.setdefault(name, [math.nan] * n_rows)
+    for name, column in table.items():
+        column.append(row.get(name, math.nan))
+
+
+class Bookkeeper(EpochCallback):
+    """Keeps an estimator's records, scikit-learn's and `history_`, after every epoch.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        Its attributes are written.
+    n_rows : int
+        Training rows.
+    validator : Validator or None
+    report : Report
+        Shows every epoch.
+    loss_scale : float
+        What the mean loss per row is divided by: scikit-learn's squared error is a mean over the
+        outputs, and so is the loss that it shows, but not its gradient.
+    has_accuracy : bool
+        Whether the batches' hits are an accuracy.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        n_rows: int,
+        *,
+        validator: Validator | None,
+        report: Report,
+        loss_scale: float,
+        has_accuracy: bool,
+    ) -> None:
+        self.estimator, self.n_rows = estimator, n_rows
+        self.validator, self.report = validator, report
+        self.loss_scale, self.has_accuracy = loss_scale, has_accuracy
+
+    def after_epoch(self, trainer: Trainer) -> bool | None:
+        """Measure and write down."""
+        estimator, metrics = self.estimator, trainer.metrics
+        loss = metrics["loss"] / self.loss_scale + (metrics["cost"] - metrics["loss"])
+        row = {"loss": loss}
+        if self.has_accuracy and trainer.last_epoch is not None:
+            row["accuracy"] = trainer.last_epoch.mean(trainer.last_epoch.hits)
+        row |= {name: metrics[name] for name in ("learning_rate", "seconds")}
+        if self.validator is not None:
+            row |= self.validator.measure(trainer)
+        trainer.metrics = row
+        estimator.n_iter_ += 1
+        estimator.t_ += self.n_rows
+        self.write(row)
+        return None
+
+    def write(self, row: dict[str, float]) -> None:
+        """Add an epoch's numbers to the estimator's records."""
+        estimator = self.estimator
+        estimator.loss_ = row["loss"]
+        estimator.loss_curve_.append(row["loss"])
+        if "val_score" in row and estimator.validation_scores_ is not None:
+            estimator.validation_scores_.append(row["val_score"])
+        append_row(estimator.history_, row)
+        self.report.epoch(estimator.n_iter_, row)
+
+
+class Progress(EpochCallback):
+    """scikit-learn's rules between epochs: learning rate, and no more improvement.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    plateau : Plateau
+        Its memory, which outlives a fit with warm_start or partial_fit.
+    monitor : str
+        The number in ``trainer.metrics`` that has to improve.
+    keeps_best : bool
+        Whether the weights of the best epoch are put back at the end.
+    report : Report
+        Shows why training stops.
+    """
+
+    def __init__(
+        self, estimator: Any, plateau: Plateau, *, monitor: str, keeps_best: bool, report: Report
+    ) -> None:
+        self.estimator, self.plateau = estimator, plateau
+        self.monitor, self.keeps_best, self.report = monitor, keeps_best, report
+
+    def before_training(self, trainer: Trainer) -> None:
+        """Remember the first weights, in case that no epoch is better."""
+        if self.keeps_best and self.estimator._best_parameters is None:
+            self.estimator._best_parameters = np.copy(trainer.network.parameters)
+
+    def after_epoch(self, trainer: Trainer) -> bool | None:
+        """Count the epochs without improvement; adapt the rate; stop."""
+        if self.monitor not in trainer.metrics:
+            raise ValueError(
+                f"monitor must be one of {', '.join(map(repr, trainer.metrics))}; "
+                f"got {self.monitor!r}"
+            )
+        value = trainer.metrics[self.monitor]
+        if self.plateau.update(value * direction(self.monitor)):
+            self._remember(trainer, value)
+        estimator = self.estimator
+        rate = "constant" if estimator.solver == "adam" else estimator.learning_rate
+        if rate == "invscaling":
+            trainer.learning_rate = (
+                float(estimator.learning_rate_init) / (estimator.t_ + 1) ** estimator.power_t
+            )
+        if not self.plateau.is_over:
+            return False
+        return self._stop(trainer, adaptive=rate == "adaptive")
+
+    def _remember(self, trainer: Trainer, value: float) -> None:
+        estimator = self.estimator
+        estimator.best_epoch_ = len(estimator.loss_curve_) - 1
+        if self.keeps_best:
+            estimator.best_validation_score_ = trainer.metrics["val_score"]
+            estimator._best_parameters[...] = trainer.network.parameters
+        else:
+            estimator.best_loss_ = value
+
+    def _stop(self, trainer: Trainer, *, adaptive: bool) -> bool:
+        """End the training, or go on with a smaller rate."""
+        what = "Validation score" if self.keeps_best else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={self.estimator.tol:f} "
+            f"for {self.estimator.n_iter_no_change} consecutive epochs."
+        )
+        if not adaptive:
+            self.report.line(f"{message} Stopping.")
+            return True
+        if trainer.learning_rate <= SMALLEST_ADAPTIVE_RATE:
+            self.report.line(f"{message} Learning rate too small. Stopping.")
+            return True
+        trainer.learning_rate /= ADAPTIVE_FACTOR
+        self.plateau.count = 0
+        self.report.line(f"{message} Setting learning rate to {trainer.learning_rate:f}")
+        return False
+
+    def after_training(self, trainer: Trainer) -> None:
+        """Put back the best weights."""
+        if self.keeps_best:
+            trainer.network.parameters[...] = self.estimator._best_parameters

@@ -1,0 +1,182 @@
+"""Callbacks: what runs between the epochs of a training.
+
+A callback is any callable ``callback(trainer)``, called after every epoch, that ends the training
+by returning True; or an :class:`EpochCallback` where more hooks or a memory are wanted. Numbers
+about the epoch are in ``trainer.metrics``. All cost is per epoch, never per batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastmlp._checks import check_choice, check_flag, check_integer, check_number
+from fastmlp._plateau import Plateau
+
+if TYPE_CHECKING:
+    from fastmlp.network import Array
+    from fastmlp.trainer import Trainer
+
+MODES = ("auto", "min", "max")
+
+
+class EpochCallback:
+    """Hooks around the epochs of a training; every one does nothing unless a subclass says so.
+
+    Given to an estimator's `set_callbacks`, every fit works on a copy of its own, so that one
+    object can serve many estimators at once.
+    """
+
+    def before_training(self, trainer: Trainer) -> None:
+        """Called once, before the first epoch: forget earlier trainings."""
+
+    def before_epoch(self, trainer: Trainer) -> None:
+        """Called before every epoch; may change ``trainer.learning_rate``."""
+
+    def after_epoch(self, trainer: Trainer) -> bool | None:
+        """Called after every epoch; True ends the training."""
+        return None
+
+    def after_training(self, trainer: Trainer) -> None:
+        """Called once when the training ends, by whatever reason."""
+
+    # scikit-learn's `set_callbacks` and `clone` accept objects with these four hooks only. They do
+    # nothing: the estimators call the hooks above.
+
+    def setup(self, estimator: object, context: object) -> None:
+        """Part of scikit-learn's protocol; not used."""
+
+    def on_fit_task_begin(self, estimator: object, context: object) -> None:
+        """Part of scikit-learn's protocol; not used."""
+
+    def on_fit_task_end(self, estimator: object, context: object) -> bool:
+        """Part of scikit-learn's protocol; not used."""
+        return False
+
+    def teardown(self, estimator: object, context: object) -> None:
+        """Part of scikit-learn's protocol; not used."""
+
+
+Callback = EpochCallback | Callable[["Trainer"], object]
+
+
+class _AfterEpoch(EpochCallback):
+    """A callable as a callback."""
+
+    def __init__(self, call: Callable[[Trainer], object]) -> None:
+        self.call = call
+
+    def after_epoch(self, trainer: Trainer) -> bool | None:
+        return self.call(trainer) is True
+
+
+def as_epoch_callback(callback: Callback) -> EpochCallback:
+    """The callback itself, or the callable as one."""
+    return callback if isinstance(callback, EpochCallback) else _AfterEpoch(callback)
+
+
+class EarlyStopping(EpochCallback):
+    """End the training when a number stops improving, and go back to the best weights.
+
+    Parameters
+    ----------
+    monitor : str
+        A name in ``trainer.metrics``: ``loss``; with a Trainer's ``test_data`` also ``test_cost``
+        and ``test_accuracy``; with an estimator's validation set ``val_loss`` and ``val_score``.
+    patience : int >= 0
+        Epochs without improvement that are borne; the next one ends the training.
+    tol : float >= 0
+        Less than this is no improvement.
+    mode : {"auto", "min", "max"}
+        Which direction is better; "auto" takes "min" for names that end in loss or cost.
+    restore_best : bool
+        Put the weights of the best epoch into the network when the training ends.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        The epoch with the best value, counted from 0.
+    best_value : float or None
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range; before the second epoch, for a name that is not measured.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        patience: int = 10,
+        tol: float = 0.0,
+        mode: str = "auto",
+        restore_best: bool = True,
+    ) -> None:
+        self.monitor = monitor
+        self.patience = check_integer("patience", patience, minimum=0)
+        self.tol = check_number("tol", tol)
+        self.mode = check_choice("mode", mode, MODES)
+        self.restore_best = check_flag("restore_best", restore_best)
+        self.best_epoch: int | None = None
+        self.best_value: float | None = None
+
+    def before_training(self, trainer: Trainer) -> None:
+        """Forget earlier trainings."""
+        self.best_epoch = self.best_value = None
+        self._plateau = Plateau(self.tol, self.patience)
+        self._best: Array | None = None
+
+    def after_epoch(self, trainer: Trainer) -> bool | None:
+        """Look at the number; stop after `patience` epochs in a row without improvement."""
+        if self.monitor not in trainer.metrics:
+            raise ValueError(
+                f"monitor must be one of {', '.join(map(repr, trainer.metrics))}; "
+                f"got {self.monitor!r}"
+            )
+        value = trainer.metrics[self.monitor]
+        if self._plateau.update(value * direction(self.monitor, self.mode)):
+            self.best_epoch, self.best_value = trainer.epochs_done - 1, value
+            if self.restore_best:
+                self._best = np.copy(trainer.network.parameters)
+        return self._plateau.is_over
+
+    def after_training(self, trainer: Trainer) -> None:
+        """Go back to the best weights."""
+        if self._best is not None:
+            trainer.network.parameters[...] = self._best
+        self._best = None
+
+
+class LearningRateScheduler(EpochCallback):
+    """Set the learning rate of every epoch by a function of one's own.
+
+    Parameters
+    ----------
+    rate : callable
+        ``rate(epoch, learning_rate) -> float``: the rate >= 0 of `epoch`, counted from 0, from the
+        rate that is in force. The trainer's own schedule is applied on top.
+
+    Examples
+    --------
+    >>> halve = LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch % 10 == 9 else rate)
+    """
+
+    def __init__(self, rate: Callable[[int, float], float]) -> None:
+        if not callable(rate):
+            raise TypeError(f"rate must be callable with (epoch, learning_rate); got {rate!r}")
+        self.rate = rate
+
+    def before_epoch(self, trainer: Trainer) -> None:
+        """Ask for the rate of the coming epoch."""
+        rate = self.rate(trainer.epochs_done, trainer.learning_rate)
+        trainer.learning_rate = check_number("rate(epoch, learning_rate)", rate)
+
+
+def direction(name: str, mode: str = "auto") -> int:
+    """1 where larger is better, -1 where smaller is."""
+    if mode == "auto":
+        mode = "min" if name.endswith(("loss", "cost")) else "max"
+    return 1 if mode == "max" else -1
