@@ -214,6 +214,15 @@ def test_output_activation_is_the_function_of_the_sum(kernels, function):
         a.assert_holds(expected, rtol=(16 + n_out) * kernels.epsilon, case=(n_out, batch))
 
 
+def test_output_activation_of_huge_sums_is_a_softmax_without_overflow(kernels):
+    sums = np.array([[800.0, -800.0, 1e30], [801.0, -801.0, -1e30], [799.0, -800.0, 1e30]])
+    a, bias = Sheet(sums, kernels.dtype), Sheet(np.zeros(3), kernels.dtype)
+    kernels.output_activation(a(), a.stride, bias(), 3, 3, _core.FUNCTIONS["softmax"])
+    e = np.exp(-1)
+    expected = np.array([[e, 1, 1], [1, e, 0], [e * e, 1, 1]]) / [1 + e + e * e, 2 + e, 2]
+    np.testing.assert_allclose(a.matrix, expected, rtol=8 * kernels.epsilon)
+
+
 @pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
 def test_output_loss_gives_activations_deltas_and_totals(kernels, output, loss):
     """With row weights that are multiples of 1/4, whose sums are exact."""
