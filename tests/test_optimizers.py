@@ -67,7 +67,7 @@ def test_many_steps_agree_with_the_reference_in_weights_states_and_records(
     sizes, batch_size = NETWORKS[name]
     plan = _plan.plan_batch(batch_size, sizes, 8)
     assert (plan.blocks, plan.n_lanes) == (name == "blocks", 2 if name == "two lanes" else 1)
-    n_epochs = 3 if name == "blocks" else 40
+    n_epochs = 3 if name == "blocks" else 25
     (native, found), (twin, expected) = (
         fit(engine, sizes, batch_size, optimizer, n_epochs=n_epochs, **options)
         for engine in ("native", "numpy")

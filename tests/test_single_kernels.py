@@ -27,7 +27,7 @@ from fastmlp import _core, reference
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop
 
 SIZES = [1, 15, 16, 17, 31, 70, 127, 128, 129, 500]
-TWOS = [(first, second) for first in SIZES for second in SIZES]
+TWOS = [(first, second) for first in SIZES for second in SIZES if first * second < 200_000]
 THREES = [
     (first, second, SIZES[(i + j) % len(SIZES)])
     for i, first in enumerate(SIZES)
@@ -316,7 +316,7 @@ def test_update_is_one_step_of_the_optimizer(kernels, kind):
     assert set(OPTIMIZERS) == set(read_enum("fm_kind"))
     l1, l2, scale = 0.1, 0.2, 0.25
     for i, (n_cols, n_rows) in enumerate([*TWOS, (300, 2), (17, 0)]):
-        if n_cols * n_rows > 20_000:
+        if n_cols * n_rows > 9_000:  # 500 meets 17 at most
             continue
         penalised, n_lanes = i % 3 != 0, (1, 2, 3, 8)[i % 4]
         update = Update(kernels, n_rows, n_cols, n_lanes, seed=i)
