@@ -1,4 +1,4 @@
-"""Milliseconds of back propagation in the articles' versions, in NumPy, beside the engine.
+"""Milliseconds of back propagation in the articles' versions, in NumPy.
 
     python benchmarks/back_propagation.py
 

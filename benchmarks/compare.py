@@ -27,7 +27,7 @@ NORMALISERS = ("fastmlp.reference", "sgemm")
 SAME_SETTINGS = ("n_threads", "data", "as_found")
 SAME_IN_JOBS = (
     "kind", "data", "n_rows", "sizes", "hidden", "output", "loss", "reduction", "optimizer",
-    "batch_size",
+    "batch_size", "check_epochs", "n_models",
 )  # fmt: skip
 ROW_KEYS = ("contender", "job", "check", "seconds")
 BAD_CHECKS = ("FAILS", "error")
@@ -41,7 +41,7 @@ class InputError(Exception):
 class Thresholds:
     """A change counts when both are exceeded.
 
-    relative: fraction of the time before.  absolute: seconds per epoch.
+    relative: fraction of the time before.  absolute: seconds per epoch or call.
     """
 
     relative: float
@@ -52,7 +52,7 @@ class Thresholds:
 class Change:
     """One job of one contender.
 
-    before, after: median seconds per epoch, None where there are none.
+    before, after: median seconds per epoch or call, None where there are none.
     normalised: ratio over that of a normaliser, by the normaliser's name; None where the job has
     no such number in both files.
     verdict: "faster", "slower", "same", "missing" (from one file, or the normaliser's number is),
@@ -246,11 +246,16 @@ def _table(changes: list[Change], normalise_by: str | None) -> str:
     for change in changes:
         ratios = (change.ratio, *(change.normalised[name] for name in names))
         lines.append(
-            f"{change.job:<{first}}{_number(change.before, 10, 4)}{_number(change.after, 10, 4)}"
+            f"{change.job:<{first}}{_time(change.before)}{_time(change.after)}"
             + "".join(_number(r, width, 3) for r, width in zip(ratios, widths, strict=True))
             + f"  {change.verdict}"
         )
-    return "\n".join([*lines, "seconds per epoch; * decides"])
+    return "\n".join([*lines, "seconds per epoch or call; * decides"])
+
+
+def _time(value: float | None) -> str:
+    """Four digits: times are from microseconds to minutes."""
+    return f"{'-':>10}" if value is None else f"{value:>#10.4g}"
 
 
 def _number(value: float | None, width: int, digits: int) -> str:
@@ -300,7 +305,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("after", type=Path, metavar="AFTER.json")
     add("--contender", default="fastmlp", help="whose jobs are judged; default fastmlp")
     add("--relative", type=_threshold, default=0.05, help="fraction that counts; default 0.05")
-    add("--absolute", type=_threshold, default=0.001, help="seconds that count; default 0.001")
+    add("--absolute", type=_threshold, default=1e-6, help="seconds that count; default 1e-6")
     add("--normalise-by", metavar="CONTENDER", help="judge by the ratio over this contender's")
     return parser.parse_args(arguments)
 

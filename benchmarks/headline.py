@@ -4,7 +4,7 @@
     python benchmarks/headline.py --from-json FILE --picture FILE.png
 
 Without --jobs it is the headline: seconds per epoch of 784-70-30-10 on MNIST. What that does not
-show stands first in benchmarks/README.md. Every contender has the same network, the same starting
+show stands first in docs/benchmarks.md. Every contender has the same network, the same starting
 weights and the same rate, in its own process per job and round; results are checked before times
 are compared. The code is in fastmlp/bench; `fastmlp bench` is the short version.
 """

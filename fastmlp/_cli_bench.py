@@ -14,7 +14,7 @@ from fastmlp.bench.adapters import Job
 from fastmlp.bench.runner import Plan
 
 T = TypeVar("T")
-QUICK_ROUNDS, ALL_ROUNDS = 5, 5
+ROUNDS = 5
 QUICK_SECONDS, ALL_SECONDS = 0.3, 1.0
 QUICK_ROWS = 20_000
 QUICK_BUDGET_SECONDS = 105.0
@@ -37,7 +37,7 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
     names = ", ".join((*jobs.JOBS, *jobs.GROUPS))
     add("--jobs", metavar="A,B", help=f"{names}, all; default: {', '.join(jobs.QUICK_JOBS)}")
     add("--contenders", metavar="A,B", help=f"{', '.join(contenders.CONTENDERS)}, all")
-    add("--rounds", metavar="N", help=f"processes per contender and job; default {QUICK_ROUNDS}")
+    add("--rounds", metavar="N", help=f"processes per contender and job; default {ROUNDS}")
     add("--seconds", metavar="X", help=f"timed work per process; default {QUICK_SECONDS}")
     add("--budget", metavar="X", help=f"seconds for everything; default {QUICK_BUDGET_SECONDS:g}")
     add("--rows", metavar="N", help=f"at most this many training rows; default {QUICK_ROWS}")
@@ -64,9 +64,7 @@ def bench(options: argparse.Namespace) -> int:
         contenders=tuple(c for c in wanted if c.installed()),
         jobs=_wanted_jobs(options),
         mnist=session.find_mnist(),
-        rounds=_number(
-            int, "--rounds", options.rounds, ALL_ROUNDS if options.all else QUICK_ROUNDS
-        ),
+        rounds=_number(int, "--rounds", options.rounds, ROUNDS),
         n_threads=_n_threads(options),
         target_seconds=_number(
             float, "--seconds", options.seconds, ALL_SECONDS if options.all else QUICK_SECONDS

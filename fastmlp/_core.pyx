@@ -69,7 +69,7 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
-cdef enum: MANY_ROWS = 100_000  # surely worth all threads
+cdef enum: MANY_ROWS = 100_000  # in an evaluation: worth all threads, without asking for a plan
 
 cdef str _level = "baseline"
 

@@ -438,8 +438,8 @@ cdef void evaluate_f64(void *job, int worker, int n_workers) noexcept nogil:
 
 cdef void predict_few(Job *job, real *parameters, real *x, Py_ssize_t n_rows, real *buffer,
                       real *out) noexcept nogil:
-    """Row by row, without BLAS, team or allocation; buffer has two padded rows of the widest layer,
-    and zeros in the place of biases that dot_row has already added."""
+    """Row by row, without BLAS or team; buffer has two padded rows of the widest layer, and one of
+    zeros in the place of biases that dot_row has already added."""
     cdef Layer *layer
     cdef real *a
     cdef real *below

@@ -74,7 +74,8 @@ FEW_ROWS = 8
 row alone where the weights do not fit the second-level cache."""
 
 MIN_WORKER_FLOP = 500_000
-"""Work per thread and step (about 5 microseconds) that pays for waking it."""
+"""Work per thread and step (about 5 microseconds) that pays for a thread, which is spinning for the
+next step while a training runs."""
 
 
 @dataclass(frozen=True)

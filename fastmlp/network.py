@@ -207,7 +207,7 @@ class Network:
         return _core.Engine(self.sizes, self.functions, loss, self.dtype, n_threads)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the engines, which are made anew when they are wanted."""
+        """Everything but the idle engines, which are made anew when they are wanted."""
         return self.__dict__ | {"_idle_engines": {}}
 
 

@@ -1,6 +1,7 @@
-/* Hidden layers: bias + activation, dropout, and delta * derivative; bias gradients.
+/* Hidden layers: bias + activation, dropout, delta * derivative, and column sums for the biases; and
+ * the output functions of predictions.
  *
- * Fused: everything that touches the chunk's (n_out, batch) matrix between two products. Not fused:
+ * Fused: everything that touches a chunk's (batch, stride) matrix between two products. Not fused:
  * the products themselves. Derivatives come from the activation a, not from z (article P3), so z is
  * overwritten and no second exp is computed. Where that is impossible (gelu and silu are not
  * monotonic, dropout changes a) the forward pass leaves the slopes in a matrix of their own.

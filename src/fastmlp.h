@@ -73,7 +73,7 @@ extern const fm_kernels_f32 *fm_f32;
 extern const fm_kernels_f64 *fm_f64;
 int fm_select_level(int level);
 
-/* out = a random order of 0 .. n - 1; all orders are equally likely. */
+/* out = a random order of 0 .. n - 1 that depends on the seed alone. */
 void fm_permutation(ptrdiff_t *out, ptrdiff_t n, uint64_t seed);
 
 /* The thread team. One per process; workers sleep between runs.

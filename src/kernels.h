@@ -3,7 +3,8 @@
  * and by table.c for the entries, hence no include guard.
  *
  * Matrices of activations and deltas are sample-major, (batch, stride) with the nodes of a layer side
- * by side and stride a multiple of 16, unless they are called feature-major: (n_out, batch), sample r
+ * by side and stride a multiple of 16 (any, for a prediction of single rows), unless they are called
+ * feature-major: (n_out, batch), sample r
  * of feature j at a[j * stride + r]. */
 
 /* --- Products of narrow layers (narrow.c) --- */
@@ -44,7 +45,7 @@ KERNEL(void, dropout, FM_REAL *a, FM_REAL *slope, ptrdiff_t stride, ptrdiff_t ba
 KERNEL(void, activation_backward, FM_REAL *delta, const FM_REAL *a, const FM_REAL *slope,
        ptrdiff_t n, int function)
 
-/* sum_out[j] = or += sum_r delta[r, j] for j < n: the bias gradient. */
+/* sum_out[j] = or += sum_r delta[r, j] for j < n: the bias gradient. Reads whole vectors of delta. */
 KERNEL(void, column_sums, FM_REAL *sum_out, const FM_REAL *delta, ptrdiff_t stride, ptrdiff_t n,
        ptrdiff_t batch, int accumulate)
 
@@ -84,7 +85,7 @@ KERNEL(int, update, FM_REAL *w_out, const FM_REAL *w, FM_REAL *state_1, FM_REAL 
 /* --- Copies (transpose.c) --- */
 
 /* out (n, n_rows) = x (n_rows, n) transposed. Rows of out are written in whole vectors: beyond
- * n_rows they repeat the last row of x up to a multiple of 16. */
+ * n_rows they repeat the last row of x up to the end of the vector. */
 KERNEL(void, transpose_padded, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *x,
        ptrdiff_t x_stride, ptrdiff_t n_rows, ptrdiff_t n)
 

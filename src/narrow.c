@@ -1,4 +1,4 @@
-/* Own products of narrow layers (at most FM_NARROW_MAX nodes), without packing or gathering rows.
+/* Own products of narrow layers (_plan.narrow_layers), without packing or gathering rows.
  *
  *     product    z (batch, m) = x (batch, n) @ right (n, m)      forward: right = W^T, packed
  *                                                                deltas:  right = W
