@@ -618,7 +618,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     --------
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
-    >>> model = MLPRegressor("64x32", solver="lbfgs", max_iter=1000, random_state=1)
+    >>> model = MLPRegressor(hidden_layer_sizes="64x32", solver="lbfgs", max_iter=1000)
     >>> model.fit(X, y).score(X, y) > 0.99
     True
     """

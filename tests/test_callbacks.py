@@ -1,0 +1,145 @@
+"""Callbacks of a Trainer: order of the hooks, early stopping, learning rates."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from conftest import make_classes
+
+from fastmlp import DivergenceError, Network, Trainer
+from fastmlp._plateau import Plateau
+from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler, direction
+
+
+def learner(**parameters):
+    network = Network((5, 8, 2), random_state=0)
+    return Trainer(network, learning_rate=0.002, batch_size=50, random_state=0, **parameters)
+
+
+class Recorder(EpochCallback):
+    """Writes down which hook was called."""
+
+    def __init__(self, log, stop_at=None):
+        self.log, self.stop_at = log, stop_at
+
+    def before_training(self, trainer):
+        self.log.append("before training")
+
+    def before_epoch(self, trainer):
+        self.log.append(f"before {trainer.epochs_done}")
+
+    def after_epoch(self, trainer):
+        self.log.append(f"after {trainer.epochs_done}")
+        return trainer.epochs_done == self.stop_at
+
+    def after_training(self, trainer):
+        self.log.append("after training")
+
+
+def test_hooks_are_called_around_training_and_epochs():
+    log = []
+    learner().fit(*make_classes(100, 5, 2), n_epochs=5, callbacks=[Recorder(log, stop_at=2)])
+    epochs = ["before 0", "after 1", "before 1", "after 2"]
+    assert log == ["before training", *epochs, "after training"]
+
+
+def test_training_that_diverges_is_ended_too():
+    log = []
+    trainer = Trainer(Network((5, 2), output="identity"), learning_rate=1e300, random_state=0)
+    with pytest.raises(DivergenceError):
+        trainer.fit(*make_classes(100, 5, 2), n_epochs=5, callbacks=[Recorder(log)])
+    assert log[-1] == "after training"
+
+
+def test_metrics_describe_the_last_epoch():
+    x, y = make_classes(130, 5, 2)
+    trainer = learner(l2=0.5)
+    history = trainer.fit(x, y, n_epochs=2, test_data=(x, y))
+    metrics, rows = trainer.metrics, np.array([50, 50, 30])
+    assert metrics["cost"] == pytest.approx(history["costs"][-1] @ rows / 130)
+    share = history["reg_share"][-1] * history["costs"][-1]
+    assert metrics["cost"] - metrics["loss"] == pytest.approx(share @ rows / 130)
+    assert metrics["test_cost"] == history["test_cost"][-1]
+    assert metrics["learning_rate"] == 0.002
+    assert metrics["seconds"] == history["epoch_seconds"][-1]
+
+
+@pytest.mark.parametrize(("monitor", "better"), [("test_cost", min), ("test_accuracy", max)])
+def test_early_stopping_goes_back_to_the_best_epoch(monitor, better):
+    x, y = make_classes(60, 5, 2)
+    x_test, y_test = make_classes(60, 5, 2, seed=1)
+    trainer = learner(optimizer="adam", reduction="mean")
+    trainer.learning_rate = 0.1
+    stopping = EarlyStopping(monitor, patience=5)
+    history = trainer.fit(x, y, n_epochs=200, test_data=(x_test, y_test), callbacks=[stopping])
+    best = better(history[monitor])
+    assert history.n_epochs < 200
+    assert history[monitor][stopping.best_epoch] == stopping.best_value == best
+    result = trainer.evaluate(x_test, y_test)
+    assert getattr(result, monitor.removeprefix("test_")) == pytest.approx(best)
+
+
+def test_early_stopping_can_leave_the_last_weights():
+    x, y = make_classes(60, 5, 2)
+    trainer = learner()
+    stopping = EarlyStopping("cost", patience=0, tol=1e9, restore_best=False)
+    history = trainer.fit(x, y, n_epochs=9, callbacks=[stopping])
+    assert history.n_epochs == 2
+    twin = learner()
+    twin.fit(x, y, n_epochs=2)
+    np.testing.assert_array_equal(trainer.network.parameters, twin.network.parameters)
+
+
+def test_early_stopping_forgets_the_training_before():
+    x, y = make_classes(60, 5, 2)
+    stopping, trainer = EarlyStopping("cost", patience=0, tol=1e9), learner()
+    for _ in range(2):
+        assert trainer.fit(x, y, n_epochs=9, callbacks=[stopping]).n_epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (dict(patience=-1), ValueError, "patience must be at least 0"),
+        (dict(tol=-1.0), ValueError, "tol must be a finite number"),
+        (dict(mode="up"), ValueError, "mode must be one of 'auto', 'min', 'max'"),
+        (dict(restore_best=1), TypeError, "restore_best must be True or False"),
+    ],
+)
+def test_arguments_of_early_stopping_are_checked(arguments, error, message):
+    with pytest.raises(error, match=message):
+        EarlyStopping(**arguments)
+
+
+def test_a_name_that_is_not_measured_is_refused():
+    with pytest.raises(ValueError, match=r"monitor must be one of 'cost', 'loss'.*'val_loss'"):
+        learner().fit(*make_classes(60, 5, 2), callbacks=[EarlyStopping("val_loss")])
+
+
+def test_learning_rate_scheduler_sets_the_rate_of_the_coming_epoch():
+    trainer = learner(schedule="power", decay=1.0)
+    scheduler = LearningRateScheduler(lambda epoch, rate: 0.1 * (epoch + 1))
+    history = trainer.fit(*make_classes(60, 5, 2), n_epochs=3, callbacks=[scheduler])
+    np.testing.assert_allclose(history["learning_rates"], [0.1, 0.2 / 2, 0.3 / 3])
+    with pytest.raises(ValueError, match=r"rate\(epoch, learning_rate\) must be a finite number"):
+        trainer.fit(
+            *make_classes(60, 5, 2), callbacks=[LearningRateScheduler(lambda epoch, rate: -1.0)]
+        )
+    with pytest.raises(TypeError, match="rate must be callable"):
+        LearningRateScheduler(0.1)
+
+
+def test_losses_and_costs_are_to_fall_and_the_rest_to_rise():
+    assert [direction(name) for name in ("val_loss", "test_cost", "val_score")] == [-1, -1, 1]
+    assert [direction("val_score", mode) for mode in ("min", "max")] == [-1, 1]
+
+
+def test_plateau_counts_what_is_less_than_tol_better_than_the_best():
+    plateau = Plateau(tol=0.1, patience=2)
+    values = [1.0, 1.05, 1.2, 1.21, 1.22, math.nan, 1.0, 1.0, 1.0]
+    seen = [(plateau.update(v), plateau.count, plateau.is_over) for v in values]
+    assert [count for _, count, _ in seen] == [0, 1, 0, 1, 2, 0, 1, 2, 3]
+    assert [best for best, _, _ in seen] == [True, True, True, True, True, *[False] * 4]
+    assert [over for _, _, over in seen] == [False] * 8 + [True]
