@@ -69,6 +69,12 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
+# Workers that keep being sent to sleep in the middle of short steps have no processor of their own:
+# in this many steps of less than a millisecond each, this many times. Then one goes on alone.
+cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 10
+cdef double SHORT_STEP = 0.001
+cdef double ALONE_SECONDS = 0.2
+
 cdef enum: MANY_ROWS = 100_000  # in an evaluation: worth all threads, without asking for a plan
 
 cdef str _level = "baseline"
@@ -185,10 +191,10 @@ cdef struct Job:
     double *block_penalties
     double *block_squares
     # What the workers agree on
-    atomic_int next_piece, next_block, stop, broken
+    atomic_int next_piece, next_block, stop, broken, sleeps, alone
     int status
     Py_ssize_t batches_done
-    double next_poll
+    double next_poll, watched_since
     void *engine
 
 include "_passes.pxi"
@@ -240,6 +246,7 @@ cdef class Engine:
     cdef readonly object dtype
     cdef readonly int n_threads
     cdef readonly bint uses_blas
+    cdef double alone_until
     cdef object interruption
     cdef _Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few, squares
     cdef object planned, last_plans
@@ -341,7 +348,7 @@ cdef class Engine:
         cdef Py_ssize_t largest = 0
         if self.has_table and self.table_is_for_blocks == blocks:
             return self.largest_block
-        table = list(_plan.weight_blocks(self.sizes, blocks))
+        table = list(_plan.weight_blocks(self.sizes, self.dtype.itemsize, blocks))
         job.n_blocks = len(table)
         job.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
         job.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))
@@ -397,10 +404,13 @@ cdef class Engine:
         job.input_stride = _plan.padded(job.n_features) if job.gathers else job.n_features
         job.n_rows, job.out = len(x), NULL
         job.status, job.batches_done, self.interruption = OK, 0, None
-        job.next_poll = seconds() + POLL_SECONDS
+        job.watched_since = seconds()
+        job.next_poll = job.watched_since + POLL_SECONDS
         atomic_store(&job.next_piece, 0)
         atomic_store(&job.stop, 0)
         atomic_store(&job.broken, 0)
+        atomic_store(&job.sleeps, 0)
+        atomic_store(&job.alone, 0)
         return 0
 
     cdef int enter_inputs(self, x) except -1:
@@ -509,7 +519,10 @@ cdef class Engine:
         self.copy_in(states)
         now.matrices = now.biases = job.vectors
         self.enter_weights(now)
-        self.launch(train_f32 if item == 4 else train_f64, first.n_workers)
+        self.launch(train_f32 if item == 4 else train_f64,
+                    1 if seconds() < self.alone_until else first.n_workers)
+        if atomic_load(&job.alone):
+            self.alone_until = seconds() + ALONE_SECONDS
         self.copy_out(states)
         if job.status == BROKEN:
             # 0 * inf in the padding, which nobody writes anew: begin with zeros again.

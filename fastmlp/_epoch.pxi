@@ -247,6 +247,29 @@ cdef void update_by_blocks(Job *job, real *new, real *old, real *own, Py_ssize_t
         update_block(job, new, old, g, bias_g, 1, block, rule, &job.block_penalties[i])
 
 
+cdef void synchronise(Job *job, int n_workers) noexcept nogil:
+    """All workers wait for each other."""
+    if fm_team_barrier(n_workers):
+        atomic_fetch_add(&job.sleeps, 1)
+
+
+cdef void watch_sleeps(Job *job, Py_ssize_t batch) noexcept nogil:
+    """Let worker 0 go on alone where the others cost more time than they save.
+
+    On a busy machine every barrier of a short step can become a wait for the scheduler. The bits do
+    not depend on the number of workers. All of them begin again in a call after ALONE_SECONDS.
+    """
+    cdef double now
+    if (batch - job.first_batch) % WATCHED_STEPS != WATCHED_STEPS - 1:
+        return
+    now = seconds()
+    if atomic_load(&job.sleeps) >= MANY_SLEEPS and (
+            now - job.watched_since < WATCHED_STEPS * SHORT_STEP):
+        atomic_store(&job.alone, 1)
+    atomic_store(&job.sleeps, 0)
+    job.watched_since = now
+
+
 cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale) noexcept nogil:
     cdef double penalty = 0
     cdef double weight = total.weight if total.weight > 0 else 1.0
@@ -280,7 +303,7 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
         if worker == 0:
             atomic_store(&job.next_block, 0)
         run_rows(job, &now, own, plan, begin, worker)
-        fm_team_barrier(n_workers)
+        synchronise(job, n_workers)
 
         # From here to the next barrier nobody writes stop or totals: all take the same branch.
         if atomic_load(&job.stop):
@@ -294,7 +317,7 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
         loss_scale = rule.gradient_scale
         if job.max_norm > 0:
             add_squares(job, old, plan.n_lanes, &rule, worker, n_workers)
-            fm_team_barrier(n_workers)
+            synchronise(job, n_workers)
             clip(job, &rule)
         if plan.blocks:
             update_by_blocks(job, new, old, own, begin, plan, &rule, worker)
@@ -302,7 +325,9 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
             update_from_lanes(job, new, old, plan.n_lanes, &rule, worker, n_workers)
         if worker == 0:
             atomic_store(&job.next_piece, 0)
-        fm_team_barrier(n_workers)
+            if n_workers > 1:
+                watch_sleeps(job, batch)
+        synchronise(job, n_workers)
 
         if atomic_load(&job.broken):
             job.status = BROKEN
@@ -311,6 +336,10 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
         if worker == 0:
             record_batch(job, batch, total, loss_scale)
             job.batches_done += 1
+        if atomic_load(&job.alone):   # written before the barrier: all see the same
+            if worker > 0:
+                return
+            n_workers = 1
 
 
 cdef void train_f32(void *job, int worker, int n_workers) noexcept nogil:

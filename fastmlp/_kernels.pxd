@@ -121,7 +121,7 @@ cdef extern from "fastmlp.h" nogil:
 
     ctypedef void (*fm_task)(void *context, int worker, int n_workers) noexcept nogil
     int fm_team_run(fm_task task, void *context, int n_wanted)
-    void fm_team_barrier(int n_workers)
+    int fm_team_barrier(int n_workers)
 
 
 cdef inline void narrow_product(real *z, Py_ssize_t z_stride, real *x, Py_ssize_t x_stride,

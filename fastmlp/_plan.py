@@ -5,9 +5,9 @@ is summed in one of two ways:
 
 - **lanes**, for networks of few parameters: the rows are dealt to lanes with a gradient buffer
   each; a thread takes a lane and works through its chunks; the optimizer adds the lanes in order;
-- **blocks**, for wide layers: the activations and deltas of the whole batch are kept, and a thread
-  takes a block of a weight matrix, computes its gradient over all rows in one product and updates
-  it while it is in the cache. Nothing is summed afterwards.
+- **blocks**, for wide layers and small batches: the activations and deltas of the whole batch are
+  kept, and a thread takes a block of a weight matrix, computes its gradient over all rows in one
+  product and updates it while it is in the cache. Nothing is summed afterwards.
 
 Either way the numbers depend on this plan and never on the threads. The plan is part of the
 numerical contract: change ``PLAN_VERSION`` with it.
@@ -39,11 +39,19 @@ BLOCK_PARAMETER_BYTES = 1 << 20
 BLOCK_ROWS_MAX = 4096
 """Most rows of a batch whose activations are kept for blocks; larger batches use lanes."""
 
-BLOCK_CHUNK_ROWS = 100
-"""Fewest rows of a chunk when blocks are used: BLAS copies the weights anew for each."""
+BLOCK_TRAFFIC = 2
+"""Blocks are also better where the numbers in the lanes are this many times those in the layers of
+a batch: threads exchange the latter, with lanes the former."""
+
+BLOCK_CHUNK_ROWS, NARROW_BLOCK_CHUNK_ROWS = 100, 16
+"""Fewest rows of a chunk when blocks are used: BLAS copies the weights anew for each; the package's
+own products do not."""
 
 BLOCK_ROWS, BLOCK_COLUMNS = 128, 800
 """Largest block of a weight matrix: its gradient and weights stay in L2."""
+
+NARROW_BLOCK_COLUMNS = 208
+"""The same where all layers are narrow: blocks enough for a handful of threads."""
 
 UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
 """Largest piece of a weight matrix that is updated at once when lanes are used."""
@@ -193,32 +201,54 @@ def plan_batch(
     `itemsize` is the size of a parameter in bytes; `n_threads` only limits ``n_workers``; `blocks`
     forces the way in which gradients are summed.
     """
-    parameter_bytes = count_parameters(sizes) * itemsize
-    if blocks is None:
-        blocks = parameter_bytes >= BLOCK_PARAMETER_BYTES and n_rows <= BLOCK_ROWS_MAX
-    most = chunk_rows_most(sizes, itemsize)
-    busy = max(1, training_flop(sizes, n_rows) // MIN_WORKER_FLOP)
-    if blocks:
-        n_chunks = max(_ceil_div(n_rows, most), min(MAX_LANES, n_rows // BLOCK_CHUNK_ROWS), 1)
-        chunk_rows = _ceil_div(n_rows, n_chunks)
-        n_pieces = max(_ceil_div(n_rows, chunk_rows), sum(1 for _ in weight_blocks(sizes, True)))
-        n_workers = min(n_threads, MAX_LANES, busy, n_pieces)
-        return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
-    affordable = 2 + LANE_MEMORY // parameter_bytes
+    plan = _plan_lanes(n_rows, sizes, itemsize, n_threads)
+    if blocks or (blocks is None and _prefers_blocks(plan, sizes, itemsize)):
+        return _plan_blocks(n_rows, sizes, itemsize, n_threads)
+    return plan
+
+
+def _prefers_blocks(plan: BatchPlan, sizes: tuple[int, ...], itemsize: int) -> bool:
+    """Whether the gradient of a batch is better computed block by block than in these lanes."""
+    n_parameters = count_parameters(sizes)
+    many = n_parameters * itemsize >= BLOCK_PARAMETER_BYTES
+    moved = plan.n_lanes * n_parameters >= BLOCK_TRAFFIC * plan.n_rows * sum(sizes)
+    return plan.n_rows <= BLOCK_ROWS_MAX and (many or moved)
+
+
+def _busy_workers(sizes: tuple[int, ...], n_rows: int) -> int:
+    return max(1, training_flop(sizes, n_rows) // MIN_WORKER_FLOP)
+
+
+def _plan_lanes(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: int) -> BatchPlan:
+    affordable = 2 + LANE_MEMORY // (count_parameters(sizes) * itemsize)
     wanted = min(
         MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // MIN_PAIR_ROWS))
     )
     lane_rows = _round_up(_ceil_div(n_rows, wanted), PADDING)
     n_lanes = _ceil_div(n_rows, lane_rows)
-    n_chunks = _ceil_div(lane_rows, most)
+    n_chunks = _ceil_div(lane_rows, chunk_rows_most(sizes, itemsize))
     chunk_rows = _round_up(_ceil_div(lane_rows, n_chunks), PADDING)
-    return BatchPlan(n_rows, False, n_lanes, lane_rows, chunk_rows, min(n_threads, n_lanes, busy))
+    n_workers = min(n_threads, n_lanes, _busy_workers(sizes, n_rows))
+    return BatchPlan(n_rows, False, n_lanes, lane_rows, chunk_rows, n_workers)
 
 
-def weight_blocks(sizes: tuple[int, ...], blocks: bool) -> Iterator[Block]:
+def _plan_blocks(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: int) -> BatchPlan:
+    fewest = NARROW_BLOCK_CHUNK_ROWS if all(narrow_layers(sizes, itemsize)) else BLOCK_CHUNK_ROWS
+    most = chunk_rows_most(sizes, itemsize)
+    n_chunks = max(_ceil_div(n_rows, most), min(MAX_LANES, n_rows // fewest), 1)
+    chunk_rows = _ceil_div(n_rows, n_chunks)
+    n_blocks = sum(1 for _ in weight_blocks(sizes, itemsize, True))
+    n_pieces = max(_ceil_div(n_rows, chunk_rows), n_blocks)
+    n_workers = min(n_threads, MAX_LANES, n_pieces, _busy_workers(sizes, n_rows))
+    return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
+
+
+def weight_blocks(sizes: tuple[int, ...], itemsize: int, blocks: bool) -> Iterator[Block]:
     """The pieces in which the weight matrices are updated; together they cover each once."""
     most_rows = BLOCK_ROWS if blocks else UPDATE_ROWS
     most_columns = BLOCK_COLUMNS if blocks else UPDATE_COLUMNS
+    if blocks and all(narrow_layers(sizes, itemsize)):
+        most_columns = NARROW_BLOCK_COLUMNS
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
         rows = _round_up(_ceil_div(n_out, _ceil_div(n_out, most_rows)), PADDING)
         columns = _round_up(_ceil_div(n_in, _ceil_div(n_in, most_columns)), PADDING)

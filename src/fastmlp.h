@@ -83,8 +83,8 @@ void fm_permutation(ptrdiff_t *out, ptrdiff_t n, uint64_t seed);
  * with a team of its own. */
 typedef void (*fm_task)(void *context, int worker, int n_workers);
 int fm_team_run(fm_task task, void *context, int n_wanted);
-/* All workers of the current run wait for each other. Only to be called inside a task, with the
- * n_workers that the task was given. */
-void fm_team_barrier(int n_workers);
+/* All workers of the current run wait for each other; returns whether this one had to sleep. Only to
+ * be called inside a task, with the n_workers that the task was given. */
+int fm_team_barrier(int n_workers);
 
 #endif

@@ -6,19 +6,6 @@
  */
 #include "fastmlp.h"
 
-#if defined(_WIN32)
-
-int fm_team_run(fm_task task, void *context, int n_wanted)
-{
-    (void)n_wanted;
-    task(context, 0, 1);
-    return 1;
-}
-
-void fm_team_barrier(int n_workers) { (void)n_workers; }
-
-#else
-
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -65,11 +52,12 @@ static struct {
     .done = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER},
 };
 
-static void gate_wait(gate_t *gate, unsigned seen, int spins)
+/* Returns whether it slept. */
+static int gate_wait(gate_t *gate, unsigned seen, int spins)
 {
     for (int i = 0; i < spins; i++) {
         if (atomic_load_explicit(&gate->phase, memory_order_acquire) != seen)
-            return;
+            return 0;
         PAUSE();
     }
     pthread_mutex_lock(&gate->lock);
@@ -78,6 +66,7 @@ static void gate_wait(gate_t *gate, unsigned seen, int spins)
         pthread_cond_wait(&gate->moved, &gate->lock);
     atomic_fetch_sub(&gate->sleepers, 1);
     pthread_mutex_unlock(&gate->lock);
+    return 1;
 }
 
 /* Sequentially consistent on both sides: either a waiter sees the new phase before it sleeps, or it
@@ -92,17 +81,17 @@ static void gate_move(gate_t *gate)
     }
 }
 
-void fm_team_barrier(int n_workers)
+int fm_team_barrier(int n_workers)
 {
     if (n_workers == 1)
-        return;
+        return 0;
     const unsigned seen = atomic_load(&team.barrier.phase);
     if (atomic_fetch_add(&team.arrived, 1) + 1 == n_workers) {
         atomic_store(&team.arrived, 0);
         gate_move(&team.barrier);
-    } else {
-        gate_wait(&team.barrier, seen, team.spins);
+        return 0;
     }
+    return gate_wait(&team.barrier, seen, team.spins);
 }
 
 static void *worker_main(void *argument)
@@ -179,5 +168,3 @@ int fm_team_run(fm_task task, void *context, int n_wanted)
     pthread_mutex_unlock(&team.owner);
     return n_workers;
 }
-
-#endif
