@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastmlp._estimator_callbacks import CallbackSupport, SklearnTasks, own_callbacks
 from fastmlp._estimator_data import (
     SPARSE_FORMATS,
-    as_rows,
+    as_inputs,
+    as_matrix,
     check_weights,
-    outputs,
+    take,
     warn_if_unscaled,
 )
 from fastmlp._estimator_epochs import Bookkeeper, Progress, append_row
@@ -43,8 +43,9 @@ from fastmlp._plateau import Plateau
 from fastmlp._summary import Summary
 from fastmlp.callbacks import EpochCallback
 from fastmlp.exceptions import DivergenceError
+from fastmlp.losses import Loss, check_targets
 from fastmlp.network import Array, Network
-from fastmlp.trainer import Rows, Trainer
+from fastmlp.trainer import Inputs, Rows, Trainer
 
 DOCUMENTATION = "https://fastmlp.readthedocs.io/en/stable/api/{estimator_name}.html"
 FEW_ROWS = 8
@@ -64,7 +65,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
 
     _doc_link_module = "fastmlp"
     _doc_link_template = DOCUMENTATION
-    _losses: ClassVar[Mapping[str, object]]
+    _losses: ClassVar[tuple[str, ...]]
 
     # --- What the two kinds of estimators do in their own way
 
@@ -77,7 +78,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         """Checked targets as those of the network, (n, n_outputs)."""
 
     @abstractmethod
-    def _output_and_loss(self) -> tuple[str, Any]:
+    def _output_and_loss(self) -> tuple[str, Loss]:
         """The output function, and the engine's loss."""
 
     @abstractmethod
@@ -132,6 +133,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             self._encode(labels, x.dtype),
             check_weights("sample_weight", sample_weight, len(x), x.dtype),
         )
+        check_targets("y", data.y, self._output_and_loss()[1].name)
         held_out = self._given_validation(*validation, x.dtype)
         random_state = check_random_state(self.random_state)
         tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
@@ -145,7 +147,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
                 self.validation_fraction, len(x), y=labels, groups=groups,
                 stratify=self._stratifies(), random_state=random_state,
             )  # fmt: skip
-            train, held_out = _take(train, chosen), (_take(data, rest), labels[rest])
+            train, held_out = take(train, chosen), (take(data, rest), labels[rest])
         validator = None if held_out is None else self._validator(*held_out)
         self._run(train, validator, tasks, incremental=incremental, random_state=random_state)
         tasks.end()
@@ -157,7 +159,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             return np.dtype(self._architecture.dtype)
         return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
-    def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Array, Any]:
+    def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Inputs, Any]:
         """X as rows of a dtype, and y checked."""
         x, y = validate_data(
             self, X, y, accept_sparse=list(SPARSE_FORMATS), multi_output=True, dtype=dtype,
@@ -165,7 +167,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1 and isinstance(y, np.ndarray):
             y = column_or_1d(y, warn=True)
-        return as_rows(x), y
+        return as_inputs(x), y
 
     def _given_validation(
         self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any]
@@ -178,7 +180,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             raise ValueError(f"{missing} is missing; a validation set needs X_val and y_val")
         x, labels = self._check_data(X, y, dtype, reset=False)
         checked = check_weights("sample_weight_val", weights, len(x), x.dtype)
-        return Rows(x, self._encode(labels, x.dtype), checked), labels
+        targets = self._encode(labels, x.dtype)
+        check_targets("y_val", targets, self._output_and_loss()[1].name)
+        return Rows(x, targets, checked), labels
 
     def _start(self, data: Rows, *, first: bool, random_state: np.random.RandomState) -> None:
         """A new network with new records; with warm_start and partial_fit those there are."""
@@ -247,7 +251,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             rows,
             loss_scale=self._loss_scale(),
             score=self._default_score(rows.y, rows.weights),
-            scorers=named_scorers(view, self.scoring, rows.x, labels, rows.weights),
+            scorers=named_scorers(view, self.scoring, as_matrix(rows.x), labels, rows.weights),
         )
 
     # --- Running the solver
@@ -406,7 +410,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             self, X, accept_sparse=list(SPARSE_FORMATS), dtype=network.dtype, order="C",
             reset=False,
         )  # fmt: skip
-        return outputs(network, x, self.n_threads)
+        return network.predict(x, n_threads=self.n_threads)
 
     def summary(self) -> Summary:
         """Layers, shapes, numbers of parameters, operations and memory of the fitted network.
@@ -441,9 +445,3 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         if "_architecture" in state and "coefs_" in state:
             self.__dict__.setdefault("_training", None)
             self._adopt(network_of(self._architecture, self.coefs_, self.intercepts_))
-
-
-def _take(rows: Rows, chosen: Any) -> Rows:
-    """Some of the rows, copied."""
-    weights = None if rows.weights is None else rows.weights[chosen]
-    return Rows(rows.x[chosen], rows.y[chosen], weights)

@@ -66,6 +66,8 @@ def trainer_settings(estimator: Any, loss: Any, batch_size: int) -> dict[str, An
         "penalty_scale": "per_weight",
         "reduction": "mean",
         "batch_size": batch_size,
+        "dropout": e.dropout,
+        "max_grad_norm": e.max_grad_norm,
         "shuffle": e.shuffle,
         "n_threads": e.n_threads,
     }

@@ -147,6 +147,24 @@ def r2(y: Array, weights: Array | None) -> Score:
     return score
 
 
+def d2_pinball(y: Array, weights: Array | None, levels: Sequence[float]) -> Score:
+    """Mean over the levels of D^2 = 1 - (pinball loss / that of the best constant).
+
+    One level for all columns of y (n, n_out), or one each.
+    """
+    from sklearn.metrics import d2_pinball_score
+
+    def score(outputs: Array) -> float:
+        columns = [(y, outputs)] if len(levels) == 1 else zip(y.T, outputs.T, strict=True)
+        of_levels = [
+            d2_pinball_score(target, output, alpha=level, sample_weight=weights)
+            for level, (target, output) in zip(levels, columns, strict=True)
+        ]
+        return float(np.mean(of_levels))
+
+    return score
+
+
 def named_scorers(
     estimator: Any, scoring: Any, x: Any, y: Any, weights: Array | None
 ) -> dict[str, Callable[[], float]]:
