@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -46,12 +47,16 @@ def split_rows(
     ValueError
         Where fewer than two rows are left to validate with, or none to train on.
     """
-    if isinstance(fraction_or_splitter, float | int):
+    if isinstance(fraction_or_splitter, numbers.Real):
         from sklearn.model_selection import train_test_split
 
+        if fraction_or_splitter == 0:
+            raise ValueError(
+                "validation_fraction must be greater than 0 with early_stopping; got 0"
+            )
         chosen = train_test_split(
             np.arange(n_rows),
-            test_size=fraction_or_splitter,
+            test_size=float(fraction_or_splitter),
             stratify=y if stratify else None,
             random_state=random_state,
         )

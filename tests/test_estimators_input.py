@@ -117,6 +117,14 @@ def test_targets_are_what_the_loss_is_defined_for():
         MLPRegressor(**SMALL, dropout=(0.1, 0.2, 0.3)).fit(x, y)
 
 
+def test_numbers_of_numpy_are_numbers():
+    numbers = dict(alpha=np.float32(0.1), max_iter=np.int32(3), validation_fraction=np.float32(0.2),
+                   early_stopping=np.True_, hidden_layer_sizes=np.array([5, 4]),
+                   batch_size=np.int64(50))  # fmt: skip
+    model = MLPClassifier(random_state=np.random.RandomState(0), **numbers).fit(*blobs())
+    assert (model.n_layers_, model.n_iter_) == (4, 3)
+
+
 def test_a_parameter_error_is_what_scikit_learn_raises():
     assert issubclass(ParameterError, ValueError)
     assert issubclass(ParameterError, TypeError)
@@ -151,6 +159,9 @@ def test_rows_to_validate_with_must_be_enough():
     x, y = blobs(10)
     model = MLPRegressor(**SMALL, early_stopping=True)
     with pytest.raises(ValueError, match=r"validation set is too small.*9 rows .* 1 for valid"):
+        model.fit(x, y)
+    model.set_params(validation_fraction=0.0)
+    with pytest.raises(ValueError, match="validation_fraction must be greater than 0 with early_s"):
         model.fit(x, y)
     model.set_params(validation_fraction=[])
     with pytest.raises(ValueError, match="validation_fraction gave no split"):
