@@ -19,6 +19,9 @@ from fastmlp.callbacks import EpochCallback
 from fastmlp.exceptions import DivergenceError
 from fastmlp.trainer import Rows, Trainer
 
+USER_LEVEL = 6
+"""Warnings shall name the line that calls `fit`: below run_solver, _fit, fit and its decorator."""
+
 
 def run_solver(
     estimator: Any,
@@ -120,7 +123,7 @@ def _run_stochastic(
             horizon=estimator.max_iter,
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warnings.warn("Training interrupted by user.", stacklevel=USER_LEVEL)
     except DivergenceError as error:
         if not estimator.early_stopping:
             raise
@@ -131,7 +134,7 @@ def _run_stochastic(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=USER_LEVEL,
             )
 
 
@@ -148,7 +151,7 @@ def _note_divergence(estimator: Any, error: DivergenceError) -> None:
         f"{error} With early_stopping the weights "
         f"{'before' if estimator.best_epoch_ is None else 'of'} {best} are put back.",
         ConvergenceWarning,
-        stacklevel=5,
+        stacklevel=USER_LEVEL + 1,
     )
 
 
@@ -166,14 +169,13 @@ def _run_lbfgs(estimator: Any, trainer: Trainer, train: Rows, calls: list[EpochC
         )
     estimator.n_iter_ = min(int(result.nit), estimator.max_iter)
     penalty = trainer.penalty_share(train)
-    estimator.loss_ = estimator.best_loss_ = (
-        float(result.fun - penalty) / estimator._loss_scale() + penalty
-    )
+    loss = float(result.fun - penalty) / estimator._loss_scale() + penalty
+    estimator.loss_ = estimator.best_loss_ = loss
     if result.status != 0:
         warnings.warn(
             f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
             f"(status={result.status}): {result.message} Increase max_iter "
             f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the data.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=USER_LEVEL,
         )

@@ -40,7 +40,7 @@ def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
     if batch_size > n_rows:
         warnings.warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=4,
+            stacklevel=7,
         )
     return min(batch_size, n_rows)
 

@@ -145,7 +145,8 @@ def r2(y: Array, weights: Array | None) -> Score:
     total = np.average((y - np.average(y, axis=0, weights=w)) ** 2, axis=0, weights=w)
 
     def score(outputs: Array) -> float:
-        residual = np.average((y - outputs) ** 2, axis=0, weights=w)
+        with np.errstate(over="ignore"):  # of a fit that is about to diverge
+            residual = np.average((y - outputs) ** 2, axis=0, weights=w)
         share = np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
         return float(np.mean(1 - share))
 

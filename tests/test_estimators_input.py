@@ -289,6 +289,20 @@ def test_batches_larger_than_the_data_are_cut_with_a_warning():
         MLPClassifier(**SMALL, batch_size=500).fit(*blobs())
 
 
+def test_warnings_name_the_line_that_calls_fit():
+    x, y = blobs()
+    for model in (
+        MLPClassifier(**SMALL, batch_size=500),
+        MLPClassifier(**SMALL, solver="lbfgs"),
+        MLPRegressor(**SMALL | dict(max_iter=200), activation="identity", solver="sgd",
+                     learning_rate_init=1.0, early_stopping=True),
+    ):  # fmt: skip
+        targets = 1e30 * y if isinstance(model, MLPRegressor) else y
+        with pytest.warns(UserWarning, match=r"scaled|clipped|max_iter|Maximum|diverged") as record:
+            model.fit(1000 * x, targets)
+        assert {w.filename for w in record} == {__file__}
+
+
 # --- Bugs that users reported against scikit-learn's
 
 
