@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastmlp._estimator_callbacks import CallbackSupport, SklearnTasks, own_callbacks
+from fastmlp._estimator_callbacks import CallbackSupport, SklearnTasks
 from fastmlp._estimator_data import (
     SPARSE_FORMATS,
-    as_rows,
+    as_inputs,
+    as_matrix,
     check_weights,
-    outputs,
+    take,
     warn_if_unscaled,
 )
-from fastmlp._estimator_epochs import Bookkeeper, Progress, append_row
 from fastmlp._estimator_parameters import (
-    STOCHASTIC_SOLVERS,
     check_parameters,
     hidden_sizes,
     layer_activations,
 )
-from fastmlp._estimator_report import Report
-from fastmlp._estimator_trainer import Memory, Training, rows_per_batch, trainer_settings
+from fastmlp._estimator_run import run_solver
+from fastmlp._estimator_trainer import Memory, Training
 from fastmlp._estimator_validation import Score, Validator, named_scorers, split_rows
 from fastmlp._estimator_weights import (
     Architecture,
@@ -38,13 +34,11 @@ from fastmlp._estimator_weights import (
     network_of,
     weights_of,
 )
-from fastmlp._lbfgs import minimize
 from fastmlp._plateau import Plateau
 from fastmlp._summary import Summary
-from fastmlp.callbacks import EpochCallback
-from fastmlp.exceptions import DivergenceError
+from fastmlp.losses import Loss, check_targets
 from fastmlp.network import Array, Network
-from fastmlp.trainer import Rows, Trainer
+from fastmlp.trainer import Inputs, Rows
 
 DOCUMENTATION = "https://fastmlp.readthedocs.io/en/stable/api/{estimator_name}.html"
 FEW_ROWS = 8
@@ -64,7 +58,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
 
     _doc_link_module = "fastmlp"
     _doc_link_template = DOCUMENTATION
-    _losses: ClassVar[Mapping[str, object]]
+    _losses: ClassVar[tuple[str, ...]]
 
     # --- What the two kinds of estimators do in their own way
 
@@ -77,7 +71,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         """Checked targets as those of the network, (n, n_outputs)."""
 
     @abstractmethod
-    def _output_and_loss(self) -> tuple[str, Any]:
+    def _output_and_loss(self) -> tuple[str, Loss]:
         """The output function, and the engine's loss."""
 
     @abstractmethod
@@ -132,6 +126,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             self._encode(labels, x.dtype),
             check_weights("sample_weight", sample_weight, len(x), x.dtype),
         )
+        check_targets("y", data.y, self._output_and_loss()[1].name)
         held_out = self._given_validation(*validation, x.dtype)
         random_state = check_random_state(self.random_state)
         tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
@@ -145,9 +140,11 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
                 self.validation_fraction, len(x), y=labels, groups=groups,
                 stratify=self._stratifies(), random_state=random_state,
             )  # fmt: skip
-            train, held_out = _take(train, chosen), (_take(data, rest), labels[rest])
+            train, held_out = take(train, chosen), (take(data, rest), labels[rest])
         validator = None if held_out is None else self._validator(*held_out)
-        self._run(train, validator, tasks, incremental=incremental, random_state=random_state)
+        run_solver(
+            self, train, validator, tasks, incremental=incremental, random_state=random_state
+        )
         tasks.end()
         return self
 
@@ -157,7 +154,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             return np.dtype(self._architecture.dtype)
         return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
-    def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Array, Any]:
+    def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Inputs, Any]:
         """X as rows of a dtype, and y checked."""
         x, y = validate_data(
             self, X, y, accept_sparse=list(SPARSE_FORMATS), multi_output=True, dtype=dtype,
@@ -165,7 +162,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1 and isinstance(y, np.ndarray):
             y = column_or_1d(y, warn=True)
-        return as_rows(x), y
+        return as_inputs(x), y
 
     def _given_validation(
         self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any]
@@ -178,7 +175,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             raise ValueError(f"{missing} is missing; a validation set needs X_val and y_val")
         x, labels = self._check_data(X, y, dtype, reset=False)
         checked = check_weights("sample_weight_val", weights, len(x), x.dtype)
-        return Rows(x, self._encode(labels, x.dtype), checked), labels
+        targets = self._encode(labels, x.dtype)
+        check_targets("y_val", targets, self._output_and_loss()[1].name)
+        return Rows(x, targets, checked), labels
 
     def _start(self, data: Rows, *, first: bool, random_state: np.random.RandomState) -> None:
         """A new network with new records; with warm_start and partial_fit those there are."""
@@ -247,137 +246,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             rows,
             loss_scale=self._loss_scale(),
             score=self._default_score(rows.y, rows.weights),
-            scorers=named_scorers(view, self.scoring, rows.x, labels, rows.weights),
+            scorers=named_scorers(view, self.scoring, as_matrix(rows.x), labels, rows.weights),
         )
-
-    # --- Running the solver
-
-    def _run(
-        self,
-        train: Rows,
-        validator: Validator | None,
-        tasks: SklearnTasks,
-        *,
-        incremental: bool,
-        random_state: np.random.RandomState,
-    ) -> None:
-        stochastic = self.solver in STOCHASTIC_SOLVERS
-        trainer = self._trainer(len(train.x), incremental=incremental, random_state=random_state)
-        with Report(self.verbose) as report:
-            book = Bookkeeper(
-                self,
-                len(train.x) if stochastic else 0,
-                validator=validator,
-                report=report,
-                loss_scale=self._loss_scale(),
-                has_accuracy=stochastic and self._has_accuracy(),
-            )
-            calls: list[EpochCallback] = [book, tasks, *own_callbacks(self)]
-            if stochastic:
-                self._run_stochastic(trainer, train, calls, report, incremental=incremental)
-            else:
-                self._run_lbfgs(trainer, train, calls)
-
-    def _trainer(
-        self, n_rows: int, *, incremental: bool, random_state: np.random.RandomState
-    ) -> Trainer:
-        """A new trainer; in partial_fit the last one, or one with its optimizer's states."""
-        batch_size = rows_per_batch(self.batch_size, n_rows)
-        settings = trainer_settings(self, self._output_and_loss()[1], batch_size)
-        network = self._weights.network
-        last = self._training if incremental else None
-        if isinstance(last, Training) and last.fits(settings, network):
-            return last.trainer
-        rng = np.random.default_rng(random_state.randint(2**31 - 1))
-        trainer = Trainer(network, **settings, random_state=rng)
-        if last is not None:
-            last.hand_over(trainer)
-        self._training = Training(trainer, settings)
-        return trainer
-
-    def _run_stochastic(
-        self,
-        trainer: Trainer,
-        train: Rows,
-        calls: list[EpochCallback],
-        report: Report,
-        *,
-        incremental: bool,
-    ) -> None:
-        book, *others = calls
-        monitor = "loss"
-        if self.early_stopping:
-            monitor = "val_score" if self.monitor is None else self.monitor
-        if monitor != self._monitored:
-            self._watch(monitor)
-        self._plateau.tol, self._plateau.patience = self.tol, self.n_iter_no_change
-        if not incremental:
-            # scikit-learn goes on counting, so that a warm start after convergence ends at once.
-            self._plateau.count = 0
-        progress = Progress(
-            self, self._plateau, monitor=monitor, keeps_best=self.early_stopping, report=report
-        )
-        try:
-            stopped = trainer.train(
-                train,
-                n_epochs=1 if incremental else self.max_iter,
-                callbacks=[book, progress, *others],
-                resume=incremental,
-                horizon=self.max_iter,
-            )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-        except DivergenceError as error:
-            if not self.early_stopping:
-                raise
-            self._note_divergence(error)
-        else:
-            if not (stopped or incremental):
-                warnings.warn(
-                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                    "optimization hasn't converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=4,
-                )
-
-    def _note_divergence(self, error: DivergenceError) -> None:
-        """With early stopping there are best weights to go back to: warn instead of raising."""
-        self.n_iter_ += 1
-        self.loss_ = np.nan
-        self.loss_curve_.append(np.nan)
-        assert self.validation_scores_ is not None
-        self.validation_scores_.append(np.nan)
-        append_row(self.history_, {"loss": np.nan, "learning_rate": error.learning_rate})
-        best = "the first epoch" if self.best_epoch_ is None else f"epoch {self.best_epoch_}"
-        warnings.warn(
-            f"{error} With early_stopping the weights "
-            f"{'before' if self.best_epoch_ is None else 'of'} {best} are put back.",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
-
-    def _run_lbfgs(self, trainer: Trainer, train: Rows, calls: list[EpochCallback]) -> None:
-        result = minimize(
-            trainer, train, max_iter=self.max_iter, max_fun=self.max_fun, gtol=self.tol,
-            callbacks=calls,
-        )  # fmt: skip
-        self._training = None
-        if not np.isfinite(trainer.network.parameters).all():
-            raise ValueError(
-                "Solver 'lbfgs' produced non-finite parameter weights. The input data may contain "
-                "large values: scale X (to mean 0 and variance 1) and y."
-            )
-        self.n_iter_ = min(int(result.nit), self.max_iter)
-        penalty = trainer.penalty_share(train)
-        self.loss_ = self.best_loss_ = float(result.fun - penalty) / self._loss_scale() + penalty
-        if result.status != 0:
-            warnings.warn(
-                f"lbfgs failed to converge after {self.n_iter_} iteration(s) "
-                f"(status={result.status}): {result.message} Increase max_iter "
-                f"({self.max_iter}) or max_fun ({self.max_fun}), or scale the data.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
 
     # --- Using the network
 
@@ -406,7 +276,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             self, X, accept_sparse=list(SPARSE_FORMATS), dtype=network.dtype, order="C",
             reset=False,
         )  # fmt: skip
-        return outputs(network, x, self.n_threads)
+        return network.predict(x, n_threads=self.n_threads)
 
     def summary(self) -> Summary:
         """Layers, shapes, numbers of parameters, operations and memory of the fitted network.
@@ -441,9 +311,3 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         if "_architecture" in state and "coefs_" in state:
             self.__dict__.setdefault("_training", None)
             self._adopt(network_of(self._architecture, self.coefs_, self.intercepts_))
-
-
-def _take(rows: Rows, chosen: Any) -> Rows:
-    """Some of the rows, copied."""
-    weights = None if rows.weights is None else rows.weights[chosen]
-    return Rows(rows.x[chosen], rows.y[chosen], weights)

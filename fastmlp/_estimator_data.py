@@ -4,46 +4,43 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._sparse import SparseRows
 from fastmlp.exceptions import UnscaledInputWarning
-from fastmlp.network import Array, Network
+from fastmlp.network import Array
+from fastmlp.trainer import Inputs, Rows
 
 SPARSE_FORMATS = ("csr", "csc")
 LARGE_DEVIATION = 100.0
 SCALE_SAMPLE_ROWS = 250
-DENSE_BLOCK_BYTES = 1 << 22
 
 
-def as_rows(x: Any) -> Array:
-    """Checked rows, dense or sparse, as the engine wants them: dense, C-ordered, aligned."""
-    if hasattr(x, "toarray"):
-        x = x.toarray(order="C")
-    rows: Array = np.require(x, requirements=["C", "A"])
-    return rows
+def as_inputs(x: Any) -> Inputs:
+    """Checked rows, dense or sparse, as the engine wants them."""
+    if hasattr(x, "tocsr"):
+        return SparseRows.from_matrix(x, x.dtype)
+    dense: Array = np.require(x, requirements=["C", "A"])
+    return dense
 
 
-def dense_blocks(x: Any) -> Iterator[tuple[slice, Array]]:
-    """Sparse rows (n, n_features), some MB at a time, as slices and dense arrays."""
-    x = x.tocsr()
-    step = max(1, DENSE_BLOCK_BYTES // (8 * x.shape[1]))
-    for begin in range(0, x.shape[0], step):
-        rows = slice(begin, begin + step)
-        yield rows, x[rows].toarray()
+def as_matrix(x: Inputs) -> Any:
+    """The engine's rows as scikit-learn wants them; no copy of the numbers."""
+    if not isinstance(x, SparseRows):
+        return x
+    from scipy.sparse import csr_array
+
+    return csr_array((x.values, x.columns, x.begin), shape=x.shape)
 
 
-def outputs(network: Network, x: Any, n_threads: int | None) -> Array:
-    """Outputs (n, n_out) of a network for checked rows, dense or sparse."""
-    if not hasattr(x, "toarray"):
-        return network.predict(x, n_threads=n_threads)
-    out = np.empty((x.shape[0], network.sizes[-1]), network.dtype)
-    for rows, block in dense_blocks(x):
-        network.predict(block, out=out[rows], n_threads=n_threads)
-    return out
+def take(rows: Rows, chosen: Any) -> Rows:
+    """Some of the rows, copied."""
+    weights = None if rows.weights is None else rows.weights[chosen]
+    return Rows(as_inputs(as_matrix(rows.x)[chosen]), rows.y[chosen], weights)
 
 
 def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) -> Array | None:
@@ -123,16 +120,15 @@ def _given_class_weights(
     return per_class
 
 
-def warn_if_unscaled(x: Array) -> None:
-    """Warn of features that deviate by more than 100, judged by at most 250 rows.
+def warn_if_unscaled(x: Inputs) -> None:
+    """Warn of features that deviate by more than 100, judged by at most 250 rows if dense.
 
     Warns
     -----
     UnscaledInputWarning
     """
-    sample = x[:: -(-len(x) // SCALE_SAMPLE_ROWS)]
     with np.errstate(over="ignore", invalid="ignore"):
-        deviation = sample.std(axis=0, dtype=np.float64)
+        deviation = _deviations(x)
     feature = int(deviation.argmax())
     if deviation[feature] > LARGE_DEVIATION:
         warnings.warn(
@@ -140,5 +136,18 @@ def warn_if_unscaled(x: Array) -> None:
             f"{deviation[feature]:.3g}. Gradient descent wants features of similar size around 0; "
             "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
             UnscaledInputWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
+
+
+def _deviations(x: Inputs) -> NDArray[np.float64]:
+    """Standard deviation of every feature (n_features,), of some rows where they are dense."""
+    if not isinstance(x, SparseRows):
+        some: NDArray[np.float64] = x[:: -(-len(x) // SCALE_SAMPLE_ROWS)].std(axis=0, dtype=float)
+        return some
+    values = x.values.astype(np.float64)
+    means, squares = (
+        np.bincount(x.columns, v, minlength=x.n_columns) / len(x) for v in (values, values**2)
+    )
+    of_all: NDArray[np.float64] = np.sqrt(np.maximum(squares - means**2, 0))
+    return of_all

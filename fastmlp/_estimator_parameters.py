@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from fastmlp._checks import (
@@ -17,7 +18,8 @@ from fastmlp._checks import (
 from fastmlp._threads import resolve_threads
 from fastmlp.exceptions import ParameterError
 from fastmlp.initializers import INITIALIZERS
-from fastmlp.losses import ACTIVATIONS
+from fastmlp.losses import ACTIVATIONS, ALIASES, Loss
+from fastmlp.trainer import LARGEST_DROPOUT, SMALLEST_NORM
 
 STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "nesterov")
 SOLVERS = ("lbfgs", *STOCHASTIC_SOLVERS)
@@ -25,9 +27,6 @@ ADAPTED_RATES = ("constant", "invscaling", "adaptive")
 """scikit-learn's learning rates, which look at samples or progress; the others are schedules."""
 
 SCHEDULED_RATES = ("cosine", "one_cycle", "exponential", "power")
-ALIASES = {"logistic": "sigmoid"}
-"""scikit-learn's name of an activation, and the engine's."""
-
 Check = Callable[[str, Any], object]
 
 
@@ -116,6 +115,34 @@ def _monitor(name: str, value: object) -> None:
         raise TypeError(f"{name} must be None or a name in history_; got {value!r}")
 
 
+def _dropout(name: str, value: object) -> None:
+    for rate in value if isinstance(value, list | tuple) else (value,):
+        check_number(name, rate, maximum=LARGEST_DROPOUT)
+
+
+def _max_grad_norm(name: str, value: object) -> None:
+    if value is not None:
+        check_number(name, value, minimum=SMALLEST_NORM)
+
+
+def _levels(name: str, value: object) -> None:
+    levels = quantile_levels(value)
+    if not levels or any(a >= b for a, b in pairwise((0.0, *levels, 1.0))):
+        raise ValueError(f"{name} must be increasing numbers between 0 and 1; got {value!r}")
+
+
+def _loss(names: Iterable[str]) -> Check:
+    """A name, a Loss of such a name, or any function."""
+
+    def check(name: str, value: object) -> None:
+        if isinstance(value, Loss):
+            check_choice(name, value.name, (*names, "own"))
+        elif isinstance(value, type) or not callable(value):
+            check_choice(name, value, names)
+
+    return check
+
+
 def _class_weight(name: str, value: object) -> None:
     if value is not None and not isinstance(value, Mapping):
         check_choice(name, value, ("balanced",))
@@ -157,6 +184,10 @@ CHECKS: dict[str, Check] = {
     "n_threads": _threads,
     "class_weight": _class_weight,
     "label_smoothing": _below_one,
+    "dropout": _dropout,
+    "max_grad_norm": _max_grad_norm,
+    "quantile": _levels,
+    "huber_delta": _positive,
 }
 """The check of every parameter but `loss`, which each estimator has its own choice of."""
 
@@ -169,12 +200,18 @@ def check_parameters(parameters: Mapping[str, Any], losses: Iterable[str]) -> No
     ParameterError
         Naming the parameter, its value and what is allowed.
     """
-    checks = CHECKS | {"loss": _choice(losses)}
+    checks = CHECKS | {"loss": _loss(tuple(losses))}
     for name, value in parameters.items():
         try:
             checks[name](name, value)
         except (TypeError, ValueError) as error:
             raise ParameterError(str(error)) from None
+
+
+def quantile_levels(quantile: Any) -> tuple[float, ...]:
+    """The levels of one quantile or of several."""
+    levels = quantile if isinstance(quantile, Iterable) else (quantile,)
+    return tuple(check_number("quantile", level) for level in levels)
 
 
 def hidden_sizes(sizes: Any) -> tuple[int, ...]:

@@ -96,10 +96,11 @@ def learn_classes(y: Any) -> ClassTargets:
     ValueError
         For continuous numbers, several classes per row, and labels that cannot be sorted.
     """
-    from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-    check_classification_targets(y)
-    kind = type_of_target(y, input_name="y")
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    if kind.startswith("continuous"):
+        check_classification_targets(y)  # says so in scikit-learn's words
     if kind.endswith("multioutput"):
         raise ValueError(
             "y must be labels of shape (n,), or 0 and 1 of shape (n, n_labels); several classes "
@@ -108,7 +109,7 @@ def learn_classes(y: Any) -> ClassTargets:
     if kind == "multilabel-indicator":
         sparse = hasattr(y, "toarray")
         return ClassTargets(np.arange(np.shape(y)[1]), "multilabel", sparse)
-    classes = unique_labels(y)
+    classes = np.unique(y)
     return ClassTargets(classes, "binary" if len(classes) <= 2 else "multiclass")
 
 

@@ -40,7 +40,7 @@ def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
     if batch_size > n_rows:
         warnings.warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=4,
+            stacklevel=7,
         )
     return min(batch_size, n_rows)
 
@@ -66,6 +66,8 @@ def trainer_settings(estimator: Any, loss: Any, batch_size: int) -> dict[str, An
         "penalty_scale": "per_weight",
         "reduction": "mean",
         "batch_size": batch_size,
+        "dropout": e.dropout,
+        "max_grad_norm": e.max_grad_norm,
         "shuffle": e.shuffle,
         "n_threads": e.n_threads,
     }

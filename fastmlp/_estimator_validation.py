@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -46,12 +47,16 @@ def split_rows(
     ValueError
         Where fewer than two rows are left to validate with, or none to train on.
     """
-    if isinstance(fraction_or_splitter, float | int):
+    if isinstance(fraction_or_splitter, numbers.Real):
         from sklearn.model_selection import train_test_split
 
+        if fraction_or_splitter == 0:
+            raise ValueError(
+                "validation_fraction must be greater than 0 with early_stopping; got 0"
+            )
         chosen = train_test_split(
             np.arange(n_rows),
-            test_size=fraction_or_splitter,
+            test_size=float(fraction_or_splitter),
             stratify=y if stratify else None,
             random_state=random_state,
         )
@@ -140,9 +145,28 @@ def r2(y: Array, weights: Array | None) -> Score:
     total = np.average((y - np.average(y, axis=0, weights=w)) ** 2, axis=0, weights=w)
 
     def score(outputs: Array) -> float:
-        residual = np.average((y - outputs) ** 2, axis=0, weights=w)
+        with np.errstate(over="ignore"):  # of a fit that is about to diverge
+            residual = np.average((y - outputs) ** 2, axis=0, weights=w)
         share = np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
         return float(np.mean(1 - share))
+
+    return score
+
+
+def d2_pinball(y: Array, weights: Array | None, levels: Sequence[float]) -> Score:
+    """Mean over the levels of D^2 = 1 - (pinball loss / that of the best constant).
+
+    One level for all columns of y (n, n_out), or one each.
+    """
+    from sklearn.metrics import d2_pinball_score
+
+    def score(outputs: Array) -> float:
+        columns = [(y, outputs)] if len(levels) == 1 else zip(y.T, outputs.T, strict=True)
+        of_levels = [
+            d2_pinball_score(target, output, alpha=level, sample_weight=weights)
+            for level, (target, output) in zip(levels, columns, strict=True)
+        ]
+        return float(np.mean(of_levels))
 
     return score
 

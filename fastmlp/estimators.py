@@ -6,7 +6,7 @@ meanings, and more of each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,10 +18,17 @@ from sklearn.utils.multiclass import unique_labels
 from fastmlp._estimator_base import BaseMLP
 from fastmlp._estimator_callbacks import manages_callbacks
 from fastmlp._estimator_data import class_row_weights
-from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS
+from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS, quantile_levels
 from fastmlp._estimator_targets import ClassTargets, learn_classes, smoothed
-from fastmlp._estimator_validation import Score, r2, subset_accuracy
+from fastmlp._estimator_validation import Score, d2_pinball, r2, subset_accuracy
+from fastmlp.losses import Huber, Loss, Quantile, check_loss
 from fastmlp.network import Array
+
+POSITIVE_LOSSES = ("poisson", "gamma")
+"""Losses whose predictions are exponentials."""
+
+MEAN_LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
+"""Losses that are shown as means over the outputs, as scikit-learn shows the first of them."""
 
 SklearnRandomState = int | np.random.RandomState | None
 
@@ -34,6 +41,11 @@ def _is_stochastic(estimator: Any) -> bool:
             f"{estimator.solver} is not stochastic."
         )
     return True
+
+
+def _levels_of(loss: Loss) -> tuple[float, ...]:
+    """The levels of a quantile loss; none of others."""
+    return loss.levels if isinstance(loss, Quantile) else ()
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
@@ -128,12 +140,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Type of weights and arithmetic. None keeps that of `X`; what is neither becomes float64.
     n_threads : int >= 1 or None, default=None
         See :func:`fastmlp.resolve_threads`.
+    dropout : float in [0, 1) or sequence of such, default=0.0
+        Share of the activations of every hidden layer, or of each, that are set to 0 in training.
+        Not for "lbfgs".
+    max_grad_norm : float > 0 or None, default=None
+        Longer gradients are shortened to this length. Not for "lbfgs".
     class_weight : mapping, "balanced" or None, default=None
         Weight of each class by its label; "balanced" makes all classes weigh the same. Not for
         multilabel targets.
     label_smoothing : float in [0, 1), default=0.0
         s of the training targets ``(1 - s) y + s / K`` with K classes.
-    loss : {"log_loss"}, default="log_loss"
+    loss : {"log_loss", "brier"} or callable, default="log_loss"
+        "brier" is ``sum (y - p)**2`` over the outputs; for a function see
+        :class:`fastmlp.losses.OwnLoss`.
 
     Attributes
     ----------
@@ -196,7 +215,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     array([1, 0, 1, 0, 1])
     """
 
-    _losses: ClassVar[Mapping[str, object]] = {"log_loss": ("log_loss", "cross_entropy")}
+    _losses: ClassVar[tuple[str, ...]] = ("log_loss", "brier")
     _targets: ClassTargets
     classes_: NDArray[Any]
 
@@ -236,9 +255,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         initializer: str = "auto",
         dtype: str | None = None,
         n_threads: int | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        max_grad_norm: float | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         label_smoothing: float = 0.0,
-        loss: str = "log_loss",
+        loss: Any = "log_loss",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -273,6 +294,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.initializer = initializer
         self.dtype = dtype
         self.n_threads = n_threads
+        self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
         self.loss = loss
@@ -440,10 +463,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
         return self._targets.encode(y, dtype)
 
-    def _output_and_loss(self) -> tuple[str, Any]:
-        if self._targets.kind == "multiclass":
-            return "softmax", "cross_entropy"
-        return "sigmoid", "log_loss"
+    def _output_and_loss(self) -> tuple[str, Loss]:
+        many = self._targets.kind == "multiclass"
+        loss = "cross_entropy" if many and self.loss == "log_loss" else self.loss
+        return "softmax" if many else "sigmoid", check_loss(loss)
 
     def _training_targets(self, y: Array) -> Array:
         if self.label_smoothing == 0:
@@ -480,9 +503,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : {"squared_error"}, default="squared_error"
-        ``(y - a)**2 / 2`` of targets y and outputs a. Its value is shown as a mean over the
-        outputs, its gradient is that of their sum, both as in scikit-learn.
+    loss : str, Loss or callable, default="squared_error"
+        "squared_error", "absolute_error", "huber", "quantile", "poisson" and "gamma", with the
+        formulas of :mod:`fastmlp.losses`; predictions of the last two are exponentials. Also a Loss
+        of that module, or a function as its OwnLoss has it. The value of the first four is shown as
+        a mean over the outputs, the gradient is that of their sum: both as in scikit-learn.
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
         Widths of the hidden layers, each >= 1; as text joined by x, such as ``"128x64"``, so that a
         search can vary them. () for none.
@@ -554,8 +579,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     warmup : int >= 0, default=0
         Epochs in which the rate rises to what `learning_rate` says.
     scoring : None, str, callable or list of str, default=None
-        Scores of the validation rows: R^2 by default, or scikit-learn's scorers. The first is
-        ``val_score`` in `history_`; each is also there as ``val_`` and its name.
+        Scores of the validation rows: as `score` by default, or scikit-learn's scorers. The first
+        is ``val_score`` in `history_`; each is also there as ``val_`` and its name.
     monitor : str or None, default=None
         The entry of `history_` that early stopping watches; None is "val_score". Names that end in
         "loss" are to fall, others to rise.
@@ -566,6 +591,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Type of weights and arithmetic. None keeps that of `X`; what is neither becomes float64.
     n_threads : int >= 1 or None, default=None
         See :func:`fastmlp.resolve_threads`.
+    dropout : float in [0, 1) or sequence of such, default=0.0
+        Share of the activations of every hidden layer, or of each, that are set to 0 in training.
+        Not for "lbfgs".
+    max_grad_norm : float > 0 or None, default=None
+        Longer gradients are shortened to this length. Not for "lbfgs".
+    quantile : float in (0, 1) or increasing sequence of such, default=0.5
+        Level of the loss "quantile". Several levels of one target are predicted side by side, by
+        outputs that cannot cross.
+    huber_delta : float > 0, default=1.0
+        Where the loss "huber" turns from a square into a line.
 
     Attributes
     ----------
@@ -623,11 +658,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     True
     """
 
-    _losses: ClassVar[Mapping[str, object]] = {"squared_error": ("squared_error", "identity")}
+    _losses: ClassVar[tuple[str, ...]] = (
+        "squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma",
+    )  # fmt: skip
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         hidden_layer_sizes: Any = (100,),
         activation: Any = "relu",
         *,
@@ -662,6 +699,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         initializer: str = "auto",
         dtype: str | None = None,
         n_threads: int | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        max_grad_norm: float | None = None,
+        quantile: float | Sequence[float] = 0.5,
+        huber_delta: float = 1.0,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -697,6 +738,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         self.initializer = initializer
         self.dtype = dtype
         self.n_threads = n_threads
+        self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
+        self.quantile = quantile
+        self.huber_delta = huber_delta
 
     @manages_callbacks
     def fit(
@@ -783,10 +828,32 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Of the network's dtype.
+            Of the network's dtype; with several quantiles one column each.
         """
         outputs = self._outputs(X)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R^2 of the predictions; with quantiles their mean D^2 of the pinball loss.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            1 for perfect predictions, 0 for those of the best constant.
+        """
+        levels = _levels_of(self._loss_function())
+        if not levels:
+            return float(super().score(X, y, sample_weight))
+        outputs = self._outputs(X)
+        return d2_pinball(self._encode(np.asarray(y), outputs.dtype), sample_weight, levels)(
+            outputs
+        )
 
     # --- What BaseMLP asks for
 
@@ -795,17 +862,31 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
         columns = y[:, np.newaxis] if y.ndim == 1 else y
+        n_levels = len(_levels_of(self._loss_function()))
+        if n_levels > 1:
+            if columns.shape[1] > 1:
+                raise ValueError(f"several quantiles go with one target; got y of shape {y.shape}")
+            columns = np.repeat(columns, n_levels, axis=1)
         encoded: Array = np.require(columns, dtype, requirements=["C", "A"])
         return encoded
 
-    def _output_and_loss(self) -> tuple[str, Any]:
-        return "identity", "squared_error"
+    def _loss_function(self) -> Loss:
+        if self.loss == "quantile":
+            return Quantile(quantile_levels(self.quantile))
+        return Huber(float(self.huber_delta)) if self.loss == "huber" else check_loss(self.loss)
+
+    def _output_and_loss(self) -> tuple[str, Loss]:
+        loss = self._loss_function()
+        if len(_levels_of(loss)) > 1:
+            return "increasing", loss
+        return "exponential" if loss.name in POSITIVE_LOSSES else "identity", loss
 
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:
-        return r2(y, weights)
+        levels = _levels_of(self._loss_function())
+        return d2_pinball(y, weights, levels) if levels else r2(y, weights)
 
     def _loss_scale(self) -> float:
-        return float(self.n_outputs_)
+        return float(self.n_outputs_) if self._loss_function().name in MEAN_LOSSES else 1.0
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -446,7 +446,8 @@ class Trainer:
 
     def penalty(self) -> float:
         """l2 / 2 sum w^2 + l1 sum |w| of the network as it is, bias excluded."""
-        return penalty(self.network.weights, self.l1_cost, self.l2)
+        with np.errstate(over="ignore"):  # infinity says enough
+            return penalty(self.network.weights, self.l1_cost, self.l2)
 
     def penalty_share(self, rows: Rows) -> float:
         """The penalty as it counts in a batch of all these rows."""

@@ -7,10 +7,12 @@ import warnings
 import numpy as np
 import pytest
 from estimator_data import blobs, multilabel, regression
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 
 from fastmlp import DivergenceError, MLPClassifier, MLPRegressor
 from fastmlp.exceptions import ParameterError, UnscaledInputWarning
+from fastmlp.losses import Huber
 
 SMALL = dict(hidden_layer_sizes=(12, 7), random_state=0, max_iter=20)
 
@@ -68,7 +70,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
         ("n_threads", 0, "n_threads must be from 1 to 256; got 0"),
         ("class_weight", "equal", "class_weight must be one of 'balanced'; got 'equal'"),
         ("label_smoothing", 1.0, "label_smoothing must be less than 1"),
-        ("loss", "hinge", "loss must be one of 'log_loss'; got 'hinge'"),
+        ("loss", "hinge", "loss must be one of 'log_loss', 'brier'; got 'hinge'"),
+        ("loss", Huber(), "loss must be one of 'log_loss', 'brier', 'own'; got 'huber'"),
+        ("dropout", 1.0, "dropout must be a finite number, 0 to 0.999; got 1.0"),
+        ("max_grad_norm", 0, "max_grad_norm must be a finite number, at least 1.17549e-38; got 0"),
     ],
 )
 def test_parameters_are_checked_at_fit_and_named(parameter, value, message):
@@ -78,6 +83,46 @@ def test_parameters_are_checked_at_fit_and_named(parameter, value, message):
     if parameter != "activation":
         with pytest.raises(TypeError, match=message):
             model.fit(*blobs())
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        ("loss", "log_loss", "loss must be one of 'squared_error', 'absolute_error', .*'log_loss'"),
+        ("quantile", 1.0, "quantile must be increasing numbers between 0 and 1; got 1.0"),
+        ("quantile", (0.9, 0.1), "quantile must be increasing numbers between 0 and 1; got"),
+        ("quantile", (), "quantile must be increasing numbers"),
+        ("quantile", ("median",), "quantile must be a number; got 'median'"),
+        ("huber_delta", 0.0, "huber_delta must be greater than 0"),
+    ],
+)
+def test_parameters_of_the_regressor_are_checked_too(parameter, value, message):
+    with pytest.raises(ParameterError, match=message):
+        MLPRegressor(**SMALL).set_params(**{parameter: value}).fit(*regression())
+
+
+def test_targets_are_what_the_loss_is_defined_for():
+    x, y = regression()
+    with pytest.raises(ValueError, match="y must be at least 0 for loss 'poisson'; got values fr"):
+        MLPRegressor("poisson").fit(x, y)
+    with pytest.raises(ValueError, match="y must be positive for loss 'gamma'"):
+        MLPRegressor("gamma").fit(x, np.maximum(y, 0))
+    with pytest.raises(ValueError, match="y_val must be at least 0 for loss 'poisson'"):
+        MLPRegressor("poisson").fit(x, abs(y), X_val=x, y_val=y)
+    with pytest.raises(
+        ValueError, match=r"quantiles go with one target; got y of shape \(200, 2\)"
+    ):
+        MLPRegressor("quantile", quantile=(0.1, 0.9)).fit(x, np.stack([y, y], axis=1))
+    with pytest.raises(ValueError, match="dropout must be one number or 2, one per hidden layer"):
+        MLPRegressor(**SMALL, dropout=(0.1, 0.2, 0.3)).fit(x, y)
+
+
+def test_numbers_of_numpy_are_numbers():
+    numbers = dict(alpha=np.float32(0.1), max_iter=np.int32(3), validation_fraction=np.float32(0.2),
+                   early_stopping=np.True_, hidden_layer_sizes=np.array([5, 4]),
+                   batch_size=np.int64(50))  # fmt: skip
+    model = MLPClassifier(random_state=np.random.RandomState(0), **numbers).fit(*blobs())
+    assert (model.n_layers_, model.n_iter_) == (4, 3)
 
 
 def test_a_parameter_error_is_what_scikit_learn_raises():
@@ -114,6 +159,9 @@ def test_rows_to_validate_with_must_be_enough():
     x, y = blobs(10)
     model = MLPRegressor(**SMALL, early_stopping=True)
     with pytest.raises(ValueError, match=r"validation set is too small.*9 rows .* 1 for valid"):
+        model.fit(x, y)
+    model.set_params(validation_fraction=0.0)
+    with pytest.raises(ValueError, match="validation_fraction must be greater than 0 with early_s"):
         model.fit(x, y)
     model.set_params(validation_fraction=[])
     with pytest.raises(ValueError, match="validation_fraction gave no split"):
@@ -229,6 +277,8 @@ def test_input_that_is_not_scaled_warns_once_with_the_remedy():
     with pytest.warns(UnscaledInputWarning, match=r"feature 2 has .*StandardScaler") as record:
         MLPClassifier(**SMALL).fit(x, y)
     assert sum(w.category is UnscaledInputWarning for w in record) == 1
+    with pytest.warns(UnscaledInputWarning, match=f"deviation of about {x[:, 2].std():.3g}"):
+        MLPClassifier(**SMALL).fit(sparse.csr_array(x), y)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UnscaledInputWarning)
         MLPClassifier(**SMALL).fit(x / 1000, y)
@@ -237,6 +287,20 @@ def test_input_that_is_not_scaled_warns_once_with_the_remedy():
 def test_batches_larger_than_the_data_are_cut_with_a_warning():
     with pytest.warns(UserWarning, match="larger than sample size. It is going to be clipped"):
         MLPClassifier(**SMALL, batch_size=500).fit(*blobs())
+
+
+def test_warnings_name_the_line_that_calls_fit():
+    x, y = blobs()
+    for model in (
+        MLPClassifier(**SMALL, batch_size=500),
+        MLPClassifier(**SMALL, solver="lbfgs"),
+        MLPRegressor(**SMALL | dict(max_iter=200), activation="identity", solver="sgd",
+                     learning_rate_init=1.0, early_stopping=True),
+    ):  # fmt: skip
+        targets = 1e30 * y if isinstance(model, MLPRegressor) else y
+        with pytest.warns(UserWarning, match=r"scaled|clipped|max_iter|Maximum|diverged") as record:
+            model.fit(1000 * x, targets)
+        assert {w.filename for w in record} == {__file__}
 
 
 # --- Bugs that users reported against scikit-learn's

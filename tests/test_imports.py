@@ -25,6 +25,7 @@ LAYERS = [
      "_estimator_report"},
     {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks"},
     {"_estimator_epochs"},
+    {"_estimator_run"},
     {"_estimator_base"},
     {"estimators"},
     {"_plot_style"},
@@ -39,7 +40,7 @@ LAYERS = [
     {"__init__", "__main__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-LAZY = {"_estimator_callbacks", "_estimator_base", "estimators"}
+LAZY = {"_estimator_callbacks", "_estimator_run", "_estimator_base", "estimators"}
 """Modules that import scikit-learn for its classes, and are loaded when an estimator is wanted."""
 
 HEAVY = ("sklearn", "matplotlib", "tensorflow", "rich", "pooch", "requests", "threadpoolctl")

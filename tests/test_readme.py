@@ -28,12 +28,15 @@ def test_examples_run_and_print_what_they_say(text, capsys):
     data = load("digits")
     names = {"X": data.X_train / 16, "Y": np.eye(10)[data.y_train]}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
     # The last bits, and with them a few of 500 test rows, depend on processor and BLAS.
-    assert float(capsys.readouterr().out) == pytest.approx(float(promised), abs=0.01)
+    printed, *summary = capsys.readouterr().out.splitlines()
+    assert float(printed) == pytest.approx(float(promised), abs=0.01)
+    assert summary[-1].startswith("6,570 float64 parameters")
+    assert names["clf"].best_validation_score_ > 0.95
     assert names["network"].predict(names["X"]).shape == (1297, 10)
     assert names["trainer"].evaluate(names["X"], names["Y"]).accuracy > 0.95
     matplotlib.pyplot.close("all")

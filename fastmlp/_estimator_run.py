@@ -1,0 +1,181 @@
+"""An estimator's solver at work on rows that have been checked."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastmlp._estimator_callbacks import SklearnTasks, own_callbacks
+from fastmlp._estimator_epochs import Bookkeeper, Progress, append_row
+from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS
+from fastmlp._estimator_report import Report
+from fastmlp._estimator_trainer import Training, rows_per_batch, trainer_settings
+from fastmlp._estimator_validation import Validator
+from fastmlp._lbfgs import minimize
+from fastmlp.callbacks import EpochCallback
+from fastmlp.exceptions import DivergenceError
+from fastmlp.trainer import Rows, Trainer
+
+USER_LEVEL = 6
+"""Warnings shall name the line that calls `fit`: below run_solver, _fit, fit and its decorator."""
+
+
+def run_solver(
+    estimator: Any,
+    train: Rows,
+    validator: Validator | None,
+    tasks: SklearnTasks,
+    *,
+    incremental: bool,
+    random_state: np.random.RandomState,
+) -> None:
+    """Train an estimator that has been started, by its solver; its records are written.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    train : Rows
+        Checked.
+    validator : Validator or None
+    tasks : SklearnTasks
+    incremental : bool
+        One epoch, from the optimizer's state as it is.
+    random_state : RandomState
+        Source of the shuffling.
+
+    Raises
+    ------
+    DivergenceError, ValueError
+        Where weights are not finite any more; with early stopping a warning instead.
+    """
+    stochastic = estimator.solver in STOCHASTIC_SOLVERS
+    trainer = _trainer(estimator, len(train.x), incremental=incremental, random_state=random_state)
+    with Report(estimator.verbose) as report:
+        book = Bookkeeper(
+            estimator,
+            len(train.x) if stochastic else 0,
+            validator=validator,
+            report=report,
+            loss_scale=estimator._loss_scale(),
+            has_accuracy=stochastic and estimator._has_accuracy(),
+        )
+        calls: list[EpochCallback] = [book, tasks, *own_callbacks(estimator)]
+        if stochastic:
+            _run_stochastic(estimator, trainer, train, calls, report, incremental=incremental)
+        else:
+            _run_lbfgs(estimator, trainer, train, calls)
+
+
+def _trainer(
+    estimator: Any, n_rows: int, *, incremental: bool, random_state: np.random.RandomState
+) -> Trainer:
+    """A new trainer; in partial_fit the last one, or one with its optimizer's states."""
+    batch_size = rows_per_batch(estimator.batch_size, n_rows)
+    settings = trainer_settings(estimator, estimator._output_and_loss()[1], batch_size)
+    network = estimator._weights.network
+    last = estimator._training if incremental else None
+    if isinstance(last, Training) and last.fits(settings, network):
+        return last.trainer
+    rng = np.random.default_rng(random_state.randint(2**31 - 1))
+    trainer = Trainer(network, **settings, random_state=rng)
+    if last is not None:
+        last.hand_over(trainer)
+    estimator._training = Training(trainer, settings)
+    return trainer
+
+
+def _run_stochastic(
+    estimator: Any,
+    trainer: Trainer,
+    train: Rows,
+    calls: list[EpochCallback],
+    report: Report,
+    *,
+    incremental: bool,
+) -> None:
+    """Epochs, until there is no more improvement."""
+    book, *others = calls
+    monitor = "loss"
+    if estimator.early_stopping:
+        monitor = "val_score" if estimator.monitor is None else estimator.monitor
+    if monitor != estimator._monitored:
+        estimator._watch(monitor)
+    estimator._plateau.tol, estimator._plateau.patience = estimator.tol, estimator.n_iter_no_change
+    if not incremental:
+        # scikit-learn goes on counting, so that a warm start after convergence ends at once.
+        estimator._plateau.count = 0
+    progress = Progress(
+        estimator,
+        estimator._plateau,
+        monitor=monitor,
+        keeps_best=estimator.early_stopping,
+        report=report,
+    )
+    try:
+        stopped = trainer.train(
+            train,
+            n_epochs=1 if incremental else estimator.max_iter,
+            callbacks=[book, progress, *others],
+            resume=incremental,
+            horizon=estimator.max_iter,
+        )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=USER_LEVEL)
+    except DivergenceError as error:
+        if not estimator.early_stopping:
+            raise
+        _note_divergence(estimator, error)
+    else:
+        if not (stopped or incremental):
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=USER_LEVEL,
+            )
+
+
+def _note_divergence(estimator: Any, error: DivergenceError) -> None:
+    """With early stopping there are best weights to go back to: warn instead of raising."""
+    estimator.n_iter_ += 1
+    estimator.loss_ = np.nan
+    estimator.loss_curve_.append(np.nan)
+    assert estimator.validation_scores_ is not None
+    estimator.validation_scores_.append(np.nan)
+    append_row(estimator.history_, {"loss": np.nan, "learning_rate": error.learning_rate})
+    best = "the first epoch" if estimator.best_epoch_ is None else f"epoch {estimator.best_epoch_}"
+    warnings.warn(
+        f"{error} With early_stopping the weights "
+        f"{'before' if estimator.best_epoch_ is None else 'of'} {best} are put back.",
+        ConvergenceWarning,
+        stacklevel=USER_LEVEL + 1,
+    )
+
+
+def _run_lbfgs(estimator: Any, trainer: Trainer, train: Rows, calls: list[EpochCallback]) -> None:
+    """Iterations on all rows at once."""
+    result = minimize(
+        trainer, train, max_iter=estimator.max_iter, max_fun=estimator.max_fun, gtol=estimator.tol,
+        callbacks=calls,
+    )  # fmt: skip
+    estimator._training = None
+    if not np.isfinite(trainer.network.parameters).all():
+        raise ValueError(
+            "Solver 'lbfgs' produced non-finite parameter weights. The input data may contain "
+            "large values: scale X (to mean 0 and variance 1) and y."
+        )
+    estimator.n_iter_ = min(int(result.nit), estimator.max_iter)
+    penalty = trainer.penalty_share(train)
+    loss = float(result.fun - penalty) / estimator._loss_scale() + penalty
+    estimator.loss_ = estimator.best_loss_ = loss
+    if result.status != 0:
+        warnings.warn(
+            f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
+            f"(status={result.status}): {result.message} Increase max_iter "
+            f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the data.",
+            ConvergenceWarning,
+            stacklevel=USER_LEVEL,
+        )
