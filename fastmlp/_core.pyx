@@ -628,7 +628,7 @@ cdef class Engine:
         cdef Job *job = &self.job
         cdef Py_ssize_t item = self.dtype.itemsize, n_chunks, chunk
         cdef Weights now
-        chunk = min(job.n_rows, _plan.chunk_rows_most(self.sizes, item))
+        chunk = _plan.prediction_rows(self.sizes, item, job.n_rows, is_sparse=job.columns != NULL)
         n_chunks = (job.n_rows + chunk - 1) // chunk
         busy = self.plan(job.n_rows).n_workers if job.n_rows < MANY_ROWS else self.n_threads
         cdef int n_workers = max(1, min(self.n_threads, busy, n_chunks))

@@ -62,6 +62,9 @@ MAX_CHUNK_ROWS = 256
 NARROW_CHUNK_ROWS = 64
 """Rows of one set of products when the first layer is narrow: they stay in L2 for both passes."""
 
+SPARSE_CHUNK_BYTES = 4 << 20
+"""Size of the dense inputs of a chunk of a prediction from sparse rows, unless 16 rows are larger."""
+
 MAX_CHUNK_FLOP = 5_000_000_000
 """Work of one chunk (some 25 to 50 ms), because Ctrl-C is looked for between chunks."""
 
@@ -186,6 +189,16 @@ def chunk_rows_most(sizes: tuple[int, ...], itemsize: int) -> int:
     """Most rows of one set of matrix products."""
     most = NARROW_CHUNK_ROWS if narrow_layers(sizes, itemsize)[0] else MAX_CHUNK_ROWS
     return min(most, max(PADDING, MAX_CHUNK_FLOP // training_flop(sizes, 1)))
+
+
+def prediction_rows(
+    sizes: tuple[int, ...], itemsize: int, n_rows: int, *, is_sparse: bool = False
+) -> int:
+    """Most rows of one set of products of a prediction; sparse ones are written out to megabytes."""
+    rows = min(n_rows, chunk_rows_most(sizes, itemsize))
+    if is_sparse:
+        rows = min(rows, max(PADDING, SPARSE_CHUNK_BYTES // (padded(sizes[0]) * itemsize)))
+    return rows
 
 
 def plan_batch(
