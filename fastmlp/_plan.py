@@ -63,7 +63,7 @@ NARROW_CHUNK_ROWS = 64
 """Rows of one set of products when the first layer is narrow: they stay in L2 for both passes."""
 
 SPARSE_CHUNK_BYTES = 4 << 20
-"""Size of the dense inputs of a chunk of a prediction from sparse rows, unless 16 rows are larger."""
+"""Most bytes of dense inputs in a chunk of a prediction from sparse rows, but 16 rows at least."""
 
 MAX_CHUNK_FLOP = 5_000_000_000
 """Work of one chunk (some 25 to 50 ms), because Ctrl-C is looked for between chunks."""
@@ -194,7 +194,7 @@ def chunk_rows_most(sizes: tuple[int, ...], itemsize: int) -> int:
 def prediction_rows(
     sizes: tuple[int, ...], itemsize: int, n_rows: int, *, is_sparse: bool = False
 ) -> int:
-    """Most rows of one set of products of a prediction; sparse ones are written out to megabytes."""
+    """Most rows of one set of products of a prediction."""
     rows = min(n_rows, chunk_rows_most(sizes, itemsize))
     if is_sparse:
         rows = min(rows, max(PADDING, SPARSE_CHUNK_BYTES // (padded(sizes[0]) * itemsize)))
