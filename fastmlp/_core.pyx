@@ -69,13 +69,12 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
-# Workers that keep being sent to sleep in the middle of short steps have no processor of their own:
-# in this many steps of less than a millisecond each, this many times. Then one goes on alone.
-cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 10
-cdef double SHORT_STEP = 0.001
-cdef double ALONE_SECONDS = 0.2
+# Where two windows of this many steps in a row, each with this many sleeps at barriers, take so much
+# longer than the fastest one, workers have no processor of their own: one goes on alone for a while.
+cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 4, SLOW_WINDOWS = 2
+cdef double MUCH_LONGER = 3.0
+cdef double ALONE_SECONDS = 0.05
 
-cdef enum: MANY_ROWS = 100_000  # in an evaluation: worth all threads, without asking for a plan
 
 cdef str _level = "baseline"
 
@@ -194,7 +193,8 @@ cdef struct Job:
     atomic_int next_piece, next_block, stop, broken, sleeps, alone
     int status
     Py_ssize_t batches_done
-    double next_poll, watched_since
+    double next_poll, watched_since, fastest_window
+    int slow_windows
     void *engine
 
 include "_passes.pxi"
@@ -214,9 +214,9 @@ cdef class _Buffer:
         if self.bytes is None or len(self.bytes) < n_bytes:
             self.bytes = None                      # first, in case there is memory for one only
             raw = np.zeros(n_bytes + 64, dtype=np.uint8)
-            self.bytes = raw[-raw.ctypes.data % 64:]
-            value = self.bytes.ctypes.data
-            self.data = <void *> value
+            aligned = raw[-raw.ctypes.data % 64:]
+            value = aligned.ctypes.data
+            self.bytes, self.data = aligned, <void *> value
         return self.data
 
 
@@ -250,16 +250,16 @@ cdef class Engine:
     cdef object interruption
     cdef _Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few, squares
     cdef object planned, last_plans
-    cdef Py_ssize_t largest_block, n_parameters, few_rows
+    cdef Py_ssize_t largest_block, few_rows
     cdef bint busy, has_table, table_is_for_blocks
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads):
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
-        self.vectors, self.states, self.packed, self.biases = _Buffer(), _Buffer(), _Buffer(), _Buffer()
-        self.scratch, self.own, self.lanes, self.totals = _Buffer(), _Buffer(), _Buffer(), _Buffer()
-        self.blocks, self.penalties, self.few = _Buffer(), _Buffer(), _Buffer()
-        self.squares = _Buffer()
+        self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
+        self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
+        self.lanes, self.totals, self.blocks = _Buffer(), _Buffer(), _Buffer()
+        self.penalties, self.squares, self.few = _Buffer(), _Buffer(), _Buffer()
         self.job.n_layers = len(functions)
         self.job.layers = <Layer *> calloc(self.job.n_layers, sizeof(Layer))
         if self.job.layers == NULL:
@@ -288,7 +288,9 @@ cdef class Engine:
         job.n_padded = round_up(at, 64)
         job.widest = round_up(max(self.sizes[1:]), 16)
         self.uses_blas = not all(narrow)
-        self.n_parameters, self.few_rows = public, _plan.few_rows(self.sizes, self.dtype.itemsize)
+        # Here, because predict_few may be called from several threads.
+        self.few.reserve(3 * job.widest * self.dtype.itemsize)
+        self.few_rows = _plan.few_rows(self.sizes, self.dtype.itemsize)
 
     cdef int enter_loss(self) except -1:
         """Kind, numbers and function of the loss."""
@@ -348,6 +350,7 @@ cdef class Engine:
         cdef Py_ssize_t largest = 0
         if self.has_table and self.table_is_for_blocks == blocks:
             return self.largest_block
+        self.has_table = False
         table = list(_plan.weight_blocks(self.sizes, self.dtype.itemsize, blocks))
         job.n_blocks = len(table)
         job.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
@@ -411,6 +414,7 @@ cdef class Engine:
         atomic_store(&job.broken, 0)
         atomic_store(&job.sleeps, 0)
         atomic_store(&job.alone, 0)
+        job.slow_windows = 0
         return 0
 
     cdef int enter_inputs(self, x) except -1:
@@ -434,6 +438,10 @@ cdef class Engine:
         if self.busy:
             raise RuntimeError("this engine is already running, in another thread or a callback")
         self.busy = True
+
+    cdef void leave(self):
+        """Let go of the call's inputs and of its exception."""
+        self.busy, self.sparse_x, self.interruption = False, None, None
 
     def plan(self, Py_ssize_t n_rows):
         """The BatchPlan of a batch of n_rows."""
@@ -471,7 +479,7 @@ cdef class Engine:
             self.run_training(states)
             return job.status, job.batches_done, self.interruption
         finally:
-            self.busy = False
+            self.leave()
 
     cdef int enter_dropout(self, tuple rates) except -1:
         """Rates of the hidden layers, or none."""
@@ -541,6 +549,7 @@ cdef class Engine:
             last = _plan.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes,
                                     self.dtype.itemsize, self.n_threads, blocks=first.blocks)
             self.planned, self.last_plans = key, (first, last)
+            job.fastest_window = 0
         return self.last_plans
 
     cdef int copy_in(self, states) except -1:
@@ -588,7 +597,7 @@ cdef class Engine:
             total = add_totals(self.job.totals, self.job.full.n_totals)
             return total.loss, total.error, total.weight, total.hits
         finally:
-            self.busy = False
+            self.leave()
 
     cdef int run_gradient(self, out) except -1:
         """Gradient of all rows, in lanes: an optimizer from outside wants it whole."""
@@ -630,8 +639,8 @@ cdef class Engine:
         cdef Weights now
         chunk = _plan.prediction_rows(self.sizes, item, job.n_rows, is_sparse=job.columns != NULL)
         n_chunks = (job.n_rows + chunk - 1) // chunk
-        busy = self.plan(job.n_rows).n_workers if job.n_rows < MANY_ROWS else self.n_threads
-        cdef int n_workers = max(1, min(self.n_threads, busy, n_chunks))
+        cdef int n_workers = _plan.prediction_workers(self.sizes, job.n_rows, n_chunks,
+                                                      self.n_threads)
         job.full.chunk_rows = chunk
         self.use_public()
         job.biases = self.biases.reserve(sum(map(_plan.padded, self.sizes[1:])) * item)
@@ -657,7 +666,7 @@ cdef class Engine:
             total = add_totals(self.job.totals, n_chunks)
             return total.loss, total.error, total.weight, total.hits
         finally:
-            self.busy = False
+            self.leave()
 
     def predict(self, parameters, x, out):
         self._enter()
@@ -666,7 +675,7 @@ cdef class Engine:
             self.job.out = address(out)
             self.run_evaluation()
         finally:
-            self.busy = False
+            self.leave()
 
     def predict_few(self, parameters, x, out=None):
         """Outputs of a few rows, or None if `x` or `out` is not what this fast path takes."""
@@ -696,10 +705,8 @@ cdef class Engine:
                 return None
             PyObject_GetBuffer(out, &outputs, PyBUF_SIMPLE)
             try:
-                PyObject_GetBuffer(parameters, &weights, PyBUF_FORMAT)
+                PyObject_GetBuffer(parameters, &weights, PyBUF_SIMPLE)
                 try:
-                    if weights.len != self.n_parameters * item or weights.format[0] != kind:
-                        raise TypeError("the network's parameters were replaced; change them in place")
                     self.run_few(weights.buf, rows.buf, n_rows, outputs.buf)
                 finally:
                     PyBuffer_Release(&weights)
@@ -711,7 +718,7 @@ cdef class Engine:
 
     cdef int run_few(self, void *parameters, void *x, Py_ssize_t n_rows, void *out) except -1:
         cdef Job *job = &self.job
-        cdef void *buffer = self.few.reserve(3 * job.widest * self.dtype.itemsize)
+        cdef void *buffer = self.few.data
         if self.dtype.itemsize == 4:
             predict_few(job, <float *> parameters, <float *> x, n_rows, <float *> buffer,
                         <float *> out)
@@ -740,18 +747,18 @@ ctypedef void (*apply_f64)(double *, const double *, Py_ssize_t) noexcept nogil
 
 def apply(str name, x):
     """exp, log, sigmoid, tanh or softplus of every element of a C-ordered float array."""
-    cdef apply_f32 single
-    cdef apply_f64 twice
+    cdef apply_f32 f32
+    cdef apply_f64 f64
     if name == "exp":
-        single, twice = fm_f32.apply_exp, fm_f64.apply_exp
+        f32, f64 = fm_f32.apply_exp, fm_f64.apply_exp
     elif name == "log":
-        single, twice = fm_f32.apply_log, fm_f64.apply_log
+        f32, f64 = fm_f32.apply_log, fm_f64.apply_log
     elif name == "sigmoid":
-        single, twice = fm_f32.apply_sigmoid, fm_f64.apply_sigmoid
+        f32, f64 = fm_f32.apply_sigmoid, fm_f64.apply_sigmoid
     elif name == "tanh":
-        single, twice = fm_f32.apply_tanh, fm_f64.apply_tanh
+        f32, f64 = fm_f32.apply_tanh, fm_f64.apply_tanh
     elif name == "softplus":
-        single, twice = fm_f32.apply_softplus, fm_f64.apply_softplus
+        f32, f64 = fm_f32.apply_softplus, fm_f64.apply_softplus
     else:
         raise ValueError(f"unknown function {name!r}")
     if x.dtype not in (np.float32, np.float64):
@@ -759,7 +766,7 @@ def apply(str name, x):
     x = np.require(x, requirements=["C", "A"])
     out = np.empty_like(x)
     if x.dtype == np.float32:
-        single(<float *> address(out), <float *> address(x), x.size)
+        f32(<float *> address(out), <float *> address(x), x.size)
     else:
-        twice(<double *> address(out), <double *> address(x), x.size)
+        f64(<double *> address(out), <double *> address(x), x.size)
     return out

@@ -259,15 +259,27 @@ cdef void watch_sleeps(Job *job, Py_ssize_t batch) noexcept nogil:
     On a busy machine every barrier of a short step can become a wait for the scheduler. The bits do
     not depend on the number of workers. All of them begin again in a call after ALONE_SECONDS.
     """
-    cdef double now
+    cdef double now, elapsed
+    cdef bint is_slow
     if (batch - job.first_batch) % WATCHED_STEPS != WATCHED_STEPS - 1:
         return
     now = seconds()
-    if atomic_load(&job.sleeps) >= MANY_SLEEPS and (
-            now - job.watched_since < WATCHED_STEPS * SHORT_STEP):
+    elapsed = now - job.watched_since
+    if job.fastest_window == 0 or elapsed < job.fastest_window:
+        job.fastest_window = elapsed
+    is_slow = (atomic_load(&job.sleeps) >= MANY_SLEEPS
+               and elapsed > MUCH_LONGER * job.fastest_window)
+    job.slow_windows = job.slow_windows + 1 if is_slow else 0
+    if job.slow_windows >= SLOW_WINDOWS:
         atomic_store(&job.alone, 1)
     atomic_store(&job.sleeps, 0)
     job.watched_since = now
+
+
+cdef void end(Job *job, int status, int worker) noexcept nogil:
+    """All workers come to the same end; one says so."""
+    if worker == 0:
+        job.status = status
 
 
 cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale) noexcept nogil:
@@ -307,11 +319,11 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
 
         # From here to the next barrier nobody writes stop or totals: all take the same branch.
         if atomic_load(&job.stop):
-            job.status = STOPPED
+            end(job, STOPPED, worker)
             return
         total = add_totals(job.totals, plan.n_totals)
         if not is_finite(total.loss):
-            job.status = BROKEN
+            end(job, BROKEN, worker)
             return
         rule = batch_rule(job, total, plan.n_rows, job.n_steps + batch - job.first_batch + 1)
         loss_scale = rule.gradient_scale
@@ -330,7 +342,7 @@ cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noex
         synchronise(job, n_workers)
 
         if atomic_load(&job.broken):
-            job.status = BROKEN
+            end(job, BROKEN, worker)
             return
         old, new = new, old
         if worker == 0:
@@ -442,7 +454,6 @@ cdef void evaluate_chunks(Job *job, real *parameters, int worker) noexcept nogil
         if begin >= job.n_rows:
             return
         if is_stopped(job, worker):
-            job.status = STOPPED
             return
         n = min(job.full.chunk_rows, job.n_rows - begin)
         rows = load_rows(job, scratch, 0, begin, n)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 
 MAX_LANES = 8
 """Most gradient buffers, hence most threads that can share a batch."""
@@ -199,6 +199,12 @@ def prediction_rows(
     if is_sparse:
         rows = min(rows, max(PADDING, SPARSE_CHUNK_BYTES // (padded(sizes[0]) * itemsize)))
     return rows
+
+
+def prediction_workers(sizes: tuple[int, ...], n_rows: int, n_chunks: int, n_threads: int) -> int:
+    """Threads worth waking for a prediction in `n_chunks`."""
+    flop = 2 * n_rows * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    return max(1, min(n_threads, n_chunks, flop // MIN_WORKER_FLOP))
 
 
 def plan_batch(

@@ -17,7 +17,7 @@ class SparseRows:
 
     Row i has ``values[k]`` in column ``columns[k]`` for k from ``begin[i]`` to ``begin[i + 1]``;
     values of the same place add up. The engine writes the rows of a chunk out, beside zeros, when
-    it comes to them: the whole matrix is never dense.
+    it comes to them, in training at most those of a batch: the whole matrix is never dense.
 
     Attributes
     ----------
@@ -34,14 +34,34 @@ class SparseRows:
 
     @classmethod
     def from_matrix(cls, matrix: Any, dtype: np.dtype[Any]) -> SparseRows:
-        """From a SciPy sparse matrix or array of any format; values are copied only to convert."""
+        """From a SciPy sparse matrix or array of any format; values are copied only to convert.
+
+        Raises
+        ------
+        ValueError
+            For indices beyond the matrix, which SciPy does not look for.
+        """
         rows = matrix.tocsr()
-        return cls(
+        result = cls(
             np.ascontiguousarray(rows.data, dtype),
             np.ascontiguousarray(rows.indices, np.intp),
             np.ascontiguousarray(rows.indptr, np.intp),
             int(rows.shape[1]),
         )
+        result._check_indices(int(rows.shape[0]))
+        return result
+
+    def _check_indices(self, n_rows: int) -> None:
+        begin, columns = self.begin, self.columns
+        if len(begin) != n_rows + 1 or begin[0] != 0 or (np.diff(begin) < 0).any():
+            raise ValueError("a sparse matrix must have row pointers that begin with 0 and rise")
+        if begin[-1] > min(len(columns), len(self.values)):
+            raise ValueError("a sparse matrix must have as many values as its row pointers say")
+        if len(columns) and not 0 <= columns.min() <= columns.max() < self.n_columns:
+            raise ValueError(
+                f"a sparse matrix must have column indices from 0 to {self.n_columns - 1}; "
+                f"got {columns.min()} to {columns.max()}"
+            )
 
     def __len__(self) -> int:
         return len(self.begin) - 1

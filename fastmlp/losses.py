@@ -69,7 +69,7 @@ TARGET_RANGES = {
     "cross_entropy": (0.0, 1.0),
     "brier": (0.0, 1.0),
     "poisson": (0.0, np.inf),
-    "gamma": (np.nextafter(0.0, 1.0), np.inf),
+    "gamma": (float(np.finfo(np.float32).tiny), np.inf),
 }
 """Smallest and largest target, by name, where not every number will do."""
 
@@ -79,7 +79,7 @@ OwnFunction = Callable[[Array, Array], tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by its `name`, one of ``LOSSES``."""
+    """A loss by its `name`, one of ``LOSSES``; huber and quantile have classes of their own."""
 
     name: str
 
@@ -166,13 +166,11 @@ class OwnLoss(Loss):
 
 def check_loss(loss: object) -> Loss:
     """The loss of this name with its defaults, the given one, or one from a function."""
-    if isinstance(loss, Loss):
-        if loss.name not in OUTPUTS_OF_LOSS:
-            check_choice("loss", loss.name, LOSSES)
+    if isinstance(loss, Loss) and type(loss) is not Loss:
         return loss
     if callable(loss):
         return OwnLoss(loss)
-    name = check_choice("loss", loss, LOSSES)
+    name = check_choice("loss", loss.name if isinstance(loss, Loss) else loss, LOSSES)
     with_defaults: dict[str, type[Loss]] = {"huber": Huber, "quantile": Quantile}
     return with_defaults[name]() if name in with_defaults else Loss(name)  # type: ignore[call-arg]
 
@@ -196,6 +194,16 @@ _WHY = {
     "poisson": ", whose outputs are positive",
     "gamma": ", whose outputs are positive",
 }
+
+
+def check_levels(output: str, loss: Loss) -> None:
+    """Refuse levels of increasing outputs that do not increase."""
+    if (
+        output == "increasing"
+        and isinstance(loss, Quantile)
+        and loss.levels != tuple(sorted(loss.levels))
+    ):
+        raise ValueError(f"levels must increase for 'increasing' outputs; got {loss.levels}")
 
 
 def check_targets(name: str, targets: Array, loss: str) -> None:

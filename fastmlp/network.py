@@ -50,7 +50,7 @@ class Network:
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,)
-        All weights and biases; change it in place, never rebind it.
+        All weights and biases; change it in place.
     weights : list of ndarray of shape (n_out, n_in + 1)
         Views of `parameters`, one matrix per layer, the bias in column 0.
 
@@ -82,7 +82,7 @@ class Network:
         self.output = check_choice("output", output, (*OUTPUT_FUNCTIONS, *ALIASES))
         self.output = ALIASES.get(self.output, self.output)
         self.initializer = check_choice("initializer", initializer, INITIALIZERS)
-        self.parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
+        self._parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
         self._row_engine = self._create_engine(1)
         self._idle_engines: dict[int, list[_core.Engine]] = {}
         self.initialize(random_state)
@@ -90,6 +90,11 @@ class Network:
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.sizes))
         return f"Network({widths}, {self.n_parameters} parameters, {self.dtype})"
+
+    @property
+    def parameters(self) -> Array:
+        """All weights and biases, (n_parameters,), to be changed in place."""
+        return self._parameters
 
     @property
     def n_parameters(self) -> int:
@@ -161,7 +166,8 @@ class Network:
         X : array-like or SciPy sparse matrix of shape (n, n_features)
             Finite numbers, scaled as in training.
         out : ndarray of shape (n, n_out), optional
-            C-ordered array of the network's dtype to write into; a new one by default.
+            C-ordered array of the network's dtype to write into, apart from `X`; a new one by
+            default.
         n_threads : int or None
             As in :func:`fastmlp.resolve_threads`. Does not change the result.
 
@@ -170,6 +176,8 @@ class Network:
         ndarray of shape (n, n_out)
             `out`, or the new array.
         """
+        if out is not None and isinstance(X, np.ndarray) and np.may_share_memory(X, out):
+            raise ValueError("out must not share memory with X; outputs would overwrite inputs")
         if n_threads is not None:
             n_threads = resolve_threads(n_threads).n_threads
         few = self._row_engine.predict_few(self.parameters, X, out)
@@ -195,7 +203,10 @@ class Network:
     def _engine(self, n_threads: int) -> Iterator[_core.Engine]:
         """An engine that nobody else uses; it is kept for the next prediction."""
         idle = self._idle_engines.setdefault(n_threads, [])
-        engine = idle.pop() if idle else self._create_engine(n_threads)
+        try:
+            engine = idle.pop()
+        except IndexError:
+            engine = self._create_engine(n_threads)
         try:
             with single_threaded_blas() if engine.uses_blas else nullcontext():
                 yield engine

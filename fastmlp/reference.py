@@ -520,6 +520,10 @@ def apply_optimizer(
         rmsprop_update(w, states, gradient, learning_rate, **coefficients)
 
 
+DONE, DIVERGED = 0, 2
+"""What ``ReferenceEngine.train`` can end with; the numbers of ``_core``."""
+
+
 class ReferenceEngine:
     """The engine's passes in NumPy, with the engine's interface (see ``_core.pyi``).
 
@@ -559,14 +563,19 @@ class ReferenceEngine:
         return views
 
     def totals(
-        self, z: Array, a: Array, y: Array, row_weights: Array | None
+        self,
+        z: Array,
+        a: Array,
+        y: Array,
+        row_weights: Array | None,
+        own: tuple[Array, Array] | None,
     ) -> tuple[float, float, float, float]:
         """Sums over a batch: loss, |y - a|, row weights, and weight of the rows predicted right."""
         w = np.ones(a.shape[1], a.dtype) if row_weights is None else row_weights
-        if self.loss.function is None:
+        if own is None:
             costs = cost(z, a, y, self.functions[-1], self.loss.name, self.loss_parameters)
         else:
-            costs, _ = self.loss.function(y.T, a.T)
+            costs = own[0]
         loss = float((costs * w).sum())
         if len(a) == 1:
             right = (a[0] > 0.5) == (y[0] > 0.5)
@@ -585,21 +594,27 @@ class ReferenceEngine:
         """Gradients of the summed loss of all rows, and the totals of these rows."""
         rows = slice(None)
         zs, activations = forward(weights, input_layer(x, rows), self.functions, masks)
-        delta = self.delta(activations[-1], y.T)
+        own = self.own_loss(activations[-1], y)
+        delta = self.delta(activations[-1], y.T, own)
         if row_weights is not None:
             delta = delta * row_weights
-        totals = self.totals(zs[-1], activations[-1], y.T, row_weights)
+        totals = self.totals(zs[-1], activations[-1], y.T, row_weights, own)
         gradients = backward(
             weights, zs, activations, delta, self.functions, self.version, self.bias, masks
         )
         return gradients, totals
 
-    def delta(self, a: Array, y: Array) -> Array:
-        """dC/dZ of the output layer, (n_out, samples)."""
+    def own_loss(self, a: Array, y: Array) -> tuple[Array, Array] | None:
+        """What a loss from outside says of outputs (n_out, n) and targets (n, n_out)."""
         if self.loss.function is None:
+            return None
+        return self.loss.function(y.copy(), a.T.copy())
+
+    def delta(self, a: Array, y: Array, own: tuple[Array, Array] | None) -> Array:
+        """dC/dZ of the output layer, (n_out, samples)."""
+        if own is None:
             return output_delta(a, y, self.functions[-1], self.loss.name, self.loss_parameters)
-        _, gradient = self.loss.function(y.T, a.T)
-        return through_output(gradient.T, a, self.functions[-1])
+        return through_output(own[1].T, a, self.functions[-1])
 
     def masks(
         self, dropout: tuple[float, ...], seed: int, begin: int, n_rows: int
@@ -654,7 +669,7 @@ class ReferenceEngine:
                 weights, x[rows], targets[rows], batch_weights, masks
             )
             if not np.isfinite(loss):
-                return 2, batch - first_batch, None
+                return DIVERGED, batch - first_batch, None
             scale = (1 / weight if weight else 0.0) if mean_reduction else 1.0
             share = {
                 "per_batch": 1.0,
@@ -678,11 +693,11 @@ class ReferenceEngine:
                 raise
             if not (np.isfinite(penalty_cost) and np.isfinite(parameters).all()):
                 parameters[...] = before
-                return 2, batch - first_batch, None
+                return DIVERGED, batch - first_batch, None
             costs[batch], penalties[batch] = scale * loss + penalty_cost, penalty_cost
             errors[batch] = error / ((weight or 1.0) * targets.shape[1])
             hits[batch] = right / (weight or 1.0)
-        return 0, last_batch - first_batch, None
+        return DONE, last_batch - first_batch, None
 
     def gradient(
         self, parameters: Array, x: Inputs, targets: Array, row_weights: Array | None, out: Array
@@ -700,7 +715,8 @@ class ReferenceEngine:
         zs, activations = forward(
             self.matrices(parameters), input_layer(x, slice(None)), self.functions
         )
-        return self.totals(zs[-1], activations[-1], targets.T, row_weights)
+        own = self.own_loss(activations[-1], targets)
+        return self.totals(zs[-1], activations[-1], targets.T, row_weights, own)
 
     def predict(self, parameters: Array, x: Inputs, out: Array) -> None:
         """Outputs of all rows into `out` (n, n_out)."""

@@ -28,7 +28,15 @@ from fastmlp._threads import resolve_threads, single_threaded_blas
 from fastmlp.callbacks import Callback, as_epoch_callback
 from fastmlp.exceptions import DivergenceError
 from fastmlp.history import History
-from fastmlp.losses import NATURAL_LOSS, Loss, OwnFunction, check_loss, check_pair, check_targets
+from fastmlp.losses import (
+    NATURAL_LOSS,
+    Loss,
+    OwnFunction,
+    check_levels,
+    check_loss,
+    check_pair,
+    check_targets,
+)
 from fastmlp.network import Array, Network, RandomState
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference import ReferenceEngine, penalty, penalty_gradient
@@ -96,9 +104,10 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        Sum over rows and outputs, without penalty; with ``reduction="mean"`` divided by the rows.
+        Sum over rows and outputs, without penalty; with ``reduction="mean"`` divided by the sum of
+        the row weights.
     cost : float
-        loss + penalty.
+        loss + penalty, as of one batch of all rows.
     error : float
         Mean over rows and outputs of |y - a|.
     accuracy : float
@@ -227,6 +236,7 @@ class Trainer:
         self.loss_function = check_loss(NATURAL_LOSS[network.output] if loss is None else loss)
         self.loss = self.loss_function.name
         check_pair(network.output, self.loss)
+        check_levels(network.output, self.loss_function)
         self.learning_rate = check_number("learning_rate", learning_rate)
         self.schedule = check_choice("schedule", schedule, SCHEDULES)
         self.decay = check_number("decay", decay)
@@ -412,7 +422,7 @@ class Trainer:
         if self.reduction == "mean":
             loss /= weight
         error /= weight * rows.y.shape[1]
-        return Evaluation(loss, loss + self.penalty(), error, hits / weight)
+        return Evaluation(loss, loss + self.penalty_share(rows), error, hits / weight)
 
     def predict_rows(self, x: Inputs, out: Array) -> None:
         """Outputs of checked rows x (n, n_features) into `out` (n, n_out)."""
@@ -494,7 +504,9 @@ class Trainer:
         if interruption is not None:
             raise interruption
         if status == _core.DIVERGED:
-            raise DivergenceError(epoch=self.epochs_done, batch=done, learning_rate=eta)
+            epoch = self.epochs_done
+            self._reset_optimizer()  # its states may be infinite
+            raise DivergenceError(epoch=epoch, batch=done, learning_rate=eta)
         batch_rows = np.minimum(self.batch_size, n - self.batch_size * np.arange(n_batches))
         seconds = time.perf_counter() - start
         record = EpochRecord(costs, penalties, errors, hits, batch_rows, eta, seconds)

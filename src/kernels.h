@@ -67,11 +67,6 @@ KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *total
        const FM_REAL *targets, const FM_REAL *row_weights, ptrdiff_t stride, ptrdiff_t n_out,
        ptrdiff_t batch, int function)
 
-/* sum over the block of g^2, g being the gradient of `update` with the same arguments. */
-KERNEL(double, gradient_squares, const FM_REAL *w, const FM_REAL *lanes, ptrdiff_t lane_stride,
-       ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule,
-       int penalised)
-
 /* --- Update (update.c) --- */
 
 /* One optimiser step on the block (n_rows, n_cols) of vectors whose rows are `stride` apart: w_out
@@ -81,6 +76,11 @@ KERNEL(double, gradient_squares, const FM_REAL *w, const FM_REAL *lanes, ptrdiff
 KERNEL(int, update, FM_REAL *w_out, const FM_REAL *w, FM_REAL *state_1, FM_REAL *state_2,
        const FM_REAL *lanes, ptrdiff_t lane_stride, ptrdiff_t n_lanes, ptrdiff_t stride,
        ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule, int penalised, double *penalty)
+
+/* sum over the block of g^2, g being the gradient of `update` with the same arguments. */
+KERNEL(double, gradient_squares, const FM_REAL *w, const FM_REAL *lanes, ptrdiff_t lane_stride,
+       ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule,
+       int penalised)
 
 /* --- Copies (transpose.c) --- */
 

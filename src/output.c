@@ -4,7 +4,8 @@
  * over a tile are taken in the working precision and then added up in double.
  *
  * delta_out is dC/dz. Where output function and loss cancel (sigmoid + log loss, softmax + cross
- * entropy, identity + squared error, exponential + Poisson) it is a - y, without the quotient that article M8 has to guard,
+ * entropy, identity + squared error, exponential + Poisson) it is a - y, without the quotient that
+ * article M8 has to guard,
  * and the loss is computed from z, so that it is finite for every finite z:
  *     log loss       max(z, 0) - y z + log(1 + exp(-|z|))
  *     cross entropy  sum(y) log(sum exp(z - max)) - sum y (z - max)
@@ -32,7 +33,7 @@ FM_INLINE real capped(real loss)
     return loss > LOSS_CAP && loss <= REAL_MAX ? LOSS_CAP : loss;
 }
 
-/* Cost and dC/da, up to the factor that is 2 for the Brier score, of a loss in d = a - y. */
+/* Cost and dC/da of a loss in d = a - y. */
 FM_INLINE real difference_loss(real d, real parameter, const int loss, real *slope_out)
 {
     const real size = REAL_ABS(d);
@@ -95,7 +96,7 @@ FM_INLINE real output_of(real z, const int function)
     return function == FM_SIGMOID ? vsigmoid(z) : function == FM_EXPONENTIAL ? vexp(z) : z;
 }
 
-/* Single-output functions: everything in one loop. */
+/* Functions of one sum each: everything in one loop. */
 FM_INLINE void elementwise_tile(tile_t t, const real *bias, const real *parameters,
                                 const int function, const int loss, fm_totals *totals)
 {

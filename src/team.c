@@ -15,8 +15,10 @@
 #define MAX_WORKERS 256
 
 /* Spinning hides a wake-up of some 50 microseconds, but only while every worker has a processor of
- * its own; beyond that it takes time from the worker that is waited for. */
+ * its own; beyond that it takes time from the worker that is waited for. Within a run it pays to be
+ * patient: who sleeps at a barrier may wake up on the processor of a worker. */
 #define SPINS 4000
+#define PATIENT_SPINS 40000
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
@@ -156,7 +158,7 @@ int fm_team_run(fm_task task, void *context, int n_wanted)
         team.task = task;
         team.context = context;
         team.n_workers = n_workers;
-        team.spins = n_workers <= sysconf(_SC_NPROCESSORS_ONLN) ? SPINS : 0;
+        team.spins = n_workers <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENT_SPINS : 0;
         atomic_store(&team.finished, 0);
         const unsigned seen = atomic_load(&team.done.phase);
         gate_move(&team.start);

@@ -9,7 +9,7 @@ from conftest import TOLERANCE
 from scipy import special, stats
 from scipy.optimize import approx_fprime
 
-from fastmlp import Network, Trainer, _core, reference
+from fastmlp import DivergenceError, Network, Trainer, _core, reference
 from fastmlp.losses import (
     ACTIVATIONS,
     OUTPUTS_OF_LOSS,
@@ -20,6 +20,7 @@ from fastmlp.losses import (
     check_loss,
     check_pair,
 )
+from fastmlp.trainer import Rows
 
 SMOOTH_L1 = OwnLoss(
     lambda y, a: (np.sqrt(1 + (a - y) ** 2).sum(axis=1), (a - y) / np.sqrt(1 + (a - y) ** 2))
@@ -510,3 +511,128 @@ def test_targets_outside_the_range_of_a_loss_are_refused(output, loss, y, messag
 def test_every_name_is_known_to_engine_and_twin():
     assert set(_core.FUNCTIONS) == set(reference.FUNCTIONS)
     assert set(_core.LOSSES) == set(OUTPUTS_OF_LOSS)
+
+
+# --- Losses as objects ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["huber", "quantile"])
+def test_a_loss_by_its_name_has_its_defaults_in_every_form(name):
+    assert check_loss(Loss(name)) == check_loss(name) in (Huber(1.0), Quantile((0.5,)))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: Trainer(Network((2, 3), output="increasing"), loss=Quantile((0.9, 0.5, 0.1))),
+            r"levels must increase for 'increasing' outputs; got \(0.9, 0.5, 0.1\)",
+        ),
+        (lambda: check_loss(Loss("own")), "loss must be one of 'log_loss'"),
+    ],
+)
+def test_contradictory_losses_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_loss_that_fails_in_a_later_batch_leaves_the_weights_after_the_last_finished_one(
+    n_threads,
+):
+    x, y = make_data(400, 6, 3)
+    finished = Network((6, 20, 3), output="identity", dtype="float64", random_state=0)
+    Trainer(finished, loss=half_square, batch_size=100, shuffle=False, max_batches=2).fit(x, y)
+
+    def fails_at_the_third_batch(y_chunk, a):
+        if (y_chunk[:, 0] == y[250, 0]).any():
+            raise LookupError("not today")
+        return half_square(y_chunk, a)
+
+    network = Network((6, 20, 3), output="identity", dtype="float64", random_state=0)
+    trainer = Trainer(
+        network, loss=fails_at_the_third_batch, batch_size=100, shuffle=False, n_threads=n_threads
+    )
+    with pytest.raises(LookupError, match="not today"):
+        trainer.fit(x, y)
+    np.testing.assert_array_equal(network.parameters, finished.parameters)
+    with pytest.raises(LookupError, match="not today"):
+        trainer.evaluate(x, y)
+
+
+def test_a_loss_that_is_not_finite_is_a_divergence():
+    network = Network((6, 20, 3), output="identity", random_state=0)
+    before = network.parameters.copy()
+    trainer = Trainer(network, loss=lambda y, a: (np.full(len(y), np.nan), a - y))
+    with pytest.raises(DivergenceError, match="epoch 0, batch 0"):
+        trainer.fit(*make_data(10, 6, 3))
+    np.testing.assert_array_equal(network.parameters, before)
+
+
+def test_the_twin_calls_a_loss_once_and_gives_it_copies():
+    calls = []
+
+    def vandal(y, a):
+        calls.append(len(y))
+        result = half_square(y, a)[0], (a - y).copy()
+        y[...] = a[...] = np.nan
+        return result
+
+    network = Network((6, 20, 3), output="identity", dtype="float64", random_state=0)
+    x, y = make_data(50, 6, 3)
+    Trainer(network, loss=vandal, engine="numpy", batch_size=20).fit(x, y)
+    assert sorted(calls) == [10, 20, 20]
+    assert np.isfinite(y).all() and np.isfinite(network.parameters).all()
+
+
+def test_the_cost_of_an_evaluation_is_the_objective_for_every_scale_of_the_penalty():
+    x, y = make_data(60, 6, 3)
+    for scale in ("per_batch", "per_weight"):
+        network = Network((6, 20, 3), dtype="float64", random_state=0)
+        trainer = Trainer(network, l1=0.1, l2=0.3, penalty_scale=scale, reduction="mean")
+        cost = trainer.objective(Rows(x, y), np.empty(network.n_parameters))
+        assert trainer.evaluate(x, y).cost == pytest.approx(cost, rel=1e-12)
+
+
+def test_optimizer_states_are_finite_after_a_divergence():
+    network = Network((6, 20, 3), output="identity", random_state=0)
+    x, y = make_data(200, 6, 3)
+    trainer = Trainer(network, learning_rate=1e30, momentum=0.9, batch_size=20)
+    with pytest.raises(DivergenceError):
+        trainer.fit(x, y, n_epochs=50)
+    assert not trainer.states.any() and trainer.n_steps == 0
+
+
+# --- Sparse matrices that lie ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "part, value, message",
+    [
+        ("indices", [0, 9, 1], r"column indices from 0 to 3; got 0 to 9"),
+        ("indices", [0, -1, 1], r"column indices from 0 to 3; got -1 to 1"),
+        ("indptr", [0, 3, 2, 3], "row pointers that begin with 0 and rise"),
+        ("indptr", [0, 1, 2, 30], "as many values as its row pointers say"),
+    ],
+)
+def test_indices_beyond_the_matrix_are_refused(part, value, message):
+    x = scipy.sparse.csr_array(np.eye(3, 4))
+    setattr(x, part, np.array(value, dtype=np.int32))
+    with pytest.raises(ValueError, match=message):
+        Network((4, 2)).predict(x)
+
+
+# --- Arrays that overlap --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [2, 100])
+def test_outputs_are_not_written_over_the_inputs(n_rows):
+    network = Network((4, 4), random_state=0)
+    x = np.ones((n_rows, 4), np.float32)
+    with pytest.raises(ValueError, match="out must not share memory with X"):
+        network.predict(x, out=x)
+
+
+def test_parameters_cannot_be_rebound():
+    with pytest.raises(AttributeError):
+        Network((4, 4)).parameters = np.zeros(20)
