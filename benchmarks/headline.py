@@ -1,7 +1,7 @@
 """The benchmarks of fastmlp against other libraries, with all options.
 
     FASTMLP_DATA=folder python benchmarks/headline.py [--json FILE] [--picture FILE.png]
-    python benchmarks/headline.py --from-json FILE --picture FILE.png
+    python benchmarks/headline.py --from-json FILE [--picture FILE.png]
 
 Without --jobs it is the headline: seconds per epoch of 784-70-30-10 on MNIST. What that does not
 show stands first in docs/benchmarks.md. Every contender has the same network, the same starting
@@ -27,7 +27,7 @@ def main() -> int:
     """Run, print, write; 1 if a contender failed or missed its check, 130 after Ctrl-C."""
     arguments = _arguments()
     if arguments.from_json:
-        session.picture_from_file(arguments.from_json, arguments.picture)
+        session.report_file(arguments.from_json, arguments.picture)
         return 0
     plan = Plan(
         contenders=tuple(c for c in arguments.contenders if c.installed()),
@@ -66,12 +66,10 @@ def _arguments() -> argparse.Namespace:
     add("--data", type=Path, default=session.find_mnist(), help="mnist.npz in Keras' layout")
     add("--json", type=Path, help="write everything measured to this file")
     add("--picture", type=Path, help="write a bar chart to this file (needs matplotlib)")
-    add("--from-json", type=Path, help="measure nothing, draw the picture of this result")
+    add("--from-json", type=Path, help="measure nothing, print the table of this result")
     arguments = parser.parse_args()
     if arguments.picture and find_spec("matplotlib") is None:
         parser.error("--picture needs matplotlib, which is not installed")
-    if arguments.from_json and not arguments.picture:
-        parser.error("--from-json needs --picture FILE")
     if arguments.data is not None and not arguments.data.exists():
         parser.error(f"no such data file: {arguments.data}")
     try:

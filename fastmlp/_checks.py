@@ -64,6 +64,13 @@ def check_flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def check_random_state(name: str, value: Any) -> np.random.Generator:
+    """`value` must be a Generator, which is used as it is, an integer >= 0 or None."""
+    if not (value is None or isinstance(value, np.random.Generator)):
+        check_integer(name, value, minimum=0)
+    return np.random.default_rng(value)
+
+
 def check_dtype(name: str, value: object) -> np.dtype[Any]:
     """`value` must mean float32 or float64."""
     for known in FLOAT_DTYPES if value is not None else ():

@@ -88,6 +88,9 @@ MIN_WORKER_FLOP = 500_000
 """Work per thread and step (about 5 microseconds) that pays for a thread, which is spinning for the
 next step while a training runs."""
 
+MIN_PREDICTION_FLOP = 20_000_000
+"""The same for a prediction (about 200 microseconds), whose threads have to be woken from sleep."""
+
 
 @dataclass(frozen=True)
 class BatchPlan:
@@ -204,7 +207,7 @@ def prediction_rows(
 def prediction_workers(sizes: tuple[int, ...], n_rows: int, n_chunks: int, n_threads: int) -> int:
     """Threads worth waking for a prediction in `n_chunks`."""
     flop = 2 * n_rows * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    return max(1, min(n_threads, n_chunks, flop // MIN_WORKER_FLOP))
+    return max(1, min(n_threads, n_chunks, flop // MIN_PREDICTION_FLOP))
 
 
 def plan_batch(

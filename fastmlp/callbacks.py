@@ -74,7 +74,11 @@ class _AfterEpoch(EpochCallback):
 
 def as_epoch_callback(callback: Callback) -> EpochCallback:
     """The callback itself, or the callable as one."""
-    return callback if isinstance(callback, EpochCallback) else _AfterEpoch(callback)
+    if isinstance(callback, EpochCallback):
+        return callback
+    if not callable(callback):
+        raise TypeError(f"callbacks must be callables or EpochCallbacks; got {callback!r}")
+    return _AfterEpoch(callback)
 
 
 class EarlyStopping(EpochCallback):

@@ -154,14 +154,23 @@ class OwnLoss(Loss):
         return self._checked
 
     def _checked(self, y: Array, a: Array) -> tuple[Array, Array]:
-        losses, gradients = self.own(y, a)
-        losses, gradients = np.asarray(losses, y.dtype), np.asarray(gradients, y.dtype)
+        result = self.own(y, a)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(
+                f"a loss must return a tuple (losses, gradients); got {type(result).__name__}"
+            )
+        losses, gradients = (np.asarray(part) for part in result)
+        if losses.dtype.kind not in "fiub" or gradients.dtype.kind not in "fiub":
+            raise TypeError(
+                "a loss must return real numbers; got arrays of dtype "
+                f"{losses.dtype} and {gradients.dtype}"
+            )
         if losses.shape != (len(y),) or gradients.shape != y.shape:
             raise ValueError(
                 f"a loss must return losses of shape {(len(y),)} and gradients of shape {y.shape}; "
                 f"got {losses.shape} and {gradients.shape}"
             )
-        return losses, gradients
+        return losses.astype(y.dtype), gradients.astype(y.dtype)
 
 
 def check_loss(loss: object) -> Loss:

@@ -16,6 +16,7 @@ from fastmlp._checks import (
     check_dtype,
     check_inputs,
     check_matrix,
+    check_random_state,
     check_sizes,
 )
 from fastmlp._plan import count_parameters
@@ -122,7 +123,7 @@ class Network:
 
     def initialize(self, random_state: RandomState = None) -> None:
         """Draw new initial weights in place."""
-        rng = np.random.default_rng(random_state)
+        rng = check_random_state("random_state", random_state)
         draw = INITIALIZERS[self.initializer]
         for layer, w in enumerate(self.weights):
             w[...] = draw(rng, layer, w.shape[1] - 1, w.shape[0])
@@ -194,7 +195,10 @@ class Network:
             and out.flags.aligned
             and out.flags.writeable
         ):
-            raise ValueError(f"out must be a writeable C-ordered {self.dtype} array of {shape}")
+            raise ValueError(
+                f"out must be a writeable C-ordered {self.dtype} array of {shape}; "
+                f"got {_described(out)}"
+            )
         with self._engine(resolve_threads(n_threads).n_threads) as engine:
             engine.predict(self.parameters, x, out)
         return out
@@ -235,3 +239,12 @@ def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[
     known = (*ACTIVATIONS, *ALIASES)
     checked = [check_choice(f"activation[{i}]", name, known) for i, name in enumerate(names)]
     return tuple(ALIASES.get(name, name) for name in checked)
+
+
+def _described(value: object) -> str:
+    """What an array is like, for a message."""
+    if not isinstance(value, np.ndarray):
+        return type(value).__name__
+    order = "C-ordered" if value.flags.c_contiguous else "not C-ordered"
+    kind = "writeable" if value.flags.writeable else "read-only"
+    return f"a {kind}, {order} {value.dtype} array of {value.shape}"

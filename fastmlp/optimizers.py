@@ -158,6 +158,11 @@ def check_optimizer(
             f"momentum and momentum_rule belong to optimizer 'sgd'; got {momentum!r} and "
             f"{momentum_rule!r} with {optimizer!r}"
         )
-    if isinstance(optimizer, Optimizer):
-        return optimizer
+    if type(optimizer) in OPTIMIZERS.values():
+        return optimizer  # type: ignore[return-value]
+    if not isinstance(optimizer, str):
+        raise TypeError(
+            f"optimizer must be one of {', '.join(map(repr, OPTIMIZERS))} or an object of "
+            f"{', '.join(kind.__name__ for kind in OPTIMIZERS.values())}; got {optimizer!r}"
+        )
     return OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)]()

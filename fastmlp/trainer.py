@@ -20,6 +20,7 @@ from fastmlp._checks import (
     check_integer,
     check_matrix,
     check_number,
+    check_random_state,
     check_row_weights,
     check_same_length,
 )
@@ -232,6 +233,8 @@ class Trainer:
         engine: str = "native",
         random_state: RandomState = None,
     ) -> None:
+        if not isinstance(network, Network):
+            raise TypeError(f"network must be a Network; got {network!r}")
         self.network = network
         self.loss_function = check_loss(NATURAL_LOSS[network.output] if loss is None else loss)
         self.loss = self.loss_function.name
@@ -258,7 +261,7 @@ class Trainer:
         self.shuffle = check_flag("shuffle", shuffle)
         self.threads = resolve_threads(n_threads)
         self.engine_name = check_choice("engine", engine, ENGINES)
-        self.rng = np.random.default_rng(random_state)
+        self.rng = check_random_state("random_state", random_state)
         self.history = History()
         self.order: NDArray[np.intp] | None = None
         shape = (self.optimizer.n_states, network.n_parameters)

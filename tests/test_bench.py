@@ -358,7 +358,7 @@ def test_picture_is_drawn_from_the_file_alone(small_run, tmp_path):
     _, content, _, _ = small_run
     source, target = tmp_path / "result.json", tmp_path / "picture.png"
     source.write_text(json.dumps(content))
-    session.picture_from_file(source, target)
+    session.report_file(source, target)
     assert target.read_bytes().startswith(b"\x89PNG")
     content["summary"] = []
     with pytest.raises(ValueError, match="nothing to draw"):
@@ -369,7 +369,7 @@ def test_picture_of_the_stored_result_can_be_drawn_again(tmp_path):
     stored = Path(__file__).parent.parent / "benchmarks" / "results" / "headline.json"
     if not stored.exists():
         pytest.skip("no stored result beside the tests")
-    session.picture_from_file(stored, tmp_path / "headline.png")
+    session.report_file(stored, tmp_path / "headline.png")
     assert (tmp_path / "headline.png").stat().st_size > 10_000
 
 

@@ -12,6 +12,9 @@ from .contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
 from .machine import THREAD_VARIABLES, XLA_THREAD_VARIABLES
 from .runner import Record
 
+QUIET_SHARE = 0.85
+"""Of the processors asked for: what a product gets on a machine that does nothing else."""
+
 ACCURACY_TOLERANCE = 0.02
 OUTPUT_TOLERANCE = 1e-4
 CHECKED_AGAINST = (REFERENCE, "sklearn")
@@ -214,7 +217,20 @@ def where(records: Sequence[Record]) -> str:
         "% peak is of the sgemm measured in this run; MB come on top of library and data",
     ]
     lines += [f"  {name}: {_versions(record)}" for name, record in good.items()]
-    return "\n".join(lines)
+    return "\n".join(lines + _warnings(list(records)))
+
+
+def _warnings(records: Sequence[Record]) -> list[str]:
+    """A sentence where the product of two matrices did not get the processors it asked for."""
+    found = [r for r in records if r["contender"] == PEAK and "error" not in r]
+    if not found:
+        return []
+    wanted, got = found[0]["n_threads"], median(r["busy_cores"] for r in found)
+    if got >= QUIET_SHARE * wanted:
+        return []
+    return [
+        f"the machine was busy: {PEAK} had {got:.1f} of {wanted} processors; repeat the measurement"
+    ]
 
 
 def _versions(record: Record) -> str:

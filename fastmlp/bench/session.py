@@ -10,6 +10,7 @@ from typing import Any
 from fastmlp import datasets
 
 from . import report
+from .adapters import Job
 from .runner import Plan, run
 
 NO_MNIST = "MNIST is not on this computer: jobs on it run on random rows of its shape"
@@ -47,11 +48,17 @@ def run_and_report(
     return int(report.failed(rows))
 
 
-def picture_from_file(json_path: Path, picture_path: Path) -> None:
-    """Draw the picture of a result that was written before."""
-    from .picture import draw
+def report_file(json_path: Path, picture_path: Path | None = None) -> None:
+    """Print the table of a result that was written before, and draw its picture if asked to."""
+    content = json.loads(json_path.read_text())
+    records = content["records"]
+    jobs = [Job(**job | {"sizes": tuple(job["sizes"])}) for job in content["settings"]["jobs"]]
+    rows = report.summarize(records, jobs)
+    print(report.table(rows, jobs, content["not_installed"]), report.where(records), sep="\n\n")
+    if picture_path:
+        from .picture import draw
 
-    draw(picture_path, json.loads(json_path.read_text()))
+        draw(picture_path, content)
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
