@@ -9,6 +9,7 @@ worth nothing.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -95,7 +96,7 @@ def print_determinism(n_threads: int) -> None:
         )
         ratio = found["8"] / min(found.values())
         print(
-            f"batch {batch_size:5d}: the same bits on every machine cost {ratio:.3f} times the time"
+            f"batch {batch_size:5d}: bits that do not depend on threads cost {ratio:.3f} times the time"
         )
 
 
@@ -125,6 +126,7 @@ def print_imports() -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     if set(KERNEL_VARIABLES) & set(os.environ):
         print(f"{' and '.join(KERNEL_VARIABLES)} choose slow kernels and are unset", flush=True)
         environment = {k: v for k, v in os.environ.items() if k not in KERNEL_VARIABLES}

@@ -69,11 +69,10 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
-# Where two windows of this many steps in a row, each with this many sleeps at barriers, take so much
-# longer than the fastest one, workers have no processor of their own: one goes on alone for a while.
-cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 4, SLOW_WINDOWS = 2
-cdef double MUCH_LONGER = 3.0
-cdef double ALONE_SECONDS = 0.05
+# Where two windows of this many steps in a row, each with this many sleeps at barriers, take longer
+# than one thread alone, workers have no processor of their own: one goes on alone for a while.
+cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 4, SLOW_WINDOWS = 2  # an even number of steps
+cdef double ALONE_SECONDS = 0.2
 
 
 cdef str _level = "baseline"
@@ -193,7 +192,7 @@ cdef struct Job:
     atomic_int next_piece, next_block, stop, broken, sleeps, alone
     int status
     Py_ssize_t batches_done
-    double next_poll, watched_since, fastest_window
+    double next_poll, watched_since, alone_window
     int slow_windows
     void *engine
 
@@ -527,15 +526,32 @@ cdef class Engine:
         self.copy_in(states)
         now.matrices = now.biases = job.vectors
         self.enter_weights(now)
-        self.launch(train_f32 if item == 4 else train_f64,
-                    1 if seconds() < self.alone_until else first.n_workers)
-        if atomic_load(&job.alone):
-            self.alone_until = seconds() + ALONE_SECONDS
+        self.launch_training(train_f32 if item == 4 else train_f64, first.n_workers)
         self.copy_out(states)
         if job.status == BROKEN:
             # 0 * inf in the padding, which nobody writes anew: begin with zeros again.
             self.vectors, self.states, self.lanes = _Buffer(), _Buffer(), _Buffer()
         return 0
+
+    cdef void launch_training(self, fm_task task, int n_workers):
+        """All batches, the first few of a plan's first run by one thread, to know how long it takes."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t last = job.last_batch
+        if seconds() < self.alone_until:
+            n_workers = 1
+        if n_workers > 1 and job.alone_window == 0 and last - job.first_batch >= 2 * WATCHED_STEPS:
+            job.last_batch = job.first_batch + WATCHED_STEPS
+            self.launch(task, 1)
+            job.alone_window = seconds() - job.watched_since
+            job.last_batch = last
+            if job.status != OK:
+                return
+            job.first_batch += WATCHED_STEPS
+            job.n_steps += WATCHED_STEPS
+            job.watched_since = seconds()
+        self.launch(task, n_workers)
+        if atomic_load(&job.alone):
+            self.alone_until = seconds() + ALONE_SECONDS
 
     cdef tuple plans(self):
         """Of a full batch and of the last one; kept, because small epochs are over in no time."""
@@ -549,7 +565,7 @@ cdef class Engine:
             last = _plan.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes,
                                     self.dtype.itemsize, self.n_threads, blocks=first.blocks)
             self.planned, self.last_plans = key, (first, last)
-            job.fastest_window = 0
+            job.alone_window = 0
         return self.last_plans
 
     cdef int copy_in(self, states) except -1:

@@ -265,10 +265,7 @@ cdef void watch_sleeps(Job *job, Py_ssize_t batch) noexcept nogil:
         return
     now = seconds()
     elapsed = now - job.watched_since
-    if job.fastest_window == 0 or elapsed < job.fastest_window:
-        job.fastest_window = elapsed
-    is_slow = (atomic_load(&job.sleeps) >= MANY_SLEEPS
-               and elapsed > MUCH_LONGER * job.fastest_window)
+    is_slow = atomic_load(&job.sleeps) >= MANY_SLEEPS and elapsed > job.alone_window > 0
     job.slow_windows = job.slow_windows + 1 if is_slow else 0
     if job.slow_windows >= SLOW_WINDOWS:
         atomic_store(&job.alone, 1)

@@ -445,3 +445,34 @@ def test_own_products_agree_with_blas(simd_level, n_in, dtype, monkeypatch):
                 Trainer(network, **options).fit(x, y, n_epochs=2)
                 results.append(network.parameters)
             assert relative_difference(*results) <= TOLERANCE[dtype], (width, n_rows)
+
+
+def test_a_long_epoch_whose_first_batches_run_on_one_thread_has_the_same_bits():
+    x, y = make_classes(6400, 300, 10)
+    results = []
+    for n_threads in (1, 2):
+        network = Network((300, 70, 10), random_state=0)
+        trainer = Trainer(network, optimizer="adam", reduction="mean", batch_size=64,
+                          n_threads=n_threads, random_state=0)  # fmt: skip
+        assert plan_batch(64, network.sizes, 4, n_threads).n_workers == n_threads
+        trainer.fit(x, y, n_epochs=2)
+        assert trainer.n_steps == 200
+        results.append((network.parameters, trainer.states, trainer.history["costs"]))
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(two, one)
+
+
+def test_a_long_epoch_ends_at_the_batch_that_diverges_also_among_the_first_ones():
+    x, y = make_classes(6400, 300, 10)
+    for batch in (3, 15, 16, 40):
+        bad = x.copy()
+        bad[64 * batch] = 1e38
+        network = Network((300, 70, 10), activation="identity", output="identity", random_state=0)
+        trainer = Trainer(network, batch_size=64, shuffle=False, learning_rate=1e-6, n_threads=2)
+        with pytest.raises(DivergenceError, match=f"epoch 0, batch {batch} "):
+            trainer.fit(bad, y)
+        expected = Network((300, 70, 10), activation="identity", output="identity", random_state=0)
+        if batch:
+            Trainer(expected, batch_size=64, shuffle=False, learning_rate=1e-6,
+                    max_batches=batch).fit(x, y)  # fmt: skip
+        np.testing.assert_array_equal(network.parameters, expected.parameters)

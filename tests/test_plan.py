@@ -24,7 +24,7 @@ from fastmlp._plan import (
 widths = st.lists(st.integers(1, 3000), min_size=2, max_size=5).map(tuple)
 
 
-@settings(max_examples=300, derandomize=True)
+@settings(max_examples=300, derandomize=True, deadline=None)
 @given(n_rows=st.integers(1, 200_000), sizes=widths, itemsize=st.sampled_from([4, 8]))
 def test_lanes_and_chunks_cover_every_row_once(n_rows, sizes, itemsize):
     plan = plan_batch(n_rows, sizes, itemsize)
@@ -33,7 +33,7 @@ def test_lanes_and_chunks_cover_every_row_once(n_rows, sizes, itemsize):
     assert 1 <= plan.chunk_rows <= max(plan.lane_rows, 16)
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=200, derandomize=True, deadline=None)
 @given(sizes=widths, blocks=st.booleans())
 def test_blocks_cover_every_weight_once_and_begin_at_whole_vectors(sizes, blocks):
     covered = [np.zeros((n_out, n_in), int) for n_in, n_out in pairwise(sizes)]
