@@ -95,9 +95,7 @@ def print_determinism(n_threads: int) -> None:
             {str(n): with_lanes(epoch_seconds(batch_size, n_threads), n) for n in counts}
         )
         ratio = found["8"] / min(found.values())
-        print(
-            f"batch {batch_size:5d}: bits that do not depend on threads cost {ratio:.3f} times the time"
-        )
+        print(f"batch {batch_size:5d}: bits that no number of threads changes cost {ratio:.3f} x")
 
 
 def run_python(program: str) -> str:

@@ -130,11 +130,17 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
 
 
 def check_matrix(
-    name: str, values: ArrayLike, dtype: np.dtype[Any], *, n_columns: int | None = None
+    name: str,
+    values: ArrayLike,
+    dtype: np.dtype[Any],
+    *,
+    n_columns: int | None = None,
+    finite: bool = True,
 ) -> NDArray[Any]:
     """`values` as a finite C-ordered, aligned (n, n_columns) array of `dtype`, n >= 1.
 
-    The array itself where it already is one, else a copy; the argument is never modified.
+    The array itself where it already is one, else a copy; the argument is never modified. Without
+    `finite` its numbers are not looked at.
     """
     array = as_numeric_array(name, values)
     if array.ndim != 2:
@@ -145,16 +151,17 @@ def check_matrix(
         raise ValueError(f"{name} must have {n_columns} columns; got shape {array.shape}")
     with np.errstate(over="ignore"):  # what becomes infinite is named below
         result = np.require(array, dtype=dtype, requirements=["C", "A"])
-    check_finite(name, result)
+    if finite:
+        check_finite(name, result)
     return result
 
 
 def check_inputs(
-    name: str, values: Any, dtype: np.dtype[Any], *, n_columns: int
+    name: str, values: Any, dtype: np.dtype[Any], *, n_columns: int, finite: bool = True
 ) -> NDArray[Any] | SparseRows:
     """`values` as `check_matrix` makes it, or a SciPy sparse matrix as its rows."""
     if not hasattr(values, "tocsr"):
-        return check_matrix(name, values, dtype, n_columns=n_columns)
+        return check_matrix(name, values, dtype, n_columns=n_columns, finite=finite)
     if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] != n_columns:
         raise ValueError(f"{name} must have rows and {n_columns} columns; got shape {values.shape}")
     if values.dtype.kind not in "fiub":

@@ -146,8 +146,8 @@ class Engine:
     ) -> tuple[float, float, float, float]:
         """Sums over all rows: loss, |y - a|, row weight, weight of rows classified correctly."""
 
-    def predict(self, parameters: Array, x: Array | SparseRows, out: Array) -> None:
-        """Outputs of all rows into `out` (n, n_out)."""
+    def predict(self, parameters: Array, x: Array | SparseRows, out: Array) -> bool:
+        """Outputs of all rows into `out` (n, n_out); False if a dense `x` is not finite."""
 
     def predict_few(self, parameters: Array, x: object, out: Array | None = None) -> Array | None:
         """Outputs (n, n_out) of 1 to 8 rows, or None.

@@ -690,6 +690,7 @@ cdef class Engine:
             self.start(parameters, x, None, None, None, False)
             self.job.out = address(out)
             self.run_evaluation()
+            return not atomic_load(&self.job.broken)
         finally:
             self.leave()
 
@@ -711,7 +712,7 @@ cdef class Engine:
             taken = True
         n_rows = rows.shape[0] if taken else 0
         try:
-            if not taken or not all_finite(rows.buf, n_rows * self.job.n_features, item):
+            if not taken or not finite(rows.buf, n_rows * self.job.n_features, item):
                 return None
             if out is None:
                 out = np.empty((n_rows, self.job.n_out), self.dtype)
@@ -744,17 +745,8 @@ cdef class Engine:
         return 0
 
 
-cdef bint all_finite(void *values, Py_ssize_t n, Py_ssize_t item) noexcept nogil:
-    """x - x is 0 for finite numbers alone, and NaN survives a sum."""
-    cdef double total = 0
-    cdef float single = 0
-    if item == 4:
-        for i in range(n):
-            single += (<float *> values)[i] - (<float *> values)[i]
-        return single == 0
-    for i in range(n):
-        total += (<double *> values)[i] - (<double *> values)[i]
-    return total == 0
+cdef bint finite(void *values, Py_ssize_t n, Py_ssize_t item) noexcept nogil:
+    return all_finite(<float *> values, n) if item == 4 else all_finite(<double *> values, n)
 
 
 ctypedef void (*apply_f32)(float *, const float *, Py_ssize_t) noexcept nogil

@@ -456,6 +456,10 @@ cdef void evaluate_chunks(Job *job, real *parameters, int worker) noexcept nogil
         rows = load_rows(job, scratch, 0, begin, n)
         z = forward(job, &now, scratch, own, &rows)
         if job.out != NULL:
+            # Here, where the rows are in the cache, instead of in a pass of its own before.
+            if job.columns == NULL and not all_finite(
+                    (<real *> job.x) + begin * job.n_features, n * job.n_features):
+                atomic_store(&job.broken, 1)
             output_activation(z, job.row_stride, (<real *> job.biases) + last.bias, last.n_out, n,
                               last.function)
             scatter_transposed((<real *> job.out) + begin * job.n_out, z, job.row_stride, n,

@@ -44,11 +44,12 @@ cdef extern from "fastmlp.h" nogil:
                             int) noexcept nogil
         void (*output_backward)(float *, const float *, fm_totals *, const float *, const float *,
                                 Py_ssize_t, Py_ssize_t, Py_ssize_t, int) noexcept nogil
-        double (*gradient_squares)(const float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                                   Py_ssize_t, Py_ssize_t, const fm_rule *, int) noexcept nogil
         int (*update)(float *, const float *, float *, float *, const float *, Py_ssize_t,
                       Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *, int,
                       double *) noexcept nogil
+        double (*gradient_squares)(const float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                   Py_ssize_t, Py_ssize_t, const fm_rule *, int) noexcept nogil
+        int (*all_finite)(const float *, Py_ssize_t) noexcept nogil
         void (*transpose_padded)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
                                  Py_ssize_t) noexcept nogil
         void (*gather_rows)(float *, Py_ssize_t, const float *, const Py_ssize_t *, Py_ssize_t,
@@ -90,12 +91,13 @@ cdef extern from "fastmlp.h" nogil:
         void (*output_backward)(double *, const double *, fm_totals *, const double *,
                                 const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                                 int) noexcept nogil
-        double (*gradient_squares)(const double *, const double *, Py_ssize_t, Py_ssize_t,
-                                   Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *,
-                                   int) noexcept nogil
         int (*update)(double *, const double *, double *, double *, const double *, Py_ssize_t,
                       Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *, int,
                       double *) noexcept nogil
+        double (*gradient_squares)(const double *, const double *, Py_ssize_t, Py_ssize_t,
+                                   Py_ssize_t, Py_ssize_t, Py_ssize_t, const fm_rule *,
+                                   int) noexcept nogil
+        int (*all_finite)(const double *, Py_ssize_t) noexcept nogil
         void (*transpose_padded)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
                                  Py_ssize_t) noexcept nogil
         void (*gather_rows)(double *, Py_ssize_t, const double *, const Py_ssize_t *, Py_ssize_t,
@@ -216,6 +218,17 @@ cdef inline void output_backward(real *delta, real *a, fm_totals *totals, real *
                                function)
 
 
+cdef inline int update(real *w_out, real *w, real *state_1, real *state_2, real *lanes,
+        Py_ssize_t lane_stride, Py_ssize_t n_lanes, Py_ssize_t stride, Py_ssize_t n_rows,
+        Py_ssize_t n_cols, fm_rule *rule, bint penalised, double *penalty) noexcept nogil:
+    if real is float:
+        return fm_f32.update(w_out, w, state_1, state_2, lanes, lane_stride, n_lanes, stride,
+                             n_rows, n_cols, rule, penalised, penalty)
+    else:
+        return fm_f64.update(w_out, w, state_1, state_2, lanes, lane_stride, n_lanes, stride,
+                             n_rows, n_cols, rule, penalised, penalty)
+
+
 cdef inline double gradient_squares(real *w, real *lanes, Py_ssize_t lane_stride,
         Py_ssize_t n_lanes, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n_cols, fm_rule *rule,
         bint penalised) noexcept nogil:
@@ -227,15 +240,11 @@ cdef inline double gradient_squares(real *w, real *lanes, Py_ssize_t lane_stride
                                        penalised)
 
 
-cdef inline int update(real *w_out, real *w, real *state_1, real *state_2, real *lanes,
-        Py_ssize_t lane_stride, Py_ssize_t n_lanes, Py_ssize_t stride, Py_ssize_t n_rows,
-        Py_ssize_t n_cols, fm_rule *rule, bint penalised, double *penalty) noexcept nogil:
+cdef inline int all_finite(real *x, Py_ssize_t n) noexcept nogil:
     if real is float:
-        return fm_f32.update(w_out, w, state_1, state_2, lanes, lane_stride, n_lanes, stride,
-                             n_rows, n_cols, rule, penalised, penalty)
+        return fm_f32.all_finite(x, n)
     else:
-        return fm_f64.update(w_out, w, state_1, state_2, lanes, lane_stride, n_lanes, stride,
-                             n_rows, n_cols, rule, penalised, penalty)
+        return fm_f64.all_finite(x, n)
 
 
 cdef inline void transpose_padded(real *out, Py_ssize_t out_stride, real *x, Py_ssize_t x_stride,

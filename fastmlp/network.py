@@ -14,13 +14,15 @@ from fastmlp import _core
 from fastmlp._checks import (
     check_choice,
     check_dtype,
+    check_finite,
     check_inputs,
+    check_integer,
     check_matrix,
     check_random_state,
     check_sizes,
 )
 from fastmlp._plan import count_parameters
-from fastmlp._threads import resolve_threads, single_threaded_blas
+from fastmlp._threads import MAX_THREADS, resolve_threads, single_threaded_blas
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
 
@@ -168,7 +170,7 @@ class Network:
             Finite numbers, scaled as in training.
         out : ndarray of shape (n, n_out), optional
             C-ordered array of the network's dtype to write into, apart from `X`; a new one by
-            default.
+            default. After an error its numbers mean nothing.
         n_threads : int or None
             As in :func:`fastmlp.resolve_threads`. Does not change the result.
 
@@ -180,11 +182,11 @@ class Network:
         if out is not None and isinstance(X, np.ndarray) and np.may_share_memory(X, out):
             raise ValueError("out must not share memory with X; outputs would overwrite inputs")
         if n_threads is not None:
-            n_threads = resolve_threads(n_threads).n_threads
+            check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
         few = self._row_engine.predict_few(self.parameters, X, out)
         if few is not None:
             return few
-        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0])
+        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0], finite=False)
         shape = (len(x), self.sizes[-1])
         if out is None:
             out = np.empty(shape, self.dtype)
@@ -200,7 +202,8 @@ class Network:
                 f"got {_described(out)}"
             )
         with self._engine(resolve_threads(n_threads).n_threads) as engine:
-            engine.predict(self.parameters, x, out)
+            if not engine.predict(self.parameters, x, out):
+                check_finite("X", x)  # type: ignore[arg-type]
         return out
 
     @contextmanager

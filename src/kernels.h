@@ -82,6 +82,9 @@ KERNEL(double, gradient_squares, const FM_REAL *w, const FM_REAL *lanes, ptrdiff
        ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule,
        int penalised)
 
+/* 1 if all of n numbers are finite (finite.c). */
+KERNEL(int, all_finite, const FM_REAL *x, ptrdiff_t n)
+
 /* --- Copies (transpose.c) --- */
 
 /* out (n, n_rows) = x (n_rows, n) transposed. Rows of out are written in whole vectors: beyond
