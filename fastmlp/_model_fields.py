@@ -16,6 +16,10 @@ _NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a t
           list: "a list", dict: "an object", type(None): "null"}  # fmt: skip
 
 
+def _type_name(kind: type) -> str:
+    return _NAMES.get(kind, f"a {kind.__name__}")
+
+
 class Fields:
     """A JSON object that is taken apart; what is missing, of another type or left over is refused.
 
@@ -33,14 +37,22 @@ class Fields:
 
     def take(self, name: str, *types: type) -> Any:
         """The value of a name, of one of these exact types; float takes integers too."""
+        return self._checked(name, self._pop(name), types)
+
+    def _pop(self, name: str) -> Any:
         if name not in self._rest:
             raise ModelFormatError(f"{self.where}: {name!r} is missing")
-        value = self._rest.pop(name)
-        if type(value) not in types and not (type(value) is int and float in types):
+        return self._rest.pop(name)
+
+    def _checked(self, name: str, value: Any, types: tuple[type, ...]) -> Any:
+        kind = type(value)
+        if kind not in types and not (kind is int and float in types):
             raise ModelFormatError(
-                f"{self.where}: {name!r} must be {' or '.join(_NAMES[kind] for kind in types)}, "
-                f"found {_NAMES.get(type(value), type(value).__name__)}"
+                f"{self.where}: {name!r} must be {' or '.join(map(_type_name, types))}, "
+                f"found {_type_name(kind)}"
             )
+        if kind is int and not -(2**63) <= value < 2**63:
+            raise ModelFormatError(f"{self.where}: {name!r} is an integer beyond 64 bits")
         return value
 
     def count(self, name: str, minimum: int = 0) -> int:
@@ -73,15 +85,12 @@ class Fields:
 
     def plain(self, name: str, *types: type) -> Any:
         """A value that `_plain_values.encode` made, of one of these types where some are given."""
-        if name not in self._rest:
-            raise ModelFormatError(f"{self.where}: {name!r} is missing")
+        content = self._pop(name)
         try:
-            value = decode(self._rest.pop(name))
-        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            value = decode(content)
+        except (ValueError, TypeError, LookupError, ArithmeticError) as error:
             raise ModelFormatError(f"{self.where}: {name!r}: {str(error)[:200]}") from error
-        if types and type(value) not in types and not (type(value) is int and float in types):
-            raise ModelFormatError(f"{self.where}: {name!r} is a {type(value).__name__}")
-        return value
+        return self._checked(name, value, types) if types else value
 
     def names(self) -> list[str]:
         """The names that have not been taken."""

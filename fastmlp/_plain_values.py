@@ -29,7 +29,7 @@ MAX_ARRAY_BYTES = 1 << 24
 """Largest array in JSON; one long text among many short ones would make a file's bytes many."""
 
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "SFC64", "MT19937", "Philox")
-_NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
+_NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(32|64)")
 _TEXTS = re.compile(r"U(\d{1,8})")
 
 
@@ -139,10 +139,14 @@ def _decode_array(content: Any) -> NDArray[Any]:
         _check_items(flat, _ITEMS[np.dtype(name).kind], name)
     else:
         raise ValueError(f"an array must not be of {name[:40]!r}")
-    array = np.array(flat, name).reshape(shape)
-    if array.dtype != object and array.ravel().tolist() != flat and "float" not in name:
+    with np.errstate(over="ignore"):
+        array = np.array(flat, name)
+    same = array.tolist() == flat
+    if array.dtype.kind == "f":  # NaN is no reason to differ
+        same = np.array_equal(array.astype(np.float64), np.array(flat, np.float64), equal_nan=True)
+    if not same:
         raise ValueError(f"an array has values that are no {name}")
-    return array
+    return array.reshape(shape)
 
 
 _ITEMS: dict[str, tuple[type, ...]] = {"b": (bool,), "i": (int,), "u": (int,), "f": (float, int)}
@@ -160,11 +164,15 @@ def _known_state(state: Any) -> Mapping[str, Any]:
     return state  # type: ignore[no-any-return]
 
 
-def _decode_state(content: Any) -> dict[str, Any]:
-    """A state with a position that lies inside its buffer, which NumPy does not check."""
+def _decode_state(content: Any, template: Any) -> dict[str, Any]:
+    """A state built like another of its kind.
+
+    NumPy checks neither the sizes of a state's arrays nor that positions lie inside its buffers.
+    """
     state = decode(content)
     if not isinstance(state, dict) or state.get("bit_generator") not in _BIT_GENERATORS:
         raise ValueError(f"a generator must be one of {', '.join(_BIT_GENERATORS)}")
+    _check_alike(state, template(getattr(np.random, state["bit_generator"])(0)))
     if state["bit_generator"] == "MT19937":
         _check_position(state["state"]["pos"], 624)
     if state["bit_generator"] == "Philox":
@@ -172,23 +180,43 @@ def _decode_state(content: Any) -> dict[str, Any]:
     return state
 
 
-def _check_position(position: Any, last: int) -> None:
-    if type(position) is not int or not 0 <= position <= last:
+def _check_alike(value: Any, template: Any) -> None:
+    """The same names, types, and shapes and dtypes of arrays."""
+    alike = type(value) is type(template)
+    if alike and isinstance(value, dict):
+        alike = list(value) == list(template)
+    if alike and isinstance(value, np.ndarray):
+        alike = (value.dtype, value.shape) == (template.dtype, template.shape)
+    if alike and type(value) is int:
+        alike = 0 <= value < 2**128
+    if not alike:
+        raise ValueError("a generator's state is not built as it should be")
+    if isinstance(value, dict):
+        for name in value:
+            _check_alike(value[name], template[name])
+
+
+def _check_position(position: int, last: int) -> None:
+    if position > last:
         raise ValueError(f"a generator's position must be from 0 to {last}")
 
 
 def _decode_generator(content: Any) -> np.random.Generator:
-    state = _decode_state(content)
+    state = _decode_state(content, lambda bit_generator: bit_generator.state)
     bit_generator = getattr(np.random, state["bit_generator"])(0)
     bit_generator.state = state
     return np.random.Generator(bit_generator)
 
 
 def _decode_random_state(content: Any) -> np.random.RandomState:
-    state = _decode_state(content)
+    state = _decode_state(content, _legacy_state)
     random_state = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
     random_state.set_state(state)
     return random_state
+
+
+def _legacy_state(bit_generator: Any) -> Any:
+    return np.random.RandomState(bit_generator).get_state(legacy=False)
 
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastmlp.exceptions import ModelFormatError
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
     "I64": np.dtype("<i8"),

@@ -20,7 +20,7 @@ from fastmlp._model_fields import Arrays, Fields
 from fastmlp._plain_values import encode
 from fastmlp._plateau import Plateau
 from fastmlp._saved_myann import restore_classes
-from fastmlp._saved_network import checked, describe_network, restore_network
+from fastmlp._saved_network import check_dtype_name, checked, describe_network, restore_network
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.network import Network
@@ -60,6 +60,8 @@ def describe_estimator(estimator: BaseMLP) -> tuple[dict[str, Any], dict[str, ND
     parameters = estimator.get_params(deep=False)
     check_parameters(parameters, estimator._losses)
     _refuse_unknown(estimator, parameters)
+    if parameters["dtype"] is not None:
+        parameters["dtype"] = np.dtype(parameters["dtype"]).name
     document, arrays = describe_network(network)
     names = getattr(estimator, "feature_names_in_", None)
     document |= {
@@ -146,6 +148,7 @@ def _unfitted(cls: type[BaseMLP], fields: Fields) -> BaseMLP:
     known = cls._get_param_names()
     parameters = {name: fields.plain(name) for name in fields.names() if name in known}
     fields.end()
+    check_dtype_name(parameters, fields.where)
 
     def build() -> BaseMLP:
         estimator = cls(**parameters)
@@ -208,8 +211,8 @@ def _restore_progress(
 ) -> None:
     """What the next partial_fit or warm start goes on with."""
     fields = document.fields("plateau")
-    numbers = [fields.plain(name, float) for name in ("tol", "patience", "best")]
-    estimator._plateau = Plateau(*numbers, count=fields.count("count"))
+    tol, patience, best = (fields.plain(name, float) for name in ("tol", "patience", "best"))
+    estimator._plateau = Plateau(tol, patience, best, fields.count("count"))
     fields.end()
     shape = (network.n_parameters,)
     estimator._best_parameters = None
@@ -244,5 +247,3 @@ def _rate(fields: Fields, name: str) -> float:
     if rate < 0:
         raise ModelFormatError(f"{fields.where}: {name!r} must not be negative")
     return rate
-
-

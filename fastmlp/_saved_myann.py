@@ -12,7 +12,13 @@ from fastmlp._checks import check_flag
 from fastmlp._labelled_data import without_rows
 from fastmlp._model_fields import Arrays, Fields
 from fastmlp._plain_values import encode
-from fastmlp._saved_network import DTYPES, checked, describe_network, restore_network
+from fastmlp._saved_network import (
+    DTYPES,
+    check_dtype_name,
+    checked,
+    describe_network,
+    restore_network,
+)
 from fastmlp.datasets import NAMES
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.history import PER_BATCH, History
@@ -74,13 +80,15 @@ def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
     kind = scaler.take("kind", str)
     if kind not in STANDARDIZE:
         raise ModelFormatError(f"{scaler.where}: 'kind' must be one of {', '.join(STANDARDIZE)}")
-    options = _parameters(document.fields("parameters"))
+    options = _parameters(document.fields("parameters"), network)
     options |= {"b_standardize": STANDARDIZE[kind], "random_state": rng, "b_train_on_init": False}
     # The constructor would print the shapes of data that is not there.
     prints = options.pop("b_print_test_data", True)
     data = without_rows(network.sizes[0], classes, network.dtype, SOURCE)
     state = rng.bit_generator.state  # before the constructor draws weights with it
-    ann: MyANN = checked("document.parameters", lambda: MyANN(data, b_print_test_data=False, **options))
+    ann: MyANN = checked(
+        "document.parameters", lambda: MyANN(data, b_print_test_data=False, **options)
+    )
     ann.b_print_test_data = checked(
         "document.parameters", lambda: check_flag("b_print_test_data", prints)
     )
@@ -105,11 +113,14 @@ def restore_classes(document: Fields) -> NDArray[Any]:
     return classes
 
 
-def _parameters(fields: Fields) -> dict[str, Any]:
+def _parameters(fields: Fields, network: Network) -> dict[str, Any]:
     """The constructor's parameters; those that a file does not know keep their defaults."""
     names = parameter_names()
     options = {name: fields.plain(name) for name in fields.names() if name in names}
     fields.end()
+    check_dtype_name(options, fields.where)
+    if options.get("ay_nodes_layers") != list(network.sizes):  # before weights are made of them
+        raise ModelFormatError(f"{fields.where}: 'ay_nodes_layers' must be the network's sizes")
     return options
 
 

@@ -65,10 +65,11 @@ def restore_network(document: Fields, arrays: Arrays) -> Network:
         "initializer": fields.take("initializer", str),
     }
     fields.end()
-    return checked(
+    network: Network = checked(
         fields.where,
         lambda: Network._with_weights(weights, biases, dtype=dtype.name, **options),
     )
+    return network
 
 
 def _dtype(fields: Fields) -> np.dtype[Any]:
@@ -79,11 +80,18 @@ def _dtype(fields: Fields) -> np.dtype[Any]:
     raise ModelFormatError(f"{fields.where}: 'dtype' must be float32 or float64, found {name!r}")
 
 
+def check_dtype_name(options: dict[str, Any], where: str) -> None:
+    """Refuse other names of a dtype than those that are written: NumPy evaluates some."""
+    name = options.get("dtype")
+    if name is not None and (type(name) is not str or name not in ("float32", "float64")):
+        raise ModelFormatError(f"{where}: 'dtype' must be float32, float64 or null")
+
+
 def checked(where: str, build: Callable[[], Any]) -> Any:
     """What `build` returns; the sentence of a check that fails in it, as a ModelFormatError."""
     try:
         return build()
     except ModelFormatError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise ModelFormatError(f"{where}: {str(error)[:500]}") from error
