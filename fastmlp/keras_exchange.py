@@ -23,6 +23,14 @@ ACTIVATIONS = {"identity": "linear"} | {
 
 FUNCTIONS = {name: ours for ours, name in ACTIVATIONS.items()}
 
+_FUNCTION_LAYERS = {"ReLU": "relu", "ELU": "elu", "Softmax": "softmax"}
+_FUNCTION_SETTINGS: dict[str, dict[str, Any]] = {
+    "relu": {"max_value": None, "negative_slope": 0.0, "threshold": 0.0},
+    "elu": {"alpha": 1.0},
+    "softmax": {"axis": -1},
+}
+"""Layers of Keras that are a function of fastmlp, when they are set so."""
+
 
 def to_keras(model: Model) -> Any:
     """A Keras model with the same outputs.
@@ -155,14 +163,10 @@ def _layer_function(keras: Any, layer: Any) -> str:
         return "leaky_relu"
     if type(layer) is keras.layers.Activation:
         return _function_name(layer, layer.activation)
-    plain = {"ReLU": "relu", "ELU": "elu", "Softmax": "softmax"}
-    name = plain.get(type(layer).__name__)
-    expected: dict[str, dict[str, Any]] = {"ReLU": {"max_value": None, "negative_slope": 0.0, "threshold": 0.0},
-                "ELU": {"alpha": 1.0}, "Softmax": {"axis": -1}}  # fmt: skip
+    name = _FUNCTION_LAYERS.get(type(layer).__name__)
+    expected = _FUNCTION_SETTINGS.get(name, {}) if name else {}
     settings = layer.get_config()
-    if name is None or any(
-        settings.get(key) != value for key, value in expected[type(layer).__name__].items()
-    ):
+    if name is None or any(settings.get(key) != value for key, value in expected.items()):
         raise ValueError(
             f"layer {layer.name!r} ({type(layer).__name__}) has no function of fastmlp"
         )

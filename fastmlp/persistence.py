@@ -1,8 +1,8 @@
 """Model files: `save` and `load` for networks, MyANN and the estimators.
 
 A file is a safetensors file: the weights under plain names, and everything else (kind, parameters,
-classes, scaler, records) as JSON in its header; see :mod:`fastmlp._model_file`. Loading runs no code
-from the file, whatever its name ends in. Pickles are never read here.
+classes, scaler, records) as JSON in its header; see :mod:`fastmlp._model_file`. Loading runs no
+code from the file, whatever its name ends in. Pickles are never read here.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_the_old_model(tmp_path):
 
 
 def test_a_missing_folder_is_named_and_not_made(tmp_path):
-    with pytest.raises(OSError, match="cannot create a temporary file beside the file.*nowhere"):
+    with pytest.raises(OSError, match=r"cannot create a temporary file beside .*nowhere"):
         write_atomically(tmp_path / "nowhere" / "file", [NEW])
     assert os.listdir(tmp_path) == []
 

@@ -108,8 +108,8 @@ def test_a_functional_chain_is_taken_over_and_a_branch_is_not():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda k: [k.layers.BatchNormalization(), k.layers.Dense(2)], "BatchNormalization.* no pl"),
-        (lambda k: [k.layers.Dense(2, activation="softsign")], "activation softsign; known"),
+        (lambda k: [k.layers.BatchNormalization(), k.layers.Dense(2)], "BatchNorm.* has no"),
+        (lambda k: [k.layers.Dense(2, activation="softsign")], "activation 'softsign'; known"),
         (lambda k: [k.layers.Dense(2, activation=lambda z: z * 2)], "has the activation"),
         (lambda k: [k.layers.Dense(2), k.layers.LeakyReLU(negative_slope=0.3)], "slope 0.3"),
         (lambda k: [k.layers.Dense(2), k.layers.ReLU(max_value=6)], "no function of fastmlp"),

@@ -50,7 +50,7 @@ def loads(tmp_path):
 
 @pytest.fixture
 def refused(loads):
-    def refused(content, match=""):
+    def refused(content, match=None):
         with pytest.raises(ModelFormatError, match=match) as caught:
             loads(content)
         assert "model.safetensors" in str(caught.value)
@@ -366,8 +366,8 @@ def altered(content, where, value):
         ("classifier", ("feature_names",), {"array": ["object", [1], ["a"]]}, "for every feature"),
         ("regressor", ("network", "output"), "softmax", "does not end in 'softmax'"),
         ("myann", ("parameters", "learn_rate"), "fast", "learn_rate must be a number"),
-        ("myann", ("parameters", "ay_nodes_layers"), [6, 10**9, 3], "ay_nodes_layers|describe"),
-        ("myann", ("parameters", "ay_nodes_layers"), [6, 5, 3], "do not describe"),
+        ("myann", ("parameters", "ay_nodes_layers"), [6, 10**9, 3], "must be the network's sizes"),
+        ("myann", ("parameters", "ay_nodes_layers"), [6, 5, 3], "must be the network's sizes"),
         ("myann", ("parameters", "my_data_set"), "mnist", "unknown names: 'my_data_set'"),
         ("myann", ("parameters", "b_print_test_data"), 1, "b_print_test_data must be True"),
         ("myann", ("data",), "/etc/passwd", "no data set's name"),
@@ -398,7 +398,7 @@ def test_a_generator_that_would_read_beyond_its_state_is_refused(position, files
     from fastmlp._plain_values import encode
 
     value = encode(np.random.Generator(np.random.MT19937(0)))
-    text = json.dumps(value).replace('["pos", 624]', f'["pos", {position}]')
+    text = json.dumps(value).replace('["pos", 623]', f'["pos", {position}]')
     assert str(position) in text
     refused(
         altered(files["myann"], ("generator",), json.loads(text)),
@@ -462,7 +462,7 @@ def test_pipes_and_devices_are_not_opened(tmp_path):
 
 
 AUDIT = """
-import sys, pathlib
+import os, sys, pathlib
 import fastmlp
 
 folder = pathlib.Path(sys.argv[1])
@@ -482,7 +482,7 @@ FORBIDDEN = ("exec", "compile", "import", "subprocess.", "socket.", "os.system",
              "ctypes.", "shutil.", "code.", "builtins.input", "mmap.")
 def hook(event, arguments):
     if event == "open":
-        if not (isinstance(arguments[1], str) and arguments[1] == "rb"):
+        if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
             seen.append((event, arguments))
     elif event.startswith(FORBIDDEN):
         seen.append((event, str(arguments)[:200]))

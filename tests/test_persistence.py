@@ -119,14 +119,12 @@ def test_all_fitted_attributes_and_parameters_come_back(path):
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array(["yes", "nö", "\ud800"]), np.array(["a", "b", "c"], object), np.array([1.5, 2.0, 4.0]),
-     np.array([-3, 5, 2**40]), np.array([1, 2, 7], np.uint8)],
+    [np.array(["yes", "nö", "\ud800"]), np.array(["a", "b", "c"], object),
+     np.array([1.0, 2.0, 4.0]), np.array([-3, 5, 2**40]), np.array([1, 2, 7], np.uint8)],
     ids=["texts", "objects", "floats", "integers", "bytes"],
 )  # fmt: skip
 def test_labels_of_every_type_come_back_with_their_type(labels, path):
     x, y = blobs(n_classes=3)
-    if labels.dtype.kind == "f":
-        labels = np.array([1.0, 2.0, 4.0])  # integral: scikit-learn takes others for targets
     model = fitted(MLPClassifier(**SHORT), x, labels[y])
     loaded = again(model, path)
     assert loaded.classes_.dtype == model.classes_.dtype
@@ -328,7 +326,7 @@ def test_weights_that_are_not_finite_are_refused(value, path):
 def test_names_that_need_too_much_room_are_refused_before_writing(path):
     model = regressor()
     model.feature_names_in_ = np.array(["x" * 400_000] * 6, object)
-    with pytest.raises(ValueError, match="header has .* bytes, allowed"):
+    with pytest.raises(ValueError, match=r"header has .* bytes, allowed"):
         fastmlp.save(model, path)
     assert not path.exists()
 

@@ -51,8 +51,9 @@ def test_nan_and_numpy_scalars():
 
 @pytest.mark.parametrize(
     "array",
-    [np.arange(6).reshape(2, 3), np.array([1.5, np.nan, -np.inf], np.float32), np.array(["a", "bcd"]),
-     np.array(["x", "y"], object), np.array([True, False]), np.zeros((0, 3)), np.uint8([255])],
+    [np.arange(6).reshape(2, 3), np.array([1.5, np.nan, -np.inf], np.float32),
+     np.array(["a", "bcd"]), np.array(["x", "y"], object), np.array([True, False]),
+     np.zeros((0, 3)), np.uint8([255])],
     ids=lambda array: str(array.dtype),
 )  # fmt: skip
 def test_arrays_come_back_with_dtype_and_shape(array):
