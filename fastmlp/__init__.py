@@ -6,6 +6,7 @@ from fastmlp import datasets as datasets
 from fastmlp._threads import resolve_threads as resolve_threads
 from fastmlp.exceptions import DataFormatError as DataFormatError
 from fastmlp.exceptions import DivergenceError as DivergenceError
+from fastmlp.exceptions import ModelFormatError as ModelFormatError
 from fastmlp.history import History as History
 from fastmlp.myann import MyANN as MyANN
 from fastmlp.network import Network as Network
@@ -15,21 +16,35 @@ from fastmlp.trainer import Trainer as Trainer
 if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier as MLPClassifier
     from fastmlp.estimators import MLPRegressor as MLPRegressor
+    from fastmlp.keras_exchange import from_keras as from_keras
+    from fastmlp.keras_exchange import to_keras as to_keras
+    from fastmlp.onnx_export import export_onnx as export_onnx
+    from fastmlp.persistence import load as load
+    from fastmlp.persistence import save as save
 
 __version__ = "0.1.0"
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+_LAZY = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "from_keras": "keras_exchange",
+    "to_keras": "keras_exchange",
+    "export_onnx": "onnx_export",
+    "load": "persistence",
+    "save": "persistence",
+}
+"""Names that are imported when they are wanted, and their modules: scikit-learn takes a second."""
 
 
 def __getattr__(name: str) -> object:
-    """The estimators when they are wanted: they import scikit-learn, which takes a second."""
-    if name not in _ESTIMATORS:
+    """What is imported when it is wanted."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fastmlp import estimators
+    from importlib import import_module
 
-    return getattr(estimators, name)
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """The estimators too."""
-    return sorted({*globals(), *_ESTIMATORS})
+    """The lazy names too."""
+    return sorted({*globals(), *_LAZY})

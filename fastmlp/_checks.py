@@ -50,7 +50,10 @@ def check_number(
     """`value` must be a finite real number from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        number = math.inf
     if not math.isfinite(number) or not minimum <= number <= maximum:
         bound = f"at least {minimum:g}" if maximum == math.inf else f"{minimum:g} to {maximum:g}"
         raise ValueError(f"{name} must be a finite number, {bound}; got {value!r}")

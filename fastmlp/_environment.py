@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import fastmlp
 from fastmlp import _core, _threads
 
@@ -79,6 +81,30 @@ def collect(
             for name in SLOWING_VARIABLES
             if environ.get(name)
         ],
+    }
+
+
+def arithmetic() -> dict[str, Any]:
+    """What the last bits of a result depend on, apart from the numbers that go in.
+
+    Returns
+    -------
+    dict
+        ``versions`` of fastmlp, NumPy and SciPy, ``processor``, ``system``, ``simd`` (the level in
+        use) and ``blas``, as in `collect`.
+    """
+    import scipy
+
+    return {
+        "versions": {
+            "fastmlp": fastmlp.__version__,
+            "NumPy": np.__version__,
+            "SciPy": scipy.__version__,
+        },
+        "processor": processor_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "simd": _core.selected_level(),
+        "blas": _blas(),
     }
 
 

@@ -63,6 +63,15 @@ class LabelledData:
         return (side, side) if side * side == n_features else None
 
 
+def without_rows(
+    n_features: int, classes: NDArray[Any], dtype: np.dtype[Any], source: str
+) -> LabelledData:
+    """The shapes and classes of data that are not there."""
+    x, one_hot = np.empty((0, n_features), dtype), np.empty((0, len(classes)), dtype)
+    labels, codes = np.empty(0, classes.dtype), np.empty(0, np.intp)
+    return LabelledData(x, labels, x, labels, codes, one_hot, one_hot, classes, source)
+
+
 def prepare(
     data: str | PathLike[str] | DataTuple,
     scaler: Scaler,

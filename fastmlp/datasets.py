@@ -24,6 +24,9 @@ from fastmlp.exceptions import DataFormatError
 
 _Path = str | os.PathLike[str]
 
+NAMES = ("mnist", "fashion", "digits", "moons")
+"""The data sets that `load` knows; some have other names too."""
+
 _FIELDS = ("x_train", "y_train", "x_test", "y_test")
 # Each name is also met with a dot in place of the last dash, and with .gz at its end.
 _IDX_NAMES = {
@@ -186,16 +189,15 @@ def find(name: _Path, *, cache_dir: _Path | None = None) -> Path | None:
 
 def _resolve(name: _Path) -> str | Path:
     """Turn a name or alias into a known name, and anything else into an existing path."""
-    known = ("mnist", "fashion", "digits", "moons")
     if isinstance(name, str):
         key = _ALIASES.get(name, name)
-        if key in known:
+        if key in NAMES:
             return key
     path = Path(name).expanduser()
     if name != "" and path.exists():
         return path
     if isinstance(name, str) and path.suffix != ".npz" and len(path.parts) <= 1:
-        names = ", ".join(sorted((*known, *_ALIASES)))
+        names = ", ".join(sorted((*NAMES, *_ALIASES)))
         raise ValueError(
             f"`name` must be one of {names}, or the path of an npz file or a folder of IDX "
             f"files, got {name!r}"

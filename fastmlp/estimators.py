@@ -444,6 +444,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             logarithms: Array = np.log(probabilities, out=probabilities)
         return logarithms
 
+    def to_sklearn(self) -> Any:
+        """scikit-learn's own estimator with these weights, for code that wants that very class.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier
+            Fitted: it predicts the same, to rounding. Parameters that it does not have are left
+            out or replaced by the closest; its `fit` and `partial_fit` begin with a new optimizer.
+
+        Raises
+        ------
+        ValueError
+            Where the hidden layers have different functions, or one that scikit-learn does not
+            know.
+        """
+        from sklearn.neural_network import MLPClassifier as SklearnMLP
+
+        from fastmlp._to_sklearn import to_sklearn
+
+        return to_sklearn(self, SklearnMLP)
+
     # --- What BaseMLP asks for
 
     def _learn_targets(self, y: Any, *, first: bool, incremental: bool) -> None:
@@ -854,6 +875,27 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return d2_pinball(self._encode(np.asarray(y), outputs.dtype), sample_weight, levels)(
             outputs
         )
+
+    def to_sklearn(self) -> Any:
+        """scikit-learn's own estimator with these weights, for code that wants that very class.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPRegressor
+            Fitted: it predicts the same, to rounding. Parameters that it does not have are left
+            out or replaced by the closest; its `fit` and `partial_fit` begin with a new optimizer.
+
+        Raises
+        ------
+        ValueError
+            Where the hidden layers have different functions, or one that scikit-learn does not
+            know.
+        """
+        from sklearn.neural_network import MLPRegressor as SklearnMLP
+
+        from fastmlp._to_sklearn import to_sklearn
+
+        return to_sklearn(self, SklearnMLP)
 
     # --- What BaseMLP asks for
 

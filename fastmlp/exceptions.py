@@ -13,6 +13,13 @@ class DataFormatError(ValueError):
     """
 
 
+class ModelFormatError(ValueError):
+    """A model file that cannot be trusted: truncated, changed, or not what it claims to be.
+
+    The message names the file, what was expected and what was found.
+    """
+
+
 class ParameterError(ValueError, TypeError):
     """An estimator's parameter is not allowed; the message names it, its value and what is.
 

@@ -25,7 +25,7 @@ from fastmlp._checks import (
     check_number,
     check_same_length,
 )
-from fastmlp._labelled_data import DataTuple, flatten_rows, prepare
+from fastmlp._labelled_data import DataTuple, LabelledData, flatten_rows, prepare
 from fastmlp._report import epoch_report
 from fastmlp._threads import resolve_threads
 from fastmlp.history import History
@@ -203,7 +203,7 @@ class MyANN:
     @_accept_aliases
     def __init__(
         self,
-        my_data_set: str | PathLike[str] | DataTuple = "mnist",
+        my_data_set: str | PathLike[str] | DataTuple | LabelledData = "mnist",
         n_hidden_layers: int = 1,
         ay_nodes_layers: Sequence[int] = (0, 100, 0),
         n_nodes_layer_out: int = 10,
@@ -295,13 +295,16 @@ class MyANN:
 
     def _handle_input_data(self) -> None:
         """Import, check, split, scale and encode the data; compare the number of classes."""
-        self.data = prepare(
-            self.my_data_set,
-            self.scaler,
-            self.dtype,
-            argument="my_data_set",
-            mix=self._rng if self.legacy_split else None,
-        )
+        if isinstance(self.my_data_set, LabelledData):  # prepared, as a model file does it
+            self.data = self.my_data_set
+        else:
+            self.data = prepare(
+                self.my_data_set,
+                self.scaler,
+                self.dtype,
+                argument="my_data_set",
+                mix=self._rng if self.legacy_split else None,
+            )
         n_found, n_expected = len(self.classes_), self.n_nodes_layer_out
         if n_expected not in (0, n_found):
             shown = ", ".join(map(str, self.classes_[:20])) + (", …" if n_found > 20 else "")
@@ -374,6 +377,7 @@ class MyANN:
         DivergenceError, KeyboardInterrupt
             Weights and history up to then are kept.
         """
+        self._require_rows("fit")
         calls: list[Callable[[Trainer], object]] = [self._adopt_history]
         if self.b_verbose:
             calls.append(lambda _: print(self.epoch_report()))
@@ -393,6 +397,14 @@ class MyANN:
         if self.b_verbose:
             print(f"Total training time: {self.epoch_seconds.sum():.3f} s. Stopped regularly.")
         return self
+
+    def _require_rows(self, method: str) -> None:
+        """Refuse what needs data in an object from a model file, which holds none."""
+        if len(self.X_train) == 0:
+            raise ValueError(
+                f"{method} needs training and test data, which a model file does not hold: make a "
+                "MyANN with data and b_train_on_init=False, and set its weights to these"
+            )
 
     def _adopt_history(self, trainer: Trainer) -> None:
         self.history = trainer.history
@@ -439,6 +451,7 @@ class MyANN:
         lists ``Z``, ``A`` (layers 0 … E, with bias rows in A) and ``grad`` (one per weight
         matrix, without regularisation), node-major as in the articles: (nodes, samples).
         """
+        self._require_rows("look_into_mini_batch")
         check_choice("version", version, reference.VERSIONS)
         check_choice("bias", bias, reference.BIAS_TREATMENTS)
         check_integer("num_batch", num_batch, minimum=0, maximum=self.n_mini_batches - 1)
@@ -613,6 +626,7 @@ class MyANN:
         """Confusion matrix on the test set."""
         from fastmlp import plots
 
+        self._require_rows("plot_confusion_matrix")
         predicted = self.classes_[self._test_outputs().argmax(axis=1)]
         return plots.plot_confusion_matrix(
             self.y_test, predicted, self.classes_, **self._figure_options()
@@ -622,6 +636,7 @@ class MyANN:
         """Test images that the network gets wrong; those of one class with `label`."""
         from fastmlp import plots
 
+        self._require_rows("plot_misclassified")
         if self.data.image_shape is None:
             raise ValueError(f"{self.X_train.shape[1]} features do not make a square image")
         outputs = self._test_outputs()

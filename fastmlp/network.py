@@ -79,6 +79,18 @@ class Network:
         initializer: str = "sqrt_nodes",
         random_state: RandomState = None,
     ) -> None:
+        self._build(sizes, activation, output, dtype, initializer)
+        self.initialize(random_state)
+
+    def _build(
+        self,
+        sizes: Sequence[int],
+        activation: str | Sequence[str],
+        output: str,
+        dtype: str,
+        initializer: str,
+    ) -> None:
+        """Everything but the weights."""
         self.dtype = check_dtype("dtype", dtype)
         self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
         self.activations = _check_activations(activation, len(self.sizes) - 2)
@@ -88,7 +100,25 @@ class Network:
         self._parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
         self._row_engine = self._create_engine(1)
         self._idle_engines: dict[int, list[_core.Engine]] = {}
-        self.initialize(random_state)
+
+    @classmethod
+    def _with_weights(
+        cls,
+        weights: Sequence[Array],
+        biases: Sequence[Array],
+        *,
+        activation: Sequence[str],
+        output: str,
+        dtype: str,
+        initializer: str = "sqrt_nodes",
+    ) -> Network:
+        """A network of finite (n_out, n_in) and (n_out,) arrays, copied; none are drawn."""
+        network = cls.__new__(cls)
+        sizes = [weights[0].shape[1], *map(len, weights)]
+        network._build(sizes, activation, output, dtype, initializer)
+        for view, weight, bias in zip(network.weights, weights, biases, strict=True):
+            view[:, 0], view[:, 1:] = bias, weight
+        return network
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.sizes))

@@ -14,24 +14,31 @@ import fastmlp
 PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
-    {"exceptions", "_sparse", "_plan", "_plateau", "_idx", "_npz"},
+    {"exceptions", "_sparse", "_plan", "_plateau", "_idx", "_npz", "_atomic_file", "_plain_values",
+     "_safetensors_header"},
+    {"_model_file", "_model_fields"},
     {"_checks"},
     {"optimizers", "losses"},
     {"_core", "_threads", "initializers", "schedules", "history", "datasets", "scaling",
      "reference"},
     {"network", "_environment"},
+    {"_saved_network"},
     {"trainer", "callbacks", "_lbfgs", "_summary"},
     {"_estimator_parameters", "_estimator_targets", "_estimator_data", "_estimator_weights",
      "_estimator_report"},
     {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks"},
     {"_estimator_epochs"},
     {"_estimator_run"},
-    {"_estimator_base"},
+    {"_estimator_base", "_to_sklearn"},
     {"estimators"},
     {"_plot_style"},
     {"_plot_panels", "_plot_images"},
     {"plots", "recipes", "_labelled_data", "_report", "_thread_sweep", "_plot_threads"},
     {"myann"},
+    {"_saved_myann", "_model_parts"},
+    {"_saved_estimator"},
+    {"persistence"},
+    {"onnx_export", "keras_exchange"},
     {"bench"},
     {"_cli_options", "_cli_output", "_cli_display", "_cli_bench"},
     {"_cli_train"},
@@ -40,10 +47,23 @@ LAYERS = [
     {"__init__", "__main__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-LAZY = {"_estimator_callbacks", "_estimator_run", "_estimator_base", "estimators"}
+LAZY = {
+    "_estimator_callbacks", "_estimator_run", "_estimator_base", "estimators", "_saved_estimator",
+}  # fmt: skip
 """Modules that import scikit-learn for its classes, and are loaded when an estimator is wanted."""
 
-HEAVY = ("sklearn", "matplotlib", "tensorflow", "rich", "pooch", "requests", "threadpoolctl")
+HEAVY = (
+    "sklearn",
+    "matplotlib",
+    "tensorflow",
+    "rich",
+    "pooch",
+    "requests",
+    "threadpoolctl",
+    "safetensors",
+    "onnx",
+    "keras",
+)
 
 
 def imported_modules(path, *, top_level_only=False):
@@ -85,7 +105,7 @@ def test_nothing_else_loads_the_lazy_modules(path):
 
 
 def test_estimators_are_listed_and_found_when_asked_for():
-    assert {"MLPClassifier", "MLPRegressor", "Trainer"} <= set(dir(fastmlp))
+    assert {"MLPClassifier", "MLPRegressor", "Trainer", "save", "load"} <= set(dir(fastmlp))
     assert fastmlp.MLPClassifier.__module__ == "fastmlp.estimators"
     with pytest.raises(AttributeError, match="module 'fastmlp' has no attribute 'MLPTransformer'"):
         fastmlp.MLPTransformer  # noqa: B018

@@ -24,7 +24,8 @@ def text():
     return README.read_text()
 
 
-def test_examples_run_and_print_what_they_say(text, capsys):
+def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     data = load("digits")
     names = {"X": data.X_train / 16, "Y": np.eye(10)[data.y_train]}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -39,6 +40,8 @@ def test_examples_run_and_print_what_they_say(text, capsys):
     assert names["clf"].best_validation_score_ > 0.95
     assert names["network"].predict(names["X"]).shape == (1297, 10)
     assert names["trainer"].evaluate(names["X"], names["Y"]).accuracy > 0.95
+    ann, again, x = names["ann"], names["again"], names["X"] * 16
+    np.testing.assert_array_equal(again.predict_proba(x), ann.predict_proba(x))
     matplotlib.pyplot.close("all")
 
 

@@ -1,0 +1,190 @@
+"""The header of a safetensors file, believed only where it fits the file.
+
+A safetensors file is the length of its header (little-endian uint64), the header (JSON), and the
+arrays' bytes. The header maps "__metadata__" to texts by name and every array to its dtype, shape
+and place. The safetensors package reads that too, but takes the last of two equal names, and knows
+nothing of the limits below.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmlp.exceptions import ModelFormatError
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+    "U64": np.dtype("<u8"),
+    "U8": np.dtype("u1"),
+}
+"""The element types that a file may have, of those of the format."""
+
+MAX_HEADER_BYTES = 2 << 20
+MAX_CONTAINERS = 1 << 16
+"""Most lists and objects: together with the bytes they bound the memory that JSON can take."""
+
+MAX_DIMENSIONS = 8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An array in a file.
+
+    Attributes
+    ----------
+    name : str
+    dtype : dtype
+    shape : tuple of int
+    begin, end : int
+        Its bytes, counted from the end of the header.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[Entry]]:
+    """The texts and the arrays that a header declares.
+
+    Parameters
+    ----------
+    header : bytes
+    data_bytes : int
+        Bytes in the file after the header, which the arrays must fill exactly.
+
+    Returns
+    -------
+    dict of str to str
+        The metadata.
+    list of Entry
+        In the order of their bytes, without gap or overlap.
+
+    Raises
+    ------
+    ModelFormatError
+        For everything that does not fit; nothing has been allocated for arrays then.
+    """
+    if len(header) > MAX_HEADER_BYTES:
+        raise ModelFormatError(f"the header has {len(header)} bytes, allowed {MAX_HEADER_BYTES}")
+    declared = parse_object(header, "the header")
+    texts = declared.pop("__metadata__", {})
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ModelFormatError("__metadata__ must map names to texts")
+    entries = sorted(
+        (_entry(name, value) for name, value in declared.items()), key=lambda e: (e.begin, e.end)
+    )
+    _check_tiling(entries, data_bytes)
+    return texts, entries
+
+
+def parse_object(text: str | bytes, where: str) -> dict[str, Any]:
+    """A JSON object without equal names, NaN or infinity, and of bounded size.
+
+    Raises
+    ------
+    ModelFormatError
+        Naming `where`.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        n_containers = text.count("{") + text.count("[")
+        if n_containers > MAX_CONTAINERS:
+            raise ValueError(f"{n_containers} lists and objects, allowed {MAX_CONTAINERS}")
+        value = json.loads(
+            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+        )
+    except RecursionError:
+        raise ModelFormatError(f"{where} is nested too deeply") from None
+    except ValueError as error:  # bad UTF-8, bad JSON, numbers of thousands of digits
+        raise ModelFormatError(f"{where} is not JSON as it should be: {_brief(error)}") from None
+    if not isinstance(value, dict):
+        raise ModelFormatError(f"{where} must be a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"the name {twice!r} twice")
+    return result
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"the number {name}")
+
+
+def _brief(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _entry(name: str, value: Any) -> Entry:
+    """An array's declaration, with a size that is that of its shape."""
+    where = f"array {name[:100]!r}"
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        raise ModelFormatError(f"{where} must have dtype, shape and data_offsets, nothing else")
+    code = value["dtype"]
+    if not isinstance(code, str) or code not in DTYPES:
+        found = repr(code)[:40]
+        raise ModelFormatError(f"{where} must have a dtype of {', '.join(DTYPES)}, found {found}")
+    shape = _sizes(value["shape"], f"the shape of {where}")
+    offsets = _sizes(value["data_offsets"], f"the data_offsets of {where}")
+    if len(shape) > MAX_DIMENSIONS:
+        raise ModelFormatError(f"{where} has {len(shape)} dimensions, allowed {MAX_DIMENSIONS}")
+    if len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise ModelFormatError(f"{where} must have two ordered data_offsets, found {offsets[:3]}")
+    n_bytes = _checked_product((DTYPES[code].itemsize, *shape), where)
+    if n_bytes != offsets[1] - offsets[0]:
+        raise ModelFormatError(
+            f"{where} has {offsets[1] - offsets[0]} bytes, its shape {shape} of {code} {n_bytes}"
+        )
+    return Entry(name, DTYPES[code], shape, offsets[0], offsets[1])
+
+
+def _sizes(value: Any, where: str) -> tuple[int, ...]:
+    """A list of integers from 0 to 2^63 - 1."""
+    if not isinstance(value, list) or not all(
+        type(size) is int and 0 <= size < 2**63 for size in value
+    ):
+        raise ModelFormatError(f"{where} must be integers from 0 to 2^63 - 1")
+    return tuple(value)
+
+
+def _checked_product(factors: tuple[int, ...], where: str) -> int:
+    """The product, which must be below 2^63 also where a 0 would hide that it is not."""
+    product = 1
+    for factor in factors:
+        product *= max(factor, 1)
+        if product >= 2**63:
+            raise ModelFormatError(f"{where} has a size beyond 64 bits")
+    return 0 if 0 in factors else product
+
+
+def _check_tiling(entries: list[Entry], data_bytes: int) -> None:
+    """The arrays must follow each other from the first byte to the last."""
+    position = 0
+    for entry in entries:
+        if entry.begin != position:
+            problem = "overlaps another" if entry.begin < position else "leaves a gap before it"
+            raise ModelFormatError(
+                f"array {entry.name[:100]!r} {problem}: it begins at byte {entry.begin}, "
+                f"expected {position}"
+            )
+        position = entry.end
+    if position != data_bytes:
+        problem = "truncated" if position > data_bytes else "trailing bytes"
+        raise ModelFormatError(
+            f"{problem}: the header declares {position} bytes of arrays, found {data_bytes}"
+        )
