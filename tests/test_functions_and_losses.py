@@ -459,7 +459,7 @@ def test_bad_sparse_inputs_are_named(x, error, message):
         (
             lambda: Trainer(Network((2, 3, 1)), dropout=1.0),
             ValueError,
-            "dropout must be a finite number, 0 to 0.999; got 1.0",
+            "dropout must be a finite number, at least 0 and below 1; got 1.0",
         ),
         (
             lambda: Trainer(Network((2, 3, 1)), dropout=(0.1, -1)),
@@ -469,7 +469,7 @@ def test_bad_sparse_inputs_are_named(x, error, message):
         (
             lambda: Trainer(Network((2, 3, 1)), dropout=(-1,)),
             ValueError,
-            r"dropout\[0\] must be a finite",
+            r"dropout\[0\] must be a finite number, at least 0 and below 1; got -1",
         ),
         (
             lambda: Trainer(Network((2, 3, 1)), dropout="x"),
