@@ -45,17 +45,23 @@ def check_integer(name: str, value: object, *, minimum: int, maximum: int | None
 
 
 def check_number(
-    name: str, value: object, *, minimum: float = 0.0, maximum: float = math.inf
+    name: str,
+    value: object,
+    *,
+    minimum: float = 0.0,
+    maximum: float = math.inf,
+    below: float = math.inf,
 ) -> float:
-    """`value` must be a finite real number from `minimum` to `maximum`."""
+    """`value` must be a finite real number from `minimum` to `maximum` and less than `below`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {value!r}")
     try:
         number = float(value)
     except OverflowError:  # an integer of hundreds of digits
         number = math.inf
-    if not math.isfinite(number) or not minimum <= number <= maximum:
+    if not (math.isfinite(number) and minimum <= number <= maximum and number < below):
         bound = f"at least {minimum:g}" if maximum == math.inf else f"{minimum:g} to {maximum:g}"
+        bound += "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} must be a finite number, {bound}; got {value!r}")
     return number
 

@@ -129,6 +129,10 @@ class Network:
         """All weights and biases, (n_parameters,), to be changed in place."""
         return self._parameters
 
+    @parameters.setter
+    def parameters(self, value: object) -> None:
+        raise TypeError("a network's parameters cannot be replaced; change them in place")
+
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""

@@ -25,9 +25,6 @@ from fastmlp._checks import check_choice, check_flag, check_number
 
 MOMENTUM_RULES = ("one_step", "classical", "nesterov")
 
-_BELOW_ONE = 1 - 2**-53
-"""Largest decay of an average: with 1 the first gradient would never be forgotten or counted."""
-
 
 @dataclass(frozen=True)
 class Optimizer:
@@ -92,8 +89,9 @@ class Adam(Optimizer):
     n_states: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        check_number("beta_1", self.beta_1, maximum=_BELOW_ONE)
-        check_number("beta_2", self.beta_2, maximum=_BELOW_ONE)
+        # With a decay of 1 an average would never count a gradient.
+        check_number("beta_1", self.beta_1, below=1.0)
+        check_number("beta_2", self.beta_2, below=1.0)
         check_number("epsilon", self.epsilon)
         check_flag("epsilon_hat", self.epsilon_hat)
 
@@ -128,7 +126,7 @@ class RMSprop(Optimizer):
     n_states: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        check_number("rho", self.rho, maximum=_BELOW_ONE)
+        check_number("rho", self.rho, below=1.0)
         check_number("epsilon", self.epsilon)
         check_number("momentum", self.momentum, maximum=1.0)
 

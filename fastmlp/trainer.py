@@ -47,7 +47,6 @@ ENGINES = ("native", "numpy")
 PENALTY_SCALES = ("per_batch", "per_sample", "per_weight")
 REDUCTIONS = ("sum", "mean")
 
-LARGEST_DROPOUT = 0.999
 SMALLEST_NORM = float(np.finfo(np.float32).tiny)
 
 Inputs = Array | SparseRows
@@ -561,7 +560,5 @@ def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:
             f"dropout must be one number or {n_hidden}, one per hidden layer; got {dropout!r}"
         )
     if isinstance(dropout, numbers.Real):
-        check_number("dropout", dropout, maximum=LARGEST_DROPOUT)
-    return tuple(
-        check_number(f"dropout[{i}]", rate, maximum=LARGEST_DROPOUT) for i, rate in enumerate(rates)
-    )
+        check_number("dropout", dropout, below=1.0)
+    return tuple(check_number(f"dropout[{i}]", rate, below=1.0) for i, rate in enumerate(rates))

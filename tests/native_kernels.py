@@ -21,6 +21,14 @@ CANARY = 1234567.0
 VECTOR = 16
 """Kernels may read, and where kernels.h says so write, up to the next multiple of it."""
 
+TYPES: dict[str, Any] = {
+    "void": None,
+    "int": ctypes.c_int,
+    "double": ctypes.c_double,
+    "ptrdiff_t": ctypes.c_ssize_t,
+    "uint64_t": ctypes.c_uint64,
+}
+
 
 def round_up(n: int) -> int:
     return -(-n // VECTOR) * VECTOR
@@ -36,11 +44,8 @@ def read_prototypes() -> dict[str, tuple[Any, list[Any]]]:
     for result, name, text in re.findall(
         r"KERNEL\((\w+), (\w+), ([^)]*)\)", read_header("kernels.h")
     ):
-        arguments = [
-            ctypes.c_void_p if "*" in a else ctypes.c_int if "int " in a else ctypes.c_ssize_t
-            for a in text.split(",")
-        ]
-        prototypes[name] = (ctypes.c_int if result == "int" else None, arguments)
+        arguments = [ctypes.c_void_p if "*" in a else TYPES[a.split()[0]] for a in text.split(",")]
+        prototypes[name] = (TYPES[result], arguments)
     return prototypes
 
 
@@ -55,7 +60,7 @@ def read_struct(name: str) -> type[ctypes.Structure]:
 
 def read_enum(name: str) -> dict[str, int]:
     (body,) = re.findall(rf"enum {name} \{{([^}}]*)\}}", read_header("fastmlp.h"))
-    return {entry.strip(): code for code, entry in enumerate(body.split(","))}
+    return {name: code for code, name in enumerate(re.findall(r"\w+", body))}
 
 
 def pointer(argument: Any) -> Any:

@@ -391,23 +391,89 @@ def test_a_process_that_takes_too_long_is_ended_and_reported():
     assert slow["error"] == "took longer than 0.05 s"
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
-def test_ctrl_c_ends_the_children_too():
-    code = (
-        "from fastmlp.bench import contenders, jobs, runner\n"
-        "runner.run(runner.Plan(contenders.select(['fastmlp']), jobs.select(['tiny-256']), None,\n"
-        "                       1, 1, 60.0, 100.0, False))"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+SLEEPER = """
+import os, subprocess, sys, time
+sys.stdin.read()  # to its end: whoever started this process has finished and waits
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+folder = os.path.dirname(__file__)
+with open(os.path.join(folder, "new"), "w") as file:
+    print(os.getpid(), child.pid, file=file)
+os.rename(file.name, os.path.join(folder, "pids"))
+time.sleep(600)
+"""
+"""A worker that never ends, and starts a process that never ends."""
+
+RUN_SLEEPER = """
+from fastmlp.bench import contenders, jobs, runner
+runner.WORKER = "sleeper"
+runner.run(runner.Plan(contenders.select(["fastmlp"]), jobs.select(["tiny-256"]), None, 1, 1,
+                       60.0, 600.0, False))
+"""
+
+
+def is_running(pid):
+    """Neither gone nor dead and waiting for its parent, which in a container may never ask."""
     try:
-        deadline = time.monotonic() + 15
-        while not (children := machine._descendants(str(parent.pid))):
-            assert time.monotonic() < deadline and parent.poll() is None
-            time.sleep(0.02)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(condition):
+    """Half a minute at most, so that a defect is no hang."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
+def test_ctrl_c_ends_the_children_too(tmp_path):
+    """Once the worker has its request: while it is being started Ctrl-C may come too early."""
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", RUN_SLEEPER], stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    pids = []
+    try:
+        wait_until(lambda: (tmp_path / "pids").exists() or parent.poll() is not None)
+        pids = (tmp_path / "pids").read_text().split()
+        assert len(pids) == 2 and all(map(is_running, pids))
         parent.send_signal(signal.SIGINT)
-        _, said = parent.communicate(timeout=15)
+        _, said = parent.communicate(timeout=30)
+        wait_until(lambda: not any(map(is_running, pids)))
     finally:
         parent.kill()
         parent.communicate()
+        for pid in filter(is_running, pids):
+            os.kill(int(pid), signal.SIGKILL)
     assert said.strip().endswith("KeyboardInterrupt")
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+
+
+def test_ctrl_c_before_the_request_is_written_is_still_a_keyboard_interrupt(monkeypatch):
+    """The first look at a worker that is being killed finds its pipes half set up."""
+
+    class Interrupted(subprocess.Popen):
+        def _communicate(self, *arguments):
+            monkeypatch.setattr(subprocess, "Popen", Popen)
+            type(self)._communicate = Popen._communicate
+            raise KeyboardInterrupt
+
+    Popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_one(plan(), CONTENDERS["fastmlp"], TINY, 0)
+
+
+def test_a_worker_whose_parent_is_gone_before_its_request_ends_by_itself(tmp_path):
+    """So that a Ctrl-C while the worker is being started leaves nothing behind for long."""
+    worker = subprocess.run(
+        [sys.executable, "-m", runner.WORKER, tmp_path / "result.json"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        cwd=Path(fastmlp.__file__).parents[1],
+    )  # fmt: skip
+    assert worker.returncode == 1
+    assert "JSONDecodeError" in worker.stderr
+    assert not (tmp_path / "result.json").exists()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import PAIRS
 
-from fastmlp import Network, reference
+from fastmlp import Network, Trainer, reference
+from fastmlp._plan import count_parameters
 
 
 def test_standard_network_of_the_articles_has_57390_parameters():
@@ -88,11 +89,15 @@ def rows_for(network, n_rows, seed=0):
 
 
 def long_way(network, x):
-    return network.predict(x, n_threads=1)
+    """Outputs of any number of rows in chunks."""
+    out = np.empty((len(x), network.sizes[-1]), network.dtype)
+    with network._engine(1) as engine:
+        engine.predict(network.parameters, x, out)
+    return out
 
 
-def goes_the_short_way(network, x):
-    return network._row_engine.predict_few(network.parameters, x) is not None
+def goes_the_short_way(network, x, out=None):
+    return network._row_engine.predict_few(network.parameters, x, out) is not None
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-6), ("float64", 1e-13)])
@@ -199,12 +204,76 @@ def test_weights_that_are_not_finite_give_the_same_outputs_on_both_ways():
         assert np.isnan(network.predict(x)).all()
 
 
-def test_few_rows_into_out_agree_with_a_new_array():
-    for n_rows in (1, 8):
-        network = Network((33, 17, 3), dtype="float64", random_state=0)
-        x, out = rows_for(network, n_rows), np.full((n_rows, 3), np.nan)
-        assert network.predict(x, out=out) is out
-        np.testing.assert_allclose(out, network.predict(x), rtol=1e-13)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_threads", [None, 1, 3])
+def test_few_rows_go_the_short_way_with_threads_and_into_out_too(n_threads, dtype, monkeypatch):
+    network = Network((33, 17, 3), dtype=dtype, random_state=0)
+    x = rows_for(network, 9)
+    expected = network.predict(x[:8])
+
+    def refuse(n_threads):
+        raise LookupError("the long way")
+
+    monkeypatch.setattr(network, "_engine", refuse)
+    for n_rows in range(1, 9):
+        frame = np.full((n_rows + 2, 3), np.nan, dtype)
+        out = frame[1:-1]
+        assert goes_the_short_way(network, x[:n_rows], out)
+        out[...] = np.nan
+        assert network.predict(x[:n_rows], out=out, n_threads=n_threads) is out
+        np.testing.assert_array_equal(out, expected[:n_rows])
+        assert np.isnan(frame[[0, -1]]).all()
+        few = network.predict(x[:n_rows], n_threads=n_threads)
+        np.testing.assert_array_equal(few, expected[:n_rows])
+    with pytest.raises(LookupError, match="the long way"):
+        network.predict(x, n_threads=n_threads)
+
+
+def test_few_rows_are_refused_with_a_wrong_number_of_threads():
+    network = Network((33, 17, 3), random_state=0)
+    with pytest.raises(ValueError, match="n_threads must be from 1 to 256; got 0"):
+        network.predict(rows_for(network, 2), n_threads=0)
+
+
+def test_out_stays_as_it_was_when_few_rows_are_refused():
+    network = Network((33, 17, 3), random_state=0)
+    x, out = rows_for(network, 2), np.full((2, 3), 7, np.float32)
+    x[1, 4] = np.nan
+    with pytest.raises(ValueError, match="found NaN at row 1, column 4"):
+        network.predict(x, out=out)
+    assert (out == 7).all()
+
+
+@pytest.mark.parametrize("dtype, narrow, wide", [
+    ("float32", (510, 512), (511, 512)), ("float64", (254, 512), (255, 512)),
+    ("float32", (300, 500, 200, 16), (300, 500, 225, 16)),
+])  # fmt: skip
+def test_networks_of_a_megabyte_take_one_row_alone(dtype, narrow, wide):
+    itemsize = np.dtype(dtype).itemsize
+    assert count_parameters(narrow) * itemsize < 2**20 <= count_parameters(wide) * itemsize
+    for sizes, most in [(narrow, 8), (wide, 1)]:
+        network = Network(sizes, dtype=dtype, initializer="glorot", random_state=0)
+        x = rows_for(network, 9)
+        expected = long_way(network, x)
+        tolerance = 2e-6 if dtype == "float32" else 1e-13
+        for n_rows in range(1, 9):
+            assert goes_the_short_way(network, x[:n_rows]) == (n_rows <= most)
+            found = network.predict(x[:n_rows])
+            np.testing.assert_allclose(found, expected[:n_rows], rtol=tolerance, atol=tolerance)
+            if n_rows > most:
+                np.testing.assert_array_equal(found, long_way(network, x[:n_rows]))
+
+
+@pytest.mark.parametrize("replace", [
+    lambda p: p, lambda p: p.astype(float), lambda p: p[:-1].copy(), lambda p: p.tobytes(), list,
+    lambda p: None,
+], ids=["themselves", "other precision", "too short", "bytes", "list", "None"])  # fmt: skip
+def test_parameters_cannot_be_replaced(replace):
+    network = Network((33, 17, 3), random_state=0)
+    expected = network.predict(rows_for(network, 2))
+    with pytest.raises(TypeError, match="parameters cannot be replaced; change them in place"):
+        network.parameters = replace(network.parameters)
+    np.testing.assert_array_equal(network.predict(rows_for(network, 2)), expected)
 
 
 def test_few_rows_see_new_weights_and_those_of_copies():
@@ -252,13 +321,20 @@ def test_several_threads_on_one_network_get_the_serial_outputs():
 # --- Arguments ------------------------------------------------------------------------------------
 
 
+READ_ONLY = np.empty((5, 2), np.float32)
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])  # the short way and the long way
 @pytest.mark.parametrize("out", [
     np.empty(41, np.uint8)[1:].view(np.float32).reshape(5, 2), np.empty((5, 3), np.float32),
-    np.empty((5, 2)), np.empty((2, 5), np.float32).T, [[0.0] * 2] * 5
-], ids=["alignment", "shape", "dtype", "order", "list"])  # fmt: skip
-def test_wrong_out_is_refused(out):
+    np.empty((6, 2), np.float32), np.empty((5, 2)), np.empty((2, 5), np.float32).T,
+    np.empty((10, 2), np.float32)[::2], READ_ONLY, np.empty((5, 2), ">f4"), [[0.0] * 2] * 5,
+], ids=["alignment", "columns", "rows", "dtype", "order", "every second row", "read-only",
+        "byte order", "list"])  # fmt: skip
+def test_wrong_out_is_refused(out, dtype):
     with pytest.raises(ValueError, match=r"out must be a writeable C-ordered float32 array of \(5"):
-        Network((3, 2)).predict(np.ones((5, 3)), out=out)
+        Network((3, 2)).predict(np.ones((5, 3), dtype), out=out)
 
 
 def test_set_weights_copies_and_changes_nothing_when_one_matrix_is_wrong():

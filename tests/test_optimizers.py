@@ -10,6 +10,7 @@ import pytest
 from conftest import make_classes, relative_difference
 
 from fastmlp import Network, Trainer, _core, _plan
+from fastmlp.losses import Loss
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop, check_optimizer
 
 OPTIMIZERS = [
@@ -87,7 +88,8 @@ def test_training_in_pieces_is_the_training_in_one(optimizer):
     results = []
     for pieces in ([0, 9], [0, 1, 2, 6, 9]):
         network = Network((5, 7, 2), dtype="float64", random_state=0)
-        engine = _core.Engine(network.sizes, network.functions, "log_loss", network.dtype, 1)
+        loss = Loss("log_loss")
+        engine = _core.Engine(network.sizes, network.functions, loss, network.dtype, 1)
         states = np.zeros((optimizer.n_states, network.n_parameters))
         records = np.zeros((4, 9))
         for first, last in pairwise(pieces):
@@ -245,6 +247,7 @@ def test_momentum_of_the_trainer_is_that_of_sgd():
 def test_bits_are_the_same_for_one_to_eight_threads(optimizer, blocks, monkeypatch):
     monkeypatch.setattr(_plan, "MIN_WORKER_FLOP", 1)
     monkeypatch.setattr(_plan, "BLOCK_PARAMETER_BYTES", 0 if blocks else 2**60)
+    monkeypatch.setattr(_plan, "BLOCK_ROWS", 32)  # eight blocks, one per thread
     sizes, batch_size = (40, 150, 33, 5), 490
     x, y = make_classes(1100, sizes[0], sizes[-1])
     weights = np.random.default_rng(0).uniform(size=1100)
@@ -284,23 +287,28 @@ def test_a_block_where_the_share_of_a_thread_begins_is_updated_once(monkeypatch)
     (lambda: SGD("a"), TypeError, "momentum must be a number; got 'a'"),
     (lambda: SGD(0.5, "polyak"), ValueError,
      "momentum_rule must be one of 'one_step', 'classical', 'nesterov'; got 'polyak'"),
-    (lambda: Adam(beta_1=1.0), ValueError, "beta_1 must be a finite number, .*; got 1.0"),
-    (lambda: Adam(beta_1=-0.1), ValueError, "beta_1 must be a finite number, 0 to 1; got -0.1"),
-    (lambda: Adam(beta_2=1), ValueError, "beta_2 must be a finite number, .*; got 1$"),
+    (lambda: Adam(beta_1=1.0), ValueError,
+     "beta_1 must be a finite number, at least 0 and below 1; got 1.0"),
+    (lambda: Adam(beta_1=-0.1), ValueError,
+     "beta_1 must be a finite number, at least 0 and below 1; got -0.1"),
+    (lambda: Adam(beta_2=1), ValueError,
+     "beta_2 must be a finite number, at least 0 and below 1; got 1$"),
     (lambda: Adam(beta_2=True), TypeError, "beta_2 must be a number; got True"),
     (lambda: Adam(epsilon=-1e-8), ValueError,
      "epsilon must be a finite number, at least 0; got -1e-08"),
     (lambda: Adam(epsilon_hat=1), TypeError, "epsilon_hat must be True or False; got 1"),
     (lambda: AdamW(weight_decay=-1), ValueError,
      "weight_decay must be a finite number, at least 0; got -1"),
-    (lambda: AdamW(beta_1=2), ValueError, "beta_1 must be a finite number, .*; got 2"),
-    (lambda: RMSprop(rho=1.0), ValueError, "rho must be a finite number, .*; got 1.0"),
+    (lambda: AdamW(beta_1=2), ValueError, "beta_1 must be a finite number, .* below 1; got 2"),
+    (lambda: AdamW(beta_2=np.nan), ValueError, "beta_2 must be a finite number, .*; got nan"),
+    (lambda: RMSprop(rho=1.0), ValueError,
+     "rho must be a finite number, at least 0 and below 1; got 1.0"),
     (lambda: RMSprop(epsilon=np.nan), ValueError,
      "epsilon must be a finite number, at least 0; got nan"),
     (lambda: RMSprop(momentum=2), ValueError, "momentum must be a finite number, 0 to 1; got 2"),
     (lambda: check_optimizer("lbfgs"), ValueError,
      "optimizer must be one of 'sgd', 'adam', 'adamw', 'rmsprop'; got 'lbfgs'"),
-    (lambda: check_optimizer(Adam), ValueError, "optimizer must be one of .*; got <class"),
+    (lambda: check_optimizer(Adam), TypeError, "optimizer must be one of .*; got <class"),
     (lambda: check_optimizer("adam", 0.5), ValueError,
      "momentum and momentum_rule belong to optimizer 'sgd'; got 0.5 and 'one_step' with 'adam'"),
     (lambda: check_optimizer(RMSprop(), 0.0, "nesterov"), ValueError,
@@ -310,3 +318,9 @@ def test_a_block_where_the_share_of_a_thread_begins_is_updated_once(monkeypatch)
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_every_decay_below_one_is_taken():
+    largest = np.nextafter(1.0, 0.0)
+    assert Adam(beta_1=largest, beta_2=largest).beta_1 == RMSprop(rho=largest).rho == largest
+    assert Adam(beta_1=0, beta_2=0) != Adam(beta_1=0.0, beta_2=largest)
