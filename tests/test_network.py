@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import PAIRS
 
-from fastmlp import Network, Trainer, reference
+from fastmlp import Network, reference
 from fastmlp._plan import count_parameters
 
 
