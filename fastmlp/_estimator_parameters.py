@@ -19,7 +19,7 @@ from fastmlp._threads import resolve_threads
 from fastmlp.exceptions import ParameterError
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, Loss
-from fastmlp.trainer import LARGEST_DROPOUT, SMALLEST_NORM
+from fastmlp.trainer import SMALLEST_NORM
 
 STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "nesterov")
 SOLVERS = ("lbfgs", *STOCHASTIC_SOLVERS)
@@ -117,7 +117,7 @@ def _monitor(name: str, value: object) -> None:
 
 def _dropout(name: str, value: object) -> None:
     for rate in value if isinstance(value, list | tuple) else (value,):
-        check_number(name, rate, maximum=LARGEST_DROPOUT)
+        check_number(name, rate, below=1.0)
 
 
 def _max_grad_norm(name: str, value: object) -> None:

@@ -27,6 +27,7 @@ from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
 
 Array = NDArray[np.floating[Any]]
+MANY_ROWS = 64
 RandomState = int | np.random.Generator | None
 
 
@@ -204,7 +205,7 @@ class Network:
             Finite numbers, scaled as in training.
         out : ndarray of shape (n, n_out), optional
             C-ordered array of the network's dtype to write into, apart from `X`; a new one by
-            default. After an error its numbers mean nothing.
+            default. After an error about one of many rows its numbers mean nothing.
         n_threads : int or None
             As in :func:`fastmlp.resolve_threads`. Does not change the result.
 
@@ -220,7 +221,9 @@ class Network:
         few = self._row_engine.predict_few(self.parameters, X, out)
         if few is not None:
             return few
-        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0], finite=False)
+        # Many rows are looked at when they are in the cache, in a pass that is needed anyway.
+        many = isinstance(X, np.ndarray) and len(X.shape) == 2 and len(X) > MANY_ROWS
+        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0], finite=not many)
         shape = (len(x), self.sizes[-1])
         if out is None:
             out = np.empty(shape, self.dtype)

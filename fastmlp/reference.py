@@ -568,7 +568,7 @@ class ReferenceEngine:
         a: Array,
         y: Array,
         row_weights: Array | None,
-        own: tuple[Array, Array] | None,
+        own: tuple[Array, Array] | None = None,
     ) -> tuple[float, float, float, float]:
         """Sums over a batch: loss, |y - a|, row weights, and weight of the rows predicted right."""
         w = np.ones(a.shape[1], a.dtype) if row_weights is None else row_weights

@@ -72,7 +72,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
         ("label_smoothing", 1.0, "label_smoothing must be less than 1"),
         ("loss", "hinge", "loss must be one of 'log_loss', 'brier'; got 'hinge'"),
         ("loss", Huber(), "loss must be one of 'log_loss', 'brier', 'own'; got 'huber'"),
-        ("dropout", 1.0, "dropout must be a finite number, 0 to 0.999; got 1.0"),
+        ("dropout", 1.0, "dropout must be a finite number, at least 0 and below 1; got 1.0"),
         ("max_grad_norm", 0, "max_grad_norm must be a finite number, at least 1.17549e-38; got 0"),
     ],
 )

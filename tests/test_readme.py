@@ -29,7 +29,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     data = load("digits")
     names = {"X": data.X_train / 16, "Y": np.eye(10)[data.y_train]}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]

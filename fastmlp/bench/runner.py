@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -164,7 +165,11 @@ def _end(worker: subprocess.Popen[str]) -> None:
     """Kill a worker that still runs, and what it has started; also after Ctrl-C."""
     if worker.poll() is None:
         os.killpg(worker.pid, signal.SIGKILL)
-        worker.communicate()
+        worker.wait()
+    for pipe in (worker.stdin, worker.stdout, worker.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):  # what was not written yet
+                pipe.close()
 
 
 def _name(job: Job | None) -> str:
