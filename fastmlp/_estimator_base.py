@@ -40,6 +40,8 @@ from fastmlp.losses import Loss, check_targets
 from fastmlp.network import Array, Network
 from fastmlp.trainer import Inputs, Rows
 
+SklearnRandomState = int | np.random.RandomState | None
+
 DOCUMENTATION = "https://fastmlp.readthedocs.io/en/stable/api/{estimator_name}.html"
 FEW_ROWS = 8
 """So many rows can take the network's short way."""

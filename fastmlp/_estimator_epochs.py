@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp._estimator_report import Report
 from fastmlp._estimator_validation import Validator
 from fastmlp._plateau import Plateau
-from fastmlp.callbacks import EpochCallback, direction
+from fastmlp.callbacks import EpochCallback, direction, monitored
 from fastmlp.trainer import Trainer
 
 SMALLEST_ADAPTIVE_RATE = 1e-6
@@ -115,12 +115,7 @@ class Progress(EpochCallback):
 
     def after_epoch(self, trainer: Trainer) -> bool | None:
         """Count the epochs without improvement; adapt the rate; stop."""
-        if self.monitor not in trainer.metrics:
-            raise ValueError(
-                f"monitor must be one of {', '.join(map(repr, trainer.metrics))}; "
-                f"got {self.monitor!r}"
-            )
-        value = trainer.metrics[self.monitor]
+        value = monitored(self.monitor, trainer.metrics)
         if self.plateau.update(value * direction(self.monitor)):
             self._remember(trainer, value)
         estimator = self.estimator

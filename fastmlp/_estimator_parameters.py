@@ -267,3 +267,13 @@ def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
     else:
         names = [check_choice("activation", activation, allowed)] * (n_hidden or 0)
     return tuple(ALIASES.get(name, name) for name in names)
+
+
+def is_stochastic(estimator: Any) -> bool:
+    """For available_if: raises what the missing method then raises."""
+    if estimator.solver not in STOCHASTIC_SOLVERS:
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
+        )
+    return True

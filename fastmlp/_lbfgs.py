@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -9,28 +10,48 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.callbacks import Callback, as_epoch_callback
+from fastmlp.callbacks import Callback, around_training, as_epoch_callback
 
 if TYPE_CHECKING:
     from fastmlp.trainer import Rows, Trainer
 
 
 class _Iterations:
-    """What SciPy calls: the cost and its gradient at a point, and the end of an iteration."""
+    """What SciPy calls: the cost and its gradient at a point, and the end of an iteration.
+
+    Attributes
+    ----------
+    point : ndarray of shape (n_parameters,)
+        The last iterate that is finite. In between the network has the points that are tried.
+    """
 
     def __init__(self, trainer: Trainer, rows: Rows, callbacks: Iterable[Callback]) -> None:
         self.trainer, self.rows = trainer, rows
         self.calls = [as_epoch_callback(call) for call in callbacks]
         self.gradient = np.empty_like(trainer.network.parameters)
-        self.stopped, self.start = False, time.perf_counter()
+        self.point = trainer.network.parameters.astype(np.float64)
+        self.begun = self.stopped = False
+        self.start = time.perf_counter()
 
     def cost(self, point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Cost and gradient at `point`, which becomes the network's parameters."""
         self.trainer.network.parameters[...] = point
         cost = self.trainer.objective(self.rows, self.gradient)
+        if not (self.begun or (math.isfinite(cost) and np.isfinite(self.gradient).all())):
+            raise ValueError(
+                "the cost at the starting point must be finite, and so must its gradient; got a "
+                f"cost of {cost}. Scale the input and the targets"
+            )
+        self.begun = True
         return cost, self.gradient.astype(np.float64)
 
+    def accept(self, point: NDArray[np.float64]) -> None:
+        """Take a point for an iterate."""
+        if np.isfinite(point).all():
+            self.point = point.copy()
+
     def begin(self) -> None:
+        """Before an iteration."""
         for call in self.calls:
             call.before_epoch(self.trainer)
 
@@ -38,6 +59,7 @@ class _Iterations:
         """After an iteration; SciPy goes by the argument's name."""
         trainer = self.trainer
         trainer.network.parameters[...] = intermediate_result.x
+        self.accept(intermediate_result.x)
         trainer.epochs_done += 1
         cost, now = float(intermediate_result.fun), time.perf_counter()
         loss = cost - trainer.penalty_share(self.rows)
@@ -60,6 +82,8 @@ def minimize(
 ) -> Any:
     """Move the network's parameters to a minimum of ``trainer.objective(rows)`` by L-BFGS-B.
 
+    However the search ends, also by an exception, the network has its last finite iterate.
+
     Parameters
     ----------
     rows : Rows
@@ -74,12 +98,13 @@ def minimize(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        With ``status`` 0 after convergence and where a callback ended the search.
+        With ``status`` 0 after convergence and where a callback ended the search; ``x`` may be
+        not finite.
 
     Raises
     ------
     ValueError
-        If the cost at the starting point is not finite.
+        If the cost at the starting point, or its gradient, is not finite.
 
     References
     ----------
@@ -89,25 +114,20 @@ def minimize(
     from scipy.optimize import minimize as scipy_minimize
 
     run = _Iterations(trainer, rows, callbacks)
-    # SciPy wants float64, also of a float32 network.
-    start = trainer.network.parameters.astype(np.float64)
-    for call in run.calls:
-        call.before_training(trainer)
-    run.begin()
-    try:
-        with trainer.blas_guard():
+    with trainer.blas_guard(), around_training(run.calls, trainer):
+        try:
+            run.begin()
             result = scipy_minimize(
                 run.cost,
-                start,
+                run.point,  # SciPy wants float64, also of a float32 network
                 method="L-BFGS-B",
                 jac=True,
                 callback=run.end,
                 options={"maxiter": max_iter, "maxfun": max_fun, "gtol": gtol},
             )
-        trainer.network.parameters[...] = result.x
-    finally:
-        for call in run.calls:
-            call.after_training(trainer)
+            run.accept(result.x)
+        finally:
+            trainer.network.parameters[...] = run.point
     if run.stopped:
         result.status = 0
     return result

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp._estimator_parameters import ALIASES, hidden_sizes
+from fastmlp._estimator_parameters import hidden_sizes
+from fastmlp.losses import ALIASES
 
 if TYPE_CHECKING:
     from fastmlp._estimator_base import BaseMLP

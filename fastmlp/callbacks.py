@@ -7,7 +7,8 @@ about the epoch are in ``trainer.metrics``. All cost is per epoch, never per bat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,6 +82,38 @@ def as_epoch_callback(callback: Callback) -> EpochCallback:
     return _AfterEpoch(callback)
 
 
+@contextmanager
+def around_training(callbacks: Sequence[EpochCallback], trainer: Trainer) -> Iterator[None]:
+    """`before_training` of all; at the end `after_training` of all that began, in the same order.
+
+    One that raises keeps no other from its end. The last exception is raised, with the others as
+    its context.
+    """
+    begun: list[EpochCallback] = []
+    try:
+        for callback in callbacks:
+            callback.before_training(trainer)
+            begun.append(callback)
+        yield
+    finally:
+        with ExitStack() as ends:
+            for callback in reversed(begun):
+                ends.callback(callback.after_training, trainer)
+
+
+def monitored(name: str, metrics: Mapping[str, float]) -> float:
+    """The number of this name among `metrics`.
+
+    Raises
+    ------
+    ValueError
+        Naming those there are.
+    """
+    if name not in metrics:
+        raise ValueError(f"monitor must be one of {', '.join(map(repr, metrics))}; got {name!r}")
+    return metrics[name]
+
+
 class EarlyStopping(EpochCallback):
     """End the training when a number stops improving, and go back to the best weights.
 
@@ -135,12 +168,7 @@ class EarlyStopping(EpochCallback):
 
     def after_epoch(self, trainer: Trainer) -> bool | None:
         """Look at the number; stop after `patience` epochs in a row without improvement."""
-        if self.monitor not in trainer.metrics:
-            raise ValueError(
-                f"monitor must be one of {', '.join(map(repr, trainer.metrics))}; "
-                f"got {self.monitor!r}"
-            )
-        value = trainer.metrics[self.monitor]
+        value = monitored(self.monitor, trainer.metrics)
         if self._plateau.update(value * direction(self.monitor, self.mode)):
             self.best_epoch, self.best_value = trainer.epochs_done - 1, value
             if self.restore_best:

@@ -26,7 +26,7 @@ from fastmlp._checks import (
 )
 from fastmlp._sparse import SparseRows
 from fastmlp._threads import resolve_threads, single_threaded_blas
-from fastmlp.callbacks import Callback, as_epoch_callback
+from fastmlp.callbacks import Callback, around_training, as_epoch_callback
 from fastmlp.exceptions import DivergenceError
 from fastmlp.history import History
 from fastmlp.losses import (
@@ -376,20 +376,14 @@ class Trainer:
             self._reset_optimizer()
         self.horizon = horizon or max(self.epochs_done + n_epochs, 1)
         calls = [as_epoch_callback(call) for call in callbacks]
-        with self.blas_guard():
-            for call in calls:
-                call.before_training(self)
-            try:
-                for _ in range(n_epochs):
-                    for call in calls:
-                        call.before_epoch(self)
-                    self._run_epoch(rows)
-                    if any([call.after_epoch(self) is True for call in calls]):
-                        return True
-                return False
-            finally:
+        with self.blas_guard(), around_training(calls, self):
+            for _ in range(n_epochs):
                 for call in calls:
-                    call.after_training(self)
+                    call.before_epoch(self)
+                self._run_epoch(rows)
+                if any([call.after_epoch(self) is True for call in calls]):
+                    return True
+            return False
 
     def forget(self) -> None:
         """Drop history, order and momentum of the last `fit`; the network stays as it is."""

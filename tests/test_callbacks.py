@@ -9,8 +9,10 @@ import pytest
 from conftest import make_classes
 
 from fastmlp import DivergenceError, Network, Trainer
+from fastmlp._lbfgs import minimize
 from fastmlp._plateau import Plateau
 from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler, direction
+from fastmlp.trainer import Rows
 
 
 def learner(**parameters):
@@ -143,3 +145,72 @@ def test_plateau_counts_what_is_less_than_tol_better_than_the_best():
     assert [count for _, count, _ in seen] == [0, 1, 0, 1, 2, 0, 1, 2, 3]
     assert [best for best, _, _ in seen] == [True, True, True, True, True, *[False] * 4]
     assert [over for _, _, over in seen] == [False] * 8 + [True]
+
+
+class Failing(Recorder):
+    """Raises in one hook, after writing it down."""
+
+    def __init__(self, log, hook):
+        super().__init__(log)
+        self.hook = hook
+
+    def before_training(self, trainer):
+        self._fail("before_training")
+
+    def before_epoch(self, trainer):
+        self._fail("before_epoch")
+
+    def after_training(self, trainer):
+        self._fail("after_training")
+
+    def _fail(self, hook):
+        self.log.append(f"failing {hook}")
+        if hook == self.hook:
+            raise RuntimeError(f"no {hook}")
+
+
+def run_with_trainer(callbacks):
+    learner().fit(*make_classes(60, 5, 2), callbacks=callbacks)
+
+
+def run_with_lbfgs(callbacks):
+    x, y = make_classes(60, 5, 2)
+    network = Network((5, 2), dtype="float64", random_state=0)
+    minimize(Trainer(network), Rows(x, y), max_iter=5, max_fun=50, gtol=0, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("run", [run_with_trainer, run_with_lbfgs])
+def test_one_failing_end_of_training_keeps_no_other_from_its_own(run):
+    log = []
+    with pytest.raises(RuntimeError, match="no after_training"):
+        run([Recorder(log), Failing(log, "after_training"), Recorder(log)])
+    assert log[-3:] == ["after training", "failing after_training", "after training"]
+
+
+@pytest.mark.parametrize("run", [run_with_trainer, run_with_lbfgs])
+def test_training_ends_for_all_that_began_it_when_an_epoch_cannot_begin(run):
+    log = []
+    with pytest.raises(RuntimeError, match="no before_epoch"):
+        run([Recorder(log), Failing(log, "before_epoch"), Recorder(log)])
+    assert log[-3:] == ["after training", "failing after_training", "after training"]
+
+
+@pytest.mark.parametrize("run", [run_with_trainer, run_with_lbfgs])
+def test_training_ends_for_those_alone_that_began_it(run):
+    log = []
+    with pytest.raises(RuntimeError, match="no before_training"):
+        run([Recorder(log), Failing(log, "before_training"), Recorder(log)])
+    assert log == ["before training", "failing before_training", "after training"]
+
+
+def test_early_stopping_restores_the_best_weights_beside_a_callback_that_fails():
+    x, y = make_classes(60, 5, 2)
+    trainer, best = learner(), []
+    watch = EarlyStopping("cost", patience=2, mode="max")
+    with pytest.raises(RuntimeError, match="no after_training"):
+        trainer.fit(x, y, n_epochs=9, callbacks=[
+            lambda t: best.append(np.copy(t.network.parameters)), Failing([], "after_training"),
+            watch,
+        ])  # fmt: skip
+    assert watch.best_epoch < len(best) - 1
+    np.testing.assert_array_equal(trainer.network.parameters, best[watch.best_epoch])

@@ -30,6 +30,7 @@ LAYERS = [
     {"_estimator_epochs"},
     {"_estimator_run"},
     {"_estimator_base", "_to_sklearn"},
+    {"_estimator_classifier", "_estimator_regressor"},
     {"estimators"},
     {"_plot_style"},
     {"_plot_panels", "_plot_images"},
@@ -47,9 +48,8 @@ LAYERS = [
     {"__init__", "__main__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-LAZY = {
-    "_estimator_callbacks", "_estimator_run", "_estimator_base", "estimators", "_saved_estimator",
-}  # fmt: skip
+LAZY = {"_estimator_callbacks", "_estimator_run", "_estimator_base", "_estimator_classifier",
+        "_estimator_regressor", "estimators", "_saved_estimator"}  # fmt: skip
 """Modules that import scikit-learn for its classes, and are loaded when an estimator is wanted."""
 
 HEAVY = (
@@ -106,7 +106,7 @@ def test_nothing_else_loads_the_lazy_modules(path):
 
 def test_estimators_are_listed_and_found_when_asked_for():
     assert {"MLPClassifier", "MLPRegressor", "Trainer", "save", "load"} <= set(dir(fastmlp))
-    assert fastmlp.MLPClassifier.__module__ == "fastmlp.estimators"
+    assert fastmlp.MLPClassifier is fastmlp.estimators.MLPClassifier
     with pytest.raises(AttributeError, match="module 'fastmlp' has no attribute 'MLPTransformer'"):
         fastmlp.MLPTransformer  # noqa: B018
 

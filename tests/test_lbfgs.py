@@ -77,3 +77,72 @@ def test_a_callback_can_end_the_search():
     result = minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0,
                       callbacks=[lambda t: t.epochs_done == 3])  # fmt: skip
     assert (result.nit, result.status) == (3, 0)
+
+
+class Failure(Exception):
+    """What a test raises in the middle of a search."""
+
+
+@pytest.mark.parametrize("error", [Failure, KeyboardInterrupt])
+def test_an_exception_in_the_search_leaves_the_last_iterate(error, monkeypatch):
+    trainer, rows = problem(False, l2=0.5)
+    iterates, points = [trainer.network.parameters.copy()], []
+    objective = trainer.objective
+
+    def cost(rows, gradient):
+        points.append(trainer.network.parameters.copy())
+        # Wherever the search tries a point that is no iterate yet.
+        if len(iterates) > 3:
+            raise error
+        return objective(rows, gradient)
+
+    monkeypatch.setattr(trainer, "objective", cost)
+    with pytest.raises(error):
+        minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0,
+                 callbacks=[lambda t: iterates.append(t.network.parameters.copy())])  # fmt: skip
+    assert not np.array_equal(points[-1], iterates[-1])
+    np.testing.assert_array_equal(trainer.network.parameters, iterates[-1])
+
+
+def test_an_exception_at_the_first_point_leaves_the_starting_weights(monkeypatch):
+    trainer, rows = problem(False)
+    start = trainer.network.parameters.copy()
+    objective, calls = trainer.objective, []
+
+    def cost(rows, gradient):
+        calls.append(1)
+        if len(calls) == 2:
+            raise Failure
+        return objective(rows, gradient)
+
+    monkeypatch.setattr(trainer, "objective", cost)
+    with pytest.raises(Failure):
+        minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0)
+    np.testing.assert_array_equal(trainer.network.parameters, start)
+
+
+def test_a_callback_that_fails_leaves_the_iterate_it_was_shown():
+    trainer, rows = problem(False, l2=0.5)
+    shown = []
+
+    def fail(trainer):
+        shown.append(trainer.network.parameters.copy())
+        if len(shown) == 2:
+            raise Failure
+
+    with pytest.raises(Failure):
+        minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0, callbacks=[fail])
+    np.testing.assert_array_equal(trainer.network.parameters, shown[-1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_start_whose_cost_is_not_finite_is_refused(dtype):
+    network = Network((4, 3), output="identity", dtype=dtype, random_state=0)
+    start = network.parameters.copy()
+    x = make_classes(40, 4, 3)[0].astype(dtype)
+    y = np.full((40, 3), np.finfo(dtype).max, dtype)
+    with pytest.raises(
+        ValueError, match=r"cost at the starting point must be finite.* got a cost of inf"
+    ):
+        minimize(Trainer(network), Rows(x, y), max_iter=5, max_fun=50, gtol=0.0)
+    np.testing.assert_array_equal(network.parameters, start)
