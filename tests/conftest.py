@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,19 @@ def train(engine, sizes, x, y, *, activation="sigmoid", output="sigmoid", dtype=
 
 def relative_difference(a, b):
     return np.abs(a - b).max() / np.abs(b).max()
+
+
+def is_running(pid):
+    """Neither gone nor dead and waiting for its parent, which in a container may never ask."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(condition):
+    """Half a minute at most, so that a defect is no hang."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

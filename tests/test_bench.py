@@ -9,12 +9,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import is_running, wait_until
 
 import fastmlp
 from fastmlp import _cli_bench
@@ -409,22 +409,6 @@ runner.WORKER = "sleeper"
 runner.run(runner.Plan(contenders.select(["fastmlp"]), jobs.select(["tiny-256"]), None, 1, 1,
                        60.0, 600.0, False))
 """
-
-
-def is_running(pid):
-    """Neither gone nor dead and waiting for its parent, which in a container may never ask."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def wait_until(condition):
-    """Half a minute at most, so that a defect is no hang."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")

@@ -19,6 +19,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from conftest import is_running, wait_until
 
 from fastmlp import _cli_threads, _core, _thread_sweep, cli
 from fastmlp._plot_threads import plot_threads
@@ -397,7 +398,8 @@ def test_ctrl_c_ends_the_running_process_and_exits_with_130(tmp_path):
     finally:
         sweep.kill()
     assert (sweep.returncode, err) == (130, "fastmlp: interrupted\n")
-    assert len(started) == 1 and not Path(f"/proc/{started[0]}").exists()
+    assert len(started) == 1
+    wait_until(lambda: not is_running(started[0]))
     assert list(tmp_path.iterdir()) == []
 
 
