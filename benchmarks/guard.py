@@ -56,7 +56,7 @@ MARK = "getppid"
 
 @dataclass(frozen=True)
 class Job:
-    """What to train: plain SGD, float32, the loss that belongs to sigmoid outputs.
+    """What to train, in float32, with the loss that belongs to sigmoid outputs.
 
     n_steps: batches of the shorter of two counted trainings; the longer one has twice as many.
     """
@@ -65,17 +65,21 @@ class Job:
     activation: str
     batch_size: int
     n_steps: int
+    optimizer: str = "sgd"
 
     @property
     def name(self) -> str:
         """For example "784-70-30-10 sigmoid, batch 500"."""
-        return f"{'-'.join(map(str, self.sizes))} {self.activation}, batch {self.batch_size}"
+        rule = "" if self.optimizer == "sgd" else f" {self.optimizer}"
+        return f"{'-'.join(map(str, self.sizes))} {self.activation}{rule}, batch {self.batch_size}"
 
 
 JOBS = (
     Job((784, 70, 30, 10), "sigmoid", batch_size=500, n_steps=2),
     Job((784, 70, 30, 10), "sigmoid", batch_size=32, n_steps=16),
     Job((20, 64, 64, 3), "relu", batch_size=256, n_steps=8),
+    Job((784, 100, 10), "relu", batch_size=200, n_steps=3, optimizer="adam"),
+    Job((784, 512, 10), "relu", batch_size=128, n_steps=1),
 )
 
 
@@ -268,6 +272,7 @@ def prepare(job: Job, engine: str) -> Callable[[int], float]:
         fastmlp.Network(job.sizes, activation=job.activation, random_state=0),
         learning_rate=0.01 / job.batch_size,
         batch_size=job.batch_size,
+        optimizer=job.optimizer,
         shuffle=False,
         n_threads=1,
         engine=engine,
