@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._estimator_warnings import warn
 from fastmlp._sparse import SparseRows
 from fastmlp.exceptions import UnscaledInputWarning
 from fastmlp.network import Array
@@ -131,12 +131,11 @@ def warn_if_unscaled(x: Inputs) -> None:
         deviation = _deviations(x)
     feature = int(deviation.argmax())
     if deviation[feature] > LARGE_DEVIATION:
-        warnings.warn(
+        warn(
             f"X is not scaled: feature {feature} has a standard deviation of about "
             f"{deviation[feature]:.3g}. Gradient descent wants features of similar size around 0; "
             "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
             UnscaledInputWarning,
-            stacklevel=5,
         )
 
 

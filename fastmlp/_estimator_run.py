@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,11 @@ from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS
 from fastmlp._estimator_report import Report
 from fastmlp._estimator_trainer import Training, rows_per_batch, trainer_settings
 from fastmlp._estimator_validation import Validator
+from fastmlp._estimator_warnings import warn
 from fastmlp._lbfgs import minimize
 from fastmlp.callbacks import EpochCallback
 from fastmlp.exceptions import DivergenceError
 from fastmlp.trainer import Rows, Trainer
-
-USER_LEVEL = 6
-"""Warnings shall name the line that calls `fit`: below run_solver, _fit, fit and its decorator."""
 
 
 def run_solver(
@@ -123,18 +120,17 @@ def _run_stochastic(
             horizon=estimator.max_iter,
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=USER_LEVEL)
+        warn("Training interrupted by user.")
     except DivergenceError as error:
         if not estimator.early_stopping:
             raise
         _note_divergence(estimator, error)
     else:
         if not (stopped or incremental):
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=USER_LEVEL,
             )
 
 
@@ -147,11 +143,10 @@ def _note_divergence(estimator: Any, error: DivergenceError) -> None:
     estimator.validation_scores_.append(np.nan)
     append_row(estimator.history_, {"loss": np.nan, "learning_rate": error.learning_rate})
     best = "the first epoch" if estimator.best_epoch_ is None else f"epoch {estimator.best_epoch_}"
-    warnings.warn(
+    warn(
         f"{error} With early_stopping the weights "
         f"{'before' if estimator.best_epoch_ is None else 'of'} {best} are put back.",
         ConvergenceWarning,
-        stacklevel=USER_LEVEL + 1,
     )
 
 
@@ -172,10 +167,9 @@ def _run_lbfgs(estimator: Any, trainer: Trainer, train: Rows, calls: list[EpochC
     loss = float(result.fun - penalty) / estimator._loss_scale() + penalty
     estimator.loss_ = estimator.best_loss_ = loss
     if result.status != 0:
-        warnings.warn(
+        warn(
             f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
             f"(status={result.status}): {result.message} Increase max_iter "
             f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the data.",
             ConvergenceWarning,
-            stacklevel=USER_LEVEL,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from fastmlp._estimator_parameters import SCHEDULED_RATES
+from fastmlp._estimator_warnings import warn
 from fastmlp.network import Array, Network
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastmlp.trainer import Trainer
@@ -38,10 +38,7 @@ def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
     if isinstance(batch_size, str):
         return min(AUTO_BATCH_ROWS, n_rows)
     if batch_size > n_rows:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=7,
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(batch_size, n_rows)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -301,6 +303,55 @@ def test_warnings_name_the_line_that_calls_fit():
         with pytest.warns(UserWarning, match=r"scaled|clipped|max_iter|Maximum|diverged") as record:
             model.fit(1000 * x, targets)
         assert {w.filename for w in record} == {__file__}
+
+
+WARNING_CALLS = """
+import sys, warnings
+import numpy as np
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+if sys.argv[1] == "without":
+    sys.modules["sklearn.callback"] = None  # as for fastmlp in scikit-learn before 1.9
+from fastmlp import MLPClassifier
+from fastmlp._estimator_callbacks import protocol
+from fastmlp.callbacks import EpochCallback
+assert (protocol is None) == (sys.argv[1] == "without")
+class Interrupt(EpochCallback):
+    def before_epoch(self, trainer):
+        raise KeyboardInterrupt
+x, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
+quick = dict(max_iter=2, random_state=0)
+calls = [
+    lambda: MLPClassifier(**quick).fit(1000 * x, y),
+    lambda: MLPClassifier(**quick, batch_size=500).fit(x, y),
+    lambda: MLPClassifier(**quick, batch_size=500).partial_fit(1000 * x, y, classes=[0, 1]),
+    lambda: MLPClassifier(**quick, solver="lbfgs").fit(x, y),
+    lambda: MLPClassifier(**quick).set_callbacks(Interrupt()).fit(x, y),
+    lambda: make_pipeline(MinMaxScaler(), MLPClassifier(**quick)).fit(x, y),
+    lambda: GridSearchCV(MLPClassifier(**quick), {"alpha": [0, 1]}, cv=2).fit(x, y),
+]
+for call in calls:
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        call()
+    assert record
+    for warning in record:
+        assert warning.filename == __file__, warning
+        assert warning.lineno == call.__code__.co_firstlineno, warning
+"""
+
+
+@pytest.mark.parametrize("protocol", ["with", "without"])
+def test_warnings_name_that_line_with_and_without_scikit_learns_callbacks(protocol, tmp_path):
+    if protocol == "with":
+        pytest.importorskip("sklearn.callback")
+    script = tmp_path / "calls.py"
+    script.write_text(WARNING_CALLS)
+    result = subprocess.run(
+        [sys.executable, script, protocol], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
 
 
 # --- Bugs that users reported against scikit-learn's
