@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from estimator_data import blobs, multilabel, regression
 from scipy import sparse
+from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 
 from fastmlp import DivergenceError, MLPClassifier, MLPRegressor
@@ -141,6 +143,10 @@ def test_a_parameter_error_is_what_scikit_learn_raises():
         (dict(sample_weight=-np.ones(200)), "sample_weight must not be negative; got -1"),
         (dict(sample_weight=np.zeros(200)), "non-zero weight; all 200 are zero"),
         (dict(sample_weight=np.full(200, np.nan)), "sample_weight contains NaN"),
+        (dict(sample_weight=np.full(200, 1e308)), "sample_weight must have a finite sum"),
+        (dict(sample_weight=0), "non-zero weight; all 200 are zero"),
+        (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=np.zeros(5)),
+         "sample_weight_val must contain a non-zero weight"),
         (dict(X_val=np.zeros((5, 6))), "y_val is missing"),
         (dict(y_val=np.zeros(5)), "X_val is missing"),
         (dict(sample_weight_val=np.ones(5)), "X_val is missing"),
@@ -179,6 +185,10 @@ def test_weights_of_the_rows_held_back_must_not_all_be_zero():
                          validation_fraction=[(np.arange(100), np.arange(100, 200))])  # fmt: skip
     with pytest.raises(ValueError, match="validation set must contain a non-zero sample weight"):
         model.fit(x, y, sample_weight=weights)
+    with pytest.raises(
+        ValueError, match=r"rows to train on must contain a non-zero weight; .* 100"
+    ):
+        model.fit(x, y, sample_weight=1 - weights)
 
 
 def test_labels_are_checked():
@@ -212,7 +222,12 @@ def test_classes_of_partial_fit_are_checked():
     ("class_weight", "message"),
     [
         ({2: 1.0}, "class_weight names the class 2, which is not in y; its classes are 0, 1"),
-        ({0: -1.0}, r"class_weight\[0\] must be at least 0; got -1.0"),
+        ({0: -1.0}, r"class_weight\[0\] must be a finite number, at least 0; got -1.0"),
+        ({0: np.inf}, r"class_weight\[0\] must be a finite number, at least 0; got inf"),
+        ({1: np.nan}, r"class_weight\[1\] must be a finite number, at least 0; got nan"),
+        ({1: "2"}, r"class_weight\[1\] must be a number; got '2'"),
+        ({0: 0, 1: 0}, "sample_weight times class_weight is zero in all 200"),
+        ({0: 1e308}, "sample_weight times class_weight must have a finite sum"),
     ],
 )
 def test_class_weights_are_checked(class_weight, message):
@@ -230,6 +245,18 @@ def test_going_on_needs_the_same_network():
     model = MLPClassifier(**SMALL, warm_start=True).fit(x, y)
     with pytest.raises(ValueError, match=r"same classes.*Previously got \[0 1\], `y` has \[0 2\]"):
         model.fit(x, 2 * y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("few", [3.0, np.array(3.0), np.zeros(6), np.zeros((1, 1, 6)), [], [[]]])
+def test_rows_of_other_dimensions_are_refused_as_by_scikit_learn(kind, few):
+    x, y = blobs()
+    ours = kind(**SMALL | dict(max_iter=1)).fit(x, y)
+    theirs = getattr(neural_network, kind.__name__)(**SMALL | dict(max_iter=1)).fit(x, y)
+    with pytest.raises(ValueError) as expected:
+        theirs.predict(few)
+    with pytest.raises(ValueError, match=re.escape(str(expected.value))):
+        ours.predict(few)
 
 
 def test_a_network_must_be_fitted_first():
@@ -289,6 +316,12 @@ def test_input_that_is_not_scaled_warns_once_with_the_remedy():
 def test_batches_larger_than_the_data_are_cut_with_a_warning():
     with pytest.warns(UserWarning, match="larger than sample size. It is going to be clipped"):
         MLPClassifier(**SMALL, batch_size=500).fit(*blobs())
+
+
+def test_lbfgs_has_no_batches_to_warn_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MLPClassifier((2,), solver="lbfgs", batch_size=500, tol=1.0).fit(*blobs())
 
 
 def test_warnings_name_the_line_that_calls_fit():
