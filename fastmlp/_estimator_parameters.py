@@ -144,7 +144,10 @@ def _loss(names: Iterable[str]) -> Check:
 
 
 def _class_weight(name: str, value: object) -> None:
-    if value is not None and not isinstance(value, Mapping):
+    if isinstance(value, Mapping):
+        for label, weight in value.items():
+            check_number(f"{name}[{label!r}]", weight)
+    elif value is not None:
         check_choice(name, value, ("balanced",))
 
 

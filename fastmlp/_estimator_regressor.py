@@ -122,7 +122,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Share of the activations of every hidden layer, or of each, that are set to 0 in training.
         Not for "lbfgs".
     max_grad_norm : float > 0 or None, default=None
-        Longer gradients are shortened to this length. Not for "lbfgs".
+        Longer gradients are shortened to exactly this length: times ``max_grad_norm / norm``, where
+        PyTorch has ``norm + 1e-6``. Not for "lbfgs".
     quantile : float in (0, 1) or increasing sequence of such, default=0.5
         Level of the loss "quantile". Several levels of one target are predicted side by side, by
         outputs that cannot cross.
@@ -164,6 +165,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     n_outputs_ : int
     out_activation_ : str
         Function of the last layer.
+    network_ : Network
+        The network itself, whose ``predict(X, out=array)`` writes into an array that is given.
 
     See Also
     --------
@@ -283,6 +286,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     ) -> Any:
         """Train on rows with numbers.
 
+        A fit that raises leaves the estimator as it was; only a first one that diverges, or fails
+        after an epoch, leaves its last finite weights. Ctrl-C keeps what was learned, and ends the
+        fit with a warning; with "lbfgs" KeyboardInterrupt is raised, as in scikit-learn.
+
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
@@ -311,7 +318,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             For data that does not fit.
         DivergenceError
             A ValueError that says when the loss or the weights stopped being finite. With early
-            stopping it is a warning, and the best weights are put back.
+            stopping it is, after the first epoch, a warning, and the best weights are put back.
 
         Warns
         -----
@@ -329,6 +336,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch on these rows, from the weights and the optimizer's state as they are.
 
+        Parameters that were changed count from now on: the rate, penalties, the batch size, a
+        `solver`, which begins with a state of its own. What makes the network must stay:
+        `hidden_layer_sizes`, `activation`, `dtype`, the output function that `loss` asks for. A
+        call that raises leaves the estimator as it was, but the optimizer may begin anew.
+
         Parameters
         ----------
         X, y, sample_weight
@@ -341,7 +353,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As in `fit`, and with early stopping.
+            As in `fit`, with early stopping, and for another network than the fitted one.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -405,7 +417,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     # --- What BaseMLP asks for
 
-    def _learn_targets(self, y: Any, *, first: bool, incremental: bool) -> None:
+    def _learn_targets(
+        self, y: Any, *, first: bool, incremental: bool, classes: Any = None
+    ) -> None:
         """Numbers are what they are."""
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:

@@ -108,6 +108,12 @@ class Validator:
         self.score, self.scorers = score, scorers
         self.outputs = np.empty_like(rows.y)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the numbers that are measured."""
+        others = [f"val_{name}" for name in self.scorers if name != "score"]
+        return ["val_loss", "val_score", *others]
+
     def measure(self, trainer: Trainer) -> dict[str, float]:
         """``val_loss`` (mean per row, without penalty), ``val_score`` and named scores."""
         result = trainer.evaluate_rows(self.rows)

@@ -31,6 +31,23 @@ class Architecture(NamedTuple):
     output: str
     dtype: str
 
+    def differences(self, old: Architecture) -> str:
+        """In which parameters and data this one and the old one of a fitted network differ."""
+        (n_in, *hidden, n_out), (old_in, *old_hidden, old_out) = self.sizes, old.sizes
+        pairs = {
+            "hidden_layer_sizes": (tuple(hidden), tuple(old_hidden)),
+            "activation": (self.activations, old.activations),
+            "the output function that loss and y ask for": (self.output, old.output),
+            "the number of features": (n_in, old_in),
+            "the number of outputs": (n_out, old_out),
+            "dtype": (self.dtype, old.dtype),
+        }
+        return "; ".join(
+            f"{name} must be as it was, {was!r}; got {now!r}"
+            for name, (now, was) in pairs.items()
+            if now != was
+        )
+
     def network(self, initializer: str = "sqrt_nodes", random_state: Any = None) -> Network:
         """A new network of this kind."""
         return Network(

@@ -33,6 +33,7 @@ from fastmlp.losses import (
     NATURAL_LOSS,
     Loss,
     OwnFunction,
+    OwnLoss,
     check_levels,
     check_loss,
     check_pair,
@@ -167,7 +168,8 @@ class Trainer:
         anew for every row; the others are divided by 1 - dropout (Srivastava et al., 2014).
         Costs and errors of the batches are those of the thinned network.
     max_grad_norm : float > 0 or None
-        Longer gradients (of loss and penalty, all layers together) are shortened to this length.
+        Longer gradients (of loss and penalty, all layers together) are shortened to exactly this
+        length: times ``max_grad_norm / norm``, where PyTorch has ``norm + 1e-6``.
     shuffle : bool
         Mix all rows anew before every epoch, unless one batch holds them all.
     n_threads : int or None
@@ -182,7 +184,7 @@ class Trainer:
     history : History
         Finished epochs of the last `fit`, also after an exception.
     order : ndarray of shape (n,) or None
-        Rows in the order of the last epoch; None without shuffling.
+        Rows in the order of the last epoch; None for that of the data.
     states : ndarray of shape (n_states, n_parameters)
         What the optimizer remembers, in the layout of ``network.parameters``: the momentum's
         memory, or m and v of Adam, or v and b of RMSprop.
@@ -295,9 +297,9 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
+        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
             Inputs and targets (one-hot for classes); used in place when C-ordered and of the
-            network's dtype. Never modified.
+            network's dtype. Never modified. Sparse rows are never all dense at once.
         sample_weight : array-like of shape (n,), optional
             Weight >= 0 of every row in loss and gradient.
         test_data : (X, Y), optional
@@ -343,6 +345,7 @@ class Trainer:
         self,
         rows: Rows,
         *,
+        chosen: NDArray[np.intp] | None = None,
         n_epochs: int = 1,
         callbacks: Iterable[Callback] = (),
         resume: bool = False,
@@ -354,6 +357,8 @@ class Trainer:
         ----------
         rows : Rows
             Trusted.
+        chosen : ndarray of shape (n_chosen,), intp, or None
+            Indices of the rows to train on, which are read where they lie; None for all. Trusted.
         n_epochs : int >= 0
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             As in `fit`.
@@ -380,7 +385,7 @@ class Trainer:
             for _ in range(n_epochs):
                 for call in calls:
                     call.before_epoch(self)
-                self._run_epoch(rows)
+                self._run_epoch(rows, chosen)
                 if any([call.after_epoch(self) is True for call in calls]):
                     return True
             return False
@@ -406,7 +411,7 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
+        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
         """
         x, y = self._check_data("X", X, "Y", Y)
         return self.evaluate_rows(Rows(x, y))
@@ -475,15 +480,16 @@ class Trainer:
         eta = rule(self.learning_rate, self.decay, self.epochs_done, self.horizon)
         return warmed_up(eta, self.warmup, self.epochs_done)
 
-    def _run_epoch(self, rows: Rows) -> None:
+    def _run_epoch(self, rows: Rows, chosen: NDArray[np.intp] | None) -> None:
         """One epoch of updates; its record goes into `last_epoch` and `metrics`."""
         start = time.perf_counter()
-        eta, n = self.next_rate(), len(rows.x)
+        eta, n = self.next_rate(), len(rows.x if chosen is None else chosen)
         n_batches = -(-n // self.batch_size)
         n_batches = min(n_batches, self.max_batches or n_batches)
         costs, penalties, errors, hits = np.zeros((4, n_batches))
         # One batch of all rows is the same in any order.
-        self.order = self._mixed(n) if self.shuffle and self.batch_size < n else None
+        mixed = self._mixed(n) if self.shuffle and self.batch_size < n else None
+        self.order = mixed if chosen is None else chosen if mixed is None else chosen[mixed]
         status, done, interruption = self._engine.train(
             self.network.parameters, self.states, rows.x, rows.y,
             order=self.order, row_weights=rows.weights, batch_size=self.batch_size,
@@ -502,7 +508,9 @@ class Trainer:
         if status == _core.DIVERGED:
             epoch = self.epochs_done
             self._reset_optimizer()  # its states may be infinite
-            raise DivergenceError(epoch=epoch, batch=done, learning_rate=eta)
+            batch = slice(done * self.batch_size, (done + 1) * self.batch_size)
+            cause = self.fault_of_loss(rows, batch if self.order is None else self.order[batch])
+            raise DivergenceError(epoch=epoch, batch=done, learning_rate=eta, cause=cause)
         batch_rows = np.minimum(self.batch_size, n - self.batch_size * np.arange(n_batches))
         seconds = time.perf_counter() - start
         record = EpochRecord(costs, penalties, errors, hits, batch_rows, eta, seconds)
@@ -511,6 +519,15 @@ class Trainer:
         cost = record.mean(costs)
         loss = cost - record.mean(penalties)
         self.metrics = {"cost": cost, "loss": loss, "learning_rate": eta, "seconds": seconds}
+
+    def fault_of_loss(self, rows: Rows, chosen: slice | NDArray[np.intp] = slice(None)) -> str:
+        """What is wrong with a loss from outside for the network as it is; else ""."""
+        if not isinstance(self.loss_function, OwnLoss):
+            return ""
+        y = rows.y[chosen]
+        outputs = np.empty_like(y)
+        self.predict_rows(rows.x[chosen], outputs)
+        return self.loss_function.fault(y, outputs)
 
     def _write_history(self) -> None:
         """Add the last epoch to the history."""

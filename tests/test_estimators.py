@@ -377,6 +377,28 @@ def test_predictions_by_many_threads_are_right_and_change_nothing():
     assert vars(model).keys() == before.keys()
 
 
+@pytest.mark.parametrize("n_rows", [1, 200])
+def test_first_predictions_by_many_threads_at_once_are_those_of_one(n_rows):
+    x, y = blobs(n_classes=4)
+    data = pickle.dumps(MLPClassifier(**SMALL).fit(x, y))
+    expected = pickle.loads(data).predict_proba(x[:n_rows])
+    for _ in range(5):
+        model, barrier, results = pickle.loads(data), threading.Barrier(8), []
+
+        def work(model=model, barrier=barrier, results=results):
+            barrier.wait()
+            results.append(model.predict_proba(x[:n_rows]))
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(results) == 8
+        for result in results:
+            np.testing.assert_array_equal(result, expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_model_does_not_depend_on_the_number_of_threads(kind):
     x, y = blobs(1000)

@@ -24,6 +24,7 @@ LAYERS = [
     {"network", "_environment"},
     {"_saved_network"},
     {"trainer", "callbacks", "_lbfgs", "_summary"},
+    {"_estimator_warnings", "_estimator_undo"},
     {"_estimator_parameters", "_estimator_targets", "_estimator_data", "_estimator_weights",
      "_estimator_report"},
     {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks"},
