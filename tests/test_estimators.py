@@ -432,10 +432,14 @@ def test_summary_counts_what_there_is():
     assert "199 float64 parameters, 1.6 KiB; 354 FLOP to predict a row" in str(summary)
 
 
-def test_html_links_to_this_projects_documentation():
-    html = MLPRegressor()._repr_html_()
-    assert "fastmlp.readthedocs.io" in html
-    assert "scikit-learn.org/1" not in html.split("</style>")[-1].split("Parameters")[0]
+@pytest.mark.parametrize("fitted", [False, True])
+def test_html_links_to_no_page_that_is_not_there(fitted):
+    model = MLPRegressor(max_iter=3, tol=1.0, n_iter_no_change=1)
+    if fitted:
+        model.fit(np.eye(4), np.arange(4.0))
+    html = model._repr_html_()
+    assert "hidden_layer_sizes" in html
+    assert "href" not in html.split("</style>")[-1]
 
 
 def test_network_below_predicts_into_an_array():
