@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp._estimator_callbacks import SklearnTasks, own_callbacks
 from fastmlp._estimator_epochs import Bookkeeper, Progress, append_row
-from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS
+from fastmlp._estimator_parameters import ENDING_RATES, STOCHASTIC_SOLVERS
 from fastmlp._estimator_report import Report
 from fastmlp._estimator_trainer import Training, rows_per_batch, trainer_settings
 from fastmlp._estimator_validation import Validator
@@ -129,7 +129,7 @@ def _run_stochastic(
             raise
         _note_divergence(estimator, error)
     else:
-        if not (stopped or incremental):
+        if not (stopped or incremental or estimator.learning_rate in ENDING_RATES):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",

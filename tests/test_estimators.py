@@ -463,3 +463,10 @@ def test_reaching_max_iter_warns():
         MLPClassifier(**SMALL).fit(*blobs())
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 20 iteration"):
         MLPClassifier(**SMALL, solver="lbfgs").fit(*blobs())
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("learning_rate", ["cosine", "one_cycle"])
+def test_a_schedule_that_ends_with_max_iter_reaches_it_as_planned(learning_rate):
+    model = MLPClassifier(**SMALL, learning_rate=learning_rate).fit(*blobs())
+    assert model.n_iter_ == 20
