@@ -45,7 +45,6 @@ from fastmlp.trainer import Inputs, Rows
 
 SklearnRandomState = int | np.random.RandomState | None
 
-DOCUMENTATION = "https://fastmlp.readthedocs.io/en/stable/api/{estimator_name}.html"
 OUTPUT_NAMES = {"sigmoid": "logistic", "exponential": "exp"}
 """scikit-learn's names of output functions, where they differ."""
 
@@ -58,8 +57,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
     prediction or fit copies them. Nothing native is pickled.
     """
 
+    # The documentation has no address on the web yet. scikit-learn leaves an empty link out of the
+    # HTML, and with it the descriptions that would pop up over the names of the parameters.
     _doc_link_module = "fastmlp"
-    _doc_link_template = DOCUMENTATION
+    _doc_link_template = ""
     _losses: ClassVar[tuple[str, ...]]
 
     # --- What the two kinds of estimators do in their own way

@@ -327,7 +327,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Warns
         -----
         ConvergenceWarning
-            Where `max_iter` is reached first.
+            Where `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
+            whose schedules end there.
         UnscaledInputWarning
             Where a feature deviates by more than 100.
         """

@@ -323,7 +323,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Warns
         -----
         ConvergenceWarning
-            Where `max_iter` is reached first.
+            Where `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
+            whose schedules end there.
         UnscaledInputWarning
             Where a feature deviates by more than 100.
         """

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastmlp._checks import check_choice
 from fastmlp._estimator_callbacks import SklearnTasks, own_callbacks
 from fastmlp._estimator_epochs import Bookkeeper, Progress, append_row
-from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS
+from fastmlp._estimator_parameters import ENDING_RATES, STOCHASTIC_SOLVERS
 from fastmlp._estimator_report import Report
 from fastmlp._estimator_trainer import Training, rows_per_batch, trainer_settings
 from fastmlp._estimator_validation import Validator
@@ -141,7 +141,7 @@ def _run_stochastic(
             raise  # there are no best weights to go back to
         _note_divergence(estimator, error)
     else:
-        if not (stopped or incremental):
+        if not (stopped or incremental or estimator.learning_rate in ENDING_RATES):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",

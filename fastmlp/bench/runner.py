@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -107,21 +107,26 @@ def one_round(plan: Plan, index: int) -> Iterator[tuple[Contender, Job | None]]:
     """
     yield from ((c, None) for c in plan.contenders if not c.kinds)
     for job in plan.jobs:
-        able = [c for c in plan.contenders if job.kind in c.kinds]
+        able = [c for c in plan.contenders if c.does(job.kind)]
         for k in range(len(able)):
             yield able[(k + index) % len(able)], job
 
 
 def run_one(plan: Plan, contender: Contender, job: Job | None, index: int) -> Record:
-    """One process. Accuracies and outputs are checked in the first round only."""
+    """One process. Accuracies and outputs are checked in the first round only.
+
+    Estimators have another seed in every round, and are always scored.
+    """
+    seeds = job is not None and job.kind == "estimator"
+    asked = replace(job, seed=job.seed + index) if job and seeds else job or MACHINE_JOB
     n_threads = contender.n_threads or plan.n_threads
     request = {
         "contender": contender.name,
-        "job": asdict(job or MACHINE_JOB),
+        "job": asdict(asked),
         "mnist": str(plan.mnist.resolve()) if plan.mnist else None,
         "n_threads": n_threads,
         "target_seconds": plan.target_seconds,
-        "check": job is not None and index == 0,
+        "check": seeds or (job is not None and index == 0),
     }
     record = {
         "contender": contender.name,
@@ -181,4 +186,4 @@ def _progress(record: Record) -> str:
     name = record["job"]["name"] if record["job"] else "machine"
     seconds = record.get("median_seconds")
     outcome = record["error"] if seconds is None else f"{seconds:.3g} s"
-    return f"round {record['round'] + 1}  {name:<15}{record['contender']:<18} {outcome}"
+    return f"round {record['round'] + 1}  {name:<15} {record['contender']:<18} {outcome}"
