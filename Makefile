@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd fastmlp/*.pxi)
 
-.PHONY: train test lint wheel benchmark guard clean
+.PHONY: train test lint wheel benchmark guard study-cnn clean
 
 train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
 	$(BIN)/fastmlp train
@@ -30,6 +30,14 @@ benchmark: .venv/train-ready  ## the headline table for this machine
 guard: .venv/train-ready  ## instructions and relative time of a step against benchmarks/guard.json
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/guard.py --method ratio
+
+study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST for 5 epochs; history and pictures in docs/cnn
+	$(BIN)/fastmlp cnn train --article C2 --out docs/cnn
+	$(BIN)/fastmlp cnn show docs/cnn/model.keras --out docs/cnn --carve 3
+
+.venv/cnn-ready: .venv/train-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli,cnn]"
+	touch $@
 
 .venv/train-ready: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -8,6 +8,7 @@ from fastmlp.exceptions import DataFormatError as DataFormatError
 from fastmlp.exceptions import DivergenceError as DivergenceError
 from fastmlp.exceptions import ModelFormatError as ModelFormatError
 from fastmlp.history import History as History
+from fastmlp.live import LivePlot as LivePlot
 from fastmlp.myann import MyANN as MyANN
 from fastmlp.network import Network as Network
 from fastmlp.trainer import Evaluation as Evaluation
