@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fastmlp import datasets as datasets
+from fastmlp._tensorboard import TensorBoardLog as TensorBoardLog
 from fastmlp._threads import resolve_threads as resolve_threads
 from fastmlp.exceptions import DataFormatError as DataFormatError
 from fastmlp.exceptions import DivergenceError as DivergenceError

@@ -71,10 +71,6 @@ class LivePlot(EpochCallback):
         self._handle: Any = None
         self._begin()
 
-    def __call__(self, source: Any) -> None:
-        """After an epoch of a class that calls plain callables."""
-        self.after_epoch(source)
-
     def before_training(self, trainer: Any) -> None:
         """Begin a new picture."""
         self._begin()

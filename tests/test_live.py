@@ -15,7 +15,7 @@ import pytest
 from cnn_data import bars, needs_tensorflow, small_cnn
 
 import fastmlp
-from fastmlp import LivePlot, MyANN, Network, Trainer, live
+from fastmlp import LivePlot, MyANN, Network, TensorBoardLog, Trainer, live
 from fastmlp.datasets import load
 
 
@@ -133,11 +133,10 @@ def test_my_ann_and_estimators_take_it_too(tmp_path):
     digits = load("digits")
     data = (digits.X_train[:200], digits.y_train[:200], digits.X_test[:50], digits.y_test[:50])
     plot = LivePlot(out=tmp_path / "ann.png", seconds_between=3600)
-    ann = MyANN(data, ay_nodes_layers=[0, 9, 0], n_epochs=3, learn_rate=0.01, random_state=0,
-                callbacks=[plot])  # fmt: skip
-    assert plot.progress.n_epochs == 3
-    assert plot.progress.held_out_accuracy[-1] == ann.test_accuracy[-1]
-    assert plot._epochs_drawn == 3
+    ann = MyANN(data, ay_nodes_layers=[0, 9, 0], n_epochs=9, learn_rate=0.01, random_state=0,
+                callbacks=[plot, lambda ann: ann.history.n_epochs == 3])  # fmt: skip
+    assert plot.progress.held_out_accuracy == ann.test_accuracy.tolist()
+    assert plot.progress.n_epochs == plot._epochs_drawn == 3  # the last one is drawn too
     plot = LivePlot(out=tmp_path / "mlp.png")
     mlp = fastmlp.MLPClassifier((5,), max_iter=300, early_stopping=True, random_state=0,
                                 n_iter_no_change=3)  # fmt: skip
@@ -156,23 +155,48 @@ def test_a_cnn_takes_it_too(tmp_path):
     np.testing.assert_allclose(plot.progress.rate, history["learning_rates"])
 
 
-@needs_tensorflow
-def test_tensorboard_logs_hold_the_numbers_of_the_mlp(tmp_path):
-    from tensorflow.python.summary.summary_iterator import summary_iterator
-
-    from fastmlp.cnn import TensorBoardLog
-
-    history = train_mlp(callbacks=[TensorBoardLog(tmp_path / "run")])
-    (file,) = (tmp_path / "run").iterdir()
+def logged(folder):
+    """Numbers in the one event file of a folder: {name: {epoch: value}}."""
+    loader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_file_loader",
+        reason='tensorboard is missing: pip install "fastmlp[tensorboard]"',
+    )
+    (file,) = folder.iterdir()
     found = {}
-    for event in summary_iterator(str(file)):
+    for event in loader.RawEventFileLoader(str(file)).Load():
+        event = loader.event_pb2.Event.FromString(event)
         for value in event.summary.value:
-            found.setdefault(value.tag, {})[event.step] = np.frombuffer(
-                value.tensor.tensor_content, np.float32
-            )[0]
+            found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
+
+
+def test_tensorboard_logs_hold_the_numbers_of_a_trainer(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is missing")
+    history = train_mlp(callbacks=[TensorBoardLog(tmp_path / "run")])
+    found = logged(tmp_path / "run")
     assert list(found["test_accuracy"]) == [1, 2, 3, 4]
     np.testing.assert_allclose(list(found["test_accuracy"].values()), history["test_accuracy"])
+    assert found["learning_rate"][1] == pytest.approx(history["learning_rates"][0])
     assert "train_accuracy" not in found  # not measured
+
+
+def test_my_ann_and_estimators_write_tensorboard_logs_too(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is missing")
+    digits = load("digits")
+    data = (digits.X_train[:200], digits.y_train[:200], digits.X_test[:50], digits.y_test[:50])
+    ann = MyANN(data, ay_nodes_layers=[0, 9, 0], n_epochs=2, learn_rate=0.01, random_state=0,
+                callbacks=[TensorBoardLog(tmp_path / "ann")])  # fmt: skip
+    assert logged(tmp_path / "ann")["test_accuracy"][2] == pytest.approx(ann.test_accuracy[-1])
+    mlp = fastmlp.MLPClassifier((5,), max_iter=300, early_stopping=True, n_iter_no_change=3)
+    mlp.set_callbacks(TensorBoardLog(tmp_path / "mlp")).fit(digits.X_train / 16, digits.y_train)
+    scores = logged(tmp_path / "mlp")["val_score"]
+    np.testing.assert_allclose(list(scores.values()), mlp.validation_scores_, rtol=1e-6)
+
+
+def test_missing_tensorboard_is_told_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
+    with pytest.raises(ImportError, match=r'pip install "fastmlp\[tensorboard\]"'):
+        train_mlp(callbacks=[TensorBoardLog(tmp_path)])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from fastmlp.cnn._files import load_model as load_model
 from fastmlp.cnn._layers import ConvLayer as ConvLayer
 from fastmlp.cnn._layers import DenseLayer as DenseLayer
 from fastmlp.cnn._layers import PoolLayer as PoolLayer
-from fastmlp.cnn._tensorboard import TensorBoardLog as TensorBoardLog
 from fastmlp.cnn.articles import build_cnn_simple as build_cnn_simple
 from fastmlp.cnn.articles import load_mnist as load_mnist
 from fastmlp.cnn.articles import my_compile as my_compile
