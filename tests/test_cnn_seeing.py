@@ -82,19 +82,20 @@ def test_class_activations_are_means_of_the_dense_layer_by_label(trained):
 
 
 def test_dense_layers_agree_with_the_engine_and_weights_go_both_ways(trained):
-    from fastmlp.cnn.bridge import dense_tail, features, from_matrix, set_dense_tail, to_matrix
+    from fastmlp.cnn.bridge import dense_tail, features, set_dense_tail
 
     network = dense_tail(trained)
     seen = features(trained, X)
     np.testing.assert_allclose(network.predict(seen), trained.predict(X), atol=1e-5)
-    kernel, bias = trained.model.get_layer("dense_1").get_weights()
-    back = from_matrix(to_matrix(kernel, bias))
-    np.testing.assert_array_equal(back[0], kernel)
-    np.testing.assert_array_equal(back[1], bias)
-    assert to_matrix(kernel, bias).shape == (8, seen.shape[1] + 1)
+    assert network.functions == ("relu", "softmax")
+    assert network.weights[0].shape == (8, seen.shape[1] + 1)
     other = small_cnn(9)
     set_dense_tail(other, network)
     np.testing.assert_allclose(network.predict(features(other, X)), other.predict(X), atol=1e-5)
+    for name in ("dense_1", "output"):
+        for a, b in zip(*(c.model.get_layer(name).get_weights() for c in (other, trained)),
+                        strict=True):  # fmt: skip
+            np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="network must have the sizes"):
         set_dense_tail(small_cnn(dense=(DenseLayer(9), DenseLayer(3, "softmax"))), network)
 

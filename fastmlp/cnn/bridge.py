@@ -1,34 +1,15 @@
-"""From Keras to fastmlp's engine and back: weights of dense layers, and features for an MLP.
-
-Keras keeps a dense layer as a kernel (n_in, n_out) and a bias (n_out,), fastmlp as one matrix
-(n_out, n_in + 1) with the bias in column 0: W[:, 1:] = kernel^T, W[:, 0] = bias.
-"""
+"""From Keras to fastmlp's engine and back: the dense layers of a CNN, and features for an MLP."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastmlp.cnn._arrays import Images
+from fastmlp.cnn._tensorflow import import_keras
 from fastmlp.cnn.activations import layer_output
 from fastmlp.cnn.network import CNN
+from fastmlp.keras_exchange import from_keras, kernel_and_bias
 from fastmlp.network import Network
-
-FUNCTIONS = ("relu", "sigmoid", "tanh", "elu", "selu", "softmax")
-"""Activations that have the same name and formula in Keras and in fastmlp."""
-
-
-def to_matrix(kernel: ArrayLike, bias: ArrayLike) -> NDArray[Any]:
-    """(n_out, n_in + 1) from a kernel (n_in, n_out) and a bias (n_out,)."""
-    return np.concatenate([np.asarray(bias)[:, np.newaxis], np.asarray(kernel).T], axis=1)
-
-
-def from_matrix(matrix: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Kernel (n_in, n_out) and bias (n_out,) from a matrix (n_out, n_in + 1)."""
-    w = np.asarray(matrix)
-    return np.ascontiguousarray(w[:, 1:].T), w[:, 0].copy()
 
 
 def dense_tail(cnn: CNN) -> Network:
@@ -36,12 +17,10 @@ def dense_tail(cnn: CNN) -> Network:
 
     It takes what ``features(cnn, X)`` returns; its predictions are those of the CNN up to rounding.
     """
+    keras = import_keras()
     layers = [cnn.model.get_layer(layer.name) for layer in cnn.config.dense]
-    functions = [layer.activation for layer in cnn.config.dense]
-    sizes = [layers[0].kernel.shape[0], *(layer.units for layer in layers)]
-    network = Network(sizes, activation=functions[:-1], output=functions[-1], dtype="float32")
-    network.set_weights([to_matrix(*layer.get_weights()) for layer in layers])
-    return network
+    n_features = layers[0].kernel.shape[0]
+    return from_keras(keras.Sequential([keras.Input((n_features,)), *layers]))
 
 
 def set_dense_tail(cnn: CNN, network: Network) -> None:
@@ -60,7 +39,7 @@ def set_dense_tail(cnn: CNN, network: Network) -> None:
             f"the dense layers; got {found[0]} and {found[1]}"
         )
     for layer, matrix in zip(cnn.config.dense, network.weights, strict=True):
-        cnn.model.get_layer(layer.name).set_weights(from_matrix(matrix))
+        cnn.model.get_layer(layer.name).set_weights(kernel_and_bias(matrix))
 
 
 def features(cnn: CNN, X: ArrayLike) -> Images:
