@@ -16,7 +16,7 @@ import pytest
 from cnn_data import bars, needs_tensorflow, small_config
 
 from fastmlp import Trainer
-from fastmlp.cnn import CNN, choose_device, compare, configure, devices, report
+from fastmlp.cnn import CNN, _devices, choose_device, compare, configure, devices, report
 from fastmlp.cnn.bridge import dense_tail
 
 pytestmark = needs_tensorflow
@@ -36,21 +36,105 @@ def test_processors_are_listed_with_name_type_and_memory():
 
 
 def test_auto_takes_the_processor_where_there_is_no_card():
-    assert choose_device("cpu") == "/CPU:0"
+    assert choose_device("cpu") == choose_device("cpu:0") == "/CPU:0"
     assert choose_device("auto") == ("/GPU:0" if graphics_cards() else "/CPU:0")
 
 
 def test_a_missing_card_is_told_with_what_to_do():
     with pytest.raises(ValueError, match=r"device 'gpu:99' needs .* device='cpu' runs on the"):
         choose_device("gpu:99")
-    for wrong in ("tpu", "GPU:0", "gpu:", 0):
+    for wrong in ("tpu", "GPU:0", "gpu:", "cpu:1", 0):
         with pytest.raises(ValueError, match="device must be 'auto', 'cpu', 'gpu' or 'gpu:0'"):
             choose_device(wrong)
 
 
-def test_a_graphics_card_trains_as_the_processor_does():
-    if not graphics_cards():
+@pytest.mark.parametrize(
+    ("failing", "expected"),
+    [(None, 5 << 30), ("cuInit", None), ("cuDeviceGet", None), ("cuDeviceTotalMem_v2", None)],
+)
+def test_memory_of_a_card_is_what_its_driver_says(monkeypatch, failing, expected):
+    class Driver:
+        """Stands in for libcuda: two cards, the second with 5 GiB."""
+
+        def __getattr__(self, name):
+            return lambda *arguments: 1 if name == failing else self.answer(name, *arguments)
+
+        def answer(self, name, first, second=None):
+            if name == "cuDeviceGet":
+                first._obj.value = second
+            elif name == "cuDeviceTotalMem_v2":
+                first._obj.value = (4 + second.value) << 30
+            return 0
+
+    monkeypatch.setattr(_devices.ctypes, "CDLL", lambda name: Driver())
+    assert _devices._memory_bytes("GPU", 1) == expected
+    text = str(_devices.Device("gpu:1", "GPU", expected, "NVIDIA X"))
+    assert text == ("gpu:1: NVIDIA X, 5.0 GiB" if expected else "gpu:1: NVIDIA X")
+
+
+def test_memory_of_a_card_without_a_driver_is_not_told(monkeypatch):
+    def missing(name):
+        raise OSError("libcuda.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(_devices.ctypes, "CDLL", missing)
+    assert _devices._memory_bytes("GPU", 0) is None
+
+
+@pytest.fixture
+def card():
+    """The first graphics card; tests that use it are skipped where TensorFlow sees none."""
+    found = graphics_cards()
+    if not found:
         pytest.skip("TensorFlow sees no graphics card")
+    return found[0]
+
+
+@pytest.mark.gpu
+def test_a_card_is_listed_with_name_and_memory(card):
+    assert (card.name, card.type) == ("gpu:0", "GPU")
+    assert card.memory_bytes > 1 << 30
+    assert card.description not in ("", "GPU")
+
+
+@pytest.mark.gpu
+def test_variables_of_a_cnn_lie_on_the_chosen_device(card):
+    for name in ("cpu", "gpu", "auto"):
+        cnn = CNN(small_config(), seed=0, device=name)
+        cnn.fit(X, Y, epochs=1)
+        wanted = "CPU:0" if name == "cpu" else "GPU:0"
+        for variable in (*cnn.model.trainable_variables, *cnn.model.optimizer.variables):
+            assert variable.value.device.endswith(wanted) or "int" in variable.dtype
+
+
+@pytest.mark.gpu
+def test_memory_can_be_limited_and_grow_before_the_first_computation(card):
+    for settings in ("memory_limit_mb=900", "memory_growth=True"):
+        code = (
+            f"from fastmlp.cnn import configure, devices, CNN; devices(); configure({settings});"
+            "import numpy as np; cnn = CNN(device='gpu');"
+            "print(cnn.predict(np.zeros((1, 28, 28, 1))).shape)"
+        )
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert result.stdout.strip() == "(1, 10)", result.stderr
+
+
+@pytest.mark.gpu
+def test_all_devices_are_compared_and_the_card_is_one_of_them(card):
+    found = compare.compare_devices(X, Y, (X[:30], Y[:30]), batch_sizes=[90], epochs=2)
+    assert [t.contender for t in found] == ["Keras, cpu:0", "Keras, gpu:0", "fastmlp"]
+
+
+@pytest.mark.gpu
+def test_xla_trains_as_without_it_on_a_card(card):
+    costs = [
+        CNN(small_config(), seed=0, device="gpu", xla=xla).fit(X, Y, epochs=1)["costs"]
+        for xla in (False, True)
+    ]
+    np.testing.assert_allclose(costs[0], costs[1], rtol=1e-2)
+
+
+@pytest.mark.gpu
+def test_a_graphics_card_trains_as_the_processor_does(card):
     costs = [
         CNN(small_config(), seed=0, device=name).fit(X, Y, epochs=1)["costs"]
         for name in ("cpu", "gpu")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import bars, needs_tensorflow, small_cnn, small_config
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, small_config
 
 from fastmlp import DivergenceError
-from fastmlp.callbacks import EpochCallback
+from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler
 from fastmlp.cnn import CNN, CNNConfig, layer_table, learning_rate_at
 from fastmlp.cnn.geometry import field_of_node
 from fastmlp.history import History
@@ -85,6 +90,15 @@ def test_costs_errors_and_shares_of_batches_agree_with_predictions_of_an_unchang
     evaluation = cnn.evaluate(X, Y)
     assert evaluation.loss == pytest.approx(loss, rel=1e-5)
     assert evaluation.cost == pytest.approx(loss + penalty, rel=1e-5)
+
+
+def test_the_plots_of_the_mlp_part_draw_the_history_of_a_cnn():
+    from fastmlp import plots
+
+    history = small_cnn(regularizer="l2", l2=0.01).fit(X, Y, epochs=2, test_data=(X, Y))
+    figure = plots.plot_run(history)
+    assert figure.axes
+    plt.close(figure)
 
 
 def test_a_small_cnn_learns_to_tell_bars_apart():
@@ -201,13 +215,32 @@ def test_callbacks_of_all_kinds_are_called_and_may_end_the_training():
     assert seen == ["begin", "keras", 1, "keras", 2, "end"]
     with pytest.raises(TypeError, match="callbacks must be Keras callbacks"):
         cnn.fit(X, Y, callbacks=[3])
+    for callback in (EarlyStopping(), LearningRateScheduler(lambda epoch, rate: rate)):
+        with pytest.raises(TypeError, match=rf"keras.callbacks.{type(callback).__name__}"):
+            cnn.fit(X, Y, callbacks=[callback])
+
+
+@KERAS_SAVES_BY_COPY
+def test_keras_own_callbacks_stop_save_and_set_rates(tmp_path):
+    import keras
+
+    calls = keras.callbacks
+    cnn = small_cnn()
+    stop = calls.EarlyStopping("val_loss", patience=0, min_delta=100, restore_best_weights=True)
+    save = calls.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
+    rate = calls.LearningRateScheduler(lambda epoch, rate: 0.01 / (epoch + 1))
+    history = cnn.fit(X, Y, epochs=5, test_data=(X, Y), callbacks=[stop, save, rate])
+    np.testing.assert_allclose(history["learning_rates"], [0.01, 0.005], rtol=1e-6)
+    first = small_cnn(5)
+    first.model.load_weights(tmp_path / "1.weights.h5")
+    np.testing.assert_allclose(cnn.predict(X), first.predict(X), rtol=1e-5)
 
 
 def test_divergence_is_named_and_the_last_finished_epoch_is_kept():
     cnn = small_cnn(optimizer="sgd", learning_rate=0.01)
     cnn.fit(X, Y, epochs=1)
     before = cnn.model.get_weights()
-    cnn.model.optimizer.learning_rate = 1e30
+    cnn.model.optimizer.learning_rate = 1e38
     with pytest.raises(DivergenceError, match="training diverged in epoch 1, batch"):
         cnn.fit(X, Y, epochs=2)
     for a, b in zip(cnn.model.get_weights(), before, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from collections.abc import Mapping
@@ -85,9 +86,9 @@ def choose_device(device: str = "auto") -> str:
     ValueError
         For another text, or a graphics card that is not there.
     """
-    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu(:0)?|gpu(:\d+)?", device):
         raise ValueError(f"device must be 'auto', 'cpu', 'gpu' or 'gpu:0'; got {device!r}")
-    if device == "cpu":
+    if device.startswith("cpu"):
         return "/CPU:0"
     n_gpus = len(import_tensorflow().config.list_physical_devices("GPU"))
     if device == "auto":
@@ -183,15 +184,25 @@ def _description(kind: str) -> str:
 
 
 def _memory_bytes(kind: str, number: int) -> int | None:
-    """Memory of the machine for processors; of a card only if TensorFlow has a limit for it."""
-    if kind == "CPU":
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (AttributeError, ValueError, OSError):
-            return None
-    from tensorflow.python.client import device_lib
+    """Memory of the machine for processors, of the card for cards; None where it is not told."""
+    if kind == "GPU":
+        return _card_memory(number)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
-    for device in device_lib.list_local_devices():
-        if device.name == f"/device:GPU:{number}":
-            return int(device.memory_limit)
-    return None
+
+def _card_memory(number: int) -> int | None:
+    """Memory of a card, from its driver: TensorFlow itself would have to take it to tell."""
+    device, memory = ctypes.c_int(), ctypes.c_size_t()
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        failed = (
+            driver.cuInit(0)
+            or driver.cuDeviceGet(ctypes.byref(device), number)
+            or driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+        )
+    except (OSError, AttributeError):
+        return None
+    return None if failed else memory.value

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.cnn._file_checks import check_archive
 from fastmlp.cnn._tensorflow import import_keras
-from fastmlp.cnn.config import CNNConfig
+from fastmlp.cnn.config import CNNConfig, regularizer_name
 from fastmlp.exceptions import DataFormatError
 from fastmlp.scaling import Scaler
 
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from fastmlp.cnn.network import CNN
 
 MEMBER = "fastmlp.json"
-NEEDED = ("config.json", "metadata.json", "model.weights.h5")
-CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer")
-"""Layers whose description holds, or points to, code."""
 
 
 def save(cnn: CNN, path: str | os.PathLike[str]) -> None:
@@ -35,9 +34,11 @@ def save(cnn: CNN, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ValueError
-        If the name does not end in ``.keras``.
+        If the name does not end in ``.keras``, or the regulariser is a function of one's own that
+        is not registered with Keras: it could not be loaded again.
     """
     target = check_name(path)
+    _check_registered(cnn.config.regularizer)
     temporary = target.with_name(f".{target.stem}.part.keras")
     try:
         cnn.model.save(temporary)
@@ -75,8 +76,12 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
             scaler = _scaler(extra["scaler"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataFormatError(f"{target}, {MEMBER}: cannot be read: {error}") from error
+    if regularizer_name(extra["config"].get("regularizer")).startswith("own: "):
+        own = model.get_layer(config.dense[0].name).kernel_regularizer
+        config = replace(config, regularizer=own)
     cnn = CNN.of_model(config, model, seed=extra.get("seed"), device=device)
     cnn.scaler, cnn.epochs_done = scaler, int(extra.get("epochs_done", 0))
+    cnn._entropy = int(extra.get("entropy", cnn._entropy))
     return cnn
 
 
@@ -91,13 +96,13 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     target = check_name(path)
     if not target.is_file():
         raise FileNotFoundError(f"{target}: expected a .keras file, found none")
-    _check_archive(target)
+    check_archive(target)
     keras = import_keras()
     try:
         return keras.saving.load_model(target, safe_mode=True)
     except Exception as error:  # Keras raises many kinds; all mean that the file does not fit
-        reason = str(error).split("\n")[0]
-        raise DataFormatError(f"{target}: Keras cannot read this model: {reason}") from error
+        reason = str(error).rpartition("Exception encountered: ")[2].strip().split("\n")[0]
+        raise DataFormatError(f"{target}: Keras cannot read this model: {reason[:300]}") from error
 
 
 def check_name(path: str | os.PathLike[str]) -> Path:
@@ -114,52 +119,26 @@ def check_name(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _check_archive(path: Path) -> None:
-    """A whole zip archive with a model's members and without layers that hold code."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            missing = [name for name in NEEDED if name not in names]
-            if missing:
-                raise DataFormatError(
-                    f"{path}: expected a .keras file with {missing[0]}, found {', '.join(names)}"
-                )
-            damaged = archive.testzip()
-            if damaged is not None:
-                raise DataFormatError(f"{path}, {damaged}: damaged, the checksum does not fit")
-            description = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
-        raise DataFormatError(
-            f"{path}: expected a .keras file (a zip archive), found a damaged one: {error}"
-        ) from error
-    except ValueError as error:
-        if isinstance(error, DataFormatError):
-            raise
-        raise DataFormatError(f"{path}, config.json: not JSON: {error}") from error
-    code = next((kind for kind in _class_names(description) if kind in CODE_LAYERS), None)
-    if code is not None:
+def _check_registered(regularizer: Any) -> None:
+    saving = import_keras().saving
+    if regularizer is None or isinstance(regularizer, str):
+        return
+    kind = regularizer if isinstance(regularizer, FunctionType) else type(regularizer)
+    if kind.__module__.startswith("keras."):
+        return
+    if saving.get_registered_object(saving.get_registered_name(kind)) is None:
         raise ValueError(
-            f"{path}: refused, because the model has a {code} layer, which carries code of its "
-            "author that would run here. Build the model without it, from layers with names"
+            f"the regularizer {regularizer_name(regularizer)!r} must be registered, or the model "
+            "could not be loaded again: call keras.saving.register_keras_serializable('NAME')(it), "
+            "then save"
         )
-
-
-def _class_names(description: Any) -> Iterator[str]:
-    """Every ``class_name`` anywhere in a model's description."""
-    if isinstance(description, dict):
-        if isinstance(description.get("class_name"), str):
-            yield description["class_name"]
-        for value in description.values():
-            yield from _class_names(value)
-    elif isinstance(description, list):
-        for value in description:
-            yield from _class_names(value)
 
 
 def _extra(cnn: CNN) -> dict[str, Any]:
     return {
         "config": cnn.config.to_dict(),
         "seed": cnn.seed,
+        "entropy": cnn._entropy,
         "epochs_done": cnn.epochs_done,
         "scaler": _scaler_content(cnn.scaler),
     }

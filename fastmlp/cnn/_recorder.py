@@ -99,6 +99,22 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         return values[:, 0], values[:, 1]
 
 
+class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Wall time of every epoch in seconds, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Note."""
+        self.seconds.append(time.perf_counter() - self._start)
+
+
 def _accuracy(logs: Any, name: str) -> float:
     """A fraction as it was before Keras made it float32: 0.993 and not 0.99299997; or NaN."""
     return round(float(logs.get(name, math.nan)), 6)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_flag, check_integer
-from fastmlp.callbacks import EpochCallback, as_epoch_callback
+from fastmlp.callbacks import (
+    EarlyStopping,
+    EpochCallback,
+    LearningRateScheduler,
+    as_epoch_callback,
+)
 from fastmlp.cnn._arrays import Images, check_images, check_targets
 from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn._devices import choose_device
@@ -36,7 +41,7 @@ class CNN:
     ----------
     config : CNNConfig
     seed : int or None
-        Of the initial weights and of the shuffling.
+        Of the initial weights and of the order of the images in every epoch.
     device : str
         "auto" (a graphics card if TensorFlow sees one), "cpu", "gpu" or "gpu:0".
     xla : bool
@@ -102,12 +107,12 @@ class CNN:
         self.config, self.model, self.seed = config, model, seed
         self.scaler: Scaler | None = None
         self.initial_state = TrainingState(model)
+        self._entropy = int(np.random.SeedSequence(seed).entropy)  # type: ignore[arg-type]
         self._forget()
 
     def _forget(self) -> None:
         self.history, self.epochs_done = History(), 0
         self.metrics: dict[str, float] = {}
-        self._rng = np.random.default_rng(self.seed)
 
     def __repr__(self) -> str:
         return (
@@ -266,24 +271,43 @@ class CNN:
         return x, check_targets(y_name, y, self.config.n_classes, len(x))
 
     def _batches(self, x: Images, targets: Images, batch_size: int) -> Any:
-        """Shuffled mini-batches, in another order every epoch, as a ``tf.data.Dataset``."""
+        """Shuffled mini-batches as a ``tf.data.Dataset``.
+
+        The order is that of the epoch's number, so that a training that is loaded and goes on sees
+        the images as it would have without the pause.
+        """
         tf = import_tensorflow()
-        seed = int(self._rng.integers(2**31 - 1))
+        numbers = tf.TensorSpec((None,), tf.int64)
         with tf.device("/CPU:0"):
-            rows = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed).batch(batch_size)
+            rows = tf.data.Dataset.from_generator(
+                lambda: self._order(len(x), batch_size), output_signature=numbers
+            ).apply(tf.data.experimental.assert_cardinality(-(-len(x) // batch_size)))
             x_tensor, y_tensor = tf.constant(x), tf.constant(targets)
             return rows.map(lambda i: (tf.gather(x_tensor, i), tf.gather(y_tensor, i))).prefetch(2)
+
+    def _order(self, n_images: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
+        """Numbers of the images of every batch of the coming epoch."""
+        rng = np.random.default_rng([self._entropy, self.epochs_done])
+        order = rng.permutation(n_images)
+        for begin in range(0, n_images, batch_size):
+            yield order[begin : begin + batch_size]
 
     def _placed(self) -> Any:
         return import_tensorflow().device(self.device)
 
 
 def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCallback]]:
-    """Keras' callbacks, and fastmlp's."""
+    """Keras' callbacks, and fastmlp's but for those that change a Trainer's network."""
     kind = import_keras().callbacks.Callback
     given = list(callbacks)
     hooks = [call for call in given if not isinstance(call, kind)]
     for hook in hooks:
+        if isinstance(hook, EarlyStopping | LearningRateScheduler):
+            name = type(hook).__name__
+            raise TypeError(
+                f"callbacks: fastmlp's {name} changes a Trainer; a CNN takes Keras' own, "
+                f"keras.callbacks.{name}"
+            )
         if not callable(hook) and not isinstance(hook, EpochCallback):
             raise TypeError(
                 "callbacks must be Keras callbacks, EpochCallback objects or callables; "
