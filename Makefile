@@ -31,12 +31,14 @@ guard: .venv/train-ready  ## instructions and relative time of a step against be
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/guard.py --method ratio
 
-study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST for 5 epochs; history and pictures in docs/cnn
+study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; history, pictures in docs/cnn
 	$(BIN)/fastmlp cnn train --article C2 --out docs/cnn
-	$(BIN)/fastmlp cnn show docs/cnn/model.keras --out docs/cnn --carve 3
+	$(BIN)/fastmlp cnn train --article C2 --seed 43 --out out/cnn-second
+	$(BIN)/fastmlp cnn show docs/cnn/model.keras --match out/cnn-second/model.keras --carve 3 \
+		--out docs/cnn
 
 .venv/cnn-ready: .venv/train-ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli,cnn]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli,cnn-cpu]"
 	touch $@
 
 .venv/train-ready: $(SOURCES)

@@ -102,6 +102,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     add("--images", metavar="N", default="3", help="images side by side; default 3")
     add("--starts", metavar="N", default="400", help="random images of the hunt; default 400")
     add("--carve", metavar="MAP", help="also carve the pattern of this map into an image")
+    add("--match", metavar="MODEL", help="also match the maps with those of another training")
     add("--seed", metavar="N", default="0", help="of the hunt; default 0")
     add_device_options(parser)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG_RANGE = 20.0
 """Costs that span more than this factor are drawn on a logarithmic axis."""
 
-LOOKS = {"train": (GREEN, "o", "-"), "held_out": (VERMILLION, "s", "--")}
+LOOKS = {"train": (GREEN, "o", "-"), "held_out": (VERMILLION, "s", "-.")}
 """Colour, marker and line of the two sets, which differ without colours too."""
 
 
@@ -51,7 +51,7 @@ def draw_accuracies(axis: Axes, progress: Progress, reference: float | None) -> 
     axis.clear()
     shown = _draw_both(axis, progress, progress.train_accuracy, progress.held_out_accuracy)
     if reference is not None:
-        axis.axhline(reference, color=BLUE, linestyle=":", label=f"reference {reference:g}")
+        axis.axhline(reference, color=BLUE, linestyle="--", label=f"reference {reference:g}")
         shown = np.append(shown, reference)
     if len(shown):
         bottom = max(shown.min(), 1 - 5 * max(1 - float(np.median(shown)), 0.004))

@@ -32,7 +32,7 @@ def run_folder(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     code = main(["cnn", "train", "--data", data, "--article", "C3c", "--epochs", "2",
                  "--batch-size", "40", "--validation", "40", "--device", "cpu", "--seed", "3",
-                 "--out", str(folder)])  # fmt: skip
+                 "--tensorboard", str(folder / "logs"), "--out", str(folder)])  # fmt: skip
     assert code == 0
     return folder
 
@@ -41,7 +41,8 @@ def run_folder(data, tmp_path_factory):
 def test_train_leaves_history_model_and_pictures(run_folder):
     names = {path.name for path in run_folder.iterdir()}
     assert names == {"history.json", "model.keras", "training.png", "confusion_matrix.png",
-                     "misclassified.png"}  # fmt: skip
+                     "misclassified.png", "logs"}  # fmt: skip
+    assert {path.name for path in (run_folder / "logs").iterdir()} == {"train", "validation"}
     record = json.loads((run_folder / "history.json").read_text())
     assert (record["ended"], record["n_epochs"], record["seed"]) == ("finished", 2, 3)
     assert np.shape(record["costs"]) == (2, 3)
@@ -68,21 +69,27 @@ def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
 def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, capsys, tmp_path):
     code = main(["cnn", "show", str(run_folder / "model.keras"), "--data", data, "--label", "1",
                  "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--carve", "0",
-                 "--device", "cpu", "--out", str(tmp_path)])  # fmt: skip
+                 "--match", str(run_folder / "model.keras"), "--device", "cpu",
+                 "--out", str(tmp_path)])  # fmt: skip
     assert code == 0
     names = {path.stem for path in tmp_path.iterdir()}
     assert {"maps_Conv2D_1", "maps_Max_Pool_2", "maps_Conv2D_3", "filters_Conv2D_1",
-            "classes_Dense_1", "patterns_Conv2D_1", "carving_Conv2D_1_0"} <= names  # fmt: skip
-    assert "Conv2D_1: patterns for" in capsys.readouterr().out
+            "classes_Dense_1", "patterns_Conv2D_1", "carving_Conv2D_1_0", "matching_Conv2D_1",
+            "matching_Conv2D_3"} <= names  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Conv2D_1: patterns for" in printed
+    matching = printed[printed.index("matching") :]
+    row = next(line.split() for line in matching.splitlines() if line.startswith("Conv2D_1"))
+    assert row[:3] == ["Conv2D_1", "32", "1.00"]  # a network is its own twin
 
 
 @needs_tensorflow
 def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
     code = main(["cnn", "compare-devices", "--data", data, "--batch-sizes", "50,160", "--epochs",
-                 "1", "--device", "cpu", "--out", str(tmp_path)])  # fmt: skip
+                 "1", "--out", str(tmp_path)])  # fmt: skip
     assert code == 0
     printed = capsys.readouterr().out
-    assert "Keras, cpu" in printed
+    assert "Keras, cpu:0" in printed
     assert "fastmlp" in printed
     content = json.loads((tmp_path / "devices.json").read_text())
     assert [t["batch_size"] for t in content["timings"]] == [50, 50, 160, 160]
@@ -101,14 +108,25 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
         (["train", "--data", "moons"], "data must be square images"),
         (["train", "--data", "digits"], "use larger images"),
         (["train", "--device", "gpu:77", "--data", "DATA"], "needs 78 graphics"),
+        (
+            ["show", "MODEL", "--data", "DATA", "--carve", "64", "--layer", "Conv2D_2"],
+            "map must be from 0 to 63; got 64",
+        ),
+        (["show", "MODEL", "--data", "DATA", "--match", "nothing.keras"], "found none"),
+        (["show", "MODEL", "--data", "DATA", "--layer", "Conv2D_9"], "layer must be one of"),
         (["evaluate", "model.h5"], "can carry Python code"),
         (["evaluate", "nothing.keras"], "expected a .keras file, found none"),
         (["compare-devices", "--batch-sizes", "a"], "--batch-sizes must be a whole number"),
         (["paint"], "invalid choice: 'paint'"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message, data, capsys):
-    code = main(["cnn", *(data if a == "DATA" else a for a in arguments)])
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, data, run_folder, capsys,
+                                               tmp_path):  # fmt: skip
+    if arguments[0] == "show":
+        arguments = [*arguments, "--out", str(tmp_path)]
+    names = {"DATA": data, "MODEL": str(run_folder / "model.keras")}
+    capsys.readouterr()
+    code = main(["cnn", *(names.get(a, a) for a in arguments)])
     captured = capsys.readouterr()
     assert code == 2
     assert message in captured.err

@@ -61,7 +61,7 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
     ax1_1, ax1_2 : matplotlib.axes.Axes
         For accuracy and loss.
     reference : float
-        Height of the dotted line.
+        Height of the dashed line.
     verbose : bool
         Print the names of the logs in the first epoch.
     """
