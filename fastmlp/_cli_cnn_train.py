@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +110,12 @@ def _fit(
 
 
 def _tensorboard(folder: str) -> Any:
+    """Keras' own callback."""
     from fastmlp.cnn._tensorflow import import_keras
 
-    try:
-        return import_keras().callbacks.TensorBoard(folder)
-    except ImportError as error:
-        raise UsageError(f"--tensorboard needs TensorBoard: pip install tensorboard: {error}")\
-            from error  # fmt: skip
+    if find_spec("tensorboard") is None:
+        raise UsageError('--tensorboard needs TensorBoard: pip install "fastmlp[tensorboard]"')
+    return import_keras().callbacks.TensorBoard(folder)
 
 
 def _describe(cnn: CNN, data: ImageData) -> str:

@@ -139,3 +139,14 @@ def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatc
     monkeypatch.setattr(_tensorflow, "find_spec", lambda name: None)
     assert main(["cnn", "train"]) == 2
     assert 'pip install "fastmlp[cnn]"' in capsys.readouterr().err
+
+
+@needs_tensorflow
+def test_missing_tensorboard_is_told_before_the_training(monkeypatch, data, capsys, tmp_path):
+    from fastmlp import _cli_cnn_train
+
+    monkeypatch.setattr(_cli_cnn_train, "find_spec", lambda name: None)
+    logs = tmp_path / "logs"
+    assert main(["cnn", "train", "--data", data, "--tensorboard", str(logs)]) == 2
+    assert 'TensorBoard: pip install "fastmlp[tensorboard]"' in capsys.readouterr().err
+    assert not logs.exists()

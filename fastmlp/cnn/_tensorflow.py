@@ -16,8 +16,8 @@ def require_tensorflow() -> None:
     """
     if find_spec("tensorflow") is None:
         raise ImportError(
-            f"the CNN part needs TensorFlow: {INSTALL} (or pip install tensorflow-cpu, "
-            "which is smaller and has no graphics card support)",
+            f"the CNN part needs TensorFlow: {INSTALL}, or fastmlp[cnn-cpu] for the smaller one "
+            "without support of graphics cards",
             name="tensorflow",
         )
 
