@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd fastmlp/*.pxi)
 
-.PHONY: train test lint wheel benchmark guard clean
+.PHONY: train test lint wheel benchmark guard study-cnn clean
 
 train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
 	$(BIN)/fastmlp train
@@ -30,6 +30,16 @@ benchmark: .venv/train-ready  ## the headline table for this machine
 guard: .venv/train-ready  ## instructions and relative time of a step against benchmarks/guard.json
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/guard.py --method ratio
+
+study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; history, pictures in docs/cnn
+	$(BIN)/fastmlp cnn train --article C2 --out docs/cnn
+	$(BIN)/fastmlp cnn train --article C2 --seed 43 --out out/cnn-second
+	$(BIN)/fastmlp cnn show docs/cnn/model.keras --match out/cnn-second/model.keras --carve 3 \
+		--out docs/cnn
+
+.venv/cnn-ready: .venv/train-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli,cnn-cpu]"
+	touch $@
 
 .venv/train-ready: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""The command ``fastmlp``: ``train``, ``info``, ``bench`` and ``threads``.
+"""The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads`` and ``cnn``.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
 after Ctrl-C, 141 when nobody reads the output any more. Errors are one line on stderr.
@@ -18,6 +18,7 @@ import numpy as np
 from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
+from fastmlp._cli_cnn import add_cnn_options, cnn
 from fastmlp._cli_options import UsageError, build_parser, thread_source
 from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
@@ -32,6 +33,7 @@ from fastmlp._plan import (
 MORE = {
     "bench": ("time fastmlp against other libraries", add_bench_options),
     "threads": ("time epochs by number of threads", add_threads_options),
+    "cnn": ("train a CNN in Keras and look into it (needs TensorFlow)", add_cnn_options),
 }
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
@@ -51,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = build_parser(MORE).parse_args(argv)
-        commands = {"train": train, "info": info, "bench": bench, "threads": threads}
+        commands = {
+            "train": train, "info": info, "bench": bench, "threads": threads, "cnn": cnn,
+        }  # fmt: skip
         code = commands[options.command](options)
         sys.stdout.flush()
         return code

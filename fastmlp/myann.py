@@ -28,6 +28,8 @@ from fastmlp._checks import (
 from fastmlp._labelled_data import DataTuple, LabelledData, flatten_rows, prepare
 from fastmlp._report import epoch_report
 from fastmlp._threads import resolve_threads
+from fastmlp.callbacks import Callback as TrainerCallback
+from fastmlp.callbacks import EpochCallback
 from fastmlp.history import History
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import check_pair
@@ -63,7 +65,7 @@ ALIASES = {
 }
 """Parameter names of the articles' doc-strings, and the names of the signature they mean."""
 
-Callback = Callable[["MyANN"], object]
+Callback = EpochCallback | Callable[["MyANN"], object]
 
 
 def _accept_aliases(init: Callable[..., None]) -> Callable[..., None]:
@@ -163,8 +165,9 @@ class MyANN:
         Report the L1 penalty with the articles' factor 1/2.
     b_measure_accuracy : bool
         Measure cost and accuracy on the whole training and test set after every epoch.
-    callbacks : iterable of callables
-        Called with this object after every epoch; one that returns True ends the training.
+    callbacks : iterable of callables or EpochCallback objects
+        A callable is called with this object after every epoch, and ends the training by returning
+        True; an EpochCallback (`LivePlot`, those of `fastmlp.callbacks`) gets the `trainer`.
 
     Some parameters have a second name in the articles, which is accepted too: data_set,
     n_nodes_out_layer, n_mini_batch, lambda_reg2, lambda_reg1, mom_const.
@@ -364,8 +367,8 @@ class MyANN:
         ----------
         n_epochs : int >= 0 or None
             None means the constructor's `n_epochs`.
-        callbacks : iterable of callables
-            Called with this object after every epoch; one that returns True ends the training.
+        callbacks : iterable of callables or EpochCallback objects
+            As in the constructor.
 
         Returns
         -------
@@ -378,10 +381,10 @@ class MyANN:
             Weights and history up to then are kept.
         """
         self._require_rows("fit")
-        calls: list[Callable[[Trainer], object]] = [self._adopt_history]
+        calls: list[TrainerCallback] = [self._adopt_history]
         if self.b_verbose:
             calls.append(lambda _: print(self.epoch_report()))
-        calls += [functools.partial(_call_with, call, self) for call in callbacks]
+        calls += [_with_ann(call, self) for call in callbacks]
         self.history = History()
         try:
             self.trainer.fit(
@@ -679,5 +682,8 @@ def _scaling_kind(b_standardize: bool | str) -> str:
     return "feature" if check_flag("b_standardize", b_standardize) else "none"
 
 
-def _call_with(callback: Callback, ann: MyANN, trainer: Trainer) -> object:
-    return callback(ann)
+def _with_ann(callback: Callback, ann: MyANN) -> TrainerCallback:
+    """A callable that gets the MyANN in the place of its Trainer."""
+    if isinstance(callback, EpochCallback) or not callable(callback):
+        return callback  # the Trainer refuses what is neither
+    return lambda trainer: callback(ann)
