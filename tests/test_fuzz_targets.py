@@ -11,19 +11,14 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from audit import audited
 
 FUZZ = Path(__file__).parent / "fuzz"
 SECONDS = os.environ.get("FASTMLP_FUZZ_SECONDS", "120")
 
 
-def load_targets():
-    spec = importlib.util.spec_from_file_location("fuzz_targets", FUZZ / "targets.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-targets = load_targets()
+sys.path.append(str(FUZZ))
+import targets  # noqa: E402
 
 
 def corpus(name):
@@ -58,24 +53,48 @@ def test_a_reader_takes_or_refuses_mutations_of_its_corpus(name):
             targets.run(name, bytes(mutated))
 
 
+def test_no_reader_runs_imports_writes_or_calls_anything(tmp_path):
+    for name, target in targets.TARGETS.items():
+        (tmp_path / name).mkdir()
+        for i, content in enumerate(corpus(name)):
+            kind = "honest" if targets.run(name, content) else "hostile"
+            (tmp_path / name / f"{kind}-{i:03}").write_bytes(target.as_file(content))
+    results = audited(tmp_path)
+    assert len(results) > 100
+    assert set(results) == {"taken", "refused"}
+
+
+def test_the_audit_sees_what_it_forbids():
+    acts = ("compile('1', '', 'eval')", "import this", "exec('1')", "os.mkdir('/')",
+            "open(os.devnull, 'ab')", "subprocess.run(['true'])", "socket.socket()",
+            "pickle.loads(b'cos\\nsystem\\n.')")  # fmt: skip
+    code = "import contextlib, io, os, pickle, socket, subprocess\nfrom audit import watch\n"
+    for act in acts:
+        code += f"seen, end = watch()\nwith contextlib.suppress(OSError):\n    {act}\nend()\n"
+        code += f"assert seen, {act!r}\n"
+    code += "seen, end = watch()\nopen(os.devnull).read()\nend()\nassert seen == []"
+    run = subprocess.run([sys.executable, "-c", code], cwd=FUZZ.parent, capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()
+
+
 def test_every_folder_of_the_corpus_has_a_target():
     assert {path.name for path in targets.CORPUS.iterdir()} == set(targets.TARGETS)
 
 
 def test_an_exception_that_is_not_documented_is_a_find(monkeypatch):
-    def fail(data):
+    def fail(path):
         raise KeyError("lost")
 
-    monkeypatch.setitem(targets.TARGETS, "idx", (fail, ValueError))
+    monkeypatch.setitem(targets.TARGETS, "idx", targets.Target(fail, ValueError))
     with pytest.raises(KeyError, match="lost"):
         targets.run("idx", b"")
 
 
 def test_memory_beyond_the_promise_is_a_find(monkeypatch, traced):
-    def take_much(data):
-        bytearray(targets.EXTRA_BYTES + 2 * len(data) + 4096)
+    def take_much(path):
+        bytearray(targets.EXTRA_BYTES + 2 * len(b"abc") + 4096)
 
-    monkeypatch.setitem(targets.TARGETS, "idx", (take_much, ValueError))
+    monkeypatch.setitem(targets.TARGETS, "idx", targets.Target(take_much, ValueError))
     with pytest.raises(AssertionError, match="bytes for a file of 3"):
         targets.run("idx", b"abc")
 

@@ -1,8 +1,8 @@
-"""What the fuzzer calls: every reader of foreign bytes, as a function of bytes.
+"""What the fuzzer calls: every reader of foreign bytes.
 
 A reader may return or raise the exception that it documents; everything else is a find. Where a
-checksum would stop every mutation at the door, the target sets it right first, so that what lies
-behind is reached too. A new reader gets a function here and a folder below corpus/.
+checksum would stop every mutation at the door, it is set right first, so that what lies behind is
+reached too. A new reader gets an entry in TARGETS and a folder below corpus/.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import fastmlp
@@ -32,73 +33,73 @@ EXTRA_BYTES = 64 << 20
 MOST_BYTES = 1 << 16
 """Longest input: where 100 times the file is allowed, that stays far below EXTRA_BYTES."""
 
-Target = Callable[[bytes], None]
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, and how the fuzzer's bytes become a file for it.
+
+    Attributes
+    ----------
+    read : function of a path
+    documented : type of exception
+        What it may raise.
+    as_file : function of bytes
+        The content of the file.
+    """
+
+    read: Callable[[Path], object]
+    documented: type[ValueError]
+    as_file: Callable[[bytes], bytes] = bytes
 
 
-class Scratch:
-    """One file that is written again and again, in memory where the system has a place for that."""
-
-    def __init__(self) -> None:
-        shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self._folder = tempfile.TemporaryDirectory(prefix="fastmlp-fuzz-", dir=shared)
-        self.path = Path(self._folder.name) / "input"
-
-    def holding(self, content: bytes) -> Path:
-        self.path.write_bytes(content)
-        return self.path
+def packed(data: bytes) -> bytes:
+    """Gzipped, unless it is already."""
+    return data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 1, mtime=0)
 
 
-scratch = Scratch()
+def archived(data: bytes) -> bytes:
+    """What is no archive becomes the member of one."""
+    if data[:2] == b"PK":
+        return data
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.npy"), data)
+    return buffer.getvalue()
 
 
-def idx(data: bytes) -> None:
-    """An IDX file."""
-    read_idx(scratch.holding(data))
+def sealed(data: bytes) -> bytes:
+    """64 zeros become a model file's checksum."""
+    return data.replace(b"0" * 64, hashlib.sha256(data).hexdigest().encode(), 1)
 
 
-def idx_gzip(data: bytes) -> None:
-    """A gzipped IDX file; what is not packed yet is packed."""
-    read_idx(scratch.holding(data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 1, mtime=0)))
-
-
-def npz(data: bytes) -> None:
-    """An npz file; what is no archive becomes the member of one."""
-    if data[:2] != b"PK":
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr(zipfile.ZipInfo("a.npy"), data)
-        data = buffer.getvalue()
-    read_npz(scratch.holding(data), ["a"])
-
-
-def model(data: bytes) -> None:
-    """A model file; 64 zeros in it become its checksum."""
-    digest = hashlib.sha256(data).hexdigest().encode()
-    fastmlp.load(scratch.holding(data.replace(b"0" * 64, digest, 1)))
-
-
-def header(data: bytes) -> None:
+def read_header(path: Path) -> object:
     """The header of a safetensors file, behind two bytes that say how many bytes follow it."""
-    parse_header(data[2:], int.from_bytes(data[:2], "big"))
+    data = path.read_bytes()
+    return parse_header(data[2:], int.from_bytes(data[:2], "big"))
 
 
-def values(data: bytes) -> None:
+def read_value(path: Path) -> object:
     """A JSON object whose "value" is one of a model file's values."""
-    Fields(parse_object(data, "the object"), "the object").plain("value")
+    return Fields(parse_object(path.read_bytes(), "the object"), "the object").plain("value")
 
 
-TARGETS: dict[str, tuple[Target, type[ValueError]]] = {
-    "idx": (idx, DataFormatError),
-    "idx_gzip": (idx_gzip, DataFormatError),
-    "npz": (npz, DataFormatError),
-    "model": (model, ModelFormatError),
-    "header": (header, ModelFormatError),
-    "values": (values, ModelFormatError),
+TARGETS = {
+    "idx": Target(read_idx, DataFormatError),
+    "idx_gzip": Target(read_idx, DataFormatError, packed),
+    "npz": Target(lambda path: read_npz(path, ["a"]), DataFormatError, archived),
+    "model": Target(fastmlp.load, ModelFormatError, sealed),
+    "header": Target(read_header, ModelFormatError),
+    "values": Target(read_value, ModelFormatError),
 }
+
+_SHARED_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+_folder = tempfile.TemporaryDirectory(prefix="fastmlp-fuzz-", dir=_SHARED_MEMORY)
+_path = Path(_folder.name) / "input"
+"""One file that is written again and again, in memory where the system has a place for that."""
 
 
 def run(name: str, data: bytes) -> bool:
-    """Give the bytes to a target, and return whether it took them.
+    """Give the bytes to a reader, and return whether it took them.
 
     Raises
     ------
@@ -107,16 +108,16 @@ def run(name: str, data: bytes) -> bool:
     Exception
         Whatever else than the documented exception the reader raised.
     """
-    target, documented = TARGETS[name]
-    taken = True
+    target = TARGETS[name]
+    _path.write_bytes(target.as_file(data))
+    before = tracemalloc.get_traced_memory()[0]
     if tracemalloc.is_tracing():
         tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
     try:
-        target(data)
-    except documented:
+        target.read(_path)
+        taken = True
+    except target.documented:
         taken = False
-    if tracemalloc.is_tracing():
-        used = tracemalloc.get_traced_memory()[1] - before
-        assert used <= EXTRA_BYTES + 2 * len(data), f"{used} bytes for a file of {len(data)}"
+    used = tracemalloc.get_traced_memory()[1] - before
+    assert used <= EXTRA_BYTES + 2 * len(data), f"{used} bytes for a file of {len(data)}"
     return taken
