@@ -37,8 +37,9 @@ from fastmlp import Network, Trainer
 x, y = np.random.default_rng(0).normal(size=(300, 20)), np.eye(3)[np.arange(300) % 3]
 for optimizer in ("sgd", "adam"):
     for sizes in ((20, 7, 3), (20, 200, 3)):
-        network = Network(sizes, output="softmax", dropout=0.1, random_state=0)
-        Trainer(network, optimizer=optimizer, n_threads=3).fit(x, y, n_epochs=2, batch_size=64)
+        network = Network(sizes, output="softmax", random_state=0)
+        options = {"batch_size": 64, "dropout": 0.1, "n_threads": 3}
+        Trainer(network, optimizer=optimizer, **options).fit(x, y, n_epochs=2)
         network.predict(x), network.predict(x[:2])
 """
 
