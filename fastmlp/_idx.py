@@ -38,7 +38,7 @@ MAX_RATIO = 100
 # Small blank images are honest and shrink like a bomb, but cannot do harm either.
 RATIO_SLACK_BYTES = 1 << 20
 MAX_DIMENSIONS = 32
-_CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 class ByteStream(Protocol):
@@ -102,7 +102,7 @@ def _read_stream(stream: ByteStream, path: str, file_bytes: int, *, packed: bool
     found_bytes += len(stream.read(1))
     if found_bytes != declared_bytes:
         raise _wrong_length(path, shape, dtype, declared_bytes, found_bytes)
-    return buffer.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    return in_native_order(buffer.view(dtype)).reshape(shape)
 
 
 def _read_header(stream: ByteStream, path: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -172,6 +172,13 @@ def check_ratio(declared_bytes: int, compressed_bytes: int, where: str) -> None:
         )
 
 
+def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in native byte order; their bytes are swapped in place, without a copy."""
+    if array.dtype.isnative:
+        return array
+    return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
+
+
 def fill(stream: ByteStream, buffer_out: NDArray[np.uint8]) -> int:
     """Fill `buffer_out` (1-D) from `stream` and return how many bytes there were.
 
@@ -179,7 +186,7 @@ def fill(stream: ByteStream, buffer_out: NDArray[np.uint8]) -> int:
     """
     n_read = 0
     # In chunks, so that each request's temporary copy stays small.
-    while chunk := stream.read(min(_CHUNK_BYTES, len(buffer_out) - n_read)):
+    while chunk := stream.read(min(CHUNK_BYTES, len(buffer_out) - n_read)):
         buffer_out[n_read : n_read + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
         n_read += len(chunk)
     return n_read

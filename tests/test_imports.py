@@ -15,7 +15,7 @@ PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
     {"exceptions", "_sparse", "_plan", "_plateau", "_idx", "_npz", "_atomic_file", "_plain_values",
-     "_safetensors_header"},
+     "_safetensors_header", "_https"},
     {"_model_file", "_model_fields"},
     {"_checks"},
     {"optimizers", "losses"},
@@ -54,8 +54,8 @@ LAYERS = [
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LAZY = {"_estimator_callbacks", "_estimator_run", "_estimator_base", "_estimator_classifier",
-        "_estimator_regressor", "estimators", "_saved_estimator"}  # fmt: skip
-"""Modules that import scikit-learn for its classes, and are loaded when an estimator is wanted."""
+        "_estimator_regressor", "estimators", "_saved_estimator", "_https"}  # fmt: skip
+"""Modules that import heavy packages for their classes, and are loaded when they are wanted."""
 
 HEAVY = (
     "sklearn",
