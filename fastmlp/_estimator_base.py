@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from fastmlp._estimator_parameters import (
     hidden_sizes,
     layer_activations,
 )
+from fastmlp._estimator_resume import fit_identity, read_for_fit
 from fastmlp._estimator_run import run_solver
 from fastmlp._estimator_trainer import Memory, Training
 from fastmlp._estimator_validation import Score, Validator, named_scorers, split_rows
@@ -111,6 +113,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
         groups: Any = None,
+        resume: Any = None,
     ) -> Any:
         """`fit`, or one epoch more of it (incremental)."""
         fitted = hasattr(self, "coefs_")
@@ -131,6 +134,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         check_targets("y", data.y, self._output_and_loss()[1].name)
         held_out = self._given_validation(*validation, x.dtype)
         random_state = check_random_state(self.random_state)
+        saved = read_for_fit(resume, random_state)
+        undrawn = None if incremental else copy.deepcopy(random_state)
         tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
         tasks.begin()
         self._start(data, first=first, random_state=random_state)
@@ -144,9 +149,13 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             )  # fmt: skip
             train, held_out = take(train, chosen), (take(data, rest), labels[rest])
         validator = None if held_out is None else self._validator(*held_out)
+        identity = None if undrawn is None else fit_identity(
+            self, train, held_out and held_out[0], first=first, random_state=undrawn, saved=saved
+        )  # fmt: skip
         run_solver(
-            self, train, validator, tasks, incremental=incremental, random_state=random_state
-        )
+            self, train, validator, tasks, incremental=incremental, random_state=random_state,
+            identity=identity,
+        )  # fmt: skip
         tasks.end()
         return self
 

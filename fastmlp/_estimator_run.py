@@ -14,8 +14,10 @@ from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS
 from fastmlp._estimator_report import Report
 from fastmlp._estimator_trainer import Training, rows_per_batch, trainer_settings
 from fastmlp._estimator_validation import Validator
+from fastmlp._identity import Identity
 from fastmlp._lbfgs import minimize
 from fastmlp.callbacks import EpochCallback
+from fastmlp.checkpoint import Checkpoint
 from fastmlp.exceptions import DivergenceError
 from fastmlp.trainer import Rows, Trainer
 
@@ -31,6 +33,7 @@ def run_solver(
     *,
     incremental: bool,
     random_state: np.random.RandomState,
+    identity: Identity | None,
 ) -> None:
     """Train an estimator that has been started, by its solver; its records are written.
 
@@ -45,12 +48,20 @@ def run_solver(
         One epoch, from the optimizer's state as it is.
     random_state : RandomState
         Source of the shuffling.
+    identity : Identity or None
+        What checkpoints are compared by, and the one to go on from; None in partial_fit.
 
     Raises
     ------
     DivergenceError, ValueError
         Where weights are not finite any more; with early stopping a warning instead.
     """
+    own = own_callbacks(estimator)
+    if incremental and any(isinstance(call, Checkpoint) for call in own):
+        raise ValueError(
+            "a Checkpoint goes with fit, not with partial_fit: fastmlp.save keeps the estimator "
+            "between two calls, with the optimizer's state"
+        )
     stochastic = estimator.solver in STOCHASTIC_SOLVERS
     trainer = _trainer(estimator, len(train.x), incremental=incremental, random_state=random_state)
     with Report(estimator.verbose) as report:
@@ -62,11 +73,13 @@ def run_solver(
             loss_scale=estimator._loss_scale(),
             has_accuracy=stochastic and estimator._has_accuracy(),
         )
-        calls: list[EpochCallback] = [book, tasks, *own_callbacks(estimator)]
+        calls: list[EpochCallback] = [book, tasks, *own]
         if stochastic:
-            _run_stochastic(estimator, trainer, train, calls, report, incremental=incremental)
+            _run_stochastic(
+                estimator, trainer, train, calls, report, incremental=incremental, identity=identity
+            )
         else:
-            _run_lbfgs(estimator, trainer, train, calls)
+            _run_lbfgs(estimator, trainer, train, calls, identity)
 
 
 def _trainer(
@@ -95,6 +108,7 @@ def _run_stochastic(
     report: Report,
     *,
     incremental: bool,
+    identity: Identity | None,
 ) -> None:
     """Epochs, until there is no more improvement."""
     book, *others = calls
@@ -121,9 +135,8 @@ def _run_stochastic(
             callbacks=[book, progress, *others],
             resume=incremental,
             horizon=estimator.max_iter,
+            identity=identity,
         )
-    except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=USER_LEVEL)
     except DivergenceError as error:
         if not estimator.early_stopping:
             raise
@@ -155,11 +168,17 @@ def _note_divergence(estimator: Any, error: DivergenceError) -> None:
     )
 
 
-def _run_lbfgs(estimator: Any, trainer: Trainer, train: Rows, calls: list[EpochCallback]) -> None:
+def _run_lbfgs(
+    estimator: Any,
+    trainer: Trainer,
+    train: Rows,
+    calls: list[EpochCallback],
+    identity: Identity | None,
+) -> None:
     """Iterations on all rows at once."""
     result = minimize(
         trainer, train, max_iter=estimator.max_iter, max_fun=estimator.max_fun, gtol=estimator.tol,
-        callbacks=calls,
+        callbacks=calls, identity=identity,
     )  # fmt: skip
     estimator._training = None
     if not np.isfinite(trainer.network.parameters).all():

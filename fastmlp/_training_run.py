@@ -220,10 +220,25 @@ class Run:
         )
         self._behind = self._checkpoints.copy()
 
+    @property
+    def is_saving(self) -> bool:
+        """Whether there are checkpoints to be written."""
+        return bool(self._checkpoints)
+
+    def stop_saving(self) -> None:
+        """Write no more files."""
+        self._checkpoints.clear()
+        self._behind.clear()
+        self._position = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the next file is due by time; infinite where none is."""
+        return min((call.seconds_left() for call in self._checkpoints), default=np.inf)
+
     def batches_to_go(self, epoch: Epoch) -> int:
         """Batches until the next look at the clock; all that are left where nobody waits for it."""
-        left = epoch.n_batches - epoch.n_done
-        seconds = min((call.seconds_left() for call in self._checkpoints), default=np.inf)
+        left, seconds = epoch.n_batches - epoch.n_done, self.seconds_left
         if seconds == np.inf:
             return left
         done, spent = epoch.n_done, epoch.seconds
