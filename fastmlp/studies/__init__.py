@@ -26,7 +26,10 @@ from importlib import import_module
 
 from fastmlp.studies._study import Study
 
-NAMES = ("regularisation",)
+NAMES = (
+    "first-run", "regularisation", "learning-rate", "batch-size", "bias-variants", "performance",
+    "perceptron", "softmax-vs-sigmoid", "threads",
+)  # fmt: skip
 """All studies, in the order of the articles."""
 
 
