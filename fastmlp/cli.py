@@ -1,4 +1,4 @@
-"""The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads`` and ``cnn``.
+"""The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads``, ``cnn`` and ``study``.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
 after Ctrl-C, 141 when nobody reads the output any more. Errors are one line on stderr.
@@ -20,6 +20,7 @@ from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
 from fastmlp._cli_cnn import add_cnn_options, cnn
 from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_study import add_study_options, study
 from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
 from fastmlp._plan import (
@@ -34,6 +35,7 @@ MORE = {
     "bench": ("time fastmlp against other libraries", add_bench_options),
     "threads": ("time epochs by number of threads", add_threads_options),
     "cnn": ("train a CNN in Keras and look into it (needs TensorFlow)", add_cnn_options),
+    "study": ("repeat an experiment of the articles", add_study_options),
 }
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
@@ -53,10 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = build_parser(MORE).parse_args(argv)
-        commands = {
-            "train": train, "info": info, "bench": bench, "threads": threads, "cnn": cnn,
-        }  # fmt: skip
-        code = commands[options.command](options)
+        code = COMMANDS[options.command](options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -82,6 +81,16 @@ def info(options: argparse.Namespace) -> int:
     for warning in facts["warnings"]:
         print(f"warning: {warning}")
     return 0
+
+
+COMMANDS = {
+    "train": train,
+    "info": info,
+    "bench": bench,
+    "threads": threads,
+    "cnn": cnn,
+    "study": study,
+}
 
 
 def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
