@@ -1,7 +1,8 @@
 """The command ``fastmlp``: ``train``, ``info``, ``bench`` and ``threads``.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
-after Ctrl-C, 141 when nobody reads the output any more. Errors are one line on stderr.
+after Ctrl-C, 141 when nobody reads the output any more, 143 of a training after SIGTERM. Errors are
+one line on stderr.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,6 +21,7 @@ from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
 from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_signals import Terminated, terminable
 from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
 from fastmlp._plan import (
@@ -33,7 +36,7 @@ MORE = {
     "bench": ("time fastmlp against other libraries", add_bench_options),
     "threads": ("time epochs by number of threads", add_threads_options),
 }
-BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,13 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = build_parser(MORE).parse_args(argv)
+        options.words = list(sys.argv[1:] if argv is None else argv)
         commands = {"train": train, "info": info, "bench": bench, "threads": threads}
-        code = commands[options.command](options)
+        with warnings.catch_warnings(), terminable(options.command == "train"):
+            warnings.showwarning = _show_warning
+            code = commands[options.command](options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
         _silence_stdout()
         return BROKEN_PIPE
+    except Terminated:
+        print("fastmlp: terminated", file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print("fastmlp: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -123,6 +132,10 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
 
 def _or(value: Any, otherwise: str) -> str:
     return otherwise if value is None else str(value)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"fastmlp: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _silence_stdout() -> None:
