@@ -94,7 +94,7 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
             last = checkpoint_path(folder, numbers[-1]).name
             raise FileExistsError(
                 f"{str(folder)!r} has checkpoints of a training, up to {last}: go on with it "
-                "(resume), or take another folder, or remove them"
+                "(resume, --resume), or take another folder, or remove them"
             )
         yield
     finally:

@@ -1,7 +1,8 @@
 """The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads``, ``cnn`` and ``study``.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
-after Ctrl-C, 141 when nobody reads the output any more. Errors are one line on stderr.
+after Ctrl-C, 141 when nobody reads the output any more, 143 of a training after SIGTERM. Errors are
+one line on stderr.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,6 +22,7 @@ from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
 from fastmlp._cli_cnn import add_cnn_options, cnn
 from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_signals import Terminated, terminable
 from fastmlp._cli_study import add_study_options, study
 from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
@@ -37,7 +40,7 @@ MORE = {
     "cnn": ("train a CNN in Keras and look into it (needs TensorFlow)", add_cnn_options),
     "study": ("repeat an experiment of the articles", add_study_options),
 }
-BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,12 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = build_parser(MORE).parse_args(argv)
-        code = COMMANDS[options.command](options)
+        options.words = list(sys.argv[1:] if argv is None else argv)
+        with warnings.catch_warnings(), terminable(options.command == "train"):
+            warnings.showwarning = _show_warning
+            code = COMMANDS[options.command](options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
         _silence_stdout()
         return BROKEN_PIPE
+    except Terminated:
+        print("fastmlp: terminated", file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print("fastmlp: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -136,6 +145,10 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
 
 def _or(value: Any, otherwise: str) -> str:
     return otherwise if value is None else str(value)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"fastmlp: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _silence_stdout() -> None:
