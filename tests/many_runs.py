@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import fastmlp
-from fastmlp import MLPClassifier, MLPRegressor, Network, Trainer
+from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network, Trainer
 
 PATIENCE_SECONDS = 60
 
@@ -112,7 +113,38 @@ def fork_while_fitting(n_children):
         thread.join()
 
 
-KINDS = {"memory": grow, "forks": fork, "forks-while-fitting": fork_while_fitting}
+def save_large(n, path):
+    rows, labels = np.ones((4, n)), np.arange(4) % 2
+    model = MyANN((rows, labels, rows, labels), n_hidden_layers=1, ay_nodes_layers=[0, n, 0],
+                  n_nodes_layer_out=0, n_epochs=1, b_train_on_init=False)  # fmt: skip
+    fastmlp.save(model, path)
+
+
+def peak_bytes():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def load_large(n):
+    """Hundredths; the file is made by a child, whose memory is not this process's."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        save_large(4, path)
+        fastmlp.load(path)  # imports what it needs
+        if (child := os.fork()) == 0:
+            save_large(n, path)
+            os._exit(0)
+        os.waitpid(child, 0)
+        before = peak_bytes()
+        fastmlp.load(path)
+        return 100 * (peak_bytes() - before) // path.stat().st_size
+
+
+KINDS = {
+    "load": load_large,
+    "memory": grow,
+    "forks": fork,
+    "forks-while-fitting": fork_while_fitting,
+}
 
 if __name__ == "__main__":
     print(KINDS[sys.argv[1]](int(sys.argv[2])))

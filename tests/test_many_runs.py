@@ -40,6 +40,11 @@ def test_cycles_of_fit_predict_save_and_load_grow_memory_by_a_mebibyte_at_most(n
     assert many("memory", n_cycles) <= MIB
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in Linux's units")
+def test_loading_takes_twice_the_file():
+    assert 100 < many("load", 3000) < 220
+
+
 @pytest.mark.parametrize("n_children", at_length(10, 200))
 @pytest.mark.parametrize("kind", ["forks", "forks-while-fitting"])
 def test_forked_children_fit_as_their_threaded_parent_did(kind, n_children):
