@@ -21,7 +21,7 @@ from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
 from fastmlp._cli_cnn import add_cnn_options, cnn
-from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_options import INFO_BATCH_ROWS, UsageError, build_parser, thread_source
 from fastmlp._cli_signals import Terminated, terminable
 from fastmlp._cli_study import add_study_options, study
 from fastmlp._cli_threads import add_threads_options, threads
@@ -80,6 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def info(options: argparse.Namespace) -> int:
     """Run ``fastmlp info``: print the facts of the environment and, if asked, a batch plan."""
+    for name in ("batch", "dtype"):
+        if options.shape is None and getattr(options, name) is not None:
+            raise UsageError(f"--{name} says how a network's batch is cut, and needs --shape")
     facts = _environment.collect(options.threads)
     rows = list(_environment_rows(facts))
     if options.shape is not None:
@@ -123,9 +126,9 @@ def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[str, str]]:
     """Names and values of the cut of one batch."""
-    itemsize = np.dtype(options.dtype).itemsize
+    itemsize = np.dtype(options.dtype or "float32").itemsize
     sizes = check_sizes("--shape", options.shape, itemsize)
-    plan = plan_batch(options.batch, sizes, itemsize, n_threads)
+    plan = plan_batch(options.batch or INFO_BATCH_ROWS, sizes, itemsize, n_threads)
     n_parameters = count_parameters(sizes)
     yield "network", "-".join(map(str, sizes))
     yield "  parameters", f"{n_parameters:,} ({n_parameters * itemsize / 1e6:.2f} MB)"

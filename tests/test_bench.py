@@ -174,6 +174,7 @@ def test_budget_ends_the_first_round_early_and_begins_no_other_it_has_no_time_fo
     assert now[0] < 60
     taken["sklearn"], now[0] = 4.0, 0.0
     assert len(runner.run(both)) == 3 * 4
+    assert capsys.readouterr().err.endswith("\nno time left for round 4 of 5\n")
 
 
 def test_jobs_of_a_group_come_once_and_rows_are_cut():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -85,6 +86,12 @@ CONTENDERS = {
     )
 }
 QUICK_CONTENDERS = (PEAK, BASELINE, REFERENCE, "sklearn", "torch", "jax-scan", "keras")
+
+
+def listing(width: int = 79) -> str:
+    """All contenders, for people who ask for help."""
+    text = f"contenders: {', '.join(CONTENDERS)}; all are all of them"
+    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def select(names: Iterable[str]) -> tuple[Contender, ...]:

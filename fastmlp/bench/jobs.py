@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -146,6 +147,17 @@ def select(names: Iterable[str], max_rows: int | None = None) -> tuple[Job, ...]
                 f"groups are {', '.join(GROUPS)} and all"
             )
     return tuple(_cut(job, max_rows) for job in chosen.values())
+
+
+def listing(width: int = 79) -> str:
+    """All jobs by group, for people who ask for help."""
+    lines = ["jobs by group; all are all of them:"]
+    for group, members in GROUPS.items():
+        names = ", ".join(job.name for job in members)
+        lines += textwrap.wrap(
+            f"  {group:<10}{names}", width, subsequent_indent=" " * 12, break_on_hyphens=False
+        )
+    return "\n".join(lines)
 
 
 def _cut(job: Job, max_rows: int | None) -> Job:

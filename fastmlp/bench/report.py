@@ -40,7 +40,8 @@ class Summary:
     "FAILS", "no reference", "error" or "-". training_peak_bytes: peak resident memory above that
     before `prepare`, median over rounds. accuracy: R² of a regression; of an estimator the mean
     over the rounds' seeds, and accuracy_spread the largest less the smallest, None where there is
-    but one. largest_error: of the outputs of a prediction.
+    but one. n_epochs: of a fit of an estimator, median over the rounds. largest_error: of the
+    outputs of a prediction.
     """
 
     contender: str
@@ -60,6 +61,7 @@ class Summary:
     training_peak_bytes: float | None = None
     accuracy: float | None = None
     accuracy_spread: float | None = None
+    n_epochs: float | None = None
     largest_error: float | None = None
     ratio: float | None = None
 
@@ -99,8 +101,10 @@ def _row(records: Sequence[Record], job: Job | None) -> Summary:
     # Nothing is computed by a contender that has no library.
     flop = (job.flop if job else PEAK_FLOP) if any(r["versions"] for r in records) else None
     accuracies = [r["accuracy"] for r in records if r["accuracy"] is not None]
-    if flop and job and job.kind == "estimator":
-        flop *= median(r["n_epochs"] for r in records)
+    n_epochs = None
+    if job and job.kind == "estimator":
+        n_epochs = median(r["n_epochs"] for r in records)
+        flop = flop and flop * n_epochs
     return Summary(
         contender,
         name,
@@ -117,6 +121,7 @@ def _row(records: Sequence[Record], job: Job | None) -> Summary:
         training_peak_bytes=median(r["training_peak_bytes"] for r in records),
         accuracy=fmean(accuracies) if accuracies else None,
         accuracy_spread=max(accuracies) - min(accuracies) if len(accuracies) > 1 else None,
+        n_epochs=n_epochs,
         largest_error=next((e for r in records if (e := r["largest_error"]) is not None), None),
     )
 
@@ -271,11 +276,13 @@ def as_json(
     rows: Sequence[Summary],
     records: Sequence[Record],
     not_installed: Sequence[str],
+    left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything, ready for `json.dump`."""
     return {
         "settings": settings,
         "not_installed": list(not_installed),
+        "left_out": list(left_out),
         "summary": [asdict(row) for row in rows],
         "records": list(records),
     }

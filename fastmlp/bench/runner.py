@@ -62,6 +62,7 @@ def run(plan: Plan) -> list[Record]:
     for index in range(plan.rounds):
         pairs = list(one_round(plan, index))
         if index > 0 and not clock.allows(pairs):
+            print(f"no time left for round {index + 1} of {plan.rounds}", file=sys.stderr)
             break
         for contender, job in pairs:
             if index == 0 and not clock.allows([(contender, job)]):
@@ -74,6 +75,21 @@ def run(plan: Plan) -> list[Record]:
             records.append(record)
             print(_progress(record), file=sys.stderr, flush=True)
     return records
+
+
+def left_out(plan: Plan, records: list[Record]) -> list[str]:
+    """Sentences about what `run` left out because it did not fit into the budget."""
+    wanted = [(c.name, _name(job)) for c, job in one_round(plan, 0)]
+    there = {(r["contender"], r["job"]["name"] if r["job"] else "machine") for r in records}
+    missing = ", ".join(f"{name} in {job}" for name, job in wanted if (name, job) not in there)
+    n_rounds = 1 + max((r["round"] for r in records), default=-1)
+    budget = f"the budget of {plan.budget_seconds or 0:g} s was too small for"
+    sentences = [f"{budget} {missing}"] if missing else []
+    if n_rounds < plan.rounds:
+        sentences.append(
+            f"{budget} {plan.rounds} rounds: {n_rounds} were run; --budget allows more seconds"
+        )
+    return sentences
 
 
 class _Clock:
