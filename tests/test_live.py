@@ -95,7 +95,7 @@ def test_figure_of_a_canvas_that_stays_is_drawn_again_and_left_open(notebook, mo
     monkeypatch.setattr(
         "matplotlib.backend_bases.FigureCanvasBase.draw_idle", lambda self: drawn.append(self)
     )
-    with plt.ion():
+    with matplotlib.rc_context({"interactive": True}):
         train_mlp(callbacks=[LivePlot(seconds_between=0)])
         assert plt.isinteractive()
     assert shown == [False]  # ipympl would show an interactive figure once more, by itself
