@@ -76,9 +76,8 @@ def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, 
     assert code == 0
     names = {path.stem for path in tmp_path.iterdir()}
     assert {"maps_Conv2D_1", "maps_Max_Pool_2", "maps_Conv2D_3", "filters_Conv2D_1",
-            "classes_Dense_1", "patterns_Conv2D_1", "carving_Conv2D_1", "strongest_pattern_Conv2D_1",
-            "matching_Conv2D_1",
-            "matching_Conv2D_3"} <= names  # fmt: skip
+            "classes_Dense_1", "patterns_Conv2D_1", "strongest_pattern_Conv2D_1",
+            "carving_Conv2D_1", "matching_Conv2D_1", "matching_Conv2D_3"} <= names  # fmt: skip
     printed = capsys.readouterr().out
     assert "Conv2D_1: patterns for" in printed
     matching = printed[printed.index("matching") :]
