@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+import tempfile
 from collections.abc import Callable
 from importlib import import_module
 
@@ -17,6 +19,9 @@ COMMANDS = {
 }
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2"}
 """Set where the user has not: no log lines of TensorFlow between ours."""
+
+START_NOTES = ("I0000", "WARNING: All log messages before absl")
+"""How lines begin that TensorFlow's libraries write while they are loaded, whatever is set."""
 
 
 def add_cnn_options(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +53,7 @@ def cnn(options: argparse.Namespace) -> int:
     try:
         from fastmlp.cnn import _devices, _tensorflow
 
-        _tensorflow.require_tensorflow()
+        _load_quietly(_tensorflow.import_tensorflow)
         if options.threads is not None or options.gpu_memory is not None:
             _devices.configure(
                 intra_threads=_integer("--threads", options.threads),
@@ -57,6 +62,22 @@ def cnn(options: argparse.Namespace) -> int:
         return run(options)
     except ImportError as error:
         raise UsageError(str(error)) from error
+
+
+def _load_quietly(load: Callable[[], object]) -> None:
+    """Import TensorFlow; what its libraries then note about themselves is left out of stderr."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            load()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            kept.seek(0)
+            lines = kept.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.writelines(line for line in lines if not line.startswith(START_NOTES))
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +122,8 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     add("--label", metavar="N", default="4", help="class whose images are shown; default 4")
     add("--images", metavar="N", default="3", help="images side by side; default 3")
     add("--starts", metavar="N", default="400", help="random images of the hunt; default 400")
-    add("--carve", metavar="MAP", help="also carve the pattern of this map into an image")
+    add("--carve", metavar="MAP", help="also carve the pattern of this map, or of the 'strongest', "
+        "into the first image")  # fmt: skip
     add("--match", metavar="MODEL", help="also match the maps with those of another training")
     add("--seed", metavar="N", default="0", help="of the hunt; default 0")
     add_device_options(parser)

@@ -19,7 +19,6 @@ def run(options: argparse.Namespace) -> int:
     from fastmlp.cnn.activations import check_map_layer
     from fastmlp.cnn.geometry import format_table
     from fastmlp.cnn.network import CNN
-    from fastmlp.cnn.oip import check_maps
 
     numbers = {
         name: read_integer(f"--{name}", getattr(options, name), minimum=least)
@@ -32,13 +31,11 @@ def run(options: argparse.Namespace) -> int:
     if not cnn.config.conv:
         raise ValueError("the model has no convolutions, and so no maps to show")
     layer = check_map_layer(cnn, options.layer or cnn.config.conv[-1].name)
-    carved = None if options.carve is None else read_integer("--carve", options.carve, minimum=0)
-    if carved is not None:
-        check_maps(cnn, layer, [carved])
     other = None if options.match is None else _other(options, cnn)
     rows = np.flatnonzero(y == numbers["label"])[: numbers["images"]]
     if len(rows) == 0:
         raise ValueError(f"--label {options.label} is the class of no test image")
+    carved = None if options.carve is None else _carved_map(options.carve, cnn, layer, X[rows[0]])
     with pictures(folder) as draw:
         _draw_layers(draw, cnn, X, raw, y, rows)
         _draw_patterns(draw, cnn, layer, numbers)
@@ -47,6 +44,18 @@ def run(options: argparse.Namespace) -> int:
         if other is not None:
             _draw_matching(draw, cnn, other, X[:IMAGES_TO_MATCH])
     return 0
+
+
+def _carved_map(text: str, cnn: Any, layer: str, image: Any) -> int:
+    """The map that --carve names, or that answers most to the image."""
+    from fastmlp.cnn.activations import activation_maps
+    from fastmlp.cnn.oip import check_maps
+
+    if text == "strongest":
+        answers = activation_maps(cnn, layer, image[np.newaxis]).mean(axis=(0, 1, 2))
+        return int(answers.argmax())
+    number = read_integer("--carve", text, minimum=0)
+    return int(check_maps(cnn, layer, [number])[0])
 
 
 def _other(options: argparse.Namespace, cnn: Any) -> Any:
@@ -86,7 +95,7 @@ def _draw_patterns(draw: Any, cnn: Any, layer: str, numbers: dict[str, int]) -> 
     print(format_hunt(oips, layer))
     draw(f"patterns_{layer}", plots.plot_oips(oips, layer))
     best = max(oips, key=lambda oip: oip.activation)
-    draw(f"pattern_{layer}_{best.map}", plots.plot_oip(best, layer))
+    draw(f"strongest_pattern_{layer}", plots.plot_oip(best, layer))
 
 
 def _draw_matching(draw: Any, cnn: Any, other: Any, X: Any) -> None:
@@ -109,4 +118,4 @@ def _draw_carving(draw: Any, cnn: Any, layer: str, number: int, image: Any) -> N
     from fastmlp.cnn.oip import carve
 
     states = carve(cnn, layer, number, image)
-    draw(f"carving_{layer}_{number}", plots.plot_carving(states, layer, number))
+    draw(f"carving_{layer}", plots.plot_carving(states, layer, number))

@@ -116,7 +116,8 @@ class LivePlot(EpochCallback):
         shell = notebook_shell()
         if shell is None and self.out is None:
             return
-        with styled_pyplot(self.figsize) as plt:
+        # An interactive figure would be shown by ipympl once more, by itself.
+        with styled_pyplot(self.figsize) as plt, plt.rc_context({"interactive": False}):
             if self._figure is None:
                 self._stays = shell is not None and any(
                     part in plt.get_backend().lower() for part in CANVASES_THAT_STAY

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow
 
+from fastmlp._cli_cnn import _load_quietly
 from fastmlp.cli import main
 
 pytestmark = KERAS_SAVES_BY_COPY
@@ -68,14 +70,14 @@ def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
 @needs_tensorflow
 def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, capsys, tmp_path):
     code = main(["cnn", "show", str(run_folder / "model.keras"), "--data", data, "--label", "1",
-                 "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--carve", "0",
+                 "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--carve", "strongest",
                  "--match", str(run_folder / "model.keras"), "--device", "cpu",
                  "--out", str(tmp_path)])  # fmt: skip
     assert code == 0
     names = {path.stem for path in tmp_path.iterdir()}
     assert {"maps_Conv2D_1", "maps_Max_Pool_2", "maps_Conv2D_3", "filters_Conv2D_1",
-            "classes_Dense_1", "patterns_Conv2D_1", "carving_Conv2D_1_0", "matching_Conv2D_1",
-            "matching_Conv2D_3"} <= names  # fmt: skip
+            "classes_Dense_1", "patterns_Conv2D_1", "strongest_pattern_Conv2D_1",
+            "carving_Conv2D_1", "matching_Conv2D_1", "matching_Conv2D_3"} <= names  # fmt: skip
     printed = capsys.readouterr().out
     assert "Conv2D_1: patterns for" in printed
     matching = printed[printed.index("matching") :]
@@ -109,7 +111,18 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
         (["train", "--data", "digits"], "use larger images"),
         (["train", "--device", "gpu:77", "--data", "DATA"], "needs 78 graphics"),
         (
-            ["show", "MODEL", "--data", "DATA", "--carve", "64", "--layer", "Conv2D_2"],
+            [
+                "show",
+                "MODEL",
+                "--data",
+                "DATA",
+                "--label",
+                "1",
+                "--carve",
+                "64",
+                "--layer",
+                "Conv2D_2",
+            ],
             "map must be from 0 to 63; got 64",
         ),
         (["show", "MODEL", "--data", "DATA", "--match", "nothing.keras"], "found none"),
@@ -150,3 +163,15 @@ def test_missing_tensorboard_is_told_before_the_training(monkeypatch, data, caps
     assert main(["cnn", "train", "--data", data, "--tensorboard", str(logs)]) == 2
     assert 'TensorBoard: pip install "fastmlp[tensorboard]"' in capsys.readouterr().err
     assert not logs.exists()
+
+
+def test_notes_of_loading_libraries_are_left_out_and_other_lines_are_not(capfd):
+    def load():
+        os.write(2, b"I0000 00:00 port.cc:153] oneDNN\nE0000 00:00 driver.cc:1] no driver\n")
+
+    _load_quietly(load)
+    assert capfd.readouterr().err == "E0000 00:00 driver.cc:1] no driver\n"
+    with pytest.raises(ImportError):
+        _load_quietly(lambda: __import__("no_such_module"))
+    os.write(2, b"I0000 later\n")
+    assert capfd.readouterr().err == "I0000 later\n"

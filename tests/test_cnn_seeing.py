@@ -217,6 +217,8 @@ def test_carving_raises_the_answer_round_by_round(trained):
     np.testing.assert_allclose(states[0], standardised(X[:1])[0])
     figure = plots.plot_carving(states, "conv_2", number)
     assert f"{len(states) - 1} rounds changed the image" in title(figure)
+    flat = plots.plot_carving(states[:1], "conv_2", number)
+    assert "no small change of this image raises its answer" in title(flat)
     with pytest.raises(ValueError, match="image must have shape"):
         carve(trained, "conv_2", 0, X[0, :5])
 

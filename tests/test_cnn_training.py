@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, small_config
 
-from fastmlp import DivergenceError
+from fastmlp import DivergenceError, plots
 from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler
 from fastmlp.cnn import CNN, CNNConfig, layer_table, learning_rate_at
 from fastmlp.cnn.geometry import field_of_node
@@ -57,7 +57,7 @@ def test_a_node_depends_on_the_pixels_of_its_receptive_field_and_on_no_others():
         assert (columns[0], columns[-1] + 1) == (window[1].start, window[1].stop), layer
 
 
-def test_history_has_the_shapes_and_names_of_the_mlp_part():
+def test_history_has_the_shapes_and_names_of_the_mlp_part_and_its_plots():
     cnn = small_cnn(regularizer="l2", l2=0.01)
     history = cnn.fit(X, Y, epochs=3, test_data=(X[:20], Y[:20]))
     assert isinstance(history, History)
@@ -68,6 +68,10 @@ def test_history_has_the_shapes_and_names_of_the_mlp_part():
     assert ((history["reg_share"] > 0) & (history["reg_share"] < 1)).all()
     assert cnn.epochs_done == 3
     assert cnn.metrics["test_accuracy"] == history["test_accuracy"][-1]
+    figure = plots.plot_run(history)
+    drawn = [line.get_ydata() for axis in figure.axes for line in axis.get_lines()]
+    assert any(np.array_equal(y, history["test_accuracy"]) for y in drawn)
+    plt.close(figure)
 
 
 def test_costs_errors_and_shares_of_batches_agree_with_predictions_of_an_unchanged_network():
@@ -90,15 +94,6 @@ def test_costs_errors_and_shares_of_batches_agree_with_predictions_of_an_unchang
     evaluation = cnn.evaluate(X, Y)
     assert evaluation.loss == pytest.approx(loss, rel=1e-5)
     assert evaluation.cost == pytest.approx(loss + penalty, rel=1e-5)
-
-
-def test_the_plots_of_the_mlp_part_draw_the_history_of_a_cnn():
-    from fastmlp import plots
-
-    history = small_cnn(regularizer="l2", l2=0.01).fit(X, Y, epochs=2, test_data=(X, Y))
-    figure = plots.plot_run(history)
-    assert figure.axes
-    plt.close(figure)
 
 
 def test_a_small_cnn_learns_to_tell_bars_apart():
@@ -130,13 +125,15 @@ def test_fit_goes_on_where_it_was_and_rates_follow_the_formula():
 
 
 @pytest.mark.parametrize(
-    ("schedule", "steps", "decay"), [("none", 1, 0.0), ("exponential", 4, 0.8), ("cosine", 9, 0.1)]
+    ("schedule", "steps", "decay"),
+    [("none", 1, 0.0), ("power", 3, 0.2), ("exponential", 4, 0.8), ("cosine", 9, 0.1)],
 )
 def test_schedules_are_keras_own(schedule, steps, decay):
     cnn = small_cnn(schedule=schedule, decay_steps=steps, decay_rate=decay)
-    history = cnn.fit(X, Y, epochs=3)
-    expected = [learning_rate_at(cnn.config, 5 * epoch) for epoch in (1, 2, 3)]
-    np.testing.assert_allclose(history["learning_rates"], expected, rtol=1e-6)
+    for n_batches in (0, 1, 4, 9, 30):
+        cnn.model.optimizer.iterations.assign(n_batches)
+        expected = learning_rate_at(cnn.config, n_batches)
+        assert cnn.learning_rate == pytest.approx(expected, rel=1e-6)
 
 
 def test_same_seed_same_weights_and_another_seed_others():

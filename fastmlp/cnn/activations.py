@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.cnn._arrays import Images, check_images
-from fastmlp.cnn._tensorflow import import_keras
+from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
 from fastmlp.cnn.network import CNN, PREDICTION_BATCH
 
 
@@ -17,7 +17,7 @@ def layer_model(cnn: CNN, layer: str) -> Any:
     names = [found.name for found in cnn.model.layers]
     if layer not in names:
         raise ValueError(f"layer must be one of {', '.join(map(repr, names))}; got {layer!r}")
-    return import_keras().Model(cnn.model.inputs, cnn.model.get_layer(layer).output)
+    return import_keras().Model(cnn.model.inputs[0], cnn.model.get_layer(layer).output)
 
 
 def layer_output(cnn: CNN, layer: str, X: ArrayLike) -> Images:
@@ -33,7 +33,10 @@ def layer_output(cnn: CNN, layer: str, X: ArrayLike) -> Images:
     """
     x = check_images("X", X, cnn.config.input_shape)
     model = layer_model(cnn, layer)
-    return np.asarray(model.predict(x, batch_size=PREDICTION_BATCH, verbose=0))
+    begins = range(0, len(x), PREDICTION_BATCH)
+    with import_tensorflow().device(cnn.device):  # called plainly: predict would be compiled first
+        parts = [model(x[i : i + PREDICTION_BATCH], training=False).numpy() for i in begins]
+    return np.concatenate(parts)
 
 
 def activation_maps(cnn: CNN, layer: str, X: ArrayLike) -> Images:

@@ -106,10 +106,11 @@ def plot_filters(
         figure.colorbar(shown, ax=axis, shrink=0.8, label="weight")
         one_sign = int((np.sign(tiles) == np.sign(tiles[:, :1, :1])).all(axis=(1, 2)).sum())
         before = "" if weights.shape[2] == 1 else f", for map {channel} before it"
+        add_up = "adds up or subtracts" if one_sign == 1 else "add up or subtract"
         _title(
             figure, plt,
             f"{layer}: {len(tiles) - one_sign} of {len(tiles)} filters weigh one side\n"
-            f"against another, {one_sign} only add up or subtract{before}",
+            f"against another, {one_sign} only {add_up}{before}",
         )  # fmt: skip
     return figure  # type: ignore[no-any-return]
 
@@ -192,7 +193,15 @@ def plot_oip(oip: OIP, layer: str, *, figsize: FigureSize = (11, 5)) -> Figure:
 def plot_carving(
     states: Sequence[NDArray[Any]], layer: str, map: int, *, figsize: FigureSize = (12, 2.7)
 ) -> Figure:
-    """A given image, and what became of it round by round."""
+    """A given image, and what became of it round by round.
+
+    Parameters
+    ----------
+    states : sequence of ndarray of shape (height, width, channels)
+        From :func:`fastmlp.cnn.oip.carve`.
+    layer : str
+    map : int
+    """
     if not states:
         raise ValueError("nothing to plot: no images")
     tiles = np.stack([_grey(state[np.newaxis])[0] for state in states])
@@ -201,11 +210,10 @@ def plot_carving(
     with styled_pyplot(figsize) as plt:
         figure, axis = plt.subplots()
         draw_labelled_tiles(axis, tiles, labels, min(len(tiles), 9), cmap="gray_r")
-        _title(
-            figure, plt,
-            f"{layer}, map {map}: {len(states) - 1} rounds changed the image by "
-            f"{change:.2f} deviations",
-        )  # fmt: skip
+        text = f"{len(states) - 1} rounds changed the image by {change:.2f} deviations"
+        if len(states) == 1:
+            text = "no small change of this image raises its answer"
+        _title(figure, plt, f"{layer}, map {map}: {text}")
     return figure  # type: ignore[no-any-return]
 
 
