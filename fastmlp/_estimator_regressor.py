@@ -425,6 +425,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         """Numbers are what they are."""
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        if hasattr(y, "toarray"):
+            raise ValueError("y must be a dense array of numbers; got a sparse matrix")
         columns = y[:, np.newaxis] if y.ndim == 1 else y
         n_levels = len(_levels_of(self._loss_function()))
         if n_levels > 1:
