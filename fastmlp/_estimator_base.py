@@ -221,7 +221,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         )
         if first or "_weights" not in self.__dict__:
             self._architecture = architecture
-            network = initial_network(architecture, self.initializer, random_state)
+            # Without hidden layers scikit-learn goes by `activation` all the same.
+            names = architecture.activations or layer_activations(self.activation or "identity", 1)
+            network = initial_network(architecture, names, self.initializer, random_state)
             if not first:  # weights that were set by hand before the first fit
                 copy_weights(network, self.coefs_, self.intercepts_)
             self._adopt(network)

@@ -70,7 +70,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Show every epoch: a line that is kept up to date on a terminal with rich, else one line
         each, through the logger "fastmlp" where somebody listens to it.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the previous one.
+        Let `fit` go on from the weights of the previous one. Its patience begins anew, whereas
+        scikit-learn's goes on counting and ends such a fit at once.
     momentum : float in [0, 1], default=0.9
         Of "sgd" and "nesterov".
     nesterovs_momentum : bool, default=True

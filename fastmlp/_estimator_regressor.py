@@ -45,7 +45,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         "adam" is Kingma and Ba's method in the form of scikit-learn; "sgd" is gradient descent with
         momentum, "nesterov" the same with Nesterov's momentum always; "adamw" and "rmsprop" are
         those of :mod:`fastmlp.optimizers`; "lbfgs" is SciPy's quasi-Newton method on all rows at
-        once, good for small data.
+        once, good for small data. It is given the gradient and the loss that it belongs to;
+        scikit-learn gives it the mean over several outputs with the gradient of their sum.
     alpha : float >= 0, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum w**2`` (biases excluded), which is divided by
         the sum of a batch's row weights.
@@ -75,7 +76,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Show every epoch: a line that is kept up to date on a terminal with rich, else one line
         each, through the logger "fastmlp" where somebody listens to it.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the previous one.
+        Let `fit` go on from the weights of the previous one. Its patience begins anew, whereas
+        scikit-learn's goes on counting and ends such a fit at once.
     momentum : float in [0, 1], default=0.9
         Of "sgd" and "nesterov".
     nesterovs_momentum : bool, default=True
@@ -437,6 +439,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         """Numbers are what they are."""
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        if hasattr(y, "toarray"):
+            raise ValueError("y must be a dense array of numbers; got a sparse matrix")
         columns = y[:, np.newaxis] if y.ndim == 1 else y
         n_levels = len(_levels_of(self._loss_function()))
         if n_levels > 1:

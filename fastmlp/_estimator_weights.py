@@ -57,19 +57,27 @@ class Architecture(NamedTuple):
 
 
 def initial_network(
-    architecture: Architecture, initializer: str, random_state: np.random.RandomState
+    architecture: Architecture,
+    activations: Sequence[str],
+    initializer: str,
+    random_state: np.random.RandomState,
 ) -> Network:
     """A network with first weights.
 
     With "auto" they are scikit-learn's, drawn in its order: weights and biases of a layer uniform
     within sqrt(6 / (n_in + n_out)), or sqrt(2 / (n_in + n_out)) for a logistic layer (Glorot and
     Bengio, 2010). Other names are those of :mod:`fastmlp.initializers`.
+
+    Parameters
+    ----------
+    activations : sequence of str
+        One name or more for the layers in turn; the last counts for all that follow, the output
+        layer among them.
     """
     if initializer != "auto":
         seed = random_state.randint(2**31 - 1)
         return architecture.network(initializer, np.random.default_rng(seed))
     network = architecture.network()
-    activations = architecture.activations or ("identity",)
     layers = pairwise(architecture.sizes)
     for number, (w, (n_in, n_out)) in enumerate(zip(network.weights, layers, strict=True)):
         activation = activations[min(number, len(activations) - 1)]

@@ -68,6 +68,13 @@ def test_full_batches_take_the_same_course_as_in_scikit_learn(problem, solver, a
     np.testing.assert_allclose(ours.predict(data[0]), expected, atol=1e-6 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_without_hidden_layers_the_course_is_scikit_learns_too(problem, activation):
+    rules = dict(hidden_layer_sizes=(), activation=activation, shuffle=False, alpha=0.1)
+    assert_same_course(*pair(*PROBLEMS[problem], **rules))
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_mini_batches_in_order_take_the_same_course(problem, solver):

@@ -13,6 +13,7 @@ from estimator_data import blobs, multilabel, regression
 from scipy import sparse
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.model_selection import KFold
 
 from fastmlp import DivergenceError, MLPClassifier, MLPRegressor
 from fastmlp.exceptions import ParameterError, UnscaledInputWarning
@@ -49,6 +50,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
         ("random_state", "seed", "'seed' cannot be used to seed"),
         ("tol", -1e-3, "tol must be a finite number, at least 0"),
         ("verbose", -1, "verbose must be at least 0; got -1"),
+        ("hidden_layer_sizes", b"64", "hidden_layer_sizes must be an integer; got b'64'"),
+        ("validation_fraction", b"64", "a fraction, a splitter such as GroupShuffleSplit, or"),
+        ("validation_fraction", KFold, "a fraction, a splitter such as GroupShuffleSplit, or"),
         ("warm_start", None, "warm_start must be True or False"),
         ("momentum", 1.5, "momentum must be a finite number, 0 to 1; got 1.5"),
         ("nesterovs_momentum", "yes", "nesterovs_momentum must be True or False"),
@@ -117,13 +121,15 @@ def test_targets_are_what_the_loss_is_defined_for():
         ValueError, match=r"quantiles go with one target; got y of shape \(200, 2\)"
     ):
         MLPRegressor("quantile", quantile=(0.1, 0.9)).fit(x, np.stack([y, y], axis=1))
+    with pytest.raises(ValueError, match="y must be a dense array of numbers; got a sparse matrix"):
+        MLPRegressor().fit(x, sparse.csr_array(np.stack([y, y], axis=1)))
     with pytest.raises(ValueError, match="dropout must be one number or 2, one per hidden layer"):
         MLPRegressor(**SMALL, dropout=(0.1, 0.2, 0.3)).fit(x, y)
 
 
 def test_numbers_of_numpy_are_numbers():
     numbers = dict(alpha=np.float32(0.1), max_iter=np.int32(3), validation_fraction=np.float32(0.2),
-                   early_stopping=np.True_, hidden_layer_sizes=np.array([5, 4]),
+                   early_stopping=np.True_, verbose=np.False_, hidden_layer_sizes=np.array([5, 4]),
                    batch_size=np.int64(50))  # fmt: skip
     model = MLPClassifier(random_state=np.random.RandomState(0), **numbers).fit(*blobs())
     assert (model.n_layers_, model.n_iter_) == (4, 3)
@@ -176,6 +182,40 @@ def test_rows_to_validate_with_must_be_enough():
         model.fit(x, y)
     with pytest.raises(ValueError, match="least populated class"):
         MLPClassifier(**SMALL, early_stopping=True).fit(x, np.arange(10) == 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (1, "must give pairs .train, validation. of row numbers; got 1"),
+        ((range(9), range(9), range(9)), "must give pairs"),
+        ((np.arange(200), np.arange(2) + 199), "must give row numbers from 0 to 199, or masks"),
+        ((np.arange(-1, 9), np.arange(9)), "must give row numbers from 0 to 199"),
+        ((np.arange(9.0), np.arange(9)), "must give row numbers from 0 to 199"),
+        ((np.arange(9)[:, np.newaxis], np.arange(9)), "must give row numbers from 0 to 199"),
+        (
+            (np.ones(9, bool), np.arange(9)),
+            r"row numbers from 0 to 199, or masks of shape \(200,\)",
+        ),
+        ((np.arange(9), ["a"]), "must give row numbers from 0 to 199"),
+    ],
+)
+def test_rows_that_a_splitter_gives_are_checked(split, message):
+    model = MLPRegressor(**SMALL, early_stopping=True, validation_fraction=[split])
+    with pytest.raises(ValueError, match=message):
+        model.fit(*regression())
+
+
+def test_masks_choose_rows_too():
+    x, y = regression()
+    mask = np.arange(200) < 150
+    rules = SMALL | dict(early_stopping=True)
+    a, b = (
+        MLPRegressor(**rules, validation_fraction=[split]).fit(x, y)
+        for split in ((mask, ~mask), (np.arange(150), list(range(150, 200))))
+    )
+    assert a.loss_curve_ == b.loss_curve_
+    assert a.validation_scores_ == b.validation_scores_
 
 
 def test_weights_of_the_rows_held_back_must_not_all_be_zero():
