@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,8 @@ CHECKS = {"extension": check_extension, "kernels": check_kernels, "team": check_
           "valgrind": check_valgrind}  # fmt: skip
 
 if __name__ == "__main__":
+    # Tests send themselves Ctrl-C, which the shell lets its background jobs ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     unknown = set(sys.argv[1:]) - set(CHECKS)
     if unknown:
         sys.exit(f"{__doc__}\nunknown: {', '.join(unknown)}")
