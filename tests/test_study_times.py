@@ -199,7 +199,10 @@ def test_threads_draws_the_points_of_every_sweep():
     more = [point | two | {name: point[name] / 1.6 for name in faster} for point in sweep["points"]]
     sweep["points"] += more
     figure = threads.draw(result)["batch-50"]
-    assert figure.get_suptitle() == "Batch 50: fastmlp gains 1.60 with 2 threads, NumPy 1.60 with 2"
+    finding = (
+        "Batch 50: fastmlp is fastest with 2 (1.60 times one thread), NumPy with 2 (1.60 times)"
+    )
+    assert figure.get_suptitle() == finding
     points = [point for point in sweep["points"] if point["engine"] == "native"]
     drawn = np.array(figure.axes[0].containers[0][0].get_ydata(), float)
     np.testing.assert_allclose(drawn, [point["seconds"] for point in points])

@@ -19,7 +19,7 @@ from fastmlp._labelled_data import LabelledData
 from fastmlp._plot_style import BLUE, ORANGE, styled_pyplot
 from fastmlp.network import Network
 from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import FIGSIZE, headline, ordered_colors
+from fastmlp.studies._figures import FIGSIZE, headline, label_log_axis, ordered_colors
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table, mean_and_range
@@ -197,11 +197,12 @@ def _draw_time(result: Result) -> Figure:
         for size, value in seconds.items():
             axis.annotate(
                 f"{value:.3g} s", (size, value), textcoords="offset points", xytext=(0, 9),
-                ha="center",
+                ha="center", bbox={"color": "white", "pad": 1},
             )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.margins(0.06, 0.12)
+        label_log_axis(axis.yaxis)
         _label_sizes(axis, list(seconds))
         axis.set_ylabel("seconds per epoch (median)")
         axis.set_title(f"{result['n_train']} images, {result['times'][0]['n_threads']} threads")

@@ -302,7 +302,7 @@ def _draw_parts(result: Result) -> Figure:
             _draw_bars(axis, batch)
         axes[0, 0].set_ylabel("milliseconds of one back propagation")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles[::-1], labels[::-1], loc="outside right upper")
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(PARTS))
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -328,7 +328,9 @@ def _draw_bars(axis: Axes, batch: Any) -> None:
         axis.bar(range(len(bars)), heights[:, column], bottom=below, color=color, label=name)
         below += heights[:, column]
     for x, total in enumerate(below):
-        axis.text(x, total, f"{total:.3g}", ha="center", va="bottom")
+        axis.text(
+            x, total, f"{total:,.0f}" if total >= 100 else f"{total:.3g}", ha="center", va="bottom"
+        )
     axis.margins(y=0.1)
     axis.set_xticks(range(len(bars)), labels=list(bars), size=8)
     axis.grid(axis="x", visible=False)

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastmlp._plot_style import BLUE, INK, ORANGE, styled_pyplot
 from fastmlp.studies._data import load_raw, scale_rows
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline
+from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline, label_log_axis
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table, mean_and_range
 from fastmlp.studies._training import chosen_epochs, train
@@ -143,14 +143,13 @@ def _draw_error(result: Result) -> Figure:
             left.axhline(100 * PUBLISHED_ERROR, color=INK, lw=1.2, linestyle=":",
                          label=f"published: {100 * PUBLISHED_ERROR:.1f} %")  # fmt: skip
         left.set_yscale("log")
-        left.yaxis.set_major_formatter("{x:g}")
-        left.yaxis.set_minor_formatter("{x:g}")
+        label_log_axis(left.yaxis)
         left.set_ylabel("averaged error of an output, |y − a| (%)")
         left.set_title("Averaged error")
         right.set_ylim(max(0.0, _lowest_end(result) - 0.05), 1.005)
         right.set_ylabel("accuracy (fraction)")
         right.set_title("Accuracy")
-        right.legend(loc="lower right")
+        left.legend(loc="upper right")
         for axis in (left, right):
             axis.set_xlabel("epochs of training")
         headline(figure, _finding(result))
@@ -196,7 +195,7 @@ def _draw_costs_of(axis: Axes, result: Result, scale: str) -> None:
             axis, runs[0]["epochs"], costs, color=color, linestyle=style, label=f"{part} set"
         )
     axis.set_yscale("log")
-    axis.yaxis.set_major_formatter("{x:g}")
+    label_log_axis(axis.yaxis)
     axis.set_xlabel("epochs of training")
     axis.set_title(SCALE_NAMES[scale])
 

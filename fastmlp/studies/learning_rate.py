@@ -15,7 +15,14 @@ import numpy as np
 
 from fastmlp._plot_style import styled_pyplot
 from fastmlp.studies._data import load_raw, scale_rows
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline, ordered_colors
+from fastmlp.studies._figures import (
+    CATEGORIES,
+    FIGSIZE,
+    draw_spread,
+    headline,
+    legend_below,
+    ordered_colors,
+)
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table, mean_and_range
 from fastmlp.studies._training import chosen_epochs, train
@@ -33,11 +40,11 @@ GROUP_TITLES = {
     "scale": "Scaling of the inputs",
 }
 NAMES = {
-    "feature": "StandardScaler", "global": "one mean, one deviation", "unit": "pixels / white",
+    "feature": "StandardScaler", "global": "one scale for all pixels", "unit": "pixels / white",
     "none": "raw pixels", "normalized_features": "Normalizer per feature",
     "normalized_samples": "Normalizer per sample", "sqrt_nodes": "±0.5 / √nodes",
     "glorot": "Glorot", "he": "He", "range": "±0.5", "legacy": "±0.5, then ±1",
-    "constant": "constant", "cumulative": "cumulative (articles)", "power": "1 / (1 + d e)",
+    "constant": "constant", "cumulative": "cumulative (articles)", "power": "power",
     "exponential": "exponential", "cosine": "cosine", "one_cycle": "one cycle",
 }  # fmt: skip
 KEPT = ("epochs", "learning_rate", "train_accuracy", "test_accuracy")
@@ -201,7 +208,7 @@ def _draw_group(result: Result, group: str, finding: str) -> Figure:
             axis.set_title(title)
         axes[0].set_ylabel("accuracy (fraction)")
         axes[0].set_ylim(_lowest_shown(found), 1.003)
-        axes[1].legend(loc="lower right", title=GROUP_TITLES[group].split(" (")[0])
+        legend_below(figure, axes[1], 3 if len(found) > 5 else 5)
         headline(figure, finding)
     return figure  # type: ignore[no-any-return]
 
@@ -246,12 +253,15 @@ def _finding_of_schedules(result: Result) -> str:
 
 def _finding_of_weights(result: Result) -> str:
     best, high, worst, low = _best_and_worst(result, "initializer")
-    return f"Initial weights decide the start and the end: {best} {high:.4f}, {worst} {low:.4f}"
+    return f"Initial weights: {best} is best in the end ({high:.4f}), {worst} worst ({low:.4f})"
 
 
 def _finding_of_scales(result: Result) -> str:
     best, high, worst, low = _best_and_worst(result, "scale")
-    return f"Scaling decides how fast sigmoids learn: {best} {high:.4f}, {worst} {low:.4f}"
+    return (
+        f"Scaling decides whether sigmoids learn: {best} is best ({high:.4f}), {worst} worst "
+        f"({low:.4f})"
+    )
 
 
 STUDY = Study(

@@ -237,9 +237,18 @@ def _draw_surfaces(result: Result) -> Figure:
         for axis, name in zip(axes, ("none", "feature"), strict=True):
             w1, w2, costs = _surface(ways[name], reach=1.2)
             surface = axis.plot_surface(
-                w1, w2, costs, cmap="viridis", rcount=50, ccount=50, vmin=0, vmax=3.5, linewidth=0
+                w1,
+                w2,
+                costs,
+                cmap="viridis",
+                rcount=50,
+                ccount=50,
+                vmin=0,
+                vmax=3.5,
+                linewidth=0,
+                rasterized=True,
             )
-            axis.view_init(elev=38, azim=-58)
+            axis.view_init(elev=38, azim=125)
             axis.set_xlabel("w1")
             axis.set_ylabel("w2")
             axis.set_zlim(0, 3.5)

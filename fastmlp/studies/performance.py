@@ -18,7 +18,7 @@ from fastmlp._plot_style import BLUE, INK, ORANGE, VERMILLION, styled_pyplot
 from fastmlp._threads import usable_processors
 from fastmlp.network import Network
 from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline
+from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline, legend_below
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
@@ -335,7 +335,7 @@ def _draw_accuracy(result: Result) -> Figure:
             bottom=max(0.0, min(e for *_, e in sorted(ends, key=lambda x: x[2])[1:]) - 0.2)
         )
         axis.set_title("Training images, as their batch comes up")
-        axis.legend(loc="lower right")
+        legend_below(figure, axis, 3)
         low, high = min(ends, key=lambda x: x[2]), max(ends, key=lambda x: x[2])
         headline(
             figure,

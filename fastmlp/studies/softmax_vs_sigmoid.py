@@ -14,7 +14,7 @@ import numpy as np
 
 from fastmlp._plot_style import styled_pyplot
 from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline
+from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table, mean_and_range
 from fastmlp.studies._training import chosen_epochs, train
@@ -162,11 +162,13 @@ def _draw_rates(result: Result) -> Figure:
                 )  # fmt: skip
                 lowest = min([lowest, *sorted(means)[1:]])
             axis.set_xscale("log")
+            axis.set_xticks(rates, labels=[f"{rate:g}" for rate in rates], rotation=45)
+            axis.set_xticks([], minor=True)
             axis.set_xlabel("learning rate (sums)")
             axis.set_title(f"{activation} inside")
         axes[0, 0].set_ylabel(f"test accuracy after {config['n_epochs']} epochs")
         axes[0, 0].set_ylim(max(0.8 * lowest, lowest - 0.05), None)
-        axes[0, -1].legend(loc="lower center")
+        legend_below(figure, axes[0, 0], 3)
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -208,7 +210,7 @@ def _draw_course(result: Result) -> Figure:
             for run in chosen_runs(result, pair, activation)
         ]
         axes[0, 0].set_ylim(min(ends) - 2 * (max(ends) - min(ends)) - 0.002, None)
-        axes[0, -1].legend(loc="lower right")
+        legend_below(figure, axes[0, 0], 3)
         headline(figure, _course_finding(result))
     return figure  # type: ignore[no-any-return]
 
