@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Sequence
@@ -66,12 +67,13 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises
     ------
     DataFormatError
-        The file is not IDX, is truncated, has trailing bytes, fails its gzip checksum, or
-        declares more than its size can honestly hold.
+        The file is no regular file, not IDX, is truncated, has trailing bytes, fails its gzip
+        checksum, or declares more than its size can honestly hold.
     OSError
         The file cannot be opened or read.
     """
     path = os.fspath(path)
+    refuse_devices(path)
     with open(path, "rb") as file:
         file_bytes = os.fstat(file.fileno()).st_size
         packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
@@ -136,6 +138,13 @@ def _wrong_length(
         f"{path}: {problem}: the header declares {' x '.join(map(str, shape))} {dtype.name} "
         f"= {declared_bytes} bytes, found {found_bytes}{more}"
     )
+
+
+def refuse_devices(path: str) -> None:
+    """Refuse what is there but no file: a pipe may keep whoever opens it waiting for ever."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a folder says what it is
+        raise DataFormatError(f"{path}: expected a regular file, found a pipe, socket or device")
 
 
 def check_shape(shape: Sequence[int], where: str) -> None:

@@ -23,7 +23,15 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._idx import CHUNK_BYTES, check_cap, check_ratio, check_shape, fill, in_native_order
+from fastmlp._idx import (
+    CHUNK_BYTES,
+    check_cap,
+    check_ratio,
+    check_shape,
+    fill,
+    in_native_order,
+    refuse_devices,
+)
 from fastmlp.exceptions import DataFormatError
 
 # What zipfile and zlib raise on damaged archives, apart from OSError.
@@ -71,12 +79,14 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, ND
     Raises
     ------
     DataFormatError
-        The file is no zip archive, is truncated or corrupt, lacks a member, or a member is not
-        a plain numeric array, fails its checksum, or declares a size that cannot be honest.
+        The file is no regular file, no zip archive, is truncated or corrupt, lacks a member or has
+        it twice, or a member is not a plain numeric array, fails its checksum, or declares a size
+        that cannot be honest.
     OSError
         The file cannot be opened or read.
     """
     path = os.fspath(path)
+    refuse_devices(path)
     with _Reader(open(path, "rb", buffering=0)) as file:
         file_bytes = os.fstat(file.fileno()).st_size
         with _damage_named(path):

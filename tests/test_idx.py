@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -115,6 +116,18 @@ def test_small_blank_images_are_no_bomb(write: Write) -> None:
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="absent"):
         read_idx(tmp_path / "absent")
+
+
+def test_a_pipe_is_refused_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "pipe")
+    with pytest.raises(DataFormatError, match=r"pipe: expected a regular file, found a pipe"):
+        read_idx(path)
+
+
+def test_a_folder_is_an_os_error(tmp_path: Path) -> None:
+    path = tmp_path
+    with pytest.raises(IsADirectoryError):
+        read_idx(path)
 
 
 # --- damaged files

@@ -105,6 +105,18 @@ def test_the_costliest_honest_file_takes_twice_its_size(tmp_path: Path) -> None:
     assert peak < 2 * a.nbytes + 4 * MIB
 
 
+def test_a_pipe_is_refused_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "pipe")
+    with pytest.raises(DataFormatError, match=r"pipe: expected a regular file, found a pipe"):
+        read_npz(path, ["a"])
+
+
+def test_a_folder_is_an_os_error(tmp_path: Path) -> None:
+    path = tmp_path
+    with pytest.raises(IsADirectoryError):
+        read_npz(path, ["a"])
+
+
 # --- damaged files
 
 
