@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from estimator_data import blobs
 from many_runs import KINDS, X, fit
-from saved_models import fitted
 
 from fastmlp import MLPClassifier, MyANN
 
@@ -51,15 +50,17 @@ def test_forked_children_fit_as_their_threaded_parent_did(kind, n_children):
     assert many(kind, n_children) == n_children
 
 
+# Here and not around each fit: threads share the filters of warnings.
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("n_rounds", at_length(2, 50))
 def test_eight_threads_predict_on_one_model_and_fit_others_with_the_serial_bits(n_rounds):
     network, (x, y) = fit(), blobs(300, n_classes=3)
-    classifier = fitted(MLPClassifier((20,), max_iter=3, random_state=0), x, y)
+    classifier = MLPClassifier((20,), max_iter=3, random_state=0).fit(x, y)
     ann = MyANN((x[:200], y[:200], x[200:], y[200:]), n_hidden_layers=1, n_nodes_layer_out=0,
                 ay_nodes_layers=[0, 9, 0], n_epochs=2, random_state=0)  # fmt: skip
 
     def work(seed):
-        fresh = fitted(MLPClassifier((20,), max_iter=3, random_state=seed), x, y)
+        fresh = MLPClassifier((20,), max_iter=3, random_state=seed).fit(x, y)
         return [
             network.predict(X, n_threads=2), network.predict(X[:2]), ann.network.predict(x[:5]),
             classifier.predict_proba(x), classifier.predict(x[:1]),
