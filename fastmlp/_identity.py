@@ -31,7 +31,7 @@ PLANNED_SCHEDULES = ("cosine", "one_cycle")
 """Those that are laid out for a number of epochs."""
 
 DIGEST_SHOWN = 12
-HASH_BYTES = 1 << 26
+HASH_BYTES = 1 << 24
 
 
 @dataclass

@@ -127,9 +127,9 @@ class _Iterations:
         loss = cost - trainer.penalty_share(self.rows)
         seconds, self.start = now - self.start, now
         trainer.metrics = {"cost": cost, "loss": loss, "learning_rate": np.nan, "seconds": seconds}
-        run.ended = any([call.after_epoch(trainer) is True for call in run.calls])
+        run.tell_epoch_done()
         run.mark(self.told)
-        run.epoch_done()
+        run.write_if_due()
         if run.ended:
             raise StopIteration
         self.begin()

@@ -71,7 +71,7 @@ class Position:
     metrics: Mapping[str, float]
     under_way: bool
     progress: Progress | None
-    callbacks: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]
+    callbacks: Sequence[tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]]
     ended: bool
 
 
@@ -142,7 +142,7 @@ def all_settings(trainer: Trainer, identity: Identity, n_epochs: int) -> dict[st
 def _describe_callback(
     where: str,
     name: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
     state: Mapping[str, Any],
     arrays: dict[str, NDArray[Any]],
 ) -> dict[str, Any]:
@@ -158,7 +158,8 @@ def _describe_callback(
                 values[key] = encode(now)
             except TypeError as error:
                 raise TypeError(f"{name}.state()[{key!r}]: {error} in a checkpoint") from None
-    return {"name": name, "settings": _described(settings), "values": values, "arrays": names}
+    known = None if settings is None else _described(settings)
+    return {"name": name, "settings": known, "values": values, "arrays": names}
 
 
 @dataclass
@@ -200,7 +201,7 @@ class SavedTraining:
     under_way: bool
     ended: bool
     progress: Epoch | Evaluations | None
-    callbacks: list[tuple[str, dict[str, Any], dict[str, Any]]]
+    callbacks: list[tuple[str, dict[str, Any] | None, dict[str, Any]]]
     arithmetic: dict[str, Any]
 
     @property
@@ -289,10 +290,10 @@ def _restore_progress(
 
 def _restore_callback(
     where: str, fields: Fields, arrays: Arrays
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
+) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
     values = fields.fields("values")
     state = {name: values.plain(name) for name in values.names()}
     state |= {name: arrays.pop(f"{where}.{name}") for name in fields.texts("arrays")}
-    callback = fields.take("name", str), fields.take("settings", dict), state
+    callback = fields.take("name", str), fields.take("settings", dict, type(None)), state
     fields.end()
     return callback

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp._environment import arithmetic
+from fastmlp._epochs import Epoch
 from fastmlp._identity import Identity, described, differences
 from fastmlp._plain_values import encode
 from fastmlp._plan import PLAN_VERSION
@@ -26,7 +27,6 @@ from fastmlp.checkpoint import Checkpoint
 from fastmlp.exceptions import ModelFormatError, ResumeError
 
 if TYPE_CHECKING:
-    from fastmlp._epochs import Epoch
     from fastmlp.trainer import Trainer
 
 SHORTEST_LOOK_SECONDS = 0.05
@@ -39,8 +39,8 @@ FASTEST_GROWTH = 2
 INTERNAL = ("Recorder", "Bookkeeper", "Progress")
 """Callbacks that users do not know of."""
 
-Partner = tuple[EpochCallback, str, Mapping[str, Any]]
-"""A callback with a part in the course of the training, its name and settings."""
+Partner = tuple[EpochCallback, str, Mapping[str, Any] | None]
+"""A callback with settings or a state, its name and settings."""
 
 
 class Run:
@@ -55,6 +55,8 @@ class Run:
     solver : {"epochs", "lbfgs"}
     n_epochs : int
         At the end of which the training is over.
+    n_batches : int
+        Of an epoch; for solver "epochs".
 
     Raises
     ------
@@ -72,16 +74,17 @@ class Run:
         *,
         solver: str,
         n_epochs: int,
+        n_batches: int = 0,
     ) -> None:
         self.trainer, self.calls, self.identity = trainer, calls, identity
         self.solver = solver
-        self.ended = False
+        self.ended = self._ended_for_good = False
         self._checkpoints = [call for call in calls if isinstance(call, Checkpoint)]
         self._behind: list[Checkpoint] = []
         self._partners: list[Partner] = []
         for call in calls:
             settings = call.settings()
-            if settings is not None:
+            if settings is not None or type(call).state is not EpochCallback.state:
                 self._partners.append((call, type(call).__name__, settings))
         self._position: Position | None = None
         self._settings: dict[str, Any] = {}
@@ -95,6 +98,7 @@ class Run:
                 self._settings["learning_rate"] = saved.settings.get("learning_rate")
         if saved is not None:
             self._compare(saved, n_epochs)
+            self._check_shapes(saved, n_batches)
 
     # --- Going on
 
@@ -111,6 +115,10 @@ class Run:
         if not found:
             found = self._different_callbacks(saved) | self._different_epochs(saved, n_epochs)
         if not found:
+            found = differences(
+                {"random_state": _kind(saved.generator)}, {"random_state": _kind(self.trainer.rng)}
+            )
+        if not found:
             found = differences(saved.data, identity.fingerprints)
         if found:
             raise ResumeError(saved.path, found)
@@ -124,9 +132,24 @@ class Run:
                 stacklevel=2,
             )
 
+    def _check_shapes(self, saved: SavedTraining, n_batches: int) -> None:
+        """A file that names the right parameters must also have what belongs to them."""
+        shape, progress = self.trainer.states.shape, saved.progress
+        if saved.states is not None and saved.states.shape != shape:
+            raise ModelFormatError(
+                f"{saved.path!r}: array 'optimizer.states' must have shape {shape}, found "
+                f"{saved.states.shape}"
+            )
+        if isinstance(progress, Epoch) and progress.n_batches != n_batches:
+            raise ModelFormatError(
+                f"{saved.path!r} has an epoch of {progress.n_batches} batches, expected {n_batches}"
+            )
+
     def _different_callbacks(self, saved: SavedTraining) -> dict[str, tuple[str, str]]:
-        names = [name for _, name, _ in self._partners]
-        saved_names = [name for name, _, _ in saved.callbacks]
+        partners = [each for each in self._partners if each[2] is not None]
+        saved_partners = [each for each in saved.callbacks if each[1] is not None]
+        names = [name for _, name, _ in partners]
+        saved_names = [name for name, _, _ in saved_partners]
         if names != saved_names:
             texts = [
                 ", ".join(name for name in each if name not in INTERNAL) or "none"
@@ -134,9 +157,9 @@ class Run:
             ]
             return {"callbacks": (texts[0], texts[1])}
         found: dict[str, tuple[str, str]] = {}
-        for (_, name, mine), (_, theirs, _) in zip(self._partners, saved.callbacks, strict=True):
-            now = {key: described(value) for key, value in mine.items()}
-            found |= differences(theirs, now, prefix=f"{name}.")
+        for (_, name, mine), (_, theirs, _) in zip(partners, saved_partners, strict=True):
+            now = {key: described(value) for key, value in (mine or {}).items()}
+            found |= differences(theirs or {}, now, prefix=f"{name}.")
         return found
 
     def _different_epochs(self, saved: SavedTraining, n_epochs: int) -> dict[str, tuple[str, str]]:
@@ -154,32 +177,35 @@ class Run:
             if self._position is not None:
                 check_callbacks(self._position)
             return None
-        if saved.states is not None and saved.states.shape != trainer.states.shape:
-            raise ModelFormatError(
-                f"{saved.path!r}: array 'optimizer.states' must have shape "
-                f"{trainer.states.shape}, found {saved.states.shape}"
-            )
-        rng, state = trainer.rng.bit_generator, saved.generator.bit_generator.state
-        if type(rng).__name__ != state["bit_generator"]:
-            now = type(rng).__name__
-            raise ResumeError(saved.path, {"random_state": (state["bit_generator"], now)})
-        for (call, name, _), (_, _, values) in zip(self._partners, saved.callbacks, strict=True):
+        for call, name, values in self._saved_states(saved):
             try:
                 call.restore(trainer, values)
             except (ValueError, TypeError, LookupError, ArithmeticError) as error:
                 raise ModelFormatError(
                     f"{saved.path!r}: the state of {name} cannot be restored: {error!r}"
                 ) from error
-        rng.state = state
+        trainer.rng.bit_generator.state = saved.generator.bit_generator.state
         trainer.network.parameters[...] = saved.network.parameters
         if saved.states is not None:
             trainer.states[...] = saved.states
         trainer.n_steps, trainer.epochs_done = saved.n_steps, saved.epochs_done
         trainer.learning_rate, trainer.metrics = saved.learning_rate, saved.metrics
-        self.ended = saved.ended
+        self.ended = self._ended_for_good = saved.ended
         self.mark(saved.progress, under_way=saved.under_way)
         self._behind.clear()
         return saved.progress
+
+    def _saved_states(
+        self, saved: SavedTraining
+    ) -> Iterator[tuple[EpochCallback, str, Mapping[str, Any]]]:
+        """Every callback that was there too, with its state; those that may come and go by name."""
+        rest = list(saved.callbacks)
+        for call, name, settings in self._partners:
+            for i, (other, theirs, state) in enumerate(rest):
+                if other == name and (theirs is None) == (settings is None):
+                    del rest[i]
+                    yield call, name, state
+                    break
 
     # --- Writing
 
@@ -202,6 +228,12 @@ class Run:
                 self._write_last()
                 raise
 
+    def tell_epoch_done(self) -> None:
+        """Tell the callbacks of the end of an epoch; each of them may end the training."""
+        enders = [call for call in self.calls if call.after_epoch(self.trainer) is True]
+        self.ended = bool(enders)
+        self._ended_for_good = any(call.ends_for_good for call in enders)
+
     def mark(self, progress: Progress | None = None, *, under_way: bool = False) -> None:
         """Take the position: nothing is half done here."""
         if not self._checkpoints:
@@ -216,7 +248,7 @@ class Run:
             under_way=under_way,
             progress=progress,
             callbacks=[(name, settings, call.state()) for call, name, settings in self._partners],
-            ended=self.ended,
+            ended=self._ended_for_good,
         )
         self._behind = self._checkpoints.copy()
 
@@ -259,7 +291,7 @@ class Run:
             if checkpoint.seconds_left() <= 0:
                 self._write(checkpoint)
 
-    def epoch_done(self) -> None:
+    def write_if_due(self) -> None:
         """After an epoch and its callbacks: write the files that are due."""
         for checkpoint in self._checkpoints:
             if checkpoint.is_due(self.trainer.epochs_done):
@@ -293,6 +325,10 @@ class Run:
                     + (f"the last checkpoint is {str(last)!r}" if last else "there is none"),
                     stacklevel=2,
                 )
+
+
+def _kind(generator: np.random.Generator) -> str:
+    return type(generator.bit_generator).__name__
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

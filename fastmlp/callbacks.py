@@ -32,7 +32,14 @@ class EpochCallback:
 
     Given to an estimator's `set_callbacks`, every fit works on a copy of its own, so that one
     object can serve many estimators at once.
+
+    Attributes
+    ----------
+    ends_for_good : bool
+        Whether a training that this callback has ended is over, also for a `resume`.
     """
+
+    ends_for_good = True
 
     def before_training(self, trainer: Trainer) -> None:
         """Called once, before the first epoch: forget earlier trainings."""
@@ -52,7 +59,7 @@ class EpochCallback:
     def settings(self) -> Mapping[str, Any] | None:
         """What a resumed training must give this callback again, as plain values by name.
 
-        None for one that has no part in the course of the training: it may come and go.
+        None for one that may come and go, because it has no part in the course of the training.
         """
         return {}
 
@@ -281,7 +288,8 @@ class TimeBudget(EpochCallback):
 
     Time counts from the beginning of the training, everything between the epochs included; of a
     training that is resumed, also the time up to the checkpoint. How many epochs that makes depends
-    on the machine: only what is done in them is the same again.
+    on the machine: only what is done in them is the same again. A training that it has ended goes
+    on when it is resumed with a larger budget, or without one.
 
     Parameters
     ----------
@@ -293,6 +301,8 @@ class TimeBudget(EpochCallback):
     ValueError, TypeError
         For other budgets.
     """
+
+    ends_for_good = False
 
     def __init__(self, budget: float | str) -> None:
         self.seconds = check_seconds("budget", budget)

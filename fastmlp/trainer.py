@@ -32,7 +32,7 @@ from fastmlp._recorder import Recorder
 from fastmlp._sparse import SparseRows
 from fastmlp._threads import resolve_threads, single_threaded_blas
 from fastmlp._training_run import Run
-from fastmlp.callbacks import Callback, EpochCallback, as_epoch_callback
+from fastmlp.callbacks import Callback, as_epoch_callback
 from fastmlp.exceptions import DivergenceError
 from fastmlp.history import History
 from fastmlp.losses import (
@@ -395,36 +395,34 @@ class Trainer:
         calls = [as_epoch_callback(call) for call in callbacks]
         last = n_epochs + (self.epochs_done if resume else 0)
         identity = identity or Identity(dict(zip(DATA_NAMES, rows, strict=True)))
-        run = Run(self, calls, identity, solver="epochs", n_epochs=last)
+        run = Run(
+            self, calls, identity, solver="epochs", n_epochs=last,
+            n_batches=self._n_batches(len(rows.x)),
+        )  # fmt: skip
         with run.folders():
             if identity.saved is None and not resume:
                 self._reset_optimizer()
             self.horizon = horizon or max(last, 1)
             with self.blas_guard(), run.around():
-                self._train_epochs(rows, chosen, last, calls, run)
+                self._train_epochs(rows, chosen, last, run)
         return run.ended
 
     def _train_epochs(
-        self,
-        rows: Rows,
-        chosen: NDArray[np.intp] | None,
-        last: int,
-        calls: Sequence[EpochCallback],
-        run: Run,
+        self, rows: Rows, chosen: NDArray[np.intp] | None, last: int, run: Run
     ) -> None:
         """Epochs until number `last`, from the position of the run on."""
         epoch = run.restore()
         while not run.ended and self.epochs_done < last:
             if not isinstance(epoch, Epoch):
-                for call in calls:
+                for call in run.calls:
                     call.before_epoch(self)
                 epoch = self._draw_epoch(len(rows.x if chosen is None else chosen))
                 run.mark(epoch, under_way=True)
             self._run_epoch(rows, chosen, epoch, run)
-            run.ended = any([call.after_epoch(self) is True for call in calls])
+            run.tell_epoch_done()
             epoch = None
             run.mark()
-            run.epoch_done()
+            run.write_if_due()
         run.finish()
 
     def forget(self) -> None:
@@ -519,7 +517,6 @@ class Trainer:
 
     def _draw_epoch(self, n_rows: int) -> Epoch:
         """The next epoch, with the random numbers that it takes."""
-        n_batches = -(-n_rows // self.batch_size)
         # One batch of all rows is the same in any order.
         is_mixed = self.shuffle and self.batch_size < n_rows
         return Epoch(
@@ -527,8 +524,12 @@ class Trainer:
             order_seed=self._new_seed() if is_mixed else None,
             dropout_seed=self._new_seed() if any(self.dropout) else 0,
             n_steps_before=self.n_steps,
-            measures=np.zeros((N_MEASURES, min(n_batches, self.max_batches or n_batches))),
+            measures=np.zeros((N_MEASURES, self._n_batches(n_rows))),
         )
+
+    def _n_batches(self, n_rows: int) -> int:
+        n_batches = -(-n_rows // self.batch_size)
+        return min(n_batches, self.max_batches or n_batches)
 
     def _run_epoch(
         self, rows: Rows, chosen: NDArray[np.intp] | None, epoch: Epoch, run: Run
