@@ -57,6 +57,29 @@ def test_train_leaves_history_model_and_pictures(run_folder):
 
 
 @needs_tensorflow
+@pytest.mark.parametrize(
+    ("options", "code", "ended", "n_epochs"),
+    [(["--stop-at", "0.01"], 0, "finished", 1), (["--batch-size", "80"], 130, "interrupted", 1),
+     (["--optimizer", "sgd", "--learn-rate", "1e38"], 1, "diverged", 0)],
+)  # fmt: skip
+def test_runs_that_end_early_say_so_and_leave_what_was_done(
+    options, code, ended, n_epochs, data, tmp_path, monkeypatch, capsys
+):
+    def interrupt(lines, cnn):
+        raise KeyboardInterrupt
+
+    if ended == "interrupted":
+        monkeypatch.setattr("fastmlp._cli_cnn_train.EpochLines.epoch", interrupt)
+    assert main(["cnn", "train", "--data", data, *options, "--out", str(tmp_path)]) == code
+    record = json.loads((tmp_path / "history.json").read_text())
+    assert (record["ended"], record["n_epochs"]) == (ended, n_epochs)
+    assert (tmp_path / "model.keras").exists()
+    assert (tmp_path / "confusion_matrix.png").exists() == (n_epochs > 0)
+    told = {0: "", 130: "interrupted after 1 epochs", 1: "training diverged in epoch 0"}[code]
+    assert told in capsys.readouterr().err
+
+
+@needs_tensorflow
 def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
     code = main(["cnn", "evaluate", str(run_folder / "model.keras"), "--data", data, "--device",
                  "cpu", "--out", str(tmp_path)])  # fmt: skip

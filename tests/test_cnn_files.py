@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn
 
-from fastmlp.cnn import CNN, load_model
+from fastmlp.cnn import CNN, _files, load_model
 from fastmlp.exceptions import DataFormatError
 from fastmlp.scaling import Scaler
 
@@ -60,6 +60,18 @@ def test_old_format_is_refused_with_the_reason(trained, tmp_path, name):
     for call in (trained.save, CNN.load, load_model):
         with pytest.raises(ValueError, match="can carry Python code that runs when it is loaded"):
             call(tmp_path / name)
+
+
+def test_a_save_that_fails_leaves_the_old_file(trained, saved, monkeypatch):
+    before = saved.read_bytes()
+    monkeypatch.setattr(_files, "_extra", lambda cnn: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trained.save(saved)
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == ["model.keras"]
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError, match="cannot create a temporary file beside"):
+        trained.save(saved.parent / "no folder" / "model.keras")
 
 
 def test_other_names_are_refused(trained, tmp_path):

@@ -136,6 +136,21 @@ def test_schedules_are_keras_own(schedule, steps, decay):
         assert cnn.learning_rate == pytest.approx(expected, rel=1e-6)
 
 
+def test_every_epoch_has_an_order_of_its_own_of_all_images():
+    def order(cnn, epoch):
+        cnn.epochs_done = epoch
+        parts = [y.numpy().argmax(axis=1) for _, y in cnn._batches(X, np.eye(70, dtype="f4"), 16)]
+        assert [len(part) for part in parts] == [16, 16, 16, 16, 6]
+        return np.concatenate(parts)
+
+    cnn = small_cnn(3)
+    first, second = order(cnn, 0), order(cnn, 1)
+    assert sorted(first) == sorted(second) == list(range(70))
+    assert (first != second).mean() > 0.5
+    np.testing.assert_array_equal(order(small_cnn(3), 1), second)
+    assert (order(small_cnn(4), 1) != second).mean() > 0.5
+
+
 def test_same_seed_same_weights_and_another_seed_others():
     one, same, other = small_cnn(3), small_cnn(3), small_cnn(4)
     for a, b in zip(one.model.get_weights(), same.model.get_weights(), strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp._atomic_file import write_atomically
 from fastmlp.cnn._file_checks import check_archive
 from fastmlp.cnn._tensorflow import import_keras
 from fastmlp.cnn.config import CNNConfig, regularizer_name
@@ -36,17 +38,17 @@ def save(cnn: CNN, path: str | os.PathLike[str]) -> None:
     ValueError
         If the name does not end in ``.keras``, or the regulariser is a function of one's own that
         is not registered with Keras: it could not be loaded again.
+    OSError
+        Where the file cannot be written.
     """
     target = check_name(path)
     _check_registered(cnn.config.regularizer)
-    temporary = target.with_name(f".{target.stem}.part.keras")
-    try:
-        cnn.model.save(temporary)
-        with zipfile.ZipFile(temporary, "a") as archive:
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model.keras"
+        cnn.model.save(model)
+        with zipfile.ZipFile(model, "a") as archive:
             archive.writestr(MEMBER, json.dumps(_extra(cnn)))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_atomically(target, [model.read_bytes()])
 
 
 def load(path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
