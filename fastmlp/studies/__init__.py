@@ -26,7 +26,9 @@ from importlib import import_module
 
 from fastmlp.studies._study import Study
 
-NAMES = ("regularisation",)
+NAMES = (
+    "regularisation", "mini-batches", "confusion", "clusters", "moons", "seeds", "best-of-60s",
+)  # fmt: skip
 """All studies, in the order of the articles."""
 
 
