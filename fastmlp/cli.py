@@ -1,4 +1,5 @@
-"""The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads`` and ``study``.
+"""The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads``, ``study`` and
+``report``.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
 after Ctrl-C, 141 when nobody reads the output any more. Errors are one line on stderr.
@@ -19,6 +20,7 @@ from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
 from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_report import add_report_options, report
 from fastmlp._cli_study import add_study_options, study
 from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
@@ -34,6 +36,7 @@ MORE = {
     "bench": ("time fastmlp against other libraries", add_bench_options),
     "threads": ("time epochs by number of threads", add_threads_options),
     "study": ("repeat an experiment of the articles", add_study_options),
+    "report": ("put all studies that were run on one page", add_report_options),
 }
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
@@ -81,7 +84,10 @@ def info(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"train": train, "info": info, "bench": bench, "threads": threads, "study": study}
+COMMANDS = {
+    "train": train, "info": info, "bench": bench, "threads": threads, "study": study,
+    "report": report,
+}  # fmt: skip
 
 
 def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
