@@ -197,15 +197,14 @@ def _draw_accuracy(result: Result) -> Figure:
             color=ORANGE, markersize=18,
             label=f"final, {result['config']['seconds']:g} s, test rows",
         )  # fmt: skip
-        for name, accuracy in published(result):
-            axis.axvline(accuracy, color=INK, linestyle=":", linewidth=1.5)
-            axis.text(accuracy, len(names) - 0.4, f" {name}", rotation=12, size=8, va="bottom")
+        for (name, accuracy), style in zip(published(result), (":", "--", "-."), strict=False):
+            axis.axvline(accuracy, color=INK, linestyle=style, linewidth=1.5, label=name)
         axis.set_yticks(rows, labels=names)
         axis.invert_yaxis()
         axis.margins(x=0.08, y=0.12)
         axis.set_xlabel("accuracy (fraction)")
         axis.set_title("Trials choose, finals count")
-        axis.legend(loc="lower left")
+        figure.legend(loc="outside lower center", ncols=2)
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
 

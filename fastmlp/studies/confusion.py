@@ -79,9 +79,10 @@ def run(config: Config, session: Session) -> dict[str, Any]:
             "weights": _strongest_nodes(network.weights, N_NODES),
         }
 
-    runs = session.map(look, [{"seed": config.seed}], config=config, n_ticks=config.n_epochs)
+    (found,) = session.map(look, [{"seed": config.seed}], config=config, n_ticks=config.n_epochs)
     sizes = {"n_train": len(raw.X_train), "n_test": len(raw.X_test)}
-    return session.record(config, **sizes, **runs[0])
+    found = {name: value for name, value in found.items() if name != "seconds"}
+    return session.record(config, **sizes, **found)
 
 
 def count(predicted: NDArray[np.intp], true: NDArray[np.intp], n_classes: int) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class Config:
     hidden: tuple[int, ...] = (70, 30)
     seed: int = 0
     sketch_centres: tuple[float, float] = (-0.6, 0.6)
-    path_epochs: int = 6
+    path_begin: int = 15
+    path_epochs: int = 4
     grid: int = 25
     grid_rows: int = 10000
     sizes: tuple[int, ...] = (10, 50, 200, 500, 2000, 10000)
@@ -72,7 +73,7 @@ def configure(data: str, quick: bool) -> Config:
         return Config()
     if data == "mnist":
         return Config(
-            n_train=10000, path_epochs=20, grid=13, grid_rows=2000, sizes=(10, 50, 200, 500, 2000),
+            n_train=10000, path_begin=20, path_epochs=10, grid=13, grid_rows=2000, sizes=(10, 50, 200, 500, 2000),
             half_epochs=15, batch_epochs=10, full_epochs=10,
         )  # fmt: skip
     return Config(
@@ -131,11 +132,14 @@ def find_landscape(config: Config, data: LabelledData, tick: Tick) -> dict[str, 
     dict
         ``x``, ``y``: distances from the end along both directions, of length `grid`; ``full``,
         ``first``, ``second`` (n_y, n_x): mean cost per row of many rows, and of two mini-batches;
-        ``path`` (n_steps + 1, 2): the weights after every step; ``explained``: share of the path's
+        ``path`` (n_steps + 1, 2): the weights after every step from epoch
+        `path_begin` on; ``explained``: share of the path's
         variance in the plane; ``minima``: (x, y) of each surface's lowest point on the grid.
     """
     trainer, size = _trainer(config, data), recipe_for(config.data).batch_size
     network = trainer.network
+    whole = Rows(data.X_train, data.Y_train)
+    trainer.train(whole, n_epochs=config.path_begin, callbacks=[tick])
     visited = [network.parameters.copy()]
     rng = np.random.default_rng(config.seed)
     for _ in range(config.path_epochs):
