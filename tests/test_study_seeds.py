@@ -71,7 +71,7 @@ def test_most_disputed_images_are_drawn_with_their_votes(result):
         votes = images["votes"][i]
         assert sum(votes) == 4
         title = axes.get_title(loc="left")
-        assert title.startswith(f"a {images['labels'][i]}: {max(votes)} × ")
+        assert title.startswith(f"a {images['labels'][i]}: {max(votes)}×")
 
 
 def test_table_tells_spread_and_ensemble(result):

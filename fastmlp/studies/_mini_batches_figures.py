@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._plot_style import BLUE, GREEN, INK, ORANGE, VERMILLION, styled_pyplot
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline, ordered_colors
+from fastmlp.studies._figures import CATEGORIES, headline, ordered_colors
 from fastmlp.studies._study import Result
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def draw_sketch(result: Result) -> Figure:
     total = surfaces[0][2] + surfaces[1][2]
     layers = [(surfaces[0][2], BLUE, "first batch"), (surfaces[1][2], VERMILLION, "second batch"),
               (total, GREEN, "sum")]  # fmt: skip
-    with styled_pyplot((10.0, 5.2)) as plt:
+    with styled_pyplot((8.0, 4.2)) as plt:
         figure = plt.figure()
         height: Any = figure.add_subplot(1, 2, 1, projection="3d")
         flat = figure.add_subplot(1, 2, 2)
@@ -46,7 +46,7 @@ def draw_sketch(result: Result) -> Figure:
             )
             flat.contour(X, Y, Z, np.linspace(0.3, 4, 4) + Z.min(), colors=color, linewidths=1.2)
             i, j = np.unravel_index(Z.argmin(), Z.shape)
-            flat.plot(X[i, j], Y[i, j], "*", color=color, markersize=16, label=f"minimum, {name}")
+            flat.plot(X[i, j], Y[i, j], "*", color=color, markersize=12, label=f"minimum, {name}")
         for axis in (height, flat):
             axis.set_xlabel("weight x")
             axis.set_ylabel("weight y")
@@ -69,12 +69,12 @@ def draw_landscape(result: Result) -> Figure:
     """The network's cost in the plane of its path: of many rows, and of two mini-batches."""
     part = result["landscape"]
     x, y = np.array(part["x"]), np.array(part["y"])
-    with styled_pyplot((10.0, 5.2)) as plt:
+    with styled_pyplot((8.0, 4.2)) as plt:
         figure = plt.figure()
         height: Any = figure.add_subplot(1, 2, 1, projection="3d")
         X, Y = np.meshgrid(x, y)
         image = height.plot_surface(
-            X, Y, np.array(part["full"]), cmap="viridis", rcount=40, ccount=40, linewidth=0
+            X, Y, np.array(part["full"]), cmap="viridis", rcount=25, ccount=25, linewidth=0
         )
         height.set_title("All rows")
         height.view_init(35, -55)
@@ -97,7 +97,7 @@ def _draw_contours(axis: Axes, part: dict[str, Any], x: Any, y: Any) -> None:
         values = np.array(part[name])
         levels = np.geomspace(max(values.min(), 1e-6) * 1.15, values.max() * 0.9, 6)
         axis.contour(x, y, values, levels, colors=color, linewidths=1.0)
-        axis.plot(*part["minima"][name], "*", color=color, markersize=15, label=f"lowest, {label}")
+        axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}")
     path = np.array(part["path"])
     axis.plot(*path.T, color=INK, linewidth=1.3, label="descent, step by step")
     axis.plot(*path[0], "o", color=INK, label="start")
@@ -120,7 +120,7 @@ def draw_statistics(result: Result) -> Figure:
     """Direction of the gradient, spread of the cost and mixture of digits, by size."""
     part = result["statistics"]
     sizes = part["sizes"]
-    with styled_pyplot((10.0, 5.0)) as plt:
+    with styled_pyplot((8.0, 4.0)) as plt:
         figure, (left, middle, right) = plt.subplots(1, 3)
         times = (("start", BLUE, "o", "start"), ("later", ORANGE, "s", "trained"))
         for when, color, marker, label in times:
@@ -164,7 +164,7 @@ def _statistics_finding(part: dict[str, Any]) -> str:
 def draw_halves(result: Result) -> Figure:
     """Distance of the weights over the epochs; accuracies on both halves."""
     halves = result["halves"]
-    with styled_pyplot(FIGSIZE) as plt:
+    with styled_pyplot((8.0, 4.5)) as plt:
         figure, (left, right) = plt.subplots(1, 2)
         for item, (color, marker) in zip(halves, CATEGORIES, strict=False):
             left.plot(
@@ -183,7 +183,7 @@ def draw_halves(result: Result) -> Figure:
                 places = np.arange(len(halves)) + (k - 0.5) * 0.2
                 values = [item["accuracy"][k][column] for item in halves]
                 right.plot(
-                    places, values, linestyle="none", marker=marker, color=color, markersize=9,
+                    places, values, linestyle="none", marker=marker, color=color, markersize=7,
                     label=name if k == 0 else "_",
                 )  # fmt: skip
         right.set_xticks(range(len(halves)), labels=[HALF_NAMES[h["split"]] for h in halves])
@@ -219,7 +219,7 @@ def draw_full_cost(result: Result) -> Figure:
     ends = result["ends"]
     begin = result["config"]["batch_epochs"]
     colors = [INK, *ordered_colors(len(ends) - 1)]
-    with styled_pyplot(FIGSIZE) as plt:
+    with styled_pyplot((8.0, 4.5)) as plt:
         figure, axes = plt.subplots(1, 2)
         for item, color in zip(ends, colors, strict=True):
             rate = item["rate"]

@@ -73,8 +73,8 @@ def configure(data: str, quick: bool) -> Config:
         return Config()
     if data == "mnist":
         return Config(
-            n_train=10000, path_begin=20, path_epochs=10, grid=13, grid_rows=2000, sizes=(10, 50, 200, 500, 2000),
-            half_epochs=15, batch_epochs=10, full_epochs=10,
+            n_train=10000, path_begin=20, path_epochs=10, grid=13, grid_rows=2000,
+            sizes=(10, 50, 200, 500, 2000), half_epochs=15, batch_epochs=10, full_epochs=10,
         )  # fmt: skip
     return Config(
         data, sizes=(10, 50, 200, 500), half_epochs=30 if quick else 60, pixels_moved=1

@@ -271,7 +271,7 @@ def _draw_images(result: Result) -> Figure:
         for axis, image, label, votes in shown:
             axis.imshow(image.reshape(side, side), cmap="gray_r")
             order = np.argsort(votes)[::-1][:3]
-            text = ", ".join(f"{votes[k]} × {k}" for k in order if votes[k])
+            text = ", ".join(f"{votes[k]}×{k}" for k in order if votes[k])
             axis.set_title(f"a {label}: {text}", weight="normal", pad=4)
         headline(
             figure,
