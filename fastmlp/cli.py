@@ -1,4 +1,4 @@
-"""The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads``, ``cnn`` and ``study``.
+"""The command ``fastmlp``: train, info, bench, threads, cnn, study and report.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
 after Ctrl-C, 141 when nobody reads the output any more, 143 of a training after SIGTERM. Errors are
@@ -22,6 +22,7 @@ from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
 from fastmlp._cli_cnn import add_cnn_options, cnn
 from fastmlp._cli_options import INFO_BATCH_ROWS, UsageError, build_parser, thread_source
+from fastmlp._cli_report import add_report_options, report
 from fastmlp._cli_signals import Terminated, terminable
 from fastmlp._cli_study import add_study_options, study
 from fastmlp._cli_threads import add_threads_options, threads
@@ -39,6 +40,7 @@ MORE = {
     "threads": ("time epochs by number of threads", add_threads_options),
     "cnn": ("train a CNN in Keras and look into it (needs TensorFlow)", add_cnn_options),
     "study": ("repeat an experiment of the articles", add_study_options),
+    "report": ("put all studies that were run on one page", add_report_options),
 }
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 
@@ -102,6 +104,7 @@ COMMANDS = {
     "threads": threads,
     "cnn": cnn,
     "study": study,
+    "report": report,
 }
 
 

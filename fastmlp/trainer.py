@@ -397,7 +397,7 @@ class Trainer:
         identity = identity or Identity(dict(zip(DATA_NAMES, rows, strict=True)))
         run = Run(
             self, calls, identity, solver="epochs", n_epochs=last,
-            n_batches=self._n_batches(len(rows.x)),
+            n_batches=self._n_batches(len(rows.x if chosen is None else chosen)),
         )  # fmt: skip
         with run.folders():
             if identity.saved is None and not resume:

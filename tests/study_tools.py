@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from fastmlp.studies import find_study
 from fastmlp.studies._session import Session
+from fastmlp.studies.best_of_60s import Recipe
 
 STORED = Path(__file__).parent / "studies"
 """Results of tiny runs, made by ``python tests/study_tools.py NAME``."""
@@ -39,6 +40,25 @@ TINY: dict[str, dict[str, Any]] = {
         "activations": ("sigmoid", "relu"), "rates": (1e-3, 1e-2),
     },
     "threads": {"n_train": 200, "thread_counts": (1,), "n_epochs": 2, "hidden": (8,)},
+    "mini-batches": {
+        "n_train": 200, "hidden": (8,), "path_begin": 2, "path_epochs": 3, "grid": 5,
+        "grid_rows": 100, "sizes": (10, 50), "n_batches": 4, "half_epochs": 4, "batch_epochs": 3, "full_epochs": 3,
+        "full_rates": (1.0, 4.0),
+    },
+    "confusion": {"n_train": 300, "n_epochs": 12, "hidden": (12, 8)},
+    "clusters": {
+        "n_train": 200, "n_epochs": 8, "hidden": (8,), "n_clusters": (5, 10), "seeds": (0, 1),
+        "codings": ("distances", "nearest+pixels"),
+    },
+    "moons": {
+        "n_train": 100, "n_epochs": 8, "shown_epochs": (0, 3, 8), "stored_resolution": 0.4,
+        "resolution": 0.4, "degrees": (2,),
+    },
+    "best-of-60s": {
+        "n_train": 200, "seconds": 0.1, "trial_seconds": 0.05,
+        "recipes": (Recipe((8,), 2, dropout=0.2), Recipe((8,), 1, 1)),
+    },
+    "seeds": {"n_train": 200, "n_networks": 4, "n_epochs": 10, "hidden": (8,)},
 }  # fmt: skip
 """Changes of the quick configuration on digits, with which a run takes about a second."""
 
