@@ -111,7 +111,7 @@ class Engine:
         Parameters
         ----------
         x : (n, n_features); targets : (n, n_out); row_weights : (n,) or None for all 1
-        order : (n,) row of each position of the epoch, or None for the order of `x`.
+        order : (n_taken,) row of each position of the epoch, or None for all in the order of `x`.
         n_steps : updates that the states have seen before this call.
         l1_cost : factor of sum |w| in the penalty; `l1` is its factor in the gradient.
         penalty_scale : factor of the penalty; "per_batch" 1, "per_sample" the batch's share of

@@ -405,7 +405,7 @@ cdef class Engine:
         job.gathers = job.columns != NULL or training and _plan.gathers_inputs(
             job.n_features, job.layers[0].narrow, order is not None)
         job.input_stride = _plan.padded(job.n_features) if job.gathers else job.n_features
-        job.n_rows, job.out = len(x), NULL
+        job.n_rows, job.out = len(x if order is None else order), NULL
         job.status, job.batches_done, self.interruption = OK, 0, None
         job.watched_since = seconds()
         job.next_poll = job.watched_since + POLL_SECONDS

@@ -30,7 +30,10 @@ class _OwnCallbacks:
             raise TypeError(
                 "callbacks must be EpochCallback instances; others need scikit-learn 1.9"
             )
-        self._skl_callbacks = list(callbacks)
+        if callbacks:
+            self._skl_callbacks = list(callbacks)
+        else:
+            vars(self).pop("_skl_callbacks", None)
         return self
 
 

@@ -47,7 +47,7 @@ class Bookkeeper(EpochCallback):
     estimator : MLPClassifier or MLPRegressor
         Its attributes are written.
     n_rows : int
-        Training rows.
+        Rows that an epoch adds to `t_`: those trained on; 0 with L-BFGS, as in scikit-learn.
     validator : Validator or None
     report : Report
         Shows every epoch.
@@ -71,6 +71,13 @@ class Bookkeeper(EpochCallback):
         self.estimator, self.n_rows = estimator, n_rows
         self.validator, self.report = validator, report
         self.loss_scale, self.has_accuracy = loss_scale, has_accuracy
+
+    @property
+    def names(self) -> list[str]:
+        """Of the numbers that every epoch has, in `history_`."""
+        accuracy = ["accuracy"] if self.has_accuracy else []
+        validation = [] if self.validator is None else self.validator.names
+        return ["loss", *accuracy, "learning_rate", "seconds", *validation]
 
     def after_epoch(self, trainer: Trainer) -> bool | None:
         """Measure and write down."""
@@ -180,7 +187,8 @@ class Progress(EpochCallback):
 
     def _stop(self, trainer: Trainer, *, adaptive: bool) -> bool:
         """End the training, or go on with a smaller rate."""
-        what = "Validation score" if self.keeps_best else "Training loss"
+        names = {"val_score": "Validation score", "loss": "Training loss"}  # as in scikit-learn
+        what = names.get(self.monitor, self.monitor)
         message = (
             f"{what} did not improve more than tol={self.estimator.tol:f} "
             f"for {self.estimator.n_iter_no_change} consecutive epochs."

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp._checkpoint_folder import read_newest
 from fastmlp._identity import Identity
@@ -35,6 +36,7 @@ def read_for_fit(
 def fit_identity(
     estimator: Any,
     train: Rows,
+    chosen: NDArray[np.intp] | None,
     validation: Rows | None,
     *,
     first: bool,
@@ -47,6 +49,8 @@ def fit_identity(
     ----------
     train, validation : Rows
         As they are trained on and measured.
+    chosen : ndarray of int or None
+        Which rows of `train`, if not all.
     first : bool
         Whether the network is new.
     random_state : RandomState
@@ -58,9 +62,10 @@ def fit_identity(
     is_seed = isinstance(estimator.random_state, numbers.Integral)
     settings["random_state"] = estimator.random_state if is_seed else "no number"
     held_out = (None, None, None) if validation is None else validation
-    names = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
+    data = (*train, chosen, *held_out)
+    names = ("X", "y", "sample_weight", "rows to train on", "X_val", "y_val", "sample_weight_val")
     return Identity(
-        data=dict(zip(names, (*train, *held_out), strict=True)),
+        data=dict(zip(names, data, strict=True)),
         owner=type(estimator).__name__,
         owner_settings=settings | {"new network": first},
         owner_state={} if is_seed else {"random_state": copy.deepcopy(random_state)},

@@ -67,9 +67,10 @@ class _Iterations:
         else:
             cost = self.trainer.objective(self.rows, self.gradient)
         if not (self.begun or (math.isfinite(cost) and np.isfinite(self.gradient).all())):
+            fault = self.trainer.fault_of_loss(self.rows)
             raise ValueError(
                 "the cost at the starting point must be finite, and so must its gradient; got a "
-                f"cost of {cost}. Scale the input and the targets"
+                f"cost of {cost}" + (f": {fault}" if fault else ". Scale the input and the targets")
             )
         self.begun = True
         if self.run.is_saving and self.n_evaluations >= self.n_saved:

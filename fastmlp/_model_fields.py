@@ -117,10 +117,10 @@ class Fields:
 
 
 class Arrays:
-    """The arrays of a model file, taken one by one."""
+    """The arrays of a model file, taken out one by one, so that none is kept longer than needed."""
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._rest = dict(arrays)
+        self._rest = arrays
 
     def __contains__(self, name: str) -> bool:
         return name in self._rest

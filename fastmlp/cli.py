@@ -1,4 +1,4 @@
-"""The command ``fastmlp``: ``train``, ``info``, ``bench`` and ``threads``.
+"""The command ``fastmlp``: ``train``, ``info``, ``bench``, ``threads``, ``cnn`` and ``study``.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
 after Ctrl-C, 141 when nobody reads the output any more, 143 of a training after SIGTERM. Errors are
@@ -20,8 +20,10 @@ import numpy as np
 from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
-from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_cnn import add_cnn_options, cnn
+from fastmlp._cli_options import INFO_BATCH_ROWS, UsageError, build_parser, thread_source
 from fastmlp._cli_signals import Terminated, terminable
+from fastmlp._cli_study import add_study_options, study
 from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
 from fastmlp._plan import (
@@ -35,6 +37,8 @@ from fastmlp._plan import (
 MORE = {
     "bench": ("time fastmlp against other libraries", add_bench_options),
     "threads": ("time epochs by number of threads", add_threads_options),
+    "cnn": ("train a CNN in Keras and look into it (needs TensorFlow)", add_cnn_options),
+    "study": ("repeat an experiment of the articles", add_study_options),
 }
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 
@@ -55,10 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = build_parser(MORE).parse_args(argv)
         options.words = list(sys.argv[1:] if argv is None else argv)
-        commands = {"train": train, "info": info, "bench": bench, "threads": threads}
         with warnings.catch_warnings(), terminable(options.command == "train"):
             warnings.showwarning = _show_warning
-            code = commands[options.command](options)
+            code = COMMANDS[options.command](options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -77,6 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def info(options: argparse.Namespace) -> int:
     """Run ``fastmlp info``: print the facts of the environment and, if asked, a batch plan."""
+    for name in ("batch", "dtype"):
+        if options.shape is None and getattr(options, name) is not None:
+            raise UsageError(f"--{name} says how a network's batch is cut, and needs --shape")
     facts = _environment.collect(options.threads)
     rows = list(_environment_rows(facts))
     if options.shape is not None:
@@ -87,6 +93,16 @@ def info(options: argparse.Namespace) -> int:
     for warning in facts["warnings"]:
         print(f"warning: {warning}")
     return 0
+
+
+COMMANDS = {
+    "train": train,
+    "info": info,
+    "bench": bench,
+    "threads": threads,
+    "cnn": cnn,
+    "study": study,
+}
 
 
 def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -110,9 +126,9 @@ def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[str, str]]:
     """Names and values of the cut of one batch."""
-    itemsize = np.dtype(options.dtype).itemsize
+    itemsize = np.dtype(options.dtype or "float32").itemsize
     sizes = check_sizes("--shape", options.shape, itemsize)
-    plan = plan_batch(options.batch, sizes, itemsize, n_threads)
+    plan = plan_batch(options.batch or INFO_BATCH_ROWS, sizes, itemsize, n_threads)
     n_parameters = count_parameters(sizes)
     yield "network", "-".join(map(str, sizes))
     yield "  parameters", f"{n_parameters:,} ({n_parameters * itemsize / 1e6:.2f} MB)"

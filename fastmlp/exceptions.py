@@ -73,27 +73,33 @@ class DivergenceError(ArithmeticError, ValueError):
         The mini-batch within that epoch, counted from 0.
     learning_rate : float
         The learning rate in force at that mini-batch.
+    cause : str
+        A sentence without its full stop on what is at fault, where that is known.
 
     Attributes
     ----------
-    epoch, batch, learning_rate
+    epoch, batch, learning_rate, cause
         As given.
     """
 
-    def __init__(self, *, epoch: int, batch: int, learning_rate: float) -> None:
+    def __init__(self, *, epoch: int, batch: int, learning_rate: float, cause: str = "") -> None:
         self.epoch = epoch
         self.batch = batch
         self.learning_rate = learning_rate
+        self.cause = cause
+        diagnosis = cause or (
+            "the loss or the weights are no longer finite. Scale the input (to [0, 1], or to mean "
+            "0 and variance 1) or lower the learning rate"
+        )
         super().__init__(
             f"training diverged in epoch {epoch}, batch {batch} (both counted from 0) "
-            f"at learning rate {learning_rate:g}: the loss or the weights are no longer finite. "
-            "Scale the input (to [0, 1], or to mean 0 and variance 1) or lower the learning rate. "
-            "The last finite weights are kept."
+            f"at learning rate {learning_rate:g}: {diagnosis}. The last finite weights are kept."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException would call DivergenceError(message), which keyword arguments forbid.
         rebuild = partial(
-            type(self), epoch=self.epoch, batch=self.batch, learning_rate=self.learning_rate
-        )
+            type(self), epoch=self.epoch, batch=self.batch, learning_rate=self.learning_rate,
+            cause=self.cause,
+        )  # fmt: skip
         return rebuild, (), self.__dict__

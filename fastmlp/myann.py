@@ -30,6 +30,7 @@ from fastmlp._checks import (
 from fastmlp._labelled_data import DataTuple, LabelledData, flatten_rows, prepare
 from fastmlp._report import epoch_report
 from fastmlp._threads import resolve_threads
+from fastmlp.callbacks import Callback as TrainerCallback
 from fastmlp.callbacks import EpochCallback
 from fastmlp.history import History
 from fastmlp.initializers import INITIALIZERS
@@ -177,7 +178,8 @@ class MyANN:
         Callables are called with this object after every epoch; one that returns True ends the
         training. EpochCallbacks see its `trainer`: ``EarlyStopping("test_accuracy")`` ends the
         training when a number stops improving, ``TargetReached(0.01)`` when the mean error is down
-        to that, ``TimeBudget("10min")`` after a time; ``Checkpoint(folder)`` saves it.
+        to that, ``TimeBudget("10min")`` after a time; ``Checkpoint(folder)`` saves it,
+        and `LivePlot` draws it.
     resume : str or PathLike, optional
         A checkpoint to go on from, as in `fit`.
 
@@ -471,13 +473,10 @@ class MyANN:
         owner: str,
     ) -> MyANN:
         """Train with one of the trainers, and adopt its history."""
-        calls: list[EpochCallback | Callable[[Trainer], object]] = [self._adopt_history]
+        calls: list[TrainerCallback] = [self._adopt_history]
         if self.b_verbose:
             calls.append(lambda _: print(self.epoch_report()))
-        calls += [
-            call if isinstance(call, EpochCallback) else functools.partial(_call_with, call, self)
-            for call in callbacks
-        ]
+        calls += [_with_ann(call, self) for call in callbacks]
         trainer.history = self.history  # until there is a new one
         try:
             trainer._fit(
@@ -785,5 +784,8 @@ def _scaling_kind(b_standardize: bool | str) -> str:
     return "feature" if check_flag("b_standardize", b_standardize) else "none"
 
 
-def _call_with(callback: Callable[[MyANN], object], ann: MyANN, trainer: Trainer) -> object:
-    return callback(ann)
+def _with_ann(callback: Callback, ann: MyANN) -> TrainerCallback:
+    """A callable that gets the MyANN in the place of its Trainer."""
+    if isinstance(callback, EpochCallback) or not callable(callback):
+        return callback  # the Trainer refuses what is neither
+    return lambda trainer: callback(ann)

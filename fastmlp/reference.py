@@ -674,7 +674,7 @@ class ReferenceEngine:
             scale = (1 / weight if weight else 0.0) if mean_reduction else 1.0
             share = {
                 "per_batch": 1.0,
-                "per_sample": n_rows / len(x),
+                "per_sample": n_rows / len(x if order is None else order),
                 "per_weight": 1 / weight if weight else 0.0,
             }[penalty_scale]
             before = parameters.copy(), states.copy()

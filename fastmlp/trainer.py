@@ -39,6 +39,7 @@ from fastmlp.losses import (
     NATURAL_LOSS,
     Loss,
     OwnFunction,
+    OwnLoss,
     check_levels,
     check_loss,
     check_pair,
@@ -144,7 +145,8 @@ class Trainer:
         anew for every row; the others are divided by 1 - dropout (Srivastava et al., 2014).
         Costs and errors of the batches are those of the thinned network.
     max_grad_norm : float > 0 or None
-        Longer gradients (of loss and penalty, all layers together) are shortened to this length.
+        Longer gradients (of loss and penalty, all layers together) are shortened to exactly this
+        length: times ``max_grad_norm / norm``, where PyTorch has ``norm + 1e-6``.
     shuffle : bool
         Mix all rows anew before every epoch, unless one batch holds them all.
     n_threads : int or None
@@ -159,7 +161,7 @@ class Trainer:
     history : History
         Finished epochs of the last `fit`, also after an exception.
     order : ndarray of shape (n,) or None
-        Rows in the order of the last epoch; None without shuffling.
+        Rows in the order of the last epoch; None for that of the data.
     states : ndarray of shape (n_states, n_parameters)
         What the optimizer remembers, in the layout of ``network.parameters``: the momentum's
         memory, or m and v of Adam, or v and b of RMSprop.
@@ -273,9 +275,9 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
+        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
             Inputs and targets (one-hot for classes); used in place when C-ordered and of the
-            network's dtype. Never modified.
+            network's dtype. Never modified. Sparse rows are never all dense at once.
         n_epochs : int >= 0
             Epochs from the first one on, also of a training that is resumed.
         sample_weight : array-like of shape (n,), optional
@@ -355,6 +357,7 @@ class Trainer:
         self,
         rows: Rows,
         *,
+        chosen: NDArray[np.intp] | None = None,
         n_epochs: int = 1,
         callbacks: Iterable[Callback] = (),
         resume: bool = False,
@@ -367,6 +370,8 @@ class Trainer:
         ----------
         rows : Rows
             Trusted.
+        chosen : ndarray of shape (n_chosen,), intp, or None
+            Indices of the rows to train on, which are read where they lie; None for all. Trusted.
         n_epochs : int >= 0
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             As in `fit`.
@@ -399,19 +404,21 @@ class Trainer:
                 self._reset_optimizer()
             self.horizon = horizon or max(last, 1)
             with self.blas_guard(), run.around():
-                self._train_epochs(rows, last, run)
+                self._train_epochs(rows, chosen, last, run)
         return run.ended
 
-    def _train_epochs(self, rows: Rows, last: int, run: Run) -> None:
+    def _train_epochs(
+        self, rows: Rows, chosen: NDArray[np.intp] | None, last: int, run: Run
+    ) -> None:
         """Epochs until number `last`, from the position of the run on."""
         epoch = run.restore()
         while not run.ended and self.epochs_done < last:
             if not isinstance(epoch, Epoch):
                 for call in run.calls:
                     call.before_epoch(self)
-                epoch = self._draw_epoch(len(rows.x))
+                epoch = self._draw_epoch(len(rows.x if chosen is None else chosen))
                 run.mark(epoch, under_way=True)
-            self._run_epoch(rows, epoch, run)
+            self._run_epoch(rows, chosen, epoch, run)
             run.tell_epoch_done()
             epoch = None
             run.mark()
@@ -439,7 +446,7 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features); Y : array-like of shape (n, n_out)
+        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
         """
         x, y = self._check_data("X", X, "Y", Y)
         return self.evaluate_rows(Rows(x, y))
@@ -524,11 +531,14 @@ class Trainer:
         n_batches = -(-n_rows // self.batch_size)
         return min(n_batches, self.max_batches or n_batches)
 
-    def _run_epoch(self, rows: Rows, epoch: Epoch, run: Run) -> None:
+    def _run_epoch(
+        self, rows: Rows, chosen: NDArray[np.intp] | None, epoch: Epoch, run: Run
+    ) -> None:
         """What is left of an epoch; its record goes into `last_epoch` and `metrics`."""
         start = time.perf_counter()
-        n, seed = len(rows.x), epoch.order_seed
-        self.order = None if seed is None else _core.permutation(n, seed)
+        n, seed = len(rows.x if chosen is None else chosen), epoch.order_seed
+        mixed = None if seed is None else _core.permutation(n, seed)
+        self.order = mixed if chosen is None else chosen if mixed is None else chosen[mixed]
         before = epoch.seconds
         while epoch.n_done < epoch.n_batches:
             self._train_batches(rows, epoch, epoch.n_done + run.batches_to_go(epoch))
@@ -562,7 +572,22 @@ class Trainer:
         if status == _core.DIVERGED:
             number, batch = self.epochs_done, epoch.n_done
             self._reset_optimizer()  # its states may be infinite
-            raise DivergenceError(epoch=number, batch=batch, learning_rate=epoch.learning_rate)
+            at_fault = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            cause = self.fault_of_loss(
+                rows, at_fault if self.order is None else self.order[at_fault]
+            )
+            raise DivergenceError(
+                epoch=number, batch=batch, learning_rate=epoch.learning_rate, cause=cause
+            )
+
+    def fault_of_loss(self, rows: Rows, chosen: slice | NDArray[np.intp] = slice(None)) -> str:
+        """What is wrong with a loss from outside for the network as it is; else ""."""
+        if not isinstance(self.loss_function, OwnLoss):
+            return ""
+        y = rows.y[chosen]
+        outputs = np.empty_like(y)
+        self.predict_rows(rows.x[chosen], outputs)
+        return self.loss_function.fault(y, outputs)
 
     def _new_seed(self) -> int:
         return int(self.rng.integers(2**64, dtype=np.uint64))
