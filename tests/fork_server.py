@@ -116,29 +116,27 @@ def plan_death(step, count):
 
 
 def keep_diary(path):
-    """Write the numbers of saves that began and ended into a file, before and after each."""
+    """Write the numbers of the last save that began and that ended into a file, as they do."""
     from fastmlp import checkpoint
+    from fastmlp._checkpoint_folder import checkpoint_numbers
 
     real = checkpoint.write_next
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-    began, ended = LENGTH.unpack(os.pread(descriptor, LENGTH.size, 0).ljust(LENGTH.size, b"\0"))
 
-    def write_next(*args):
-        nonlocal began, ended
-        began += 1
-        os.pwrite(descriptor, LENGTH.pack(began, ended), 0)
-        written = real(*args)
-        ended = began
-        os.pwrite(descriptor, LENGTH.pack(began, ended), 0)
+    def write_next(folder, *args):
+        ended = max(checkpoint_numbers(folder), default=0)
+        os.pwrite(descriptor, LENGTH.pack(ended + 1, ended), 0)
+        written = real(folder, *args)
+        os.pwrite(descriptor, LENGTH.pack(ended + 1, ended + 1), 0)
         return written
 
     checkpoint.write_next = write_next
 
 
 def read_diary(path):
-    """(began, ended) of the last process; a kill in between makes them differ."""
+    """(began, ended); a kill in between makes them differ."""
     with open(path, "rb") as file:
-        return LENGTH.unpack(file.read())
+        return LENGTH.unpack(file.read().ljust(LENGTH.size, b"\0"))
 
 
 if __name__ == "__main__":
