@@ -209,7 +209,7 @@ def test_command_prints_a_table_of_both_engines_and_all_thread_counts(measured):
     points = content["points"]
     assert [row[:2] for row in table] == [["fastmlp", "1"], ["fastmlp", "2"], ["NumPy", "1"],
                                          ["NumPy", "2"]]  # fmt: skip
-    assert [row[2] for row in table] == [f"{point['seconds']:.4f}" for point in points]
+    assert [row[2] for row in table] == [f"{1000 * point['seconds']:.4g}" for point in points]
     assert [row[6] for row in table] == [f"{point['speed_up']:.2f}" for point in points]
     assert len({len(line) for line in lines[head : head + 6] if line}) == 1
     assert lines[-1] == "written:  sweep.json, sweep.png"
