@@ -42,8 +42,9 @@ TINY: dict[str, dict[str, Any]] = {
     "threads": {"n_train": 200, "thread_counts": (1,), "n_epochs": 2, "hidden": (8,)},
     "mini-batches": {
         "n_train": 200, "hidden": (8,), "path_begin": 2, "path_epochs": 3, "grid": 5,
-        "grid_rows": 100, "sizes": (10, 50), "n_batches": 4, "half_epochs": 4,
-        "batch_epochs": 3, "full_epochs": 3, "full_rates": (1.0, 4.0),
+        "grid_rows": 100, "sizes": (10, 50), "n_batches": 4,
+        "half_epochs": 4, "batch_epochs": 3, "full_epochs": 3,
+        "full_rates": (1.0, 4.0),
     },
     "confusion": {"n_train": 300, "n_epochs": 12, "hidden": (12, 8)},
     "clusters": {
