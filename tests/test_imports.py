@@ -48,7 +48,7 @@ LAYERS = [
     {"studies"},
     {"_cli_cnn"},
     {"_cli_cnn_data"},
-    {"_cli_train", "_cli_cnn_train", "_cli_cnn_show", "_cli_cnn_compare", "_cli_study"},
+    {"_cli_train", "_cli_cnn_train", "_cli_cnn_show", "_cli_cnn_compare", "_cli_study", "_cli_report"},
     {"_cli_cnn_evaluate"},
     {"_cli_threads"},
     {"cli"},
