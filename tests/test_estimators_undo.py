@@ -123,6 +123,16 @@ def test_a_refit_that_fails_in_training_changes_nothing(kind, warm_start, early_
     assert everything(model.set_callbacks()) == before
 
 
+def test_a_warm_start_that_fails_leaves_no_new_columns_in_the_history():
+    x, y = regression()
+    model = MLPRegressor(**SMALL, warm_start=True).fit(x, y)
+    before = everything(model)
+    model.set_callbacks(StopAt(3))
+    with pytest.raises(RuntimeError, match="from a callback"):
+        model.fit(x, y, X_val=x, y_val=y)
+    assert everything(model.set_callbacks()) == before
+
+
 def test_a_refit_that_diverges_goes_back_and_says_so():
     x, y = regression()
     model = MLPRegressor(**SMALL).fit(x, y)
@@ -298,6 +308,15 @@ def test_partial_fit_takes_up_parameters_of_the_training():
     assert not hasattr(model.set_params(solver="lbfgs"), "partial_fit")
 
 
+def test_partial_fit_goes_on_with_the_optimizers_state_after_a_change():
+    x, y = regression()
+    model, twin = (MLPRegressor(**SMALL, shuffle=False, n_threads=1) for _ in range(2))
+    for n_threads in (1, 2, 2, 1):
+        model.set_params(n_threads=n_threads).partial_fit(x, y)
+        twin.partial_fit(x, y)
+    np.testing.assert_array_equal(model.coefs_[0], twin.coefs_[0])
+
+
 def test_copies_do_not_hear_of_what_the_others_learn():
     x, y = regression()
     model = MLPRegressor(**SMALL).partial_fit(x, y)
@@ -306,10 +325,10 @@ def test_copies_do_not_hear_of_what_the_others_learn():
     shallow.partial_fit(x, y)
     assert everything(model) == before
     assert len(shallow.loss_curve_) == len(shallow.history_["loss"]) == 2
-    memory = pickle.dumps(copy.copy(model))
+    later, memory = copy.copy(model), pickle.dumps(copy.copy(model))
     model.partial_fit(x, y)
-    assert pickle.dumps(deep) == memory
-    for other in (shallow, deep.partial_fit(x, y)):
+    assert pickle.dumps(later) == pickle.dumps(deep) == memory
+    for other in (shallow, later.partial_fit(x, y), deep.partial_fit(x, y)):
         np.testing.assert_array_equal(other.coefs_[0], model.coefs_[0])
 
 
@@ -343,6 +362,19 @@ def test_a_loss_that_breaks_later_is_blamed_too_and_the_weights_before_are_kept(
     assert "got gradients of" in info.value.cause
     assert model.n_iter_ == info.value.epoch == len(model.loss_curve_) > 0
     assert np.isfinite(model.predict(x)).all()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_loss_is_asked_about_the_rows_of_the_batch_that_failed(shuffle):
+    x, y = regression()
+    y[123] = 9.0
+
+    def fails_at_nine(y, a):
+        return np.where(y[:, 0] == 9, np.nan, ((a - y) ** 2).sum(axis=1) / 2), a - y
+
+    model = MLPRegressor(fails_at_nine, **SMALL, batch_size=20, shuffle=shuffle)
+    with pytest.raises(DivergenceError, match=r"'fails_at_nine' .* and targets from \S+ to 9\."):
+        model.fit(x, y)
 
 
 def test_real_divergence_with_a_loss_from_outside_blames_the_rate():
