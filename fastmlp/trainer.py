@@ -394,13 +394,13 @@ class Trainer:
         """
         calls = [as_epoch_callback(call) for call in callbacks]
         last = n_epochs + (self.epochs_done if resume else 0)
-        identity = identity or Identity(dict(zip(DATA_NAMES, rows, strict=True)))
+        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": chosen}
         run = Run(
-            self, calls, identity, solver="epochs", n_epochs=last,
+            self, calls, identity or Identity(data), solver="epochs", n_epochs=last,
             n_batches=self._n_batches(len(rows.x if chosen is None else chosen)),
         )  # fmt: skip
         with run.folders():
-            if identity.saved is None and not resume:
+            if run.identity.saved is None and not resume:
                 self._reset_optimizer()
             self.horizon = horizon or max(last, 1)
             with self.blas_guard(), run.around():
@@ -553,20 +553,22 @@ class Trainer:
     def _train_batches(self, rows: Rows, epoch: Epoch, last_batch: int) -> None:
         """Updates until `last_batch` of an epoch."""
         costs, penalties, errors, hits = epoch.measures
-        status, _, interruption = self._engine.train(
-            self.network.parameters, self.states, rows.x, rows.y,
-            order=self.order, row_weights=rows.weights, batch_size=self.batch_size,
-            first_batch=epoch.n_done, last_batch=last_batch,
-            optimizer=self.optimizer, learning_rate=epoch.learning_rate,
-            n_steps=epoch.n_steps_before + epoch.n_done,
-            l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
-            mean_reduction=self.reduction == "mean",
-            penalty_scale=self.penalty_scale,
-            costs=costs, penalties=penalties, errors=errors, hits=hits,
-            dropout=self.dropout, dropout_seed=epoch.dropout_seed,
-            max_grad_norm=self.max_grad_norm or 0.0, progress=epoch.progress,
-        )  # fmt: skip
-        self.n_steps = epoch.n_steps_before + epoch.n_done
+        try:
+            status, _, interruption = self._engine.train(
+                self.network.parameters, self.states, rows.x, rows.y,
+                order=self.order, row_weights=rows.weights, batch_size=self.batch_size,
+                first_batch=epoch.n_done, last_batch=last_batch,
+                optimizer=self.optimizer, learning_rate=epoch.learning_rate,
+                n_steps=epoch.n_steps_before + epoch.n_done,
+                l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
+                mean_reduction=self.reduction == "mean",
+                penalty_scale=self.penalty_scale,
+                costs=costs, penalties=penalties, errors=errors, hits=hits,
+                dropout=self.dropout, dropout_seed=epoch.dropout_seed,
+                max_grad_norm=self.max_grad_norm or 0.0, progress=epoch.progress,
+            )  # fmt: skip
+        finally:
+            self.n_steps = epoch.n_steps_before + epoch.n_done
         if interruption is not None:
             raise interruption
         if status == _core.DIVERGED:
