@@ -21,24 +21,26 @@ from table import Mutant, mutants
 ROOT = Path(__file__).parent.parent.parent
 BUILD = ROOT / "build" / "mutants"
 TREE = BUILD / "tree"
-PATIENCE_SECONDS = 600
+patience_seconds = 3600.0
+"""For one run of tests; from the second on, some times what the first took."""
 
 KERNEL_TESTS = ("test_single_kernels.py", "test_native.py")
-CLOSEST = {
-    "src/narrow.c": "narrow or dot_row",
-    "src/activation.c": "activation or dropout or column_sums",
-    "src/output.c": "output_loss or output_backward",
-    "src/update.c": "update or gradient_squares",
-    "src/transpose.c": "gather or scatter or transpose",
-    "src/vector_math.h": "apply or bias_activation",
-    "src/finite.c": "all_finite",
-}
-"""Which of the kernels' tests to run first, so that most mutants die soon."""
-
 ENGINE_TESTS = (
     "test_forced_choices.py", "test_optimizers.py", "test_functions_and_losses.py",
     "test_network.py", "test_shuffle.py", "test_kernels.py", "test_engine.py", "test_trainer.py",
 )  # fmt: skip
+CLOSEST = {
+    "src/narrow.c": ("test_single_kernels.py", "-k", "narrow or dot_row"),
+    "src/activation.c": ("test_single_kernels.py", "-k", "activation or dropout or column_sums"),
+    "src/output.c": ("test_single_kernels.py", "-k", "output_loss or output_backward"),
+    "src/update.c": ("test_single_kernels.py", "-k", "update or gradient_squares"),
+    "src/transpose.c": ("test_single_kernels.py", "-k", "gather or scatter or transpose"),
+    "src/vector_math.h": ("test_single_kernels.py", "-k", "apply or bias_activation"),
+    "src/finite.c": ("test_single_kernels.py", "-k", "all_finite"),
+    "src/team.c": ("test_native.py",),
+    "src/shuffle.c": ("test_shuffle.py",),
+}
+"""What to run first, so that most mutants die soon."""
 
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
@@ -48,7 +50,7 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     }  # fmt: skip
     return subprocess.run(
         [str(part) for part in command], cwd=TREE, env=environment, text=True,
-        capture_output=True, timeout=PATIENCE_SECONDS,
+        capture_output=True, timeout=patience_seconds,
     )  # fmt: skip
 
 
@@ -81,14 +83,14 @@ def build_extension() -> str:
     return ""
 
 
-def first_failure(names: tuple[str, ...], *options: str) -> str | None:
+def first_failure(*arguments: str) -> str | None:
     """The test that fails first, or None."""
-    files = [TREE / "tests" / name for name in names]
     command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+    files = (TREE / "tests" / a if a.endswith(".py") else a for a in arguments)
     try:
-        result = run(*command, *options, *files)
+        result = run(*command, *files)
     except subprocess.TimeoutExpired:
-        return "no end"
+        return f"no end in {patience_seconds:.0f} s"
     if result.returncode == 0:
         return None
     failed = re.findall(r"^(?:FAILED|ERROR) .*?(test_\w+\.py::\S+)", result.stdout, re.MULTILINE)
@@ -97,12 +99,13 @@ def first_failure(names: tuple[str, ...], *options: str) -> str | None:
 
 def killer(file: str) -> str | None:
     """The test that notices what is in this file, or None; the closest first."""
-    if file in CLOSEST and (found := first_failure(KERNEL_TESTS[:1], "-k", CLOSEST[file])):
+    closest = CLOSEST.get(file, ENGINE_TESTS[:1])
+    of_kernels = closest[0] in KERNEL_TESTS
+    if of_kernels and (found := first_failure(*closest) or first_failure(*KERNEL_TESTS)):
         return found
-    if file.startswith("src/") and (found := first_failure(KERNEL_TESTS)):
-        return found
-    complaint = build_extension()
-    return f"does not build: {complaint}" if complaint else first_failure(ENGINE_TESTS)
+    if complaint := build_extension():
+        return f"does not build: {complaint}"
+    return (not of_kernels and first_failure(*closest)) or first_failure(*ENGINE_TESTS)
 
 
 def check(mutant: Mutant) -> bool:
@@ -127,8 +130,11 @@ def main() -> None:
     if not chosen:
         sys.exit(f"no mutant has any of the words {', '.join(words)}")
     copy_sources()
-    if failure := killer("src/"):
+    global patience_seconds
+    begin = time.monotonic()
+    if failure := first_failure(*KERNEL_TESTS) or build_extension() or first_failure(*ENGINE_TESTS):
         sys.exit(f"the tests fail without a mutant: {failure}")
+    patience_seconds = 60 + 5 * (time.monotonic() - begin)
     survivors = [mutant for mutant in chosen if not check(mutant)]
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants killed")
     for mutant in survivors:
