@@ -95,7 +95,7 @@ def _draw_contours(axis: Axes, part: dict[str, Any], x: Any, y: Any) -> None:
               ("second", VERMILLION, "batch 2"))  # fmt: skip
     for name, color, label in layers:
         values = np.array(part[name])
-        levels = np.geomspace(max(values.min(), 1e-6) * 1.15, values.max() * 0.9, 6)
+        levels = np.linspace(values.min(), values.max(), 9)[1:-1]
         axis.contour(x, y, values, levels, colors=color, linewidths=1.0)
         axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}")
     path = np.array(part["path"])
