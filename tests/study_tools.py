@@ -18,8 +18,9 @@ STORED = Path(__file__).parent / "studies"
 """Results of tiny runs, made by ``python tests/study_tools.py NAME``."""
 
 TINY: dict[str, dict[str, Any]] = {
+    "first-run": {"n_train": 200, "n_epochs": 6, "seeds": (0, 1), "hidden": (8,)},
     "regularisation": {
-        "data": "digits", "n_train": 200, "n_epochs": 12, "seeds": (0, 1), "hidden": (8,),
+        "n_train": 200, "n_epochs": 12, "seeds": (0, 1), "hidden": (8,),
         "lambdas": (0.01, 0.2), "other_scales": ("none",), "lambda_of_other_scales": 0.2,
     },
     "mini-batches": {
@@ -42,6 +43,23 @@ TINY: dict[str, dict[str, Any]] = {
         "recipes": (Recipe((8,), 2, dropout=0.2), Recipe((8,), 1, 1)),
     },
     "seeds": {"n_train": 200, "n_networks": 4, "n_epochs": 10, "hidden": (8,)},
+    "learning-rate": {
+        "n_train": 200, "n_epochs": 5, "seeds": (0, 1), "hidden": (8,), "rates": (1e-3, 1e-2),
+        "schedules": ("constant", "cumulative"), "initializers": ("sqrt_nodes", "he"),
+        "scales": ("feature", "none"),
+    },
+    "batch-size": {
+        "n_train": 200, "n_epochs": 4, "seeds": (0, 1), "hidden": (8,), "batch_sizes": (5, 50, 200),
+        "timed_epochs": 1,
+    },
+    "bias-variants": {"batches": (50, 200), "repetitions": (5, 3)},
+    "performance": {"n_train": 200, "batch_sizes": (50, 200), "n_epochs": 4, "hidden": (8,)},
+    "perceptron": {"n_starts": 5, "n_steps": 50, "n_paths": 2, "rates": (1e-6, 1e-3, 0.1)},
+    "softmax-vs-sigmoid": {
+        "n_train": 200, "n_epochs": 4, "seeds": (0, 1), "hidden": (8,),
+        "activations": ("sigmoid", "relu"), "rates": (1e-3, 1e-2),
+    },
+    "threads": {"n_train": 200, "thread_counts": (1,), "n_epochs": 2, "hidden": (8,)},
 }  # fmt: skip
 """Changes of the quick configuration on digits, with which a run takes about a second."""
 
@@ -61,6 +79,16 @@ def stored(name: str) -> dict[str, Any]:
 def lines(axes: Axes) -> dict[str, np.ndarray]:
     """Label -> (2, n) points."""
     return {str(line.get_label()): np.array(line.get_data(), float) for line in axes.get_lines()}
+
+
+def select(result, **wanted):
+    return [
+        run for run in result["runs"] if all(run[name] == value for name, value in wanted.items())
+    ]
+
+
+def mean(runs, name):
+    return np.mean([run[name] for run in runs], axis=0)
 
 
 def shape_of(value: Any) -> Any:

@@ -43,7 +43,7 @@ LAYERS = [
     {"bench"},
     {"_cli_options", "_cli_output", "_cli_display", "_cli_bench"},
     {"studies"},
-    {"_cli_train", "_cli_study"},
+    {"_cli_train", "_cli_study", "_cli_report"},
     {"_cli_threads"},
     {"cli"},
     {"__init__", "__main__"},

@@ -27,7 +27,9 @@ from importlib import import_module
 from fastmlp.studies._study import Study
 
 NAMES = (
-    "regularisation", "mini-batches", "confusion", "clusters", "moons", "seeds", "best-of-60s",
+    "first-run", "regularisation", "learning-rate", "batch-size", "mini-batches", "bias-variants",
+    "performance", "confusion", "clusters", "perceptron", "softmax-vs-sigmoid", "moons", "threads",
+    "seeds", "best-of-60s",
 )  # fmt: skip
 """All studies, in the order of the articles."""
 

@@ -56,6 +56,21 @@ def headline(figure: Figure, text: str) -> None:
     layout.set(hspace=0.06, wspace=0.05, h_pad=0.1)
 
 
+def label_log_axis(axis: Any) -> None:
+    """Plain numbers at 1, 2, 3 and 5 times the powers of ten of a logarithmic x or y axis."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:g}")
+
+
+def legend_below(figure: Figure, axis: Axes, n_columns: int) -> None:
+    """The legend of one panel below all of them, where it covers no line."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns)
+
+
 def draw_spread(
     axis: Axes, x: Sequence[float], runs: Sequence[Sequence[float]], **style: Any
 ) -> None:

@@ -16,8 +16,8 @@ from fastmlp.trainer import Rows, Trainer
 
 MEASURED = (
     "epochs", "training_seconds", "learning_rate", "train_accuracy", "test_accuracy",
-    "train_cost", "test_cost", "train_share", "batch_cost", "batch_error",
-    "batch_share", "batch_share_low", "batch_share_high",
+    "train_cost", "test_cost", "train_error", "test_error", "train_share",
+    "batch_cost", "batch_error", "batch_share", "batch_share_low", "batch_share_high",
 )  # fmt: skip
 
 
@@ -65,9 +65,9 @@ def train(
         Trained.
     dict
         The kept lists over the measured epochs, five significant digits, and ``diverged``, the
-        error's sentence or None. Accuracies and costs are those of the whole sets after the epoch;
-        ``train_share`` is the penalty's share of the whole training set's cost. What begins with
-        ``batch_`` is taken over the epoch's mini-batches: means, and the 10 and 90 percent
+        error's sentence or None. Accuracies, costs and errors are those of the whole sets after
+        the epoch; ``train_share`` is the penalty's share of the training set's cost. What begins
+        with ``batch_`` is taken over the epoch's mini-batches: means, and the 10 and 90 percent
         quantiles of the penalty's share of a batch's cost.
     """
     sizes = (data.X_train.shape[1], *hidden, len(data.classes))
@@ -109,9 +109,10 @@ class _Recorder:
         costs = record.costs
         shares = np.divide(record.penalties, costs, out=np.zeros_like(costs), where=costs > 0)
         low, high = np.quantile(shares, [0.1, 0.9])
+        share = (train.cost - train.loss) / train.cost if train.cost else 0.0
         values = (
             self._seconds, record.learning_rate, train.accuracy, test.accuracy,
-            train.cost, test.cost, (train.cost - train.loss) / train.cost if train.cost else 0.0,
+            train.cost, test.cost, train.error, test.error, share,
             record.mean(costs), record.mean(record.errors), shares.mean(), low, high,
         )  # fmt: skip
         self.lists["epochs"].append(trainer.epochs_done)
