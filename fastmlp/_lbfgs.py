@@ -33,8 +33,8 @@ class _Iterations:
         What SciPy has been told, if checkpoints want to know.
     """
 
-    def __init__(self, trainer: Trainer, rows: Rows, run: Run) -> None:
-        self.trainer, self.rows, self.run = trainer, rows, run
+    def __init__(self, trainer: Trainer, rows: Rows, run: Run, max_iter: int) -> None:
+        self.trainer, self.rows, self.run, self.max_iter = trainer, rows, run, max_iter
         self.gradient = np.empty_like(trainer.network.parameters)
         self.begun = False
         self.n_evaluations = self.n_iterations = 0
@@ -132,7 +132,8 @@ class _Iterations:
         run.write_if_due()
         if run.ended:
             raise StopIteration
-        self.begin()
+        if self.n_iterations < self.max_iter:
+            self.begin()
 
     def _end_again(self) -> None:
         """After an iteration that callbacks knew before the checkpoint."""
@@ -141,7 +142,7 @@ class _Iterations:
         if self.n_iterations == self.n_saved_iterations:
             if self.run.ended:
                 raise StopIteration
-            if not saved.under_way:
+            if not saved.under_way and self.n_iterations < self.max_iter:
                 self.begin()
 
     def check_replay(self) -> None:
@@ -204,7 +205,7 @@ def minimize(
     identity = replace(identity, settings={**identity.settings, "gtol": gtol})
     run = Run(trainer, calls, identity, solver="lbfgs", n_epochs=max_iter)
     with run.folders(), trainer.blas_guard(), run.around():
-        search = _Iterations(trainer, rows, run)
+        search = _Iterations(trainer, rows, run, max_iter)
         try:
             if search.is_at_start:
                 search.begin()

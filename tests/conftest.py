@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -29,6 +30,11 @@ PAIR_IDS = ["-".join(pair) for pair in PAIRS]
 RUNNABLE_LEVELS = [
     name for name, code in _core.LEVELS.items() if code <= _core.LEVELS[_core.best_level()]
 ]
+
+
+def pytest_configure():
+    """Tests press Ctrl-C, which what a shell starts in the background inherits as ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -236,6 +236,14 @@ def test_a_search_that_has_converged_or_was_ended_stays_where_it_is(tmp_path):
     assert_same(lbfgs().set_params(tol=0.1).fit(X, Y, resume=tmp_path / "b"), converged)
 
 
+def test_a_search_that_reached_its_last_iteration_is_resumed_there_and_beyond(tmp_path):
+    done = lbfgs().set_params(max_iter=6).set_callbacks(Checkpoint(tmp_path)).fit(X, Y)
+    assert done.n_iter_ == 6
+    assert_same(lbfgs().set_params(max_iter=6).fit(X, Y, resume=tmp_path), done)
+    longer = lbfgs().set_params(max_iter=9)
+    assert_same(longer.fit(X, Y, resume=tmp_path), lbfgs().set_params(max_iter=9).fit(X, Y))
+
+
 def test_a_search_that_would_end_earlier_or_elsewhere_is_refused(tmp_path):
     interrupted(lbfgs(), tmp_path, epoch=20)
     with pytest.raises(ResumeError, match=r"end of the search: 'beyond evaluation \d+' in the|end "

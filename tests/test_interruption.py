@@ -173,7 +173,8 @@ def test_the_command_line_saves_where_it_is_and_says_how_to_go_on(number, code, 
     command = ["fastmlp", *TRAIN[3:-1], "1000000", "--checkpoint", str(folder), "--seed", "7"]
     assert third == "  " + shlex.join([*command, "--resume"])
     saved = read_newest(folder)
-    assert saved.epochs_done > 0 and saved.generator is not None
+    # The signal may come while the first epoch is still told to the callbacks.
+    assert saved.least_epochs > 0 and saved.generator is not None
 
 
 @pytest.fixture
