@@ -99,6 +99,7 @@ class Engine:
         dropout: tuple[float, ...] = (),
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
+        progress: NDArray[np.intp] | None = None,
     ) -> tuple[int, int, BaseException | None]:
         """Train on batches first_batch … last_batch - 1 of one epoch.
 
@@ -110,13 +111,15 @@ class Engine:
         Parameters
         ----------
         x : (n, n_features); targets : (n, n_out); row_weights : (n,) or None for all 1
-        order : (n,) row of each position of the epoch, or None for the order of `x`.
+        order : (n_taken,) row of each position of the epoch, or None for all in the order of `x`.
         n_steps : updates that the states have seen before this call.
         l1_cost : factor of sum |w| in the penalty; `l1` is its factor in the gradient.
         penalty_scale : factor of the penalty; "per_batch" 1, "per_sample" the batch's share of
             the n rows, "per_weight" 1 / (sum of the batch's row weights).
         dropout : rate of each hidden layer, or () for none; dropout_seed : from 0 to 2**64 - 1.
         max_grad_norm : longest gradient, or 0 for any.
+        progress : (1,) increased by the finished batches in the moment in which `parameters` and
+            `states` change, so that whatever exception comes, they fit together.
 
         Returns
         -------

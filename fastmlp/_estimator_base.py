@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from fastmlp._estimator_data import (
     SPARSE_FORMATS,
     as_inputs,
     as_matrix,
+    check_training_weights,
     check_weights,
     take,
     warn_if_unscaled,
@@ -24,8 +26,10 @@ from fastmlp._estimator_parameters import (
     hidden_sizes,
     layer_activations,
 )
+from fastmlp._estimator_resume import fit_identity, read_for_fit
 from fastmlp._estimator_run import run_solver
 from fastmlp._estimator_trainer import Memory, Training
+from fastmlp._estimator_undo import undone_on_failure
 from fastmlp._estimator_validation import Score, Validator, named_scorers, split_rows
 from fastmlp._estimator_weights import (
     Architecture,
@@ -42,10 +46,6 @@ from fastmlp.trainer import Inputs, Rows
 
 SklearnRandomState = int | np.random.RandomState | None
 
-DOCUMENTATION = "https://fastmlp.readthedocs.io/en/stable/api/{estimator_name}.html"
-FEW_ROWS = 8
-"""So many rows can take the network's short way."""
-
 OUTPUT_NAMES = {"sigmoid": "logistic", "exponential": "exp"}
 """scikit-learn's names of output functions, where they differ."""
 
@@ -58,15 +58,22 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
     prediction or fit copies them. Nothing native is pickled.
     """
 
+    # The documentation has no address on the web yet. scikit-learn leaves an empty link out of the
+    # HTML, and with it the descriptions that would pop up over the names of the parameters.
     _doc_link_module = "fastmlp"
-    _doc_link_template = DOCUMENTATION
+    _doc_link_template = ""
     _losses: ClassVar[tuple[str, ...]]
 
     # --- What the two kinds of estimators do in their own way
 
     @abstractmethod
-    def _learn_targets(self, y: Any, *, first: bool, incremental: bool) -> None:
-        """Learn what checked targets are, or compare them with what is known."""
+    def _learn_targets(
+        self, y: Any, *, first: bool, incremental: bool, classes: Any = None
+    ) -> None:
+        """Learn what checked targets are, or compare them with what is known.
+
+        `classes` are what partial_fit was told of them.
+        """
 
     @abstractmethod
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
@@ -109,51 +116,72 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         sample_weight: Any = None,
         *,
         incremental: bool = False,
+        classes: Any = None,
         validation: tuple[Any, Any, Any] = (None, None, None),
         groups: Any = None,
+        resume: Any = None,
     ) -> Any:
         """`fit`, or one epoch more of it (incremental)."""
-        fitted = hasattr(self, "coefs_")
-        if not (incremental and fitted):
+        self._check_parameters(incremental=incremental)
+        # Before all else: what scikit-learn sets up here, it tears down however a fit ends.
+        tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
+        with undone_on_failure(self, keeps_first=not incremental):
+            first = not (hasattr(self, "coefs_") and (self.warm_start or incremental))
+            x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
+            self._learn_targets(labels, first=first, incremental=incremental, classes=classes)
+            weights = check_weights("sample_weight", sample_weight, len(x), x.dtype)
+            data = Rows(x, self._encode(labels, x.dtype), weights)
+            check_targets("y", data.y, self._output_and_loss()[1].name)
+            held_out = self._given_validation(*validation, x.dtype)
+            if first:
+                warn_if_unscaled(x)
+            random_state = check_random_state(self.random_state)
+            saved = read_for_fit(resume, random_state)
+            undrawn = None if incremental else copy.deepcopy(random_state)
+            self._start(data, first=first, random_state=random_state)
+            train = data._replace(
+                y=self._training_targets(data.y), weights=self._row_weights(data.y, data.weights)
+            )
+            chosen = None
+            if self.early_stopping and self.solver != "lbfgs" and held_out is None:
+                chosen, rest = split_rows(
+                    self.validation_fraction, len(x), y=labels, groups=groups,
+                    stratify=self._stratifies(), random_state=random_state,
+                )  # fmt: skip
+                held_out = take(data, rest), labels[rest]
+            if not incremental:
+                check_training_weights(train.weights, chosen)
+            validator = None if held_out is None else self._validator(*held_out)
+            identity = None if undrawn is None else fit_identity(
+                self, train, chosen, held_out and held_out[0], first=first, random_state=undrawn,
+                saved=saved,
+            )  # fmt: skip
+            tasks.begin()
+            run_solver(
+                self, train, validator, tasks, chosen=chosen, incremental=incremental,
+                random_state=random_state, identity=identity,
+            )  # fmt: skip
+        tasks.end()
+        return self
+
+    def _check_parameters(self, *, incremental: bool) -> None:
+        """Refuse parameters that are not allowed; in partial_fit only where they are new."""
+        training = vars(self).get("_training")
+        if not (incremental and training is not None and training.has_parameters_of(self)):
             check_parameters(self.get_params(deep=False), self._losses)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        first = not fitted or not (self.warm_start or incremental)
-        x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
-        if first:
-            warn_if_unscaled(x)
-        self._learn_targets(labels, first=first, incremental=incremental)
-        data = Rows(
-            x,
-            self._encode(labels, x.dtype),
-            check_weights("sample_weight", sample_weight, len(x), x.dtype),
-        )
-        check_targets("y", data.y, self._output_and_loss()[1].name)
-        held_out = self._given_validation(*validation, x.dtype)
-        random_state = check_random_state(self.random_state)
-        tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
-        tasks.begin()
-        self._start(data, first=first, random_state=random_state)
-        train = data._replace(
-            y=self._training_targets(data.y), weights=self._row_weights(data.y, data.weights)
-        )
-        if self.early_stopping and self.solver != "lbfgs" and held_out is None:
-            chosen, rest = split_rows(
-                self.validation_fraction, len(x), y=labels, groups=groups,
-                stratify=self._stratifies(), random_state=random_state,
-            )  # fmt: skip
-            train, held_out = take(train, chosen), (take(data, rest), labels[rest])
-        validator = None if held_out is None else self._validator(*held_out)
-        run_solver(
-            self, train, validator, tasks, incremental=incremental, random_state=random_state
-        )
-        tasks.end()
-        return self
 
     def _wanted_dtype(self, *, first: bool) -> Any:
         """What X is made of for a new network, or for the one there is."""
         if not first and hasattr(self, "_architecture"):
-            return np.dtype(self._architecture.dtype)
+            dtype = self._architecture.dtype
+            if self.dtype is not None and np.dtype(self.dtype) != dtype:
+                raise ValueError(
+                    "warm_start and partial_fit go on with the network of the previous fit: dtype "
+                    f"must be None or {dtype!r}, as it was; got {self.dtype!r}"
+                )
+            return np.dtype(dtype)
         return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
     def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Inputs, Any]:
@@ -193,19 +221,20 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         )
         if first or "_weights" not in self.__dict__:
             self._architecture = architecture
-            network = initial_network(architecture, self.initializer, random_state)
+            # Without hidden layers scikit-learn goes by `activation` all the same.
+            names = architecture.activations or layer_activations(self.activation or "identity", 1)
+            network = initial_network(architecture, names, self.initializer, random_state)
             if not first:  # weights that were set by hand before the first fit
                 copy_weights(network, self.coefs_, self.intercepts_)
             self._adopt(network)
             self._clear_records()
         elif architecture != self._architecture:
             raise ValueError(
-                "warm_start and partial_fit go on with the network of the previous fit, "
-                f"{self._architecture}; the parameters and the data now ask for {architecture}"
+                "warm_start and partial_fit go on with the network of the previous fit: "
+                + architecture.differences(self._architecture)
             )
         elif not self._weights.are(self.coefs_, self.intercepts_):
             self._adopt(network_of(architecture, self.coefs_, self.intercepts_))
-        self.n_iter_ = 0
 
     def _adopt(self, network: Network) -> None:
         """Make a network the fitted one."""
@@ -270,7 +299,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         if "_weights" not in self.__dict__:
             check_is_fitted(self)
         network = self._network()
-        if type(X) is np.ndarray and len(X) <= FEW_ROWS and "feature_names_in_" not in vars(self):
+        if type(X) is np.ndarray and "feature_names_in_" not in vars(self):
             few = network._row_engine.predict_few(network.parameters, X)
             if few is not None:
                 return few
@@ -300,12 +329,21 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything as plain arrays: weights as `coefs_` and `intercepts_`, no engine."""
+        """Everything as plain arrays: weights as `coefs_` and `intercepts_`, no engine.
+
+        What a fit changes in place is copied, so that neither a copy nor the original hears of what
+        the other learns.
+        """
         state = dict(super().__getstate__())
         state.pop("_weights", None)
         training = state.pop("_training", None)
         if training is not None:
             state["_training"] = training.as_memory()
+        for name in ("loss_curve_", "validation_scores_", "_plateau", "_best_parameters"):
+            if name in state:
+                state[name] = copy.copy(state[name])
+        if "history_" in state:
+            state["history_"] = {name: list(column) for name, column in self.history_.items()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -70,7 +70,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Show every epoch: a line that is kept up to date on a terminal with rich, else one line
         each, through the logger "fastmlp" where somebody listens to it.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the previous one.
+        Let `fit` go on from the weights of the previous one. Its patience begins anew, whereas
+        scikit-learn's goes on counting and ends such a fit at once.
     momentum : float in [0, 1], default=0.9
         Of "sgd" and "nesterov".
     nesterovs_momentum : bool, default=True
@@ -117,10 +118,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Share of the activations of every hidden layer, or of each, that are set to 0 in training.
         Not for "lbfgs".
     max_grad_norm : float > 0 or None, default=None
-        Longer gradients are shortened to this length. Not for "lbfgs".
+        Longer gradients are shortened to exactly this length: times ``max_grad_norm / norm``, where
+        PyTorch has ``norm + 1e-6``. Not for "lbfgs".
     class_weight : mapping, "balanced" or None, default=None
-        Weight of each class by its label; "balanced" makes all classes weigh the same. Not for
-        multilabel targets.
+        Weight of each class by its label, 1 for those not named; "balanced" is
+        ``W / (n_classes * W_c)`` with the sum W_c of the class's row weights and that of all, W, so
+        that all classes weigh the same. Times `sample_weight`. Not for multilabel targets.
     label_smoothing : float in [0, 1), default=0.0
         s of the training targets ``(1 - s) y + s / K`` with K classes.
     loss : {"log_loss", "brier"} or callable, default="log_loss"
@@ -165,6 +168,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     n_outputs_ : int
     out_activation_ : str
         Function of the last layer.
+    network_ : Network
+        The network itself, whose ``predict(X, out=array)`` writes into an array that is given.
 
     See Also
     --------
@@ -283,8 +288,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y_val: Any = None,
         sample_weight_val: Any = None,
         groups: Any = None,
+        resume: Any = None,
     ) -> Any:
         """Train on labelled rows.
+
+        A fit that raises leaves the estimator as it was; only a first one that diverges, is
+        interrupted, or fails after an epoch, leaves its last finite weights. After an epoch, Ctrl-C
+        keeps what was learned; KeyboardInterrupt is raised with every solver, where scikit-learn
+        only warns.
 
         Parameters
         ----------
@@ -301,6 +312,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             Weights of the rows of `X_val`.
         groups : array-like of shape (n_samples,), optional
             For a splitter in `validation_fraction`.
+        resume : str or PathLike, optional
+            A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
+            it: go on from there, as if that fit had not ended. From the beginning where the folder
+            is empty. `max_iter` and `n_threads` may differ, other parameters and the data not.
 
         Returns
         -------
@@ -312,25 +327,38 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             A ValueError and TypeError that names the parameter and what is allowed.
         ValueError
             For data that does not fit.
+        ResumeError
+            A ValueError: where `resume` is of a fit with other data or parameters, which are named.
+        ModelFormatError, OSError
+            Where `resume` is damaged or missing.
+        KeyboardInterrupt
+            After Ctrl-C; weights and records of what is done are kept.
         DivergenceError
             A ValueError that says when the loss or the weights stopped being finite. With early
-            stopping it is a warning, and the best weights are put back.
+            stopping it is, after the first epoch, a warning, and the best weights are put back.
 
         Warns
         -----
         ConvergenceWarning
-            Where `max_iter` is reached first.
+            Where `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
+            whose schedules end there.
         UnscaledInputWarning
             Where a feature deviates by more than 100.
         """
         return self._fit(
-            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups
-        )
+            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups,
+            resume=resume,
+        )  # fmt: skip
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """One epoch on these rows, from the weights and the optimizer's state as they are.
+
+        Parameters that were changed count from now on: the rate, penalties, the batch size, a
+        `solver`, which begins with a state of its own. What makes the network must stay:
+        `hidden_layer_sizes`, `activation`, `dtype`, the output function that `loss` asks for. A
+        call that raises leaves the estimator as it was, but the optimizer may begin anew.
 
         Parameters
         ----------
@@ -347,30 +375,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         ------
         ValueError
             As in `fit`, for unknown or missing classes, for "balanced" class weights (they want
-            all rows), and with early stopping.
+            all rows), with early stopping, and for another network than the fitted one.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight={self.class_weight!r} needs all rows at once and does not go with "
                 "partial_fit; pass a mapping of labels to weights"
             )
-        self._check_classes(y, classes)
-        return self._fit(X, y, sample_weight, incremental=True)
-
-    def _check_classes(self, y: Any, classes: Any) -> None:
-        """Learn the classes in the first call of partial_fit, compare them in others."""
-        known = getattr(self, "classes_", None)
-        if known is None and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if known is None:
-            targets = learn_classes(y) if np.ndim(y) == 2 and np.shape(y)[1] > 1 else None
-            self._targets = targets or learn_classes(np.asarray(classes))
-            self.classes_ = self._targets.classes
-        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, "
-                f"was: {known!r}"
-            )
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Any:
         """The most probable class of every row; of multilabel targets all above 1/2.
@@ -440,19 +452,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     # --- What BaseMLP asks for
 
-    def _learn_targets(self, y: Any, *, first: bool, incremental: bool) -> None:
-        if incremental and hasattr(self, "_targets"):
-            return  # `_check_classes` has done it
-        if first or not hasattr(self, "_targets"):
-            self._targets = learn_classes(y)
-            self.classes_ = self._targets.classes
-            return
-        classes = unique_labels(y)
-        if set(classes) != set(self.classes_):
+    def _learn_targets(
+        self, y: Any, *, first: bool, incremental: bool, classes: Any = None
+    ) -> None:
+        known = getattr(self, "classes_", None)
+        if incremental and known is not None:
+            if classes is not None and not np.array_equal(known, unique_labels(classes)):
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, "
+                    f"was: {known!r}"
+                )
+        elif incremental:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self._take_targets(learn_classes(y if np.ndim(y) == 2 else np.asarray(classes)))
+        elif first or known is None:
+            self._take_targets(learn_classes(y))
+        elif set(given := unique_labels(y)) != set(known):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+                f"call to fit. Previously got {known}, `y` has {given}"
             )
+
+    def _take_targets(self, targets: ClassTargets) -> None:
+        self._targets, self.classes_ = targets, targets.classes
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
         return self._targets.encode(y, dtype)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._estimator_warnings import warn
 from fastmlp._sparse import SparseRows
 from fastmlp.exceptions import UnscaledInputWarning
 from fastmlp.network import Array
@@ -66,7 +66,28 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
         raise ValueError(f"{name} must not be negative; got {checked.min()}")
     if not checked.any():
         raise ValueError(f"{name} must contain a non-zero weight; all {n_rows} are zero")
+    if not _has_finite_sum(checked):
+        raise ValueError(f"{name} must have a finite sum; got weights up to {checked.max()}")
     return checked
+
+
+def check_training_weights(weights: Array | None, chosen: NDArray[np.intp] | None) -> None:
+    """Refuse rows (all, or those chosen of them) whose weights are all zero or of infinite sum."""
+    if weights is None:
+        return
+    left = weights if chosen is None else weights[chosen]
+    if not left.any():
+        raise ValueError(
+            "the rows to train on must contain a non-zero weight; sample_weight times class_weight "
+            f"is zero in all {len(left)}"
+        )
+    if not _has_finite_sum(left):
+        raise ValueError("sample_weight times class_weight must have a finite sum")
+
+
+def _has_finite_sum(weights: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(weights.sum(dtype=np.float64)))
 
 
 def class_row_weights(
@@ -77,8 +98,9 @@ def class_row_weights(
 ) -> Array:
     """Row weights (n,) that carry class weights; times `weights` where there are some.
 
-    "balanced" gives class c the weight W / (K W_c) with the sum W_c of its rows' weights, so that a
-    weight counts as repetition here too.
+    "balanced" gives class c the weight W / (K W_c), with the sum W_c of its rows' weights, their
+    sum W over all rows and the number K of classes with W_c > 0: all these classes weigh W / K, and
+    a weight counts as repetition here too.
 
     Parameters
     ----------
@@ -90,7 +112,7 @@ def class_row_weights(
     Raises
     ------
     ValueError
-        For unknown labels and negative weights.
+        For unknown labels.
     """
     codes = targets[:, 0].astype(np.intp) if targets.shape[1] == 1 else targets.argmax(axis=1)
     if isinstance(class_weight, str):
@@ -114,8 +136,6 @@ def _given_class_weights(
                 f"class_weight names the class {label!r}, which is not in y; its classes are "
                 f"{', '.join(map(repr, position))}"
             )
-        if not weight >= 0:
-            raise ValueError(f"class_weight[{label!r}] must be at least 0; got {weight!r}")
         per_class[position[label]] = weight
     return per_class
 
@@ -131,12 +151,11 @@ def warn_if_unscaled(x: Inputs) -> None:
         deviation = _deviations(x)
     feature = int(deviation.argmax())
     if deviation[feature] > LARGE_DEVIATION:
-        warnings.warn(
+        warn(
             f"X is not scaled: feature {feature} has a standard deviation of about "
             f"{deviation[feature]:.3g}. Gradient descent wants features of similar size around 0; "
             "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
             UnscaledInputWarning,
-            stacklevel=5,
         )
 
 

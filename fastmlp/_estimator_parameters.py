@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from fastmlp._checks import (
     check_choice,
     check_dtype,
@@ -27,6 +29,9 @@ ADAPTED_RATES = ("constant", "invscaling", "adaptive")
 """scikit-learn's learning rates, which look at samples or progress; the others are schedules."""
 
 SCHEDULED_RATES = ("cosine", "one_cycle", "exponential", "power")
+ENDING_RATES = ("cosine", "one_cycle")
+"""Those that fall to almost nothing in the last of `max_iter` epochs, which is then the plan."""
+
 Check = Callable[[str, Any], object]
 
 
@@ -65,7 +70,7 @@ def _patience(name: str, value: object) -> None:
 
 
 def _verbose(name: str, value: object) -> None:
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         check_integer(name, value, minimum=0)
 
 
@@ -86,7 +91,9 @@ def _random_state(name: str, value: object) -> None:
 def _fraction_or_splitter(name: str, value: object) -> None:
     if isinstance(value, numbers.Real):
         _below_one(name, value)
-    elif isinstance(value, str) or not (hasattr(value, "split") or isinstance(value, Iterable)):
+    elif isinstance(value, str | bytes | Mapping | type) or not (
+        hasattr(value, "split") or isinstance(value, Iterable)
+    ):
         raise TypeError(
             f"{name} must be a fraction, a splitter such as GroupShuffleSplit, or an iterable of "
             f"(train, validation) indices; got {value!r}"
@@ -144,7 +151,10 @@ def _loss(names: Iterable[str]) -> Check:
 
 
 def _class_weight(name: str, value: object) -> None:
-    if value is not None and not isinstance(value, Mapping):
+    if isinstance(value, Mapping):
+        for label, weight in value.items():
+            check_number(f"{name}[{label!r}]", weight)
+    elif value is not None:
         check_choice(name, value, ("balanced",))
 
 
@@ -229,7 +239,7 @@ def hidden_sizes(sizes: Any) -> tuple[int, ...]:
                 f"hidden_layer_sizes must be integers joined by x, such as '128x64'; got {sizes!r}"
             )
         sizes = [int(part) for part in parts]
-    elif not isinstance(sizes, Iterable):
+    elif isinstance(sizes, bytes | Mapping) or not isinstance(sizes, Iterable):
         return (_width("hidden_layer_sizes", sizes),)
     return tuple(_width(f"hidden_layer_sizes[{i}]", size) for i, size in enumerate(sizes))
 

@@ -45,7 +45,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         "adam" is Kingma and Ba's method in the form of scikit-learn; "sgd" is gradient descent with
         momentum, "nesterov" the same with Nesterov's momentum always; "adamw" and "rmsprop" are
         those of :mod:`fastmlp.optimizers`; "lbfgs" is SciPy's quasi-Newton method on all rows at
-        once, good for small data.
+        once, good for small data. It is given the gradient and the loss that it belongs to;
+        scikit-learn gives it the mean over several outputs with the gradient of their sum.
     alpha : float >= 0, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum w**2`` (biases excluded), which is divided by
         the sum of a batch's row weights.
@@ -75,7 +76,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Show every epoch: a line that is kept up to date on a terminal with rich, else one line
         each, through the logger "fastmlp" where somebody listens to it.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the previous one.
+        Let `fit` go on from the weights of the previous one. Its patience begins anew, whereas
+        scikit-learn's goes on counting and ends such a fit at once.
     momentum : float in [0, 1], default=0.9
         Of "sgd" and "nesterov".
     nesterovs_momentum : bool, default=True
@@ -122,7 +124,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Share of the activations of every hidden layer, or of each, that are set to 0 in training.
         Not for "lbfgs".
     max_grad_norm : float > 0 or None, default=None
-        Longer gradients are shortened to this length. Not for "lbfgs".
+        Longer gradients are shortened to exactly this length: times ``max_grad_norm / norm``, where
+        PyTorch has ``norm + 1e-6``. Not for "lbfgs".
     quantile : float in (0, 1) or increasing sequence of such, default=0.5
         Level of the loss "quantile". Several levels of one target are predicted side by side, by
         outputs that cannot cross.
@@ -164,6 +167,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     n_outputs_ : int
     out_activation_ : str
         Function of the last layer.
+    network_ : Network
+        The network itself, whose ``predict(X, out=array)`` writes into an array that is given.
 
     See Also
     --------
@@ -280,8 +285,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         y_val: Any = None,
         sample_weight_val: Any = None,
         groups: Any = None,
+        resume: Any = None,
     ) -> Any:
         """Train on rows with numbers.
+
+        A fit that raises leaves the estimator as it was; only a first one that diverges, is
+        interrupted, or fails after an epoch, leaves its last finite weights. After an epoch, Ctrl-C
+        keeps what was learned; KeyboardInterrupt is raised with every solver, where scikit-learn
+        only warns.
 
         Parameters
         ----------
@@ -298,6 +309,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             Weights of the rows of `X_val`.
         groups : array-like of shape (n_samples,), optional
             For a splitter in `validation_fraction`.
+        resume : str or PathLike, optional
+            A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
+            it: go on from there, as if that fit had not ended. From the beginning where the folder
+            is empty. `max_iter` and `n_threads` may differ, other parameters and the data not.
 
         Returns
         -------
@@ -309,25 +324,38 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             A ValueError and TypeError that names the parameter and what is allowed.
         ValueError
             For data that does not fit.
+        ResumeError
+            A ValueError: where `resume` is of a fit with other data or parameters, which are named.
+        ModelFormatError, OSError
+            Where `resume` is damaged or missing.
+        KeyboardInterrupt
+            After Ctrl-C; weights and records of what is done are kept.
         DivergenceError
             A ValueError that says when the loss or the weights stopped being finite. With early
-            stopping it is a warning, and the best weights are put back.
+            stopping it is, after the first epoch, a warning, and the best weights are put back.
 
         Warns
         -----
         ConvergenceWarning
-            Where `max_iter` is reached first.
+            Where `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
+            whose schedules end there.
         UnscaledInputWarning
             Where a feature deviates by more than 100.
         """
         return self._fit(
-            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups
-        )
+            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups,
+            resume=resume,
+        )  # fmt: skip
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch on these rows, from the weights and the optimizer's state as they are.
+
+        Parameters that were changed count from now on: the rate, penalties, the batch size, a
+        `solver`, which begins with a state of its own. What makes the network must stay:
+        `hidden_layer_sizes`, `activation`, `dtype`, the output function that `loss` asks for. A
+        call that raises leaves the estimator as it was, but the optimizer may begin anew.
 
         Parameters
         ----------
@@ -341,7 +369,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As in `fit`, and with early stopping.
+            As in `fit`, with early stopping, and for another network than the fitted one.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -405,10 +433,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     # --- What BaseMLP asks for
 
-    def _learn_targets(self, y: Any, *, first: bool, incremental: bool) -> None:
+    def _learn_targets(
+        self, y: Any, *, first: bool, incremental: bool, classes: Any = None
+    ) -> None:
         """Numbers are what they are."""
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        if hasattr(y, "toarray"):
+            raise ValueError("y must be a dense array of numbers; got a sparse matrix")
         columns = y[:, np.newaxis] if y.ndim == 1 else y
         n_levels = len(_levels_of(self._loss_function()))
         if n_levels > 1:

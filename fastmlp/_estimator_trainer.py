@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from fastmlp._estimator_parameters import SCHEDULED_RATES
+from fastmlp._estimator_warnings import warn
 from fastmlp.network import Array, Network
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastmlp.trainer import Trainer
@@ -38,10 +38,7 @@ def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
     if isinstance(batch_size, str):
         return min(AUTO_BATCH_ROWS, n_rows)
     if batch_size > n_rows:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=7,
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(batch_size, n_rows)
 
 
@@ -73,7 +70,7 @@ def trainer_settings(estimator: Any, loss: Any, batch_size: int) -> dict[str, An
     }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Memory:
     """What the next partial_fit has to know of the last training, and nothing native.
 
@@ -102,27 +99,51 @@ class Memory:
         if trainer.learning_rate == self.settings["learning_rate"]:
             trainer.learning_rate = self.learning_rate
 
+    def has_parameters_of(self, estimator: Any) -> bool:
+        """It does not know any."""
+        return False
+
     def as_memory(self) -> Memory:
-        """What is pickled: this memory itself."""
+        """What is pickled and copied: this memory itself, which nobody changes."""
         return self
 
 
 @dataclass
 class Training:
-    """A trainer that the next partial_fit may go on with, and the arguments it was made of."""
+    """A trainer that the next partial_fit may go on with.
+
+    Attributes
+    ----------
+    trainer : Trainer
+    settings : dict
+        The arguments it was made of.
+    parameters : dict
+        The estimator's, which these arguments come from and which have been checked.
+    """
 
     trainer: Trainer
     settings: dict[str, Any]
+    parameters: dict[str, Any]
+
+    @property
+    def n_steps(self) -> int:
+        """Of its optimizer, so far."""
+        return self.trainer.n_steps
 
     def fits(self, settings: dict[str, Any], network: Network) -> bool:
         """Whether this trainer is what `settings` ask for."""
         return self.settings == settings and self.trainer.network is network
+
+    def has_parameters_of(self, estimator: Any) -> bool:
+        """Whether the estimator has these very parameters."""
+        now = vars(estimator)
+        return all(now[name] is value for name, value in self.parameters.items())
 
     def hand_over(self, trainer: Trainer) -> None:
         """Give the optimizer's states to a new trainer."""
         self.as_memory().hand_over(trainer)
 
     def as_memory(self) -> Memory:
-        """What is worth pickling."""
+        """What is worth pickling and copying, apart from what this trainer goes on to change."""
         t = self.trainer
-        return Memory(self.settings, t.states, t.n_steps, t.epochs_done, t.learning_rate)
+        return Memory(self.settings, t.states.copy(), t.n_steps, t.epochs_done, t.learning_rate)

@@ -45,7 +45,8 @@ def split_rows(
     Raises
     ------
     ValueError
-        Where fewer than two rows are left to validate with, or none to train on.
+        Where fewer than two rows are left to validate with, or none to train on, and where a
+        splitter gives something else than row numbers.
     """
     if isinstance(fraction_or_splitter, numbers.Real):
         from sklearn.model_selection import train_test_split
@@ -62,7 +63,7 @@ def split_rows(
         )
     else:
         chosen = _last_split(fraction_or_splitter, n_rows, y, groups)
-    train, validation = (np.asarray(rows) for rows in chosen)
+    train, validation = (_row_numbers(rows, n_rows) for rows in chosen)
     if len(validation) < 2 or len(train) < 1:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
@@ -71,14 +72,35 @@ def split_rows(
     return train, validation
 
 
-def _last_split(splitter: Any, n_rows: int, y: Any, groups: Any) -> Any:
+def _last_split(splitter: Any, n_rows: int, y: Any, groups: Any) -> tuple[Any, Any]:
     splits = splitter.split(np.zeros(n_rows), y, groups) if hasattr(splitter, "split") else splitter
     chosen = None
     for chosen in splits:  # noqa: B007  (its last value is wanted)
         pass
     if chosen is None:
         raise ValueError("validation_fraction gave no split of the rows")
-    return chosen
+    if not isinstance(chosen, tuple | list) or len(chosen) != 2:
+        raise ValueError(
+            "validation_fraction must give pairs (train, validation) of row numbers; "
+            f"got {chosen!r}"
+        )
+    return chosen[0], chosen[1]
+
+
+def _row_numbers(rows: Any, n_rows: int) -> Indices:
+    """Row numbers or a mask, checked: the engine reads where they point to."""
+    numbers_or_mask = np.asarray(rows)
+    if numbers_or_mask.shape == (n_rows,) and numbers_or_mask.dtype == bool:
+        return np.flatnonzero(numbers_or_mask)
+    is_list = numbers_or_mask.ndim == 1 and (
+        numbers_or_mask.dtype.kind in "iu" or not len(numbers_or_mask)
+    )
+    if not is_list or ((numbers_or_mask < 0) | (numbers_or_mask >= n_rows)).any():
+        raise ValueError(
+            f"validation_fraction must give row numbers from 0 to {n_rows - 1}, or masks of shape "
+            f"{(n_rows,)}; got {rows!r}"
+        )
+    return np.ascontiguousarray(numbers_or_mask, np.intp)
 
 
 class Validator:
@@ -107,6 +129,12 @@ class Validator:
         self.rows, self.loss_scale = rows, loss_scale
         self.score, self.scorers = score, scorers
         self.outputs = np.empty_like(rows.y)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the numbers that are measured."""
+        others = [f"val_{name}" for name in self.scorers if name != "score"]
+        return ["val_loss", "val_score", *others]
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
         """``val_loss`` (mean per row, without penalty), ``val_score`` and named scores."""

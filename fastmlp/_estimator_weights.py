@@ -31,6 +31,23 @@ class Architecture(NamedTuple):
     output: str
     dtype: str
 
+    def differences(self, old: Architecture) -> str:
+        """In which parameters and data this one and the old one of a fitted network differ."""
+        (n_in, *hidden, n_out), (old_in, *old_hidden, old_out) = self.sizes, old.sizes
+        pairs = {
+            "hidden_layer_sizes": (tuple(hidden), tuple(old_hidden)),
+            "activation": (self.activations, old.activations),
+            "the output function that loss and y ask for": (self.output, old.output),
+            "the number of features": (n_in, old_in),
+            "the number of outputs": (n_out, old_out),
+            "dtype": (self.dtype, old.dtype),
+        }
+        return "; ".join(
+            f"{name} must be as it was, {was!r}; got {now!r}"
+            for name, (now, was) in pairs.items()
+            if now != was
+        )
+
     def network(self, initializer: str = "sqrt_nodes", random_state: Any = None) -> Network:
         """A new network of this kind."""
         return Network(
@@ -40,19 +57,27 @@ class Architecture(NamedTuple):
 
 
 def initial_network(
-    architecture: Architecture, initializer: str, random_state: np.random.RandomState
+    architecture: Architecture,
+    activations: Sequence[str],
+    initializer: str,
+    random_state: np.random.RandomState,
 ) -> Network:
     """A network with first weights.
 
     With "auto" they are scikit-learn's, drawn in its order: weights and biases of a layer uniform
     within sqrt(6 / (n_in + n_out)), or sqrt(2 / (n_in + n_out)) for a logistic layer (Glorot and
     Bengio, 2010). Other names are those of :mod:`fastmlp.initializers`.
+
+    Parameters
+    ----------
+    activations : sequence of str
+        One name or more for the layers in turn; the last counts for all that follow, the output
+        layer among them.
     """
     if initializer != "auto":
         seed = random_state.randint(2**31 - 1)
         return architecture.network(initializer, np.random.default_rng(seed))
     network = architecture.network()
-    activations = architecture.activations or ("identity",)
     layers = pairwise(architecture.sizes)
     for number, (w, (n_in, n_out)) in enumerate(zip(network.weights, layers, strict=True)):
         activation = activations[min(number, len(activations) - 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,34 @@ class ModelFormatError(ValueError):
 
     The message names the file, what was expected and what was found.
     """
+
+
+class ResumeError(ValueError):
+    """A checkpoint is of another training: with other parameters, other data, or too many epochs.
+
+    Parameters
+    ----------
+    path : str
+        The checkpoint.
+    differences : mapping of str to (str, str)
+        By name, what the checkpoint has and what there is now.
+
+    Attributes
+    ----------
+    path, differences
+        As given.
+    """
+
+    def __init__(self, path: str, differences: Mapping[str, tuple[str, str]]) -> None:
+        self.path, self.differences = path, dict(differences)
+        text = "; ".join(
+            f"{name}: {saved} in the checkpoint, {now} now"
+            for name, (saved, now) in self.differences.items()
+        )
+        super().__init__(f"the training saved in {path!r} cannot go on with what is given: {text}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.differences)
 
 
 class ParameterError(ValueError, TypeError):
@@ -44,27 +73,33 @@ class DivergenceError(ArithmeticError, ValueError):
         The mini-batch within that epoch, counted from 0.
     learning_rate : float
         The learning rate in force at that mini-batch.
+    cause : str
+        A sentence without its full stop on what is at fault, where that is known.
 
     Attributes
     ----------
-    epoch, batch, learning_rate
+    epoch, batch, learning_rate, cause
         As given.
     """
 
-    def __init__(self, *, epoch: int, batch: int, learning_rate: float) -> None:
+    def __init__(self, *, epoch: int, batch: int, learning_rate: float, cause: str = "") -> None:
         self.epoch = epoch
         self.batch = batch
         self.learning_rate = learning_rate
+        self.cause = cause
+        diagnosis = cause or (
+            "the loss or the weights are no longer finite. Scale the input (to [0, 1], or to mean "
+            "0 and variance 1) or lower the learning rate"
+        )
         super().__init__(
             f"training diverged in epoch {epoch}, batch {batch} (both counted from 0) "
-            f"at learning rate {learning_rate:g}: the loss or the weights are no longer finite. "
-            "Scale the input (to [0, 1], or to mean 0 and variance 1) or lower the learning rate. "
-            "The last finite weights are kept."
+            f"at learning rate {learning_rate:g}: {diagnosis}. The last finite weights are kept."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException would call DivergenceError(message), which keyword arguments forbid.
         rebuild = partial(
-            type(self), epoch=self.epoch, batch=self.batch, learning_rate=self.learning_rate
-        )
+            type(self), epoch=self.epoch, batch=self.batch, learning_rate=self.learning_rate,
+            cause=self.cause,
+        )  # fmt: skip
         return rebuild, (), self.__dict__

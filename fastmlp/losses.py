@@ -157,20 +157,37 @@ class OwnLoss(Loss):
         result = self.own(y, a)
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(
-                f"a loss must return a tuple (losses, gradients); got {type(result).__name__}"
+                f"{self} must return a tuple (losses, gradients); got {type(result).__name__}"
             )
         losses, gradients = (np.asarray(part) for part in result)
         if losses.dtype.kind not in "fiub" or gradients.dtype.kind not in "fiub":
             raise TypeError(
-                "a loss must return real numbers; got arrays of dtype "
+                f"{self} must return real numbers; got arrays of dtype "
                 f"{losses.dtype} and {gradients.dtype}"
             )
         if losses.shape != (len(y),) or gradients.shape != y.shape:
             raise ValueError(
-                f"a loss must return losses of shape {(len(y),)} and gradients of shape {y.shape}; "
+                f"{self} must return losses of shape {(len(y),)} and gradients of shape {y.shape}; "
                 f"got {losses.shape} and {gradients.shape}"
             )
         return losses.astype(y.dtype), gradients.astype(y.dtype)
+
+    def __str__(self) -> str:
+        return f"the loss {getattr(self.own, '__name__', self.own)!r}"
+
+    def fault(self, y: Array, a: Array) -> str:
+        """That the loss or its gradient is not finite for finite outputs a, in words; else ""."""
+        if not np.isfinite(a).all():
+            return ""
+        for name, values in zip(("values", "gradients"), self._checked(y, a), strict=True):
+            wrong = values[~np.isfinite(values)]
+            if len(wrong):
+                return (
+                    f"{self} must be finite, and so must its gradient; got {name} of {wrong[0]} "
+                    f"for outputs from {a.min():g} to {a.max():g} and targets from {y.min():g} to "
+                    f"{y.max():g}"
+                )
+        return ""
 
 
 def check_loss(loss: object) -> Loss:

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from conftest import make_classes
 
-from fastmlp import DivergenceError, Network, Trainer
+from fastmlp import DivergenceError, Network, Trainer, callbacks
 from fastmlp._lbfgs import minimize
 from fastmlp._plateau import Plateau
-from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler, direction
+from fastmlp.callbacks import (
+    EarlyStopping,
+    EpochCallback,
+    LearningRateScheduler,
+    TargetReached,
+    TimeBudget,
+    direction,
+)
 from fastmlp.trainer import Rows
 
 
@@ -64,6 +71,7 @@ def test_metrics_describe_the_last_epoch():
     share = history["reg_share"][-1] * history["costs"][-1]
     assert metrics["cost"] - metrics["loss"] == pytest.approx(share @ rows / 130)
     assert metrics["test_cost"] == history["test_cost"][-1]
+    assert metrics["error"] == pytest.approx(history["errors"][-1] @ rows / 130)
     assert metrics["learning_rate"] == 0.002
     assert metrics["seconds"] == history["epoch_seconds"][-1]
 
@@ -120,6 +128,71 @@ def test_a_name_that_is_not_measured_is_refused():
         learner().fit(*make_classes(60, 5, 2), callbacks=[EarlyStopping("val_loss")])
 
 
+@pytest.mark.parametrize("monitor, sign", [("error", -1), ("test_accuracy", 1)])
+def test_a_target_ends_the_training_after_the_first_epoch_that_reaches_it(monitor, sign):
+    x, y = make_classes(200, 5, 2)
+    data = dict(n_epochs=30, test_data=(x, y))
+    whole = learner()
+    numbers = []
+    whole.fit(x, y, callbacks=[lambda t: numbers.append(sign * t.metrics[monitor])], **data)
+    target = sorted(numbers)[20]
+    first = next(i for i, number in enumerate(numbers) if number >= target)
+    trainer = learner()
+    stop = TargetReached(sign * target, monitor=monitor)
+    assert trainer.fit(x, y, callbacks=[stop], **data).n_epochs == first + 1 < 30
+
+
+def test_a_budget_of_time_ends_the_training_after_the_epoch_in_which_it_is_used_up(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+
+    def tick(trainer):
+        now[0] += 30
+
+    history = learner().fit(*make_classes(100, 5, 2), n_epochs=99,
+                            callbacks=[tick, TimeBudget("2min")])  # fmt: skip
+    assert history.n_epochs == 4
+    budget = TimeBudget(90)
+    budget.before_training(None)
+    budget.restore(None, {"seconds": 50})
+    now[0] += 39
+    assert not budget.after_epoch(None)
+    now[0] += 1
+    assert budget.after_epoch(None) and budget.state() == {"seconds": 90}
+
+
+@pytest.mark.parametrize("make, error, message", [
+    (lambda: TargetReached("low"), TypeError, "target must be a number; got 'low'"),
+    (lambda: TargetReached(np.nan), ValueError, "target must be a finite number"),
+    (lambda: TargetReached(1, mode="up"), ValueError, "mode must be one of 'auto', 'min', 'max'"),
+    (lambda: TimeBudget(0), ValueError, "budget must be more than 0 seconds and finite; got 0"),
+    (lambda: TimeBudget(None), TypeError, "budget must be seconds or a text such as '90s'"),
+], ids=str)  # fmt: skip
+def test_arguments_of_stop_rules_are_checked(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_target_of_a_name_that_is_not_measured_is_refused():
+    with pytest.raises(
+        ValueError, match=r"monitor must be one of 'cost', 'loss', 'error', .*'hit'"
+    ):
+        learner().fit(*make_classes(100, 5, 2), callbacks=[TargetReached(1, monitor="hit")])
+
+
+@pytest.mark.parametrize("state", [
+    {}, {"plateau": (1.0, -1), "best_parameters": None, "best_epoch": 0, "best_value": 1.0},
+    {"plateau": "over", "best_parameters": None, "best_epoch": 0, "best_value": 1.0},
+    {"plateau": (1.0, 1), "best_parameters": np.zeros(3), "best_epoch": 0, "best_value": 1.0},
+    {"plateau": (1.0, 1), "best_parameters": [1.0], "best_epoch": 0, "best_value": 1.0},
+])  # fmt: skip
+def test_early_stopping_takes_no_state_that_is_none(state):
+    stop, trainer = EarlyStopping(), learner()
+    stop.before_training(trainer)
+    with pytest.raises((ValueError, KeyError)):
+        stop.restore(trainer, state)
+
+
 def test_learning_rate_scheduler_sets_the_rate_of_the_coming_epoch():
     trainer = learner(schedule="power", decay=1.0)
     scheduler = LearningRateScheduler(lambda epoch, rate: 0.1 * (epoch + 1))
@@ -136,6 +209,8 @@ def test_learning_rate_scheduler_sets_the_rate_of_the_coming_epoch():
 def test_losses_and_costs_are_to_fall_and_the_rest_to_rise():
     assert [direction(name) for name in ("val_loss", "test_cost", "val_score")] == [-1, -1, 1]
     assert [direction("val_score", mode) for mode in ("min", "max")] == [-1, 1]
+    names = ("error", "neg_log_loss", "val_neg_mean_squared_error")
+    assert [direction(name) for name in names] == [-1, 1, 1]
 
 
 def test_plateau_counts_what_is_less_than_tol_better_than_the_best():

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from conftest import PAIR_IDS, PAIRS, TOLERANCE, make_classes, relative_difference, train
 
-from fastmlp import DivergenceError, Network, Trainer, _core
+from fastmlp import DivergenceError, Network, Trainer, _core, reference
 from fastmlp._plan import plan_batch
+from fastmlp._training_run import Run
 from fastmlp.losses import Loss
-from fastmlp.optimizers import Adam, RMSprop
+from fastmlp.optimizers import SGD, Adam, RMSprop
 from fastmlp.reference import ReferenceEngine, penalty
 
 WIDTHS = [1, 2, 15, 16, 17, 70, 129]
@@ -476,3 +477,82 @@ def test_a_long_epoch_ends_at_the_batch_that_diverges_also_among_the_first_ones(
             Trainer(expected, batch_size=64, shuffle=False, learning_rate=1e-6,
                     max_batches=batch).fit(x, y)  # fmt: skip
         np.testing.assert_array_equal(network.parameters, expected.parameters)
+
+
+@pytest.mark.parametrize("engine", ["native", "numpy"])
+@pytest.mark.parametrize("sizes, batch_size", [((13, 20, 4), 30), ((13, 300, 900, 4), 90)], ids=str)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_an_epoch_in_pieces_has_the_bits_of_one_call(
+    optimizer, sizes, batch_size, engine, monkeypatch
+):
+    """Small networks sum in lanes, the wide one of a megabyte goes block by block."""
+    x, y = make_classes(300, 13, 4)
+    options = dict(optimizer=optimizer, reduction="mean", batch_size=batch_size, dropout=0.2,
+                   learning_rate=1e-3, engine=engine)  # fmt: skip
+    results = []
+    for n_batches in (99, 1, 3):
+        monkeypatch.setattr(
+            Run, "batches_to_go",
+            lambda self, epoch, most=n_batches: min(most, epoch.n_batches - epoch.n_done),
+        )  # fmt: skip
+        trainer = Trainer(Network(sizes, random_state=0), random_state=1, **options)
+        history = trainer.fit(x, y, n_epochs=2)
+        results.append((trainer.network.parameters, trainer.states, history["costs"]))
+    for others in results[1:]:
+        for array, expected in zip(others, results[0], strict=True):
+            np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("engine", [_core.Engine, ReferenceEngine])
+def test_progress_counts_the_batches_that_the_weights_have_seen(engine):
+    """Also where the last one diverges, or Ctrl-C comes in between."""
+    x, y = make_classes(100, 5, 3)
+    network = Network((5, 4, 3), dtype="float64", random_state=0)
+    loss = Trainer(network).loss_function
+    net = engine(network.sizes, network.functions, loss, network.dtype, 1)
+
+    def batches(parameters, x, progress, last):
+        costs = np.zeros((4, 10))
+        return net.train(
+            parameters, np.zeros((1, len(parameters))), x, y, order=None, row_weights=None,
+            batch_size=10, first_batch=0, last_batch=last, optimizer=SGD(0.5, "classical"),
+            learning_rate=0.01, n_steps=0, l1=0.0, l2=0.0, l1_cost=0.0, mean_reduction=False,
+            penalty_scale="per_batch", costs=costs[0], penalties=costs[1], errors=costs[2],
+            hits=costs[3], progress=progress,
+        )  # fmt: skip
+
+    progress, three = np.array([5], np.intp), network.parameters.copy()
+    batches(three, x, progress, 3)
+    assert progress[0] == 8
+    broken = x.copy()
+    broken[35] = np.inf
+    progress, parameters = np.zeros(1, np.intp), network.parameters.copy()
+    with np.errstate(invalid="ignore"):
+        status, n_done, _ = batches(parameters, broken, progress, 10)
+    assert (status, n_done, progress[0]) == (_core.DIVERGED, 3, 3)
+    np.testing.assert_array_equal(parameters, three)
+
+
+def test_the_reference_undoes_a_batch_that_is_interrupted(monkeypatch):
+    x, y = make_classes(60, 5, 3)
+    network = Network((5, 4, 3), random_state=0)
+    trainer = Trainer(network, engine="numpy", optimizer="adam", batch_size=20, shuffle=False,
+                      random_state=0)  # fmt: skip
+    trainer.fit(x[:40], y[:40])
+    parameters, states = network.parameters.copy(), trainer.states.copy()
+    calls = []
+
+    def interrupted(*args):
+        calls.append(1)
+        reference_update(*args)
+        if len(calls) == 6:  # two layers a batch: the last one of the third batch
+            raise KeyboardInterrupt
+
+    reference_update = reference.apply_optimizer
+    monkeypatch.setattr(reference, "apply_optimizer", interrupted)
+    network.initialize(0)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(x, y)
+    np.testing.assert_array_equal(network.parameters, parameters)
+    np.testing.assert_array_equal(trainer.states, states)
+    assert trainer.n_steps == 2

@@ -68,6 +68,13 @@ def test_full_batches_take_the_same_course_as_in_scikit_learn(problem, solver, a
     np.testing.assert_allclose(ours.predict(data[0]), expected, atol=1e-6 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_without_hidden_layers_the_course_is_scikit_learns_too(problem, activation):
+    rules = dict(hidden_layer_sizes=(), activation=activation, shuffle=False, alpha=0.1)
+    assert_same_course(*pair(*PROBLEMS[problem], **rules))
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_mini_batches_in_order_take_the_same_course(problem, solver):
@@ -377,6 +384,28 @@ def test_predictions_by_many_threads_are_right_and_change_nothing():
     assert vars(model).keys() == before.keys()
 
 
+@pytest.mark.parametrize("n_rows", [1, 200])
+def test_first_predictions_by_many_threads_at_once_are_those_of_one(n_rows):
+    x, y = blobs(n_classes=4)
+    data = pickle.dumps(MLPClassifier(**SMALL).fit(x, y))
+    expected = pickle.loads(data).predict_proba(x[:n_rows])
+    for _ in range(5):
+        model, barrier, results = pickle.loads(data), threading.Barrier(8), []
+
+        def work(model=model, barrier=barrier, results=results):
+            barrier.wait()
+            results.append(model.predict_proba(x[:n_rows]))
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(results) == 8
+        for result in results:
+            np.testing.assert_array_equal(result, expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_model_does_not_depend_on_the_number_of_threads(kind):
     x, y = blobs(1000)
@@ -416,7 +445,7 @@ def test_interruption_keeps_what_was_learned():
             interrupt(trainer)
 
     model = MLPClassifier(**SMALL).set_callbacks(Interrupt())
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
+    with pytest.raises(KeyboardInterrupt):
         model.fit(x, y)
     assert model.n_iter_ == len(model.loss_curve_) == 3
     np.testing.assert_allclose(model.loss_curve_, MLPClassifier(**SMALL).fit(x, y).loss_curve_[:3])
@@ -432,10 +461,14 @@ def test_summary_counts_what_there_is():
     assert "199 float64 parameters, 1.6 KiB; 354 FLOP to predict a row" in str(summary)
 
 
-def test_html_links_to_this_projects_documentation():
-    html = MLPRegressor()._repr_html_()
-    assert "fastmlp.readthedocs.io" in html
-    assert "scikit-learn.org/1" not in html.split("</style>")[-1].split("Parameters")[0]
+@pytest.mark.parametrize("fitted", [False, True])
+def test_html_links_to_no_page_that_is_not_there(fitted):
+    model = MLPRegressor(max_iter=3, tol=1.0, n_iter_no_change=1)
+    if fitted:
+        model.fit(np.eye(4), np.arange(4.0))
+    html = model._repr_html_()
+    assert "hidden_layer_sizes" in html
+    assert "href" not in html.split("</style>")[-1]
 
 
 def test_network_below_predicts_into_an_array():
@@ -459,3 +492,10 @@ def test_reaching_max_iter_warns():
         MLPClassifier(**SMALL).fit(*blobs())
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 20 iteration"):
         MLPClassifier(**SMALL, solver="lbfgs").fit(*blobs())
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("learning_rate", ["cosine", "one_cycle"])
+def test_a_schedule_that_ends_with_max_iter_reaches_it_as_planned(learning_rate):
+    model = MLPClassifier(**SMALL, learning_rate=learning_rate).fit(*blobs())
+    assert model.n_iter_ == 20

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 from estimator_data import blobs, digits, multilabel, regression
+from scipy import sparse
 from sklearn import metrics
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GroupShuffleSplit, PredefinedSplit, TimeSeriesSplit
 
 from fastmlp import MLPClassifier, MLPRegressor
@@ -177,6 +178,33 @@ def test_a_splitter_chooses_the_rows_to_validate_with(splitter, groups):
     other = MLPClassifier(**SMALL | dict(early_stopping=True))
     other.fit(x[train], y[train], X_val=x[validation], y_val=y[validation])
     assert model.history_["val_loss"] == other.history_["val_loss"]
+
+
+def test_early_stopping_reads_the_rows_where_they_lie():
+    x, y = blobs(20_000, n_features=50)
+    model = MLPClassifier((4,), max_iter=1, early_stopping=True, random_state=0)
+    model.fit(x[:300], y[:300])
+    tracemalloc.start()
+    try:
+        model.fit(x, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < x.nbytes / 2
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_held_back_rows_are_not_trained_on(shuffle, container):
+    x, y = blobs(203)
+    train, rest = np.flatnonzero(np.arange(203) % 3), np.arange(0, 203, 3)
+    rules = SMALL | dict(early_stopping=True, shuffle=shuffle, batch_size=20)
+    split = MLPClassifier(**rules, validation_fraction=[(train, rest)]).fit(container(x), y)
+    given = MLPClassifier(**rules).fit(x[train], y[train], X_val=x[rest], y_val=y[rest])
+    assert_same_weights(split, given)
+    np.testing.assert_allclose(split.loss_curve_, given.loss_curve_)
+    np.testing.assert_allclose(split.history_["val_loss"], given.history_["val_loss"])
+    assert split.t_ == given.t_
 
 
 def test_string_labels_and_early_stopping_go_together():
@@ -354,14 +382,15 @@ def test_unknown_number_to_monitor_is_named():
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_progress_bar_of_scikit_learn_works(solver, capsys):
     pytest.importorskip("rich")
-    model = MLPClassifier(**SMALL, solver=solver).set_callbacks(ProgressBar())
+    bar = pytest.importorskip("sklearn.callback").ProgressBar()
+    model = MLPClassifier(**SMALL, solver=solver).set_callbacks(bar)
     model.fit(*blobs())
     assert "MLPClassifier - fit" in capsys.readouterr().out
 
 
 def test_callbacks_of_scikit_learn_see_a_fitted_estimator_after_every_epoch():
+    monitor = pytest.importorskip("sklearn.callback").ScoringMonitor(scoring="accuracy")
     x, y = blobs()
-    monitor = ScoringMonitor(scoring="accuracy")
     model = MLPClassifier(**SMALL).set_callbacks(monitor).fit(x, y)
     logs = monitor.get_logs()
     scores = [row["accuracy"] for row in logs.data if row["task_name"] == "epoch"]
@@ -391,6 +420,7 @@ class StopAt:
 
 
 def test_callbacks_of_scikit_learn_can_stop_and_are_torn_down():
+    pytest.importorskip("sklearn.callback")
     callback = StopAt(1)
     model = MLPClassifier(**SMALL).set_callbacks(callback).fit(*blobs())
     assert model.n_iter_ == 2
@@ -402,7 +432,20 @@ def test_callbacks_of_scikit_learn_can_stop_and_are_torn_down():
     assert failing.hooks in ([], ["setup", "teardown"])
 
 
+def test_callbacks_of_scikit_learn_are_torn_down_where_a_fit_fails():
+    pytest.importorskip("sklearn.callback")
+    x, y = blobs()
+    for bad in (dict(y=y[:9]), dict(sample_weight=np.zeros(200)), dict(X_val=x)):
+        callback = StopAt(1)
+        model = MLPClassifier(**SMALL).set_callbacks(callback)
+        with pytest.raises(ValueError, match=r"inconsistent|non-zero|missing"):
+            model.fit(**dict(X=x, y=y) | bad)
+        assert callback.hooks == ["setup", "teardown"]
+        assert set(vars(model)) - set(model.get_params()) == {"_skl_callbacks"}
+
+
 def test_lbfgs_can_be_stopped_too():
+    pytest.importorskip("sklearn.callback")
     model = MLPClassifier(**SMALL, solver="lbfgs").set_callbacks(StopAt(3)).fit(*blobs())
     assert (model.n_iter_, len(model.loss_curve_)) == (4, 4)
 
@@ -423,6 +466,14 @@ def test_verbose_says_why_it_stops(capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("Training loss did not improve more than tol=1.000000 for 2 consecutive")
     assert last.endswith("Stopping.")
+
+
+def test_the_reason_to_stop_names_what_was_watched(capsys):
+    x, y = blobs()
+    watched = dict(early_stopping=True, tol=1.0, n_iter_no_change=1, verbose=True)
+    for monitor, what in (("val_loss", "val_loss"), (None, "Validation score")):
+        MLPClassifier(**SMALL, **watched, monitor=monitor).fit(x, y)
+        assert f"{what} did not improve more than tol" in capsys.readouterr().out
 
 
 def test_verbose_goes_to_the_logger_where_somebody_listens(caplog, capsys):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 from estimator_data import blobs, multilabel, regression
 from scipy import sparse
+from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.model_selection import KFold
 
 from fastmlp import DivergenceError, MLPClassifier, MLPRegressor
 from fastmlp.exceptions import ParameterError, UnscaledInputWarning
@@ -45,6 +50,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
         ("random_state", "seed", "'seed' cannot be used to seed"),
         ("tol", -1e-3, "tol must be a finite number, at least 0"),
         ("verbose", -1, "verbose must be at least 0; got -1"),
+        ("hidden_layer_sizes", b"64", "hidden_layer_sizes must be an integer; got b'64'"),
+        ("validation_fraction", b"64", "a fraction, a splitter such as GroupShuffleSplit, or"),
+        ("validation_fraction", KFold, "a fraction, a splitter such as GroupShuffleSplit, or"),
         ("warm_start", None, "warm_start must be True or False"),
         ("momentum", 1.5, "momentum must be a finite number, 0 to 1; got 1.5"),
         ("nesterovs_momentum", "yes", "nesterovs_momentum must be True or False"),
@@ -113,13 +121,15 @@ def test_targets_are_what_the_loss_is_defined_for():
         ValueError, match=r"quantiles go with one target; got y of shape \(200, 2\)"
     ):
         MLPRegressor("quantile", quantile=(0.1, 0.9)).fit(x, np.stack([y, y], axis=1))
+    with pytest.raises(ValueError, match="y must be a dense array of numbers; got a sparse matrix"):
+        MLPRegressor().fit(x, sparse.csr_array(np.stack([y, y], axis=1)))
     with pytest.raises(ValueError, match="dropout must be one number or 2, one per hidden layer"):
         MLPRegressor(**SMALL, dropout=(0.1, 0.2, 0.3)).fit(x, y)
 
 
 def test_numbers_of_numpy_are_numbers():
     numbers = dict(alpha=np.float32(0.1), max_iter=np.int32(3), validation_fraction=np.float32(0.2),
-                   early_stopping=np.True_, hidden_layer_sizes=np.array([5, 4]),
+                   early_stopping=np.True_, verbose=np.False_, hidden_layer_sizes=np.array([5, 4]),
                    batch_size=np.int64(50))  # fmt: skip
     model = MLPClassifier(random_state=np.random.RandomState(0), **numbers).fit(*blobs())
     assert (model.n_layers_, model.n_iter_) == (4, 3)
@@ -139,6 +149,10 @@ def test_a_parameter_error_is_what_scikit_learn_raises():
         (dict(sample_weight=-np.ones(200)), "sample_weight must not be negative; got -1"),
         (dict(sample_weight=np.zeros(200)), "non-zero weight; all 200 are zero"),
         (dict(sample_weight=np.full(200, np.nan)), "sample_weight contains NaN"),
+        (dict(sample_weight=np.full(200, 1e308)), "sample_weight must have a finite sum"),
+        (dict(sample_weight=0), "non-zero weight; all 200 are zero"),
+        (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=np.zeros(5)),
+         "sample_weight_val must contain a non-zero weight"),
         (dict(X_val=np.zeros((5, 6))), "y_val is missing"),
         (dict(y_val=np.zeros(5)), "X_val is missing"),
         (dict(sample_weight_val=np.ones(5)), "X_val is missing"),
@@ -170,6 +184,40 @@ def test_rows_to_validate_with_must_be_enough():
         MLPClassifier(**SMALL, early_stopping=True).fit(x, np.arange(10) == 0)
 
 
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (1, "must give pairs .train, validation. of row numbers; got 1"),
+        ((range(9), range(9), range(9)), "must give pairs"),
+        ((np.arange(200), np.arange(2) + 199), "must give row numbers from 0 to 199, or masks"),
+        ((np.arange(-1, 9), np.arange(9)), "must give row numbers from 0 to 199"),
+        ((np.arange(9.0), np.arange(9)), "must give row numbers from 0 to 199"),
+        ((np.arange(9)[:, np.newaxis], np.arange(9)), "must give row numbers from 0 to 199"),
+        (
+            (np.ones(9, bool), np.arange(9)),
+            r"row numbers from 0 to 199, or masks of shape \(200,\)",
+        ),
+        ((np.arange(9), ["a"]), "must give row numbers from 0 to 199"),
+    ],
+)
+def test_rows_that_a_splitter_gives_are_checked(split, message):
+    model = MLPRegressor(**SMALL, early_stopping=True, validation_fraction=[split])
+    with pytest.raises(ValueError, match=message):
+        model.fit(*regression())
+
+
+def test_masks_choose_rows_too():
+    x, y = regression()
+    mask = np.arange(200) < 150
+    rules = SMALL | dict(early_stopping=True)
+    a, b = (
+        MLPRegressor(**rules, validation_fraction=[split]).fit(x, y)
+        for split in ((mask, ~mask), (np.arange(150), list(range(150, 200))))
+    )
+    assert a.loss_curve_ == b.loss_curve_
+    assert a.validation_scores_ == b.validation_scores_
+
+
 def test_weights_of_the_rows_held_back_must_not_all_be_zero():
     x, y = regression()
     weights = (np.arange(200) < 100).astype(float)
@@ -177,6 +225,10 @@ def test_weights_of_the_rows_held_back_must_not_all_be_zero():
                          validation_fraction=[(np.arange(100), np.arange(100, 200))])  # fmt: skip
     with pytest.raises(ValueError, match="validation set must contain a non-zero sample weight"):
         model.fit(x, y, sample_weight=weights)
+    with pytest.raises(
+        ValueError, match=r"rows to train on must contain a non-zero weight; .* 100"
+    ):
+        model.fit(x, y, sample_weight=1 - weights)
 
 
 def test_labels_are_checked():
@@ -210,7 +262,12 @@ def test_classes_of_partial_fit_are_checked():
     ("class_weight", "message"),
     [
         ({2: 1.0}, "class_weight names the class 2, which is not in y; its classes are 0, 1"),
-        ({0: -1.0}, r"class_weight\[0\] must be at least 0; got -1.0"),
+        ({0: -1.0}, r"class_weight\[0\] must be a finite number, at least 0; got -1.0"),
+        ({0: np.inf}, r"class_weight\[0\] must be a finite number, at least 0; got inf"),
+        ({1: np.nan}, r"class_weight\[1\] must be a finite number, at least 0; got nan"),
+        ({1: "2"}, r"class_weight\[1\] must be a number; got '2'"),
+        ({0: 0, 1: 0}, "sample_weight times class_weight is zero in all 200"),
+        ({0: 1e308}, "sample_weight times class_weight must have a finite sum"),
     ],
 )
 def test_class_weights_are_checked(class_weight, message):
@@ -228,6 +285,18 @@ def test_going_on_needs_the_same_network():
     model = MLPClassifier(**SMALL, warm_start=True).fit(x, y)
     with pytest.raises(ValueError, match=r"same classes.*Previously got \[0 1\], `y` has \[0 2\]"):
         model.fit(x, 2 * y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("few", [3.0, np.array(3.0), np.zeros(6), np.zeros((1, 1, 6)), [], [[]]])
+def test_rows_of_other_dimensions_are_refused_as_by_scikit_learn(kind, few):
+    x, y = blobs()
+    ours = kind(**SMALL | dict(max_iter=1)).fit(x, y)
+    theirs = getattr(neural_network, kind.__name__)(**SMALL | dict(max_iter=1)).fit(x, y)
+    with pytest.raises(ValueError) as expected:
+        theirs.predict(few)
+    with pytest.raises(ValueError, match=re.escape(str(expected.value))):
+        ours.predict(few)
 
 
 def test_a_network_must_be_fitted_first():
@@ -289,6 +358,12 @@ def test_batches_larger_than_the_data_are_cut_with_a_warning():
         MLPClassifier(**SMALL, batch_size=500).fit(*blobs())
 
 
+def test_lbfgs_has_no_batches_to_warn_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MLPClassifier((2,), solver="lbfgs", batch_size=500, tol=1.0).fit(*blobs())
+
+
 def test_warnings_name_the_line_that_calls_fit():
     x, y = blobs()
     for model in (
@@ -301,6 +376,50 @@ def test_warnings_name_the_line_that_calls_fit():
         with pytest.warns(UserWarning, match=r"scaled|clipped|max_iter|Maximum|diverged") as record:
             model.fit(1000 * x, targets)
         assert {w.filename for w in record} == {__file__}
+
+
+WARNING_CALLS = """
+import sys, warnings
+import numpy as np
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+if sys.argv[1] == "without":
+    sys.modules["sklearn.callback"] = None  # as for fastmlp in scikit-learn before 1.9
+from fastmlp import MLPClassifier
+from fastmlp._estimator_callbacks import protocol
+assert (protocol is None) == (sys.argv[1] == "without")
+x, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
+quick = dict(max_iter=2, random_state=0)
+calls = [
+    lambda: MLPClassifier(**quick).fit(1000 * x, y),
+    lambda: MLPClassifier(**quick, batch_size=500).fit(x, y),
+    lambda: MLPClassifier(**quick, batch_size=500).partial_fit(1000 * x, y, classes=[0, 1]),
+    lambda: MLPClassifier(**quick, solver="lbfgs").fit(x, y),
+    lambda: make_pipeline(MinMaxScaler(), MLPClassifier(**quick)).fit(x, y),
+    lambda: GridSearchCV(MLPClassifier(**quick), {"alpha": [0, 1]}, cv=2).fit(x, y),
+]
+for call in calls:
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        call()
+    assert record
+    for warning in record:
+        assert warning.filename == __file__, warning
+        assert warning.lineno == call.__code__.co_firstlineno, warning
+"""
+
+
+@pytest.mark.parametrize("protocol", ["with", "without"])
+def test_warnings_name_that_line_with_and_without_scikit_learns_callbacks(protocol, tmp_path):
+    if protocol == "with":
+        pytest.importorskip("sklearn.callback")
+    script = tmp_path / "calls.py"
+    script.write_text(WARNING_CALLS)
+    result = subprocess.run(
+        [sys.executable, script, protocol], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
 
 
 # --- Bugs that users reported against scikit-learn's

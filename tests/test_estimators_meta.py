@@ -150,11 +150,10 @@ def test_cross_validation_routes_weights_and_groups():
 
 def test_progress_bar_of_a_pipeline_reaches_its_last_step(capsys):
     pytest.importorskip("rich")
-    from sklearn.callback import ProgressBar
-
+    bar = pytest.importorskip("sklearn.callback").ProgressBar()
     x, y = blobs()
     model = make_pipeline(StandardScaler(), MLPClassifier(**FAST))
-    model.set_callbacks(ProgressBar())
+    model.set_callbacks(bar)
     model.fit(x, y)
     assert "MLPClassifier - fit" in capsys.readouterr().out
 

@@ -12,11 +12,12 @@ from fastmlp.exceptions import DataFormatError, DivergenceError
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_exceptions_survive_pickling(protocol: int) -> None:
-    error = DivergenceError(epoch=3, batch=17, learning_rate=0.5)
+    error = DivergenceError(epoch=3, batch=17, learning_rate=0.5, cause="the loss is odd")
     error.add_note("in study moons")
     for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
         assert type(again) is DivergenceError
         assert (again.epoch, again.batch, again.learning_rate) == (3, 17, 0.5)
+        assert again.cause == "the loss is odd"
         assert str(again) == str(error)
         assert again.__notes__ == ["in study moons"]
     data_error = pickle.loads(pickle.dumps(DataFormatError("bad file"), protocol))
@@ -30,6 +31,12 @@ def test_divergence_says_where_and_what_to_try() -> None:
     )
     with pytest.raises(ArithmeticError, match=match):
         raise DivergenceError(epoch=3, batch=17, learning_rate=0.5)
+
+
+def test_divergence_names_its_cause_instead_where_that_is_known() -> None:
+    error = DivergenceError(epoch=0, batch=1, learning_rate=0.5, cause="the loss is odd")
+    assert "learning rate 0.5: the loss is odd. The last finite" in str(error)
+    assert "lower" not in str(error)
 
 
 def test_a_data_format_error_is_a_value_error() -> None:

@@ -278,8 +278,8 @@ def test_what_a_loss_returns_is_checked():
     network = Network((6, 20, 3), output="identity", random_state=0)
     x, y = make_data(10, 6, 3)
     message = (
-        r"a loss must return losses of shape \(10,\) and gradients of shape \(10, 3\); "
-        r"got \(10, 3\) and \(10, 3\)"
+        r"the loss '<lambda>' must return losses of shape \(10,\) and gradients of shape "
+        r"\(10, 3\); got \(10, 3\) and \(10, 3\)"
     )
     with pytest.raises(ValueError, match=message):
         Trainer(network, loss=lambda y, a: (a - y, a - y)).fit(x, y)

@@ -29,6 +29,27 @@ def test_per_batch_entries_have_epochs_as_rows():
     assert (history.last("costs"), history.last("learning_rates")) == (1.5, 1.0)
 
 
+def test_first_epochs_make_a_history_again():
+    history = filled()
+    again = History.of({name: history.first(name, 1) for name in history})
+    assert again.n_epochs == 1
+    for name in history:
+        np.testing.assert_array_equal(again[name], history[name][:1])
+    empty = History.of({name: history.first(name, 0) for name in history})
+    assert empty.n_epochs == 0 and empty["costs"].shape == (0, 0)
+    columns = dict(history)
+    with pytest.raises(ValueError, match="'errors' must be float64 of shape"):
+        History.of(columns | {"errors": np.zeros((2, 3))})
+    with pytest.raises(KeyError):
+        History.of({name: array for name, array in columns.items() if name != "test_cost"})
+
+
+def test_an_epoch_that_is_half_written_is_not_shown():
+    history = filled()
+    history._rows["costs"].append(np.zeros(2))  # Ctrl-C in the middle of `append`
+    assert {len(history[name]) for name in history} == {2}
+
+
 def test_last_mean_is_the_mean_over_the_last_epochs_batches():
     assert filled().last_mean("costs") == 1.25
 

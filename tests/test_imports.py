@@ -15,18 +15,20 @@ PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
     {"exceptions", "_sparse", "_plan", "_plateau", "_idx", "_npz", "_atomic_file", "_plain_values",
-     "_safetensors_header"},
+     "_safetensors_header", "_https"},
     {"_model_file", "_model_fields"},
     {"_checks"},
     {"optimizers", "losses"},
     {"_core", "_threads", "initializers", "schedules", "history", "datasets", "scaling",
      "reference"},
     {"network", "_environment"},
-    {"_saved_network"},
-    {"trainer", "callbacks", "_lbfgs", "_summary"},
+    {"_saved_network", "_epochs", "_evaluations"},
+    {"trainer", "callbacks", "checkpoint", "_identity", "_saved_training", "_checkpoint_folder",
+     "_training_run", "_recorder", "_lbfgs", "_summary"},
+    {"_estimator_warnings", "_estimator_undo"},
     {"_estimator_parameters", "_estimator_targets", "_estimator_data", "_estimator_weights",
      "_estimator_report"},
-    {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks"},
+    {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks", "_estimator_resume"},
     {"_estimator_epochs"},
     {"_estimator_run"},
     {"_estimator_base", "_to_sklearn"},
@@ -42,10 +44,12 @@ LAYERS = [
     {"persistence"},
     {"onnx_export", "keras_exchange"},
     {"bench", "cnn"},
-    {"_cli_options", "_cli_output", "_cli_display", "_cli_bench"},
+    {"_cli_options", "_cli_output", "_cli_display", "_cli_signals", "_cli_bench"},
+    {"studies"},
     {"_cli_cnn"},
     {"_cli_cnn_data"},
-    {"_cli_train", "_cli_cnn_train", "_cli_cnn_show", "_cli_cnn_compare"},
+    {"_cli_train", "_cli_cnn_train", "_cli_cnn_show", "_cli_cnn_compare", "_cli_study",
+     "_cli_report"},
     {"_cli_cnn_evaluate"},
     {"_cli_threads"},
     {"cli"},
@@ -53,8 +57,8 @@ LAYERS = [
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LAZY = {"_estimator_callbacks", "_estimator_run", "_estimator_base", "_estimator_classifier",
-        "_estimator_regressor", "estimators", "_saved_estimator"}  # fmt: skip
-"""Modules that import scikit-learn for its classes, and are loaded when an estimator is wanted."""
+        "_estimator_regressor", "estimators", "_saved_estimator", "_https"}  # fmt: skip
+"""Modules that import heavy packages for their classes, and are loaded when they are wanted."""
 
 HEAVY = (
     "sklearn",

@@ -29,7 +29,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     data = load("digits")
     names = {"X": data.X_train / 16, "Y": np.eye(10)[data.y_train]}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
@@ -40,6 +40,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     assert names["clf"].best_validation_score_ > 0.95
     assert names["network"].predict(names["X"]).shape == (1297, 10)
     assert names["trainer"].evaluate(names["X"], names["Y"]).accuracy > 0.95
+    assert names["trainer"].epochs_done == names["trainer"].history.n_epochs == 40
     ann, again, x = names["ann"], names["again"], names["X"] * 16
     np.testing.assert_array_equal(again.predict_proba(x), ann.predict_proba(x))
     matplotlib.pyplot.close("all")

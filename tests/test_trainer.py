@@ -11,10 +11,13 @@ import threading
 import numpy as np
 import pytest
 from conftest import make_classes
+from scipy import sparse
 
 from fastmlp import DivergenceError, Network, Trainer
+from fastmlp._checks import check_inputs
 from fastmlp.losses import check_pair
 from fastmlp.schedules import SCHEDULES
+from fastmlp.trainer import Rows
 
 
 def learnable(n_rows=400):
@@ -81,6 +84,38 @@ def test_shuffling_uses_every_row_once_and_is_reproducible():
         results.append(network.parameters)
     np.testing.assert_array_equal(results[0], results[1])
     assert not np.array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("engine", ["native", "numpy"])
+@pytest.mark.parametrize("width", [7, 150])
+@pytest.mark.parametrize("penalty_scale", ["per_sample", "per_weight"])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_chosen_rows_are_trained_on_as_if_there_were_no_others(
+    engine, width, penalty_scale, container
+):
+    x, y = make_classes(101, 6, 3)
+    chosen = np.random.default_rng(0).permutation(101)[:60]
+    weights = np.random.default_rng(1).uniform(size=101)
+    for shuffle, batch_size in ((True, 16), (False, 16), (True, 60), (False, 101)):
+        options = dict(
+            learning_rate=0.05, momentum=0.5, l2=0.5, penalty_scale=penalty_scale,
+            reduction="mean", shuffle=shuffle, batch_size=batch_size, engine=engine,
+        )  # fmt: skip
+        some, alone = (
+            Trainer(
+                Network((6, width, 3), dtype="float64", random_state=0), **options, random_state=2
+            )
+            for _ in range(2)
+        )
+        rows = Rows(check_inputs("X", container(x), np.dtype(float), n_columns=6), y, weights)
+        part = check_inputs("X", container(x[chosen]), np.dtype(float), n_columns=6)
+        some.train(rows, chosen=chosen, n_epochs=3)
+        alone.train(Rows(part, y[chosen], weights[chosen]), n_epochs=3)
+        for a, b in zip(some.network.weights, alone.network.weights, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        assert some.metrics["cost"] == pytest.approx(alone.metrics["cost"])
+        assert some.last_epoch.batch_rows.sum() == 60
+        assert some.order is None or set(some.order) == set(chosen)
 
 
 def test_second_fit_starts_with_the_initial_rate_and_without_memory():
