@@ -4,13 +4,22 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd fastmlp/*.pxi)
 
-.PHONY: train test lint wheel benchmark guard clean
+.PHONY: train test soak sanitize mutants lint wheel benchmark guard study-cnn clean
 
 train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
 	$(BIN)/fastmlp train
 
 test: .venv/test-ready lint  ## lint and run all tests
 	$(BIN)/python -m pytest
+
+soak: .venv/soak-ready  ## the tests that take minutes, fuzzing among them; about an hour
+	$(BIN)/python -m pytest -m soak
+
+sanitize: .venv/test-ready  ## ASan, UBSan, TSan and valgrind over extension, kernels and team
+	$(BIN)/python tests/sanitize.py
+
+mutants: .venv/test-ready  ## do the tests notice mistakes in kernels and engine? about an hour
+	$(BIN)/python tests/mutants/run.py
 
 lint: .venv/test-ready
 	$(BIN)/ruff check .
@@ -31,6 +40,16 @@ guard: .venv/train-ready  ## instructions and relative time of a step against be
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/guard.py --method ratio
 
+study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; history, pictures in docs/cnn
+	$(BIN)/fastmlp cnn train --article C2 --out docs/cnn
+	$(BIN)/fastmlp cnn train --article C2 --seed 43 --out out/cnn-second
+	$(BIN)/fastmlp cnn show docs/cnn/model.keras --match out/cnn-second/model.keras --carve strongest \
+		--out docs/cnn
+
+.venv/cnn-ready: .venv/train-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli,cnn-cpu]"
+	touch $@
+
 .venv/train-ready: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli]"
@@ -40,6 +59,10 @@ guard: .venv/train-ready  ## instructions and relative time of a step against be
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@ .venv/train-ready
+
+.venv/soak-ready: .venv/test-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,fuzz]"
+	touch $@
 
 clean:
 	rm -rf .venv build dist *.egg-info fastmlp/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

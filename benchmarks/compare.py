@@ -6,8 +6,11 @@ A change counts when it exceeds a relative and an absolute threshold, both. A ma
 slows down all contenders: "normalised" columns have the ratio divided by that of a contender that
 did not change between the two runs, and --normalise-by judges by it.
 
-Exit status: 0 nothing slower, 1 a job is slower or has failed since, 2 files that cannot be
-compared.
+A job of the first file that is not in the second one fails the comparison; --jobs names those that
+are to be compared.
+
+Exit status: 0 nothing slower, 1 a job is slower, has failed since or is gone, 2 files that cannot
+be compared.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 NO_SLOWDOWN, SLOWDOWN, BAD_INPUT = 0, 1, 2
+BAD_VERDICTS = ("slower", "failed", "gone")
 NORMALISERS = ("fastmlp.reference", "sgemm")
 """Contenders that a change of fastmlp's compiled engine does not touch."""
 
@@ -55,8 +59,8 @@ class Change:
     before, after: median seconds per epoch or call, None where there are none.
     normalised: ratio over that of a normaliser, by the normaliser's name; None where the job has
     no such number in both files.
-    verdict: "faster", "slower", "same", "missing" (from one file, or the normaliser's number is),
-    "failed before" or "failed".
+    verdict: "faster", "slower", "same", "new" (not in the first file), "gone" (not in the second
+    one), "failed before", "failed", or "no normaliser" (it has no number in one of the files).
     """
 
     job: str
@@ -77,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             before,
             after,
             contender=options.contender,
+            only=options.jobs,
             thresholds=Thresholds(options.relative, options.absolute),
             normalise_by=options.normalise_by,
         )
@@ -84,8 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"compare.py: error: {error}", file=sys.stderr)
         return BAD_INPUT
     print(_table(changes, options.normalise_by), *_notes(before, after), sep="\n")
-    bad = any(change.verdict in ("slower", "failed") for change in changes)
-    return SLOWDOWN if bad else NO_SLOWDOWN
+    gone = ",".join(change.job for change in changes if change.verdict == "gone")
+    if gone:
+        print(
+            f"compare.py: not in {options.after}: {gone}; --jobs leaves jobs out", file=sys.stderr
+        )
+    return SLOWDOWN if any(change.verdict in BAD_VERDICTS for change in changes) else NO_SLOWDOWN
 
 
 def compare(
@@ -95,16 +104,20 @@ def compare(
     contender: str,
     thresholds: Thresholds,
     normalise_by: str | None = None,
+    only: Sequence[str] | None = None,
 ) -> list[Change]:
     """One change per job of `contender`, in the order of `before`, new jobs last.
 
     before, after: contents of two files under the same conditions.
+    only: names of the jobs to compare; None for all.
     normalise_by: contender by whose ratio the verdict corrects; None judges by the plain ratio.
 
     Raises InputError when no job of the contender, or no number of the normaliser, is in both.
     """
     rows = [_rows(content) for content in (before, after)]
-    jobs = dict.fromkeys(job for part in rows for name, job in part if name == contender)
+    jobs = list(dict.fromkeys(job for part in rows for name, job in part if name == contender))
+    if only is not None:
+        jobs = _only(jobs, only, contender)
     if not any(all((contender, job) in part for part in rows) for job in jobs):
         known = ", ".join(sorted({name for part in rows for name, _ in part}))
         raise InputError(
@@ -116,6 +129,15 @@ def compare(
     if normalise_by and all(change.normalised.get(normalise_by) is None for change in changes):
         raise InputError(f"--normalise-by {normalise_by}: no job has a number of it in both files")
     return changes
+
+
+def _only(jobs: list[str | None], names: Sequence[str], contender: str) -> list[str | None]:
+    """The jobs named, in their order; InputError for names that neither file has."""
+    unknown = [name for name in names if name not in jobs]
+    if unknown:
+        known = ", ".join(job for job in jobs if job)
+        raise InputError(f"--jobs: {contender} has no job {unknown[0]!r}; its jobs are {known}")
+    return [job for job in jobs if job in names]
 
 
 def _change(
@@ -144,8 +166,10 @@ def _change(
 def _verdict_without_numbers(pair: list[dict | None]) -> str | None:
     """What can be said of a row that is not there or failed; None where both are sound."""
     before, after = pair
-    if before is None or after is None:
-        return "missing"
+    if before is None:
+        return "new"
+    if after is None:
+        return "gone"
     if _seconds(after) is None:
         return "failed"
     return "failed before" if _seconds(before) is None else None
@@ -154,7 +178,7 @@ def _verdict_without_numbers(pair: list[dict | None]) -> str | None:
 def _verdict(before: float, ratio: float | None, thresholds: Thresholds) -> str:
     """Judge by `ratio`, which may be normalised; the change in seconds follows from it."""
     if ratio is None:
-        return "missing"
+        return "no normaliser"
     relative = ratio - 1.0
     if abs(relative) <= thresholds.relative or abs(relative) * before <= thresholds.absolute:
         return "same"
@@ -250,7 +274,7 @@ def _table(changes: list[Change], normalise_by: str | None) -> str:
             + "".join(_number(r, width, 3) for r, width in zip(ratios, widths, strict=True))
             + f"  {change.verdict}"
         )
-    return "\n".join([*lines, "seconds per epoch or call; * decides"])
+    return "\n".join([*lines, "seconds per epoch, call or fit; * decides"])
 
 
 def _time(value: float | None) -> str:
@@ -298,12 +322,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(
         prog="compare.py",
         description=(__doc__ or "").split("\n\n")[0],
-        epilog="exit status: 0 nothing slower, 1 slower or failed, 2 cannot be compared",
+        epilog="exit status: 0 nothing slower, 1 slower, failed or gone, 2 cannot be compared",
     )
     add = parser.add_argument
     add("before", type=Path, metavar="BEFORE.json")
     add("after", type=Path, metavar="AFTER.json")
     add("--contender", default="fastmlp", help="whose jobs are judged; default fastmlp")
+    add("--jobs", type=lambda text: text.split(","), help="comma-separated; default: all")
     add("--relative", type=_threshold, default=0.05, help="fraction that counts; default 0.05")
     add("--absolute", type=_threshold, default=1e-6, help="seconds that count; default 1e-6")
     add("--normalise-by", metavar="CONTENDER", help="judge by the ratio over this contender's")

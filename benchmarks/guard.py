@@ -9,7 +9,8 @@ the time of a step over that of the NumPy reference, in one process, in turns.
 
 What it does not show: threads, caches and memory, AVX-512 kernels, and everything around the steps.
 
-Exit status: 0 nothing slower, 1 a job is slower, 2 no comparison is possible.
+Exit status: 0 nothing slower, 1 a job is slower or not measured any more, 2 no comparison is
+possible.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ MARK = "getppid"
 
 @dataclass(frozen=True)
 class Job:
-    """What to train: plain SGD, float32, the loss that belongs to sigmoid outputs.
+    """What to train, in float32, with the loss that belongs to sigmoid outputs.
 
     n_steps: batches of the shorter of two counted trainings; the longer one has twice as many.
     """
@@ -65,17 +66,21 @@ class Job:
     activation: str
     batch_size: int
     n_steps: int
+    optimizer: str = "sgd"
 
     @property
     def name(self) -> str:
         """For example "784-70-30-10 sigmoid, batch 500"."""
-        return f"{'-'.join(map(str, self.sizes))} {self.activation}, batch {self.batch_size}"
+        rule = "" if self.optimizer == "sgd" else f" {self.optimizer}"
+        return f"{'-'.join(map(str, self.sizes))} {self.activation}{rule}, batch {self.batch_size}"
 
 
 JOBS = (
     Job((784, 70, 30, 10), "sigmoid", batch_size=500, n_steps=2),
     Job((784, 70, 30, 10), "sigmoid", batch_size=32, n_steps=16),
     Job((20, 64, 64, 3), "relu", batch_size=256, n_steps=8),
+    Job((784, 100, 10), "relu", batch_size=200, n_steps=3, optimizer="adam"),
+    Job((784, 512, 10), "relu", batch_size=128, n_steps=1),
 )
 
 
@@ -125,11 +130,16 @@ def check_same_conditions(recorded: Mapping[str, str], measured: Mapping[str, st
 def compare(
     method: str, recorded: Mapping[str, float], measured: Mapping[str, float]
 ) -> tuple[list[str], list[str]]:
-    """Sentences about jobs that are slower, and about those that should be recorded anew.
+    """Sentences about jobs that are slower or gone, and about those that should be recorded anew.
 
     recorded, measured: instructions per step, or ratios to the reference, by job.
     """
-    slower, stale = [], []
+    bad = [
+        f"gone: {name} has a recorded number and is not measured; --record forgets it"
+        for name in recorded
+        if name not in measured
+    ]
+    stale = []
     for name, now in measured.items():
         if name not in recorded:
             stale.append(f"{name} has no recorded number")
@@ -140,23 +150,27 @@ def compare(
             f"{abs(change):.1%} {'more' if change > 0 else 'less'} than recorded"
         )
         if change > TOLERANCE[method]:
-            slower.append(f"{sentence}; {TOLERANCE[method]:.0%} are tolerated")
+            bad.append(f"slower: {sentence}; {TOLERANCE[method]:.0%} are tolerated")
         elif change < -TOLERANCE[method]:
             stale.append(f"{sentence}: --record keeps it so")
-    return slower, stale
+    return bad, stale
 
 
 def _judge(method: str, recorded: Mapping[str, float], measured: Mapping[str, float]) -> int:
-    width = max(map(len, measured))
-    for name, now in measured.items():
-        before = format(recorded[name], FORMATS[method]) if name in recorded else "-"
-        print(f"{name:<{width}}{before:>14}{now:>14{FORMATS[method]}} {UNITS[method]}")
-    slower, stale = compare(method, recorded, measured)
+    names = dict.fromkeys((*recorded, *measured))
+    width = max(map(len, names))
+    for name in names:
+        before, now = (
+            format(numbers[name], FORMATS[method]) if name in numbers else "-"
+            for numbers in (recorded, measured)
+        )
+        print(f"{name:<{width}}{before:>14}{now:>14} {UNITS[method]}")
+    bad, stale = compare(method, recorded, measured)
     for sentence in stale:
         print(f"note: {sentence}")
-    for sentence in slower:
-        print(f"guard.py: slower: {sentence}", file=sys.stderr)
-    return SLOWER if slower else FINE
+    for sentence in bad:
+        print(f"guard.py: {sentence}", file=sys.stderr)
+    return SLOWER if bad else FINE
 
 
 def count_instructions() -> dict:
@@ -268,6 +282,7 @@ def prepare(job: Job, engine: str) -> Callable[[int], float]:
         fastmlp.Network(job.sizes, activation=job.activation, random_state=0),
         learning_rate=0.01 / job.batch_size,
         batch_size=job.batch_size,
+        optimizer=job.optimizer,
         shuffle=False,
         n_threads=1,
         engine=engine,

@@ -1,7 +1,7 @@
 """The benchmarks of fastmlp against other libraries, with all options.
 
     FASTMLP_DATA=folder python benchmarks/headline.py [--json FILE] [--picture FILE.png]
-    python benchmarks/headline.py --from-json FILE [--picture FILE.png]
+    python benchmarks/headline.py --from-json FILE [--markdown] [--picture FILE.png]
 
 Without --jobs it is the headline: seconds per epoch of 784-70-30-10 on MNIST. What that does not
 show stands first in docs/benchmarks.md. Every contender has the same network, the same starting
@@ -20,15 +20,16 @@ from fastmlp.bench import contenders, jobs, session
 from fastmlp.bench.machine import usable_processors
 from fastmlp.bench.runner import Plan
 
-INTERRUPTED = 130
+BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def main() -> int:
-    """Run, print, write; 1 if a contender failed or missed its check, 130 after Ctrl-C."""
+    """Run, print, write; 1 if a contender failed or missed its check, 2 for bad input, 130 after
+    Ctrl-C.
+    """
     arguments = _arguments()
     if arguments.from_json:
-        session.report_file(arguments.from_json, arguments.picture)
-        return 0
+        return _report(arguments)
     plan = Plan(
         contenders=tuple(c for c in arguments.contenders if c.installed()),
         jobs=_jobs(arguments),
@@ -47,27 +48,56 @@ def main() -> int:
         return INTERRUPTED
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    """Print and draw what is in a file."""
+    try:
+        if arguments.markdown:
+            session.markdown_file(arguments.from_json)
+        else:
+            session.report_file(arguments.from_json, arguments.picture)
+    except ValueError as error:
+        print(f"headline.py: error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
 def _arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0],
+        epilog=f"{jobs.listing()}\n{contenders.listing()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
-    every_job = ", ".join((*jobs.GROUPS, *jobs.JOBS))
-    default = tuple(c for c in contenders.CONTENDERS.values() if c.by_default)
-    add("--jobs", type=_names, default=["headline"], help=f"comma-separated, of: all, {every_job}")
-    add("--contenders", type=_contenders, default=default,
-        help=f"comma-separated, of: all, {', '.join(contenders.CONTENDERS)}")  # fmt: skip
-    add("--batch-sizes", type=_numbers, help="of the headline job, comma-separated")
-    add("--rounds", type=_positive, default=5, help="processes per contender and job")
-    add("--seconds", type=float, default=1.0, help="timed work per process, about")
-    add("--threads", type=_positive, default=usable_processors(), help="default: all usable")
-    add("--rows", type=_positive, help="at most this many training rows, for a quick look")
-    add("--timeout", type=float, default=900.0, help="seconds per process")
+    usual = tuple(c for c in contenders.CONTENDERS.values() if c.by_default)
+    add("--jobs", type=_names, default=["headline"], metavar="A,B",
+        help="names of jobs or groups; default: headline")  # fmt: skip
+    add("--contenders", type=_contenders, default=usual, metavar="A,B",
+        help="default: all that are installed but torch-compile")  # fmt: skip
+    add("--batch-sizes", type=_numbers, metavar="N,N", help="of the headline job")
+    add("--rounds", type=_positive, default=5, metavar="N",
+        help="processes per contender and job; default 5")  # fmt: skip
+    add("--seconds", type=_seconds, default=1.0, metavar="X",
+        help="timed work per process, about; default 1")  # fmt: skip
+    add("--threads", type=_positive, default=usable_processors(), metavar="N",
+        help="default: the usable processors")  # fmt: skip
+    add("--rows", type=_positive, metavar="N",
+        help="at most this many training rows, for a quick look")  # fmt: skip
+    add("--timeout", type=_seconds, default=900.0, metavar="X",
+        help="seconds per process; default 900")  # fmt: skip
     add("--as-found", action="store_true", help="keep variables that choose OpenBLAS's kernels")
-    add("--data", type=Path, default=session.find_mnist(), help="mnist.npz in Keras' layout")
-    add("--json", type=Path, help="write everything measured to this file")
-    add("--picture", type=Path, help="write a bar chart to this file (needs matplotlib)")
-    add("--from-json", type=Path, help="measure nothing, print the table of this result")
+    add("--data", type=Path, default=session.find_mnist(), metavar="PATH",
+        help="mnist.npz in Keras' layout or a folder of IDX files; default: as found")  # fmt: skip
+    add("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add("--picture", type=Path, metavar="FILE", help="write a bar chart (needs matplotlib)")
+    add("--from-json", type=Path, metavar="FILE",
+        help="measure nothing, print the table of this result")  # fmt: skip
+    add("--markdown", action="store_true", help="print it as in docs/benchmarks.md")
     arguments = parser.parse_args()
+    if arguments.from_json and not arguments.from_json.is_file():
+        parser.error(f"no such result file: {arguments.from_json}")
+    if arguments.markdown and not arguments.from_json:
+        parser.error("--markdown prints a result that is there: give --from-json too")
     if arguments.picture and find_spec("matplotlib") is None:
         parser.error("--picture needs matplotlib, which is not installed")
     if arguments.data is not None and not arguments.data.exists():
@@ -106,6 +136,17 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
 
 
 def _numbers(text: str) -> tuple[int, ...]:

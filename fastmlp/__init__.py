@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING
 
 from fastmlp import datasets as datasets
+from fastmlp._tensorboard import TensorBoardLog as TensorBoardLog
 from fastmlp._threads import resolve_threads as resolve_threads
+from fastmlp.checkpoint import Checkpoint as Checkpoint
 from fastmlp.exceptions import DataFormatError as DataFormatError
 from fastmlp.exceptions import DivergenceError as DivergenceError
 from fastmlp.exceptions import ModelFormatError as ModelFormatError
+from fastmlp.exceptions import ResumeError as ResumeError
 from fastmlp.history import History as History
+from fastmlp.live import LivePlot as LivePlot
 from fastmlp.myann import MyANN as MyANN
 from fastmlp.network import Network as Network
 from fastmlp.trainer import Evaluation as Evaluation

@@ -43,7 +43,7 @@ def write_atomically(path: str | os.PathLike[str], pieces: Iterable[bytes | memo
         synchronisation of the folder, that failed: then the new file is there, whole.
     """
     target = Path(os.path.realpath(path))
-    _remove_abandoned(target)
+    remove_abandoned(target.parent, _prefix(target)[1:])
     with _temporary(target) as (temporary, descriptor):
         with _named("write", target):
             for piece in pieces:
@@ -108,12 +108,12 @@ def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
         rest = rest[os.write(descriptor, rest[:CHUNK_BYTES]) :]
 
 
-def _remove_abandoned(target: Path) -> None:
-    """Remove the temporary files of this target that nobody has locked."""
+def remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove the temporary files of targets that begin with `prefix` and that nobody has locked."""
     with suppress(OSError):  # no such folder: creating a file there will say so
-        for name in os.listdir(target.parent):
-            if name.startswith(_prefix(target)) and name.endswith(TEMPORARY_SUFFIX):
-                _remove_unlocked(target.with_name(name))
+        for name in os.listdir(folder):
+            if name.startswith(f".{prefix}") and name.endswith(TEMPORARY_SUFFIX):
+                _remove_unlocked(folder / name)
 
 
 def _remove_unlocked(temporary: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -64,6 +65,26 @@ def check_number(
         bound += "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} must be a finite number, {bound}; got {value!r}")
     return number
+
+
+UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400}
+DURATION = re.compile(rf"(\d+\.?\d*|\.\d+) ?({'|'.join(UNITS)})")
+
+
+def check_seconds(name: str, value: object) -> float:
+    """`value` must be a number of seconds > 0, or a text such as "90s", "5min", "1.5 h" or "1d"."""
+    parts = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if parts is not None:
+        seconds = float(parts[1]) * UNITS[parts[2]]
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        raise TypeError(
+            f"{name} must be seconds or a text such as '90s', '5min' or '2h'; got {value!r}"
+        )
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{name} must be more than 0 seconds and finite; got {value!r}")
+    return seconds
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -28,20 +28,28 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
 
     Values are read here and checked by `bench`, with sentences.
     """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        "Time fastmlp against the libraries that are installed, each in its own process, and print "
-        "a table for this machine. Without options: a selection, in less than two minutes."
+        "Time fastmlp against the libraries that are installed, each in its own process,\n"
+        "and print a table for this machine. Without options: a selection, in less than\n"
+        "two minutes. docs/benchmarks.md says what the jobs and contenders are."
     )
+    parser.epilog = f"{jobs.listing()}\n{contenders.listing()}"
     add = parser.add_argument
-    add("--all", action="store_true", help="all jobs and contenders, without a limit of time")
-    names = ", ".join((*jobs.JOBS, *jobs.GROUPS))
-    add("--jobs", metavar="A,B", help=f"{names}, all; default: {', '.join(jobs.QUICK_JOBS)}")
-    add("--contenders", metavar="A,B", help=f"{', '.join(contenders.CONTENDERS)}, all")
+    add("--all", action="store_true", help="all jobs and contenders, all rows, no limit of time")
+    add("--jobs", metavar="A,B",
+        help=f"names of jobs or groups; default: {', '.join(jobs.QUICK_JOBS)}")  # fmt: skip
+    usual = ", ".join(contenders.QUICK_CONTENDERS)
+    add("--contenders", metavar="A,B", help=f"default: of {usual} those that are installed")
     add("--rounds", metavar="N", help=f"processes per contender and job; default {ROUNDS}")
     add("--seconds", metavar="X", help=f"timed work per process; default {QUICK_SECONDS}")
-    add("--budget", metavar="X", help=f"seconds for everything; default {QUICK_BUDGET_SECONDS:g}")
-    add("--rows", metavar="N", help=f"at most this many training rows; default {QUICK_ROWS}")
-    add("--threads", metavar="N", help="default: as for training")
+    add("--budget", metavar="X",
+        help=f"seconds for everything, rounds that do not fit are left out; "
+        f"default {QUICK_BUDGET_SECONDS:g}, with --all none")  # fmt: skip
+    add("--rows", metavar="N",
+        help=f"training rows at most; default {QUICK_ROWS}, with --all no limit")  # fmt: skip
+    add("--threads", metavar="N",
+        help="default: OPENBLAS_NUM_THREADS, OMP_NUM_THREADS or the usable processors")  # fmt: skip
     add("--as-found", action="store_true", help="keep variables that choose OpenBLAS's kernels")
     add("--json", metavar="FILE", type=Path, help="write everything measured to this file")
     add("--picture", metavar="FILE", type=Path, help="write a bar chart (needs matplotlib)")

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, NoReturn
 
 import fastmlp
-from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_number
+from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_number, check_seconds
 from fastmlp._threads import MAX_THREADS
 from fastmlp.myann import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
 from fastmlp.recipes import PRESETS, Recipe, recipe_for
@@ -16,6 +16,7 @@ from fastmlp.scaling import KINDS
 from fastmlp.trainer import ENGINES
 
 DEFAULT_SEED = 42
+INFO_BATCH_ROWS = 500
 NATURAL_LOSS = {"sigmoid": "LogLoss", "softmax": "CrossEntropy", "identity": "MSE"}
 
 
@@ -119,6 +120,22 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help=", ".join(ENGINES),
     )
     add("--out", metavar="DIR", help="write history.json and pictures into this folder")
+    add(
+        "--checkpoint",
+        metavar="DIR",
+        help="keep the last states of the training in this folder, also after Ctrl-C and SIGTERM",
+    )
+    add(
+        "--checkpoint-every",
+        metavar="TIME|N",
+        type=_every("--checkpoint-every"),
+        help="a time such as 30s, 5min or 1h, or a number of epochs; default 5min",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="go on from the newest state in --checkpoint, from the beginning where there is none",
+    )
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
@@ -128,10 +145,11 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
         help="also show how a network of these widths cuts a mini-batch into work",
     )  # fmt: skip
     parser.add_argument(
-        "--batch", metavar="N", type=_integer("--batch", 1), default=500,
-        help="rows of that mini-batch; default 500",
+        "--batch", metavar="N", type=_integer("--batch", 1),
+        help=f"rows of that mini-batch; default {INFO_BATCH_ROWS}",
     )  # fmt: skip
     _add_machine_options(parser)
+    parser.set_defaults(dtype=None)
 
 
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -163,10 +181,29 @@ def _widths(name: str, n_least: int = 0) -> Callable[[str], tuple[int, ...]]:
     """A reader of comma-separated widths, at least `n_least`; an empty text means none."""
 
     def read(text: str) -> tuple[int, ...]:
-        parts = text.split(",") if text.strip() else []
-        if len(parts) < n_least:
+        try:
+            widths = tuple(int(part) for part in text.split(",")) if text.strip() else ()
+        except ValueError:
+            widths = (0,)
+        if any(width < 1 for width in widths):
+            raise UsageError(
+                f"{name} must be whole numbers of at least 1, separated by commas; got {text!r}"
+            )
+        if len(widths) < n_least:
             raise UsageError(f"{name} needs an input and an output width; got {text!r}")
-        return tuple(_checked(check_integer, name, _read(int, part), minimum=1) for part in parts)
+        return widths
+
+    return read
+
+
+def _every(name: str) -> Callable[[str], str | int]:
+    """A reader of a time with its unit, or of a number of epochs."""
+
+    def read(text: str) -> str | int:
+        if text.isdecimal():
+            return int(_checked(check_integer, name, int(text), minimum=1))
+        _checked(check_seconds, name, text)
+        return text
 
     return read
 

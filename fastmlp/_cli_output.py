@@ -22,7 +22,7 @@ LEAST_IMAGE_SIDE = 8
 PICTURE_DPI = 100
 
 
-def prepare_folder(name: str) -> Path:
+def prepare_folder(name: str, option: str = "--out") -> Path:
     """Create the folder if it is missing, and make sure that files can be written into it.
 
     Raises
@@ -36,7 +36,7 @@ def prepare_folder(name: str) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OSError(f"cannot write into --out {name}: {error.strerror}") from error
+        raise OSError(f"cannot write into {option} {name}: {error.strerror}") from error
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -36,9 +37,15 @@ FINISHED, DIFFERENT_BITS = 0, 1
 """Exit codes; the second one would be a broken promise of the compiled engine."""
 
 HIDDEN = (70, 30)
+MIN_EPOCHS, ROWS_TO_TIME = 10, 600_000
+"""Ten epochs of MNIST; an epoch of a small data set takes less than a millisecond."""
+
+MEASURABLE_SECONDS = 0.05
+"""What the timed epochs of a process should take together for their times to mean something."""
+
 NAMES = {"native": "fastmlp", "numpy": "NumPy"}
-HEADER = (
-    f"{'engine':<9}{'threads':>7}{'s/epoch':>10}{'quartiles':>19}{'speed-up':>10}{'efficiency':>12}"
+HEADER = "{:<9}{:>7}{:>10}{:>19}{:>10}{:>12}".format(
+    "engine", "threads", "ms/epoch", "quartiles", "speed-up", "efficiency"
 )
 
 
@@ -59,8 +66,9 @@ def add_threads_options(parser: argparse.ArgumentParser) -> None:
         help="every number up to 8, then doubled ones; default: usable processors")  # fmt: skip
     add("--engines", metavar="NAMES", type=_engines, default=ENGINES,
         help="comma-separated, of native and numpy; default both")  # fmt: skip
-    add("--epochs", metavar="N", type=_integer("--epochs", 1), default=10,
-        help=f"timed in each process, after {WARM_UP_EPOCHS} that are not; default 10")  # fmt: skip
+    add("--epochs", metavar="N", type=_integer("--epochs", 1),
+        help=f"timed in each process, after {WARM_UP_EPOCHS} that are not; default: at least "
+        f"{MIN_EPOCHS}, and as many as {ROWS_TO_TIME:,} rows take")  # fmt: skip
     add("--rounds", metavar="N", type=_integer("--rounds", 1), default=3,
         help="processes per engine and number of threads; default 3")  # fmt: skip
     add("--json", metavar="FILE", help="write everything measured into this file")
@@ -84,7 +92,7 @@ def threads(options: argparse.Namespace) -> int:
             options.max_threads or min(usable_processors(), MAX_THREADS)
         ),
         engines=options.engines,
-        n_epochs=options.epochs,
+        n_epochs=options.epochs or _enough_epochs(len(data.X_train)),
         n_rounds=options.rounds,
         as_found=options.as_found,
     )
@@ -95,6 +103,11 @@ def threads(options: argparse.Namespace) -> int:
     print(_table(points), _findings(plan, runs, points), sep="\n\n")
     _write(options, plan, dataset, runs, points)
     return FINISHED if same_weights(runs, "native") else DIFFERENT_BITS
+
+
+def _enough_epochs(n_rows: int) -> int:
+    """Epochs whose time can be measured; the same in every process, whose weights are compared."""
+    return max(MIN_EPOCHS, math.ceil(ROWS_TO_TIME / n_rows))
 
 
 def _engines(text: str) -> tuple[str, ...]:
@@ -176,17 +189,22 @@ def _describe(plan: SweepPlan, dataset: Dataset, n_rows: int) -> str:
 
 
 def _table(points: Sequence[Point]) -> str:
-    """One line per engine and thread count; seconds per epoch are medians."""
+    """One line per engine and thread count; times per epoch are medians, four digits."""
     lines = [HEADER]
     for point in points:
         if point.n_threads == 1 and len(lines) > 1:
             lines.append("")
-        quartiles = f"{point.q1_seconds:.4f} - {point.q3_seconds:.4f}"
+        quartiles = f"{_ms(point.q1_seconds)} - {_ms(point.q3_seconds)}"
         lines.append(
-            f"{NAMES[point.engine]:<9}{point.n_threads:>7}{point.seconds:>10.4f}{quartiles:>19}"
+            f"{NAMES[point.engine]:<9}{point.n_threads:>7}{_ms(point.seconds):>10}{quartiles:>19}"
             f"{point.speed_up:>10.2f}{100 * point.efficiency:>10.0f} %"
         )
     return "\n".join(lines)
+
+
+def _ms(seconds: float) -> str:
+    """Milliseconds: an epoch takes from some tenths of one to minutes."""
+    return f"{1000 * seconds:.4g}" if seconds < 1 else f"{1000 * seconds:.0f}"
 
 
 def _findings(plan: SweepPlan, runs: list[Run], points: list[Point]) -> str:
@@ -202,7 +220,20 @@ def _findings(plan: SweepPlan, runs: list[Run], points: list[Point]) -> str:
     if "native" in best:
         found = "the same bits" if same_weights(runs, "native") else "DIFFERENT BITS"
         lines.append(f"weights that fastmlp trained: {found} in all processes")
+    shortest = min(sum(run.epoch_seconds) for run in runs)
+    if shortest < MEASURABLE_SECONDS:
+        lines.append(
+            f"the epochs timed in one process took only {1000 * shortest:.2g} ms together, too "
+            f"little to tell: --epochs {_longer(plan, shortest)} or more would be measurable"
+        )
     return "\n".join(lines)
+
+
+def _longer(plan: SweepPlan, seconds: float) -> int:
+    """As many epochs as would take long enough, rounded up to one digit."""
+    wanted = plan.n_epochs * MEASURABLE_SECONDS / seconds
+    digit = int(10 ** math.floor(math.log10(wanted)))
+    return math.ceil(wanted / digit) * digit
 
 
 def _fastest(points: list[Point], engine: str) -> Point:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -10,35 +11,67 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import _cli_output, _environment, datasets
+from fastmlp._checkpoint_folder import checkpoint_numbers, checkpoint_path
 from fastmlp._cli_display import choose_display
 from fastmlp._cli_options import merge, thread_source
+from fastmlp._cli_signals import Terminated
 from fastmlp._plan import plan_batch, training_flop
+from fastmlp.checkpoint import Checkpoint
 from fastmlp.datasets import Dataset
-from fastmlp.exceptions import DivergenceError
-from fastmlp.myann import MyANN
+from fastmlp.exceptions import DivergenceError, ResumeError
+from fastmlp.myann import Callback, MyANN
 from fastmlp.recipes import Recipe
 
-FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130
+FINISHED, DIVERGED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 """Exit codes of a run that began."""
 
-ENDINGS = {FINISHED: "finished", DIVERGED: "diverged", INTERRUPTED: "interrupted"}
+ENDINGS = {
+    FINISHED: "finished",
+    DIVERGED: "diverged",
+    INTERRUPTED: "interrupted",
+    TERMINATED: "terminated",
+}
+CHECKPOINT_EVERY = "5min"
 
 
 def train(options: argparse.Namespace) -> int:
     """Run ``fastmlp train`` and return its exit code; bad input raises."""
+    checkpoint = _checkpoint(options)
     folder = None if options.out is None else _cli_output.prepare_folder(options.out)
     data = _load(options.data)
     recipe = merge(options, data.name)
     ann = build(data, recipe, options)
     print(_describe(ann, data, recipe, options))
+    if options.resume:
+        print(_describe_resume(options.checkpoint))
     start = time.perf_counter()
-    code = _fit(ann)
+    code = _fit(ann, options, checkpoint)
     total_seconds = time.perf_counter() - start
     if ann.history.n_epochs:
         print(_summary(ann, total_seconds))
     if folder is not None:
         _write(folder, ann, data, _record(ann, data, recipe, options, total_seconds, code))
     return code
+
+
+def _checkpoint(options: argparse.Namespace) -> Checkpoint | None:
+    """The callback that saves the training, if it shall be saved.
+
+    Raises
+    ------
+    ValueError
+        Where an option about it stands alone.
+    OSError
+        Where the folder cannot be written into.
+    """
+    if options.checkpoint is None:
+        for name, given in (("--resume", options.resume),
+                            ("--checkpoint-every", options.checkpoint_every)):  # fmt: skip
+            if given:
+                raise ValueError(f"{name} needs --checkpoint, the folder of the states")
+        return None
+    folder = _cli_output.prepare_folder(options.checkpoint, "--checkpoint")
+    return Checkpoint(folder, every=options.checkpoint_every or CHECKPOINT_EVERY)
 
 
 def build(data: Dataset, recipe: Recipe, options: argparse.Namespace) -> MyANN:
@@ -68,6 +101,26 @@ def build(data: Dataset, recipe: Recipe, options: argparse.Namespace) -> MyANN:
     )
 
 
+OPTIONS = {
+    "ay_nodes_layers": "--hidden",
+    "my_activation_function": "--activation",
+    "my_out_function": "--output",
+    "my_loss_function": "--loss",
+    "n_size_mini_batch": "--batch-size",
+    "lambda2_reg": "--lambda2",
+    "lambda1_reg": "--lambda1",
+    "learn_rate": "--learn-rate",
+    "decrease_const": "--decay",
+    "mom_rate": "--momentum",
+    "random_state": "--seed",
+    "dtype": "--dtype",
+    "b_standardize": "--scale",
+    "engine": "--engine",
+    "number of epochs": "--epochs",
+}
+"""Options by the parameters of MyANN that they give."""
+
+
 def _load(name: str | None) -> Dataset:
     """The data set of this name; without one MNIST if it is here, else the digits."""
     if name is not None:
@@ -81,18 +134,39 @@ def _load(name: str | None) -> Dataset:
     return datasets.load("digits")
 
 
-def _fit(ann: MyANN) -> int:
+def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None) -> int:
     """Train with a display; an early end is told on stderr."""
+    callbacks: list[Callback] = [] if checkpoint is None else [checkpoint]
     try:
         with choose_display(ann.n_epochs) as display:
-            ann.fit(callbacks=[lambda ann: display.update(ann.history)])
-    except KeyboardInterrupt:
-        print(f"fastmlp: interrupted after {_finished(ann)}", file=sys.stderr)
-        return INTERRUPTED
+            callbacks.append(lambda ann: display.update(ann.history))
+            ann.fit(callbacks=callbacks, resume=options.checkpoint if options.resume else None)
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        code = TERMINATED if terminated else INTERRUPTED
+        print(f"fastmlp: {ENDINGS[code]} after {_finished(ann)}", file=sys.stderr)
+        if checkpoint is not None and checkpoint.last_path is not None:
+            print(f"saved in {checkpoint.last_path}; go on with", file=sys.stderr)
+            print(f"  {_command_to_go_on(options)}", file=sys.stderr)
+        return code
     except DivergenceError as error:
         print(f"fastmlp: error: {error}", file=sys.stderr)
         return DIVERGED
+    except ResumeError as error:
+        raise ValueError(_in_options(error)) from error
     return FINISHED
+
+
+def _command_to_go_on(options: argparse.Namespace) -> str:
+    """The command line of this run, with --resume."""
+    words = [word for word in options.words if word != "--resume"]
+    return shlex.join(["fastmlp", *words, "--resume"])
+
+
+def _in_options(error: ResumeError) -> str:
+    """Its sentence, with the options' names in place of the parameters'."""
+    differences = {OPTIONS.get(name, name): values for name, values in error.differences.items()}
+    return str(ResumeError(error.path, differences))
 
 
 def _finished(ann: MyANN) -> str:
@@ -120,6 +194,13 @@ def _describe(ann: MyANN, data: Dataset, recipe: Recipe, options: argparse.Names
             f"momentum {recipe.momentum:g}, seed {options.seed}",
         ]
     )
+
+
+def _describe_resume(folder: str) -> str:
+    numbers = checkpoint_numbers(Path(folder))
+    if not numbers:
+        return f"resume    nothing is saved in {folder}: from the beginning"
+    return f"resume    {checkpoint_path(Path(folder), numbers[-1])}"
 
 
 def _speed(ann: MyANN) -> dict[str, float]:

@@ -99,6 +99,7 @@ class Engine:
         dropout: tuple[float, ...] = (),
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
+        progress: NDArray[np.intp] | None = None,
     ) -> tuple[int, int, BaseException | None]:
         """Train on batches first_batch … last_batch - 1 of one epoch.
 
@@ -117,6 +118,8 @@ class Engine:
             the n rows, "per_weight" 1 / (sum of the batch's row weights).
         dropout : rate of each hidden layer, or () for none; dropout_seed : from 0 to 2**64 - 1.
         max_grad_norm : longest gradient, or 0 for any.
+        progress : (1,) increased by the finished batches in the moment in which `parameters` and
+            `states` change, so that whatever exception comes, they fit together.
 
         Returns
         -------

@@ -192,6 +192,7 @@ cdef struct Job:
     atomic_int next_piece, next_block, stop, broken, sleeps, alone
     int status
     Py_ssize_t batches_done
+    Py_ssize_t *progress       # of the caller, or NULL
     double next_poll, watched_since, alone_window
     int slow_windows
     void *engine
@@ -461,7 +462,8 @@ cdef class Engine:
               Py_ssize_t first_batch, Py_ssize_t last_batch, optimizer, double learning_rate,
               Py_ssize_t n_steps, double l1, double l2, double l1_cost, bint mean_reduction,
               str penalty_scale, costs, penalties, errors, hits, tuple dropout=(),
-              uint64_t dropout_seed=0, double max_grad_norm=0.0):
+              uint64_t dropout_seed=0, double max_grad_norm=0.0,
+              progress=None):
         cdef Job *job = &self.job
         self._enter()
         try:
@@ -475,6 +477,7 @@ cdef class Engine:
             self.enter_dropout(dropout)
             job.costs, job.penalties = <double *> address(costs), <double *> address(penalties)
             job.errors, job.hits = <double *> address(errors), <double *> address(hits)
+            job.progress = <Py_ssize_t *> address(progress)
             self.run_training(states)
             return job.status, job.batches_done, self.interruption
         finally:
@@ -586,12 +589,16 @@ cdef class Engine:
         return 0
 
     cdef int copy_out(self, states) except -1:
-        """The weights after the last finished batch, and the states, into the public layout."""
+        """The weights after the last finished batch, and the states, into the public layout.
+
+        After the first lines no Python code runs: a signal finds all of it done, or nothing.
+        """
         cdef Job *job = &self.job
         cdef char *to_states = <char *> address(states)
-        cdef Py_ssize_t n_bytes = states.shape[1] * self.dtype.itemsize, i
+        cdef Py_ssize_t item = self.dtype.itemsize, i
+        cdef Py_ssize_t n_bytes = states.shape[1] * item
         cdef Py_ssize_t at = job.n_padded * (job.batches_done % 2)
-        if self.dtype.itemsize == 4:
+        if item == 4:
             unpad(job, <float *> job.parameters, (<float *> job.vectors) + at)
             for i in range(job.n_states):
                 unpad(job, <float *> (to_states + i * n_bytes),
@@ -601,6 +608,8 @@ cdef class Engine:
             for i in range(job.n_states):
                 unpad(job, <double *> (to_states + i * n_bytes),
                       (<double *> job.states) + i * job.n_padded)
+        if job.progress != NULL:
+            job.progress[0] += job.batches_done
         return 0
 
     def gradient(self, parameters, x, targets, row_weights, out):

@@ -80,6 +80,10 @@ def collect(
             "and can halve its speed"
             for name in SLOWING_VARIABLES
             if environ.get(name)
+        ]
+        + [
+            f"{name}={environ[name]} is no positive number of threads and is not used"
+            for name in _threads.ignored_variables(environ)
         ],
     }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from fastmlp._estimator_parameters import (
     hidden_sizes,
     layer_activations,
 )
+from fastmlp._estimator_resume import fit_identity, read_for_fit
 from fastmlp._estimator_run import run_solver
 from fastmlp._estimator_trainer import Memory, Training
 from fastmlp._estimator_undo import undone_on_failure
@@ -45,7 +46,6 @@ from fastmlp.trainer import Inputs, Rows
 
 SklearnRandomState = int | np.random.RandomState | None
 
-DOCUMENTATION = "https://fastmlp.readthedocs.io/en/stable/api/{estimator_name}.html"
 OUTPUT_NAMES = {"sigmoid": "logistic", "exponential": "exp"}
 """scikit-learn's names of output functions, where they differ."""
 
@@ -58,8 +58,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
     prediction or fit copies them. Nothing native is pickled.
     """
 
+    # The documentation has no address on the web yet. scikit-learn leaves an empty link out of the
+    # HTML, and with it the descriptions that would pop up over the names of the parameters.
     _doc_link_module = "fastmlp"
-    _doc_link_template = DOCUMENTATION
+    _doc_link_template = ""
     _losses: ClassVar[tuple[str, ...]]
 
     # --- What the two kinds of estimators do in their own way
@@ -117,6 +119,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         classes: Any = None,
         validation: tuple[Any, Any, Any] = (None, None, None),
         groups: Any = None,
+        resume: Any = None,
     ) -> Any:
         """`fit`, or one epoch more of it (incremental)."""
         self._check_parameters(incremental=incremental)
@@ -133,6 +136,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             if first:
                 warn_if_unscaled(x)
             random_state = check_random_state(self.random_state)
+            saved = read_for_fit(resume, random_state)
+            undrawn = None if incremental else copy.deepcopy(random_state)
             self._start(data, first=first, random_state=random_state)
             train = data._replace(
                 y=self._training_targets(data.y), weights=self._row_weights(data.y, data.weights)
@@ -147,10 +152,14 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             if not incremental:
                 check_training_weights(train.weights, chosen)
             validator = None if held_out is None else self._validator(*held_out)
+            identity = None if undrawn is None else fit_identity(
+                self, train, chosen, held_out and held_out[0], first=first, random_state=undrawn,
+                saved=saved,
+            )  # fmt: skip
             tasks.begin()
             run_solver(
                 self, train, validator, tasks, chosen=chosen, incremental=incremental,
-                random_state=random_state,
+                random_state=random_state, identity=identity,
             )  # fmt: skip
         tasks.end()
         return self
@@ -332,7 +341,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             state["_training"] = training.as_memory()
         for name in ("loss_curve_", "validation_scores_", "_plateau", "_best_parameters"):
             if name in state:
-                state[name] = copy(state[name])
+                state[name] = copy.copy(state[name])
         if "history_" in state:
             state["history_"] = {name: list(column) for name, column in self.history_.items()}
         return state

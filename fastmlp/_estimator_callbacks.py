@@ -81,6 +81,9 @@ class SklearnTasks(EpochCallback):
         ]
         self._active = bool(foreign)
 
+    def settings(self) -> None:
+        """No part in the course of the training."""
+
     def begin(self) -> None:
         """The fit begins."""
         if self._active:
@@ -104,6 +107,8 @@ class SklearnTasks(EpochCallback):
         if not self._active:
             return None
         # A copy of the estimator is all that a callback needs to predict: copying copies weights.
+        if self._epoch is None:  # an epoch that was under way when it was saved
+            self.before_epoch(trainer)
         result = self._epoch.call_on_fit_task_end(**self._data, reconstruction_attributes={})
         self._epoch = None
         return bool(result)

@@ -288,12 +288,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y_val: Any = None,
         sample_weight_val: Any = None,
         groups: Any = None,
+        resume: Any = None,
     ) -> Any:
         """Train on labelled rows.
 
-        A fit that raises leaves the estimator as it was; only a first one that diverges, or fails
-        after an epoch, leaves its last finite weights. Ctrl-C keeps what was learned, and ends the
-        fit with a warning; with "lbfgs" KeyboardInterrupt is raised, as in scikit-learn.
+        A fit that raises leaves the estimator as it was; only a first one that diverges, is
+        interrupted, or fails after an epoch, leaves its last finite weights. After an epoch, Ctrl-C
+        keeps what was learned; KeyboardInterrupt is raised with every solver, where scikit-learn
+        only warns.
 
         Parameters
         ----------
@@ -310,6 +312,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             Weights of the rows of `X_val`.
         groups : array-like of shape (n_samples,), optional
             For a splitter in `validation_fraction`.
+        resume : str or PathLike, optional
+            A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
+            it: go on from there, as if that fit had not ended. From the beginning where the folder
+            is empty. `max_iter` and `n_threads` may differ, other parameters and the data not.
 
         Returns
         -------
@@ -321,6 +327,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             A ValueError and TypeError that names the parameter and what is allowed.
         ValueError
             For data that does not fit.
+        ResumeError
+            A ValueError: where `resume` is of a fit with other data or parameters, which are named.
+        ModelFormatError, OSError
+            Where `resume` is damaged or missing.
+        KeyboardInterrupt
+            After Ctrl-C; weights and records of what is done are kept.
         DivergenceError
             A ValueError that says when the loss or the weights stopped being finite. With early
             stopping it is, after the first epoch, a warning, and the best weights are put back.
@@ -328,13 +340,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Warns
         -----
         ConvergenceWarning
-            Where `max_iter` is reached first.
+            Where `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
+            whose schedules end there.
         UnscaledInputWarning
             Where a feature deviates by more than 100.
         """
         return self._fit(
-            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups
-        )
+            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups,
+            resume=resume,
+        )  # fmt: skip
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastmlp._checks import check_integer
 from fastmlp._estimator_report import Report
 from fastmlp._estimator_validation import Validator
 from fastmlp._plateau import Plateau
-from fastmlp.callbacks import EpochCallback, direction, monitored
+from fastmlp.callbacks import EpochCallback, as_parameters, direction, monitored
 from fastmlp.trainer import Trainer
 
 SMALLEST_ADAPTIVE_RATE = 1e-6
 ADAPTIVE_FACTOR = 5.0
+BEST = ("best_epoch_", "best_loss_", "best_validation_score_")
 
 
 def append_row(table: dict[str, list[float]], row: dict[str, float]) -> None:
@@ -24,6 +29,14 @@ def append_row(table: dict[str, list[float]], row: dict[str, float]) -> None:
         table.setdefault(name, [math.nan] * n_rows)
     for name, column in table.items():
         column.append(row.get(name, math.nan))
+
+
+def _first(records: list[float], n: int) -> NDArray[np.float64]:
+    return np.array(records[:n], np.float64)
+
+
+def _first_rows(table: Mapping[str, list[float]], names: list[str], n: int) -> NDArray[np.float64]:
+    return np.array([table[name][:n] for name in names], np.float64).reshape(len(names), n)
 
 
 class Bookkeeper(EpochCallback):
@@ -92,6 +105,34 @@ class Bookkeeper(EpochCallback):
         append_row(estimator.history_, row)
         self.report.epoch(estimator.n_iter_, row)
 
+    def state(self) -> Mapping[str, Any]:
+        """The records."""
+        estimator, history = self.estimator, self.estimator.history_
+        n_epochs, scores = len(estimator.loss_curve_), estimator.validation_scores_
+        return {
+            "n_iter": estimator.n_iter_,
+            "t": estimator.t_,
+            "loss": getattr(estimator, "loss_", None),
+            "loss_curve": partial(_first, estimator.loss_curve_, n_epochs),
+            "validation_scores": scores if scores is None else partial(_first, scores, len(scores)),
+            "names": list(history),
+            "history": partial(_first_rows, history, list(history), n_epochs),
+        }
+
+    def restore(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+        """Go on with these records."""
+        estimator, scores = self.estimator, state["validation_scores"]
+        names, table = state["names"], state["history"]
+        if table.shape != (len(names), len(state["loss_curve"])):
+            raise ValueError("history and loss curve must have the same epochs")
+        estimator.n_iter_ = check_integer("n_iter", state["n_iter"], minimum=0)
+        estimator.t_ = check_integer("t", state["t"], minimum=0)
+        if state["loss"] is not None:
+            estimator.loss_ = float(state["loss"])
+        estimator.loss_curve_ = state["loss_curve"].tolist()
+        estimator.validation_scores_ = scores if scores is None else scores.tolist()
+        estimator.history_ = {str(name): table[i].tolist() for i, name in enumerate(names)}
+
 
 class Progress(EpochCallback):
     """scikit-learn's rules between epochs: learning rate, and no more improvement.
@@ -140,7 +181,7 @@ class Progress(EpochCallback):
         estimator.best_epoch_ = len(estimator.loss_curve_) - 1
         if self.keeps_best:
             estimator.best_validation_score_ = trainer.metrics["val_score"]
-            estimator._best_parameters[...] = trainer.network.parameters
+            estimator._best_parameters = trainer.network.parameters.copy()
         else:
             estimator.best_loss_ = value
 
@@ -167,3 +208,21 @@ class Progress(EpochCallback):
         """Put back the best weights."""
         if self.keeps_best:
             trainer.network.parameters[...] = self.estimator._best_parameters
+
+    def state(self) -> Mapping[str, Any]:
+        """The best epoch, and how long ago it was."""
+        estimator = self.estimator
+        return {name: getattr(estimator, name) for name in BEST} | {
+            "plateau": self.plateau.state(),
+            "best_parameters": estimator._best_parameters,
+        }
+
+    def restore(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+        """Remember the best epoch."""
+        best = as_parameters(trainer, state["best_parameters"])
+        self.plateau.restore(state["plateau"])
+        for name in BEST:
+            if not isinstance(state[name], float | int | None):
+                raise TypeError(f"{name} must be a number or None")
+            setattr(self.estimator, name, state[name])
+        self.estimator._best_parameters = best

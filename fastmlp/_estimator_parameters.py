@@ -29,6 +29,9 @@ ADAPTED_RATES = ("constant", "invscaling", "adaptive")
 """scikit-learn's learning rates, which look at samples or progress; the others are schedules."""
 
 SCHEDULED_RATES = ("cosine", "one_cycle", "exponential", "power")
+ENDING_RATES = ("cosine", "one_cycle")
+"""Those that fall to almost nothing in the last of `max_iter` epochs, which is then the plan."""
+
 Check = Callable[[str, Any], object]
 
 

@@ -12,13 +12,15 @@ from sklearn.exceptions import ConvergenceWarning
 from fastmlp._checks import check_choice
 from fastmlp._estimator_callbacks import SklearnTasks, own_callbacks
 from fastmlp._estimator_epochs import Bookkeeper, Progress, append_row
-from fastmlp._estimator_parameters import STOCHASTIC_SOLVERS
+from fastmlp._estimator_parameters import ENDING_RATES, STOCHASTIC_SOLVERS
 from fastmlp._estimator_report import Report
 from fastmlp._estimator_trainer import Training, rows_per_batch, trainer_settings
 from fastmlp._estimator_validation import Validator
 from fastmlp._estimator_warnings import warn
+from fastmlp._identity import Identity
 from fastmlp._lbfgs import minimize
 from fastmlp.callbacks import EpochCallback
+from fastmlp.checkpoint import Checkpoint
 from fastmlp.exceptions import DivergenceError
 from fastmlp.trainer import Rows, Trainer
 
@@ -32,6 +34,7 @@ def run_solver(
     chosen: NDArray[np.intp] | None,
     incremental: bool,
     random_state: np.random.RandomState,
+    identity: Identity | None,
 ) -> None:
     """Train an estimator that has been started, by its solver; its records are written.
 
@@ -48,6 +51,8 @@ def run_solver(
         One epoch, from the optimizer's state as it is.
     random_state : RandomState
         Source of the shuffling.
+    identity : Identity or None
+        What checkpoints are compared by, and the one to go on from; None in partial_fit.
 
     Raises
     ------
@@ -55,6 +60,12 @@ def run_solver(
         Where loss or weights are not finite any more; with early stopping, after the first epoch, a
         warning instead.
     """
+    own = own_callbacks(estimator)
+    if incremental and any(isinstance(call, Checkpoint) for call in own):
+        raise ValueError(
+            "a Checkpoint goes with fit, not with partial_fit: fastmlp.save keeps the estimator "
+            "between two calls, with the optimizer's state"
+        )
     stochastic = estimator.solver in STOCHASTIC_SOLVERS
     n_rows = len(train.x) if chosen is None else len(chosen)
     trainer = _trainer(estimator, n_rows, incremental=incremental, random_state=random_state)
@@ -67,13 +78,14 @@ def run_solver(
             loss_scale=estimator._loss_scale(),
             has_accuracy=stochastic and estimator._has_accuracy(),
         )
-        others = [tasks, *own_callbacks(estimator)]
+        others: list[EpochCallback] = [tasks, *own]
         if stochastic:
             _run_stochastic(
-                estimator, trainer, train, book, others, chosen=chosen, incremental=incremental
-            )
+                estimator, trainer, train, book, others, chosen=chosen, incremental=incremental,
+                identity=identity,
+            )  # fmt: skip
         else:
-            _run_lbfgs(estimator, trainer, train, [book, *others])
+            _run_lbfgs(estimator, trainer, train, [book, *others], identity)
 
 
 def _trainer(
@@ -106,6 +118,7 @@ def _run_stochastic(
     *,
     chosen: NDArray[np.intp] | None,
     incremental: bool,
+    identity: Identity | None,
 ) -> None:
     """Epochs, until there is no more improvement."""
     monitor = "loss"
@@ -133,15 +146,14 @@ def _run_stochastic(
             callbacks=[book, progress, *others],
             resume=incremental,
             horizon=estimator.max_iter,
+            identity=identity,
         )
-    except KeyboardInterrupt:
-        warn("Training interrupted by user.")
     except DivergenceError as error:
         if not estimator.early_stopping or estimator.best_epoch_ is None:
             raise  # there are no best weights to go back to
         _note_divergence(estimator, error)
     else:
-        if not (stopped or incremental):
+        if not (stopped or incremental or estimator.learning_rate in ENDING_RATES):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
@@ -163,11 +175,17 @@ def _note_divergence(estimator: Any, error: DivergenceError) -> None:
     )
 
 
-def _run_lbfgs(estimator: Any, trainer: Trainer, train: Rows, calls: list[EpochCallback]) -> None:
+def _run_lbfgs(
+    estimator: Any,
+    trainer: Trainer,
+    train: Rows,
+    calls: list[EpochCallback],
+    identity: Identity | None,
+) -> None:
     """Iterations on all rows at once."""
     result = minimize(
         trainer, train, max_iter=estimator.max_iter, max_fun=estimator.max_fun, gtol=estimator.tol,
-        callbacks=calls,
+        callbacks=calls, identity=identity,
     )  # fmt: skip
     estimator._training = None
     if not np.isfinite(result.fun):

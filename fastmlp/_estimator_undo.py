@@ -15,7 +15,8 @@ def undone_on_failure(estimator: Any, *, keeps_first: bool) -> Iterator[None]:
     """Give the estimator back what it was before, if what is done in between raises.
 
     Two things are kept, because they are worth a look: what Ctrl-C interrupts, once an epoch has
-    ended, and with `keeps_first` a first training that fails, which leaves its last finite weights.
+    ended, and with `keeps_first` a first training that fails or is interrupted at any time, which
+    leaves its last finite weights.
 
     Parameters
     ----------
@@ -31,7 +32,10 @@ def undone_on_failure(estimator: Any, *, keeps_first: bool) -> Iterator[None]:
         has_learned = estimator.n_iter_ > 0
         keeps = has_learned and isinstance(error, KeyboardInterrupt)
         if keeps_first and not before.is_fitted:
-            keeps = has_learned or isinstance(error, DivergenceError)
+            keeps = has_learned or (
+                "_weights" in vars(estimator)
+                and isinstance(error, DivergenceError | KeyboardInterrupt)
+            )
         if not keeps:
             before.restore(estimator)
             if isinstance(error, DivergenceError):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ MAX_RATIO = 100
 # Small blank images are honest and shrink like a bomb, but cannot do harm either.
 RATIO_SLACK_BYTES = 1 << 20
 MAX_DIMENSIONS = 32
-_CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 class ByteStream(Protocol):
@@ -66,12 +67,13 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises
     ------
     DataFormatError
-        The file is not IDX, is truncated, has trailing bytes, fails its gzip checksum, or
-        declares more than its size can honestly hold.
+        The file is no regular file, not IDX, is truncated, has trailing bytes, fails its gzip
+        checksum, or declares more than its size can honestly hold.
     OSError
         The file cannot be opened or read.
     """
     path = os.fspath(path)
+    refuse_devices(path)
     with open(path, "rb") as file:
         file_bytes = os.fstat(file.fileno()).st_size
         packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
@@ -102,7 +104,7 @@ def _read_stream(stream: ByteStream, path: str, file_bytes: int, *, packed: bool
     found_bytes += len(stream.read(1))
     if found_bytes != declared_bytes:
         raise _wrong_length(path, shape, dtype, declared_bytes, found_bytes)
-    return buffer.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    return in_native_order(buffer.view(dtype)).reshape(shape)
 
 
 def _read_header(stream: ByteStream, path: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -136,6 +138,13 @@ def _wrong_length(
         f"{path}: {problem}: the header declares {' x '.join(map(str, shape))} {dtype.name} "
         f"= {declared_bytes} bytes, found {found_bytes}{more}"
     )
+
+
+def refuse_devices(path: str) -> None:
+    """Refuse what is there but no file: a pipe may keep whoever opens it waiting for ever."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a folder says what it is
+        raise DataFormatError(f"{path}: expected a regular file, found a pipe, socket or device")
 
 
 def check_shape(shape: Sequence[int], where: str) -> None:
@@ -172,6 +181,13 @@ def check_ratio(declared_bytes: int, compressed_bytes: int, where: str) -> None:
         )
 
 
+def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in native byte order; their bytes are swapped in place, without a copy."""
+    if array.dtype.isnative:
+        return array
+    return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
+
+
 def fill(stream: ByteStream, buffer_out: NDArray[np.uint8]) -> int:
     """Fill `buffer_out` (1-D) from `stream` and return how many bytes there were.
 
@@ -179,7 +195,7 @@ def fill(stream: ByteStream, buffer_out: NDArray[np.uint8]) -> int:
     """
     n_read = 0
     # In chunks, so that each request's temporary copy stays small.
-    while chunk := stream.read(min(_CHUNK_BYTES, len(buffer_out) - n_read)):
+    while chunk := stream.read(min(CHUNK_BYTES, len(buffer_out) - n_read)):
         buffer_out[n_read : n_read + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
         n_read += len(chunk)
     return n_read

@@ -98,7 +98,7 @@ def prepare(
     """
     arrays, source = _take(data, argument)
     if mix is not None:
-        X_train, y_train, X_test, y_test = _mix(arrays, scaler, mix)
+        X_train, y_train, X_test, y_test = mix_and_cut(arrays, scaler, mix)
     else:
         X_train, y_train, X_test, y_test = arrays
         scaler.fit(X_train)
@@ -159,7 +159,7 @@ def flatten_rows(name: str, X: ArrayLike, n_features: int | None = None) -> NDAr
     return x
 
 
-def _mix(arrays: _Arrays, scaler: Scaler, rng: np.random.Generator) -> _Arrays:
+def mix_and_cut(arrays: _Arrays, scaler: Scaler, rng: np.random.Generator) -> _Arrays:
     """Scaler on all rows, then a random split of the same sizes."""
     X_train, y_train, X_test, y_test = arrays
     X, y = np.concatenate([X_train, X_test]), np.concatenate([y_train, y_test])

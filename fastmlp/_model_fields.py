@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -62,6 +63,13 @@ class Fields:
             raise ModelFormatError(f"{self.where}: {name!r} must be from {minimum} to 2^63 - 1")
         return value
 
+    def number(self, name: str) -> float:
+        """A finite number, at least 0."""
+        value = float(self.take(name, float))
+        if not 0 <= value < math.inf:
+            raise ModelFormatError(f"{self.where}: {name!r} must be finite and at least 0")
+        return value
+
     def texts(self, name: str) -> list[str]:
         """A list of texts."""
         return self._items(name, str)
@@ -82,6 +90,11 @@ class Fields:
     def fields(self, name: str) -> Fields:
         """The object of a name."""
         return Fields(self.take(name, dict), f"{self.where}.{name}")
+
+    def objects(self, name: str) -> list[Fields]:
+        """A list of objects."""
+        items: list[dict[str, Any]] = self._items(name, dict)
+        return [Fields(item, f"{self.where}.{name}[{i}]") for i, item in enumerate(items)]
 
     def plain(self, name: str, *types: type) -> Any:
         """A value that `_plain_values.encode` made, of one of these types where some are given."""
@@ -104,13 +117,19 @@ class Fields:
 
 
 class Arrays:
-    """The arrays of a model file, taken one by one."""
+    """The arrays of a model file, taken out one by one, so that none is kept longer than needed."""
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._rest = dict(arrays)
+        self._rest = arrays
 
     def __contains__(self, name: str) -> bool:
         return name in self._rest
+
+    def pop(self, name: str) -> NDArray[Any]:
+        """The array of a name, whatever it is like."""
+        if name not in self._rest:
+            raise ModelFormatError(f"array {name!r} is missing")
+        return self._rest.pop(name)
 
     def take(
         self,
@@ -121,9 +140,7 @@ class Arrays:
         finite: bool = True,
     ) -> NDArray[Any]:
         """The array of a name, of this dtype (or one of these) and shape; None is any size."""
-        if name not in self._rest:
-            raise ModelFormatError(f"array {name!r} is missing")
-        array = self._rest.pop(name)
+        array = self.pop(name)
         dtypes = dtype if isinstance(dtype, tuple) else (dtype,)
         fits = array.ndim == len(shape) and all(
             wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)

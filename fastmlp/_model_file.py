@@ -73,7 +73,8 @@ def write_model_file(path: str | os.PathLike[str], content: Content) -> None:
     Raises
     ------
     ValueError
-        Where the document is too large for `read_model_file`, before anything is written.
+        Where the document is too large or nested too deeply for `read_model_file`, before
+        anything is written.
     OSError
         As `write_atomically`.
     """
@@ -86,6 +87,7 @@ def write_model_file(path: str | os.PathLike[str], content: Content) -> None:
     n_header = _LENGTH.unpack(data[: _LENGTH.size])[0]
     header = data[_LENGTH.size : _LENGTH.size + n_header]
     parse_header(header, len(data) - _LENGTH.size - n_header)
+    parse_object(text, "the document")
     begin = _LENGTH.size + _digest_position(header)
     end = begin + len(_NO_DIGEST)
     digest = hashlib.sha256(data).hexdigest().encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -40,3 +41,21 @@ class Plateau:
     def is_over(self) -> bool:
         """Whether the patience is exhausted."""
         return self.count > self.patience
+
+    def state(self) -> tuple[float, int]:
+        """Best value and count, for `restore`."""
+        return self.best, self.count
+
+    def restore(self, state: Any) -> None:
+        """Go on from a state.
+
+        Raises
+        ------
+        ValueError
+            Where it is none.
+        """
+        match state:
+            case (float(best), int(count)) if count >= 0:
+                self.best, self.count = best, count
+            case _:
+                raise ValueError("a plateau's state must be its best value and a count")

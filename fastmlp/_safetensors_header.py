@@ -9,6 +9,7 @@ nothing of the limits below.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,9 @@ MAX_CONTAINERS = 1 << 16
 """Most lists and objects: together with the bytes they bound the memory that JSON can take."""
 
 MAX_DIMENSIONS = 8
+
+MAX_DEPTH = 64
+"""Deepest nesting of lists and objects: what reads them later, calls itself for every level."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[E
 
 
 def parse_object(text: str | bytes, where: str) -> dict[str, Any]:
-    """A JSON object without equal names, NaN or infinity, and of bounded size.
+    """A JSON object without equal names, NaN or infinity, and of bounded size and depth.
 
     Raises
     ------
@@ -109,14 +113,25 @@ def parse_object(text: str | bytes, where: str) -> dict[str, Any]:
         raise ModelFormatError(f"{where} is not JSON as it should be: {_brief(error)}") from None
     if not isinstance(value, dict):
         raise ModelFormatError(f"{where} must be a JSON object, found {type(value).__name__}")
+    _check_depth(value, where)
     return value
+
+
+def _check_depth(value: dict[str, Any], where: str) -> None:
+    """Refuse what is nested too deeply, without calling itself."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise ModelFormatError(f"{where} is nested too deeply: more than {MAX_DEPTH} levels")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the name {twice!r} twice")
     return result
 

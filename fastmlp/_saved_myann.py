@@ -29,7 +29,10 @@ from fastmlp.scaling import Scaler
 if TYPE_CHECKING:
     from sklearn.preprocessing import StandardScaler
 
-NOT_SAVED = ("self", "my_data_set", "random_state", "b_train_on_init", "b_standardize", "callbacks")
+NOT_SAVED = (
+    "self", "my_data_set", "random_state", "b_train_on_init", "b_standardize", "callbacks",
+    "resume",
+)  # fmt: skip
 """Of the constructor's parameters: what is data or is spoken of elsewhere."""
 
 SOURCE = "not in the model file"

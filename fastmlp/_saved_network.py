@@ -54,11 +54,13 @@ def restore_network(document: Fields, arrays: Arrays) -> Network:
     document.take("arithmetic", dict)
     fields = document.fields("network")
     sizes, dtype = fields.counts("sizes"), _dtype(fields)
-    shapes = [(n_out, n_in) for n_in, n_out in pairwise(sizes)]
-    if not shapes:
+    if len(sizes) < 2:
         raise ModelFormatError(f"{fields.where}: 'sizes' must be two or more")
-    weights = [arrays.take(f"layers.{i}.weight", dtype, shape) for i, shape in enumerate(shapes)]
-    biases = [arrays.take(f"layers.{i}.bias", dtype, shape[:1]) for i, shape in enumerate(shapes)]
+    weights = [
+        arrays.take(f"layers.{i}.weight", dtype, (n_out, n_in))
+        for i, (n_in, n_out) in enumerate(pairwise(sizes))
+    ]
+    biases = [arrays.take(f"layers.{i}.bias", dtype, (n,)) for i, n in enumerate(sizes[1:])]
     options = {
         "activation": tuple(fields.texts("activations")),
         "output": fields.take("output", str),

@@ -81,11 +81,24 @@ def resolve_threads(
         check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
         return ThreadCount(int(n_threads), "n_threads")
     for name in THREAD_VARIABLES:
-        # OMP_NUM_THREADS may list one value per nesting level; the first one counts.
-        value = environ.get(name, "").split(",")[0].strip()
-        if value.isdecimal() and int(value) >= 1:
-            return ThreadCount(min(int(value), MAX_THREADS), name)
+        count = _count_in(environ.get(name, ""))
+        if count:
+            return ThreadCount(min(count, MAX_THREADS), name)
     return ThreadCount(min(usable_processors(), MAX_THREADS), "usable processors")
+
+
+def _count_in(value: str) -> int:
+    """The number of threads that a variable holds; 0 where it holds none.
+
+    OMP_NUM_THREADS may list one value per nesting level; the first one counts.
+    """
+    first = value.split(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
+
+
+def ignored_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Names of the variables that are set, but to no positive number."""
+    return [n for n in THREAD_VARIABLES if environ.get(n) and not _count_in(environ[n])]
 
 
 def find_blas() -> list[Any]:

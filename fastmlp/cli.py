@@ -1,7 +1,8 @@
-"""The command ``fastmlp``: ``train``, ``info``, ``bench`` and ``threads``.
+"""The command ``fastmlp``: train, info, bench, threads, cnn, study and report.
 
 Exit codes: 0, 1 for a training that diverged and for a check that failed, 2 for bad input, 130
-after Ctrl-C, 141 when nobody reads the output any more. Errors are one line on stderr.
+after Ctrl-C, 141 when nobody reads the output any more, 143 of a training after SIGTERM. Errors are
+one line on stderr.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,7 +20,11 @@ import numpy as np
 from fastmlp import _environment
 from fastmlp._checks import check_sizes
 from fastmlp._cli_bench import add_bench_options, bench
-from fastmlp._cli_options import UsageError, build_parser, thread_source
+from fastmlp._cli_cnn import add_cnn_options, cnn
+from fastmlp._cli_options import INFO_BATCH_ROWS, UsageError, build_parser, thread_source
+from fastmlp._cli_report import add_report_options, report
+from fastmlp._cli_signals import Terminated, terminable
+from fastmlp._cli_study import add_study_options, study
 from fastmlp._cli_threads import add_threads_options, threads
 from fastmlp._cli_train import train
 from fastmlp._plan import (
@@ -32,8 +38,11 @@ from fastmlp._plan import (
 MORE = {
     "bench": ("time fastmlp against other libraries", add_bench_options),
     "threads": ("time epochs by number of threads", add_threads_options),
+    "cnn": ("train a CNN in Keras and look into it (needs TensorFlow)", add_cnn_options),
+    "study": ("repeat an experiment of the articles", add_study_options),
+    "report": ("put all studies that were run on one page", add_report_options),
 }
-BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,13 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = build_parser(MORE).parse_args(argv)
-        commands = {"train": train, "info": info, "bench": bench, "threads": threads}
-        code = commands[options.command](options)
+        options.words = list(sys.argv[1:] if argv is None else argv)
+        with warnings.catch_warnings(), terminable(options.command == "train"):
+            warnings.showwarning = _show_warning
+            code = COMMANDS[options.command](options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
         _silence_stdout()
         return BROKEN_PIPE
+    except Terminated:
+        print("fastmlp: terminated", file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print("fastmlp: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -68,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def info(options: argparse.Namespace) -> int:
     """Run ``fastmlp info``: print the facts of the environment and, if asked, a batch plan."""
+    for name in ("batch", "dtype"):
+        if options.shape is None and getattr(options, name) is not None:
+            raise UsageError(f"--{name} says how a network's batch is cut, and needs --shape")
     facts = _environment.collect(options.threads)
     rows = list(_environment_rows(facts))
     if options.shape is not None:
@@ -78,6 +95,17 @@ def info(options: argparse.Namespace) -> int:
     for warning in facts["warnings"]:
         print(f"warning: {warning}")
     return 0
+
+
+COMMANDS = {
+    "train": train,
+    "info": info,
+    "bench": bench,
+    "threads": threads,
+    "cnn": cnn,
+    "study": study,
+    "report": report,
+}
 
 
 def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -101,9 +129,9 @@ def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[str, str]]:
     """Names and values of the cut of one batch."""
-    itemsize = np.dtype(options.dtype).itemsize
+    itemsize = np.dtype(options.dtype or "float32").itemsize
     sizes = check_sizes("--shape", options.shape, itemsize)
-    plan = plan_batch(options.batch, sizes, itemsize, n_threads)
+    plan = plan_batch(options.batch or INFO_BATCH_ROWS, sizes, itemsize, n_threads)
     n_parameters = count_parameters(sizes)
     yield "network", "-".join(map(str, sizes))
     yield "  parameters", f"{n_parameters:,} ({n_parameters * itemsize / 1e6:.2f} MB)"
@@ -123,6 +151,10 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
 
 def _or(value: Any, otherwise: str) -> str:
     return otherwise if value is None else str(value)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"fastmlp: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _silence_stdout() -> None:

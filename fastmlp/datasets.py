@@ -36,8 +36,6 @@ _IDX_NAMES = {
     "y_test": ("t10k-labels", "idx1-ubyte"),
 }
 _BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-_MAX_DOWNLOAD_BYTES = 64 << 20
-_TIMEOUT_SECONDS = 30
 _CACHE = "fastmlp cache"
 
 
@@ -353,6 +351,8 @@ def _download(pinned: _Pinned, cache_dir: Path) -> Path:
     """
     import pooch
 
+    from fastmlp._https import download_https
+
     for file, sha256 in pinned.files.items():
         target = cache_dir / file
         url = _BASE_URL + target.name
@@ -362,7 +362,7 @@ def _download(pinned: _Pinned, cache_dir: Path) -> Path:
                 known_hash=f"sha256:{sha256}",
                 fname=target.name,
                 path=target.parent,
-                downloader=_download_https,
+                downloader=download_https,
             )
         except OSError as error:
             message = f"cannot download {url}: {error}. {_how_to_supply(pinned)}"
@@ -372,29 +372,3 @@ def _download(pinned: _Pinned, cache_dir: Path) -> Path:
             raise DataFormatError(message) from error
     first = cache_dir / next(iter(pinned.files))
     return first if first.suffix == ".npz" else first.parent
-
-
-def _download_https(url: str, output_file: str, pooch: object) -> None:
-    """Write what `url` serves to `output_file`, over https alone; a downloader for pooch.
-
-    The session has no transport for other protocols, so neither the address nor a redirect
-    can leave https.
-    """
-    import requests
-    from requests.adapters import HTTPAdapter
-
-    with requests.Session() as session:
-        session.adapters.clear()
-        session.mount("https://", HTTPAdapter())
-        # Ask for the bytes as they are, because the checksum is that of the packed file.
-        headers = {"Accept-Encoding": "identity"}
-        try:
-            response = session.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS)
-        except requests.exceptions.InvalidSchema as error:
-            raise OSError(f"expected https, found another protocol: {error}") from error
-        with response, open(output_file, "wb") as file:
-            response.raise_for_status()
-            for chunk in response.iter_content(1 << 16):
-                file.write(chunk)
-                if file.tell() > _MAX_DOWNLOAD_BYTES:
-                    raise OSError(f"expected at most {_MAX_DOWNLOAD_BYTES} bytes, found more")

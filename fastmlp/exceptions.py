@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,34 @@ class ModelFormatError(ValueError):
 
     The message names the file, what was expected and what was found.
     """
+
+
+class ResumeError(ValueError):
+    """A checkpoint is of another training: with other parameters, other data, or too many epochs.
+
+    Parameters
+    ----------
+    path : str
+        The checkpoint.
+    differences : mapping of str to (str, str)
+        By name, what the checkpoint has and what there is now.
+
+    Attributes
+    ----------
+    path, differences
+        As given.
+    """
+
+    def __init__(self, path: str, differences: Mapping[str, tuple[str, str]]) -> None:
+        self.path, self.differences = path, dict(differences)
+        text = "; ".join(
+            f"{name}: {saved} in the checkpoint, {now} now"
+            for name, (saved, now) in self.differences.items()
+        )
+        super().__init__(f"the training saved in {path!r} cannot go on with what is given: {text}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.differences)
 
 
 class ParameterError(ValueError, TypeError):

@@ -55,6 +55,33 @@ class History(Mapping[str, NDArray[np.float64]]):
         """Number of finished epochs."""
         return len(self._rows["learning_rates"])
 
+    def first(self, name: str, n_epochs: int) -> NDArray[np.float64]:
+        """The entries of a name in the first epochs."""
+        rows = self._rows[name][:n_epochs]
+        return np.array(rows, float) if rows or name in PER_EPOCH else np.empty((0, 0))
+
+    @classmethod
+    def of(cls, columns: Mapping[str, NDArray[np.float64]]) -> History:
+        """The history with these entries, an array for every name.
+
+        Raises
+        ------
+        ValueError, KeyError
+            Where a name is missing or a shape does not fit.
+        """
+        history = cls()
+        n_epochs = len(columns["learning_rates"])
+        n_batches = None
+        for name in history:
+            array = columns[name]
+            if name in PER_BATCH and n_batches is None and array.ndim == 2:
+                n_batches = array.shape[1]
+            shape = (n_epochs, n_batches) if name in PER_BATCH else (n_epochs,)
+            if array.shape != shape or array.dtype != np.float64:
+                raise ValueError(f"{name!r} must be float64 of shape {shape}; got {array.shape}")
+            history._rows[name] = list(array)
+        return history
+
     def last(self, name: str) -> float:
         """Value of `name` in the last epoch; for per-batch names, of the last batch."""
         value = self._rows[name][-1]
@@ -65,8 +92,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         return float(np.mean(self._rows[name][-1]))
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
-        rows = self._rows[name]
-        return np.array(rows, float) if rows or name in PER_EPOCH else np.empty((0, 0))
+        return self.first(name, self.n_epochs)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)

@@ -1,6 +1,7 @@
 """Initial weights by name.
 
-Each initializer draws one weight matrix of shape ``(n_out, n_in + 1)``, bias in column 0.
+Each initializer fills one weight matrix of shape ``(n_out, n_in + 1)``, bias in column 0, in place.
+The numbers are drawn in float64, some rows at a time, and rounded to the weights' type.
 
 =============  =====================================================================
 ``legacy``     uniform in [-0.5, 0.5] at the input layer, [-1, 1] elsewhere (article M8)
@@ -15,46 +16,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Initializer = Callable[[np.random.Generator, int, int, int], NDArray[np.float64]]
-"""``(generator, layer, n_in, n_out) -> (n_out, n_in + 1)`` with layer 0 the first weights."""
+Weights = NDArray[Any]
+Initializer = Callable[[np.random.Generator, int, Weights], None]
+"""``(generator, layer, weights_out)`` with layer 0 the first weights."""
+
+_BLOCK_NUMBERS = 1 << 17
 
 
-def legacy(rng: np.random.Generator, layer: int, n_in: int, n_out: int) -> NDArray[np.float64]:
+def _fill(weights_out: Weights, draw: Callable[[tuple[int, int]], NDArray[np.float64]]) -> None:
+    """Rows of ``draw(shape)``, a block of them at a time."""
+    n_rows = max(1, _BLOCK_NUMBERS // weights_out.shape[1])
+    for begin in range(0, len(weights_out), n_rows):
+        block = weights_out[begin : begin + n_rows]
+        block[...] = draw(block.shape)
+
+
+def _fill_uniform(rng: np.random.Generator, weights_out: Weights, limit: float) -> None:
+    _fill(weights_out, lambda shape: rng.uniform(-limit, limit, shape))
+
+
+def legacy(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
     """Uniform in [-0.5, 0.5] for layer 0, in [-1, 1] for the others."""
-    limit = 0.5 if layer == 0 else 1.0
-    return rng.uniform(-limit, limit, (n_out, n_in + 1))
+    _fill_uniform(rng, weights_out, 0.5 if layer == 0 else 1.0)
 
 
-def symmetric_range(
-    rng: np.random.Generator, layer: int, n_in: int, n_out: int
-) -> NDArray[np.float64]:
+def symmetric_range(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
     """Uniform in [-0.5, 0.5]."""
-    return rng.uniform(-0.5, 0.5, (n_out, n_in + 1))
+    _fill_uniform(rng, weights_out, 0.5)
 
 
-def sqrt_nodes(rng: np.random.Generator, layer: int, n_in: int, n_out: int) -> NDArray[np.float64]:
+def sqrt_nodes(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
     """Uniform in [-0.5, 0.5] / sqrt(n_in)."""
-    limit = 0.5 / math.sqrt(n_in)
-    return rng.uniform(-limit, limit, (n_out, n_in + 1))
+    n_in = weights_out.shape[1] - 1
+    _fill_uniform(rng, weights_out, 0.5 / math.sqrt(n_in))
 
 
-def glorot(rng: np.random.Generator, layer: int, n_in: int, n_out: int) -> NDArray[np.float64]:
+def glorot(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
     """Uniform in +-sqrt(6 / (n_in + n_out)), bias 0."""
-    limit = math.sqrt(6 / (n_in + n_out))
-    weights = np.zeros((n_out, n_in + 1))
-    weights[:, 1:] = rng.uniform(-limit, limit, (n_out, n_in))
-    return weights
+    n_out, n_in = len(weights_out), weights_out.shape[1] - 1
+    weights_out[:, 0] = 0
+    _fill_uniform(rng, weights_out[:, 1:], math.sqrt(6 / (n_in + n_out)))
 
 
-def he(rng: np.random.Generator, layer: int, n_in: int, n_out: int) -> NDArray[np.float64]:
+def he(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
     """Normal with standard deviation sqrt(2 / n_in), bias 0."""
-    weights = np.zeros((n_out, n_in + 1))
-    weights[:, 1:] = rng.normal(0.0, math.sqrt(2 / n_in), (n_out, n_in))
-    return weights
+    deviation = math.sqrt(2 / (weights_out.shape[1] - 1))
+    weights_out[:, 0] = 0
+    _fill(weights_out[:, 1:], lambda shape: rng.normal(0.0, deviation, shape))
 
 
 INITIALIZERS: dict[str, Initializer] = {

@@ -49,15 +49,14 @@ def to_keras(model: Model) -> Any:
     Raises
     ------
     ImportError
-        Without Keras (``pip install fastmlp[cnn]``).
+        Without Keras, with the command that installs it.
     ValueError
         For increasing outputs, which Keras has no layer for.
     """
     network = network_of_model(model)
     if network.output == "increasing":
         raise ValueError("output 'increasing' has no layer in Keras")
-    import keras
-
+    keras = _import_keras()
     dtype = network.dtype.name
     layers = [keras.Input((network.sizes[0],), dtype=dtype)]
     if (moments := scaling(model)) is not None:
@@ -70,7 +69,7 @@ def to_keras(model: Model) -> Any:
     result = keras.Sequential(layers)
     dense = [layer for layer in result.layers if isinstance(layer, keras.layers.Dense)]
     for layer, w in zip(dense, network.weights, strict=True):
-        layer.set_weights([np.ascontiguousarray(w[:, 1:].T), np.ascontiguousarray(w[:, 0])])
+        layer.set_weights(kernel_and_bias(w))
     return result
 
 
@@ -97,8 +96,7 @@ def from_keras(model: Any) -> Network:
     ValueError
         For other layers, functions and structures, by the layer's name.
     """
-    import keras
-
+    keras = _import_keras()
     if not isinstance(model, keras.Model):
         raise TypeError(f"model must be a Keras model; got {type(model).__name__}")
     kernels, biases, functions = _chain(keras, model)
@@ -113,6 +111,21 @@ def from_keras(model: Any) -> Network:
         output=output,
         dtype=dtype,
     )
+
+
+def kernel_and_bias(matrix: Array) -> tuple[Array, Array]:
+    """Keras' kernel (n_in, n_out) and bias (n_out,) from W (n_out, n_in + 1), bias in column 0."""
+    return np.ascontiguousarray(matrix[:, 1:].T), np.ascontiguousarray(matrix[:, 0])
+
+
+def _import_keras() -> Any:
+    try:
+        import keras
+    except ImportError as error:
+        raise ImportError(
+            'models of Keras need Keras and TensorFlow: pip install "fastmlp[cnn]"', name=error.name
+        ) from error
+    return keras
 
 
 def _chain(keras: Any, model: Any) -> tuple[list[Array], list[Array], list[str]]:

@@ -7,6 +7,8 @@ program for an ANN to cover the MNIST dataset" II to XIII, linux-blog.anracom.co
 from __future__ import annotations
 
 import functools
+import inspect
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
@@ -28,6 +30,8 @@ from fastmlp._checks import (
 from fastmlp._labelled_data import DataTuple, LabelledData, flatten_rows, prepare
 from fastmlp._report import epoch_report
 from fastmlp._threads import resolve_threads
+from fastmlp.callbacks import Callback as TrainerCallback
+from fastmlp.callbacks import EpochCallback
 from fastmlp.history import History
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import check_pair
@@ -63,7 +67,14 @@ ALIASES = {
 }
 """Parameter names of the articles' doc-strings, and the names of the signature they mean."""
 
-Callback = Callable[["MyANN"], object]
+Callback = EpochCallback | Callable[["MyANN"], object]
+
+FREE = {
+    "self", "my_data_set", "n_hidden_layers", "n_epochs", "figs_x1", "figs_x2", "legend_loc",
+    "b_print_test_data", "random_state", "n_threads", "b_standardize", "b_train_on_init",
+    "b_verbose", "callbacks", "resume",
+}  # fmt: skip
+"""Parameters that have no part in the course of a training, or are compared in another form."""
 
 
 def _accept_aliases(init: Callable[..., None]) -> Callable[..., None]:
@@ -163,8 +174,14 @@ class MyANN:
         Report the L1 penalty with the articles' factor 1/2.
     b_measure_accuracy : bool
         Measure cost and accuracy on the whole training and test set after every epoch.
-    callbacks : iterable of callables
-        Called with this object after every epoch; one that returns True ends the training.
+    callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
+        Callables are called with this object after every epoch; one that returns True ends the
+        training. EpochCallbacks see its `trainer`: ``EarlyStopping("test_accuracy")`` ends the
+        training when a number stops improving, ``TargetReached(0.01)`` when the mean error is down
+        to that, ``TimeBudget("10min")`` after a time; ``Checkpoint(folder)`` saves it,
+        and `LivePlot` draws it.
+    resume : str or PathLike, optional
+        A checkpoint to go on from, as in `fit`.
 
     Some parameters have a second name in the articles, which is accepted too: data_set,
     n_nodes_out_layer, n_mini_batch, lambda_reg2, lambda_reg1, mom_const.
@@ -241,6 +258,7 @@ class MyANN:
         legacy_l1_cost: bool = False,
         b_measure_accuracy: bool = True,
         callbacks: Iterable[Callback] = (),
+        resume: str | PathLike[str] | None = None,
     ) -> None:
         self.my_data_set = my_data_set
         self.n_hidden_layers = check_integer("n_hidden_layers", n_hidden_layers, minimum=0)
@@ -282,6 +300,7 @@ class MyANN:
         resolve_threads(n_threads)
         check_flag("b_train_on_init", b_train_on_init)
         self._rng = np.random.default_rng(random_state)
+        self._seed = random_state if isinstance(random_state, numbers.Integral) else None
         self.history = History()
         self._handle_input_data()
         self._set_ANN_structure()
@@ -289,7 +308,7 @@ class MyANN:
         if self.b_verbose and self.b_print_test_data:
             self._print_test_data()
         if b_train_on_init:
-            self.fit(callbacks=callbacks)
+            self.fit(callbacks=callbacks, resume=resume)
 
     # --- Construction -----------------------------------------------------------------------------
 
@@ -334,10 +353,14 @@ class MyANN:
 
     def _prepare_epochs_and_batches(self) -> None:
         """The trainer, with the number of batches it will run."""
-        self.trainer = Trainer(
+        limit = self.n_max_batches if self.n_max_batches > 0 else None
+        self.trainer = self._trainer(self.learn_rate, self.n_size_mini_batch, limit)
+
+    def _trainer(self, learn_rate: float, batch_size: int, max_batches: int | None) -> Trainer:
+        return Trainer(
             self.network,
             loss=LOSS_FUNCTIONS[self.my_loss_function],
-            learning_rate=self.learn_rate,
+            learning_rate=learn_rate,
             schedule=self.my_learn_rate_rule,
             decay=self.decrease_const,
             momentum=self.mom_rate,
@@ -347,8 +370,8 @@ class MyANN:
             legacy_l1_cost=self.legacy_l1_cost,
             penalty_scale=self.reg_scale,
             reduction=self.reduction,
-            batch_size=self.n_size_mini_batch,
-            max_batches=self.n_max_batches if self.n_max_batches > 0 else None,
+            batch_size=batch_size,
+            max_batches=max_batches,
             shuffle=self.b_shuffle,
             n_threads=self.n_threads,
             engine=self.engine,
@@ -357,15 +380,24 @@ class MyANN:
 
     # --- Training ---------------------------------------------------------------------------------
 
-    def fit(self, n_epochs: int | None = None, *, callbacks: Iterable[Callback] = ()) -> MyANN:
+    def fit(
+        self,
+        n_epochs: int | None = None,
+        *,
+        callbacks: Iterable[Callback] = (),
+        resume: str | PathLike[str] | None = None,
+    ) -> MyANN:
         """Train from the current weights, with the learning rate back at its start.
 
         Parameters
         ----------
         n_epochs : int >= 0 or None
-            None means the constructor's `n_epochs`.
-        callbacks : iterable of callables
-            Called with this object after every epoch; one that returns True ends the training.
+            None means the constructor's `n_epochs`; from the first one on, also with `resume`.
+        callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
+            As in the constructor.
+        resume : str or PathLike, optional
+            A file of a :class:`fastmlp.Checkpoint`, or its folder: go on from there, as if the
+            training had not ended.
 
         Returns
         -------
@@ -374,29 +406,102 @@ class MyANN:
 
         Raises
         ------
+        ResumeError
+            A ValueError: where `resume` is of a training with other parameters or data, which are
+            named.
+        ModelFormatError, OSError
+            Where `resume` is damaged or missing, or a checkpoint cannot be written.
         DivergenceError, KeyboardInterrupt
             Weights and history up to then are kept.
         """
         self._require_rows("fit")
-        calls: list[Callable[[Trainer], object]] = [self._adopt_history]
+        n_epochs = self.n_epochs if n_epochs is None else n_epochs
+        return self._fit(self.trainer, n_epochs, callbacks, resume, "MyANN")
+
+    def fit_full_cost(
+        self,
+        n_epochs: int,
+        *,
+        learn_rate: float | None = None,
+        callbacks: Iterable[Callback] = (),
+        resume: str | PathLike[str] | None = None,
+    ) -> MyANN:
+        """Further epochs on the cost of the whole training set, one step each (article M7).
+
+        Mini-batches have cost surfaces of their own, so that `fit` ends circling around the minimum
+        of the total one; this goes down into it. The cost is that of one batch of all rows, the
+        history's ``train_cost``, with the penalty as `reg_scale` says. `history` begins anew.
+
+        Parameters
+        ----------
+        n_epochs : int >= 0
+        learn_rate : float >= 0 or None
+            First rate of `my_learn_rate_rule`. None means that of the last epoch, for a gradient
+            that is a sum times ``n_size_mini_batch / n_rows``: then a step is as long as one on a
+            mini-batch.
+        callbacks, resume
+            As in `fit`.
+
+        Returns
+        -------
+        MyANN
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arguments out of range.
+        ResumeError, ModelFormatError, OSError, DivergenceError, KeyboardInterrupt
+            As in `fit`.
+        """
+        self._require_rows("fit_full_cost")
+        n_rows = len(self.X_train)
+        if learn_rate is None:
+            learn_rate = self.learn_rate
+            if self.history.n_epochs:
+                learn_rate = self.history.last("learning_rates")
+            if self.reduction == "sum" and self.n_size_mini_batch < n_rows:
+                learn_rate *= self.n_size_mini_batch / n_rows
+        trainer = self._trainer(check_number("learn_rate", learn_rate), n_rows, None)
+        return self._fit(trainer, n_epochs, callbacks, resume, "MyANN on the full cost")
+
+    def _fit(
+        self,
+        trainer: Trainer,
+        n_epochs: int,
+        callbacks: Iterable[Callback],
+        resume: str | PathLike[str] | None,
+        owner: str,
+    ) -> MyANN:
+        """Train with one of the trainers, and adopt its history."""
+        calls: list[TrainerCallback] = [self._adopt_history]
         if self.b_verbose:
             calls.append(lambda _: print(self.epoch_report()))
-        calls += [functools.partial(_call_with, call, self) for call in callbacks]
-        self.history = History()
+        calls += [_with_ann(call, self) for call in callbacks]
+        trainer.history = self.history  # until there is a new one
         try:
-            self.trainer.fit(
+            trainer._fit(
                 self.X_train,
                 self.Y_train,
-                n_epochs=self.n_epochs if n_epochs is None else n_epochs,
+                n_epochs=n_epochs,
                 test_data=(self.X_test, self.Y_test) if self.b_measure_accuracy else None,
                 measure_train=self.b_measure_accuracy,
                 callbacks=calls,
+                resume=resume,
+                owner=owner,
+                owner_settings=self._settings(),
             )
         finally:
-            self.history = self.trainer.history
+            self.history = trainer.history
         if self.b_verbose:
             print(f"Total training time: {self.epoch_seconds.sum():.3f} s. Stopped regularly.")
         return self
+
+    def _settings(self) -> dict[str, Any]:
+        """The parameters that a resumed training must have again, but data."""
+        names = inspect.signature(MyANN.__init__).parameters.keys() - FREE
+        settings = {name: getattr(self, name) for name in sorted(names)}
+        settings |= {"dtype": self.dtype.name, "b_standardize": self.scaler.kind}
+        return settings | {"random_state": "no number" if self._seed is None else self._seed}
 
     def _require_rows(self, method: str) -> None:
         """Refuse what needs data in an object from a model file, which holds none."""
@@ -679,5 +784,8 @@ def _scaling_kind(b_standardize: bool | str) -> str:
     return "feature" if check_flag("b_standardize", b_standardize) else "none"
 
 
-def _call_with(callback: Callback, ann: MyANN, trainer: Trainer) -> object:
-    return callback(ann)
+def _with_ann(callback: Callback, ann: MyANN) -> TrainerCallback:
+    """A callable that gets the MyANN in the place of its Trainer."""
+    if isinstance(callback, EpochCallback) or not callable(callback):
+        return callback  # the Trainer refuses what is neither
+    return lambda trainer: callback(ann)

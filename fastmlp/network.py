@@ -161,9 +161,8 @@ class Network:
     def initialize(self, random_state: RandomState = None) -> None:
         """Draw new initial weights in place."""
         rng = check_random_state("random_state", random_state)
-        draw = INITIALIZERS[self.initializer]
         for layer, w in enumerate(self.weights):
-            w[...] = draw(rng, layer, w.shape[1] - 1, w.shape[0])
+            INITIALIZERS[self.initializer](rng, layer, w)
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Copy `weights`, one (n_out, n_in + 1) matrix per layer, into the parameters.

@@ -655,6 +655,7 @@ class ReferenceEngine:
         dropout: tuple[float, ...] = (),
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
+        progress: NDArray[np.intp] | None = None,
     ) -> tuple[int, int, BaseException | None]:
         """Batches first_batch … last_batch - 1 of an epoch; see ``_core.pyi``."""
         weights = self.matrices(parameters)
@@ -676,7 +677,7 @@ class ReferenceEngine:
                 "per_sample": n_rows / len(x if order is None else order),
                 "per_weight": 1 / weight if weight else 0.0,
             }[penalty_scale]
-            before = parameters.copy()
+            before = parameters.copy(), states.copy()
             penalty_cost = penalty(weights, l1_cost * share, l2 * share)
             gradients = [
                 scale * gradient + penalty_gradient(w, l1 * share, l2 * share)
@@ -688,15 +689,17 @@ class ReferenceEngine:
             try:
                 for w, w_states, gradient in zip(weights, layer_states, gradients, strict=True):
                     apply_optimizer(optimizer, w, w_states, gradient, learning_rate, step)
-            except BaseException:  # Ctrl-C between two layers
-                parameters[...] = before
+                if not (np.isfinite(penalty_cost) and np.isfinite(parameters).all()):
+                    parameters[...], states[...] = before
+                    return DIVERGED, batch - first_batch, None
+                costs[batch], penalties[batch] = scale * loss + penalty_cost, penalty_cost
+                errors[batch] = error / ((weight or 1.0) * targets.shape[1])
+                hits[batch] = right / (weight or 1.0)
+                if progress is not None:
+                    progress[0] += 1
+            except BaseException:  # Ctrl-C in between
+                parameters[...], states[...] = before
                 raise
-            if not (np.isfinite(penalty_cost) and np.isfinite(parameters).all()):
-                parameters[...] = before
-                return DIVERGED, batch - first_batch, None
-            costs[batch], penalties[batch] = scale * loss + penalty_cost, penalty_cost
-            errors[batch] = error / ((weight or 1.0) * targets.shape[1])
-            hits[batch] = right / (weight or 1.0)
         return DONE, last_batch - first_batch, None
 
     def gradient(

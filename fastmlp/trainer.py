@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import _core
+from fastmlp._checkpoint_folder import read_newest
 from fastmlp._checks import (
     check_choice,
     check_flag,
@@ -24,9 +26,13 @@ from fastmlp._checks import (
     check_row_weights,
     check_same_length,
 )
+from fastmlp._epochs import N_MEASURES, Epoch, EpochRecord, epoch_metrics
+from fastmlp._identity import DATA_NAMES, Identity
+from fastmlp._recorder import Recorder
 from fastmlp._sparse import SparseRows
 from fastmlp._threads import resolve_threads, single_threaded_blas
-from fastmlp.callbacks import Callback, around_training, as_epoch_callback
+from fastmlp._training_run import Run
+from fastmlp.callbacks import Callback, as_epoch_callback
 from fastmlp.exceptions import DivergenceError
 from fastmlp.history import History
 from fastmlp.losses import (
@@ -67,35 +73,6 @@ class Rows(NamedTuple):
     x: Inputs
     y: Array
     weights: Array | None = None
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch of training was like.
-
-    Attributes
-    ----------
-    costs, penalties, errors, hits : ndarray of shape (n_batches,)
-        Of each batch before its update: loss + penalty, penalty, mean of |y - a|, and the fraction
-        classified correctly.
-    batch_rows : ndarray of shape (n_batches,)
-        Rows of each batch.
-    learning_rate : float
-    seconds : float
-        Wall time of the epoch, evaluation not included.
-    """
-
-    costs: NDArray[np.float64]
-    penalties: NDArray[np.float64]
-    errors: NDArray[np.float64]
-    hits: NDArray[np.float64]
-    batch_rows: NDArray[np.intp]
-    learning_rate: float
-    seconds: float
-
-    def mean(self, per_batch: NDArray[np.float64]) -> float:
-        """Mean over the rows of a number (n_batches,) that each batch has."""
-        return float(per_batch @ self.batch_rows) / float(self.batch_rows.sum())
 
 
 @dataclass(frozen=True)
@@ -198,9 +175,9 @@ class Trainer:
         The last finished epoch.
     metrics : dict of str to float
         Numbers about the last epoch by name, for callbacks: ``cost`` (mean over its rows), ``loss``
-        (without penalty), ``learning_rate`` and ``seconds``; after `fit` also what it measured,
-        ``train_cost``, ``train_accuracy``, ``test_cost`` and ``test_accuracy``. Callbacks may add
-        to it.
+        (without penalty), ``error`` (mean of abs(y - a)), ``learning_rate`` and ``seconds``; after
+        `fit` also what it measured, ``train_cost``, ``train_accuracy``, ``test_cost`` and
+        ``test_accuracy``. Callbacks may add to it.
 
     Raises
     ------
@@ -290,6 +267,7 @@ class Trainer:
         test_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
@@ -300,6 +278,8 @@ class Trainer:
         X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
             Inputs and targets (one-hot for classes); used in place when C-ordered and of the
             network's dtype. Never modified. Sparse rows are never all dense at once.
+        n_epochs : int >= 0
+            Epochs from the first one on, also of a training that is resumed.
         sample_weight : array-like of shape (n,), optional
             Weight >= 0 of every row in loss and gradient.
         test_data : (X, Y), optional
@@ -308,6 +288,10 @@ class Trainer:
             Also measure the whole training set after every epoch.
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             Called with this trainer after every epoch; one that returns True ends the training.
+        resume : str or PathLike, optional
+            A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
+            it that can be read: go on from there, with weights, states, generator and history as
+            they were. From the beginning where the folder is empty.
 
         Returns
         -------
@@ -318,11 +302,36 @@ class Trainer:
         ------
         ValueError, TypeError
             Naming the argument, before any training.
+        ResumeError
+            A ValueError: where the checkpoint is of a training with other data or parameters, which
+            are named. Nothing has changed then.
+        ModelFormatError, OSError
+            Where the checkpoint is damaged or missing.
         DivergenceError
             If a batch's cost or a new weight is not finite; the network keeps the weights before.
         KeyboardInterrupt
             The network keeps the weights after the last finished batch.
         """
+        return self._fit(
+            X, Y, n_epochs=n_epochs, sample_weight=sample_weight, test_data=test_data,
+            measure_train=measure_train, callbacks=callbacks, resume=resume,
+        )  # fmt: skip
+
+    def _fit(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        n_epochs: int,
+        sample_weight: ArrayLike | None = None,
+        test_data: tuple[ArrayLike, ArrayLike] | None,
+        measure_train: bool,
+        callbacks: Iterable[Callback],
+        resume: str | os.PathLike[str] | None,
+        owner: str = "Trainer",
+        owner_settings: Mapping[str, Any] | None = None,
+    ) -> History:
+        """`fit` for an owner with parameters in its own names."""
         x, y = self._check_data("X", X, "Y", Y)
         rows = Rows(x, y, check_row_weights("sample_weight", sample_weight, x.dtype, len(x)))
         test = (
@@ -331,14 +340,17 @@ class Trainer:
             else Rows(*self._check_data("test X", test_data[0], "test Y", test_data[1]))
         )
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
-        self.history = History()
-
-        def record(trainer: Trainer) -> None:
-            trainer.metrics |= trainer._measure("train", Rows(x, y) if measure_train else None)
-            trainer.metrics |= trainer._measure("test", test)
-            trainer._write_history()
-
-        self.train(rows, n_epochs=n_epochs, callbacks=[record, *callbacks])
+        data = dict(zip(DATA_NAMES, rows, strict=True))
+        data |= {"test X": test and test.x, "test Y": test and test.y}
+        identity = Identity(
+            data,
+            owner,
+            owner_settings or {},
+            settings={"measure_train": measure_train},
+            saved=None if resume is None else read_newest(resume),
+        )
+        recorder = Recorder(Rows(x, y) if measure_train else None, test)
+        self.train(rows, n_epochs=n_epochs, callbacks=[recorder, *callbacks], identity=identity)
         return self.history
 
     def train(
@@ -350,6 +362,7 @@ class Trainer:
         callbacks: Iterable[Callback] = (),
         resume: bool = False,
         horizon: int | None = None,
+        identity: Identity | None = None,
     ) -> bool:
         """`fit` on rows that have been checked, without a history.
 
@@ -366,6 +379,8 @@ class Trainer:
             Go on with the optimizer's states and the schedule's epoch as they are.
         horizon : int >= 1 or None
             Epochs that the schedule is laid out for; None means until the end of this call.
+        identity : Identity or None
+            What checkpoints are compared by, and the one to go on from; None for the rows alone.
 
         Returns
         -------
@@ -374,21 +389,41 @@ class Trainer:
 
         Raises
         ------
-        DivergenceError, KeyboardInterrupt
+        DivergenceError, KeyboardInterrupt, ResumeError, OSError
             As in `fit`.
         """
-        if not resume:
-            self._reset_optimizer()
-        self.horizon = horizon or max(self.epochs_done + n_epochs, 1)
         calls = [as_epoch_callback(call) for call in callbacks]
-        with self.blas_guard(), around_training(calls, self):
-            for _ in range(n_epochs):
-                for call in calls:
+        last = n_epochs + (self.epochs_done if resume else 0)
+        identity = identity or Identity(dict(zip(DATA_NAMES, rows, strict=True)))
+        run = Run(
+            self, calls, identity, solver="epochs", n_epochs=last,
+            n_batches=self._n_batches(len(rows.x if chosen is None else chosen)),
+        )  # fmt: skip
+        with run.folders():
+            if identity.saved is None and not resume:
+                self._reset_optimizer()
+            self.horizon = horizon or max(last, 1)
+            with self.blas_guard(), run.around():
+                self._train_epochs(rows, chosen, last, run)
+        return run.ended
+
+    def _train_epochs(
+        self, rows: Rows, chosen: NDArray[np.intp] | None, last: int, run: Run
+    ) -> None:
+        """Epochs until number `last`, from the position of the run on."""
+        epoch = run.restore()
+        while not run.ended and self.epochs_done < last:
+            if not isinstance(epoch, Epoch):
+                for call in run.calls:
                     call.before_epoch(self)
-                self._run_epoch(rows, chosen)
-                if any([call.after_epoch(self) is True for call in calls]):
-                    return True
-            return False
+                epoch = self._draw_epoch(len(rows.x if chosen is None else chosen))
+                run.mark(epoch, under_way=True)
+            self._run_epoch(rows, chosen, epoch, run)
+            run.tell_epoch_done()
+            epoch = None
+            run.mark()
+            run.write_if_due()
+        run.finish()
 
     def forget(self) -> None:
         """Drop history, order and momentum of the last `fit`; the network stays as it is."""
@@ -480,45 +515,70 @@ class Trainer:
         eta = rule(self.learning_rate, self.decay, self.epochs_done, self.horizon)
         return warmed_up(eta, self.warmup, self.epochs_done)
 
-    def _run_epoch(self, rows: Rows, chosen: NDArray[np.intp] | None) -> None:
-        """One epoch of updates; its record goes into `last_epoch` and `metrics`."""
-        start = time.perf_counter()
-        eta, n = self.next_rate(), len(rows.x if chosen is None else chosen)
-        n_batches = -(-n // self.batch_size)
-        n_batches = min(n_batches, self.max_batches or n_batches)
-        costs, penalties, errors, hits = np.zeros((4, n_batches))
+    def _draw_epoch(self, n_rows: int) -> Epoch:
+        """The next epoch, with the random numbers that it takes."""
         # One batch of all rows is the same in any order.
-        mixed = self._mixed(n) if self.shuffle and self.batch_size < n else None
+        is_mixed = self.shuffle and self.batch_size < n_rows
+        return Epoch(
+            learning_rate=self.next_rate(),
+            order_seed=self._new_seed() if is_mixed else None,
+            dropout_seed=self._new_seed() if any(self.dropout) else 0,
+            n_steps_before=self.n_steps,
+            measures=np.zeros((N_MEASURES, self._n_batches(n_rows))),
+        )
+
+    def _n_batches(self, n_rows: int) -> int:
+        n_batches = -(-n_rows // self.batch_size)
+        return min(n_batches, self.max_batches or n_batches)
+
+    def _run_epoch(
+        self, rows: Rows, chosen: NDArray[np.intp] | None, epoch: Epoch, run: Run
+    ) -> None:
+        """What is left of an epoch; its record goes into `last_epoch` and `metrics`."""
+        start = time.perf_counter()
+        n, seed = len(rows.x if chosen is None else chosen), epoch.order_seed
+        mixed = None if seed is None else _core.permutation(n, seed)
         self.order = mixed if chosen is None else chosen if mixed is None else chosen[mixed]
-        status, done, interruption = self._engine.train(
+        before = epoch.seconds
+        while epoch.n_done < epoch.n_batches:
+            self._train_batches(rows, epoch, epoch.n_done + run.batches_to_go(epoch))
+            epoch.seconds = before + time.perf_counter() - start
+            run.look()
+        epoch.seconds = before + time.perf_counter() - start
+        self.n_steps = epoch.n_steps_before + epoch.n_done
+        self.last_epoch = epoch.record(self.batch_size, n)
+        self.epochs_done += 1
+        self.metrics = dict(epoch_metrics(self.last_epoch))
+
+    def _train_batches(self, rows: Rows, epoch: Epoch, last_batch: int) -> None:
+        """Updates until `last_batch` of an epoch."""
+        costs, penalties, errors, hits = epoch.measures
+        status, _, interruption = self._engine.train(
             self.network.parameters, self.states, rows.x, rows.y,
             order=self.order, row_weights=rows.weights, batch_size=self.batch_size,
-            first_batch=0, last_batch=n_batches,
-            optimizer=self.optimizer, learning_rate=eta, n_steps=self.n_steps,
+            first_batch=epoch.n_done, last_batch=last_batch,
+            optimizer=self.optimizer, learning_rate=epoch.learning_rate,
+            n_steps=epoch.n_steps_before + epoch.n_done,
             l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
             mean_reduction=self.reduction == "mean",
             penalty_scale=self.penalty_scale,
             costs=costs, penalties=penalties, errors=errors, hits=hits,
-            dropout=self.dropout, dropout_seed=self._new_seed() if any(self.dropout) else 0,
-            max_grad_norm=self.max_grad_norm or 0.0,
+            dropout=self.dropout, dropout_seed=epoch.dropout_seed,
+            max_grad_norm=self.max_grad_norm or 0.0, progress=epoch.progress,
         )  # fmt: skip
-        self.n_steps += done
+        self.n_steps = epoch.n_steps_before + epoch.n_done
         if interruption is not None:
             raise interruption
         if status == _core.DIVERGED:
-            epoch = self.epochs_done
+            number, batch = self.epochs_done, epoch.n_done
             self._reset_optimizer()  # its states may be infinite
-            batch = slice(done * self.batch_size, (done + 1) * self.batch_size)
-            cause = self.fault_of_loss(rows, batch if self.order is None else self.order[batch])
-            raise DivergenceError(epoch=epoch, batch=done, learning_rate=eta, cause=cause)
-        batch_rows = np.minimum(self.batch_size, n - self.batch_size * np.arange(n_batches))
-        seconds = time.perf_counter() - start
-        record = EpochRecord(costs, penalties, errors, hits, batch_rows, eta, seconds)
-        self.last_epoch = record
-        self.epochs_done += 1
-        cost = record.mean(costs)
-        loss = cost - record.mean(penalties)
-        self.metrics = {"cost": cost, "loss": loss, "learning_rate": eta, "seconds": seconds}
+            at_fault = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            cause = self.fault_of_loss(
+                rows, at_fault if self.order is None else self.order[at_fault]
+            )
+            raise DivergenceError(
+                epoch=number, batch=batch, learning_rate=epoch.learning_rate, cause=cause
+            )
 
     def fault_of_loss(self, rows: Rows, chosen: slice | NDArray[np.intp] = slice(None)) -> str:
         """What is wrong with a loss from outside for the network as it is; else ""."""
@@ -529,36 +589,8 @@ class Trainer:
         self.predict_rows(rows.x[chosen], outputs)
         return self.loss_function.fault(y, outputs)
 
-    def _write_history(self) -> None:
-        """Add the last epoch to the history."""
-        record = self.last_epoch
-        assert record is not None
-        costs, metrics = record.costs, self.metrics
-        shares = np.divide(record.penalties, costs, out=np.zeros_like(costs), where=costs > 0)
-        self.history.append(
-            costs=costs,
-            errors=record.errors,
-            reg_share=shares,
-            learning_rates=record.learning_rate,
-            batch_accuracy=record.mean(record.hits),
-            epoch_seconds=record.seconds,
-            **{f"{data}_{what}": metrics[f"{data}_{what}"]
-               for data in ("train", "test") for what in ("cost", "accuracy")},
-        )  # fmt: skip
-
-    def _mixed(self, n_rows: int) -> NDArray[np.intp]:
-        """A random order of the rows, drawn with one number of the generator."""
-        return _core.permutation(n_rows, self._new_seed())
-
     def _new_seed(self) -> int:
         return int(self.rng.integers(2**64, dtype=np.uint64))
-
-    def _measure(self, name: str, data: Rows | None) -> dict[str, float]:
-        """Cost and accuracy on a data set under the names of a History; NaN without one."""
-        if data is None:
-            return {f"{name}_cost": np.nan, f"{name}_accuracy": np.nan}
-        result = self.evaluate_rows(data)
-        return {f"{name}_cost": result.cost, f"{name}_accuracy": result.accuracy}
 
 
 def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:

@@ -105,7 +105,9 @@ static void *worker_main(void *argument)
         seen = atomic_load(&team.start.phase);
         if (worker < team.n_workers)
             team.task(team.context, worker, team.n_workers);
-        if (atomic_fetch_add(&team.finished, 1) + 1 == team.n_threads)
+        /* Read first: once all have finished, the next caller may start more. */
+        const int n_threads = team.n_threads;
+        if (atomic_fetch_add(&team.finished, 1) + 1 == n_threads)
             gate_move(&team.done);
     }
     return NULL;

@@ -19,7 +19,7 @@ from conftest import is_running, wait_until
 import fastmlp
 from fastmlp import _cli_bench
 from fastmlp.bench import contenders, data, jobs, machine, picture, report, runner, session, timing
-from fastmlp.bench.adapters import Adapter
+from fastmlp.bench.adapters import Fitter, Learner
 from fastmlp.bench.adapters import _shared as shared
 from fastmlp.bench.contenders import CONTENDERS
 
@@ -174,6 +174,7 @@ def test_budget_ends_the_first_round_early_and_begins_no_other_it_has_no_time_fo
     assert now[0] < 60
     taken["sklearn"], now[0] = 4.0, 0.0
     assert len(runner.run(both)) == 3 * 4
+    assert capsys.readouterr().err.endswith("\nno time left for round 4 of 5\n")
 
 
 def test_jobs_of_a_group_come_once_and_rows_are_cut():
@@ -270,7 +271,7 @@ def test_expected_outputs_are_those_of_the_network():
     np.testing.assert_allclose(adapter.predict(x), shared.expected_outputs(job, x), atol=1e-6)
 
 
-class Stopped(Adapter):
+class Stopped(Learner):
     """Reports a second per epoch and counts them; accuracy is their number."""
 
     def __init__(self, wrong=0):
@@ -307,6 +308,115 @@ def test_an_adapter_that_miscounts_or_cannot_do_a_job_is_refused():
         timing.measure(Stopped(), replace(TINY, kind="predict"), None, 0.1, False)
 
 
+ESTIMATOR = replace(jobs.select(["estimator-classifier-random-float32"])[0], check_epochs=3)
+
+
+def scores_of(contender, scores, **more):
+    """Records of rounds of an estimator, each with its score."""
+    return [record(contender, [1.0], ESTIMATOR, k, accuracy=s, n_epochs=7 + k, **more)
+            for k, s in enumerate(scores)]  # fmt: skip
+
+
+def test_estimators_are_equal_within_the_spread_of_five_seeds():
+    judge = scores_of("sklearn", [0.90, 0.91, 0.92, 0.93, 0.94])
+    near = rows_of([*judge, *scores_of("fastmlp", [0.88] * 5)], ESTIMATOR)
+    assert near["sklearn"].accuracy == pytest.approx(0.92)
+    assert near["sklearn"].accuracy_spread == pytest.approx(0.04)
+    assert near["fastmlp"].check == "ok" and near["sklearn"].ratio == 1
+    for far in ([0.87] * 5, [0.97] * 5):
+        rows = rows_of([*judge, *scores_of("fastmlp", far)], ESTIMATOR)
+        assert (rows["fastmlp"].check, rows["sklearn"].ratio) == ("FAILS", None)
+
+
+def test_few_seeds_are_compared_with_the_usual_tolerance_and_equal_ones_with_a_small_one():
+    def check(sklearn, fastmlp):
+        records = [*scores_of("sklearn", sklearn), *scores_of("fastmlp", fastmlp)]
+        return rows_of(records, ESTIMATOR)["fastmlp"].check
+
+    assert check([0.90, 0.90], [0.915, 0.915]) == "ok"
+    assert check([0.90, 0.90], [0.925, 0.925]) == "FAILS"
+    assert check([0.90] * 5, [0.9009] * 5) == "ok"
+    assert check([0.90] * 5, [0.902] * 5) == "FAILS"
+
+
+def test_flop_of_an_estimator_count_the_epochs_it_took():
+    row = rows_of(scores_of("sklearn", [0.9, 0.9, 0.9]), ESTIMATOR)["sklearn"]
+    # 30-100-1: no delta for the input. Between 7 and 9 epochs of one second.
+    assert row.gflop_per_second * 1e9 == 8 * 2 * 200_000 * (2 * (30 * 100 + 100) + 100)
+
+
+def test_every_round_of_an_estimator_has_its_own_seed_and_is_scored(monkeypatch):
+    requests = []
+    monkeypatch.setattr(runner, "_call_worker", lambda request, *_: requests.append(request) or {})
+    for job in (ESTIMATOR, TINY):
+        for index in range(3):
+            runner.run_one(plan(), CONTENDERS["fastmlp"], job, index)
+    assert [r["job"]["seed"] for r in requests] == [0, 1, 2, 0, 0, 0]
+    assert [r["check"] for r in requests] == [True, True, True, True, False, False]
+
+
+class Counted(Fitter):
+    """Notes the epochs it is asked for, and takes no time."""
+
+    def __init__(self):
+        super().__init__(None, 1, "")
+        self.asked = []
+
+    def prepare(self, job):
+        pass
+
+    def versions(self):
+        return {}
+
+    def fit(self, max_epochs):
+        self.asked.append(max_epochs)
+        return max_epochs - 1
+
+    def accuracy(self):
+        return 0.5
+
+
+def test_estimators_warm_up_with_one_epoch_and_are_fitted_at_least_once():
+    adapter = Counted()
+    result = timing.measure(adapter, ESTIMATOR, None, 1e-12, True)
+    assert (adapter.asked, len(result["seconds"])) == ([1, 3], 1)
+    assert (result["n_epochs"], result["accuracy"]) == (2, 0.5)
+    adapter = Counted()
+    result = timing.measure(adapter, ESTIMATOR, None, 100.0, False)
+    assert adapter.asked == [1] + [3] * timing.MAX_FITS
+    assert len(result["seconds"]) == timing.MAX_FITS and result["accuracy"] is None
+
+
+def test_estimators_of_both_libraries_have_the_same_settings_rows_and_dtype():
+    for job in jobs.select(["estimator"], 300):
+        rows = data.load(job, None)
+        models = []
+        for name in ("fastmlp", "sklearn"):
+            adapter = CONTENDERS[name].create(rows, 1, job.kind)
+            adapter.prepare(replace(job, seed=4))
+            assert adapter.fit(2) == 2
+            models.append(adapter._model)
+            assert adapter._x.dtype == job.dtype == models[-1].coefs_[0].dtype
+        own, other = models
+        assert type(own).__module__.startswith("fastmlp")
+        shared_names = other.get_params().keys()
+        assert {k: own.get_params()[k] for k in shared_names} == other.get_params()
+        assert (own.max_iter, own.random_state) == (2, 4)
+        assert tuple(own._architecture.sizes) == job.sizes
+        assert own.out_activation_ == {"sigmoid": "logistic"}.get(job.output, job.output)
+
+
+def test_rows_of_a_regression_are_numbers_and_those_of_digits_are_scaled():
+    job = replace(jobs.select(["estimator-regressor-random-float32"], 400)[0])
+    rows = data.load(job, None)
+    assert rows.y_train.shape == (400, 1) and len(np.unique(rows.y_train)) > 390
+    assert rows.labels_test.shape == (data.N_TEST_ROWS,) and rows.labels_test.std() > 0.1
+    digits = data.load(jobs.select(["estimator-regressor-digits-float32"])[0], None)
+    assert digits.source == "digits" and digits.x_train.shape == (1297, 64)
+    assert digits.x_train.mean() == pytest.approx(0, abs=1e-5)
+    assert set(digits.y_train.ravel()) == set(range(10))
+
+
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """Exit status and JSON of one real run: every kind of job, four contenders, tiny sizes."""
@@ -322,6 +432,20 @@ def small_run(tmp_path_factory):
     training = session.run_and_report(plan(), [], json_path=path)
     others = runner.run(wanted)
     return training, json.loads(path.read_text()), wanted.jobs, others
+
+
+def test_worker_fits_estimators_of_those_who_have_some():
+    quick = replace(jobs.select(["estimator-regressor-digits-float64"], 200)[0], check_epochs=20)
+    records = runner.run(plan(jobs=(quick,), rounds=2))
+    assert [r.get("error") for r in records] == [None] * 4
+    assert [r["contender"] for r in records] == ["fastmlp", "sklearn", "sklearn", "fastmlp"]
+    assert all(r["n_epochs"] == 20 and r["warm_up_seconds"][0] > 0 for r in records)
+    rows = report.summarize(records, [quick])
+    assert [row.check for row in rows] == ["ok", "ok"]
+    text = report.table(rows, [quick], [])
+    assert "defaults but max_iter=20; 200 rows; R² as mean of the rounds' seeds" in text
+    assert "/fit" in text
+    assert rows[0].accuracy_spread > 0
 
 
 def test_worker_trains_a_tiny_job_with_every_contender_that_is_always_here(small_run):

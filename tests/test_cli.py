@@ -211,15 +211,19 @@ def test_path_of_an_npz_file_is_trained_with_the_recipe_of_mnist(capsys, tmp_pat
     assert "network 5-70-30-3" in out and "batch size 500" in out
 
 
+WIDTHS = "must be whole numbers of at least 1, separated by commas"
+NEEDS_SHAPE = "says how a network's batch is cut, and needs --shape"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "the following arguments are required: train|info|bench|threads"),
+        ([], "the following arguments are required: train|info|bench|threads|cnn|study|report"),
         (["train", "--epochs", "0"], "--epochs must be at least 1; got 0"),
         (["train", "--epochs", "x"], "--epochs must be an integer; got 'x'"),
         (["train", "--decay", "nan"], "--decay must be a finite number, at least 0; got nan"),
         (["train", "--momentum", "2"], "--momentum must be a finite number, 0 to 1; got 2.0"),
-        (["train", "--hidden", "70,-3"], "--hidden must be at least 1; got -3"),
+        (["train", "--hidden", "70,-3"], f"--hidden {WIDTHS}; got '70,-3'"),
         (["train", "--threads", "0"], "--threads must be from 1 to 256; got 0"),
         (["train", "--seed", "-1"], "--seed must be at least 0; got -1"),
         (["train", "--engine", "x"], "--engine must be one of 'native', 'numpy'; got 'x'"),
@@ -232,7 +236,10 @@ def test_path_of_an_npz_file_is_trained_with_the_recipe_of_mnist(capsys, tmp_pat
         ),
         ([*DIGITS, "--output", "identity", "--loss", "LogLoss"], None),
         (["info", "--shape", "784"], "--shape needs an input and an output width; got '784'"),
-        (["info", "--shape", "784,x"], "--shape must be an integer; got 'x'"),
+        (["info", "--shape", "a,b"], f"--shape {WIDTHS}; got 'a,b'"),
+        (["info", "--shape", "784,,10"], f"--shape {WIDTHS}; got '784,,10'"),
+        (["info", "--batch", "5"], f"--batch {NEEDS_SHAPE}"),
+        (["info", "--dtype", "float64"], f"--dtype {NEEDS_SHAPE}"),
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )  # fmt: skip
@@ -333,6 +340,17 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     assert shown["warning:"] == (
         "OPENBLAS_L2_SIZE=512 overrides what OpenBLAS knows about this processor "
         "and can halve its speed"
+    )
+
+
+def test_info_tells_of_a_variable_that_holds_no_number_of_threads(capsys, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "abc")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
+    code, out, _ = run(capsys, "info")
+    assert code == 0
+    assert "3 (from OMP_NUM_THREADS)" in out
+    assert "warning: OPENBLAS_NUM_THREADS=abc is no positive number of threads and is not used" in (
+        out.splitlines()
     )
 
 

@@ -167,24 +167,42 @@ def test_columns_are_left_out_where_a_file_lacks_the_normaliser(run):
     assert "sgemm" not in out
 
 
-def test_job_that_one_file_lacks_is_missing_and_no_slowdown(run):
-    after = result()
-    after["summary"] = [r for r in after["summary"] if r["job"] != "large"]
-    code, out, _ = run(result(), after)
-    assert code == 0
-    assert cells(out, "large") == ["large", "0.2000", "-", "-", "-", "-", "missing"]
-    code, out, _ = run(after, result())
-    assert code == 0
-    assert cells(out, "large")[1:4] == ["-", "0.2000", "-"]
+def without_large(content):
+    content["summary"] = [r for r in content["summary"] if r["job"] != "large"]
+    return content
 
 
-def test_job_without_the_normaliser_is_missing(run):
+def test_job_that_is_gone_exits_with_1_and_is_named(run):
+    code, out, err = run(result(), without_large(result()))
+    assert code == 1
+    assert cells(out, "large") == ["large", "0.2000", "-", "-", "-", "-", "gone"]
+    assert err.startswith("compare.py: not in ")
+    assert err.endswith("after.json: large; --jobs leaves jobs out\n")
+
+
+def test_new_job_is_no_slowdown(run):
+    code, out, err = run(without_large(result()), result())
+    assert (code, err) == (0, "")
+    assert cells(out, "large") == ["large", "-", "0.2000", "-", "-", "-", "new"]
+
+
+def test_only_the_jobs_named_are_compared(run):
+    code, out, err = run(result(), without_large(result(fastmlp=(0.1, 9.0))), "--jobs", "small")
+    assert (code, err) == (0, "")
+    assert "large" not in out
+    code, _, err = run(result(), result(), "--jobs", "small,huge")
+    assert code == 2
+    assert "--jobs: fastmlp has no job 'huge'; its jobs are small, large" in err
+
+
+def test_job_without_the_normaliser_is_not_judged(run):
     after = result()
     after["summary"] = [
         r for r in after["summary"] if (r["contender"], r["job"]) != ("fastmlp.reference", "large")
     ]
     _, out, _ = run(result(), after, "--normalise-by", "fastmlp.reference")
-    assert cells(out, "small")[-1] == "same" and cells(out, "large")[-1] == "missing"
+    assert cells(out, "small")[-1] == "same"
+    assert out.splitlines()[2].endswith("  no normaliser")
 
 
 @pytest.mark.parametrize("check", ["FAILS", "error"])

@@ -561,7 +561,7 @@ def test_a_failed_download_leaves_the_old_file_and_no_other(
     serve: Serve,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(datasets, "_MAX_DOWNLOAD_BYTES", 2000)
+    monkeypatch.setattr("fastmlp._https.MAX_BYTES", 2000)
     path = damaged_cache(home)
     serve({URL + "mnist.npz": answer})
     with pytest.raises(error, match=match):

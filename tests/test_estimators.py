@@ -445,7 +445,7 @@ def test_interruption_keeps_what_was_learned():
             interrupt(trainer)
 
     model = MLPClassifier(**SMALL).set_callbacks(Interrupt())
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
+    with pytest.raises(KeyboardInterrupt):
         model.fit(x, y)
     assert model.n_iter_ == len(model.loss_curve_) == 3
     np.testing.assert_allclose(model.loss_curve_, MLPClassifier(**SMALL).fit(x, y).loss_curve_[:3])
@@ -461,10 +461,14 @@ def test_summary_counts_what_there_is():
     assert "199 float64 parameters, 1.6 KiB; 354 FLOP to predict a row" in str(summary)
 
 
-def test_html_links_to_this_projects_documentation():
-    html = MLPRegressor()._repr_html_()
-    assert "fastmlp.readthedocs.io" in html
-    assert "scikit-learn.org/1" not in html.split("</style>")[-1].split("Parameters")[0]
+@pytest.mark.parametrize("fitted", [False, True])
+def test_html_links_to_no_page_that_is_not_there(fitted):
+    model = MLPRegressor(max_iter=3, tol=1.0, n_iter_no_change=1)
+    if fitted:
+        model.fit(np.eye(4), np.arange(4.0))
+    html = model._repr_html_()
+    assert "hidden_layer_sizes" in html
+    assert "href" not in html.split("</style>")[-1]
 
 
 def test_network_below_predicts_into_an_array():
@@ -488,3 +492,10 @@ def test_reaching_max_iter_warns():
         MLPClassifier(**SMALL).fit(*blobs())
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 20 iteration"):
         MLPClassifier(**SMALL, solver="lbfgs").fit(*blobs())
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("learning_rate", ["cosine", "one_cycle"])
+def test_a_schedule_that_ends_with_max_iter_reaches_it_as_planned(learning_rate):
+    model = MLPClassifier(**SMALL, learning_rate=learning_rate).fit(*blobs())
+    assert model.n_iter_ == 20

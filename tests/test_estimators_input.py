@@ -388,11 +388,7 @@ if sys.argv[1] == "without":
     sys.modules["sklearn.callback"] = None  # as for fastmlp in scikit-learn before 1.9
 from fastmlp import MLPClassifier
 from fastmlp._estimator_callbacks import protocol
-from fastmlp.callbacks import EpochCallback
 assert (protocol is None) == (sys.argv[1] == "without")
-class Interrupt(EpochCallback):
-    def before_epoch(self, trainer):
-        raise KeyboardInterrupt
 x, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
 quick = dict(max_iter=2, random_state=0)
 calls = [
@@ -400,7 +396,6 @@ calls = [
     lambda: MLPClassifier(**quick, batch_size=500).fit(x, y),
     lambda: MLPClassifier(**quick, batch_size=500).partial_fit(1000 * x, y, classes=[0, 1]),
     lambda: MLPClassifier(**quick, solver="lbfgs").fit(x, y),
-    lambda: MLPClassifier(**quick).set_callbacks(Interrupt()).fit(x, y),
     lambda: make_pipeline(MinMaxScaler(), MLPClassifier(**quick)).fit(x, y),
     lambda: GridSearchCV(MLPClassifier(**quick), {"alpha": [0, 1]}, cv=2).fit(x, y),
 ]

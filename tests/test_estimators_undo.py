@@ -180,6 +180,16 @@ def test_ctrl_c_before_the_first_epoch_changes_nothing():
     assert everything(model.set_callbacks()) == before
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_ctrl_c_in_the_first_epoch_of_a_first_fit_keeps_finite_weights(solver):
+    x, y = regression()
+    model = MLPRegressor(**SMALL, solver=solver).set_callbacks(StopAt(0, KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y)
+    assert np.isfinite(model.predict(x)).all()
+    assert model.n_iter_ == 0
+
+
 def test_lbfgs_that_finds_no_finite_loss_is_an_error():
     x, y = regression()
     model = MLPRegressor(**SMALL, solver="lbfgs")

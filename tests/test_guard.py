@@ -80,9 +80,10 @@ def test_same_instructions_exit_with_0_and_show_both_numbers(run):
 def test_more_than_tolerated_exits_with_1_and_names_the_job(
     run, method, tolerated, too_many, sentence
 ):
-    code, _, err = run({"small": tolerated}, "--method", method)
+    large = {"instructions": 50_000, "ratio": 0.25}[method]
+    code, _, err = run({"small": tolerated, "large": large}, "--method", method)
     assert (code, err) == (0, "")
-    code, _, err = run({"small": too_many}, "--method", method)
+    code, _, err = run({"small": too_many, "large": large}, "--method", method)
     assert (code, err) == (1, f"guard.py: slower: small takes {sentence} are tolerated\n")
 
 
@@ -102,10 +103,20 @@ def test_improvement_is_a_note_that_asks_to_be_recorded(run):
 
 
 def test_job_without_a_recorded_number_is_a_note(run):
-    code, out, _ = run({"new": 5})
+    code, out, _ = run({"small": 1000, "large": 50_000, "new": 5})
     assert code == 0
-    assert out == "new             -             5 instructions per step\n" + (
-        "note: new has no recorded number\n"
+    assert out.splitlines()[2:] == [
+        "new               -             5 instructions per step",
+        "note: new has no recorded number",
+    ]
+
+
+def test_job_that_is_recorded_and_not_measured_any_more_exits_with_1(run):
+    code, out, err = run({"small": 1000})
+    assert code == 1
+    assert out.splitlines()[1] == "large        50,000             - instructions per step"
+    assert err == (
+        "guard.py: gone: large has a recorded number and is not measured; --record forgets it\n"
     )
 
 

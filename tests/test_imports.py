@@ -15,43 +15,49 @@ PACKAGE = Path(fastmlp.__file__).parent
 
 LAYERS = [
     {"exceptions", "_sparse", "_plan", "_plateau", "_idx", "_npz", "_atomic_file", "_plain_values",
-     "_safetensors_header"},
+     "_safetensors_header", "_https"},
     {"_model_file", "_model_fields"},
     {"_checks"},
     {"optimizers", "losses"},
     {"_core", "_threads", "initializers", "schedules", "history", "datasets", "scaling",
      "reference"},
     {"network", "_environment"},
-    {"_saved_network"},
-    {"trainer", "callbacks", "_lbfgs", "_summary"},
+    {"_saved_network", "_epochs", "_evaluations"},
+    {"trainer", "callbacks", "checkpoint", "_identity", "_saved_training", "_checkpoint_folder",
+     "_training_run", "_recorder", "_lbfgs", "_summary"},
     {"_estimator_warnings", "_estimator_undo"},
     {"_estimator_parameters", "_estimator_targets", "_estimator_data", "_estimator_weights",
      "_estimator_report"},
-    {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks"},
+    {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks", "_estimator_resume"},
     {"_estimator_epochs"},
     {"_estimator_run"},
     {"_estimator_base", "_to_sklearn"},
     {"_estimator_classifier", "_estimator_regressor"},
     {"estimators"},
     {"_plot_style"},
-    {"_plot_panels", "_plot_images"},
-    {"plots", "recipes", "_labelled_data", "_report", "_thread_sweep", "_plot_threads"},
+    {"_plot_panels", "_plot_images", "_plot_live"},
+    {"plots", "live", "_tensorboard", "recipes", "_labelled_data", "_report", "_thread_sweep",
+     "_plot_threads"},
     {"myann"},
     {"_saved_myann", "_model_parts"},
     {"_saved_estimator"},
     {"persistence"},
     {"onnx_export", "keras_exchange"},
-    {"bench"},
-    {"_cli_options", "_cli_output", "_cli_display", "_cli_bench"},
-    {"_cli_train"},
+    {"bench", "cnn"},
+    {"_cli_options", "_cli_output", "_cli_display", "_cli_signals", "_cli_bench"},
+    {"studies"},
+    {"_cli_cnn"},
+    {"_cli_cnn_data"},
+    {"_cli_train", "_cli_cnn_train", "_cli_cnn_show", "_cli_cnn_compare", "_cli_study"},
+    {"_cli_cnn_evaluate"},
     {"_cli_threads"},
     {"cli"},
     {"__init__", "__main__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LAZY = {"_estimator_callbacks", "_estimator_run", "_estimator_base", "_estimator_classifier",
-        "_estimator_regressor", "estimators", "_saved_estimator"}  # fmt: skip
-"""Modules that import scikit-learn for its classes, and are loaded when an estimator is wanted."""
+        "_estimator_regressor", "estimators", "_saved_estimator", "_https"}  # fmt: skip
+"""Modules that import heavy packages for their classes, and are loaded when they are wanted."""
 
 HEAVY = (
     "sklearn",
@@ -64,6 +70,7 @@ HEAVY = (
     "safetensors",
     "onnx",
     "keras",
+    "tensorboard",
 )
 
 
@@ -110,6 +117,24 @@ def test_estimators_are_listed_and_found_when_asked_for():
     assert fastmlp.MLPClassifier is fastmlp.estimators.MLPClassifier
     with pytest.raises(AttributeError, match="module 'fastmlp' has no attribute 'MLPTransformer'"):
         fastmlp.MLPTransformer  # noqa: B018
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_only_the_command_line_knows_the_cnn_part(path):
+    names = {name.split(".")[1] for name in imported_modules(path) if name.startswith("fastmlp.")}
+    assert "cnn" not in names or path.stem.startswith("_cli_cnn")
+
+
+CNN_MODULES = sorted((PACKAGE / "cnn").glob("*.py"))
+ON_KERAS = {"_recorder", "_article_callbacks"}
+"""Modules of classes that derive from Keras' own."""
+
+
+@pytest.mark.parametrize("path", CNN_MODULES, ids=lambda p: f"cnn-{p.stem}")
+def test_cnn_modules_import_keras_inside_functions_only(path):
+    for name in imported_modules(path, top_level_only=True):
+        assert path.stem in ON_KERAS or name.split(".")[0] not in HEAVY
+        assert name.removeprefix("fastmlp.cnn.") not in ON_KERAS
 
 
 def test_import_loads_no_heavy_package():

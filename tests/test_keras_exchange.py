@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -131,3 +132,10 @@ def test_other_objects_and_increasing_outputs_are_refused():
         to_keras("model")
     with pytest.raises(ValueError, match="'increasing' has no layer in Keras"):
         to_keras(Network((1, 2), output="increasing"))
+
+
+def test_missing_keras_is_told_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    for call in (lambda: to_keras(Network((1, 1))), lambda: from_keras("model")):
+        with pytest.raises(ImportError, match=r'pip install "fastmlp\[cnn\]"'):
+            call()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastmlp import DivergenceError, MyANN, reference
+from fastmlp.callbacks import EarlyStopping
 from fastmlp.datasets import load
 from fastmlp.losses import Loss
 
@@ -250,6 +251,17 @@ def test_callback_sees_the_class_and_can_end_the_training():
         return len(seen) == 2
 
     assert digits(n_epochs=9, callbacks=[callback]).history.n_epochs == 2
+
+
+def test_epoch_callbacks_get_the_trainer_and_all_their_hooks():
+    stopping = EarlyStopping("test_accuracy", patience=1)
+    ann = digits(n_epochs=60, learn_rate=0.1, callbacks=[stopping])
+    assert ann.history.n_epochs < 60
+    assert stopping.best_value == ann.test_accuracy.max()
+    X, Y = ann.X_test, ann.Y_test
+    assert ann.trainer.evaluate(X, Y).accuracy == stopping.best_value
+    with pytest.raises(TypeError, match="callbacks must be callables or EpochCallbacks; got 3"):
+        digits(n_epochs=1, callbacks=[3])
 
 
 def test_interrupted_fit_keeps_weights_and_history():

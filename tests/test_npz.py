@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damage import damaged_in_place
 
 from fastmlp._npz import read_npz
 from fastmlp.exceptions import DataFormatError
@@ -96,6 +98,25 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
         read_npz(tmp_path / "absent.npz", ["a"])
 
 
+def test_the_costliest_honest_file_takes_twice_its_size(tmp_path: Path) -> None:
+    a = np.asfortranarray(np.ones((300, 4000), ">f8"))
+    np.savez(tmp_path / "data.npz", a=a)
+    peak = peak_bytes_of(lambda: read_npz(tmp_path / "data.npz", ["a"]))
+    assert peak < 2 * a.nbytes + 4 * MIB
+
+
+def test_a_pipe_is_refused_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "pipe")
+    with pytest.raises(DataFormatError, match=r"pipe: expected a regular file, found a pipe"):
+        read_npz(path, ["a"])
+
+
+def test_a_folder_is_an_os_error(tmp_path: Path) -> None:
+    path = tmp_path
+    with pytest.raises(IsADirectoryError):
+        read_npz(path, ["a"])
+
+
 # --- damaged files
 
 
@@ -103,9 +124,8 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
 def test_every_truncation_is_refused(save: Callable[..., None], tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     save(path, a=A, b=B)
-    content = path.read_bytes()
-    for length in range(len(content)):
-        path.write_bytes(content[:length])
+    for length in reversed(range(path.stat().st_size)):
+        os.truncate(path, length)
         with pytest.raises(DataFormatError, match=r"data\.npz.*: truncated or corrupt npz"):
             read_npz(path, ("a", "b"))
 
@@ -116,19 +136,13 @@ def test_every_corrupt_byte_is_refused_or_harmless(
 ) -> None:
     path = tmp_path / "data.npz"
     save(path, a=A, b=B)
-    content = path.read_bytes()
-    for position in range(len(content)):
-        for flip in FLIPS:
-            damaged = bytearray(content)
-            damaged[position] ^= flip
-            path.write_bytes(damaged)
-            try:
-                arrays = read_npz(path, ("a", "b"))
-            except DataFormatError:
-                continue
-            # Time stamps, attributes and the like do not touch the data.
-            np.testing.assert_array_equal(arrays["a"], A)
-            np.testing.assert_array_equal(arrays["b"], B)
+    for _ in damaged_in_place(path, FLIPS):
+        try:
+            arrays = read_npz(path, ("a", "b"))
+        except DataFormatError:
+            continue
+        # Time stamps, attributes and the like do not touch the data.
+        assert (arrays["a"] == A).all() and (arrays["b"] == B).all()
 
 
 def test_every_corrupt_byte_of_the_npy_header_is_refused_or_another_array(tmp_path: Path) -> None:
@@ -150,7 +164,9 @@ def test_every_corrupt_byte_of_the_npy_header_is_refused_or_another_array(tmp_pa
 
 def test_a_message_does_not_quote_the_whole_file(tmp_path: Path) -> None:
     path = npz_of(tmp_path, npy_bytes("(3,)" + "?" * 5000, b"abc"))
-    with pytest.raises(DataFormatError, match=r"bad npy header: Cannot parse .*\.\.\.$") as caught:
+    with pytest.raises(
+        DataFormatError, match=r"bad npy header: expected descr.*found .*\?"
+    ) as caught:
         read_npz(path, ["a"])
     assert len(str(caught.value)) < 300 + len(str(path))
 
@@ -230,11 +246,17 @@ def test_a_pickle_is_refused_and_not_run(save: Callable[..., None], tmp_path: Pa
 
 @pytest.mark.parametrize(
     "descr",
-    ["'<U3'", "'|S3'", "'<c8'", "'|b1'", "'<M8[s]'", "[('x', '<f4')]", "('<f4', (2,))", "'|V4'"],
+    ["'<U3'", "'|S3'", "'<c8'", "'|b1'", "'<M8[s]'", "'|V4'", "'<f16'", "'float64'"],
 )
 def test_types_other_than_integers_and_floats_are_refused(descr: str, tmp_path: Path) -> None:
     path = npz_of(tmp_path, npy_bytes("(3,)", bytes(24), descr))
     refuse(path, r"member a\.npy: expected integers or floats, found dtype")()
+
+
+@pytest.mark.parametrize("descr", ["[('x', '<f4')]", "('<f4', (2,))"])
+def test_structured_types_are_refused(descr: str, tmp_path: Path) -> None:
+    path = npz_of(tmp_path, npy_bytes("(3,)", bytes(24), descr))
+    refuse(path, r"member a\.npy: (bad npy header|expected integers or floats)")()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -260,13 +282,17 @@ def test_a_header_beyond_its_member_is_refused_without_allocation(tmp_path: Path
         ("(3, 0)", r"expected at least 1 element along axis 1, found 0"),
         ("(-3, -1)", r"expected at least 1 element along axis 0, found -3"),
         (f"({2**32}, {2**32})", rf"declares {2**64} bytes, expected at most"),
-        ("(0x" + "f" * 5000 + ",)", r"axis 0, found a number beyond 64 bits"),
+        (f"({10**20 - 1},)", r"axis 0, found a number beyond 64 bits"),
+        ("(" + "9" * 5000 + ",)", r"bad npy header: shape is \(9999"),
         ("(" * 300 + ")" * 300, r"bad npy header"),
-        ("3", r"bad npy header: shape is not valid"),
+        ("3", r"bad npy header: expected descr, fortran_order and shape, each once, found \" 's"),
+        ("(3)", r"bad npy header: shape is \(3\)$"),
+        ("(3,,)", r"bad npy header: shape is \(3,,\)$"),
         ("(3", r"bad npy header"),
         ("(__import__('os'),)", r"bad npy header"),
-        ("(3,), 'more': 1", r"bad npy header: Header does not contain the correct keys"),
-        ("(3,)" + " " * 20_000, r"bad npy header: Header info length"),
+        ("(3,), 'more': 1", r"bad npy header: expected descr.* found \" 'more': 1,\"$"),
+        ("(3,), 'shape': (3,)", r"bad npy header: expected descr, .* each once, found"),
+        ("'(3,)'", r"bad npy header: shape is '\(3,\)'"),
     ],
 )
 def test_a_bad_shape_is_refused(shape: str, match: str, tmp_path: Path) -> None:
@@ -275,12 +301,70 @@ def test_a_bad_shape_is_refused(shape: str, match: str, tmp_path: Path) -> None:
 
 
 def test_a_member_without_npy_magic_is_refused(tmp_path: Path) -> None:
-    refuse(npz_of(tmp_path, b"no array"), r"bad npy header: the magic string is not correct")()
+    refuse(npz_of(tmp_path, b"no array"), r"bad npy header: expected b'.x93NUMPY', found b'no ar")()
 
 
 def test_only_the_plain_npy_version_is_read(tmp_path: Path) -> None:
     path = npz_of(tmp_path, npy_bytes("(3,)", b"abc", version=2))
-    refuse(path, r"expected npy format 1\.0, found \(2, 0\)")()
+    refuse(path, r"expected npy format 1\.0, found 2\.0")()
+
+
+@pytest.mark.parametrize(
+    ("header", "match"),
+    [
+        ("", r"bad npy header: truncated"),
+        ("[]", r"bad npy header: expected a dict, found '\[\]'"),
+        ("{}", r"bad npy header: expected descr, fortran_order and shape, found none"),
+        ("{'shape': (3,), 'descr': '|u1'}", r"and shape, found shape, descr$"),
+        ("{'descr': '|u1', 'fortran_order': (), 'shape': (3,)}", r"must be True or False"),
+        ("{'descr': 'u1', 'fortran_order': False, 'shape': (3,)}", r"found dtype 'u1'"),
+        ("{'descr': True, 'fortran_order': False, 'shape': (3,)}", r"found dtype True"),
+        ("{'descr': '|u1' 'fortran_order': False, 'shape': (3,)}", r"each once, found"),
+    ],
+)
+def test_a_header_that_is_no_such_dict_is_refused(header: str, match: str, tmp_path: Path) -> None:
+    content = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + b"abc"
+    refuse(npz_of(tmp_path, content), match)()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'shape': (2, 3), 'fortran_order': False, 'descr': '|u1'}",
+        "{ 'descr' : '|u1' ,'fortran_order':False,'shape':( 2,3, ), }   \n",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (2L, 3L), }\n",
+    ],
+    ids=["other order", "other spaces", "Python 2"],
+)
+def test_headers_of_other_writers_are_read(header: str, tmp_path: Path) -> None:
+    content = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + A.tobytes()
+    np.testing.assert_array_equal(read_npz(npz_of(tmp_path, content), ["a"])["a"], A)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = npz_of(tmp_path, npy_bytes("(3,)", b"abc"))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a.npy", npy_bytes("(3,)", b"abd"))
+    refuse(path, r"data\.npz: expected one array named a, found 2$")()
+
+
+def test_a_huge_directory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", npy_bytes("(3,)", b"abc"))
+    content = path.read_bytes()
+    begin, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    n = 2 * MIB // (end - begin)
+    sizes = struct.pack("<HHI", n, n, n * (end - begin))
+    path.write_bytes(
+        content[:begin]
+        + n * content[begin:end]
+        + content[end : end + 8]
+        + sizes
+        + content[end + 16 :]
+    )
+    match = r"data\.npz: refused: declares a zip directory of \d+ bytes, expected at most 1048576"
+    assert peak_bytes_of(refuse(path, match)) < MIB
 
 
 def test_a_zip_bomb_is_refused_without_allocation(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -276,7 +277,7 @@ def test_options_reach_the_plan(capsys, no_processes):
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert no_processes == [SweepPlan((2, 5, 2), 7, (1, 2, 3), ("numpy",), 4, 2, True)]
-    assert "NumPy          3    0.1333    0.1333 - 0.1333      3.00       100 %" in out.splitlines()
+    assert "NumPy          3     133.3      133.3 - 133.3      3.00       100 %" in out.splitlines()
     assert "fastmlp" not in out and "best against best" not in out
 
 
@@ -286,7 +287,10 @@ def test_defaults_are_the_usable_processors_and_the_shape_of_the_data(
     monkeypatch.setattr(_cli_threads, "usable_processors", lambda: 2)
     code, out, _ = command(capsys)
     assert code == 0
-    assert no_processes == [SweepPlan((2, 70, 30, 2), 500, (1, 2), ("native", "numpy"), 10, 3)]
+    n_rows = int(re.search(r"(\d+) rows", out)[1])
+    n_epochs = no_processes[0].n_epochs
+    assert (n_epochs - 1) * n_rows < 600_000 <= n_epochs * n_rows
+    assert no_processes == [SweepPlan((2, 70, 30, 2), 500, (1, 2), ("native", "numpy"), n_epochs)]
     assert "best against best: NumPy takes 1.00 times as long as fastmlp" in out
 
 
@@ -321,6 +325,23 @@ def test_without_data_and_mnist_the_digits_are_timed_and_it_says_so(
     out = capsys.readouterr().out
     assert out.startswith("MNIST is not on this computer") and "\ndigits (" in out
     assert no_processes[0].sizes == (64, 70, 30, 10)
+
+
+def test_large_data_are_timed_for_ten_epochs():
+    assert _cli_threads._enough_epochs(60_000) == _cli_threads._enough_epochs(10**7) == 10
+
+
+def test_epochs_too_short_to_measure_are_told_with_how_many_would_do(capsys, monkeypatch):
+    runs = [make_run("native", 1, [0.001, 0.001]), make_run("native", 2, [0.0005] * 2)]
+    monkeypatch.setattr(_cli_threads, "run_sweep", lambda *_: runs)
+    _, out, _ = command(capsys, "--engines", "native", "--epochs", "2")
+    assert out.splitlines()[-1] == (
+        "the epochs timed in one process took only 1 ms together, too little to tell: "
+        "--epochs 100 or more would be measurable"
+    )
+    runs[1] = make_run("native", 2, [0.03, 0.03])
+    runs[0] = make_run("native", 1, [0.05])
+    assert "too little" not in command(capsys, "--engines", "native")[1]
 
 
 def test_different_bits_are_shouted_and_exit_with_1(capsys, monkeypatch):

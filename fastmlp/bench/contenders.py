@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,7 +15,7 @@ REFERENCE = "fastmlp.reference"
 FLOOR = "noop"
 PEAK = "sgemm"
 PEAK_FLOP = 2.0 * 2048**3
-TRAIN, PREDICT, ENSEMBLE = "train", "predict", "ensemble"
+TRAIN, PREDICT, ENSEMBLE, ESTIMATOR = "train", "predict", "ensemble", "estimator"
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,11 @@ class Contender:
 
     adapter: file of the package `adapters`.  variant: passed to it.
     requires: packages which have to be importable.
-    kinds: of the jobs it can do; none for a measurement of the machine, which runs once per round.
+    kinds: of the jobs it can do, but for estimators; none for a measurement of the machine, which
+    runs once per round.
     n_threads: fixed number of threads, or None for the number the user asked for.
     by_default: whether it runs when the user names no contenders.
+    estimators: the module of its MLPClassifier and MLPRegressor, where it has these.
     """
 
     name: str
@@ -35,15 +38,23 @@ class Contender:
     variant: str = ""
     n_threads: int | None = None
     by_default: bool = True
+    estimators: str = ""
+
+    def does(self, kind: str) -> bool:
+        """Whether it can do jobs of a kind."""
+        return bool(self.estimators) if kind == ESTIMATOR else kind in self.kinds
 
     def installed(self) -> bool:
         """Whether all required packages can be found, without importing them."""
         return all(find_spec(package) is not None for package in self.requires)
 
-    def create(self, data: Data, n_threads: int) -> Adapter:
-        """Import the library and wrap it."""
-        module = import_module(f"{__package__}.adapters.{self.adapter}")
-        adapter: Adapter = module.Contestant(data, n_threads, self.variant)
+    def create(self, data: Data, n_threads: int, kind: str = TRAIN) -> Adapter:
+        """Import the library and wrap it for jobs of a kind."""
+        name, variant = self.adapter, self.variant
+        if kind == ESTIMATOR:
+            name, variant = ESTIMATOR, self.estimators
+        module = import_module(f"{__package__}.adapters.{name}")
+        adapter: Adapter = module.Contestant(data, n_threads, variant)
         return adapter
 
 
@@ -52,9 +63,17 @@ CONTENDERS = {
     for contender in (
         Contender(FLOOR, "noop", (), (TRAIN, PREDICT, ENSEMBLE)),
         Contender(PEAK, "sgemm", (), ()),
-        Contender(BASELINE, "fastmlp", (), (TRAIN, PREDICT, ENSEMBLE), "native"),
+        Contender(
+            BASELINE, "fastmlp", (), (TRAIN, PREDICT, ENSEMBLE), "native", estimators="fastmlp"
+        ),
         Contender(REFERENCE, "fastmlp", (), (TRAIN, PREDICT), "numpy"),
-        Contender("sklearn", "sklearn", ("sklearn",), (TRAIN, PREDICT, ENSEMBLE)),
+        Contender(
+            "sklearn",
+            "sklearn",
+            ("sklearn",),
+            (TRAIN, PREDICT, ENSEMBLE),
+            estimators="sklearn.neural_network",
+        ),
         Contender("torch", "torch", ("torch",), (TRAIN, PREDICT, ENSEMBLE), "eager"),
         Contender("torch-1", "torch", ("torch",), (TRAIN, PREDICT), "eager", n_threads=1),
         Contender(
@@ -67,6 +86,12 @@ CONTENDERS = {
     )
 }
 QUICK_CONTENDERS = (PEAK, BASELINE, REFERENCE, "sklearn", "torch", "jax-scan", "keras")
+
+
+def listing(width: int = 79) -> str:
+    """All contenders, for people who ask for help."""
+    text = f"contenders: {', '.join(CONTENDERS)}; all are all of them"
+    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def select(names: Iterable[str]) -> tuple[Contender, ...]:

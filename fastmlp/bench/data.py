@@ -1,4 +1,4 @@
-"""What the jobs are done on: MNIST, standardized as a whole, or random rows from a fixed seed."""
+"""What the jobs are done on: images, standardized as a whole, or random rows from a fixed seed."""
 
 from __future__ import annotations
 
@@ -24,26 +24,28 @@ def load(job: Job, mnist: Path | None) -> Data:
 
     Predictions get their n_rows rows drawn at random, as x_test; nothing is trained then.
     """
+    if job.kind != "predict" and job.data == "digits":
+        return load_images("digits", job, "digits")
     if job.kind == "predict" or job.data == "random" or mnist is None:
         return random_rows(job)
-    return load_mnist(mnist, job.n_rows)
+    return load_images(mnist, job, "mnist")
 
 
-def load_mnist(path: Path, n_rows: int) -> Data:
-    """The first n_rows training rows and all test rows of an npz file or folder of IDX files.
+def load_images(name: str | Path, job: Job, source: str) -> Data:
+    """The first n_rows training rows and all test rows of "digits", an npz file or an IDX folder.
 
     Pixels are shifted and scaled by one mean and one deviation, those of the training rows used.
+    A regression is to find the label as a number.
     """
-    found = datasets.load(path)
-    x_train = found.X_train[:n_rows]
+    found = datasets.load(name)
+    x_train, labels = found.X_train[: job.n_rows], found.y_train[: job.n_rows]
     mean, deviation = float(x_train.mean()), float(x_train.std(dtype=np.float32))
-    n_classes = int(found.y_train.max()) + 1
     return Data(
         x_train=_scaled(x_train, mean, deviation),
-        y_train=np.eye(n_classes, dtype=np.float32)[found.y_train[:n_rows]],
+        y_train=_numbers(labels) if job.regression else _one_hot(labels, found.y_train.max() + 1),
         x_test=_scaled(found.X_test, mean, deviation),
         labels_test=found.y_test,
-        source="mnist",
+        source=source,
     )
 
 
@@ -53,10 +55,12 @@ def random_rows(job: Job) -> Data:
     Everything follows from one seed, so all contenders see the same rows. The hidden variables are
     normal, turned into the space of the features, and disturbed a little; like images, the rows
     have fewer degrees of freedom than features. A class is the largest of the network's outputs,
-    each shifted to have a median of 0 over the rows, so that all classes are common.
+    each shifted to have a median of 0 over the rows, so that all classes are common; one output for
+    classes separates two. A regression is to find the output itself.
     """
     rng = np.random.default_rng(SEED)
-    n_in, n_out = job.sizes[0], job.sizes[-1]
+    n_in = job.sizes[0]
+    n_out = job.sizes[-1] if job.regression else max(job.sizes[-1], 2)
     n_hidden = min(MAX_HIDDEN_VARIABLES, n_in)
     turn = np.linalg.qr(rng.standard_normal((n_in, n_hidden)))[0].T.astype(np.float32)
     first = rng.standard_normal((n_hidden, TEACHER_WIDTH), np.float32) / np.sqrt(n_hidden)
@@ -65,17 +69,31 @@ def random_rows(job: Job) -> Data:
     n_train = n_out if job.kind == "predict" else job.n_rows
     hidden = rng.standard_normal((n_test + n_train, n_hidden), np.float32)
     scores = np.tanh(hidden @ first.astype(np.float32)) @ last
-    labels = (scores - np.median(scores, axis=0)).argmax(axis=1)
+    if job.regression:
+        labels, y = scores[:, 0], _numbers(scores[:, 0])
+    else:
+        labels = (scores - np.median(scores, axis=0)).argmax(axis=1)
+        y = _one_hot(labels, n_out)
     x = rng.standard_normal((n_test + n_train, n_in), np.float32)
     x *= NOISE
     x += hidden @ (turn * np.float32(np.sqrt(n_in / n_hidden)))
     return Data(
         x_train=x[n_test:],
-        y_train=np.eye(n_out, dtype=np.float32)[labels[n_test:]],
+        y_train=y[n_test:],
         x_test=x[:n_test],
         labels_test=labels[:n_test],
         source="random",
     )
+
+
+def _one_hot(labels: Array, n_classes: int) -> Array:
+    """(n, n_classes) float32 of labels (n,)."""
+    return np.eye(n_classes, dtype=np.float32)[labels]
+
+
+def _numbers(labels: Array) -> Array:
+    """(n, 1) float32 of labels or numbers (n,)."""
+    return labels.astype(np.float32)[:, np.newaxis]
 
 
 def _scaled(images: Array, mean: float, deviation: float) -> Array:

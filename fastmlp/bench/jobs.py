@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 
 from .adapters import Job
 
-N_MNIST = 60_000
+N_MNIST, N_DIGITS = 60_000, 1_297
 HEADLINE_RATES = {32: 0.5 / 32, 500: 0.001, 20_000: 0.0001}
 HEADLINE_CHECK_EPOCHS = {32: 3, 500: 5, 20_000: 35}
 HEADLINE_BATCHES = tuple(HEADLINE_RATES)
@@ -66,6 +67,41 @@ def _tiny(name: str, batch_size: int, check_epochs: int) -> Job:
     return replace(job, data="random", learning_rate=0.01)
 
 
+ESTIMATOR_DATA = {
+    "digits": (64, N_DIGITS, 200),
+    "mnist": (784, N_MNIST, 5),
+    "random": (30, 200_000, 5),
+}
+"""Features, rows and max_iter; 200 is the default, with which the fit stops when it likes."""
+
+
+def _estimator(data: str, dtype: str, *, regression: bool) -> Job:
+    """A whole fit of MLPClassifier or MLPRegressor, hidden layer and all else as by default."""
+    n_in, n_rows, max_iter = ESTIMATOR_DATA[data]
+    n_out, output, loss = 10, "softmax", "cross_entropy"
+    if regression:
+        n_out, output, loss = 1, "identity", "squared_error"
+    elif data == "random":  # two classes share an output
+        n_out, output, loss = 1, "sigmoid", "log_loss"
+    name = "regressor" if regression else "classifier"
+    return Job(
+        name=f"estimator-{name}-{data}-{dtype}",
+        sizes=(n_in, 100, n_out),
+        hidden="relu",
+        output=output,
+        loss=loss,
+        optimizer="adam",
+        learning_rate=0.001,
+        batch_size=200,
+        n_rows=n_rows,
+        check_epochs=max_iter,
+        kind="estimator",
+        data=data,
+        reduction="mean",
+        dtype=dtype,
+    )
+
+
 GROUPS: dict[str, tuple[Job, ...]] = {
     "headline": tuple(map(headline, HEADLINE_BATCHES)),
     "adam": (
@@ -77,6 +113,12 @@ GROUPS: dict[str, tuple[Job, ...]] = {
     "predict": tuple(map(_prediction, (1, 100, 10_000))),
     "ensemble": (
         replace(_adam("ensemble", (784, 100, 10), 200, 4_000, 10), kind="ensemble", n_models=16),
+    ),
+    "estimator": tuple(
+        _estimator(data, dtype, regression=regression)
+        for regression in (False, True)
+        for data in ESTIMATOR_DATA
+        for dtype in ("float32", "float64")
     ),
 }
 JOBS = {job.name: job for group in GROUPS.values() for job in group}
@@ -105,6 +147,17 @@ def select(names: Iterable[str], max_rows: int | None = None) -> tuple[Job, ...]
                 f"groups are {', '.join(GROUPS)} and all"
             )
     return tuple(_cut(job, max_rows) for job in chosen.values())
+
+
+def listing(width: int = 79) -> str:
+    """All jobs by group, for people who ask for help."""
+    lines = ["jobs by group; all are all of them:"]
+    for group, members in GROUPS.items():
+        names = ", ".join(job.name for job in members)
+        lines += textwrap.wrap(
+            f"  {group:<10}{names}", width, subsequent_indent=" " * 12, break_on_hyphens=False
+        )
+    return "\n".join(lines)
 
 
 def _cut(job: Job, max_rows: int | None) -> Job:

@@ -13,7 +13,12 @@ WIDTH_INCHES = 8.0
 BAR_INCHES, FRAME_INCHES = 0.27, 0.75
 COLORS = {BASELINE: "#0072B2", REFERENCE: "#56B4E9"}
 OTHER_COLOR = "#E69F00"
-PER = {"train": "per epoch", "predict": "per call", "ensemble": "for all models"}
+PER = {
+    "train": "per epoch",
+    "predict": "per call",
+    "ensemble": "for all models",
+    "estimator": "per fit",
+}
 
 Row = dict[str, Any]
 

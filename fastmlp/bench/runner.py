@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -62,6 +62,7 @@ def run(plan: Plan) -> list[Record]:
     for index in range(plan.rounds):
         pairs = list(one_round(plan, index))
         if index > 0 and not clock.allows(pairs):
+            print(f"no time left for round {index + 1} of {plan.rounds}", file=sys.stderr)
             break
         for contender, job in pairs:
             if index == 0 and not clock.allows([(contender, job)]):
@@ -74,6 +75,21 @@ def run(plan: Plan) -> list[Record]:
             records.append(record)
             print(_progress(record), file=sys.stderr, flush=True)
     return records
+
+
+def left_out(plan: Plan, records: list[Record]) -> list[str]:
+    """Sentences about what `run` left out because it did not fit into the budget."""
+    wanted = [(c.name, _name(job)) for c, job in one_round(plan, 0)]
+    there = {(r["contender"], r["job"]["name"] if r["job"] else "machine") for r in records}
+    missing = ", ".join(f"{name} in {job}" for name, job in wanted if (name, job) not in there)
+    n_rounds = 1 + max((r["round"] for r in records), default=-1)
+    budget = f"the budget of {plan.budget_seconds or 0:g} s was too small for"
+    sentences = [f"{budget} {missing}"] if missing else []
+    if n_rounds < plan.rounds:
+        sentences.append(
+            f"{budget} {plan.rounds} rounds: {n_rounds} were run; --budget allows more seconds"
+        )
+    return sentences
 
 
 class _Clock:
@@ -107,21 +123,26 @@ def one_round(plan: Plan, index: int) -> Iterator[tuple[Contender, Job | None]]:
     """
     yield from ((c, None) for c in plan.contenders if not c.kinds)
     for job in plan.jobs:
-        able = [c for c in plan.contenders if job.kind in c.kinds]
+        able = [c for c in plan.contenders if c.does(job.kind)]
         for k in range(len(able)):
             yield able[(k + index) % len(able)], job
 
 
 def run_one(plan: Plan, contender: Contender, job: Job | None, index: int) -> Record:
-    """One process. Accuracies and outputs are checked in the first round only."""
+    """One process. Accuracies and outputs are checked in the first round only.
+
+    Estimators have another seed in every round, and are always scored.
+    """
+    seeds = job is not None and job.kind == "estimator"
+    asked = replace(job, seed=job.seed + index) if job and seeds else job or MACHINE_JOB
     n_threads = contender.n_threads or plan.n_threads
     request = {
         "contender": contender.name,
-        "job": asdict(job or MACHINE_JOB),
+        "job": asdict(asked),
         "mnist": str(plan.mnist.resolve()) if plan.mnist else None,
         "n_threads": n_threads,
         "target_seconds": plan.target_seconds,
-        "check": job is not None and index == 0,
+        "check": seeds or (job is not None and index == 0),
     }
     record = {
         "contender": contender.name,
@@ -181,4 +202,4 @@ def _progress(record: Record) -> str:
     name = record["job"]["name"] if record["job"] else "machine"
     seconds = record.get("median_seconds")
     outcome = record["error"] if seconds is None else f"{seconds:.3g} s"
-    return f"round {record['round'] + 1}  {name:<15}{record['contender']:<18} {outcome}"
+    return f"round {record['round'] + 1}  {name:<15} {record['contender']:<18} {outcome}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fastmlp import datasets
 
-from . import report
+from . import files, markdown, report
 from .adapters import Job
-from .runner import Plan, run
+from .runner import Plan, left_out, run
 
 NO_MNIST = "MNIST is not on this computer: jobs on it run on random rows of its shape"
 
@@ -38,9 +37,12 @@ def run_and_report(
     print(report.table(rows, plan.jobs, not_installed), report.where(records), sep="\n\n")
     if plan.mnist is None and any(job.data == "mnist" for job in plan.jobs):
         print(NO_MNIST)
-    content = report.as_json(_settings(plan), rows, records, not_installed)
+    missing = left_out(plan, records)
+    for sentence in missing:
+        print(sentence)
+    content = report.as_json(_settings(plan), rows, records, not_installed, missing)
     if json_path:
-        json_path.write_text(json.dumps(content, indent=1) + "\n")
+        files.write(json_path, content)
     if picture_path:
         from .picture import draw
 
@@ -50,15 +52,26 @@ def run_and_report(
 
 def report_file(json_path: Path, picture_path: Path | None = None) -> None:
     """Print the table of a result that was written before, and draw its picture if asked to."""
-    content = json.loads(json_path.read_text())
-    records = content["records"]
-    jobs = [Job(**job | {"sizes": tuple(job["sizes"])}) for job in content["settings"]["jobs"]]
+    content = files.read(json_path)
+    records, jobs = content["records"], jobs_of(content)
     rows = report.summarize(records, jobs)
     print(report.table(rows, jobs, content["not_installed"]), report.where(records), sep="\n\n")
+    for sentence in content.get("left_out", []):
+        print(sentence)
     if picture_path:
         from .picture import draw
 
         draw(picture_path, content)
+
+
+def jobs_of(content: dict[str, Any]) -> list[Job]:
+    """The jobs of a result that was written before."""
+    return [Job(**job | {"sizes": tuple(job["sizes"])}) for job in content["settings"]["jobs"]]
+
+
+def markdown_file(json_path: Path) -> None:
+    """Print the tables of docs/benchmarks.md from a result that was written before."""
+    print(markdown.tables(files.read(json_path)))
 
 
 def _settings(plan: Plan) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the worker times the three kinds of jobs."""
+"""How the worker times the four kinds of jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import machine
-from .adapters import Adapter, Array, Ensembler, Job, Predictor
+from .adapters import Adapter, Array, Ensembler, Fitter, Job, Learner, Predictor
 from .adapters._shared import expected_outputs
 
 WARM_UP_EPOCHS = 2
@@ -21,6 +21,7 @@ BLOCKS = 20
 MIN_ONE_ROW_CALLS = 2000
 MAX_CALLS_PER_BLOCK = 20_000
 MAX_ENSEMBLES = 5
+MAX_FITS = 20
 
 Result = dict[str, Any]
 
@@ -32,7 +33,9 @@ def measure(adapter: Adapter, job: Job, x: Array, target_seconds: float, check: 
     `median_seconds`; `busy_cores`, processor time over wall time; `accuracy` and `largest_error`,
     both None unless `check` is set and the kind has them.
     """
-    if job.kind == "train":
+    if job.kind == "estimator" and isinstance(adapter, Fitter):
+        return _fits(adapter, job, target_seconds, check)
+    if job.kind == "train" and isinstance(adapter, Learner):
         return _train(adapter, job, target_seconds, check)
     if job.kind == "predict" and isinstance(adapter, Predictor):
         return _predict(adapter, job, x, target_seconds, check)
@@ -41,7 +44,7 @@ def measure(adapter: Adapter, job: Job, x: Array, target_seconds: float, check: 
     raise ValueError(f"{adapter.__module__.rpartition('.')[2]} cannot do jobs of kind {job.kind!r}")
 
 
-def _train(adapter: Adapter, job: Job, target_seconds: float, check: bool) -> Result:
+def _train(adapter: Learner, job: Job, target_seconds: float, check: bool) -> Result:
     """Warm up, time enough epochs to fill target_seconds, and check the accuracy on the way.
 
     The accuracy is taken after exactly `job.check_epochs` epochs, warm-up included. If fewer are
@@ -69,7 +72,7 @@ def _train(adapter: Adapter, job: Job, target_seconds: float, check: bool) -> Re
     }
 
 
-def _epochs(adapter: Adapter, n: int) -> list[float]:
+def _epochs(adapter: Learner, n: int) -> list[float]:
     """Seconds of n more epochs, one number each."""
     seconds = adapter.train_epochs(n)
     if len(seconds) != n:
@@ -136,6 +139,29 @@ def _ensemble(adapter: Ensembler, job: Job, target_seconds: float, check: bool) 
 
     seconds = watch.time(lambda: [once() for _ in range(n)])
     return {"warm_up_seconds": [warm_up], **_result(seconds, watch, accuracy=accuracy)}
+
+
+def _fits(adapter: Fitter, job: Job, target_seconds: float, check: bool) -> Result:
+    """Fit the same estimator again and again, after a fit of one epoch that is not timed."""
+    start = perf_counter()
+    adapter.fit(1)
+    warm_up = perf_counter() - start
+    epochs: list[int] = []
+
+    def once() -> list[float]:
+        start = perf_counter()
+        epochs.append(adapter.fit(job.check_epochs))
+        return [perf_counter() - start]
+
+    watch = _Watch()
+    seconds = watch.time(once)
+    for _ in range(min(math.ceil(target_seconds / seconds[0]), MAX_FITS) - 1):
+        seconds += watch.time(once)
+    return {
+        "warm_up_seconds": [warm_up],
+        "n_epochs": epochs[-1],
+        **_result(seconds, watch, accuracy=adapter.accuracy() if check else None),
+    }
 
 
 def _result(seconds: list[float], watch: _Watch, **checks: float | None) -> Result:

@@ -24,7 +24,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Do as the request says; everything learned on the way, in seconds and bytes."""
     job = Job(**request["job"] | {"sizes": tuple(request["job"]["sizes"])})
     data = load(job, Path(request["mnist"]) if request["mnist"] else None)
-    adapter = CONTENDERS[request["contender"]].create(data, request["n_threads"])
+    adapter = CONTENDERS[request["contender"]].create(data, request["n_threads"], job.kind)
     machine.reset_peak_memory()
     start_bytes = machine.resident_bytes()
     start = perf_counter()

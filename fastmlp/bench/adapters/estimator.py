@@ -1,0 +1,58 @@
+"""MLPClassifier and MLPRegressor as their users meet them: defaults, one call of `fit`.
+
+The variant is the package that brings them, "fastmlp" or "sklearn.neural_network". Both have the
+same parameters with the same meanings, so the settings here are equal because they are written
+once. Threads come from the environment, as for any user.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import scipy
+import sklearn
+from sklearn.exceptions import ConvergenceWarning
+
+import fastmlp
+from fastmlp import _core
+
+from . import Fitter, Job
+
+
+class Contestant(Fitter):
+    """A new estimator for every fit."""
+
+    def versions(self) -> dict[str, str]:
+        """fastmlp's estimators are built on scikit-learn's base classes."""
+        own = {"fastmlp": fastmlp.__version__, "simd": _core.selected_level()}
+        return {
+            **(own if self.variant == "fastmlp" else {}),
+            "sklearn": sklearn.__version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        }
+
+    def prepare(self, job: Job) -> None:
+        """Rows in the job's dtype; labels as integers, numbers as (n,) of that dtype."""
+        self._job = job
+        name = "MLPRegressor" if job.regression else "MLPClassifier"
+        self._class = getattr(import_module(self.variant), name)
+        self._x, self._x_test = (x.astype(job.dtype) for x in (self.data.x_train, self.data.x_test))
+        y = self.data.y_train
+        self._y = y[:, 0].astype(job.dtype) if job.regression else y.argmax(axis=1)
+        self._model: Any = None
+
+    def fit(self, max_epochs: int) -> int:
+        """The time of this call is what a user waits for."""
+        self._model = self._class(max_iter=max_epochs, random_state=self._job.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self._model.fit(self._x, self._y)
+        return int(self._model.n_iter_)
+
+    def accuracy(self) -> float:
+        """`score`: the share of the test rows recognized, or R²."""
+        return float(self._model.score(self._x_test, self.data.labels_test))

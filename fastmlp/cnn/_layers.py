@@ -1,0 +1,128 @@
+"""The layers of a CNNConfig: convolution, pooling, dense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastmlp._checks import check_choice, check_integer
+
+CONV_ACTIVATIONS = ("relu", "sigmoid", "elu", "tanh", "selu")
+DENSE_ACTIVATIONS = ("relu", "sigmoid", "tanh", "elu", "selu", "softmax")
+POOLINGS = ("max", "average")
+
+
+@dataclass(frozen=True)
+class ConvLayer:
+    """A convolution with stride 1 and without padding.
+
+    Parameters
+    ----------
+    maps : int >= 1
+        Number of maps (filters).
+    kernel : int or (int, int)
+        Height and width of the kernel in pixels; becomes a pair.
+    activation : {"relu", "sigmoid", "elu", "tanh", "selu"}
+    name : str
+        Name of the layer; empty means conv_1, conv_2 and so on.
+    """
+
+    maps: int
+    kernel: Any = (3, 3)
+    activation: str = "relu"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "maps", check_integer("maps", self.maps, minimum=1))
+        object.__setattr__(self, "kernel", _pair("kernel", self.kernel))
+        check_choice("activation of a convolution", self.activation, CONV_ACTIVATIONS)
+        _check_name(self.name)
+
+
+@dataclass(frozen=True)
+class PoolLayer:
+    """A pooling whose stride is its side.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Height and width of the pooled area in pixels; becomes a pair.
+    kind : {"max", "average"}
+    name : str
+        Name of the layer; empty means pool_1, pool_2 and so on.
+    """
+
+    size: Any = (2, 2)
+    kind: str = "max"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _pair("size", self.size))
+        check_choice("kind of a pooling", self.kind, POOLINGS)
+        _check_name(self.name)
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A dense layer.
+
+    Parameters
+    ----------
+    nodes : int >= 1
+    activation : {"relu", "sigmoid", "tanh", "elu", "selu", "softmax"}
+        softmax and sigmoid are for the output layer; sigmoid also for hidden ones.
+    name : str
+        Name of the layer; empty means dense_1, dense_2 and so on, and output for the last one.
+    """
+
+    nodes: int
+    activation: str = "relu"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", check_integer("nodes", self.nodes, minimum=1))
+        check_choice("activation of a dense layer", self.activation, DENSE_ACTIVATIONS)
+        _check_name(self.name)
+
+
+def name_layers(
+    conv: Sequence[ConvLayer], pools: Sequence[PoolLayer], dense: Sequence[DenseLayer]
+) -> tuple[tuple[ConvLayer, ...], tuple[PoolLayer, ...], tuple[DenseLayer, ...]]:
+    """The layers with names where they had none.
+
+    Raises
+    ------
+    ValueError
+        If two layers have the same name.
+    """
+    named_conv = _with_names(conv, "conv")
+    named_pools = _with_names(pools, "pool")
+    last = replace(dense[-1], name=dense[-1].name or "output")
+    named_dense = (*_with_names(dense[:-1], "dense"), last)
+    names = [layer.name for layer in (*named_conv, *named_pools, *named_dense)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"names of layers must differ; {twice[0]!r} is given twice")
+    return named_conv, named_pools, named_dense
+
+
+def _with_names(layers: Sequence[Any], stem: str) -> tuple[Any, ...]:
+    return tuple(
+        replace(layer, name=layer.name or f"{stem}_{i}") for i, layer in enumerate(layers, start=1)
+    )
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or "/" in name or " " in name:
+        raise ValueError(f"name of a layer must be a text without spaces and '/'; got {name!r}")
+
+
+def _pair(name: str, value: object) -> tuple[int, int]:
+    sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(sides) != 2:
+        raise ValueError(f"{name} must be one or two numbers of pixels; got {value!r}")
+    return (
+        check_integer(name, sides[0], minimum=1),
+        check_integer(name, sides[1], minimum=1),
+    )

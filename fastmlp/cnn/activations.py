@@ -1,0 +1,88 @@
+"""What the layers of a trained CNN answer to images, and the numbers of its filters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.cnn._arrays import Images, check_images
+from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
+from fastmlp.cnn.network import CNN, PREDICTION_BATCH
+
+
+def layer_model(cnn: CNN, layer: str) -> Any:
+    """The Keras model from the image to the output of `layer`."""
+    names = [found.name for found in cnn.model.layers]
+    if layer not in names:
+        raise ValueError(f"layer must be one of {', '.join(map(repr, names))}; got {layer!r}")
+    return import_keras().Model(cnn.model.inputs[0], cnn.model.get_layer(layer).output)
+
+
+def layer_output(cnn: CNN, layer: str, X: ArrayLike) -> Images:
+    """Output of any layer for images: (n, height, width, maps) or (n, nodes).
+
+    Parameters
+    ----------
+    cnn : CNN
+    layer : str
+        A name in ``cnn.config``, or "flatten".
+    X : array-like of shape (n, height, width, channels)
+        Standardised like the training images.
+    """
+    x = check_images("X", X, cnn.config.input_shape)
+    model = layer_model(cnn, layer)
+    begins = range(0, len(x), PREDICTION_BATCH)
+    with import_tensorflow().device(cnn.device):  # called plainly: predict would be compiled first
+        parts = [model(x[i : i + PREDICTION_BATCH], training=False).numpy() for i in begins]
+    return np.concatenate(parts)
+
+
+def activation_maps(cnn: CNN, layer: str, X: ArrayLike) -> Images:
+    """Maps of a convolution or pooling for images: (n, height, width, maps)."""
+    check_map_layer(cnn, layer)
+    return layer_output(cnn, layer, X)
+
+
+def class_activations(
+    cnn: CNN, X: ArrayLike, y: ArrayLike, layer: str | None = None
+) -> NDArray[np.float64]:
+    """Mean activation of every node of a dense layer, by class: (n_classes, nodes).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, height, width, channels)
+    y : array-like of shape (n,)
+        Labels; a class without images has NaN.
+    layer : str or None
+        None means the first dense layer.
+    """
+    name = cnn.config.dense[0].name if layer is None else layer
+    dense = [found.name for found in cnn.config.dense]
+    if name not in dense:
+        raise ValueError(f"layer must be one of {', '.join(map(repr, dense))}; got {name!r}")
+    outputs, labels = layer_output(cnn, name, X).astype(np.float64), np.asarray(y)
+    if labels.shape != (len(outputs),):
+        raise ValueError(f"y must have shape ({len(outputs)},), one label each; got {labels.shape}")
+    means = np.full((cnn.config.n_classes, outputs.shape[1]), np.nan)
+    for code in range(cnn.config.n_classes):
+        if (labels == code).any():
+            means[code] = outputs[labels == code].mean(axis=0)
+    return means
+
+
+def filters(cnn: CNN, layer: str) -> Images:
+    """Kernels of a convolution: (height, width, maps before, maps)."""
+    names = [conv.name for conv in cnn.config.conv]
+    if layer not in names:
+        raise ValueError(f"layer must be one of {', '.join(map(repr, names))}; got {layer!r}")
+    return np.asarray(cnn.model.get_layer(layer).get_weights()[0])
+
+
+def check_map_layer(cnn: CNN, layer: str) -> str:
+    """`layer` if it is the name of a convolution or pooling of the CNN."""
+    names = [conv.name for conv in cnn.config.conv] + [pool.name for pool in cnn.config.pools]
+    if layer not in names:
+        raise ValueError(f"layer must be one of {', '.join(map(repr, names))}; got {layer!r}")
+    return layer

@@ -1,0 +1,253 @@
+"""CNNConfig: everything that describes a CNN and its training, in one frozen object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from fastmlp._checks import check_choice, check_flag, check_integer, check_number
+from fastmlp.cnn._layers import ConvLayer, DenseLayer, PoolLayer, name_layers
+
+OUTPUT_FUNCTIONS = ("softmax", "sigmoid")
+OPTIMIZERS = ("rmsprop", "nadam", "adamax", "adam", "sgd")
+WITH_MOMENTUM = ("rmsprop", "sgd")
+"""Optimisers of Keras that take a momentum; the others have moments of their own."""
+
+SCHEDULES = ("none", "power", "exponential", "cosine")
+REGULARIZERS = ("l1", "l2", "l1_l2")
+LOSSES = ("categorical_crossentropy", "binary_crossentropy", "mean_squared_error")
+METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "precision", "recall")
+LEAST_SHARE = 0.9
+"""An exponential schedule must keep at least this share of the rate from batch to batch."""
+
+Regularizer = str | Callable[..., Any] | None
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """A CNN for images, and how it is trained.
+
+    The network is conv, pool, conv, pool, ..., conv, flatten, dense, ..., output: a pooling layer
+    after every convolution but the last, stride 1 and no padding in the convolutions. Without
+    convolutions it is a dense network on the pixels.
+
+    Parameters
+    ----------
+    conv : iterable of ConvLayer
+    pools : iterable of PoolLayer
+        One less than `conv`.
+    dense : iterable of DenseLayer
+        The last one is the output.
+    input_shape : (int, int, int)
+        Height, width and channels of an image.
+    regularizer : {"l1", "l2", "l1_l2"}, callable or None
+        Of the kernels of all dense layers, the output included: ``l1 * sum |w|``, ``l2 * sum w**2``
+        (without one half, as Keras has it), both, or a function of a weight tensor that returns a
+        scalar. One's own function must be registered with Keras if the model is to be loaded again.
+    l1, l2 : float >= 0
+        Factors of the named regularisers.
+    regularize_conv : bool
+        Also regularise the kernels of the convolutions.
+    optimizer : {"rmsprop", "nadam", "adamax", "adam", "sgd"}
+    momentum : float in [0, 1)
+        Only for rmsprop and sgd.
+    schedule : {"none", "power", "exponential", "cosine"}
+        The rate after `n` batches, by :func:`fastmlp.cnn.learning_rate_at`.
+    learning_rate : float > 0
+    decay_steps : int >= 1
+        In batches. For cosine the batches until the end.
+    decay_rate : float >= 0
+        Of power, the d in ``rate / (1 + d n / decay_steps)``; of exponential, the factor per
+        `decay_steps` batches; of cosine, the share of the rate that is left at the end.
+    loss : {"categorical_crossentropy", "binary_crossentropy", "mean_squared_error"}
+    metrics : iterable of str
+        Of accuracy, mean_absolute_error, mean_squared_error, auc, precision, recall.
+    batch_size, epochs : int >= 1
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the field, what was given and what is allowed.
+
+    Examples
+    --------
+    >>> CNNConfig.article("C2").n_parameters
+    96844
+    """
+
+    conv: tuple[ConvLayer, ...] = (
+        ConvLayer(32),
+        ConvLayer(64),
+        ConvLayer(64),
+    )
+    pools: tuple[PoolLayer, ...] = (PoolLayer(2), PoolLayer(2))
+    dense: tuple[DenseLayer, ...] = (DenseLayer(70), DenseLayer(10, "softmax"))
+    input_shape: tuple[int, int, int] = (28, 28, 1)
+    regularizer: Regularizer = None
+    l1: float = 0.0
+    l2: float = 0.0
+    regularize_conv: bool = False
+    optimizer: str = "rmsprop"
+    momentum: float = 0.0
+    schedule: str = "none"
+    learning_rate: float = 0.001
+    decay_steps: int = 1
+    decay_rate: float = 0.0
+    loss: str = "categorical_crossentropy"
+    metrics: tuple[str, ...] = ("accuracy",)
+    batch_size: int = 64
+    epochs: int = 5
+
+    def __post_init__(self) -> None:
+        self._check_layers()
+        self._check_regularizer()
+        self._check_optimizer()
+        self._check_schedule()
+        check_choice("loss", self.loss, LOSSES)
+        metrics = _sequence("metrics", self.metrics)
+        for i, metric in enumerate(metrics):
+            check_choice(f"metrics[{i}]", metric, METRICS)
+        self._set(
+            metrics=metrics,
+            batch_size=check_integer("batch_size", self.batch_size, minimum=1),
+            epochs=check_integer("epochs", self.epochs, minimum=1),
+        )
+
+    @classmethod
+    def article(cls, name: str) -> CNNConfig:
+        """The configuration of an experiment of the articles: C2, C3a, C3b or C3c.
+
+        C3a to C3c have the momentum of the articles' variable (0.6, 0.5, 0.9); the articles' call
+        passes 0.8 in its place, so ``dataclasses.replace(config, momentum=0.8)`` is the other
+        reading.
+        """
+        from fastmlp.cnn._article_configs import article_settings
+
+        return cls(**article_settings(name))
+
+    @property
+    def n_classes(self) -> int:
+        """Nodes of the output layer."""
+        return self.dense[-1].nodes
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights and biases of all layers, computed from the sizes alone."""
+        from fastmlp.cnn.geometry import layer_table
+
+        return sum(layer.n_parameters for layer in layer_table(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; one's own regulariser as its name."""
+        content = asdict(self)
+        if callable(self.regularizer):
+            content["regularizer"] = f"own: {regularizer_name(self.regularizer)}"
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> CNNConfig:
+        """What `to_dict` returned as a configuration again; an own regulariser becomes None."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(content) - known)
+        if unknown:
+            raise ValueError(f"unknown settings {unknown}; known: {sorted(known)}")
+        settings = dict(content)
+        for name, kind in (("conv", ConvLayer), ("pools", PoolLayer), ("dense", DenseLayer)):
+            settings[name] = tuple(kind(**layer) for layer in content.get(name, ()))
+        if str(settings.get("regularizer")).startswith("own: "):
+            settings["regularizer"] = None
+        return cls(**settings)
+
+    def _set(self, **values: Any) -> None:
+        """Store checked values; the class is frozen for everybody else."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _check_layers(self) -> None:
+        conv = _layers("conv", self.conv, ConvLayer)
+        pools = _layers("pools", self.pools, PoolLayer)
+        dense = _layers("dense", self.dense, DenseLayer)
+        if len(pools) != max(len(conv) - 1, 0):
+            raise ValueError(
+                f"pools must have {max(len(conv) - 1, 0)} layers, one less than the {len(conv)} "
+                f"convolutions (one after each but the last); got {len(pools)}"
+            )
+        if not dense:
+            raise ValueError("dense must have at least one layer, the output; got none")
+        check_choice(f"activation of the output (dense[{len(dense) - 1}])", dense[-1].activation,
+                     OUTPUT_FUNCTIONS)  # fmt: skip
+        for i, layer in enumerate(dense[:-1]):
+            if layer.activation == "softmax":
+                raise ValueError(f"dense[{i}] must not be softmax, which is for the output")
+        shape = _sequence("input_shape", self.input_shape)
+        if len(shape) != 3:
+            raise ValueError(f"input_shape must be (height, width, channels); got {shape}")
+        sides = tuple(check_integer("input_shape", side, minimum=1) for side in shape)
+        conv, pools, dense = name_layers(conv, pools, dense)
+        self._set(conv=conv, pools=pools, dense=dense, input_shape=sides)
+        from fastmlp.cnn.geometry import layer_table
+
+        layer_table(self)  # raises where an image gets smaller than a kernel
+
+    def _check_regularizer(self) -> None:
+        if self.regularizer is not None and not callable(self.regularizer):
+            check_choice("regularizer", self.regularizer, REGULARIZERS)
+        self._set(
+            l1=check_number("l1", self.l1),
+            l2=check_number("l2", self.l2),
+            regularize_conv=check_flag("regularize_conv", self.regularize_conv),
+        )
+
+    def _check_optimizer(self) -> None:
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        momentum = check_number("momentum", self.momentum, maximum=0.9999)
+        if momentum and self.optimizer not in WITH_MOMENTUM:
+            raise ValueError(
+                f"momentum must be 0 with {self.optimizer!r}, which has no momentum of that kind; "
+                f"got {momentum:g}. It goes with {' and '.join(WITH_MOMENTUM)}"
+            )
+        self._set(momentum=momentum)
+
+    def _check_schedule(self) -> None:
+        check_choice("schedule", self.schedule, SCHEDULES)
+        rate = check_number("learning_rate", self.learning_rate)
+        if rate == 0:
+            raise ValueError("learning_rate must be above 0; got 0")
+        steps = check_integer("decay_steps", self.decay_steps, minimum=1)
+        most = 1.0 if self.schedule in ("exponential", "cosine") else math.inf
+        decay = check_number("decay_rate", self.decay_rate, maximum=most)
+        self._set(learning_rate=rate, decay_steps=steps, decay_rate=decay)
+        if self.schedule == "exponential" and decay ** (1 / steps) < LEAST_SHARE:
+            raise ValueError(
+                f"decay_rate {decay:g} per decay_steps {steps} would end the training at once: an "
+                f"exponential schedule multiplies the rate by {decay ** (1 / steps):.3g} with every"
+                f" batch. It must keep {LEAST_SHARE:g} or more; 0.96 per 1000 batches is usual"
+            )
+        if self.schedule == "cosine" and steps == 1:
+            raise ValueError(
+                "decay_steps must be the batches of the whole run with the cosine schedule; got 1, "
+                "after which the rate would be at its end"
+            )
+
+
+def regularizer_name(regularizer: Regularizer) -> str:
+    """The name of a named regulariser, or of one's own function or object."""
+    if regularizer is None or isinstance(regularizer, str):
+        return str(regularizer).lower()
+    return str(getattr(regularizer, "__name__", type(regularizer).__name__))
+
+
+def _sequence(name: str, values: object) -> tuple[Any, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a sequence; got {values!r}")
+    return tuple(values)
+
+
+def _layers(name: str, values: object, kind: type) -> tuple[Any, ...]:
+    layers = _sequence(name, values)
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, kind):
+            raise TypeError(f"{name}[{i}] must be a {kind.__name__}; got {layer!r}")
+    return layers

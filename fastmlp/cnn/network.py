@@ -1,0 +1,322 @@
+"""CNN: a Keras model that trains, measures, resets and records like the rest of fastmlp."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp._checks import check_choice, check_flag, check_integer
+from fastmlp.callbacks import (
+    EarlyStopping,
+    EpochCallback,
+    LearningRateScheduler,
+    as_epoch_callback,
+)
+from fastmlp.cnn._arrays import Images, check_images, check_targets
+from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
+from fastmlp.cnn._devices import choose_device
+from fastmlp.cnn._state import TrainingState, current_rate, iterations
+from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
+from fastmlp.cnn.config import CNNConfig
+from fastmlp.history import History
+from fastmlp.scaling import Scaler
+from fastmlp.trainer import Evaluation
+
+PREDICTION_BATCH = 500
+TRAINING_FIELDS = (
+    "loss", "metrics", "optimizer", "momentum", "schedule", "learning_rate", "decay_steps",
+    "decay_rate", "batch_size", "epochs",
+)  # fmt: skip
+
+
+class CNN:
+    """A convolutional network in Keras, described by a CNNConfig.
+
+    Parameters
+    ----------
+    config : CNNConfig
+    seed : int or None
+        Of the initial weights and of the order of the images in every epoch.
+    device : str
+        "auto" (a graphics card if TensorFlow sees one), "cpu", "gpu" or "gpu:0".
+    xla : bool
+        Compile the training step with XLA.
+
+    Attributes
+    ----------
+    model : keras.Sequential
+    history : History
+        Of the last `fit`. ``costs`` are means over a batch's images, penalty included;
+        ``learning_rates`` are those at the end of the epoch; ``test_...`` belong to the
+        ``test_data`` of the fit.
+    metrics : dict
+        Numbers of the last epoch by name.
+    epochs_done : int
+        Epochs since the start or the last `reset`.
+    scaler : fastmlp.scaling.Scaler or None
+        What standardises raw pixels for this network, if one chooses to keep it here; it is saved
+        with the model.
+
+    Raises
+    ------
+    ImportError
+        If TensorFlow is missing, with the command that installs it.
+    ValueError
+        For a device that is not there.
+
+    Examples
+    --------
+    >>> cnn = CNN(CNNConfig.article("C2"), seed=0)  # doctest: +SKIP
+    >>> history = cnn.fit(X, y, test_data=(X_test, y_test))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config: CNNConfig | None = None,
+        *,
+        seed: int | None = None,
+        device: str = "auto",
+        xla: bool = False,
+    ) -> None:
+        if config is not None and not isinstance(config, CNNConfig):
+            raise TypeError(f"config must be a CNNConfig; got {type(config).__name__}")
+        self.device = choose_device(device)
+        self.xla = check_flag("xla", xla)
+        with self._placed():
+            config = CNNConfig() if config is None else config
+            model = build_model(config, seed)
+            compile_model(model, config, xla=self.xla)
+        self._adopt(config, model, seed)
+
+    @classmethod
+    def of_model(
+        cls, config: CNNConfig, model: Any, *, seed: int | None = None, device: str = "auto"
+    ) -> CNN:
+        """A CNN around a compiled model that was built from `config`; nothing is copied."""
+        cnn = cls.__new__(cls)
+        cnn.device, cnn.xla = choose_device(device), False
+        cnn._adopt(config, model, seed)
+        return cnn
+
+    def _adopt(self, config: CNNConfig, model: Any, seed: int | None) -> None:
+        self.config, self.model, self.seed = config, model, seed
+        self.scaler: Scaler | None = None
+        self.initial_state = TrainingState(model)
+        self._entropy = int(np.random.SeedSequence(seed).entropy)  # type: ignore[arg-type]
+        self._forget()
+
+    def _forget(self) -> None:
+        self.history, self.epochs_done = History(), 0
+        self.metrics: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"CNN({len(self.config.conv)} convolutions, {self.config.n_parameters:,} parameters, "
+            f"{self.epochs_done} epochs)"
+        )
+
+    @property
+    def learning_rate(self) -> float:
+        """Rate of the next batch."""
+        return current_rate(self.model)
+
+    @property
+    def iterations(self) -> int:
+        """Batches since the start or the last `reset`."""
+        return iterations(self.model)
+
+    def compile(self, **changes: Any) -> None:
+        """Change settings of the training, with a new optimiser at iteration 0; weights stay.
+
+        Parameters
+        ----------
+        **changes
+            Fields of CNNConfig that do not concern the layers: loss, metrics, optimizer, momentum,
+            schedule, learning_rate, decay_steps, decay_rate, batch_size, epochs.
+        """
+        for name in changes:
+            check_choice("setting", name, TRAINING_FIELDS)
+        config = replace(self.config, **changes)
+        with self._placed():
+            compile_model(self.model, config, xla=self.xla)
+        self.config, self.initial_state = config, TrainingState(self.model)
+        self._forget()
+
+    def reset(self) -> None:
+        """Back to the initial weights, iteration 0, the first rate and an empty history."""
+        self.initial_state.restore(self.model)
+        self._forget()
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        test_data: tuple[ArrayLike, ArrayLike] | None = None,
+        measure_train: bool = False,
+        callbacks: Iterable[Any] = (),
+        verbose: bool = False,
+    ) -> History:
+        """Train, from where the network and its optimiser are; `reset` before it starts anew.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width, channels), finite
+            Or (n, height, width) for one channel. Not modified.
+        y : array-like of shape (n,) or (n, n_classes)
+            Labels from 0 to n_classes - 1, or one-hot.
+        epochs, batch_size : int >= 1 or None
+            None means those of the configuration.
+        test_data : (X, y), optional
+            Measured after every epoch, never trained on.
+        measure_train : bool
+            Also measure the whole training set after every epoch.
+        callbacks : iterable
+            Keras callbacks, fastmlp's EpochCallback objects, or callables ``callback(cnn)`` that
+            end the training by returning True.
+        verbose : bool
+            Keras' progress bar.
+
+        Returns
+        -------
+        History
+            Also in ``self.history``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the argument, before any training.
+        DivergenceError
+            If a loss is not finite; the network is then back at the last finished epoch.
+        """
+        x, targets = self._check_data("X", X, "y", y)
+        held_out = None if test_data is None else self._check_data("test X", test_data[0], "test y",
+                                                                   test_data[1])  # fmt: skip
+        n_epochs = check_integer(
+            "epochs", self.config.epochs if epochs is None else epochs, minimum=1
+        )
+        size = check_integer(
+            "batch_size", self.config.batch_size if batch_size is None else batch_size, minimum=1
+        )
+        measure = (lambda: self._evaluate(x, targets)) if measure_train else None
+        keras_callbacks, hooks = _sort_callbacks(callbacks)
+        from fastmlp.cnn._recorder import HookRunner, Recorder
+
+        self.history = History()
+        recorder = Recorder(self, _batch_sizes(len(x), size), measure)
+        try:
+            with self._placed():
+                self.model.fit(
+                    self._batches(x, targets, size),
+                    epochs=n_epochs,
+                    validation_data=held_out,
+                    validation_batch_size=PREDICTION_BATCH,
+                    callbacks=[recorder, *keras_callbacks, HookRunner(self, hooks)],
+                    shuffle=False,  # Keras', beside that of the batches
+                    verbose=int(verbose),
+                )
+        finally:
+            for hook in hooks:
+                hook.after_training(self)  # type: ignore[arg-type]
+        return self.history
+
+    def predict(self, X: ArrayLike) -> Images:
+        """Outputs (n, n_classes) of images (n, height, width, channels)."""
+        x = check_images("X", X, self.config.input_shape)
+        with self._placed():
+            return np.asarray(self.model.predict(x, batch_size=PREDICTION_BATCH, verbose=0))
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike) -> Evaluation:
+        """Loss and cost per image, mean abs(y - a), and accuracy, as a fastmlp Evaluation."""
+        return self._evaluate(*self._check_data("X", X, "y", y))
+
+    def penalty(self) -> float:
+        """What the regularisers add to every batch's cost."""
+        return sum(map(float, self.model.losses))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, configuration and scaler to one ``.keras`` file."""
+        from fastmlp.cnn._files import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
+        """Read what `save` wrote, in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
+        from fastmlp.cnn._files import load
+
+        return load(path, device=device)
+
+    def _evaluate(self, x: Images, targets: Images) -> Evaluation:
+        with self._placed():
+            found = self.model.evaluate(
+                x, targets, batch_size=PREDICTION_BATCH, verbose=0, return_dict=True
+            )
+            penalty = self.penalty()
+        cost = float(found["loss"])
+        accuracy = round(float(found.get("accuracy", np.nan)), 6)  # Keras' is float32
+        return Evaluation(cost - penalty, cost, float(found[ERROR_METRIC]), accuracy)
+
+    def _check_data(
+        self, x_name: str, X: ArrayLike, y_name: str, y: ArrayLike
+    ) -> tuple[Images, Images]:
+        x = check_images(x_name, X, self.config.input_shape)
+        return x, check_targets(y_name, y, self.config.n_classes, len(x))
+
+    def _batches(self, x: Images, targets: Images, batch_size: int) -> Any:
+        """Shuffled mini-batches as a ``tf.data.Dataset``.
+
+        The order is that of the epoch's number, so that a training that is loaded and goes on sees
+        the images as it would have without the pause.
+        """
+        tf = import_tensorflow()
+        numbers = tf.TensorSpec((None,), tf.int64)
+        with tf.device("/CPU:0"):
+            rows = tf.data.Dataset.from_generator(
+                lambda: self._order(len(x), batch_size), output_signature=numbers
+            ).apply(tf.data.experimental.assert_cardinality(-(-len(x) // batch_size)))
+            x_tensor, y_tensor = tf.constant(x), tf.constant(targets)
+            return rows.map(lambda i: (tf.gather(x_tensor, i), tf.gather(y_tensor, i))).prefetch(2)
+
+    def _order(self, n_images: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
+        """Numbers of the images of every batch of the coming epoch."""
+        rng = np.random.default_rng([self._entropy, self.epochs_done])
+        order = rng.permutation(n_images)
+        for begin in range(0, n_images, batch_size):
+            yield order[begin : begin + batch_size]
+
+    def _placed(self) -> Any:
+        return import_tensorflow().device(self.device)
+
+
+def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCallback]]:
+    """Keras' callbacks, and fastmlp's but for those that change a Trainer's network."""
+    kind = import_keras().callbacks.Callback
+    given = list(callbacks)
+    hooks = [call for call in given if not isinstance(call, kind)]
+    for hook in hooks:
+        if isinstance(hook, EarlyStopping | LearningRateScheduler):
+            name = type(hook).__name__
+            raise TypeError(
+                f"callbacks: fastmlp's {name} changes a Trainer; a CNN takes Keras' own, "
+                f"keras.callbacks.{name}"
+            )
+        if not callable(hook) and not isinstance(hook, EpochCallback):
+            raise TypeError(
+                "callbacks must be Keras callbacks, EpochCallback objects or callables; "
+                f"got {hook!r}"
+            )
+    return [call for call in given if isinstance(call, kind)], [as_epoch_callback(h) for h in hooks]
+
+
+def _batch_sizes(n_images: int, batch_size: int) -> Any:
+    """Images of every batch of an epoch, the last one shorter."""
+    n_batches = -(-n_images // batch_size)
+    return np.minimum(batch_size, n_images - batch_size * np.arange(n_batches))

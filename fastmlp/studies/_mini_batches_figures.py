@@ -1,0 +1,252 @@
+"""Pictures of mini-batches: two surfaces and their sum, sketched and real; statistics; halves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._plot_style import BLUE, GREEN, INK, ORANGE, VERMILLION, styled_pyplot
+from fastmlp.studies._figures import CATEGORIES, headline, ordered_colors
+from fastmlp.studies._study import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HALF_NAMES = {"random": "at random", "strokes": "thin | thick", "moved": "left | right"}
+SKETCH_STEPS = 41
+SKETCH_REACH = 2.0
+
+
+def sketch(centre: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """X, Y and the paraboloid Z = (X - c)^2 + (Y - c / 2)^2 with its minimum at (c, c / 2)."""
+    x = np.linspace(-SKETCH_REACH, SKETCH_REACH, SKETCH_STEPS)
+    X, Y = np.meshgrid(x, x)
+    return X, Y, (X - centre) ** 2 + (Y - centre / 2) ** 2
+
+
+def draw_sketch(result: Result) -> Figure:
+    """Two cost surfaces with minima apart, and their sum; seen from the side and as contours."""
+    centres = result["config"]["sketch_centres"]
+    surfaces = [sketch(centre) for centre in centres]
+    X, Y = surfaces[0][:2]
+    total = surfaces[0][2] + surfaces[1][2]
+    layers = [(surfaces[0][2], BLUE, "first batch"), (surfaces[1][2], VERMILLION, "second batch"),
+              (total, GREEN, "sum")]  # fmt: skip
+    with styled_pyplot((8.0, 4.2)) as plt:
+        figure = plt.figure()
+        height: Any = figure.add_subplot(1, 2, 1, projection="3d")
+        flat = figure.add_subplot(1, 2, 2)
+        for shift, (Z, color, name) in enumerate(layers):
+            # Each surface a little higher, so that one does not hide in the other.
+            height.plot_wireframe(
+                X, Y, Z + 8 * shift, color=color, rcount=12, ccount=12, linewidth=1
+            )
+            flat.contour(X, Y, Z, np.linspace(0.3, 4, 4) + Z.min(), colors=color, linewidths=1.2)
+            i, j = np.unravel_index(Z.argmin(), Z.shape)
+            flat.plot(X[i, j], Y[i, j], "*", color=color, markersize=12, label=f"minimum, {name}")
+        for axis in (height, flat):
+            axis.set_xlabel("weight x")
+            axis.set_ylabel("weight y")
+        height.set_zlabel("cost, surfaces moved apart")
+        height.set_title("Surfaces")
+        height.view_init(18, -60)
+        flat.set_title("Contours")
+        flat.legend(loc="upper left")
+        flat.grid(False)
+        middle = (centres[0] + centres[1]) / 2
+        headline(
+            figure,
+            f"Every mini-batch has a minimum of its own (x = {centres[0]:g} and {centres[1]:g}); "
+            f"that of the sum lies between them (x = {middle:g}), a sketch",
+        )
+    return figure  # type: ignore[no-any-return]
+
+
+def draw_landscape(result: Result) -> Figure:
+    """The network's cost in the plane of its path: of many rows, and of two mini-batches."""
+    part = result["landscape"]
+    x, y = np.array(part["x"]), np.array(part["y"])
+    with styled_pyplot((8.0, 4.2)) as plt:
+        figure = plt.figure()
+        height: Any = figure.add_subplot(1, 2, 1, projection="3d")
+        X, Y = np.meshgrid(x, y)
+        image = height.plot_surface(
+            X, Y, np.array(part["full"]), cmap="viridis", rcount=25, ccount=25, linewidth=0
+        )
+        height.set_title("All rows")
+        height.view_init(35, -55)
+        height.set_zlabel("cost per row")
+        bar = figure.colorbar(image, ax=height, shrink=0.6, pad=0.14)
+        bar.set_label("cost per row")
+        flat = figure.add_subplot(1, 2, 2)
+        _draw_contours(flat, part, x, y)
+        for axis in (height, flat):
+            axis.set_xlabel("along direction 1")
+            axis.set_ylabel("along direction 2")
+        headline(figure, _landscape_finding(part))
+    return figure  # type: ignore[no-any-return]
+
+
+def _draw_contours(axis: Axes, part: dict[str, Any], x: Any, y: Any) -> None:
+    layers = (("full", GREEN, "many rows"), ("first", BLUE, "batch 1"),
+              ("second", VERMILLION, "batch 2"))  # fmt: skip
+    for name, color, label in layers:
+        values = np.array(part[name])
+        levels = np.geomspace(max(values.min(), 1e-6) * 1.15, values.max() * 0.9, 6)
+        axis.contour(x, y, values, levels, colors=color, linewidths=1.0)
+        axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}")
+    path = np.array(part["path"])
+    axis.plot(*path.T, color=INK, linewidth=1.3, label="descent, step by step")
+    axis.plot(*path[0], "o", color=INK, label="start")
+    axis.set_title("Contours, and the path of the descent")
+    axis.legend(loc="best")
+    axis.grid(False)
+
+
+def _landscape_finding(part: dict[str, Any]) -> str:
+    minima = {name: np.array(place) for name, place in part["minima"].items()}
+    apart = float(np.linalg.norm(minima["first"] - minima["second"]))
+    way = float(np.linalg.norm(np.array(part["path"])[0] - np.array(part["path"])[-1]))
+    return (
+        f"The lowest points of two mini-batches lie {apart / way:.0%} of the descent's way apart; "
+        f"this plane holds {part['explained']:.0%} of the path's variance"
+    )
+
+
+def draw_statistics(result: Result) -> Figure:
+    """Direction of the gradient, spread of the cost and mixture of digits, by size."""
+    part = result["statistics"]
+    sizes = part["sizes"]
+    with styled_pyplot((8.0, 4.0)) as plt:
+        figure, (left, middle, right) = plt.subplots(1, 3)
+        times = (("start", BLUE, "o", "start"), ("later", ORANGE, "s", "trained"))
+        for when, color, marker, label in times:
+            moments = part["moments"][when]
+            low, median, high = np.array(moments["cosine"]).T
+            left.plot(sizes, median, color=color, marker=marker, label=label)
+            left.fill_between(sizes, low, high, color=color, alpha=0.18, lw=0)
+            spread = np.array(moments["deviation"]) / np.array(moments["cost"])
+            middle.plot(sizes, 100 * spread, color=color, marker=marker, label=label)
+        low, median, high = 100 * np.array(part["digit_share"]).T
+        right.plot(sizes, median, color=GREEN, marker="^")
+        right.fill_between(sizes, low, high, color=GREEN, alpha=0.18, lw=0)
+        left.set_ylabel("cosine to the gradient of all rows")
+        middle.set_ylabel("standard deviation of the cost (% of it)")
+        right.set_ylabel("most frequent digit (% of the batch)")
+        for axis, title in zip((left, middle, right), ("Direction", "Cost", "Mixture"),
+                               strict=True):  # fmt: skip
+            axis.set_xscale("log")
+            axis.set_xlabel("rows of a mini-batch (count)")
+            axis.set_title(title)
+        middle.set_yscale("log")
+        left.set_ylim(0, 1.02)
+        left.legend(loc="lower right")
+        headline(figure, _statistics_finding(part))
+    return figure  # type: ignore[no-any-return]
+
+
+def _statistics_finding(part: dict[str, Any]) -> str:
+    medians = {
+        when: [values[1] for values in part["moments"][when]["cosine"]]
+        for when in ("start", "later")
+    }
+    size = part["sizes"][min(3, len(part["sizes"]) - 1)]
+    i = part["sizes"].index(size)
+    return (
+        f"{size} rows point where all rows do (cosine {medians['start'][i]:.2f}) at the start; "
+        f"in a trained network they agree less ({medians['later'][i]:.2f})"
+    )
+
+
+def draw_halves(result: Result) -> Figure:
+    """Distance of the weights over the epochs; accuracies on both halves."""
+    halves = result["halves"]
+    with styled_pyplot((8.0, 4.5)) as plt:
+        figure, (left, right) = plt.subplots(1, 2)
+        for item, (color, marker) in zip(halves, CATEGORIES, strict=False):
+            left.plot(
+                item["epochs"], item["distance"], color=color, marker=marker, markevery=0.1,
+                label=HALF_NAMES[item["split"]],
+            )  # fmt: skip
+        left.set_xlabel("epochs of training")
+        left.set_ylabel("distance of the weights / their length")
+        left.set_ylim(bottom=0)
+        left.set_title("How far the weights part")
+        left.legend(loc="lower right")
+        kinds = (("own half", BLUE, "o", 0, 1), ("other half", ORANGE, "s", 1, 0),
+                 ("test", GREEN, "^", 2, 2))  # fmt: skip
+        for name, color, marker, first, second in kinds:
+            for k, column in enumerate((first, second)):
+                places = np.arange(len(halves)) + (k - 0.5) * 0.2
+                values = [item["accuracy"][k][column] for item in halves]
+                right.plot(
+                    places, values, linestyle="none", marker=marker, color=color, markersize=7,
+                    label=name if k == 0 else "_",
+                )  # fmt: skip
+        right.set_xticks(range(len(halves)), labels=[HALF_NAMES[h["split"]] for h in halves])
+        right.grid(axis="x", visible=False)
+        right.margins(x=0.2)
+        right.set_xlabel("how the rows were divided; one point per network")
+        right.set_ylabel("accuracy (fraction)")
+        right.set_title("What each network knows")
+        right.legend(loc="lower left")
+        headline(figure, _halves_finding(result))
+    return figure  # type: ignore[no-any-return]
+
+
+def _halves_finding(result: Result) -> str:
+    losses = {
+        item["split"]: np.mean([
+            item["accuracy"][0][0] - item["accuracy"][0][1],
+            item["accuracy"][1][1] - item["accuracy"][1][0],
+        ])
+        for item in result["halves"]
+    }  # fmt: skip
+    distance = {item["split"]: item["distance"][-1] for item in result["halves"]}
+    worst = max(losses, key=losses.__getitem__)
+    return (
+        f"Even random halves lead weights {distance['random']:.2f} of their length apart, and cost "
+        f"{100 * losses['random']:.1f} points on the other half; halves "
+        f"{HALF_NAMES[worst].replace(' | ', ' and ')} cost {100 * losses[worst]:.1f}"
+    )
+
+
+def draw_full_cost(result: Result) -> Figure:
+    """Training cost and test accuracy: mini-batches throughout, and full cost in the end."""
+    ends = result["ends"]
+    begin = result["config"]["batch_epochs"]
+    colors = [INK, *ordered_colors(len(ends) - 1)]
+    with styled_pyplot((8.0, 4.5)) as plt:
+        figure, axes = plt.subplots(1, 2)
+        for item, color in zip(ends, colors, strict=True):
+            rate = item["rate"]
+            label = "mini-batches" if rate is None else f"full cost, rate × {rate:g}"
+            for axis, name in zip(axes, ("train_cost", "test_accuracy"), strict=True):
+                axis.plot(item["epochs"], item[name], color=color, label=label)
+        for axis in axes:
+            axis.axvline(begin, color="#777777", linestyle=":", label="_")
+            axis.set_xlabel("epochs of training (dotted: here it changes)")
+        axes[0].set_yscale("log")
+        axes[0].set_ylabel("training cost per row")
+        axes[1].set_ylabel("test accuracy (fraction)")
+        accuracies = np.concatenate([item["test_accuracy"][begin // 3 :] for item in ends])
+        axes[1].set_ylim(accuracies.min() - 0.002, accuracies.max() + 0.002)
+        axes[0].set_title("Training cost")
+        axes[1].set_title("Test accuracy")
+        axes[0].legend(loc="lower left")
+        headline(figure, _full_finding(ends, begin))
+    return figure  # type: ignore[no-any-return]
+
+
+def _full_finding(ends: list[dict[str, Any]], begin: int) -> str:
+    batches = ends[0]
+    best = min(ends[1:], key=lambda item: item["train_cost"][-1])
+    before = batches["train_cost"][begin - 1]
+    return (
+        f"Epochs on the full cost lower it from {before:.4f} to {best['train_cost'][-1]:.4f} at "
+        f"best, as many with mini-batches to {batches['train_cost'][-1]:.4f}; test accuracy "
+        f"{best['test_accuracy'][-1]:.4f} and {batches['test_accuracy'][-1]:.4f}"
+    )

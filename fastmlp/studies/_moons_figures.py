@@ -1,0 +1,259 @@
+"""Pictures of the moons: points, contours, surfaces, and decision surfaces side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._plot_style import BLUE, INK, ORANGE, styled_pyplot
+from fastmlp.studies._figures import headline
+from fastmlp.studies._packed import unpack
+from fastmlp.studies._study import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Points = NDArray[np.float64]
+
+CLASSES = ((BLUE, "o"), (ORANGE, "s"))
+SURFACE_COLORS = "PuOr_r"
+DEMO_COLORS = "plasma_r"
+DEMO_REACH = 2.0
+DEMO_STEPS = 81
+LINES = 10
+"""Contour lines of the demonstration; there is one band less than lines."""
+
+Z_TICKS = 5
+THINNED = 3
+"""One point in so many is drawn on the surfaces, or it would hide them."""
+
+
+def mesh(extent: Sequence[float], resolution: float) -> tuple[Points, Points]:
+    """X and Y (n_y, n_x) from the lower left to the upper right corner of (x0, y0, x1, y1)."""
+    x = np.arange(extent[0], extent[2] + resolution, resolution)
+    y = np.arange(extent[1], extent[3] + resolution, resolution)
+    both = np.meshgrid(x, y)
+    return both[0], both[1]
+
+
+def points_of(result: Result) -> tuple[Points, NDArray[np.int64]]:
+    """The training points (n, 2), and their classes (n,)."""
+    low, high = np.array(result["extent"][:2]), np.array(result["extent"][2:])
+    return low + unpack(result["points"]) * (high - low), np.array(list(result["labels"]), int)
+
+
+def draw_points(result: Result) -> Figure:
+    """Scatter in the plane, and the class as height, seen from the side."""
+    X, y = points_of(result)
+    with styled_pyplot((8.0, 3.9)) as plt:
+        figure = plt.figure()
+        left = figure.add_subplot(1, 2, 1)
+        _scatter(left, X, y, size=8)
+        left.set_title("The plane")
+        left.legend(loc="upper right")
+        right: Any = figure.add_subplot(1, 2, 2, projection="3d")
+        for label, (color, marker) in enumerate(CLASSES):
+            chosen = X[y == label]
+            right.scatter(*chosen.T, label, s=4, color=color, marker=marker, depthshade=False)
+        right.set_zticks([0, 1])
+        right.set_zlabel("class")
+        right.view_init(25, -65)
+        _label_plane(right, "The class as height")
+        headline(
+            figure,
+            f"Two moons of {len(y)} points: a straight line leaves "
+            f"{_errors_of_best_line(X, y):.0%} of them on the wrong side",
+        )
+    return figure  # type: ignore[no-any-return]
+
+
+def _errors_of_best_line(X: Points, y: NDArray[np.int64]) -> float:
+    """Share on the wrong side of the best straight line in the sense of least squares."""
+    A = np.c_[np.ones(len(X)), X]
+    solution = np.linalg.lstsq(A, 2.0 * y - 1.0, rcond=None)[0]
+    return float(((A @ solution > 0) != (y == 1)).mean())
+
+
+def _scatter(axis: Axes, X: Points, y: NDArray[np.int64], size: float = 5) -> None:
+    for label, (color, marker) in enumerate(CLASSES):
+        axis.scatter(
+            X[y == label, 0], X[y == label, 1], s=size, color=color, marker=marker, linewidths=0,
+            label=f"class {label}",
+        )  # fmt: skip
+    _label_plane(axis)
+    axis.grid(False)
+
+
+def _label_plane(axis: Axes, title: str | None = None) -> None:
+    axis.set_xlabel("x₁")
+    axis.set_ylabel("x₂")
+    if title is not None:
+        axis.set_title(title)
+
+
+def demo(coefficients: Sequence[float]) -> tuple[Points, Points, Points]:
+    """X, Y and Z = a X^2 + b Y^2, each (DEMO_STEPS, DEMO_STEPS)."""
+    x = np.linspace(-DEMO_REACH, DEMO_REACH, DEMO_STEPS)
+    X, Y = np.meshgrid(x, x)
+    return X, Y, coefficients[0] * X**2 + coefficients[1] * Y**2
+
+
+def draw_demo(result: Result) -> Figure:
+    """Ellipse and saddle: lines, bands, and surface."""
+    config = result["config"]
+    with styled_pyplot((8.0, 5.8)) as plt:
+        figure = plt.figure()
+        for row, name in enumerate(("ellipse", "saddle")):
+            a, b = config[name]
+            surface = demo((a, b))
+            formula = f"Z = {a:g} X² {'+' if b >= 0 else '−'} {abs(b):g} Y²".replace("-", "−")
+            lines = figure.add_subplot(2, 3, 3 * row + 1)
+            drawn = lines.contour(*surface, LINES, cmap=DEMO_COLORS)
+            lines.clabel(drawn, fontsize=7)
+            bands = figure.add_subplot(2, 3, 3 * row + 2)
+            filled = bands.contourf(*surface, drawn.levels, cmap=DEMO_COLORS, alpha=0.9)
+            for axis, title in ((lines, f"{name.title()}: {formula}"), (bands, "Filled")):
+                axis.set_title(title)
+                axis.set_xlabel("X")
+                axis.set_ylabel("Y")
+                axis.set_aspect("equal")
+                axis.grid(False)
+            _bar(figure, filled, bands)
+            _draw_height(figure, (2, 3, 3 * row + 3), surface, DEMO_COLORS, "Z", "Surface")
+        headline(
+            figure,
+            f"A plus sign makes closed ellipses, long in X; the minus sign of the printed formula "
+            f"makes a saddle with hyperbolas. {len(drawn.levels)} levels bound "
+            f"{len(drawn.levels) - 1} bands",
+        )
+    return figure  # type: ignore[no-any-return]
+
+
+def _bar(figure: Figure, image: Any, axis: Axes, label: str = "Z") -> None:
+    bar = figure.colorbar(image, ax=axis, shrink=0.75)
+    bar.locator = _few_ticks()
+    bar.update_ticks()
+    bar.set_label(label)
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(Z_TICKS)
+
+
+def _draw_height(
+    figure: Figure,
+    place: tuple[int, int, int],
+    surface: tuple[Points, Points, Points],
+    colors: str,
+    label: str,
+    title: str,
+) -> None:
+    """One surface in three dimensions with a colour bar."""
+    axis: Any = figure.add_subplot(*place, projection="3d")
+    image = axis.plot_surface(
+        *surface, cmap=colors, rcount=60, ccount=60, linewidth=0, antialiased=False
+    )
+    axis.zaxis.set_major_locator(_few_ticks())
+    axis.set_xlabel("X" if label == "Z" else "x₁")
+    axis.set_ylabel("Y" if label == "Z" else "x₂")
+    axis.set_title(title)
+    axis.view_init(30, -60)
+    axis.tick_params(labelsize=7)
+    bar = figure.colorbar(image, ax=axis, shrink=0.6, pad=0.12)
+    bar.locator = _few_ticks()
+    bar.update_ticks()
+    bar.set_label(label)
+
+
+def draw_classifiers(result: Result) -> Figure:
+    """Decision surfaces of all classifiers, with the points."""
+    X, y = points_of(result)
+    runs = result["runs"]
+    with styled_pyplot((8.0, 6.4)) as plt:
+        figure, axes = plt.subplots(-(-len(runs) // 2), 2, squeeze=False, sharex=True, sharey=True)
+        for axis, run in zip(axes.flat, runs, strict=False):
+            _draw_decision(axis, result, run["surface"])
+            _scatter(axis, X[::THINNED], y[::THINNED], size=9)
+            axis.set_title(f"{run['classifier']}: test {run['test_accuracy']:.3f}")
+        for axis in axes.flat[len(runs) :]:
+            axis.set_axis_off()
+        best = max(runs, key=lambda run: run["test_accuracy"])
+        worst = min(runs, key=lambda run: run["test_accuracy"])
+        headline(
+            figure,
+            f"{best['classifier']} separates the moons best ({best['test_accuracy']:.3f} of the "
+            f"test points right), {worst['classifier']} worst ({worst['test_accuracy']:.3f}); "
+            "black: the decision line",
+        )
+    return figure  # type: ignore[no-any-return]
+
+
+def _draw_decision(axis: Axes, result: Result, packed: dict[str, Any]) -> None:
+    """Filled contours of a stored surface, and the line in the middle."""
+    xx, yy = mesh(result["extent"], result["config"]["stored_resolution"])
+    values = unpack(packed)
+    low, high = packed["low"], packed["high"]
+    axis.contourf(xx, yy, values, np.linspace(low, high, 10), cmap=SURFACE_COLORS, alpha=0.4)
+    axis.contour(xx, yy, values, [(low + high) / 2], colors=INK, linewidths=1.8)
+
+
+def draw_surface(result: Result) -> Figure:
+    """The heights of a support vector machine and of MyANN."""
+    xx, yy = mesh(result["extent"], result["config"]["stored_resolution"])
+    chosen = [run for run in result["runs"] if not run["classifier"].startswith("Linear")]
+    with styled_pyplot((8.0, 3.9)) as plt:
+        figure = plt.figure()
+        steepest = []
+        for i, run in enumerate(chosen):
+            values = unpack(run["surface"])
+            label = "probability of class 1" if run["classifier"] == "MyANN" else "decision value"
+            _draw_height(
+                figure, (1, len(chosen), i + 1), (xx, yy, values), SURFACE_COLORS, label,
+                run["classifier"],
+            )  # fmt: skip
+            span = run["surface"]["high"] - run["surface"]["low"]
+            middle = np.abs(values - (run["surface"]["high"] + run["surface"]["low"]) / 2)
+            steepest.append((middle > 0.45 * span).mean())
+        headline(
+            figure,
+            f"MyANN's surface is a step: it is sure (beyond 95 %) on {steepest[-1]:.0%} of the "
+            "plane, also far from all points; the kernel's falls back to 0 there",
+        )
+    return figure  # type: ignore[no-any-return]
+
+
+def draw_epochs(result: Result) -> Figure:
+    """MyANN's surface after chosen epochs."""
+    course = next(run["course"] for run in result["runs"] if run["classifier"] == "MyANN")
+    X, y = points_of(result)
+    with styled_pyplot((8.0, 4.5)) as plt:
+        n_rows = -(-len(course) // 4)
+        figure, axes = plt.subplots(n_rows, 4, squeeze=False, sharex=True, sharey=True)
+        for axis, item in zip(axes.flat, course, strict=False):
+            _draw_decision(axis, result, item["surface"])
+            _scatter(axis, X[::THINNED], y[::THINNED], size=4)
+            axis.set_title(f"Epoch {item['epoch']}: {item['test_accuracy']:.3f}")
+            axis.label_outer()
+        for axis in axes.flat[len(course) :]:
+            axis.set_axis_off()
+        headline(figure, _epochs_finding(course))
+    return figure  # type: ignore[no-any-return]
+
+
+def _epochs_finding(course: Sequence[dict[str, Any]]) -> str:
+    last = course[-1]
+    near = next(
+        item for item in course if item["test_accuracy"] >= last["test_accuracy"] - 0.01
+    )  # fmt: skip
+    first = course[min(1, len(course) - 1)]
+    return (
+        f"After epoch {first['epoch']} MyANN is right on {first['test_accuracy']:.3f} of the test "
+        f"points; by epoch {near['epoch']} its line has bent to {near['test_accuracy']:.3f}, "
+        f"in the end {last['test_accuracy']:.3f}"
+    )

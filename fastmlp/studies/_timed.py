@@ -1,0 +1,126 @@
+"""Training against the clock: the schedule is laid out over seconds, not over epochs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.callbacks import EpochCallback
+from fastmlp.schedules import SCHEDULES
+from fastmlp.trainer import Trainer
+
+Clock = Callable[[], float]
+
+STEPS = 1000
+"""The schedule's positions between the first and the last second."""
+
+
+class Pace(EpochCallback):
+    """Ends a training when its time is used up, with the learning rate at the schedule's end.
+
+    Parameters
+    ----------
+    seconds : float
+        Time of the training; it ends before an epoch that would probably take it beyond.
+    peak : float
+        Largest learning rate.
+    schedule : str
+        See :mod:`fastmlp.schedules`.
+    clock : callable
+        Seconds; called in the thread that trains.
+    renew : callable, optional
+        Called before every epoch, on this time: changes the rows in place.
+    measure : callable, optional
+        ``measure(trainer) -> float`` after every epoch, not on this time.
+    tell : callable, optional
+        Called with the seconds used after every epoch.
+    stop : threading.Event, optional
+        Ends the training early when it is set.
+
+    Attributes
+    ----------
+    seconds_used, rates, measured : list of float
+        By epoch: seconds since the beginning, learning rate, and what `measure` said.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        peak: float,
+        schedule: str,
+        clock: Clock,
+        *,
+        renew: Callable[[], None] | None = None,
+        measure: Callable[[Trainer], float] | None = None,
+        tell: Callable[[float], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._seconds, self._peak, self._schedule = seconds, peak, SCHEDULES[schedule]
+        self._clock, self._renew, self._measure, self._tell = clock, renew, measure, tell
+        self._stop = threading.Event() if stop is None else stop
+        self._start = clock()
+        self.seconds_used: list[float] = []
+        self.rates: list[float] = []
+        self.measured: list[float] = []
+
+    def before_epoch(self, trainer: Trainer) -> None:
+        """Renew the rows, and set the rate of the epoch's middle, as far as it can be foreseen."""
+        used = self._clock() - self._start
+        if self._renew is not None:
+            self._renew()
+        epoch = used / len(self.seconds_used) if self.seconds_used else 0.0
+        position = round(STEPS * min((used + epoch / 2) / self._seconds, 1.0))
+        trainer.learning_rate = self._schedule(self._peak, 0.0, position, STEPS)
+        self.rates.append(trainer.learning_rate)
+
+    def after_epoch(self, trainer: Trainer) -> bool:
+        """Look at the clock."""
+        now = self._clock()
+        self.seconds_used.append(now - self._start)
+        if self._measure is not None:
+            self.measured.append(self._measure(trainer))
+            self._start += self._clock() - now
+        used, n_epochs = self.seconds_used[-1], len(self.seconds_used)
+        if self._tell is not None:
+            self._tell(used)
+        return self._stop.is_set() or used + used / n_epochs > self._seconds
+
+
+class Shifts:
+    """Images moved by whole pixels, anew for every epoch, with black where nothing was.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, side * side)
+        As stored; copied.
+    reach : int
+        Every image moves by -reach … reach pixels, down and right.
+    highest : float
+        Value of a white pixel.
+    rng : Generator
+    """
+
+    def __init__(
+        self, images: NDArray[Any], reach: int, highest: float, rng: np.random.Generator
+    ) -> None:
+        self._side = round(images.shape[1] ** 0.5)
+        square = images.reshape(-1, self._side, self._side)
+        self._padded = np.pad(square, ((0, 0), (reach, reach), (reach, reach)))
+        self._moved = np.empty_like(square)
+        self._reach, self._scale, self._rng = reach, np.float32(1 / highest), rng
+
+    def into(self, out: NDArray[np.float32]) -> None:
+        """Write newly moved images, white as 1, into `out` (n, side * side)."""
+        width = 2 * self._reach + 1
+        choice = self._rng.integers(width**2, size=len(out))
+        for i in range(width**2):
+            (rows,), (down, right) = np.nonzero(choice == i), divmod(i, width)
+            window = (slice(down, down + self._side), slice(right, right + self._side))
+            self._moved[rows] = self._padded[(rows, *window)]
+        np.multiply(
+            self._moved.reshape(out.shape), self._scale, out=out, dtype=np.float32, casting="unsafe"
+        )

@@ -1,0 +1,123 @@
+"""What the fuzzer calls: every reader of foreign bytes.
+
+A reader may return or raise the exception that it documents; everything else is a find. Where a
+checksum would stop every mutation at the door, it is set right first, so that what lies behind is
+reached too. A new reader gets an entry in TARGETS and a folder below corpus/.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tempfile
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import fastmlp
+import fastmlp._saved_estimator  # else loaded with the first estimator, unseen by the fuzzer
+from fastmlp._idx import read_idx
+from fastmlp._model_fields import Fields
+from fastmlp._npz import read_npz
+from fastmlp._safetensors_header import parse_header, parse_object
+from fastmlp.exceptions import DataFormatError, ModelFormatError
+
+CORPUS = Path(__file__).parent / "corpus"
+EXTRA_BYTES = 64 << 20
+"""Memory that a reader may take beside twice the size of its file."""
+
+MOST_BYTES = 1 << 16
+"""Longest input: where 100 times the file is allowed, that stays far below EXTRA_BYTES."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, and how the fuzzer's bytes become a file for it.
+
+    Attributes
+    ----------
+    read : function of a path
+    documented : type of exception
+        What it may raise.
+    as_file : function of bytes
+        The content of the file.
+    """
+
+    read: Callable[[Path], object]
+    documented: type[ValueError]
+    as_file: Callable[[bytes], bytes] = bytes
+
+
+def packed(data: bytes) -> bytes:
+    """Gzipped, unless it is already."""
+    return data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 1, mtime=0)
+
+
+def archived(data: bytes) -> bytes:
+    """What is no archive becomes the member of one."""
+    if data[:2] == b"PK":
+        return data
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.npy"), data)
+    return buffer.getvalue()
+
+
+def sealed(data: bytes) -> bytes:
+    """64 zeros become a model file's checksum."""
+    return data.replace(b"0" * 64, hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def read_header(path: Path) -> object:
+    """The header of a safetensors file, behind two bytes that say how many bytes follow it."""
+    data = path.read_bytes()
+    return parse_header(data[2:], int.from_bytes(data[:2], "big"))
+
+
+def read_value(path: Path) -> object:
+    """A JSON object whose "value" is one of a model file's values."""
+    return Fields(parse_object(path.read_bytes(), "the object"), "the object").plain("value")
+
+
+TARGETS = {
+    "idx": Target(read_idx, DataFormatError),
+    "idx_gzip": Target(read_idx, DataFormatError, packed),
+    "npz": Target(lambda path: read_npz(path, ["a"]), DataFormatError, archived),
+    "model": Target(fastmlp.load, ModelFormatError, sealed),
+    "header": Target(read_header, ModelFormatError),
+    "values": Target(read_value, ModelFormatError),
+}
+
+_SHARED_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+_folder = tempfile.TemporaryDirectory(prefix="fastmlp-fuzz-", dir=_SHARED_MEMORY)
+_path = Path(_folder.name) / "input"
+"""One file that is written again and again, in memory where the system has a place for that."""
+
+
+def run(name: str, data: bytes) -> bool:
+    """Give the bytes to a reader, and return whether it took them.
+
+    Raises
+    ------
+    AssertionError
+        The reader took more memory than is promised; only while tracemalloc is tracing.
+    Exception
+        Whatever else than the documented exception the reader raised.
+    """
+    target = TARGETS[name]
+    _path.write_bytes(target.as_file(data))
+    before = tracemalloc.get_traced_memory()[0]
+    if tracemalloc.is_tracing():
+        tracemalloc.reset_peak()
+    try:
+        target.read(_path)
+        taken = True
+    except target.documented:
+        taken = False
+    used = tracemalloc.get_traced_memory()[1] - before
+    assert used <= EXTRA_BYTES + 2 * len(data), f"{used} bytes for a file of {len(data)}"
+    return taken

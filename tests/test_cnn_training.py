@@ -1,0 +1,329 @@
+"""Training in Keras: what the History holds, what a reset restores, and bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, small_config
+
+from fastmlp import DivergenceError, plots
+from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler
+from fastmlp.cnn import CNN, CNNConfig, layer_table, learning_rate_at
+from fastmlp.cnn.geometry import field_of_node
+from fastmlp.history import History
+
+pytestmark = needs_tensorflow
+X, Y = bars(70)
+
+
+@pytest.mark.parametrize("name", ["C2", "C3b", "C3c"])
+def test_keras_counts_the_same_parameters_and_sizes(name):
+    config = CNNConfig.article(name)
+    model = CNN(config, seed=0, device="cpu").model
+    assert model.count_params() == config.n_parameters
+    for layer in layer_table(config):
+        assert model.get_layer(layer.name).output.shape[1:] == layer.output
+        assert model.get_layer(layer.name).count_params() == layer.n_parameters
+
+
+def test_a_node_depends_on_the_pixels_of_its_receptive_field_and_on_no_others():
+    import tensorflow as tf
+
+    from fastmlp.cnn.activations import layer_model
+
+    cnn = CNN(CNNConfig.article("C2"), seed=0, device="cpu")
+    for weights in cnn.model.trainable_weights:
+        weights.assign(np.ones(weights.shape))  # positive weights let everything through
+    image = tf.constant(np.random.default_rng(0).uniform(1, 2, (1, 28, 28, 1)), tf.float32)
+    for layer, row, column in (("Conv2D_1", 3, 5), ("Conv2D_2", 2, 7), ("Conv2D_3", 1, 2)):
+        seen = np.zeros((28, 28), bool)
+        for seed in range(8):  # a maximum passes on one pixel; another image, another pixel
+            image = np.random.default_rng(seed).uniform(1, 2, (1, 28, 28, 1)).astype("f4")
+            with tf.GradientTape() as tape:
+                x = tf.constant(image)
+                tape.watch(x)
+                answer = layer_model(cnn, layer)(x)[0, row, column, 0]
+            seen |= tape.gradient(answer, x).numpy()[0, :, :, 0] > 0
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        window = field_of_node(cnn.config, layer, row, column)
+        assert (rows[0], rows[-1] + 1) == (window[0].start, window[0].stop), layer
+        assert (columns[0], columns[-1] + 1) == (window[1].start, window[1].stop), layer
+
+
+def test_history_has_the_shapes_and_names_of_the_mlp_part_and_its_plots():
+    cnn = small_cnn(regularizer="l2", l2=0.01)
+    history = cnn.fit(X, Y, epochs=3, test_data=(X[:20], Y[:20]))
+    assert isinstance(history, History)
+    assert history["costs"].shape == history["errors"].shape == history["reg_share"].shape == (3, 5)
+    assert history["epoch_seconds"].min() > 0
+    assert np.isnan(history["train_accuracy"]).all()
+    assert not np.isnan(history["test_accuracy"]).any()
+    assert ((history["reg_share"] > 0) & (history["reg_share"] < 1)).all()
+    assert cnn.epochs_done == 3
+    assert cnn.metrics["test_accuracy"] == history["test_accuracy"][-1]
+    figure = plots.plot_run(history)
+    drawn = [line.get_ydata() for axis in figure.axes for line in axis.get_lines()]
+    assert any(np.array_equal(y, history["test_accuracy"]) for y in drawn)
+    plt.close(figure)
+
+
+def test_costs_errors_and_shares_of_batches_agree_with_predictions_of_an_unchanged_network():
+    cnn = small_cnn(optimizer="sgd", learning_rate=1e-12, regularizer="l1_l2", l1=0.01, l2=0.02)
+    history = cnn.fit(X, Y, epochs=1, measure_train=True)
+    outputs = cnn.predict(X).astype(np.float64)
+    targets = np.eye(3)[Y]
+    kernels = [cnn.model.get_layer(name).get_weights()[0] for name in ("dense_1", "output")]
+    penalty = sum(0.01 * np.abs(w).sum() + 0.02 * (w.astype(float) ** 2).sum() for w in kernels)
+    loss = -np.log(outputs[targets == 1]).mean()
+    sizes = np.array([16, 16, 16, 16, 6])
+    assert history["costs"][0] @ sizes / 70 == pytest.approx(loss + penalty, rel=1e-5)
+    assert history["errors"][0] @ sizes / 70 == pytest.approx(
+        np.abs(outputs - targets).mean(), rel=1e-4
+    )
+    np.testing.assert_allclose(history["reg_share"][0] * history["costs"][0], penalty, rtol=1e-5)
+    right = (outputs.argmax(axis=1) == Y).mean()
+    assert history["batch_accuracy"][0] == pytest.approx(right, abs=1e-6)
+    assert history["train_accuracy"][0] == pytest.approx(right, abs=1e-6)
+    evaluation = cnn.evaluate(X, Y)
+    assert evaluation.loss == pytest.approx(loss, rel=1e-5)
+    assert evaluation.cost == pytest.approx(loss + penalty, rel=1e-5)
+
+
+def test_a_small_cnn_learns_to_tell_bars_apart():
+    cnn = small_cnn(optimizer="adam", learning_rate=0.01)
+    images, labels = bars(300, seed=1)
+    cnn.fit(images, labels, epochs=8)
+    assert cnn.evaluate(*bars(100, seed=2)).accuracy > 0.9
+
+
+def test_reset_restores_weights_iterations_rate_and_order():
+    cnn = small_cnn(schedule="power", decay_rate=0.1)
+    first = cnn.fit(X, Y, epochs=2)
+    assert cnn.iterations == 10
+    assert cnn.learning_rate == pytest.approx(0.001 / 2)
+    cnn.reset()
+    assert (cnn.iterations, cnn.epochs_done, cnn.history.n_epochs) == (0, 0, 0)
+    assert cnn.learning_rate == pytest.approx(0.001)
+    second = cnn.fit(X, Y, epochs=2)
+    np.testing.assert_allclose(second["costs"], first["costs"], rtol=1e-4)
+
+
+def test_fit_goes_on_where_it_was_and_rates_follow_the_formula():
+    cnn = small_cnn(schedule="power", decay_rate=0.1)
+    for epoch in range(1, 4):
+        cnn.fit(X, Y, epochs=1)
+        rate = learning_rate_at(cnn.config, 5 * epoch)
+        assert cnn.history.last("learning_rates") == pytest.approx(rate, rel=1e-6)
+    assert cnn.epochs_done == 3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "decay"),
+    [("none", 1, 0.0), ("power", 3, 0.2), ("exponential", 4, 0.8), ("cosine", 9, 0.1)],
+)
+def test_schedules_are_keras_own(schedule, steps, decay):
+    cnn = small_cnn(schedule=schedule, decay_steps=steps, decay_rate=decay)
+    for n_batches in (0, 1, 4, 9, 30):
+        cnn.model.optimizer.iterations.assign(n_batches)
+        expected = learning_rate_at(cnn.config, n_batches)
+        assert cnn.learning_rate == pytest.approx(expected, rel=1e-6)
+
+
+def test_every_epoch_has_an_order_of_its_own_of_all_images():
+    def order(cnn, epoch):
+        cnn.epochs_done = epoch
+        parts = [y.numpy().argmax(axis=1) for _, y in cnn._batches(X, np.eye(70, dtype="f4"), 16)]
+        assert [len(part) for part in parts] == [16, 16, 16, 16, 6]
+        return np.concatenate(parts)
+
+    cnn = small_cnn(3)
+    first, second = order(cnn, 0), order(cnn, 1)
+    assert sorted(first) == sorted(second) == list(range(70))
+    assert (first != second).mean() > 0.5
+    np.testing.assert_array_equal(order(small_cnn(3), 1), second)
+    assert (order(small_cnn(4), 1) != second).mean() > 0.5
+
+
+def test_same_seed_same_weights_and_another_seed_others():
+    one, same, other = small_cnn(3), small_cnn(3), small_cnn(4)
+    for a, b in zip(one.model.get_weights(), same.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(one.model.get_weights(), other.model.get_weights(),
+                                              strict=True))  # fmt: skip
+
+
+def test_building_and_training_leave_the_process_random_numbers_alone():
+    np.random.seed(5)
+    before = np.random.get_state()[1].copy()
+    small_cnn(3).fit(X, Y, epochs=1)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "nadam", "adamax", "adam", "sgd"])
+def test_every_optimizer_trains_and_momentum_goes_where_it_is_known(name):
+    momentum = 0.5 if name in ("rmsprop", "sgd") else 0.0
+    cnn = small_cnn(optimizer=name, momentum=momentum)
+    assert type(cnn.model.optimizer).__name__.lower() == name
+    if momentum:
+        assert cnn.model.optimizer.momentum == 0.5
+    assert np.isfinite(cnn.fit(X, Y, epochs=1)["costs"]).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "elu", "tanh", "selu"])
+def test_every_activation_of_a_convolution_is_applied(activation):
+    from fastmlp.cnn import ConvLayer
+    from fastmlp.cnn.activations import activation_maps
+
+    cnn = small_cnn(conv=(ConvLayer(4, 3, activation), ConvLayer(6)))
+    kernel, bias = cnn.model.get_layer("conv_1").get_weights()
+    from scipy.signal import correlate2d
+
+    z = correlate2d(X[0, :, :, 0], kernel[:, :, 0, 2], mode="valid") + bias[2]
+    formulas = {
+        "relu": lambda z: np.maximum(z, 0),
+        "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+        "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
+        "tanh": np.tanh,
+        "selu": lambda z: 1.0507009873 * np.where(z > 0, z, 1.6732632423 * np.expm1(z)),
+    }
+    maps = activation_maps(cnn, "conv_1", X[:1])
+    np.testing.assert_allclose(maps[0, :, :, 2], formulas[activation](z), atol=1e-5)
+
+
+def test_regularizer_is_on_dense_kernels_and_on_convolutions_only_if_asked():
+    dense = small_cnn(regularizer="l2", l2=0.5)
+    assert len(dense.model.losses) == 2
+    both = small_cnn(regularizer="l2", l2=0.5, regularize_conv=True)
+    assert len(both.model.losses) == 4
+    own = small_cnn(regularizer=lambda w: 3.0)
+    assert own.penalty() == pytest.approx(6.0)
+
+
+def test_callbacks_of_all_kinds_are_called_and_may_end_the_training():
+    import keras
+
+    seen = []
+
+    class Hooks(EpochCallback):
+        def before_training(self, trainer):
+            seen.append("begin")
+
+        def after_epoch(self, trainer):
+            seen.append(trainer.epochs_done)
+
+        def after_training(self, trainer):
+            seen.append("end")
+
+    own = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append("keras"))
+    cnn = small_cnn()
+    cnn.fit(X, Y, epochs=5, callbacks=[Hooks(), own, lambda cnn: cnn.epochs_done == 2])
+    assert seen == ["begin", "keras", 1, "keras", 2, "end"]
+    with pytest.raises(TypeError, match="callbacks must be Keras callbacks"):
+        cnn.fit(X, Y, callbacks=[3])
+    for callback in (EarlyStopping(), LearningRateScheduler(lambda epoch, rate: rate)):
+        with pytest.raises(TypeError, match=rf"keras.callbacks.{type(callback).__name__}"):
+            cnn.fit(X, Y, callbacks=[callback])
+
+
+@KERAS_SAVES_BY_COPY
+def test_keras_own_callbacks_stop_save_and_set_rates(tmp_path):
+    import keras
+
+    calls = keras.callbacks
+    cnn = small_cnn()
+    stop = calls.EarlyStopping("val_loss", patience=0, min_delta=100, restore_best_weights=True)
+    save = calls.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
+    rate = calls.LearningRateScheduler(lambda epoch, rate: 0.01 / (epoch + 1))
+    history = cnn.fit(X, Y, epochs=5, test_data=(X, Y), callbacks=[stop, save, rate])
+    np.testing.assert_allclose(history["learning_rates"], [0.01, 0.005], rtol=1e-6)
+    first = small_cnn(5)
+    first.model.load_weights(tmp_path / "1.weights.h5")
+    np.testing.assert_allclose(cnn.predict(X), first.predict(X), rtol=1e-5)
+
+
+def test_divergence_is_named_and_the_last_finished_epoch_is_kept():
+    cnn = small_cnn(optimizer="sgd", learning_rate=0.01)
+    cnn.fit(X, Y, epochs=1)
+    before = cnn.model.get_weights()
+    cnn.model.optimizer.learning_rate = 1e38
+    with pytest.raises(DivergenceError, match="training diverged in epoch 1, batch"):
+        cnn.fit(X, Y, epochs=2)
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_inputs_are_not_modified_and_three_axes_are_enough_for_grey_images():
+    x, y = X.copy(), Y.copy()
+    cnn = small_cnn()
+    cnn.fit(x, y, epochs=1)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+    np.testing.assert_allclose(cnn.predict(x[..., 0]), cnn.predict(x), rtol=1e-6)
+    one_hot = np.eye(3)[Y]
+    assert cnn.evaluate(x, one_hot).accuracy == cnn.evaluate(x, Y).accuracy
+
+
+def test_compile_changes_the_training_and_keeps_the_weights():
+    cnn = small_cnn()
+    cnn.fit(X, Y, epochs=1)
+    before = cnn.model.get_weights()
+    cnn.compile(optimizer="adam", learning_rate=0.02)
+    assert (cnn.iterations, cnn.config.optimizer) == (0, "adam")
+    assert cnn.learning_rate == pytest.approx(0.02)
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="setting must be one of"):
+        cnn.compile(conv=())
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (X[:, :9], Y, r"X must be images of shape \(n, 10, 10, 1\), n >= 1; got \(70, 9, 10, 1\)"),
+        (X.reshape(70, -1), Y, r"X must be images of shape .* got \(70, 100\)"),
+        (X[:0], Y[:0], "X must be images of shape"),
+        (np.full_like(X, np.nan), Y, "X must hold finite float32 numbers; found NaN at row 0"),
+        (X.astype(str), Y, "X must be real numbers"),
+        (X, Y[:-1], "images and y must have the same number of rows; got 70 and 69"),
+        (X, np.where(np.arange(70) == 7, 3, Y), "from 0 to 2, .* got 3 at row 7"),
+        (X, Y - 1, "y must be whole numbers from 0 to 2"),
+        (X, Y + 0.5, "y must be whole numbers from 0 to 2"),
+        (X, np.zeros((70, 4)), r"y must be labels of shape \(n,\) or one-hot rows \(n, 3\)"),
+    ],
+    ids=["height", "flat", "empty", "nan", "text", "length", "label", "negative", "half", "onehot"],
+)  # fmt: skip
+def test_images_and_labels_that_do_not_fit_are_named(images, labels, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        small_cnn().fit(images, labels)
+
+
+def test_other_arguments_that_do_not_fit_are_named():
+    cnn = small_cnn()
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        cnn.fit(X, Y, epochs=0)
+    with pytest.raises(ValueError, match="test X must be images"):
+        cnn.fit(X, Y, test_data=(X[:, :3], Y))
+    with pytest.raises(TypeError, match="config must be a CNNConfig"):
+        CNN("C2")
+
+
+def test_dense_network_without_convolutions_trains():
+    cnn = CNN(replace(small_config(), conv=(), pools=()), seed=0, device="cpu")
+    assert [layer.name for layer in cnn.model.layers] == ["flatten", "dense_1", "output"]
+    assert cnn.fit(X, Y, epochs=1).n_epochs == 1
+
+
+def test_one_epoch_on_6000_images_of_mnist_reaches_85_percent(mnist):
+    from fastmlp.cnn import load_images
+
+    data = load_images("mnist", n_train=6000, n_test=2000)
+    cnn = CNN(CNNConfig.article("C2"), seed=0, device="cpu")
+    cnn.fit(data.X_train, data.y_train, epochs=1)
+    assert cnn.evaluate(data.X_test, data.y_test).accuracy >= 0.85

@@ -1,0 +1,190 @@
+"""A training that is killed anywhere and resumed is, bit for bit, the one that nobody disturbed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+from fork_server import ForkServer, read_diary
+from training_jobs import JOBS
+
+from fastmlp import checkpoint
+from fastmlp._checkpoint_folder import checkpoint_numbers, read_newest
+from fastmlp._model_file import read_model_file
+from fastmlp._training_run import Run
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """Results of the jobs without checkpoints, and how long they took."""
+    known = {}
+
+    def run(name):
+        if name not in known:
+            JOBS[name](None, None, 2)  # the first time takes longer
+            start = time.perf_counter()
+            known[name] = JOBS[name](None, None, 2), time.perf_counter() - start
+        return known[name]
+
+    return run
+
+
+def assert_same(result, expected):
+    assert set(result) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(result[name], array, err_msg=name)
+
+
+def kill_and_resume(server, undisturbed, name, tmp_path, n_kills, rng):
+    """Kill a job n_kills times, each after a random part of its time; the places of the kills."""
+    expected, seconds = undisturbed(name)
+    places = []
+    for number in range(n_kills):
+        folder, result = tmp_path / f"{number}", tmp_path / f"{number}.npz"
+        request = dict(job=name, folder=str(folder), result=str(result))
+        if name == "wide":  # its files are large
+            request["every"] = "0.05s"
+        n_threads = 1 + number % 2
+        status = server.kill_after(
+            rng.uniform(0, 2.5 * seconds), resume=None, n_threads=n_threads, **request
+        )
+        assert status in (0, -9)
+        if status == 0:  # faster than the kill: resumed at its end
+            result.unlink()
+        folder.mkdir(exist_ok=True)
+        saved = read_newest(folder)
+        if saved is None:
+            places.append("before the first file")
+        elif not saved.under_way:
+            places.append("between epochs")
+        else:
+            places.append("within an epoch")
+        assert server.run(resume=str(folder), n_threads=3 - n_threads, **request) == 0
+        with np.load(result) as found:
+            assert_same(dict(found), expected)
+        assert not [name for name in os.listdir(folder) if name.startswith(".")]
+    return places
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_killed_and_resumed_training_is_the_undisturbed_one(
+    name, server, undisturbed, tmp_path, request
+):
+    rng = np.random.default_rng(list(JOBS).index(name))
+    kill_and_resume(server, undisturbed, name, tmp_path, 3, rng)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", JOBS)
+def test_killed_many_times_and_resumed(name, server, undisturbed, tmp_path):
+    rng = np.random.default_rng([1, list(JOBS).index(name)])
+    places = kill_and_resume(server, undisturbed, name, tmp_path, 12, rng)
+    assert len(set(places)) > 1, places
+
+
+# --- Killed while saving
+
+BUSY = dict(job="classical", every="0.001s", n_threads=1)
+"""A job that saves most of the time."""
+
+
+@pytest.fixture(scope="module")
+def positions(tmp_path_factory):
+    """Arrays of a checkpoint of that job after every batch and epoch, by (epochs, batches) done."""
+    with pytest.MonkeyPatch.context() as patch:
+        known = {}
+
+        def keep(folder, content, keep):
+            position, progress = content.document["position"], content.document["progress"]
+            place = position["epochs_done"], progress and progress["batches_done"]
+            known[place] = {name: array.copy() for name, array in content.arrays.items()}
+
+        patch.setattr(checkpoint, "write_next", keep)
+        patch.setattr(Run, "batches_to_go", lambda self, epoch: 1)
+        patch.setattr(Run, "look", lambda self: self._write(self._checkpoints[0]))
+        JOBS[BUSY["job"]](str(tmp_path_factory.mktemp("positions")), None, 1, 1)
+    return known
+
+
+def assert_is_a_position(saved, positions):
+    content = read_model_file(saved.path, ("Checkpoint",))
+    progress = content.document["progress"]
+    expected = positions[saved.epochs_done, progress and progress["batches_done"]]
+    assert set(content.arrays) == set(expected)
+    for name, array in expected.items():
+        if not name.endswith("epoch_seconds"):
+            np.testing.assert_array_equal(content.arrays[name], array, err_msg=name)
+
+
+def kill_while_saving(server, positions, undisturbed, n_kills, tmp_path):
+    """Kill a job again and again, which goes on each time; how many kills cut a save short."""
+    rng, n_cut = np.random.default_rng(0), 0
+    folder, diary, result = tmp_path / "run", tmp_path / "diary", tmp_path / "result.npz"
+    folder.mkdir()
+    request = BUSY | dict(folder=str(folder), resume=str(folder), diary=str(diary))
+    expected, _ = undisturbed(BUSY["job"])
+    for _ in range(n_kills):
+        status = server.kill_after(rng.uniform(0, 0.12), result=str(result), **request)
+        saved = read_newest(folder)
+        began, ended = read_diary(diary) if diary.exists() else (0, 0)
+        number = 0 if saved is None else checkpoint_numbers(folder)[-1]
+        assert number in (ended, began), "save N or N - 1"
+        n_cut += began > ended
+        if saved is not None:
+            assert_is_a_position(saved, positions)
+        if status == 0:
+            with np.load(result) as found:
+                assert_same(dict(found), expected)
+            assert not [name for name in os.listdir(folder) if name.startswith(".")]
+            shutil.rmtree(folder)
+            folder.mkdir()
+            diary.unlink()
+        else:
+            assert status == -9
+    assert server.run(**request) == 0
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+    return n_cut
+
+
+def test_a_process_killed_while_saving_leaves_this_save_or_the_one_before(
+    server, positions, undisturbed, tmp_path
+):
+    assert kill_while_saving(server, positions, undisturbed, 30, tmp_path) > 3
+
+
+@pytest.mark.soak
+def test_a_thousand_processes_killed_while_saving(server, positions, undisturbed, tmp_path):
+    assert kill_while_saving(server, positions, undisturbed, 1000, tmp_path) > 100
+
+
+@pytest.mark.parametrize("step, count", [
+    ("open", 2), ("write", 4), ("write", 5), ("write", 6), ("fsync", 3), ("fsync", 4),
+    ("replace", 1), ("replace", 2), ("unlink", 3), ("unlink", 6),
+])  # fmt: skip
+def test_a_process_killed_at_any_step_of_a_save_is_resumed(
+    step, count, server, positions, undisturbed, tmp_path
+):
+    expected, _ = undisturbed(BUSY["job"])
+    folder, result, diary = tmp_path / "run", tmp_path / "result.npz", tmp_path / "diary"
+    folder.mkdir()
+    request = BUSY | dict(folder=str(folder), resume=str(folder), result=str(result))
+    request["every"] = 2  # epochs: the calls are always the same ones
+    assert server.run(fault=[step, count], diary=str(diary), **request) == -9
+    saved, (began, ended) = read_newest(folder), read_diary(diary)
+    assert (0 if saved is None else checkpoint_numbers(folder)[-1]) in (began, ended)
+    if saved is not None:
+        assert_is_a_position(saved, positions)
+    assert server.run(**request) == 0
+    with np.load(result) as found:
+        assert_same(dict(found), expected)
+    assert len(os.listdir(folder)) == len(checkpoint_numbers(folder)) == 3
