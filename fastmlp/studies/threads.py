@@ -41,8 +41,8 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """Up to twice as many threads as processors, to see what too many do; quick: as many."""
-    most = min(usable_processors() * (1 if quick else 2), MAX_THREADS)
+    """As many threads as processors, and one more to see what too many do; quick: without it."""
+    most = min(usable_processors() + (not quick), MAX_THREADS)
     counts = choose_thread_counts(most)
     if data == "mnist":
         if quick:
