@@ -121,7 +121,7 @@ def save_large(n, path):
 
 
 def peak_bytes():
-    # Not getrusage, whose peak a process inherits from the one that started it.
+    """Of this process alone; getrusage begins with what its parent had."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
 

@@ -39,7 +39,7 @@ def test_cycles_of_fit_predict_save_and_load_grow_memory_by_a_mebibyte_at_most(n
     assert many("memory", n_cycles) <= MIB
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in Linux's units")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_loading_takes_twice_the_file():
     assert 100 < many("load", 3000) < 220
 
