@@ -246,7 +246,7 @@ def _draw_sweep(axis: Axes, result: Result) -> None:
     axis.set_xlabel("strength λ2 of the penalty")
     axis.set_ylabel("accuracy (fraction)")
     axis.set_title("Standardised inputs")
-    axis.legend(loc="lower left")
+    axis.legend(loc="center left")
 
 
 def _draw_scales(axis: Axes, result: Result) -> None:
