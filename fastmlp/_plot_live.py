@@ -45,6 +45,16 @@ class Progress:
         """Finished epochs."""
         return len(self.rate)
 
+    @property
+    def columns(self) -> list[list[float]]:
+        """The five lists."""
+        return [self.train_accuracy, self.held_out_accuracy, self.train_cost, self.held_out_cost,
+                self.rate]  # fmt: skip
+
+    def first(self, n_epochs: int) -> NDArray[np.float64]:
+        """The numbers of the first epochs, (5, n_epochs)."""
+        return np.array([column[:n_epochs] for column in self.columns], np.float64)
+
 
 def draw_accuracies(axis: Axes, progress: Progress, reference: float | None) -> None:
     """Accuracy of both sets, and a dashed line at `reference`."""

@@ -32,6 +32,9 @@ class TensorBoardLog(EpochCallback):
         self.folder = Path(folder)
         self._writer: Any = None
 
+    def settings(self) -> None:
+        """It has no part in the course of the training."""
+
     def before_training(self, trainer: Any) -> None:
         """Open a new file."""
         try:

@@ -99,6 +99,16 @@ class Checkpoint(EpochCallback):
         self.keep = check_integer("keep", keep, minimum=1)
         self.last_path: Path | None = None
 
+    def before_training(self, trainer: Trainer) -> None:
+        """Make sure that it is a training that can be saved."""
+        from fastmlp.trainer import Trainer
+
+        if not isinstance(trainer, Trainer):
+            raise TypeError(
+                "a Checkpoint saves trainings of a Trainer, a MyANN or an estimator; got one of a "
+                f"{type(trainer).__name__}"
+            )
+
     @contextmanager
     def opened(self, resumed_from: str | None) -> Iterator[None]:
         """Within this block the folder belongs to the training."""

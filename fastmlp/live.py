@@ -6,6 +6,8 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,18 @@ class LivePlot(EpochCallback):
 
             plt.close(self._figure)
             self._figure = None
+
+    def settings(self) -> None:
+        """It has no part in the course of the training."""
+
+    def state(self) -> Mapping[str, Any]:
+        """What has been drawn so far."""
+        return {"numbers": partial(self.progress.first, self.progress.n_epochs)}
+
+    def restore(self, trainer: Any, state: Mapping[str, Any]) -> None:
+        """Begin with what was drawn before."""
+        for column, numbers in zip(self.progress.columns, state["numbers"], strict=True):
+            column[:] = numbers.tolist()
 
     def _begin(self) -> None:
         self.progress = Progress(held_out_name=self.held_out)

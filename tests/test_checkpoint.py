@@ -13,7 +13,15 @@ from conftest import make_classes
 from saved_models import forge, taken_apart
 from test_atomic_file import fail_in
 
-from fastmlp import Checkpoint, ModelFormatError, Network, ResumeError, Trainer, checkpoint
+from fastmlp import (
+    Checkpoint,
+    LivePlot,
+    ModelFormatError,
+    Network,
+    ResumeError,
+    Trainer,
+    checkpoint,
+)
 from fastmlp._checkpoint_folder import checkpoint_numbers, checkpoint_path, read_newest
 from fastmlp._saved_training import read_checkpoint
 from fastmlp.callbacks import EarlyStopping, EpochCallback, TimeBudget
@@ -480,6 +488,26 @@ def test_other_arithmetic_is_told_but_not_refused(tmp_path, monkeypatch):
     message = r"under other conditions: arithmetic\.processor: .* then, 'Z80' now\. The training g"
     with pytest.warns(UserWarning, match=message):
         fit(resume=tmp_path)
+
+
+# --- Other callbacks
+
+
+def test_pictures_and_logs_may_come_and_go_and_a_resumed_picture_has_the_earlier_epochs(tmp_path):
+    first, second = LivePlot(), LivePlot()
+    fit(tmp_path, n_epochs=3, callbacks=[first])
+    assert same(fit(resume=tmp_path, n_epochs=5, callbacks=[second]), fit(n_epochs=5))
+    assert same(fit(resume=tmp_path, n_epochs=5), fit(n_epochs=5))
+    assert second.progress.n_epochs == 5
+    np.testing.assert_array_equal(second.progress.train_cost[:3], first.progress.train_cost)
+    fresh = tmp_path / "fresh"
+    fit(fresh, n_epochs=3)
+    assert same(fit(resume=fresh, n_epochs=5, callbacks=[LivePlot()]), fit(n_epochs=5))
+
+
+def test_a_training_of_something_else_is_refused():
+    with pytest.raises(TypeError, match="of a Trainer, a MyANN or an estimator; got one of a dict"):
+        Checkpoint("x").before_training({})
 
 
 # --- Callbacks of one's own

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.datasets import load
 
@@ -44,6 +46,23 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     ann, again, x = names["ann"], names["again"], names["X"] * 16
     np.testing.assert_array_equal(again.predict_proba(x), ann.predict_proba(x))
     matplotlib.pyplot.close("all")
+
+
+def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "checkpoints.md"
+    if not page.exists():
+        pytest.skip("no docs beside the tests")
+    data = load("digits")
+    names = {"X": data.X_train[:200] / 16, "labels": data.y_train[:200]}
+    names["Y"] = np.eye(10)[names["labels"]]
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        exec(compile(block, "checkpoints.md", "exec"), names)
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "classifier", "ann"}
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
 def test_linked_files_and_commands_exist(text):
