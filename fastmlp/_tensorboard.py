@@ -62,3 +62,6 @@ class TensorBoardLog(EpochCallback):
         """Close the file."""
         self._writer.close()
         self._writer = None
+
+    def settings(self) -> None:
+        """A log may come and go when a training is resumed."""

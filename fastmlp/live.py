@@ -6,8 +6,12 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fastmlp._checks import check_number
 from fastmlp._plot_live import Progress, draw_accuracies, draw_costs, draw_rate
@@ -16,6 +20,8 @@ from fastmlp.callbacks import EpochCallback
 
 CANVASES_THAT_STAY = ("ipympl", "widget", "nbagg", "notebook")
 """Parts of the names of matplotlib backends whose figure is on the page and draws itself again."""
+
+CURVES = tuple(field.name for field in fields(Progress) if not field.name.endswith("_name"))
 
 
 class LivePlot(EpochCallback):
@@ -91,6 +97,18 @@ class LivePlot(EpochCallback):
 
             plt.close(self._figure)
             self._figure = None
+
+    def settings(self) -> None:
+        """A picture may come and go when a training is resumed."""
+
+    def state(self) -> Mapping[str, Any]:
+        """The curves so far."""
+        return {name: np.array(getattr(self.progress, name), float) for name in CURVES}
+
+    def restore(self, trainer: Any, state: Mapping[str, Any]) -> None:
+        """Go on with the curves."""
+        for name in CURVES:
+            setattr(self.progress, name, np.asarray(state[name], float).tolist())
 
     def _begin(self) -> None:
         self.progress = Progress(held_out_name=self.held_out)
