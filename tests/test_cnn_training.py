@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, small_config
 
-from fastmlp import DivergenceError, plots
+from fastmlp import Checkpoint, DivergenceError, plots
 from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler
 from fastmlp.cnn import CNN, CNNConfig, layer_table, learning_rate_at
 from fastmlp.cnn.geometry import field_of_node
@@ -206,7 +206,7 @@ def test_regularizer_is_on_dense_kernels_and_on_convolutions_only_if_asked():
     assert own.penalty() == pytest.approx(6.0)
 
 
-def test_callbacks_of_all_kinds_are_called_and_may_end_the_training():
+def test_callbacks_of_all_kinds_are_called_and_may_end_the_training(tmp_path):
     import keras
 
     seen = []
@@ -227,9 +227,14 @@ def test_callbacks_of_all_kinds_are_called_and_may_end_the_training():
     assert seen == ["begin", "keras", 1, "keras", 2, "end"]
     with pytest.raises(TypeError, match="callbacks must be Keras callbacks"):
         cnn.fit(X, Y, callbacks=[3])
-    for callback in (EarlyStopping(), LearningRateScheduler(lambda epoch, rate: rate)):
-        with pytest.raises(TypeError, match=rf"keras.callbacks.{type(callback).__name__}"):
+    for callback, name in (
+        (EarlyStopping(), "EarlyStopping"),
+        (LearningRateScheduler(lambda epoch, rate: rate), "LearningRateScheduler"),
+        (Checkpoint(tmp_path / "folder"), "ModelCheckpoint"),
+    ):
+        with pytest.raises(TypeError, match=rf"keras.callbacks.{name}$"):
             cnn.fit(X, Y, callbacks=[callback])
+    assert cnn.epochs_done == 2
 
 
 @KERAS_SAVES_BY_COPY

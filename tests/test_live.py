@@ -15,7 +15,7 @@ import pytest
 from cnn_data import bars, needs_tensorflow, small_cnn
 
 import fastmlp
-from fastmlp import LivePlot, MyANN, Network, TensorBoardLog, Trainer, live
+from fastmlp import Checkpoint, LivePlot, MyANN, Network, TensorBoardLog, Trainer, live
 from fastmlp.datasets import load
 
 
@@ -131,6 +131,18 @@ def test_panels_show_the_numbers_a_reference_line_and_sentences(tmp_path, monkey
     assert "Epoch 4: validation accuracy" in accuracy.get_title(loc="left")
     assert cost.get_title(loc="left").startswith("Cost, validation: ")
     assert rate.get_title(loc="left") == "Learning rate 0.001"
+
+
+def test_a_resumed_training_goes_on_with_its_curves(tmp_path):
+    def resumed(n_epochs, *calls):
+        return train_mlp(n_epochs, callbacks=[*calls, Checkpoint(tmp_path, 1)], resume=tmp_path)
+
+    resumed(2, LivePlot())
+    plot = LivePlot(out=tmp_path.parent / "live.png")
+    history = resumed(4, plot)
+    assert plot.progress.held_out_accuracy == history["test_accuracy"].tolist()
+    assert plot.progress.n_epochs == 4
+    assert resumed(5).n_epochs == 5  # and without the plot
 
 
 def test_my_ann_and_estimators_take_it_too(tmp_path):

@@ -17,6 +17,7 @@ from fastmlp.callbacks import (
     LearningRateScheduler,
     as_epoch_callback,
 )
+from fastmlp.checkpoint import Checkpoint
 from fastmlp.cnn._arrays import Images, check_images, check_targets
 from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn._devices import choose_device
@@ -32,6 +33,13 @@ TRAINING_FIELDS = (
     "loss", "metrics", "optimizer", "momentum", "schedule", "learning_rate", "decay_steps",
     "decay_rate", "batch_size", "epochs",
 )  # fmt: skip
+
+OF_TRAINERS = {
+    EarlyStopping: "EarlyStopping",
+    LearningRateScheduler: "LearningRateScheduler",
+    Checkpoint: "ModelCheckpoint",
+}
+"""Callbacks that change or keep a Trainer's network, and what Keras has in their place."""
 
 
 class CNN:
@@ -302,11 +310,10 @@ def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCall
     given = list(callbacks)
     hooks = [call for call in given if not isinstance(call, kind)]
     for hook in hooks:
-        if isinstance(hook, EarlyStopping | LearningRateScheduler):
-            name = type(hook).__name__
+        if isinstance(hook, tuple(OF_TRAINERS)):
             raise TypeError(
-                f"callbacks: fastmlp's {name} changes a Trainer; a CNN takes Keras' own, "
-                f"keras.callbacks.{name}"
+                f"callbacks: fastmlp's {type(hook).__name__} is for Trainers; a CNN takes Keras' "
+                f"own, keras.callbacks.{OF_TRAINERS[type(hook)]}"
             )
         if not callable(hook) and not isinstance(hook, EpochCallback):
             raise TypeError(
