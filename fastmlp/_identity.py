@@ -146,6 +146,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         text, _, digest = value.partition(" sha256:")
         return f"{text} with SHA-256 {digest[:DIGEST_SHOWN]}..." if digest else repr(value)[:100]
-    with suppress(ValueError, TypeError, LookupError):
+    with suppress(ValueError, TypeError, LookupError, ArithmeticError):
         value = decode(value)
     return repr(value)[:100]

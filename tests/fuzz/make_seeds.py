@@ -8,6 +8,8 @@ import json
 import struct
 import sys
 import tempfile
+import unittest.mock
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -17,10 +19,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from saved_models import MODELS, taken_apart  # noqa: E402
-from targets import CORPUS  # noqa: E402
+from targets import CORPUS, X, Y, begun  # noqa: E402
 
 import fastmlp  # noqa: E402
 from fastmlp._plain_values import encode  # noqa: E402
+from fastmlp._training_run import Run  # noqa: E402
 
 
 def idx_files():
@@ -55,10 +58,32 @@ def model_files():
         path = Path(folder) / "model"
         for make in MODELS.values():
             fastmlp.save(make(), path)
-            content = path.read_bytes()
-            n = struct.unpack("<Q", content[:8])[0]
-            text = json.loads(content[8 : 8 + n])["__metadata__"]["fastmlp"]
-            yield content.replace(json.loads(text)["sha256"].encode(), b"0" * 64)
+            yield unsealed(path.read_bytes())
+
+
+def unsealed(content):
+    n = struct.unpack("<Q", content[:8])[0]
+    text = json.loads(content[8 : 8 + n])["__metadata__"]["fastmlp"]
+    return content.replace(json.loads(text)["sha256"].encode(), b"0" * 64)
+
+
+def checkpoints():
+    """After epochs, within one, and of a search."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with unittest.mock.patch.object(Run, "batches_to_go", lambda *_: 2):
+            with unittest.mock.patch.object(
+                Run, "look", lambda run: run._write(run._checkpoints[0])
+            ):
+                begun(folder / "pieces")
+        begun(folder / "epochs")
+        model = fastmlp.MLPClassifier(solver="lbfgs", hidden_layer_sizes=(1,), max_iter=2)
+        model.set_params(random_state=0).set_callbacks(fastmlp.Checkpoint(folder / "search"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X, Y.argmax(axis=1))
+        for path in sorted(folder.glob("*/*.safetensors")):
+            yield unsealed(path.read_bytes())
 
 
 def headers():
@@ -87,6 +112,7 @@ SEEDS = {
     "idx_gzip": lambda: (*idx_files(), gzip.compress(next(idx_files()), mtime=0)),
     "npz": npz_files,
     "model": model_files,
+    "checkpoint": checkpoints,
     "header": headers,
     "values": plain_values,
 }

@@ -13,10 +13,13 @@ import io
 import os
 import tempfile
 import tracemalloc
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 import fastmlp
 import fastmlp._saved_estimator  # else loaded with the first estimator, unseen by the fuzzer
@@ -24,7 +27,13 @@ from fastmlp._idx import read_idx
 from fastmlp._model_fields import Fields
 from fastmlp._npz import read_npz
 from fastmlp._safetensors_header import parse_header, parse_object
-from fastmlp.exceptions import DataFormatError, ModelFormatError
+from fastmlp.callbacks import EarlyStopping, EpochCallback
+from fastmlp.exceptions import (
+    DataFormatError,
+    DivergenceError,
+    ModelFormatError,
+    ResumeError,
+)
 
 CORPUS = Path(__file__).parent / "corpus"
 EXTRA_BYTES = 64 << 20
@@ -41,14 +50,14 @@ class Target:
     Attributes
     ----------
     read : function of a path
-    documented : type of exception
+    documented : type of exception, or several
         What it may raise.
     as_file : function of bytes
         The content of the file.
     """
 
     read: Callable[[Path], object]
-    documented: type[ValueError]
+    documented: type[ValueError] | tuple[type[Exception], ...]
     as_file: Callable[[bytes], bytes] = bytes
 
 
@@ -83,11 +92,35 @@ def read_value(path: Path) -> object:
     return Fields(parse_object(path.read_bytes(), "the object"), "the object").plain("value")
 
 
+X, Y = np.eye(6, 3), np.eye(6, 2)
+
+
+def begun(folder: Path | None = None, resume: Path | None = None, n_epochs: int = 2) -> None:
+    """The training whose checkpoints `go_on` reads."""
+    network = fastmlp.Network((3, 2, 2), random_state=0)
+    trainer = fastmlp.Trainer(network, optimizer="adam", dropout=0.5, batch_size=2, random_state=0)
+    calls: list[EpochCallback] = [EarlyStopping("loss")]
+    if folder is not None:
+        calls.append(fastmlp.Checkpoint(folder, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of another processor than the corpus was made on
+        trainer.fit(X, Y, n_epochs=n_epochs, callbacks=calls, resume=resume)
+
+
+def go_on(path: Path) -> object:
+    """Read a checkpoint and train to the end."""
+    begun(resume=path)
+    return True
+
+
+begun()  # imports and buffers
+
 TARGETS = {
     "idx": Target(read_idx, DataFormatError),
     "idx_gzip": Target(read_idx, DataFormatError, packed),
     "npz": Target(lambda path: read_npz(path, ["a"]), DataFormatError, archived),
     "model": Target(fastmlp.load, ModelFormatError, sealed),
+    "checkpoint": Target(go_on, (ModelFormatError, ResumeError, DivergenceError), sealed),
     "header": Target(read_header, ModelFormatError),
     "values": Target(read_value, ModelFormatError),
 }
