@@ -45,10 +45,10 @@ def train(options: argparse.Namespace) -> int:
     if options.resume:
         print(_describe_resume(options.checkpoint))
     start = time.perf_counter()
-    code = _fit(ann, options, checkpoint)
+    code, n_epochs = _fit(ann, options, checkpoint)
     total_seconds = time.perf_counter() - start
     if ann.history.n_epochs:
-        print(_summary(ann, total_seconds))
+        print(_summary(ann, total_seconds, n_epochs))
     if folder is not None:
         _write(folder, ann, data, _record(ann, data, recipe, options, total_seconds, code))
     return code
@@ -134,12 +134,22 @@ def _load(name: str | None) -> Dataset:
     return datasets.load("digits")
 
 
-def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None) -> int:
-    """Train with a display; an early end is told on stderr."""
+def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None) -> tuple[int, int]:
+    """Train with a display; an early end is told on stderr.
+
+    Returns the exit code, and the number of epochs without those that a resumed training had.
+    """
     callbacks: list[Callback] = [] if checkpoint is None else [checkpoint]
+    n_epochs = 0
+
+    def show(ann: MyANN) -> None:
+        nonlocal n_epochs
+        n_epochs += 1
+        display.update(ann.history)
+
     try:
         with choose_display(ann.n_epochs) as display:
-            callbacks.append(lambda ann: display.update(ann.history))
+            callbacks.append(show)
             ann.fit(callbacks=callbacks, resume=options.checkpoint if options.resume else None)
     except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)
@@ -148,13 +158,13 @@ def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None)
         if checkpoint is not None and checkpoint.last_path is not None:
             print(f"saved in {checkpoint.last_path}; go on with", file=sys.stderr)
             print(f"  {_command_to_go_on(options)}", file=sys.stderr)
-        return code
+        return code, n_epochs
     except DivergenceError as error:
         print(f"fastmlp: error: {error}", file=sys.stderr)
-        return DIVERGED
+        return DIVERGED, n_epochs
     except ResumeError as error:
         raise ValueError(_in_options(error)) from error
-    return FINISHED
+    return FINISHED, n_epochs
 
 
 def _command_to_go_on(options: argparse.Namespace) -> str:
@@ -214,16 +224,18 @@ def _speed(ann: MyANN) -> dict[str, float]:
     }
 
 
-def _summary(ann: MyANN, total_seconds: float) -> str:
+def _summary(ann: MyANN, total_seconds: float, n_epochs: int) -> str:
     speed = _speed(ann)
+    resumed = ann.history.n_epochs > n_epochs
+    here = f"{n_epochs} of them in this run: " if resumed else ""
     threads = ann.trainer.threads
     batch = min(ann.n_size_mini_batch, len(ann.X_train))
     plan = plan_batch(batch, ann.network.sizes, ann.dtype.itemsize, threads.n_threads)
     n_workers = plan.n_workers if ann.engine == "native" else 1
     return "\n".join(
         [
-            f"time      {speed['training_seconds']:.3f} s of training, {total_seconds:.3f} s with "
-            f"evaluation and display, {ann.history.n_epochs} epochs",
+            f"time      {speed['training_seconds']:.3f} s of training in {ann.history.n_epochs} "
+            f"epochs, {here}{total_seconds:.3f} s with evaluation and display",
             f"speed     {speed['rows_per_second']:,.0f} samples/s, "
             f"{speed['gflop_per_second']:.1f} GFLOP/s in matrix products",
             f"threads   {threads.n_threads} (from {thread_source(threads.source)}), "

@@ -244,6 +244,14 @@ def test_the_command_line_refuses_in_its_own_words(tmp_path, in_process):
     assert code == 2 and "--epochs: 2 are done in the checkpoint, 1 now" in err
 
 
+def test_the_time_of_a_resumed_run_is_told_beside_that_of_the_whole_training(tmp_path, in_process):
+    folder = str(tmp_path / "states")
+    _, out, _ = in_process("--checkpoint", folder, "--epochs", "2")
+    assert re.search(r"s of training in 2 epochs, [\d.]+ s with evaluation and display\n", out)
+    _, out, _ = in_process("--checkpoint", folder, "--resume", "--epochs", "3")
+    assert re.search(r"in 3 epochs, 1 of them in this run: [\d.]+ s with evaluation and", out)
+
+
 @pytest.mark.parametrize("argv, message", [
     (["--resume"], "--resume needs --checkpoint, the folder of the states"),
     (["--checkpoint-every", "5"], "--checkpoint-every needs --checkpoint"),
