@@ -73,6 +73,22 @@ def test_course_of_the_most_clusters_is_drawn_beside_the_plain_one(result):
         np.testing.assert_allclose(lines(axes)[label][1], expected)
 
 
+def test_course_names_the_best_and_the_worst_after_one_epoch(result):
+    for run in result["runs"]:
+        run["test_accuracy"][0] = {"pixels": 0.5, "distances": 0.75}.get(run["coding"], 0.25)
+    figure = clusters._draw_course(result)
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "After one epoch the best input is distances with 0.7500, the worst nearest + pixels with "
+        "0.2500; pixels alone has 0.5000"
+    )
+    for run in clusters.runs_of(result, "pixels", 0):
+        run["test_accuracy"][0] = 0.9
+    assert clusters._course_finding(result, 10) == (
+        "After one epoch the best input is pixels alone with 0.9000, the worst nearest + pixels "
+        "with 0.2500"
+    )
+
+
 @pytest.mark.parametrize(
     ("gain", "verdict"),
     [(0.3, "an improvement"), (0.0005, "no more than a seed"), (-0.3, "a loss")],

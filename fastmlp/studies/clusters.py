@@ -24,7 +24,7 @@ from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table, mean_and_range
-from fastmlp.studies._training import chosen_epochs, train
+from fastmlp.studies._training import chosen_epochs, recipe_settings, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,8 +65,9 @@ def configure(data: str, quick: bool) -> Config:
 
 def run(config: Config, session: Session) -> dict[str, Any]:
     """Cluster and train; both are timed in processor seconds of the one thread that does it."""
-    raw, recipe = load_raw(config.data, config.n_train), recipe_for(config.data)
-    pixels = scale_rows(raw, recipe.scale)
+    raw = load_raw(config.data, config.n_train)
+    pixels = scale_rows(raw, recipe_for(config.data).scale)
+    settings = recipe_settings(config.data)
     epochs = chosen_epochs(config.n_epochs)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
@@ -76,9 +77,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         network, found = train(
             data, seed=case["seed"], n_epochs=config.n_epochs, hidden=config.hidden,
             epochs_to_measure=epochs, keep=("epochs", "train_accuracy", "test_accuracy"),
-            tick=tick, batch_size=recipe.batch_size, learning_rate=recipe.learn_rate,
-            schedule="cumulative", decay=recipe.decay, momentum=recipe.momentum,
-            l2=recipe.lambda2,
+            tick=tick, **settings,
         )  # fmt: skip
         seconds = {
             "cluster_seconds": rounded(clustered - begin, 3),
@@ -277,11 +276,15 @@ def _course_finding(result: Result, most: int) -> str:
         coding: np.mean([run["test_accuracy"][0] for run in runs_of(result, coding, n)])
         for coding, n in [(PLAIN, 0), *((c, most) for c in result["config"]["codings"])]
     }
-    fastest = max(first, key=first.__getitem__)
-    return (
-        f"After one epoch {CODINGS.get(fastest, 'pixels alone')} is ahead with "
-        f"{first[fastest]:.4f}; pixels alone has {first[PLAIN]:.4f}"
-    )
+    fastest, slowest = max(first, key=first.__getitem__), min(first, key=first.__getitem__)
+    texts = [
+        f"After one epoch the best input is {CODINGS.get(fastest, 'pixels alone')} with "
+        f"{first[fastest]:.4f}, the worst {CODINGS.get(slowest, 'pixels alone')} with "
+        f"{first[slowest]:.4f}"
+    ]
+    if PLAIN not in (fastest, slowest):
+        texts.append(f"pixels alone has {first[PLAIN]:.4f}")
+    return "; ".join(texts)
 
 
 STUDY = Study(

@@ -259,8 +259,7 @@ def _finding_of_weights(result: Result) -> str:
 def _finding_of_scales(result: Result) -> str:
     best, high, worst, low = _best_and_worst(result, "scale")
     return (
-        f"Scaling decides whether sigmoids learn: {best} is best ({high:.4f}), {worst} worst "
-        f"({low:.4f})"
+        f"Scaling of the inputs: {best} is best in the end ({high:.4f}), {worst} worst ({low:.4f})"
     )
 
 
