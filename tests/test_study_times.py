@@ -99,9 +99,9 @@ def test_bias_variants_says_whether_a_treatment_is_faster_than_chance():
         variant |= {"q1": variant["total"] - 0.1, "q3": variant["total"] + 0.1}
     title = bias_variants.draw(result)["variants"].get_suptitle().replace("\n", " ")
     assert title == (
-        "Bias in V1.6: 50 % between weights sliced and row added at batch 50, not more than the "
-        "repetitions differ; 50 % between weights sliced and row added at batch 200, more than the "
-        "repetitions differ"
+        "Bias in V1.6: 50 % between weights sliced and row added at batch 50 (within their "
+        "quartiles); 50 % between weights sliced and row added at batch 200 (beyond their "
+        "quartiles)"
     )
 
 

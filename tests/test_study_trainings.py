@@ -86,9 +86,19 @@ def test_learning_rate_draws_both_accuracies_of_every_group(group, value, label)
     runs = select(result, group=group, **{group: value})
     assert len(runs) == 2
     for axes, part in ((train, "train"), (test, "test")):
-        x, y = lines(axes)[label]
+        drawn = {name.removesuffix(" (below)"): points for name, points in lines(axes).items()}
+        x, y = drawn[label]
         np.testing.assert_allclose(x, runs[0]["epochs"])
         np.testing.assert_allclose(y, mean(runs, f"{part}_accuracy"))
+
+
+def test_learning_rate_says_which_curve_lies_below_the_picture():
+    result = stored("learning-rate")
+    for rate, accuracy in ((1e-3, 0.1), (1e-2, 0.9)):
+        for run in select(result, group="rate", rate=rate):
+            run["train_accuracy"] = run["test_accuracy"] = [accuracy] * 5
+    for axes in learning_rate.draw(result)["rate"].axes:
+        assert set(lines(axes)) == {"0.001 (below)", "0.01"} and axes.get_ylim()[0] > 0.1
 
 
 def test_learning_rate_changes_one_thing_at_a_time():

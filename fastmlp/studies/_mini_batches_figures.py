@@ -117,7 +117,8 @@ def _draw_contours(axis: Axes, part: dict[str, Any], x: Any, y: Any) -> None:
         values = np.array(part[name])
         levels = np.linspace(values.min(), values.max(), 9)[1:-1]
         axis.contour(x, y, values, levels, colors=color, linewidths=1.0)
-        axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}")
+        axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}",
+                  clip_on=False)  # fmt: skip
     path = np.array(part["path"])
     axis.plot(*path.T, color=INK, linewidth=1.3, label="descent, step by step")
     axis.plot(*path[0], "o", color=INK, label="start")
@@ -129,10 +130,11 @@ def _landscape_finding(part: dict[str, Any]) -> str:
     minima = {name: np.array(place) for name, place in part["minima"].items()}
     apart = float(np.linalg.norm(minima["first"] - minima["second"]))
     way = float(np.linalg.norm(np.array(part["path"])[0] - np.array(part["path"])[-1]))
-    return (
-        f"The lowest points of two mini-batches lie {apart / way:.0%} of the descent's way apart; "
-        f"this plane holds {part['explained']:.0%} of the path's variance"
-    )
+    text = f"The lowest points of two mini-batches lie {apart / way:.0%} of the descent's way apart"
+    rim = {"x": (part["x"][0], part["x"][-1]), "y": (part["y"][0], part["y"][-1])}
+    if any(place[0] in rim["x"] or place[1] in rim["y"] for place in part["minima"].values()):
+        text = "The descent is still on its way: the lowest points lie at the edge"
+    return f"{text}; this plane holds {part['explained']:.0%} of the path's variance"
 
 
 def draw_statistics(result: Result) -> Figure:
@@ -228,9 +230,9 @@ def _halves_finding(result: Result) -> str:
     distance = {item["split"]: item["distance"][-1] for item in result["halves"]}
     worst = max(losses, key=losses.__getitem__)
     return (
-        f"Random halves lead to weights {distance['random']:.2f} of their length apart, which know "
-        f"the other half by {100 * losses['random']:.1f} percentage points less than their own; "
-        f"halves {HALF_NAMES[worst].replace(' | ', ' and ')}, by {100 * losses[worst]:.1f}"
+        f"Weights of random halves part by {distance['random']:.2f} of their length; each knows "
+        f"the other half {100 * losses['random']:.1f} percentage points worse than its own, and of "
+        f"halves {HALF_NAMES[worst].replace(' | ', ' and ')} {100 * losses[worst]:.1f}"
     )
 
 

@@ -22,7 +22,7 @@ from fastmlp._plot_style import styled_pyplot
 from fastmlp.network import Network
 from fastmlp.reference import BIAS_TREATMENTS, VERSIONS, Array, BiasTreatment, Version
 from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline
+from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline, legend_below
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
@@ -302,8 +302,7 @@ def _draw_parts(result: Result) -> Figure:
         for axis, batch in zip(axes[0], result["batches"], strict=True):
             _draw_bars(axis, batch)
         axes[0, 0].set_ylabel("milliseconds of one back propagation")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(PARTS))
+        legend_below(figure, axes[0, 0], len(PARTS))
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -369,7 +368,7 @@ def _draw_variants(result: Result) -> Figure:
             axis.set_xlabel("version of back propagation")
             axis.set_title(f"Batch of {batch['batch']}: median and quartiles")
         axes[0, 0].set_ylabel("milliseconds of one back propagation")
-        axes[0, 0].legend(title="bias", loc="lower left")
+        legend_below(figure, axes[0, 0], 3)
         headline(figure, _bias_finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -384,7 +383,7 @@ def _bias_finding(result: Result) -> str:
         apart = found[best]["q3"] < found[worst]["q1"]
         texts.append(
             f"{gain:.0f} % between {BIAS_NAMES[best]} and {BIAS_NAMES[worst]} at batch "
-            f"{batch['batch']}, {'more' if apart else 'not more'} than the repetitions differ"
+            f"{batch['batch']} ({'beyond' if apart else 'within'} their quartiles)"
         )
     return f"Bias in V1.6: {'; '.join(texts)}"
 
