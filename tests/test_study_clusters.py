@@ -73,20 +73,23 @@ def test_course_of_the_most_clusters_is_drawn_beside_the_plain_one(result):
         np.testing.assert_allclose(lines(axes)[label][1], expected)
 
 
-def test_course_names_the_best_and_the_worst_after_one_epoch(result):
+def test_course_names_the_epochs_that_every_input_needs(result):
+    epochs = result["runs"][0]["epochs"]
     for run in result["runs"]:
-        run["test_accuracy"][0] = {"pixels": 0.5, "distances": 0.75}.get(run["coding"], 0.25)
-    figure = clusters._draw_course(result)
-    assert figure.get_suptitle().replace("\n", " ") == (
-        "After one epoch the best input is distances with 0.7500, the worst nearest + pixels with "
-        "0.2500; pixels alone has 0.5000"
+        begin = {"pixels": 2, "distances": len(epochs)}.get(run["coding"], 1 + run["seed"])
+        run["test_accuracy"] = [0.1] * begin + [0.9] * (len(epochs) - begin)
+    mean = (epochs[1] + epochs[2]) / 2
+    assert clusters._draw_course(result).get_suptitle().replace("\n", " ") == (
+        f"Epochs until 0.895 of the test images are right: pixels alone {epochs[2]}, distances "
+        f"never, nearest + pixels {mean:.0f}"
     )
-    for run in clusters.runs_of(result, "pixels", 0):
-        run["test_accuracy"][0] = 0.9
-    assert clusters._course_finding(result, 10) == (
-        "After one epoch the best input is pixels alone with 0.9000, the worst nearest + pixels "
-        "with 0.2500"
-    )
+
+
+def test_one_seed_gives_no_verdict(result):
+    result["config"]["seeds"] = [0]
+    result["runs"] = [run for run in result["runs"] if run["seed"] == 0]
+    title = clusters._draw_accuracy(result).get_suptitle()
+    assert title.replace("\n", " ").endswith(": one seed, no verdict")
 
 
 @pytest.mark.parametrize(

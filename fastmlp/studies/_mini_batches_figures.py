@@ -250,6 +250,7 @@ def draw_full_cost(result: Result) -> Figure:
                 axis.plot(item["epochs"], item[name], color=color, label=label)
         for axis in axes:
             axis.axvline(begin, color="#777777", linestyle=":", label="_")
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.set_xlabel("epochs of training (dotted: here it changes)")
         axes[0].set_yscale("log")
         label_log_axis(axes[0].yaxis)

@@ -290,11 +290,11 @@ def _draw_paths(result: Result) -> Figure:
             contours = _draw_paths_of(axis, ways[name])
             figure.colorbar(contours, ax=axis, label="cost")
             axis.set_title(f"{WAYS[name]}: {shares[name]:.0%} arrive", size=10.5)
-        axes[0, 0].legend(loc="upper right")
+        legend_below(figure, axes[0, 0], 2)
         headline(
             figure,
             f"Descent at the best rate of each way: on raw inputs {shares.pop('none'):.0%} of the "
-            f"starts reach the minimum, on scaled ones at least {min(shares.values()):.0%}",
+            f"starts reach the minimum, on scaled ones {min(shares.values()):.0%} and more",
         )
     return figure  # type: ignore[no-any-return]
 
