@@ -158,9 +158,16 @@ def test_batch_size_compares_after_equal_epochs_and_after_equal_time(timed):
 def test_batch_size_draws_the_course_by_epochs_and_by_time(timed):
     epochs, seconds = batch_size.draw(timed)["course"].axes
     expected = mean(select(timed, batch_size=50, rule="mean"), "test_accuracy")
-    np.testing.assert_allclose(lines(epochs)["50"], [[1, 2, 3, 4], expected])
+    np.testing.assert_allclose(lines(epochs)["batches of 50"], [[1, 2, 3, 4], expected])
     by_time = seconds.get_lines()[1].get_data()
     np.testing.assert_allclose(by_time, [[2, 4, 6, 8], expected])
+
+
+def test_batch_size_leaves_those_far_below_out_of_the_course(timed):
+    for run in timed["runs"]:
+        run["test_accuracy"] = [0.1 if run["batch_size"] == 5 else 0.9] * 4
+    epochs, _ = batch_size.draw(timed)["course"].axes
+    assert set(lines(epochs)) == {"batches of 50", "batches of 200"}
 
 
 def test_batch_size_names_who_reaches_the_threshold_first(timed):
@@ -172,6 +179,10 @@ def test_batch_size_names_who_reaches_the_threshold_first(timed):
         "0.95 on the test set takes batches of 5 the fewest epochs (1), and batches of 200 the "
         "least time (3 s)"
     )
+    for run in select(timed, batch_size=200):
+        run["test_accuracy"] = [0.5] * 4
+    text = batch_size.draw(timed)["course"].get_suptitle().replace("\n", " ")
+    assert text == "Batches of 5 reach 0.95 on the test set first, in 1 epochs and 4 s"
     for run in timed["runs"]:
         run["test_accuracy"] = [0.1] * 4
     assert "No batch size reaches 0.95" in batch_size.draw(timed)["course"].get_suptitle()
