@@ -14,10 +14,11 @@ from conftest import PAIR_IDS, PAIRS, TOLERANCE, make_classes, relative_differen
 
 from fastmlp import DivergenceError, Network, Trainer, _core, reference
 from fastmlp._plan import plan_batch
+from fastmlp._reference_engine import ReferenceEngine
 from fastmlp._training_run import Run
 from fastmlp.losses import Loss
 from fastmlp.optimizers import SGD, Adam, RMSprop
-from fastmlp.reference import ReferenceEngine, penalty
+from fastmlp.reference import penalty
 
 WIDTHS = [1, 2, 15, 16, 17, 70, 129]
 BATCH_SIZES = {1: 3, 7: 17, 16: 41, 500: 1203}
