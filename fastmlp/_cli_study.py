@@ -120,7 +120,9 @@ def _show(chosen: Study, result: dict[str, Any], path: Path) -> None:
         print("\n" + "\n\n".join(table.as_text() for table in chosen.tables(result)) + "\n")
         if find_spec("matplotlib") is not None:
             written += _draw(chosen, result, path)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # whatever a damaged file makes tables and figures raise
         raise DataFormatError(
             f"{path}: damaged: no complete result of {chosen.name} ({error!r})"
         ) from error

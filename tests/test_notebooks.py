@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -37,8 +38,15 @@ def test_notebook_runs_with_small_settings(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_stored_outputs_are_small(name):
+def test_stored_notebook_shows_its_pictures_and_is_small(name):
     path = EXAMPLES / f"{name}.ipynb"
     if not path.exists():
         pytest.skip("no examples beside the tests")
-    assert path.stat().st_size < 400_000
+    assert path.stat().st_size < 300_000
+    cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {"stream", "display_data"}
+    assert {output["name"] for output in outputs if "name" in output} == {"stdout"}
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    assert SAYS[name] in str(outputs)

@@ -111,6 +111,21 @@ def test_damaged_result_is_named_and_the_rest_is_shown(content, message, folder,
     assert f"{damaged}: {message}" in sentence
 
 
+def test_whatever_a_damaged_result_makes_its_figures_raise_is_told(folder, capsys):
+    """Neither StopIteration, of a result without MyANN, nor a division by zero ends the report."""
+    lacking = stored("moons") | {"runs": stored("moons")["runs"][:-1]}
+    (folder / "moons.json").write_text(json.dumps(lacking))
+    timeless = stored("batch-size")
+    for time in timeless["times"]:
+        time["epoch_seconds"] = [0]
+    (folder / "batch-size.json").write_text(json.dumps(timeless))
+    code, out, err = run(capsys, folder)
+    assert code == 1 and out.startswith(f"written   {folder / 'report.html'}: clusters, seeds\n")
+    first, second = err.splitlines()
+    assert "batch-size.json: damaged: no complete result of batch-size (ZeroDivisionError" in first
+    assert "moons.json: damaged: no complete result of moons (" in second
+
+
 def test_a_damaged_full_result_leaves_the_place_to_the_quick_one(folder, capsys):
     (folder / "clusters.json").write_text("{")
     code, out, err = run(capsys, folder)
@@ -124,6 +139,15 @@ def test_what_results_say_is_escaped():
     assert "a <b> & c" in page.texts and "<script>" in page.texts
     published = [tag for tag, attributes in page.tags if attributes.get("class") == "published"]
     assert published == ["th", "td"]
+
+
+def test_published_rows_are_tinted_and_nothing_else():
+    table = Table(
+        "a", ("who",), (("layer 2, published",), ("article, Step I",), ("cumulative (articles)",))
+    )
+    page = Page(_report._table(table))
+    rows = [attributes.get("class") for tag, attributes in page.tags if tag == "tr"]
+    assert rows == [None, "published", "published", None]
 
 
 def test_folder_without_results_is_refused_with_the_studies(tmp_path, capsys):

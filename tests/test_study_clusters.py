@@ -73,6 +73,25 @@ def test_course_of_the_most_clusters_is_drawn_beside_the_plain_one(result):
         np.testing.assert_allclose(lines(axes)[label][1], expected)
 
 
+def test_course_names_the_epochs_that_every_input_needs(result):
+    epochs = result["runs"][0]["epochs"]
+    for run in result["runs"]:
+        begin = {"pixels": 2, "distances": len(epochs)}.get(run["coding"], 1 + run["seed"])
+        run["test_accuracy"] = [0.1] * begin + [0.9] * (len(epochs) - begin)
+    mean = (epochs[1] + epochs[2]) / 2
+    assert clusters._draw_course(result).get_suptitle().replace("\n", " ") == (
+        f"Epochs until 0.895 of the test images are right: pixels alone {epochs[2]}, distances "
+        f"never, nearest + pixels {mean:.0f}"
+    )
+
+
+def test_one_seed_gives_no_verdict(result):
+    result["config"]["seeds"] = [0]
+    result["runs"] = [run for run in result["runs"] if run["seed"] == 0]
+    title = clusters._draw_accuracy(result).get_suptitle()
+    assert title.replace("\n", " ").endswith(": one seed, no verdict")
+
+
 @pytest.mark.parametrize(
     ("gain", "verdict"),
     [(0.3, "an improvement"), (0.0005, "no more than a seed"), (-0.3, "a loss")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from study_tools import lines, stored, tiny_config
 
+from fastmlp import reference
 from fastmlp.network import Network
 from fastmlp.studies import _data, _landscape, _mini_batches_figures, mini_batches
 from fastmlp.trainer import Rows, Trainer
@@ -79,11 +82,34 @@ def test_halves_share_all_rows_and_strokes_are_told_by_their_ink():
 def test_a_batch_of_all_rows_points_where_all_rows_do():
     data = _data.load_scaled("digits", "global", n_train=60)
     config = tiny_config("mini-batches")
-    trainer = mini_batches._trainer(config, data)
-    found = mini_batches._moments(config, trainer, data, [10, 60], np.random.default_rng(0))
+    network = mini_batches._trainer(config, data).network
+    found = mini_batches._moments(config, network, data, [10, 60], np.random.default_rng(0))
     np.testing.assert_allclose(found["cosine"][1], 1, atol=1e-3)
     assert found["deviation"][1] < 1e-3 < found["deviation"][0]
     assert found["cosine"][0][0] <= found["cosine"][0][1] <= found["cosine"][0][2] < 1
+
+
+def test_directions_of_batches_are_those_of_their_loss_alone():
+    """Weights of a trained network are so large that the penalty would outweigh ten rows."""
+    data = _data.load_scaled("digits", "global", n_train=60)
+    config = replace(tiny_config("mini-batches"), n_batches=1)
+    network = mini_batches._trainer(config, data).network
+    network.parameters[...] *= 20
+    found = mini_batches._moments(config, network, data, [10], np.random.default_rng(0))
+    chosen = np.random.default_rng(0).choice(60, 10, replace=False)
+    batch, whole = (_gradient(network, data, rows) for rows in (chosen, np.arange(60)))
+    cosine = batch @ whole / np.linalg.norm(batch) / np.linalg.norm(whole)
+    np.testing.assert_allclose(found["cosine"][0], cosine, atol=1e-3)
+
+
+def _gradient(network, data, rows):
+    """Of the reference in double precision, all layers in one vector."""
+    weights = [w.astype(float) for w in network.weights]
+    inputs = reference.input_layer(data.X_train.astype(float), rows)
+    zs, activations = reference.forward(weights, inputs, network.functions)
+    delta = activations[-1] - data.Y_train[rows].T
+    gradients = reference.backward(weights, zs, activations, delta, network.functions)
+    return np.concatenate([gradient.ravel() for gradient in gradients])
 
 
 def test_both_ends_share_their_first_epochs(result):
@@ -106,8 +132,13 @@ def test_sketch_has_the_minimum_of_the_sum_between_those_of_the_batches(result):
 
 def test_path_of_the_descent_is_drawn_over_the_contours(result):
     part = result["landscape"]
-    flat = _mini_batches_figures.draw_landscape(result).axes[2]
+    height, _, flat = _mini_batches_figures.draw_landscape(result).axes
     drawn = lines(flat)
+    x, y, z = height.get_lines()[0].get_data_3d()
+    np.testing.assert_allclose(np.transpose([x, y]), part["path"])
+    j, i = np.searchsorted(part["x"], x[-1]), np.searchsorted(part["y"], y[-1])
+    corners = np.array(part["full"])[i - 1 : i + 1, j - 1 : j + 1]
+    assert corners.min() <= z[-1] <= corners.max()
     np.testing.assert_allclose(drawn["descent, step by step"].T, part["path"])
     assert part["path"][-1] == [0, 0]
     x, y = drawn["lowest, batch 1"].ravel()

@@ -57,7 +57,9 @@ def test_perceptron_draws_surface_minimum_and_paths():
 
 def test_perceptron_draws_samples_on_the_sigmoid():
     result = stored("perceptron")
-    axes = perceptron.draw(result)["saturation"].axes[1]
+    plane, _, axes = perceptron.draw(result)["saturation"].axes
+    drawn = {tuple(point) for line in plane.get_lines() for point in np.transpose(line.get_data())}
+    assert drawn == set(zip(perceptron.K1, perceptron.K2, strict=True))
     way = perceptron.ways_of(result)["feature"]
     starts = np.array(way["paths"])[:, 0]
     z = (starts @ np.array(way["samples"]).T)[:, ::2].ravel()  # every other target is 0.3

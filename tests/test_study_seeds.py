@@ -45,7 +45,8 @@ def test_accuracies_and_ensembles_are_drawn(result):
     left, right = seeds._draw_spread(result).axes
     values = [run["test_accuracy"] for run in result["runs"]]
     assert sum(patch.get_height() for patch in left.patches) == len(values) == 4
-    np.testing.assert_allclose(lines(left)[f"mean {np.mean(values):.4f}"][0], np.mean(values))
+    np.testing.assert_allclose(lines(left)["mean"][0], np.mean(values))
+    assert left.get_title(loc="left") == f"4 seeds, dashed: mean {np.mean(values):.4f}"
     ensembles = result["ensembles"]
     expected = [ensembles["sizes"], ensembles["averaged"]]
     np.testing.assert_allclose(lines(right)["outputs averaged"], expected)

@@ -178,6 +178,14 @@ def test_progress_ends_when_a_configuration_fails():
     assert heard.ended == 1
 
 
+def test_content_that_would_overwrite_the_record_is_refused():
+    session = Session("regularisation")
+    (found,) = session.map(Counted(), CASES[:1], config=Config())
+    message = "^content of a result must have other names than quick, seconds$"
+    with pytest.raises(ValueError, match=message):
+        session.record(Config(), quick=True, **found)
+
+
 def test_record_says_what_ran_where_and_is_json_as_it_comes_back():
     session = Session("regularisation", quick=True, n_threads=2)
     found = session.map(Counted(), CASES, config=Config())

@@ -79,11 +79,30 @@ def test_bias_variants_sets_published_times_beside_its_own():
         "layer 2, published", "0.117 – 0.293", "0.350 – 1.103", "0.029 – 0.185", "0.009 – 0.104",
         "0.036 – 0.102", "0.024 – 0.025",
     )  # fmt: skip
-    assert table.rows[6][:5] == ("layer 0, published", "–", "–", "–", "–")
+    assert table.rows[12][:5] == ("layer 0, published", "–", "–", "–", "–")
+    first, *others = table.rows[13:]
+    assert first[0] == "layer 0, V1.0 row added" and "–" not in first
+    assert [row[1:5] for row in others] == [("–",) * 4] * 4
     axes = bias_variants.draw(result)["parts"].axes[0]
     published = [bars[0].get_height() for bars in axes.containers]
     derivatives = np.mean([0.353, 0.350, 1.103]) + np.mean([0.781, 0.785, 0.672])
     np.testing.assert_allclose(published[1], derivatives)
+
+
+def test_bias_variants_says_whether_a_treatment_is_faster_than_chance():
+    result = stored("bias-variants")
+    for batch in result["batches"]:
+        for variant in batch["variants"]:
+            slow = variant["bias"] == "row_added"
+            variant |= {"total": 3.0 if slow else 2.0, "q1": 1.9, "q3": 3.1}
+    for variant in result["batches"][1]["variants"]:
+        variant |= {"q1": variant["total"] - 0.1, "q3": variant["total"] + 0.1}
+    title = bias_variants.draw(result)["variants"].get_suptitle().replace("\n", " ")
+    assert title == (
+        "Bias in V1.6: 50 % between weights sliced and row added at batch 50 (within their "
+        "quartiles); 50 % between weights sliced and row added at batch 200 (beyond their "
+        "quartiles)"
+    )
 
 
 def test_unknown_variant_is_no_part_of_a_result():

@@ -51,12 +51,14 @@ def test_first_run_says_where_the_test_cost_turns_round():
     for run in result["runs"]:
         run["test_cost"] = [5.0, 3.0, 2.0, 1.0, 0.5, 0.4]
     assert first_run.draw(result)["cost"].get_suptitle() == (
-        "Costs of both sets still fall after 6 epochs"
+        "The test set's cost is lowest in the end, after 6 epochs"
     )
     for run in select(result, scale="unit"):
-        run["test_cost"] = [5.0, 3.0, 2.0, 4.0, 5.0, 6.0]
-    assert "test set's is lowest after 3 epochs with pixels / white" in (
-        first_run.draw(result)["cost"].get_suptitle().replace("\n", " ")
+        run["test_cost"] = [2500.0, 1500.0, 1000.0, 2000.0, 2500.0, 3000.0]
+        run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 100.0]
+    assert first_run.draw(result)["cost"].get_suptitle().replace("\n", " ") == (
+        "With pixels / white the test set's cost is lowest after 3 epochs, and goes from 2.000 to "
+        "6.000 while that of the training set goes from 2.000 to 0.500"
     )
 
 
@@ -84,9 +86,19 @@ def test_learning_rate_draws_both_accuracies_of_every_group(group, value, label)
     runs = select(result, group=group, **{group: value})
     assert len(runs) == 2
     for axes, part in ((train, "train"), (test, "test")):
-        x, y = lines(axes)[label]
+        drawn = {name.removesuffix(" (below)"): points for name, points in lines(axes).items()}
+        x, y = drawn[label]
         np.testing.assert_allclose(x, runs[0]["epochs"])
         np.testing.assert_allclose(y, mean(runs, f"{part}_accuracy"))
+
+
+def test_learning_rate_says_which_curve_lies_below_the_picture():
+    result = stored("learning-rate")
+    for rate, accuracy in ((1e-3, 0.1), (1e-2, 0.9)):
+        for run in select(result, group="rate", rate=rate):
+            run["train_accuracy"] = run["test_accuracy"] = [accuracy] * 5
+    for axes in learning_rate.draw(result)["rate"].axes:
+        assert set(lines(axes)) == {"0.001 (below)", "0.01"} and axes.get_ylim()[0] > 0.1
 
 
 def test_learning_rate_changes_one_thing_at_a_time():
@@ -158,7 +170,7 @@ def test_batch_size_compares_after_equal_epochs_and_after_equal_time(timed):
 def test_batch_size_draws_the_course_by_epochs_and_by_time(timed):
     epochs, seconds = batch_size.draw(timed)["course"].axes
     expected = mean(select(timed, batch_size=50, rule="mean"), "test_accuracy")
-    np.testing.assert_allclose(lines(epochs)["batches of 50"], [[1, 2, 3, 4], expected])
+    np.testing.assert_allclose(lines(epochs)["50"], [[1, 2, 3, 4], expected])
     by_time = seconds.get_lines()[1].get_data()
     np.testing.assert_allclose(by_time, [[2, 4, 6, 8], expected])
 
@@ -167,7 +179,7 @@ def test_batch_size_leaves_those_far_below_out_of_the_course(timed):
     for run in timed["runs"]:
         run["test_accuracy"] = [0.1 if run["batch_size"] == 5 else 0.9] * 4
     epochs, _ = batch_size.draw(timed)["course"].axes
-    assert set(lines(epochs)) == {"batches of 50", "batches of 200"}
+    assert set(lines(epochs)) == {"50", "200"}
 
 
 def test_batch_size_names_who_reaches_the_threshold_first(timed):

@@ -65,10 +65,10 @@ def label_log_axis(axis: Any) -> None:
     axis.set_minor_formatter("{x:g}")
 
 
-def legend_below(figure: Figure, axis: Axes, n_columns: int) -> None:
+def legend_below(figure: Figure, axis: Axes, n_columns: int, title: str | None = None) -> None:
     """The legend of one panel below all of them, where it covers no line."""
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns)
+    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, title=title)
 
 
 def draw_spread(

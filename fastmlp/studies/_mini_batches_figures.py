@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._plot_style import BLUE, GREEN, INK, ORANGE, VERMILLION, styled_pyplot
-from fastmlp.studies._figures import CATEGORIES, headline, ordered_colors
+from fastmlp.studies._figures import (
+    CATEGORIES,
+    headline,
+    label_log_axis,
+    legend_below,
+    ordered_colors,
+)
 from fastmlp.studies._study import Result
 
 if TYPE_CHECKING:
@@ -35,7 +41,7 @@ def draw_sketch(result: Result) -> Figure:
     total = surfaces[0][2] + surfaces[1][2]
     layers = [(surfaces[0][2], BLUE, "first batch"), (surfaces[1][2], VERMILLION, "second batch"),
               (total, GREEN, "sum")]  # fmt: skip
-    with styled_pyplot((8.0, 4.2)) as plt:
+    with styled_pyplot((8.0, 4.6)) as plt:
         figure = plt.figure()
         height: Any = figure.add_subplot(1, 2, 1, projection="3d")
         flat = figure.add_subplot(1, 2, 2)
@@ -50,17 +56,17 @@ def draw_sketch(result: Result) -> Figure:
         for axis in (height, flat):
             axis.set_xlabel("weight x")
             axis.set_ylabel("weight y")
-        height.set_zlabel("cost, surfaces moved apart")
-        height.set_title("Surfaces")
+        height.set_title("Surfaces: cost as height, moved apart")
         height.view_init(18, -60)
         flat.set_title("Contours")
-        flat.legend(loc="upper left")
+        flat.set_aspect("equal")
         flat.grid(False)
+        legend_below(figure, flat, 3)
         middle = (centres[0] + centres[1]) / 2
         headline(
             figure,
-            f"Every mini-batch has a minimum of its own (x = {centres[0]:g} and {centres[1]:g}); "
-            f"that of the sum lies between them (x = {middle:g}), a sketch",
+            f"A sketch: every mini-batch has a minimum of its own (x = {centres[0]:g} and "
+            f"{centres[1]:g}); that of the sum lies between them (x = {middle:g})",
         )
     return figure  # type: ignore[no-any-return]
 
@@ -69,16 +75,17 @@ def draw_landscape(result: Result) -> Figure:
     """The network's cost in the plane of its path: of many rows, and of two mini-batches."""
     part = result["landscape"]
     x, y = np.array(part["x"]), np.array(part["y"])
-    with styled_pyplot((8.0, 4.2)) as plt:
+    with styled_pyplot((8.0, 4.8)) as plt:
         figure = plt.figure()
-        height: Any = figure.add_subplot(1, 2, 1, projection="3d")
+        # Without computed_zorder matplotlib would hide the path behind the surface.
+        height: Any = figure.add_subplot(1, 2, 1, projection="3d", computed_zorder=False)
         X, Y = np.meshgrid(x, y)
         image = height.plot_surface(
             X, Y, np.array(part["full"]), cmap="viridis", rcount=25, ccount=25, linewidth=0
         )
-        height.set_title("All rows")
-        height.view_init(35, -55)
-        height.set_zlabel("cost per row")
+        height.plot(*_path_on_surface(part), color=INK, linewidth=1.3)
+        height.set_title("Many rows, and the path on their surface")
+        height.view_init(50, -70)
         bar = figure.colorbar(image, ax=height, shrink=0.6, pad=0.14)
         bar.set_label("cost per row")
         flat = figure.add_subplot(1, 2, 2)
@@ -86,8 +93,21 @@ def draw_landscape(result: Result) -> Figure:
         for axis in (height, flat):
             axis.set_xlabel("along direction 1")
             axis.set_ylabel("along direction 2")
+        legend_below(figure, flat, 3)
         headline(figure, _landscape_finding(part))
     return figure  # type: ignore[no-any-return]
+
+
+def _path_on_surface(part: dict[str, Any]) -> NDArray[np.float64]:
+    """x, y and the cost of many rows below it (3, n_steps + 1), linear between the grid's points.
+
+    The network itself is higher than that: its path leaves the plane.
+    """
+    from scipy.interpolate import RegularGridInterpolator
+
+    path = np.array(part["path"])
+    surface = RegularGridInterpolator((part["y"], part["x"]), np.array(part["full"]))
+    return np.vstack([path.T, surface(path[:, ::-1])])
 
 
 def _draw_contours(axis: Axes, part: dict[str, Any], x: Any, y: Any) -> None:
@@ -97,12 +117,12 @@ def _draw_contours(axis: Axes, part: dict[str, Any], x: Any, y: Any) -> None:
         values = np.array(part[name])
         levels = np.linspace(values.min(), values.max(), 9)[1:-1]
         axis.contour(x, y, values, levels, colors=color, linewidths=1.0)
-        axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}")
+        axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}",
+                  clip_on=False)  # fmt: skip
     path = np.array(part["path"])
     axis.plot(*path.T, color=INK, linewidth=1.3, label="descent, step by step")
     axis.plot(*path[0], "o", color=INK, label="start")
     axis.set_title("Contours, and the path of the descent")
-    axis.legend(loc="best")
     axis.grid(False)
 
 
@@ -110,10 +130,11 @@ def _landscape_finding(part: dict[str, Any]) -> str:
     minima = {name: np.array(place) for name, place in part["minima"].items()}
     apart = float(np.linalg.norm(minima["first"] - minima["second"]))
     way = float(np.linalg.norm(np.array(part["path"])[0] - np.array(part["path"])[-1]))
-    return (
-        f"The lowest points of two mini-batches lie {apart / way:.0%} of the descent's way apart; "
-        f"this plane holds {part['explained']:.0%} of the path's variance"
-    )
+    text = f"The lowest points of two mini-batches lie {apart / way:.0%} of the descent's way apart"
+    rim = {"x": (part["x"][0], part["x"][-1]), "y": (part["y"][0], part["y"][-1])}
+    if any(place[0] in rim["x"] or place[1] in rim["y"] for place in part["minima"].values()):
+        text = "The descent is still on its way: the lowest points lie at the edge"
+    return f"{text}; this plane holds {part['explained']:.0%} of the path's variance"
 
 
 def draw_statistics(result: Result) -> Figure:
@@ -142,7 +163,8 @@ def draw_statistics(result: Result) -> Figure:
             axis.set_xlabel("rows of a mini-batch (count)")
             axis.set_title(title)
         middle.set_yscale("log")
-        left.set_ylim(0, 1.02)
+        left.set_ylim(min(0.0, *left.get_ylim()), 1.02)
+        middle.yaxis.set_major_formatter("{x:g}")
         left.legend(loc="lower right")
         headline(figure, _statistics_finding(part))
     return figure  # type: ignore[no-any-return]
@@ -156,8 +178,8 @@ def _statistics_finding(part: dict[str, Any]) -> str:
     size = part["sizes"][min(3, len(part["sizes"]) - 1)]
     i = part["sizes"].index(size)
     return (
-        f"{size} rows point where all rows do (cosine {medians['start'][i]:.2f}) at the start; "
-        f"in a trained network they agree less ({medians['later'][i]:.2f})"
+        f"The gradients of {size} rows and of all rows have a cosine of {medians['start'][i]:.2f} "
+        f"at the start, and of {medians['later'][i]:.2f} in the trained network"
     )
 
 
@@ -208,9 +230,9 @@ def _halves_finding(result: Result) -> str:
     distance = {item["split"]: item["distance"][-1] for item in result["halves"]}
     worst = max(losses, key=losses.__getitem__)
     return (
-        f"Even random halves lead weights {distance['random']:.2f} of their length apart, and cost "
-        f"{100 * losses['random']:.1f} points on the other half; halves "
-        f"{HALF_NAMES[worst].replace(' | ', ' and ')} cost {100 * losses[worst]:.1f}"
+        f"Weights of random halves part by {distance['random']:.2f} of their length; each knows "
+        f"the other half {100 * losses['random']:.1f} percentage points worse than its own, and of "
+        f"halves {HALF_NAMES[worst].replace(' | ', ' and ')} {100 * losses[worst]:.1f}"
     )
 
 
@@ -228,15 +250,17 @@ def draw_full_cost(result: Result) -> Figure:
                 axis.plot(item["epochs"], item[name], color=color, label=label)
         for axis in axes:
             axis.axvline(begin, color="#777777", linestyle=":", label="_")
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.set_xlabel("epochs of training (dotted: here it changes)")
         axes[0].set_yscale("log")
+        label_log_axis(axes[0].yaxis)
         axes[0].set_ylabel("training cost per row")
         axes[1].set_ylabel("test accuracy (fraction)")
         accuracies = np.concatenate([item["test_accuracy"][begin // 3 :] for item in ends])
         axes[1].set_ylim(accuracies.min() - 0.002, accuracies.max() + 0.002)
         axes[0].set_title("Training cost")
         axes[1].set_title("Test accuracy")
-        axes[0].legend(loc="lower left")
+        axes[0].legend(loc="upper right")
         headline(figure, _full_finding(ends, begin))
     return figure  # type: ignore[no-any-return]
 
@@ -246,7 +270,7 @@ def _full_finding(ends: list[dict[str, Any]], begin: int) -> str:
     best = min(ends[1:], key=lambda item: item["train_cost"][-1])
     before = batches["train_cost"][begin - 1]
     return (
-        f"Epochs on the full cost lower it from {before:.4f} to {best['train_cost'][-1]:.4f} at "
+        f"Epochs on the full cost take it from {before:.4f} to {best['train_cost'][-1]:.4f} at "
         f"best, as many with mini-batches to {batches['train_cost'][-1]:.4f}; test accuracy "
         f"{best['test_accuracy'][-1]:.4f} and {batches['test_accuracy'][-1]:.4f}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -196,11 +197,18 @@ def draw_classifiers(result: Result) -> Figure:
 
 def _draw_decision(axis: Axes, result: Result, packed: dict[str, Any]) -> None:
     """Filled contours of a stored surface, and the line in the middle."""
+    from sklearn.inspection import DecisionBoundaryDisplay
+
     xx, yy = mesh(result["extent"], result["config"]["stored_resolution"])
-    values = unpack(packed)
+    # scikit-learn 1.7 does not know the number of classes, 1.9 asks for it.
+    known = signature(DecisionBoundaryDisplay).parameters
+    count = {"n_classes": 2} if "n_classes" in known else {}
+    shown = DecisionBoundaryDisplay(xx0=xx, xx1=yy, response=unpack(packed), **count)
     low, high = packed["low"], packed["high"]
-    axis.contourf(xx, yy, values, np.linspace(low, high, 10), cmap=SURFACE_COLORS, alpha=0.4)
-    axis.contour(xx, yy, values, [(low + high) / 2], colors=INK, linewidths=1.8)
+    shown.plot(
+        "contourf", ax=axis, levels=np.linspace(low, high, 10), cmap=SURFACE_COLORS, alpha=0.4
+    )
+    shown.plot("contour", ax=axis, levels=[(low + high) / 2], colors=INK, linewidths=1.8)
 
 
 def draw_surface(result: Result) -> Figure:
@@ -209,21 +217,21 @@ def draw_surface(result: Result) -> Figure:
     chosen = [run for run in result["runs"] if not run["classifier"].startswith("Linear")]
     with styled_pyplot((8.0, 3.9)) as plt:
         figure = plt.figure()
-        steepest = []
-        for i, run in enumerate(chosen):
-            values = unpack(run["surface"])
+        heights = [unpack(run["surface"]) for run in chosen]
+        for i, (run, values) in enumerate(zip(chosen, heights, strict=True)):
             label = "probability of class 1" if run["classifier"] == "MyANN" else "decision value"
             _draw_height(
                 figure, (1, len(chosen), i + 1), (xx, yy, values), SURFACE_COLORS, label,
                 run["classifier"],
             )  # fmt: skip
-            span = run["surface"]["high"] - run["surface"]["low"]
-            middle = np.abs(values - (run["surface"]["high"] + run["surface"]["low"]) / 2)
-            steepest.append((middle > 0.45 * span).mean())
+        kernel, probability = heights
+        sure = (np.abs(probability - 0.5) > 0.45).mean()
+        corners = kernel[:: kernel.shape[0] - 1, :: kernel.shape[1] - 1]
         headline(
             figure,
-            f"MyANN's surface is a step: it is sure (beyond 95 %) on {steepest[-1]:.0%} of the "
-            "plane, also far from all points; the kernel's falls back to 0 there",
+            f"MyANN's surface is a step: it is sure (beyond 95 %) on {sure:.0%} of the mesh; in "
+            f"the corners, far from all points, the kernel's lies between {corners.min():.1f} and "
+            f"{corners.max():.1f}",
         )
     return figure  # type: ignore[no-any-return]
 

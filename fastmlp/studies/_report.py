@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -44,7 +45,8 @@ dd { margin: 0; overflow-wrap: anywhere; }
 </head>
 <body>
 <h1>fastmlp: $n_studies</h1>
-<p>What was published stands in tinted columns, and in figures as hollow diamonds.</p>
+<p>What was published stands in tinted columns and rows, and in figures as hollow diamonds,
+grey bars, or black lines.</p>
 $damaged
 <nav><ul>
 $links
@@ -66,8 +68,9 @@ $figures
 </section>
 """)
 
-MISSHAPEN = (KeyError, IndexError, TypeError, ValueError, AttributeError)
-"""What tables and figures raise when a result lacks something; damaged files are ValueErrors."""
+PUBLISHED = ' class="published"'
+PUBLISHED_ROW = re.compile(r"\bpublished\b|^article\b")
+"""In the first cell of a row."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def make_report(folder: Path, *, with_figures: bool = True) -> Report:
                 sections.append(_section(path, name, with_figures))
             except OSError as error:
                 complaints.append(f"{path}: {error.strerror}")
-            except MISSHAPEN as error:
+            except Exception as error:  # whatever a damaged file makes tables and figures raise
                 complaints.append(_complaint(path, name, error))
             else:
                 shown.append(name)
@@ -149,15 +152,17 @@ def _facts(result: Mapping[str, Any]) -> str:
 
 
 def _table(table: Table) -> str:
-    kinds = [' class="published"' if "published" in column else "" for column in table.columns]
+    kinds = [PUBLISHED if "published" in column else "" for column in table.columns]
 
-    def line(tag: str, cells: Sequence[str]) -> str:
+    def line(tag: str, cells: Sequence[str], kind: str = "") -> str:
         texts = (
             f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
         )
-        return f"<tr>{''.join(texts)}</tr>"
+        return f"<tr{kind}>{''.join(texts)}</tr>"
 
-    rows = "\n".join(line("td", row) for row in table.rows)
+    rows = "\n".join(
+        line("td", row, PUBLISHED if PUBLISHED_ROW.search(row[0]) else "") for row in table.rows
+    )
     return (
         f'<div class="table"><table><caption>{escape(table.title)}</caption>\n'
         f"<thead>{line('th', table.columns)}</thead>\n<tbody>\n{rows}\n</tbody></table></div>"

@@ -155,6 +155,11 @@ class Session:
         config : dataclass
         content : plain values and arrays
             What the study found.
+
+        Raises
+        ------
+        ValueError
+            If `content` has a name that the record itself uses.
         """
         result = {
             "format": FORMAT,
@@ -168,9 +173,11 @@ class Session:
                 "resumed_configurations": self.n_resumed,
             },
             "environment": _environment.collect(self.n_threads),
-            **content,
         }
-        return json.loads(json.dumps(plain(result), allow_nan=False))  # type: ignore[no-any-return]
+        if taken := sorted(result.keys() & content.keys()):
+            raise ValueError(f"content of a result must have other names than {', '.join(taken)}")
+        text = json.dumps(plain({**result, **content}), allow_nan=False)
+        return json.loads(text)  # type: ignore[no-any-return]
 
     def forget(self) -> None:
         """Remove the stored configurations: the result has them now."""

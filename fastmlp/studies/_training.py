@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp._labelled_data import LabelledData
 from fastmlp.exceptions import DivergenceError
 from fastmlp.network import Network
+from fastmlp.recipes import recipe_for
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Tick
 from fastmlp.trainer import Rows, Trainer
@@ -26,6 +27,16 @@ def chosen_epochs(n_epochs: int, n_steps: int = 40) -> list[int]:
     early = np.geomspace(1, n_epochs, n_steps // 4)
     late = np.linspace(1, n_epochs, n_steps)
     return sorted({round(epoch) for epoch in (*early, *late)})
+
+
+def recipe_settings(data: str) -> dict[str, Any]:
+    """What the package's recipe for this data set says to :class:`fastmlp.Trainer`."""
+    recipe = recipe_for(data)
+    return {
+        "batch_size": recipe.batch_size, "learning_rate": recipe.learn_rate,
+        "schedule": "cumulative", "decay": recipe.decay, "momentum": recipe.momentum,
+        "l2": recipe.lambda2,
+    }  # fmt: skip
 
 
 def train(

@@ -176,14 +176,14 @@ def tables(result: Result) -> list[Table]:
             found = after_equal_time(result, rule).get(size)
             cells.append("–" if found is None else f"{found[1].mean():.4f} ({found[0]} ep.)")
         rows.append(tuple(cells))
-    threads = result["times"][0]["n_threads"]
-    return [
-        Table(
-            f"Test accuracy by batch size; times with {threads} threads",
-            tuple(columns),
-            tuple(rows),
-        )
-    ]
+    title = f"Test accuracy by batch size; times with {_threads(result)}"
+    return [Table(title, tuple(columns), tuple(rows))]
+
+
+def _threads(result: Result) -> str:
+    """For example "2 threads"."""
+    n = result["times"][0]["n_threads"]
+    return f"{n} thread{'' if n == 1 else 's'}"
 
 
 def draw(result: Result) -> dict[str, Figure]:
@@ -202,24 +202,30 @@ def _draw_time(result: Result) -> Figure:
     with styled_pyplot(FIGSIZE) as plt:
         figure, axis = plt.subplots()
         axis.plot(list(seconds), list(seconds.values()), color=BLUE, marker="o")
-        for size, value in seconds.items():
-            axis.annotate(
-                f"{value:.2g}", (size, value), textcoords="offset points", xytext=(0, 9),
-                ha="center", bbox={"color": "white", "pad": 1},
-            )  # fmt: skip
+        _label_points(axis, seconds)
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.margins(0.06, 0.12)
+        axis.margins(0.08, 0.12)
         label_log_axis(axis.yaxis)
         _label_sizes(axis, list(seconds))
         axis.set_ylabel("seconds per epoch (median)")
-        axis.set_title(f"{result['n_train']} images, {result['times'][0]['n_threads']} threads")
+        axis.set_title(f"{result['n_train']} images, {_threads(result)}")
         headline(
             figure,
             f"Batches of {fastest} make the fastest epochs ({seconds[fastest]:.3g} s); one of "
             f"batches of {slowest} takes {seconds[slowest] / seconds[fastest]:.0f} times as long",
         )
     return figure  # type: ignore[no-any-return]
+
+
+def _label_points(axis: Axes, seconds: dict[int, float]) -> None:
+    """The seconds at every point: above where the line falls after it, else below."""
+    following = [*list(seconds.values())[1:], float("inf")]
+    for (size, value), after in zip(seconds.items(), following, strict=True):
+        place: dict[str, Any] = {"xytext": (0, -6), "ha": "center", "va": "top"}
+        if after < value:
+            place = {"xytext": (4, 4), "ha": "left", "va": "bottom"}
+        axis.annotate(f"{value:.2g}", (size, value), textcoords="offset points", **place)
 
 
 def _draw_accuracy(result: Result) -> Figure:
@@ -242,7 +248,7 @@ def _draw_accuracy(result: Result) -> Figure:
         left.set_ylabel("test accuracy (fraction)")
         left.set_title(f"After {result['config']['n_epochs']} epochs")
         right.set_title(f"After {equal_seconds(result):.2g} s of training")
-        left.legend(loc="lower left")
+        legend_below(figure, left, 2)
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -273,17 +279,17 @@ def _draw_course(result: Result) -> Figure:
             values = means[size]
             epochs = np.arange(1, len(values) + 1)
             style = {"color": color, "marker": marker, "markevery": max(1, len(values) // 6)}
-            left.plot(epochs, values, label=f"batches of {size}", **style)
+            left.plot(epochs, values, label=f"{size}", **style)
             right.plot(epochs * seconds[size], values, **style)
         left.set_xlabel("epochs of training")
         right.set_xlabel("seconds of training")
         right.set_xscale("log")
-        label_log_axis(right.xaxis)
+        right.xaxis.set_major_formatter("{x:g}")
         left.set_title("By epochs")
         right.set_title("By time")
         left.set_ylabel("test accuracy (fraction)")
         left.set_ylim(lowest, None)
-        legend_below(figure, left, 4)
+        legend_below(figure, left, 7, "images per batch")
         headline(figure, _course_finding(result))
     return figure  # type: ignore[no-any-return]
 

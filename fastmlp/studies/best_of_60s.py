@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp._plot_style import BLUE, INK, ORANGE, styled_pyplot
 from fastmlp.studies._data import RawData, load_raw
-from fastmlp.studies._figures import FIGSIZE, headline, ordered_colors
+from fastmlp.studies._figures import FIGSIZE, headline, legend_below, ordered_colors
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
 from fastmlp.studies._timed_ensemble import THREADS, Recipe, judge, train_ensemble
@@ -235,8 +235,8 @@ def _draw_course(result: Result) -> Figure:
         left.set_ylabel("accuracy on validation rows (fraction)")
         right.set_ylabel("learning rate of the epoch")
         left.set_title("First network of each trial")
-        right.set_title("Laid out over the seconds")
-        left.legend(loc="lower right")
+        right.set_title("Its learning rate")
+        legend_below(figure, left, 3)
         headline(figure, _course_finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -248,8 +248,8 @@ def _course_finding(result: Result) -> str:
     accuracy = run["course_accuracy"]
     middle = accuracy[len(accuracy) // 2]
     return (
-        f"The last seconds, with a small learning rate, count most: {names[i]} goes from "
-        f"{middle:.4f} at half time to {accuracy[-1]:.4f}"
+        f"From half time on, while the learning rate falls, {names[i]} still goes from "
+        f"{middle:.4f} to {accuracy[-1]:.4f}"
     )
 
 

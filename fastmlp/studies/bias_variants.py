@@ -22,7 +22,7 @@ from fastmlp._plot_style import styled_pyplot
 from fastmlp.network import Network
 from fastmlp.reference import BIAS_TREATMENTS, VERSIONS, Array, BiasTreatment, Version
 from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline
+from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline, legend_below
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
@@ -272,16 +272,17 @@ def tables(result: Result) -> list[Table]:
 
 
 def _parts_table(batch: Any) -> Table:
-    """t1 … t6 per layer: V1.5 with the row added, which is what was published, and V1.6."""
+    """t1 … t6 per layer; what was published is V1.5 with the row added."""
     rows = []
     for layer in (2, 1, 0):
         known = PUBLISHED.get(batch["batch"], {}).get(layer)
         if known is not None:
             cells = (f"{min(t):.3f} – {max(t):.3f}" if t else "–" for t in known)
             rows.append((f"layer {layer}, published", *cells))
-        for version, bias in (PUBLISHED_VARIANT, ("V1.6", "product_sliced")):
+        for version, bias in SHOWN:
             times = variant_of(batch, version, bias)["layers"][layer]
-            cells = (f"{t:.3f}" if layer or i > 3 else "–" for i, t in enumerate(times))
+            skipped = layer == 0 and version != "V1.0"
+            cells = ("–" if skipped and i < 4 else f"{t:.3f}" for i, t in enumerate(times))
             rows.append((f"layer {layer}, {version} {BIAS_NAMES[bias]}", *cells))
     return Table(
         f"Milliseconds of the parts, batch {batch['batch']}",
@@ -301,8 +302,7 @@ def _draw_parts(result: Result) -> Figure:
         for axis, batch in zip(axes[0], result["batches"], strict=True):
             _draw_bars(axis, batch)
         axes[0, 0].set_ylabel("milliseconds of one back propagation")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(PARTS))
+        legend_below(figure, axes[0, 0], len(PARTS))
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -368,7 +368,7 @@ def _draw_variants(result: Result) -> Figure:
             axis.set_xlabel("version of back propagation")
             axis.set_title(f"Batch of {batch['batch']}: median and quartiles")
         axes[0, 0].set_ylabel("milliseconds of one back propagation")
-        axes[0, 0].legend(title="bias", loc="lower left")
+        legend_below(figure, axes[0, 0], 3)
         headline(figure, _bias_finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -376,11 +376,14 @@ def _draw_variants(result: Result) -> Figure:
 def _bias_finding(result: Result) -> str:
     texts = []
     for batch in result["batches"]:
-        totals = {bias: variant_of(batch, "V1.6", bias)["total"] for bias in BIAS_TREATMENTS}
-        best, worst = min(totals, key=totals.__getitem__), max(totals, key=totals.__getitem__)
+        found = {bias: variant_of(batch, "V1.6", bias) for bias in BIAS_TREATMENTS}
+        *_, worst = ordered = sorted(found, key=lambda bias: float(found[bias]["total"]))
+        best = ordered[0]
+        gain = 100 * (found[worst]["total"] / found[best]["total"] - 1)
+        apart = found[best]["q3"] < found[worst]["q1"]
         texts.append(
-            f"{BIAS_NAMES[best]} is fastest at batch {batch['batch']} "
-            f"({100 * (totals[worst] / totals[best] - 1):.0f} % before {BIAS_NAMES[worst]})"
+            f"{gain:.0f} % between {BIAS_NAMES[best]} and {BIAS_NAMES[worst]} at batch "
+            f"{batch['batch']} ({'beyond' if apart else 'within'} their quartiles)"
         )
     return f"Bias in V1.6: {'; '.join(texts)}"
 

@@ -20,11 +20,11 @@ from fastmlp._plot_style import INK, styled_pyplot
 from fastmlp._threads import single_threaded_blas
 from fastmlp.recipes import recipe_for
 from fastmlp.studies._data import load_raw, scale_rows
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline
+from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table, mean_and_range
-from fastmlp.studies._training import chosen_epochs, train
+from fastmlp.studies._training import chosen_epochs, recipe_settings, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,8 +65,9 @@ def configure(data: str, quick: bool) -> Config:
 
 def run(config: Config, session: Session) -> dict[str, Any]:
     """Cluster and train; both are timed in processor seconds of the one thread that does it."""
-    raw, recipe = load_raw(config.data, config.n_train), recipe_for(config.data)
-    pixels = scale_rows(raw, recipe.scale)
+    raw = load_raw(config.data, config.n_train)
+    pixels = scale_rows(raw, recipe_for(config.data).scale)
+    settings = recipe_settings(config.data)
     epochs = chosen_epochs(config.n_epochs)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
@@ -76,9 +77,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         network, found = train(
             data, seed=case["seed"], n_epochs=config.n_epochs, hidden=config.hidden,
             epochs_to_measure=epochs, keep=("epochs", "train_accuracy", "test_accuracy"),
-            tick=tick, batch_size=recipe.batch_size, learning_rate=recipe.learn_rate,
-            schedule="cumulative", decay=recipe.decay, momentum=recipe.momentum,
-            l2=recipe.lambda2,
+            tick=tick, **settings,
         )  # fmt: skip
         seconds = {
             "cluster_seconds": rounded(clustered - begin, 3),
@@ -157,6 +156,13 @@ def epochs_to_reach(run: dict[str, Any], accuracy: float) -> int | None:
     return int(run["epochs"][reached[0]]) if len(reached) else None
 
 
+def _epochs_needed(runs: list[dict[str, Any]], accuracy: float) -> str:
+    """Mean over the seeds; "never" if one of them never has it."""
+    reached = [epochs_to_reach(run, accuracy) for run in runs]
+    found = [epochs for epochs in reached if epochs is not None]
+    return f"{np.mean(found):.0f}" if len(found) == len(reached) else "never"
+
+
 def tables(result: Result) -> list[Table]:
     """Accuracy, time, and epochs to come close to the plain network."""
     config = result["config"]
@@ -165,12 +171,11 @@ def tables(result: Result) -> list[Table]:
     rows = []
     for coding, n in settings:
         runs = runs_of(result, coding, n)
-        reached = [epochs_to_reach(run, goal) for run in runs]
         rows.append(
             (CODINGS.get(coding, coding), str(n) if n else "",
              mean_and_range(run["test_accuracy"][-1] for run in runs),
              f"{np.mean([run['train_accuracy'][-1] for run in runs]):.4f}",
-             "never" if None in reached else f"{np.mean(reached):.0f}",  # type: ignore[arg-type]
+             _epochs_needed(runs, goal),
              f"{np.mean([run['cluster_seconds'] for run in runs]):.2f}",
              f"{np.mean([run['train_seconds'] for run in runs]):.2f}")
         )  # fmt: skip
@@ -205,7 +210,7 @@ def _draw_accuracy(result: Result) -> Figure:
         left.set_title("Accuracy: mean and range of seeds")
         right.set_title("Time")
         right.set_ylim(bottom=0)
-        left.legend(loc="lower right")
+        legend_below(figure, left, 5)
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -233,7 +238,9 @@ def _finding(result: Result) -> str:
     best, plain = mean_accuracy(result, coding, n), mean_accuracy(result, PLAIN, 0)
     spread = max(np.ptp([run["test_accuracy"][-1] for run in runs_of(result, *setting)])
                  for setting in ((coding, n), (PLAIN, 0)))  # fmt: skip
-    if abs(best - plain) <= spread:
+    if len(result["config"]["seeds"]) == 1:
+        verdict = "one seed, no verdict"
+    elif abs(best - plain) <= spread:
         verdict = "no more than a seed does"
     else:
         verdict = "an improvement" if best > plain else "a loss"
@@ -256,7 +263,8 @@ def _draw_course(result: Result) -> Figure:
         axis.set_ylabel("test accuracy (fraction)")
         axis.set_ylim(max(min(ends) - 0.1, 0), min(max(ends) + 0.02, 1))
         axis.set_title(f"{most} clusters: mean and range of seeds")
-        axis.legend(loc="lower right", ncols=2)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        legend_below(figure, axis, 5)
         headline(figure, _course_finding(result, most))
     return figure  # type: ignore[no-any-return]
 
@@ -273,15 +281,14 @@ def _draw_one_course(
 
 
 def _course_finding(result: Result, most: int) -> str:
-    first = {
-        coding: np.mean([run["test_accuracy"][0] for run in runs_of(result, coding, n)])
-        for coding, n in [(PLAIN, 0), *((c, most) for c in result["config"]["codings"])]
-    }
-    fastest = max(first, key=first.__getitem__)
-    return (
-        f"After one epoch {CODINGS.get(fastest, 'pixels alone')} is ahead with "
-        f"{first[fastest]:.4f}; pixels alone has {first[PLAIN]:.4f}"
+    """Epochs until the plain network's accuracy is near."""
+    goal = _goal(result)
+    settings = {PLAIN: 0, **dict.fromkeys(result["config"]["codings"], most)}
+    needed = ", ".join(
+        f"{CODINGS.get(coding, 'pixels alone')} {_epochs_needed(runs_of(result, coding, n), goal)}"
+        for coding, n in settings.items()
     )
+    return f"Epochs until {goal:.3f} of the test images are right: {needed}"
 
 
 STUDY = Study(

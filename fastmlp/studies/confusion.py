@@ -22,6 +22,7 @@ from fastmlp.studies._packed import pack, unpack
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
+from fastmlp.studies._training import recipe_settings
 from fastmlp.studies._training import train as train_network
 
 if TYPE_CHECKING:
@@ -53,17 +54,20 @@ def configure(data: str, quick: bool) -> Config:
 
 def run(config: Config, session: Session) -> dict[str, Any]:
     """Train, and look at the test rows."""
-    raw, recipe = load_raw(config.data, config.n_train), recipe_for(config.data)
-    data = scale_rows(raw, recipe.scale)
+    raw = load_raw(config.data, config.n_train)
+    data = scale_rows(raw, recipe_for(config.data).scale)
+    settings = recipe_settings(config.data)
 
     def look(case: Case, tick: Tick) -> dict[str, Any]:
         network, found = train_network(
-            data, seed=case["seed"], n_epochs=config.n_epochs, hidden=config.hidden,
-            keep=("train_accuracy", "test_accuracy"), tick=tick,
-            batch_size=recipe.batch_size, learning_rate=recipe.learn_rate,
-            schedule="cumulative", decay=recipe.decay, momentum=recipe.momentum,
-            l2=recipe.lambda2,
-        )  # fmt: skip
+            data,
+            seed=case["seed"],
+            n_epochs=config.n_epochs,
+            hidden=config.hidden,
+            keep=("train_accuracy", "test_accuracy"),
+            tick=tick,
+            **settings,
+        )
         outputs = network.predict(data.X_test, n_threads=1)
         true = data.classes.searchsorted(data.y_test)
         rows = critical_rows(outputs, true, config.digit)
@@ -252,7 +256,7 @@ def _draw_weights(result: Result) -> Figure:
     values = unpack(result["weights"]["values"])
     side = round(values.shape[1] ** 0.5)
     largest = result["weights"]["values"]["high"]
-    with styled_pyplot((10.0, 6.6)) as plt:
+    with styled_pyplot((10.0, 5.4)) as plt:
         n_columns = 8
         figure, axes = plt.subplots(-(-len(values) // n_columns), n_columns, squeeze=False)
         for axis in axes.flat:

@@ -201,19 +201,24 @@ def _draw_costs_of(axis: Axes, result: Result, scale: str) -> None:
 
 
 def _cost_finding(result: Result) -> str:
-    """Where the test set's cost turns round."""
-    lowest = {}
+    """Where the test set's cost turns round first, and what both costs do from there on."""
+    costs, turn = {}, {}
     for scale in result["config"]["scales"]:
-        runs = runs_of(result, scale)
-        mean = np.mean([run["test_cost"] for run in runs], axis=0)
-        lowest[scale] = runs[0]["epochs"][int(mean.argmin())]
-    first = min(lowest, key=lowest.__getitem__)
-    last = result["config"]["n_epochs"]
-    if lowest[first] == last:
-        return f"Costs of both sets still fall after {last} epochs"
+        costs[scale] = [
+            np.mean([run[f"{part}_cost"] for run in runs_of(result, scale)], axis=0)
+            / result[f"n_{part}"]
+            for part in ("train", "test")
+        ]
+        turn[scale] = int(costs[scale][1].argmin())
+    first = min(turn, key=turn.__getitem__)
+    (train, test), lowest = costs[first], turn[first]
+    epochs = runs_of(result, first)[0]["epochs"]
+    if lowest == len(epochs) - 1:
+        return f"The test set's cost is lowest in the end, after {epochs[-1]} epochs"
     return (
-        f"The training set's cost keeps falling; the test set's is lowest after {lowest[first]} "
-        f"epochs with {SCALE_NAMES[first]}, and rises again: the run goes on too long"
+        f"With {SCALE_NAMES[first]} the test set's cost is lowest after {epochs[lowest]} epochs, "
+        f"and goes from {test[lowest]:.3f} to {test[-1]:.3f} while that of the training set goes "
+        f"from {train[lowest]:.3f} to {train[-1]:.3f}"
     )
 
 

@@ -191,24 +191,27 @@ def draw(result: Result) -> dict[str, Figure]:
 
 def _draw_group(result: Result, group: str, finding: str) -> Figure:
     found = runs_of(result, group)
+    lowest = _lowest_shown(found)
     styles: list[Any] = [(color, marker) for color, marker in CATEGORIES]
     if group == "rate":
         styles = [(color, None) for color in ordered_colors(len(found))]
     with styled_pyplot(FIGSIZE) as plt:
         figure, axes = plt.subplots(1, 2, sharey=True)
         for (name, runs), (color, marker) in zip(found.items(), styles, strict=False):
-            for axis, part in zip(axes, ("train", "test"), strict=True):
+            values = {part: [run[f"{part}_accuracy"] for run in runs] for part in ("train", "test")}
+            shown = any(value > lowest for value in np.ravel(list(values.values())))
+            for axis, part in zip(axes, values, strict=True):
                 if runs:
                     draw_spread(
-                        axis, runs[0]["epochs"], [run[f"{part}_accuracy"] for run in runs],
-                        color=color, marker=marker, markevery=0.15, label=name,
+                        axis, runs[0]["epochs"], values[part], color=color, marker=marker,
+                        markevery=0.15, label=name if shown else f"{name} (below)",
                     )  # fmt: skip
         for axis, title in zip(axes, ("Training set", "Test set"), strict=True):
             axis.set_xlabel("epochs of training")
             axis.set_title(title)
         axes[0].set_ylabel("accuracy (fraction)")
-        axes[0].set_ylim(_lowest_shown(found), 1.003)
-        legend_below(figure, axes[1], 3 if len(found) > 5 else 5)
+        axes[0].set_ylim(lowest, 1.003)
+        legend_below(figure, axes[1], 3 if len(found) > 5 else 5, GROUP_TITLES[group])
         headline(figure, finding)
     return figure  # type: ignore[no-any-return]
 
@@ -259,8 +262,7 @@ def _finding_of_weights(result: Result) -> str:
 def _finding_of_scales(result: Result) -> str:
     best, high, worst, low = _best_and_worst(result, "scale")
     return (
-        f"Scaling decides whether sigmoids learn: {best} is best ({high:.4f}), {worst} worst "
-        f"({low:.4f})"
+        f"Scaling of the inputs: {best} is best in the end ({high:.4f}), {worst} worst ({low:.4f})"
     )
 
 

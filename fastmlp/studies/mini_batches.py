@@ -32,6 +32,7 @@ from fastmlp.studies._mini_batches_figures import (
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
+from fastmlp.studies._training import recipe_settings
 from fastmlp.trainer import Rows, Trainer
 
 if TYPE_CHECKING:
@@ -109,16 +110,11 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
 def _trainer(config: Config, data: LabelledData, **changes: Any) -> Trainer:
     """A new network of the study's seed, with the recipe's settings and those in `changes`."""
-    recipe = recipe_for(config.data)
     network = Network(
         (data.X_train.shape[1], *config.hidden, len(data.classes)), random_state=config.seed
     )
-    settings: dict[str, Any] = {
-        "batch_size": recipe.batch_size, "learning_rate": recipe.learn_rate,
-        "schedule": "cumulative", "decay": recipe.decay, "momentum": recipe.momentum,
-        "l2": recipe.lambda2, "n_threads": 1, "random_state": config.seed,
-    }  # fmt: skip
-    return Trainer(network, **{**settings, **changes})
+    settings = {**recipe_settings(config.data), **changes}
+    return Trainer(network, n_threads=1, random_state=config.seed, **settings)
 
 
 # --- The cost surface of a real network -----------------------------------------------------------
@@ -185,16 +181,17 @@ def gather_statistics(config: Config, data: LabelledData, tick: Tick) -> dict[st
     dict
         ``moments``: for ``start`` and ``later``, per size the mean and standard deviation of the
         batches' mean cost, and quantiles 0.1, 0.5, 0.9 of the cosine between their gradient and
-        that of all rows; ``digit_share``: quantiles of the share of the most frequent class.
+        that of all rows, all without the penalty; ``digit_share``: quantiles of the share of the
+        most frequent class.
     """
     trainer = _trainer(config, data)
     rng = np.random.default_rng(config.seed)
     sizes = [size for size in config.sizes if size <= len(data.X_train)]
-    moments = {"start": _moments(config, trainer, data, sizes, rng)}
+    moments = {"start": _moments(config, trainer.network, data, sizes, rng)}
     trainer.train(
         Rows(data.X_train, data.Y_train), n_epochs=config.batch_epochs, callbacks=[tick]
     )  # fmt: skip
-    moments["later"] = _moments(config, trainer, data, sizes, rng)
+    moments["later"] = _moments(config, trainer.network, data, sizes, rng)
     share = []
     for size in sizes:
         drawn = [
@@ -206,9 +203,11 @@ def gather_statistics(config: Config, data: LabelledData, tick: Tick) -> dict[st
 
 
 def _moments(
-    config: Config, trainer: Trainer, data: LabelledData, sizes: Sequence[int], rng: Any
+    config: Config, network: Network, data: LabelledData, sizes: Sequence[int], rng: Any
 ) -> dict[str, Any]:
-    full = np.empty_like(trainer.network.parameters)
+    # No penalty: its gradient is the same for every batch, and outweighs that of few rows.
+    trainer = Trainer(network, n_threads=1)
+    full = np.empty_like(network.parameters)
     trainer.objective(Rows(data.X_train, data.Y_train), full)
     found: dict[str, list[Any]] = {"cost": [], "deviation": [], "cosine": []}
     for size in sizes:
@@ -217,7 +216,7 @@ def _moments(
             chosen = rng.choice(len(data.X_train), size, replace=False)
             gradient = np.empty_like(full)
             rows = Rows(data.X_train[chosen], data.Y_train[chosen])
-            costs.append((trainer.objective(rows, gradient) - trainer.penalty()) / size)
+            costs.append(trainer.objective(rows, gradient) / size)
             cosines.append(_cosine(gradient, full))
         found["cost"].append(rounded(np.mean(costs), 4))
         found["deviation"].append(rounded(np.std(costs), 4))

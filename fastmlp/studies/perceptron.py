@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastmlp._plot_style import BLUE, INK, ORANGE, VERMILLION, styled_pyplot
 from fastmlp.reference import sigmoid
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline
+from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline, legend_below
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
@@ -36,6 +36,7 @@ WAYS = {
     "feature": "StandardScaler", "normalized_features": "Normalizer per feature",
     "normalized_samples": "Normalizer per sample",
 }  # fmt: skip
+TARGET_STYLES = ((0.3, BLUE, "o"), (0.7, VERMILLION, "s"))
 SURFACE_POINTS = 81
 EDGE_OF_SATURATION = 4.0
 """Beyond this |z| the sigmoid's slope is below 0.018, a fourteenth of its largest."""
@@ -194,32 +195,46 @@ def draw(result: Result) -> dict[str, Figure]:
 def _draw_saturation(result: Result) -> Figure:
     ways = ways_of(result)
     with styled_pyplot(FIGSIZE) as plt:
-        figure, axes = plt.subplots(1, 2, sharey=True)
-        for axis, name in zip(axes, ("none", "feature"), strict=True):
-            way = ways[name]
-            samples, weights = np.array(way["samples"]), np.array(way["paths"])[:, 0]
-            z = weights @ samples.T
-            reach = max(8.0, float(np.abs(z).max()) * 1.05)
-            line = np.linspace(-reach, reach, 401)
-            axis.plot(line, sigmoid(line), color=INK, lw=1.2, label="sigmoid")
-            axis.axvspan(
-                -EDGE_OF_SATURATION, EDGE_OF_SATURATION, color=BLUE, alpha=0.12, lw=0,
-                label=f"|z| < {EDGE_OF_SATURATION:g}: it has a slope",
-            )  # fmt: skip
-            for target, color, marker in ((0.3, BLUE, "o"), (0.7, VERMILLION, "s")):
-                chosen = z[:, np.array(TARGETS) == target].ravel()
-                axis.plot(chosen, sigmoid(chosen), color=color, marker=marker, linestyle="none",
-                          alpha=0.7, label=f"samples with target {target:g}")  # fmt: skip
-            axis.set_xlabel("z = w1 K1 + w2 K2")
-            axis.set_title(f"{WAYS[name]}, {len(weights)} starts")
-        axes[0].set_ylabel("output A = sigmoid(z)")
-        axes[1].legend(loc="lower right")
+        figure, axes = plt.subplots(1, 3)
+        _draw_samples(axes[0], np.array(ways["none"]["samples"]))
+        for axis, name in zip(axes[1:], ("none", "feature"), strict=True):
+            _draw_outputs(axis, ways[name])
+            axis.set_title(f"{WAYS[name]}, {len(ways[name]['paths'])} starts")
+        axes[1].set_ylabel("output A = sigmoid(z)")
+        legend_below(figure, axes[2], 4)
         headline(
             figure,
             f"Raw inputs put {ways['none']['saturated']:.0%} of the samples where the sigmoid is "
             f"flat, standardised ones {ways['feature']['saturated']:.0%}",
         )
     return figure  # type: ignore[no-any-return]
+
+
+def _draw_samples(axis: Axes, samples: Array) -> None:
+    """The 14 published samples in the plane of their inputs."""
+    for target, color, marker in TARGET_STYLES:
+        axis.plot(*samples[np.array(TARGETS) == target].T, color=color, marker=marker,
+                  linestyle="none")  # fmt: skip
+    axis.set_xlabel("input K1")
+    axis.set_ylabel("input K2")
+    axis.set_title(f"The {len(samples)} samples")
+
+
+def _draw_outputs(axis: Axes, way: dict[str, Any]) -> None:
+    """Where the start weights put the samples on the sigmoid."""
+    z = np.array(way["paths"])[:, 0] @ np.array(way["samples"]).T
+    reach = max(8.0, float(np.abs(z).max()) * 1.05)
+    line = np.linspace(-reach, reach, 401)
+    axis.plot(line, sigmoid(line), color=INK, lw=1.2, label="sigmoid")
+    axis.axvspan(
+        -EDGE_OF_SATURATION, EDGE_OF_SATURATION, color=BLUE, alpha=0.12, lw=0,
+        label=f"|z| < {EDGE_OF_SATURATION:g}: it has a slope",
+    )  # fmt: skip
+    for target, color, marker in TARGET_STYLES:
+        chosen = z[:, np.array(TARGETS) == target].ravel()
+        axis.plot(chosen, sigmoid(chosen), color=color, marker=marker, linestyle="none",
+                  alpha=0.7, label=f"samples with target {target:g}")  # fmt: skip
+    axis.set_xlabel("z = w1 K1 + w2 K2")
 
 
 def _surface(way: dict[str, Any], *, reach: float = 0.0) -> tuple[Array, Array, Array]:
@@ -266,18 +281,21 @@ def _draw_paths(result: Result) -> Figure:
     ways = ways_of(result)
     with styled_pyplot((10.0, 7.2)) as plt:
         figure, axes = plt.subplots(2, 2)
-        shown = [name for name in ways if name != "small weights"][:4]
-        for axis, name in zip(axes.ravel(), shown, strict=False):
+        rates = result["config"]["rates"]
+        shares = {
+            name: way["arrived"][rates.index(way["best_rate"])]
+            for name, way in ways.items() if name != "small weights"
+        }  # fmt: skip
+        for axis, name in zip(axes.ravel(), shares, strict=False):
             contours = _draw_paths_of(axis, ways[name])
             figure.colorbar(contours, ax=axis, label="cost")
-            rates = result["config"]["rates"]
-            share = ways[name]["arrived"][rates.index(ways[name]["best_rate"])]
-            axis.set_title(f"{WAYS[name]}: {share:.0%} arrive", size=10.5)
-        axes[0, 0].legend(loc="upper right")
+            axis.set_title(f"{WAYS[name]}: {shares[name]:.0%} arrive", size=10.5)
+        legend_below(figure, axes[0, 0], 2)
         headline(
-            figure, "Descent at the best rate of each way: on raw inputs it stays where it "
-                    "starts, on scaled ones it finds the minimum",
-        )  # fmt: skip
+            figure,
+            f"Descent at the best rate of each way: on raw inputs {shares.pop('none'):.0%} of the "
+            f"starts reach the minimum, on scaled ones {min(shares.values()):.0%} and more",
+        )
     return figure  # type: ignore[no-any-return]
 
 

@@ -125,10 +125,11 @@ def final(runs: Sequence[dict[str, Any]], name: str) -> np.ndarray[Any, Any]:
 
 
 def mean_test_accuracies(result: Result) -> dict[float, float]:
-    """Mean over the seeds by lambda2, standardised inputs."""
+    """Mean over the seeds by lambda2, standardised inputs; without those that diverged."""
     return {
-        lambda2: float(final(runs_of(result, "feature", lambda2), "test_accuracy").mean())
+        lambda2: float(final(runs, "test_accuracy").mean())
         for lambda2 in result["config"]["lambdas"]
+        if (runs := runs_of(result, "feature", lambda2))
     }
 
 
@@ -210,22 +211,32 @@ def draw(result: Result) -> dict[str, Figure]:
 
 
 def _draw_accuracy(result: Result) -> Figure:
-    means = mean_test_accuracies(result)
-    best = max(means, key=lambda lambda2: means[lambda2])
-    known = published(result)
-    text = f"Best on the test set: λ2 = {best:g} with {means[best]:.4f}"
-    if best in known:
-        text += f", published {known[best][1]:.4f}"
     with styled_pyplot(FIGSIZE) as plt:
         figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 1], sharey=True)
         _draw_sweep(left, result)
         _draw_scales(right, result)
-        headline(figure, f"{text}; less penalty learns by heart, more forgets")
+        headline(figure, _accuracy_finding(result))
     return figure  # type: ignore[no-any-return]
 
 
+def _accuracy_finding(result: Result) -> str:
+    """The best penalty, and what both sets lose with the weakest and the strongest."""
+    means, known = mean_test_accuracies(result), published(result)
+    best, ends = max(means, key=means.__getitem__), (min(means), max(means))
+    text = f"Best on the test set: λ2 = {best:g} with {means[best]:.4f}"
+    if best in known:
+        text += f" (published {known[best][1]:.4f})"
+    others = (
+        f"λ2 = {lambda2:g} has {means[lambda2]:.4f} there and "
+        f"{final(runs_of(result, 'feature', lambda2), 'train_accuracy').mean():.4f} in training"
+        for lambda2 in ends
+        if lambda2 != best
+    )
+    return "; ".join([text, *others])
+
+
 def _draw_sweep(axis: Axes, result: Result) -> None:
-    lambdas = result["config"]["lambdas"]
+    lambdas = list(mean_test_accuracies(result))
     for part, color, marker in (("train", ORANGE, "s"), ("test", BLUE, "o")):
         values = [final(runs_of(result, "feature", x), f"{part}_accuracy") for x in lambdas]
         axis.plot(lambdas, [v.mean() for v in values], color=color, label=f"{part}, mean of seeds")
@@ -325,7 +336,7 @@ def _draw_course(result: Result) -> Figure:
                 f"{'Training' if part == 'train' else 'Test'} set: mean and range of seeds"
             )
         axes[0].set_ylabel("accuracy (fraction)")
-        axes[1].legend(loc="upper left")
+        axes[0].legend(loc="lower right")
         headline(figure, _course_finding(result))
     return figure  # type: ignore[no-any-return]
 

@@ -21,7 +21,7 @@ from fastmlp.studies._packed import pack, unpack
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
-from fastmlp.studies._training import train
+from fastmlp.studies._training import recipe_settings, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,17 +56,19 @@ def configure(data: str, quick: bool) -> Config:
 def run(config: Config, session: Session) -> dict[str, Any]:
     """Train all, then look at them together."""
     raw = load_raw(config.data, config.n_train)
-    recipe = recipe_for(config.data)
-    data = scale_rows(raw, recipe.scale)
+    data = scale_rows(raw, recipe_for(config.data).scale)
+    settings = recipe_settings(config.data)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         network, found = train(
-            data, seed=case["seed"], n_epochs=config.n_epochs, hidden=config.hidden,
-            keep=("train_accuracy", "test_accuracy"), tick=tick,
-            batch_size=recipe.batch_size, learning_rate=recipe.learn_rate,
-            schedule="cumulative", decay=recipe.decay, momentum=recipe.momentum,
-            l2=recipe.lambda2,
-        )  # fmt: skip
+            data,
+            seed=case["seed"],
+            n_epochs=config.n_epochs,
+            hidden=config.hidden,
+            keep=("train_accuracy", "test_accuracy"),
+            tick=tick,
+            **settings,
+        )
         outputs = network.predict(data.X_test, n_threads=1)
         return {name: values[-1] for name, values in found.items() if name != "diverged"} | {
             "outputs": pack(outputs, 0.0, 1.0)
@@ -195,12 +197,11 @@ def _draw_spread(result: Result) -> Figure:
     with styled_pyplot(FIGSIZE) as plt:
         figure, (left, right) = plt.subplots(1, 2)
         left.hist(values, bins=max(5, len(values) // 4), color=BLUE, edgecolor="white")
-        left.axvline(values.mean(), color=INK, linestyle="--", label=f"mean {values.mean():.4f}")
+        left.axvline(values.mean(), color=INK, linestyle="--", label="mean")
         left.set_xlabel("test accuracy of one network (fraction)")
         left.set_ylabel("networks (count)")
         left.xaxis.set_major_locator(plt.MaxNLocator(5))
-        left.set_title(f"{len(values)} seeds")
-        left.legend(loc="upper left")
+        left.set_title(f"{len(values)} seeds, dashed: mean {values.mean():.4f}")
         for kind, color, marker in (("averaged", GREEN, "^"), ("voted", ORANGE, "s")):
             right.plot(
                 ensembles["sizes"], ensembles[kind], color=color, marker=marker,
@@ -240,7 +241,7 @@ def _draw_digits(result: Result) -> Figure:
         headline(
             figure,
             f"Two networks differ most often on a {worst} ({dissent[worst]:.1f} % of the images), "
-            f"which is taken for a {rival}",
+            f"which is most often taken for a {rival}",
         )
     return figure  # type: ignore[no-any-return]
 

@@ -17,6 +17,7 @@ from fastmlp._thread_sweep import (
 )
 from fastmlp._threads import MAX_THREADS, usable_processors
 from fastmlp.studies._data import load_scaled
+from fastmlp.studies._figures import headline
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table
 
@@ -113,12 +114,14 @@ def draw(result: Result) -> dict[str, Figure]:
 def _draw(sweep: Any) -> Figure:
     points = points_of(sweep)
     ours, numpy = (_fastest(points, engine) for engine in ("native", "numpy"))
-    title = (
+    figure = plot_threads(points, figsize=FIGSIZE)
+    headline(
+        figure,
         f"Batch {sweep['batch_size']}: fastmlp is fastest with {ours.n_threads} "
         f"({ours.speed_up:.2f} times one thread), NumPy with {numpy.n_threads} "
-        f"({numpy.speed_up:.2f} times)"
+        f"({numpy.speed_up:.2f} times)",
     )
-    return plot_threads(points, title=title, figsize=FIGSIZE)
+    return figure
 
 
 def _fastest(points: Sequence[Point], engine: str) -> Point:
