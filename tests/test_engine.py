@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import PAIR_IDS, PAIRS, TOLERANCE, make_classes, relative_difference, train
 
-from fastmlp import DivergenceError, Network, Trainer, _core, reference
+from fastmlp import DivergenceError, Network, Trainer, _core, _reference_engine
 from fastmlp._plan import plan_batch
 from fastmlp._reference_engine import ReferenceEngine
 from fastmlp._training_run import Run
@@ -549,8 +549,8 @@ def test_the_reference_undoes_a_batch_that_is_interrupted(monkeypatch):
         if len(calls) == 6:  # two layers a batch: the last one of the third batch
             raise KeyboardInterrupt
 
-    reference_update = reference.apply_optimizer
-    monkeypatch.setattr(reference, "apply_optimizer", interrupted)
+    reference_update = _reference_engine.apply_optimizer
+    monkeypatch.setattr(_reference_engine, "apply_optimizer", interrupted)
     network.initialize(0)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(x, y)

@@ -49,9 +49,13 @@ def test_first_run_draws_costs_per_image():
 def test_first_run_says_where_the_test_cost_turns_round():
     result = stored("first-run")
     for run in result["runs"]:
-        run["test_cost"] = [5.0, 3.0, 2.0, 1.0, 0.5, 0.4]
-    assert first_run.draw(result)["cost"].get_suptitle() == (
-        "The test set's cost is lowest in the end, after 6 epochs"
+        run["test_cost"] = [5000.0, 3000.0, 2000.0, 1000.0, 500.0, 500.0]
+        run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 100.0]
+    for run in select(result, scale="feature"):
+        run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 50.0]
+    assert first_run.draw(result)["cost"].get_suptitle().replace("\n", " ") == (
+        "After 6 epochs the test set's cost does not rise yet; it is 2.0 to 4.0 times that of the "
+        "training set"
     )
     for run in select(result, scale="unit"):
         run["test_cost"] = [2500.0, 1500.0, 1000.0, 2000.0, 2500.0, 3000.0]
