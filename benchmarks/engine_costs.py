@@ -1,4 +1,4 @@
-"""What the engine's promises cost: threads, determinism, memory, import.
+"""What the engine's promises cost: threads, determinism, looking for Ctrl-C, memory, import.
 
     FASTMLP_DATA=folder python benchmarks/engine_costs.py
 
@@ -98,6 +98,21 @@ def print_determinism(n_threads: int) -> None:
         print(f"batch {batch_size:5d}: bits that no number of threads changes cost {ratio:.3f} x")
 
 
+def print_looks() -> None:
+    """What an epoch spends on looking for Ctrl-C: its looks, times what one takes."""
+    from fastmlp import Network, Trainer
+
+    engine = Trainer(Network((784, 70, 30, 10), random_state=0), n_threads=1)._engine
+    look = statistics.median(engine.time_looks(100_000) for _ in range(ROUNDS)) / 100_000
+    for batch_size in BATCH_SIZES:
+        run = epoch_seconds(batch_size, 1)
+        epoch = statistics.median(run() for _ in range(ROUNDS))
+        plan = engine.plan(batch_size)
+        n_looks = 60_000 / batch_size * plan.n_rows / plan.chunk_rows
+        share = n_looks * look / epoch
+        print(f"batch {batch_size:5d}: looking for Ctrl-C takes {share:.3%} of an epoch")
+
+
 def run_python(program: str) -> str:
     """What a fresh interpreter prints."""
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -135,6 +150,7 @@ def main() -> None:
     started = time.perf_counter()
     print_threads(n_threads)
     print_determinism(n_threads)
+    print_looks()
     print_imports()
     print(f"training needs {float(run_python(MEMORY_PROGRAM)):.0f} MB beside data and program")
     print(f"({time.perf_counter() - started:.0f} s)")

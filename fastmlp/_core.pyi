@@ -72,6 +72,9 @@ class Engine:
     def plan(self, n_rows: int) -> BatchPlan:
         """How a batch of `n_rows` is cut."""
 
+    def time_looks(self, n: int) -> float:
+        """Seconds that `n` looks for signals take, as the passes take them, for measurements."""
+
     def train(
         self,
         parameters: Array,

@@ -456,6 +456,21 @@ cdef class Engine:
             result.n_totals = -(-plan.n_rows // plan.chunk_rows)
         return result
 
+    def time_looks(self, Py_ssize_t n):
+        """Seconds that `n` looks for signals take, as the passes take them."""
+        cdef Job *job = &self.job
+        cdef double begin
+        self._enter()
+        try:
+            begin = seconds()
+            job.next_poll = begin + POLL_SECONDS
+            with nogil:
+                for _ in range(n):
+                    is_stopped(job, 0)
+            return seconds() - begin
+        finally:
+            self.leave()
+
     # --- Training
 
     def train(self, parameters, states, x, targets, *, order, row_weights, Py_ssize_t batch_size,

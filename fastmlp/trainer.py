@@ -29,6 +29,7 @@ from fastmlp._checks import (
 from fastmlp._epochs import N_MEASURES, Epoch, EpochRecord, epoch_metrics
 from fastmlp._identity import DATA_NAMES, Identity
 from fastmlp._recorder import Recorder
+from fastmlp._reference_engine import ReferenceEngine
 from fastmlp._sparse import SparseRows
 from fastmlp._threads import resolve_threads, single_threaded_blas
 from fastmlp._training_run import Run
@@ -47,7 +48,7 @@ from fastmlp.losses import (
 )
 from fastmlp.network import Array, Network, RandomState
 from fastmlp.optimizers import Optimizer, check_optimizer
-from fastmlp.reference import ReferenceEngine, penalty, penalty_gradient
+from fastmlp.reference import penalty, penalty_gradient
 from fastmlp.schedules import SCHEDULES, warmed_up
 
 ENGINES = ("native", "numpy")

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from conftest import PAIR_IDS, PAIRS, TOLERANCE, make_classes, relative_difference, train
 
-from fastmlp import DivergenceError, Network, Trainer, _core, reference
+from fastmlp import DivergenceError, Network, Trainer, _core, _reference_engine
 from fastmlp._plan import plan_batch
+from fastmlp._reference_engine import ReferenceEngine
 from fastmlp._training_run import Run
 from fastmlp.losses import Loss
 from fastmlp.optimizers import SGD, Adam, RMSprop
-from fastmlp.reference import ReferenceEngine, penalty
+from fastmlp.reference import penalty
 
 WIDTHS = [1, 2, 15, 16, 17, 70, 129]
 BATCH_SIZES = {1: 3, 7: 17, 16: 41, 500: 1203}
@@ -548,8 +549,8 @@ def test_the_reference_undoes_a_batch_that_is_interrupted(monkeypatch):
         if len(calls) == 6:  # two layers a batch: the last one of the third batch
             raise KeyboardInterrupt
 
-    reference_update = reference.apply_optimizer
-    monkeypatch.setattr(reference, "apply_optimizer", interrupted)
+    reference_update = _reference_engine.apply_optimizer
+    monkeypatch.setattr(_reference_engine, "apply_optimizer", interrupted)
     network.initialize(0)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(x, y)

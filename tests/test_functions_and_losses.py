@@ -10,6 +10,7 @@ from scipy import special, stats
 from scipy.optimize import approx_fprime
 
 from fastmlp import DivergenceError, Network, Trainer, _core, reference
+from fastmlp._reference_engine import ReferenceEngine
 from fastmlp.losses import (
     ACTIVATIONS,
     OUTPUTS_OF_LOSS,
@@ -70,7 +71,7 @@ def assert_twins(network, x, y, *, factor=1.0, **options):
 
 
 def twin_engine(network, loss):
-    return reference.ReferenceEngine(network.sizes, network.functions, loss, network.dtype)
+    return ReferenceEngine(network.sizes, network.functions, loss, network.dtype)
 
 
 def flat(gradients):

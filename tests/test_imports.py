@@ -21,7 +21,7 @@ LAYERS = [
     {"optimizers", "losses"},
     {"_core", "_threads", "initializers", "schedules", "history", "datasets", "scaling",
      "reference"},
-    {"network", "_environment"},
+    {"network", "_environment", "_reference_engine"},
     {"_saved_network", "_epochs", "_evaluations"},
     {"trainer", "callbacks", "checkpoint", "_identity", "_saved_training", "_checkpoint_folder",
      "_training_run", "_recorder", "_lbfgs", "_summary"},

@@ -140,6 +140,22 @@ def test_ctrl_c_is_noticed_within_200_ms():
     assert len(delays) >= 100 and np.quantile(delays, 0.99) <= 0.2
 
 
+@pytest.mark.parametrize("batch_size", [32, 500])
+def test_looking_for_ctrl_c_takes_less_than_half_a_percent_of_an_epoch(batch_size):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((10_000, 784), np.float32), np.eye(10)[rng.integers(10, size=10_000)]
+    trainer = Trainer(
+        Network((784, 70, 30, 10), random_state=0), batch_size=batch_size, learning_rate=1e-4,
+        n_threads=1,
+    )  # fmt: skip
+    engine = trainer._engine
+    look = min(engine.time_looks(10_000) for _ in range(5)) / 10_000
+    epoch = trainer.fit(x, y, n_epochs=3)["epoch_seconds"].min()
+    plan = engine.plan(batch_size)
+    n_looks = len(x) / plan.chunk_rows + len(x) / batch_size
+    assert look > 1e-9 and n_looks * look <= 0.005 * epoch
+
+
 # --- The command line
 
 TRAIN = [sys.executable, "-m", "fastmlp", "train", "--data", "digits", "--epochs", "12"]

@@ -8,7 +8,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from fastmlp import DivergenceError, MyANN, reference
+from fastmlp import DivergenceError, MyANN
+from fastmlp._reference_engine import ReferenceEngine
 from fastmlp.callbacks import EarlyStopping
 from fastmlp.datasets import load
 from fastmlp.losses import Loss
@@ -191,9 +192,7 @@ def test_look_into_mini_batch_shows_one_step_without_making_it(trained):
     np.testing.assert_array_equal(before, trained.network.parameters)
     assert [a.shape for a in step["A"]] == [(65, 97), (21, 97), (10, 97)]
     rows = slice(1200, 1297)
-    engine = reference.ReferenceEngine(
-        (64, 20, 10), ("sigmoid", "sigmoid"), Loss("log_loss"), "float32"
-    )
+    engine = ReferenceEngine((64, 20, 10), ("sigmoid", "sigmoid"), Loss("log_loss"), "float32")
     expected, _ = engine.gradients(trained.weights, trained.X_train[rows], trained.Y_train[rows])
     for found, wanted in zip(step["grad"], expected, strict=True):
         np.testing.assert_array_equal(found, wanted)

@@ -10,6 +10,7 @@ from conftest import make_classes
 from scipy.optimize import approx_fprime
 
 from fastmlp import Network, reference
+from fastmlp._reference_engine import ReferenceEngine
 from fastmlp.losses import Loss
 
 
@@ -72,7 +73,7 @@ def test_gradients_equal_finite_differences(activation, output, loss):
     network, x, y, zs, activations, delta = small_step(activation, output, loss, seed=3)
     assert min(np.abs(z).min() for z in zs) > 1e-6  # no kink within reach
     found = reference.backward(network.weights, zs, activations, delta, network.functions)
-    engine = reference.ReferenceEngine(network.sizes, network.functions, Loss(loss), network.dtype)
+    engine = ReferenceEngine(network.sizes, network.functions, Loss(loss), network.dtype)
     numeric = approx_fprime(network.parameters, lambda p: engine.evaluate(p, x, y)[0], 1e-7)
     np.testing.assert_allclose(np.concatenate([g.ravel() for g in found]), numeric, atol=2e-5)
 
@@ -81,7 +82,7 @@ def test_cross_entropy_gradient_holds_for_targets_that_do_not_sum_to_one():
     network, x, y, *_ = small_step(output="softmax")
     y = 0.3 * y + 0.1
     loss = Loss("cross_entropy")
-    engine = reference.ReferenceEngine(network.sizes, network.functions, loss, "float64")
+    engine = ReferenceEngine(network.sizes, network.functions, loss, "float64")
     gradients, _ = engine.gradients(network.weights, x, y)
     numeric = approx_fprime(network.parameters, lambda p: engine.evaluate(p, x, y)[0], 1e-7)
     np.testing.assert_allclose(np.concatenate([g.ravel() for g in gradients]), numeric, atol=2e-5)

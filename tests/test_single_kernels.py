@@ -25,6 +25,7 @@ from native_kernels import (
 )
 
 from fastmlp import _core, reference
+from fastmlp._reference_engine import ReferenceEngine
 from fastmlp.losses import (
     ACTIVATIONS,
     OUTPUT_FUNCTIONS,
@@ -383,7 +384,7 @@ def test_output_loss_gives_activations_deltas_and_totals(kernels, output, loss):
     rng = np.random.default_rng(9)
     for n_out, batch in OUTPUT_SHAPES:
         chosen = loss_object(loss, n_out)
-        twin = reference.ReferenceEngine((1, n_out), (output,), chosen, kernels.dtype)
+        twin = ReferenceEngine((1, n_out), (output,), chosen, kernels.dtype)
         numbers = chosen.parameters(n_out)
         parameters = None if numbers is None else Sheet(numbers, kernels.dtype)
         bias = Sheet(rng.uniform(-1, 1, n_out), kernels.dtype)
@@ -447,7 +448,7 @@ def test_output_backward_takes_a_gradient_through_the_output_function(kernels, f
     """With the error and the hits, but no loss: whoever made the gradient knows it."""
     rng = np.random.default_rng(16)
     for n_out, batch in OUTPUT_SHAPES:
-        twin = reference.ReferenceEngine((1, n_out), (function,), Loss("squared_error"),
+        twin = ReferenceEngine((1, n_out), (function,), Loss("squared_error"),
                                          kernels.dtype)  # fmt: skip
         a = Sheet(reference.FUNCTIONS[function](rng.normal(size=(n_out, batch))), kernels.dtype)
         y = Sheet(rng.uniform(size=(n_out, batch)), kernels.dtype)

@@ -49,9 +49,13 @@ def test_first_run_draws_costs_per_image():
 def test_first_run_says_where_the_test_cost_turns_round():
     result = stored("first-run")
     for run in result["runs"]:
-        run["test_cost"] = [5.0, 3.0, 2.0, 1.0, 0.5, 0.4]
-    assert first_run.draw(result)["cost"].get_suptitle() == (
-        "The test set's cost is lowest in the end, after 6 epochs"
+        run["test_cost"] = [5000.0, 3000.0, 2000.0, 1000.0, 500.0, 500.0]
+        run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 100.0]
+    for run in select(result, scale="feature"):
+        run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 50.0]
+    assert first_run.draw(result)["cost"].get_suptitle().replace("\n", " ") == (
+        "After 6 epochs the test set's cost does not rise yet; it is 2.0 to 4.0 times that of the "
+        "training set"
     )
     for run in select(result, scale="unit"):
         run["test_cost"] = [2500.0, 1500.0, 1000.0, 2000.0, 2500.0, 3000.0]
@@ -175,6 +179,13 @@ def test_batch_size_draws_the_course_by_epochs_and_by_time(timed):
     np.testing.assert_allclose(by_time, [[2, 4, 6, 8], expected])
 
 
+def test_batch_size_leaves_those_far_below_out_of_the_course(timed):
+    for run in timed["runs"]:
+        run["test_accuracy"] = [0.1 if run["batch_size"] == 5 else 0.9] * 4
+    epochs, _ = batch_size.draw(timed)["course"].axes
+    assert set(lines(epochs)) == {"50", "200"}
+
+
 def test_batch_size_names_who_reaches_the_threshold_first(timed):
     course = {5: [0.96] * 4, 50: [0.5, 0.96, 0.96, 0.96], 200: [0.5, 0.5, 0.97, 0.97]}
     for run in timed["runs"]:
@@ -184,6 +195,10 @@ def test_batch_size_names_who_reaches_the_threshold_first(timed):
         "0.95 on the test set takes batches of 5 the fewest epochs (1), and batches of 200 the "
         "least time (3 s)"
     )
+    for run in select(timed, batch_size=200):
+        run["test_accuracy"] = [0.5] * 4
+    text = batch_size.draw(timed)["course"].get_suptitle().replace("\n", " ")
+    assert text == "Batches of 5 reach 0.95 on the test set first, in 1 epochs and 4 s"
     for run in timed["runs"]:
         run["test_accuracy"] = [0.1] * 4
     assert "No batch size reaches 0.95" in batch_size.draw(timed)["course"].get_suptitle()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,14 @@ from fastmlp._labelled_data import LabelledData
 from fastmlp._plot_style import BLUE, ORANGE, styled_pyplot
 from fastmlp.network import Network
 from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import FIGSIZE, headline, label_log_axis, legend_below, ordered_colors
+from fastmlp.studies._figures import (
+    CATEGORIES,
+    FIGSIZE,
+    headline,
+    label_log_axis,
+    legend_below,
+    ordered_colors,
+)
 from fastmlp.studies._results import rounded
 from fastmlp.studies._session import Case, Session, Tick
 from fastmlp.studies._study import Result, Study, Table, mean_and_range
@@ -217,7 +225,7 @@ def _label_points(axis: Axes, seconds: dict[int, float]) -> None:
         place: dict[str, Any] = {"xytext": (0, -6), "ha": "center", "va": "top"}
         if after < value:
             place = {"xytext": (4, 4), "ha": "left", "va": "bottom"}
-        axis.annotate(f"{value:.3g} s", (size, value), textcoords="offset points", **place)
+        axis.annotate(f"{value:.2g}", (size, value), textcoords="offset points", **place)
 
 
 def _draw_accuracy(result: Result) -> Figure:
@@ -261,13 +269,18 @@ def _finding(result: Result) -> str:
 
 def _draw_course(result: Result) -> Figure:
     seconds = epoch_seconds(result)
-    found = accuracies(result, "mean")
+    means = {size: values.mean(axis=0) for size, values in accuracies(result, "mean").items()}
+    lowest = max(0.0, float(np.median([values[-1] for values in means.values()])) - 0.1)
+    shown = [size for size, values in means.items() if values.max() >= lowest]
+    styles = zip(ordered_colors(len(shown)), cycle(CATEGORIES), strict=False)
     with styled_pyplot(FIGSIZE) as plt:
         figure, (left, right) = plt.subplots(1, 2, sharey=True)
-        for (size, values), color in zip(found.items(), ordered_colors(len(found)), strict=True):
-            epochs = np.arange(1, values.shape[1] + 1)
-            left.plot(epochs, values.mean(axis=0), color=color, label=f"{size}")
-            right.plot(epochs * seconds[size], values.mean(axis=0), color=color)
+        for size, (color, (_, marker)) in zip(shown, styles, strict=False):
+            values = means[size]
+            epochs = np.arange(1, len(values) + 1)
+            style = {"color": color, "marker": marker, "markevery": max(1, len(values) // 6)}
+            left.plot(epochs, values, label=f"{size}", **style)
+            right.plot(epochs * seconds[size], values, **style)
         left.set_xlabel("epochs of training")
         right.set_xlabel("seconds of training")
         right.set_xscale("log")
@@ -275,9 +288,8 @@ def _draw_course(result: Result) -> Figure:
         left.set_title("By epochs")
         right.set_title("By time")
         left.set_ylabel("test accuracy (fraction)")
-        lowest = max(0.0, np.median([v.mean(axis=0)[-1] for v in found.values()]) - 0.1)
         left.set_ylim(lowest, None)
-        legend_below(figure, left, 6, "images per batch")
+        legend_below(figure, left, 7, "images per batch")
         headline(figure, _course_finding(result))
     return figure  # type: ignore[no-any-return]
 
@@ -293,6 +305,11 @@ def _course_finding(result: Result) -> str:
         return f"No batch size reaches {GOOD_ENOUGH} on the test set"
     quickest = min(epochs, key=lambda size: epochs[size] * seconds[size])
     fewest = min(epochs, key=epochs.__getitem__)
+    if fewest == quickest:
+        return (
+            f"Batches of {fewest} reach {GOOD_ENOUGH} on the test set first, in {epochs[fewest]} "
+            f"epochs and {epochs[fewest] * seconds[fewest]:.2g} s"
+        )
     return (
         f"{GOOD_ENOUGH} on the test set takes batches of {fewest} the fewest epochs "
         f"({epochs[fewest]}), and batches of {quickest} the least time "

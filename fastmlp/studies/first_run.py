@@ -32,6 +32,10 @@ KEPT = ("epochs", "learning_rate", "train_accuracy", "test_accuracy", "train_cos
         "train_error", "test_error", "batch_cost", "batch_error")  # fmt: skip
 
 
+NOTICEABLE_RISE = 1.01
+"""Of the test set's cost over its lowest value; less is chance."""
+
+
 @dataclass(frozen=True)
 class Config:
     """The published settings; one run per scaling and seed."""
@@ -201,22 +205,27 @@ def _draw_costs_of(axis: Axes, result: Result, scale: str) -> None:
 
 
 def _cost_finding(result: Result) -> str:
-    """Where the test set's cost turns round first, and what both costs do from there on."""
-    costs, turn = {}, {}
+    """Whether the test set's cost rises again, and what both costs do meanwhile."""
+    costs, rise = {}, {}
     for scale in result["config"]["scales"]:
-        costs[scale] = [
+        train, test = (
             np.mean([run[f"{part}_cost"] for run in runs_of(result, scale)], axis=0)
             / result[f"n_{part}"]
             for part in ("train", "test")
-        ]
-        turn[scale] = int(costs[scale][1].argmin())
-    first = min(turn, key=turn.__getitem__)
-    (train, test), lowest = costs[first], turn[first]
-    epochs = runs_of(result, first)[0]["epochs"]
-    if lowest == len(epochs) - 1:
-        return f"The test set's cost is lowest in the end, after {epochs[-1]} epochs"
+        )
+        costs[scale], rise[scale] = (train, test), float(test[-1] / test.min())
+    worst = max(rise, key=rise.__getitem__)
+    epochs = runs_of(result, worst)[0]["epochs"]
+    if rise[worst] < NOTICEABLE_RISE:
+        shares = [test[-1] / train[-1] for train, test in costs.values()]
+        return (
+            f"After {epochs[-1]} epochs the test set's cost does not rise yet; it is "
+            f"{min(shares):.1f} to {max(shares):.1f} times that of the training set"
+        )
+    train, test = costs[worst]
+    lowest = int(test.argmin())
     return (
-        f"With {SCALE_NAMES[first]} the test set's cost is lowest after {epochs[lowest]} epochs, "
+        f"With {SCALE_NAMES[worst]} the test set's cost is lowest after {epochs[lowest]} epochs, "
         f"and goes from {test[lowest]:.3f} to {test[-1]:.3f} while that of the training set goes "
         f"from {train[lowest]:.3f} to {train[-1]:.3f}"
     )

@@ -71,9 +71,8 @@ def checkpoints():
     """After epochs, within one, and of a search."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with (
-            unittest.mock.patch.object(Run, "batches_to_go", lambda *_: 2),
-            unittest.mock.patch.object(Run, "look", lambda run: run._write(run._checkpoints[0])),
+        with unittest.mock.patch.multiple(
+            Run, batches_to_go=lambda *_: 2, look=lambda run: run._write(run._checkpoints[0])
         ):
             begun(folder / "pieces")
         begun(folder / "epochs")
