@@ -166,9 +166,12 @@ def test_damaged_result_is_named(content, message, capsys, tmp_path):
     assert err.startswith(f"fastmlp: error: {path}: {message}")
 
 
-def test_missing_result_is_named(capsys, tmp_path):
-    code, _, err = run(capsys, "regularisation", "--draw", "--out", str(tmp_path))
-    assert code == 2 and str(tmp_path / "regularisation.json") in err
+def test_missing_result_is_named_and_no_folder_made(capsys, tmp_path):
+    path = tmp_path / "new" / "regularisation.json"
+    code, _, err = run(capsys, "regularisation", "--draw", "--out", str(path.parent))
+    assert code == 2 and not path.parent.exists()
+    wanted = f"--draw needs the result {path}, which the study writes without --draw"
+    assert err == f"fastmlp: error: {wanted}\n"
 
 
 def test_without_matplotlib_the_result_is_written_and_the_remedy_named(
