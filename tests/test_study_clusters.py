@@ -89,18 +89,21 @@ def test_one_seed_gives_no_verdict(result):
     result["config"]["seeds"] = [0]
     result["runs"] = [run for run in result["runs"] if run["seed"] == 0]
     title = clusters._draw_accuracy(result).get_suptitle()
-    assert title.replace("\n", " ").endswith(": one seed, no verdict")
+    assert title.replace("\n", " ").endswith(", one seed, no verdict")
 
 
 @pytest.mark.parametrize(
-    ("gain", "verdict"),
-    [(0.3, "an improvement"), (0.0005, "no more than a seed"), (-0.3, "a loss")],
-)
-def test_finding_weighs_the_gain_against_the_spread_of_the_seeds(gain, verdict, result):
+    ("gain", "words"),
+    [(0.3, "+30.00 percentage points, seeds differ by 0.10"),
+     (0.0005, "+0.05 percentage points, seeds differ by 0.10"),
+     (-0.3, "-30.00 percentage points, seeds differ by 0.10")],
+)  # fmt: skip
+def test_finding_sets_the_gain_beside_the_spread_of_the_seeds(gain, words, result):
     for run in result["runs"]:
         base = 0.6 if run["coding"] == "pixels" else 0.6 + gain
         run["test_accuracy"] = [base + 0.001 * run["seed"]] * len(run["epochs"])
-    assert verdict in clusters._draw_accuracy(result).get_suptitle()
+    title = clusters._draw_accuracy(result).get_suptitle().replace("\n", " ")
+    assert title.startswith("Best of 4 ways with clusters") and title.endswith(words)
 
 
 def test_epochs_to_reach_an_accuracy():
