@@ -109,6 +109,19 @@ def test_published_result_can_be_drawn_and_has_its_page(path):
     assert sum(file.stat().st_size for file in files) < 220_000
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_quick_study_needs_at_most_thirty_seconds_of_two_processors(name, tmp_path):
+    """As it is, on MNIST where that is, else on digits; other programs' work does not count."""
+    resource = pytest.importorskip("resource", reason="processor seconds are not told here")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "fastmlp", "study", name, "--quick", "--threads", "2"]
+    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) <= 2 * 30
+
+
 # --- The command ---------------------------------------------------------------------------------
 
 
