@@ -47,8 +47,10 @@ def study(options: argparse.Namespace) -> int:
         print("\n".join(f"{name:<{width}}  {find_study(name).question}" for name in NAMES))
         return FINISHED
     chosen = find_study(options.name)
+    path = result_path(Path(options.out), chosen.name, options.quick)
+    if options.draw and not path.exists():
+        raise ValueError(f"--draw needs the result {path}, which the study writes without --draw")
     folder = prepare_folder(options.out)
-    path = result_path(folder, chosen.name, options.quick)
     _warn_without_pictures()
     if options.draw:
         result = read_result(path, chosen.name)

@@ -141,6 +141,25 @@ def test_what_results_say_is_escaped():
     assert published == ["th", "td"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "1 min 0 s"), (725, "12 min 5 s"), (15599, "4 h 19 min")],
+)
+def test_work_is_told_in_hours_minutes_and_seconds(seconds, text):
+    work = {"wall": 1, "configurations": seconds, "resumed_configurations": 0}
+    result = stored("seeds") | {"seconds": work, "finished": "2026-11-21T16:20+01:00"}
+    assert _report._facts(result).startswith(
+        f"quick run, finished 2026-11-21 15:20 UTC; {text} of work in all configurations; "
+    )
+
+
+def test_columns_without_any_cell_are_left_out():
+    table = Table("a", ("who", "published", "here"), (("x", "", "1"), ("y", "", "")))
+    page = Page(_report._table(table))
+    assert [tag for tag, _ in page.tags].count("th") == 2
+    assert "published" not in page.texts and "1" in page.texts
+
+
 def test_published_rows_are_tinted_and_nothing_else():
     table = Table(
         "a", ("who",), (("layer 2, published",), ("article, Step I",), ("cumulative (articles)",))

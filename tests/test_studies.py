@@ -109,6 +109,19 @@ def test_published_result_can_be_drawn_and_has_its_page(path):
     assert sum(file.stat().st_size for file in files) < 220_000
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_quick_study_needs_at_most_thirty_seconds_of_two_processors(name, tmp_path):
+    """As it is, on MNIST where that is, else on digits; other programs' work does not count."""
+    resource = pytest.importorskip("resource", reason="processor seconds are not told here")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "fastmlp", "study", name, "--quick", "--threads", "2"]
+    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) <= 2 * 30
+
+
 # --- The command ---------------------------------------------------------------------------------
 
 
@@ -166,9 +179,12 @@ def test_damaged_result_is_named(content, message, capsys, tmp_path):
     assert err.startswith(f"fastmlp: error: {path}: {message}")
 
 
-def test_missing_result_is_named(capsys, tmp_path):
-    code, _, err = run(capsys, "regularisation", "--draw", "--out", str(tmp_path))
-    assert code == 2 and str(tmp_path / "regularisation.json") in err
+def test_missing_result_is_named_and_no_folder_made(capsys, tmp_path):
+    path = tmp_path / "new" / "regularisation.json"
+    code, _, err = run(capsys, "regularisation", "--draw", "--out", str(path.parent))
+    assert code == 2 and not path.parent.exists()
+    wanted = f"--draw needs the result {path}, which the study writes without --draw"
+    assert err == f"fastmlp: error: {wanted}\n"
 
 
 def test_without_matplotlib_the_result_is_written_and_the_remedy_named(

@@ -110,8 +110,7 @@ def test_height_of_both_surfaces_is_drawn(result):
     corners = [kernel[0, 0], kernel[0, -1], kernel[-1, 0], kernel[-1, -1]]
     assert figure.get_suptitle().replace("\n", " ") == (
         f"MyANN's surface is a step: it is sure (beyond 95 %) on {sure:.0%} of the mesh; in the "
-        f"corners, far from all points, the kernel's lies between {min(corners):.1f} and "
-        f"{max(corners):.1f}"
+        f"corners, far from all points, the kernel's is between ±{np.abs(corners).max():.1f}"
     )
 
 

@@ -229,9 +229,9 @@ def draw_surface(result: Result) -> Figure:
         corners = kernel[:: kernel.shape[0] - 1, :: kernel.shape[1] - 1]
         headline(
             figure,
-            f"MyANN's surface is a step: it is sure (beyond 95 %) on {sure:.0%} of the mesh; in "
-            f"the corners, far from all points, the kernel's lies between {corners.min():.1f} and "
-            f"{corners.max():.1f}",
+            f"MyANN's surface is a step: it is sure (beyond 95 %) on {sure:.0%} of the mesh; "
+            "in the corners, far from all points, the kernel's is between "
+            f"±{np.abs(corners).max():.1f}",
         )
     return figure  # type: ignore[no-any-return]
 

@@ -6,7 +6,9 @@ import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
+from itertools import compress
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -30,16 +32,19 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
 h1, h2 { line-height: 1.2; }
 section { border-top: 2px solid #0072B2; margin-top: 3rem; }
 .facts { color: #555; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: .9rem; }
+.table, .figure { overflow-x: auto; }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: .85rem; }
 caption { text-align: left; font-weight: bold; padding: .3rem 0; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #ddd; }
+td { white-space: nowrap; }
 th { border-bottom: 2px solid #888; vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; }
-.published { background: #FFF3DC; }
-img { max-width: 100%; display: block; margin: 1rem 0; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 6rem;
+       position: sticky; left: 0; background: #fff; }
+.published, tr.published td:first-child { background: #FFF3DC; }
+img { max-width: 100%; min-width: 40rem; display: block; margin: 1rem 0; }
 .damaged { border-left: 4px solid #D55E00; padding-left: .8rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .85rem; }
+dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr;
+     gap: .1rem 1rem; font-size: .85rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
 </style>
 </head>
@@ -144,14 +149,32 @@ def _section(path: Path, name: str, with_figures: bool) -> str:
 def _facts(result: Mapping[str, Any]) -> str:
     size = "quick run" if result["quick"] else "full run"
     environment = result["environment"]
-    seconds = result["seconds"]["configurations"]
+    finished = datetime.fromisoformat(result["finished"]).astimezone(UTC)
+    count = environment["threads"]["count"]
     return (
-        f"{size}, finished {result['finished']}; {seconds:.0f} s of work in all configurations; "
-        f"{environment['processor']}, {environment['threads']['count']} at once"
+        f"{size}, finished {finished:%Y-%m-%d %H:%M} UTC; "
+        f"{_duration(result['seconds']['configurations'])} of work in all configurations; "
+        f"{environment['processor']}, {count} thread{'' if count == 1 else 's'}"
     )
 
 
+def _duration(seconds: float) -> str:
+    """For example "45 s", "12 min 5 s" or "4 h 20 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _without_empty_columns(table: Table) -> Table:
+    """Nothing was published of this data, for example."""
+    kept = [any(row[i] for row in table.rows) for i in range(len(table.columns))]
+    columns, *rows = (tuple(compress(line, kept)) for line in (table.columns, *table.rows))
+    return Table(table.title, columns, tuple(rows))
+
+
 def _table(table: Table) -> str:
+    table = _without_empty_columns(table)
     kinds = [PUBLISHED if "published" in column else "" for column in table.columns]
 
     def line(tag: str, cells: Sequence[str], kind: str = "") -> str:
@@ -180,7 +203,8 @@ def _figures(study: Study, result: Mapping[str, Any]) -> Iterator[str]:
         for figure in figures.values():
             text = base64.b64encode(_image(figure, "png")).decode()
             finding = " ".join(figure.get_suptitle().split())
-            yield f'<img alt="{escape(finding)}" src="data:image/png;base64,{text}">'
+            image = f'<img alt="{escape(finding)}" src="data:image/png;base64,{text}">'
+            yield f'<div class="figure">{image}</div>'
     finally:
         for figure in figures.values():
             plt.close(figure)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._plot_style import styled_pyplot
 from fastmlp._plot_threads import plot_threads
 from fastmlp._thread_sweep import (
     Point,
@@ -115,12 +116,13 @@ def _draw(sweep: Any) -> Figure:
     points = points_of(sweep)
     ours, numpy = (_fastest(points, engine) for engine in ("native", "numpy"))
     figure = plot_threads(points, figsize=FIGSIZE)
-    headline(
-        figure,
-        f"Batch {sweep['batch_size']}: fastmlp is fastest with {ours.n_threads} "
-        f"({ours.speed_up:.2f} times one thread), NumPy with {numpy.n_threads} "
-        f"({numpy.speed_up:.2f} times)",
-    )
+    with styled_pyplot(FIGSIZE):
+        headline(
+            figure,
+            f"Batch {sweep['batch_size']}: fastmlp is fastest with {ours.n_threads} "
+            f"({ours.speed_up:.2f} times one thread), NumPy with {numpy.n_threads} "
+            f"({numpy.speed_up:.2f} times)",
+        )
     return figure
 
 
