@@ -71,11 +71,11 @@ def checkpoints():
     """After epochs, within one, and of a search."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with unittest.mock.patch.object(Run, "batches_to_go", lambda *_: 2):
-            with unittest.mock.patch.object(
-                Run, "look", lambda run: run._write(run._checkpoints[0])
-            ):
-                begun(folder / "pieces")
+        with (
+            unittest.mock.patch.object(Run, "batches_to_go", lambda *_: 2),
+            unittest.mock.patch.object(Run, "look", lambda run: run._write(run._checkpoints[0])),
+        ):
+            begun(folder / "pieces")
         begun(folder / "epochs")
         model = fastmlp.MLPClassifier(solver="lbfgs", hidden_layer_sizes=(1,), max_iter=2)
         model.set_params(random_state=0).set_callbacks(fastmlp.Checkpoint(folder / "search"))
