@@ -84,13 +84,17 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     """Options of every command: where to compute."""
     add = parser.add_argument
     add("--device", metavar="NAME", default="auto", help="auto (default), cpu, gpu, gpu:0")
-    add("--threads", metavar="N", help="threads within an operation; default: TensorFlow's choice")
+    add("--threads", metavar="N", help="threads within an operation; default: one per processor")
     add("--gpu-memory", metavar="MIB", help="take at most this much of a graphics card's memory")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    _add_data(parser)
+    _add_data(parser, training=True)
+    add("--validation", metavar="N", default="0", help="measure the last N training images after "
+        "every epoch, not the test set; default 0")  # fmt: skip
+    add("--legacy-split", action="store_true", help="mix training and test images as the "
+        "articles do, scaler fitted on all")  # fmt: skip
     add("--article", metavar="NAME", default="C2", help="settings: C2 (default), C3a, C3b, C3c")
     add("--epochs", metavar="N", help="default: that of the settings")
     add("--batch-size", metavar="N", help="default: that of the settings")
@@ -99,6 +103,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--learn-rate", metavar="X", help="first learning rate")
     add("--l2", metavar="X", help="factor of sum w^2 over the dense kernels")
     add("--stop-at", metavar="X", help="end when this accuracy is reached on the measured set")
+    add("--keep-best", action="store_true", help="end with the weights of the epoch that was best "
+        "on the validation images; needs --validation")  # fmt: skip
+    add("--reference", metavar="X", help="dashed line in the picture of the accuracy; default "
+        "0.992 for mnist, else none")  # fmt: skip
     add("--seed", metavar="N", default=str(DEFAULT_SEED), help=f"default {DEFAULT_SEED}")
     add("--xla", action="store_true", help="compile the training step with XLA")
     add("--tensorboard", metavar="DIR", help="write Keras' logs for TensorBoard")
@@ -108,7 +116,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .keras file that fastmlp wrote")
-    _add_data(parser, training=False)
+    _add_data(parser)
     parser.add_argument("--out", metavar="DIR", help="write evaluation.json and pictures here")
     add_device_options(parser)
 
@@ -116,8 +124,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _add_show(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a .keras file that fastmlp wrote")
-    _add_data(parser, training=False)
-    add("--out", metavar="DIR", required=True, help="write the pictures here")
+    _add_data(parser)
+    add("--out", metavar="DIR", required=True, help="write maps.json and the pictures here")
     add("--layer", metavar="NAME", help="convolution to look at; default: the last one")
     add("--label", metavar="N", default="4", help="class whose images are shown; default 4")
     add("--images", metavar="N", default="3", help="images side by side; default 3")
@@ -131,7 +139,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    _add_data(parser)
+    _add_data(parser, training=True)
     add("--batch-sizes", metavar="A,B", default="500,3000,30000", help="default 500,3000,30000")
     add("--epochs", metavar="N", default="5", help="timed epochs of every run; default 5")
     add("--seed", metavar="N", default="0", help="of the weights; default 0")
@@ -140,17 +148,13 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     add_device_options(parser)
 
 
-def _add_data(parser: argparse.ArgumentParser, *, training: bool = True) -> None:
+def _add_data(parser: argparse.ArgumentParser, *, training: bool = False) -> None:
+    """Options of every command: which images."""
     add = parser.add_argument
     add("--data", metavar="NAME|PATH", default="mnist", help="mnist (default), fashion, a path")
-    add("--test-images", metavar="N", help="use only the first N test images")
     if training:
         add("--images", metavar="N", help="use only the first N training images")
-        add("--validation", metavar="N", default="0",
-            help="measure the last N training images after every epoch, not the test set; default "
-            "0")  # fmt: skip
-        add("--legacy-split", action="store_true", help="mix training and test images as the "
-            "articles do, scaler fitted on all")  # fmt: skip
+    add("--test-images", metavar="N", help="use only the first N test images")
 
 
 def _integer(name: str, text: str | None) -> int | None:

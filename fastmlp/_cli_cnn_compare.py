@@ -8,6 +8,7 @@ from dataclasses import asdict
 from fastmlp import _cli_output
 from fastmlp._cli_cnn import read_integer
 from fastmlp._cli_cnn_data import load_data, pictures
+from fastmlp._threads import resolve_threads
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,6 +20,7 @@ def run(options: argparse.Namespace) -> int:
              for part in options.batch_sizes.split(",")]  # fmt: skip
     epochs = read_integer("--epochs", options.epochs, minimum=1)
     seed = read_integer("--seed", options.seed, minimum=0)
+    n_threads = None if options.threads is None else int(options.threads)  # checked before
     names = None
     if options.device != "auto":
         _devices.choose_device(options.device)
@@ -34,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     timings = compare.compare_devices(
         data.X_train / largest, data.y_train, (data.X_test / largest, data.y_test),
         batch_sizes=sizes, epochs=epochs, names=names, xla=options.xla, seed=seed,
+        n_threads=n_threads,
     )  # fmt: skip
     ratios = compare.ratios(timings)
     print(f"{'batch':>8}  {'contender':<16}{'s, all epochs':>14}{'images/s':>12}"
@@ -45,9 +48,12 @@ def run(options: argparse.Namespace) -> int:
             f"{t.accuracy:>11.4f}"
         )
     print(f"ratio: images/s over those of {timings[0].contender} at the same batch size")
+    environment = _devices.report()
+    engine_threads = resolve_threads(n_threads).n_threads
+    print(f"threads: Keras {environment['intra_threads']}, fastmlp {engine_threads}")
     if folder is not None:
         content = {"timings": [asdict(t) for t in timings], "ratios": ratios,
-                   "environment": _devices.report()}  # fmt: skip
+                   "engine_threads": engine_threads, "environment": environment}  # fmt: skip
         _cli_output.write_json(folder / "devices.json", content)
         with pictures(folder) as draw:
             draw("devices", compare.plot_devices(timings))

@@ -23,15 +23,13 @@ SECONDS_BETWEEN_LINES = 0.2
 
 
 def load_data(options: argparse.Namespace, **settings: Any) -> ImageData:
-    """The images that --data, --images, --test-images, --validation and --legacy-split name."""
+    """The images that --data, --images and --test-images name; other settings of `load_images`."""
     from fastmlp.cnn.images import load_images
 
     return load_images(
         options.data,
-        n_train=_count("--images", getattr(options, "images", None)),
+        n_train=_count("--images", options.images),
         n_test=_count("--test-images", options.test_images),
-        n_validation=read_integer("--validation", options.validation, minimum=0),
-        legacy_split=options.legacy_split,
         **settings,
     )
 
@@ -135,6 +133,30 @@ def pictures(folder: Path) -> Iterator[Any]:
     yield draw
     if written:
         print(f"written   {', '.join(written)} in {folder}")
+
+
+def confusion(outputs: Any, y: Any) -> list[list[int]]:
+    """Images by true class (rows) and predicted class, from outputs (n, n_classes)."""
+    from sklearn.metrics import confusion_matrix
+
+    codes = range(outputs.shape[1])
+    counts: list[list[int]] = confusion_matrix(y, outputs.argmax(axis=1), labels=codes).tolist()
+    return counts
+
+
+def draw_predictions(draw: Any, cnn: Any, X: Any, y: Any, outputs: Any) -> None:
+    """Confusion matrix and misclassified images of standardised images `X`."""
+    from fastmlp import plots
+    from fastmlp.cnn.images import unscale_images
+
+    predicted, codes = outputs.argmax(axis=1), list(range(cnn.config.n_classes))
+    draw("confusion_matrix", plots.plot_confusion_matrix(y, predicted, codes))
+    pixels = unscale_images(cnn.scaler, X).reshape(len(X), -1)
+    shape = cnn.config.input_shape[:2]
+    draw(
+        "misclassified",
+        plots.plot_misclassified(pixels, y, predicted, outputs, image_shape=shape),
+    )
 
 
 def _count(name: str, text: str | None) -> int | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fastmlp import _cli_output
-from fastmlp._cli_cnn_data import load_test_images, pictures
-from fastmlp._cli_cnn_train import figures_of_predictions
+from fastmlp._cli_cnn_data import confusion, draw_predictions, load_test_images, pictures
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,16 +20,16 @@ def run(options: argparse.Namespace) -> int:
         f"{options.data}: {len(y)} test images, accuracy {result.accuracy:.4f}, "
         f"loss {result.loss:.4f}, mean output error {result.error:.5f}"
     )
-    wrong = cnn.predict(X).argmax(axis=1) != y
-    for code in sorted(set(y.tolist())):
-        of_class = y == code
-        n_wrong = int(wrong[of_class].sum())
-        print(f"  class {code}: {n_wrong} of {int(of_class.sum())} wrong")
+    outputs = cnn.predict(X)
+    counts = confusion(outputs, y)
+    for code, row in enumerate(counts):
+        if sum(row):
+            print(f"  class {code}: {sum(row) - row[code]} of {sum(row)} wrong")
     if folder is not None:
         content = {"accuracy": result.accuracy, "loss": result.loss, "error": result.error,
-                   "n_test": len(y), "data": str(options.data)}  # fmt: skip
+                   "confusion": counts, "n_test": len(y), "data": str(options.data)}  # fmt: skip
         _cli_output.write_json(folder / "evaluation.json", content)
+        print(f"written   evaluation.json in {folder}")
         with pictures(folder) as draw:
-            for name, figure in figures_of_predictions(cnn, X, cnn.scaler, y):
-                draw(name, figure)
+            draw_predictions(draw, cnn, X, y, outputs)
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp import _cli_output
 from fastmlp._cli_cnn import read_integer, read_number
-from fastmlp._cli_cnn_data import EpochLines, load_data, pictures
+from fastmlp._cli_cnn_data import EpochLines, confusion, draw_predictions, load_data, pictures
 from fastmlp._cli_options import UsageError
 from fastmlp.exceptions import DivergenceError
 
@@ -22,10 +21,11 @@ if TYPE_CHECKING:
     from fastmlp.cnn.images import ImageData
     from fastmlp.cnn.network import CNN
     from fastmlp.live import LivePlot
+    from fastmlp.trainer import Evaluation
 
 FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130
 ENDINGS = {FINISHED: "finished", DIVERGED: "diverged", INTERRUPTED: "interrupted"}
-REFERENCE = 0.992
+REFERENCES = {"mnist": 0.992}
 """The articles' line in the accuracy plot."""
 
 
@@ -34,29 +34,43 @@ def run(options: argparse.Namespace) -> int:
     folder = None if options.out is None else _cli_output.prepare_folder(options.out)
     config = _config(options)
     seed = read_integer("--seed", options.seed, minimum=0)
-    stop_at = None if options.stop_at is None else read_number(
-        "--stop-at", options.stop_at, maximum=1.0
-    )  # fmt: skip
-    data = load_data(options, seed=seed)
+    stop_at = _share("--stop-at", options.stop_at)
+    reference = _share("--reference", options.reference)
+    n_validation = read_integer("--validation", options.validation, minimum=0)
+    if options.keep_best and n_validation == 0:
+        raise UsageError("--keep-best needs --validation N: test images must not choose the epoch")
+    data = load_data(
+        options, n_validation=n_validation, legacy_split=options.legacy_split, seed=seed
+    )
     n_classes = int(max(data.y_train.max(), data.y_test.max())) + 1
     config = replace(
         config, input_shape=data.image_shape,
         dense=(*config.dense[:-1], replace(config.dense[-1], nodes=n_classes)),
     )  # fmt: skip
     from fastmlp.cnn.network import CNN
+    from fastmlp.live import LivePlot
 
     cnn = CNN(config, seed=seed, device=options.device, xla=options.xla)
     cnn.scaler = data.scaler
     print(_describe(cnn, data))
+    drawn = folder is not None and find_spec("matplotlib") is not None
+    live = LivePlot(
+        out=folder / "training.png" if folder and drawn else None, held_out=data.watched[0],
+        reference=REFERENCES.get(data.name) if reference is None else reference,
+    )  # fmt: skip
     start = time.perf_counter()
-    code, live = _fit(cnn, data, options, folder, stop_at)
+    code = _fit(cnn, data, [live, *_callbacks(options, stop_at)])
     seconds = time.perf_counter() - start
     test = cnn.evaluate(data.X_test, data.y_test) if cnn.history.n_epochs else None
     if test is not None:
         print(_summary(cnn, data, seconds, test.accuracy))
     if folder is not None:
-        _write(folder, cnn, data, live, {"code": code, "seconds": seconds, "test": test})
+        _write(folder, cnn, data, live, ENDINGS[code], seconds, test)
     return code
+
+
+def _share(name: str, text: str | None) -> float | None:
+    return None if text is None else read_number(name, text, maximum=1.0)
 
 
 def _config(options: argparse.Namespace) -> CNNConfig:
@@ -78,35 +92,37 @@ def _config(options: argparse.Namespace) -> CNNConfig:
     return replace(config, **changes)
 
 
-def _fit(
-    cnn: CNN, data: ImageData, options: argparse.Namespace, folder: Path | None,
-    stop_at: float | None,
-) -> tuple[int, LivePlot]:  # fmt: skip
-    """Train with lines and, for a folder, a picture that follows; an early end is told."""
+def _callbacks(options: argparse.Namespace, stop_at: float | None) -> list[Any]:
+    """What the options ask for between epochs."""
+    from fastmlp.cnn._best_epoch import BestEpoch
+
+    callbacks: list[Any] = []
+    if stop_at is not None:
+        callbacks.append(lambda cnn: cnn.metrics["test_accuracy"] >= stop_at)
+    if options.keep_best:
+        callbacks.append(BestEpoch())
+    if options.tensorboard is not None:
+        callbacks.append(_tensorboard(options.tensorboard))
+    return callbacks
+
+
+def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
+    """Train with a line per epoch; an early end is told, and is the exit code."""
     from fastmlp.cnn._recorder import BatchHook
-    from fastmlp.live import LivePlot
 
     name, X, y = data.watched
     epochs, size = cnn.config.epochs, cnn.config.batch_size
     lines = EpochLines(epochs, -(-len(data.X_train) // size), name)
-    live = LivePlot(
-        out=None if folder is None else folder / "training.png", reference=REFERENCE,
-        held_out=name,
-    )  # fmt: skip
-    callbacks: list[Any] = [BatchHook(cnn, lines.batch), lines.epoch, live]
-    if stop_at is not None:
-        callbacks.append(lambda cnn: cnn.metrics["test_accuracy"] >= stop_at)
-    if options.tensorboard is not None:
-        callbacks.append(_tensorboard(options.tensorboard))
+    shown = [BatchHook(cnn, lines.batch), lines.epoch]
     try:
-        cnn.fit(data.X_train, data.y_train, test_data=(X, y), callbacks=callbacks)
+        cnn.fit(data.X_train, data.y_train, test_data=(X, y), callbacks=[*shown, *callbacks])
     except KeyboardInterrupt:
         print(f"\nfastmlp: interrupted after {cnn.history.n_epochs} epochs", file=sys.stderr)
-        return INTERRUPTED, live
+        return INTERRUPTED
     except DivergenceError as error:
         print(f"\nfastmlp: error: {error}", file=sys.stderr)
-        return DIVERGED, live
-    return FINISHED, live
+        return DIVERGED
+    return FINISHED
 
 
 def _tensorboard(folder: str) -> Any:
@@ -140,25 +156,53 @@ def _summary(cnn: CNN, data: ImageData, seconds: float, test_accuracy: float) ->
     trained = float(history["epoch_seconds"].sum())
     measured = history["test_accuracy"]
     rate = len(data.X_train) * history.n_epochs / trained
+    kept = "the last epoch" if cnn.epochs_done == history.n_epochs else f"epoch {cnn.epochs_done}"
     return "\n".join(
         [
             f"time      {trained:.2f} s of training, {seconds:.2f} s with evaluation and display, "
             f"{rate:,.0f} images/s",
             f"accuracy  {data.watched[0]} {measured[-1]:.4f}, best {measured.max():.4f} in epoch "
-            f"{int(measured.argmax()) + 1}; test {test_accuracy:.4f} after the last epoch",
+            f"{int(measured.argmax()) + 1}; test {test_accuracy:.4f} after {kept}",
         ]
     )
 
 
-def _write(folder: Path, cnn: CNN, data: ImageData, live: LivePlot, result: dict[str, Any]) -> None:
+def _write(
+    folder: Path, cnn: CNN, data: ImageData, live: LivePlot, ended: str, seconds: float,
+    test: Evaluation | None,
+) -> None:  # fmt: skip
     """history.json, model.keras and the pictures."""
+    record = _record(cnn, data, ended, seconds)
+    outputs = None if test is None else cnn.predict(data.X_test)
+    if test is not None:
+        counts = confusion(outputs, data.y_test)
+        record["test_set"] = {
+            "accuracy": test.accuracy, "cost": test.cost, "confusion": counts
+        }  # fmt: skip
+    _cli_output.write_json(folder / "history.json", record)
+    cnn.save(folder / "model.keras")
+    names = ["history.json", "model.keras"]
+    if live.n_drawn:
+        names.append("training.png")
+    print(f"written   {', '.join(names)} in {folder}")
+    if outputs is None:
+        return
+    try:
+        with pictures(folder) as draw:
+            draw_predictions(draw, cnn, data.X_test, data.y_test, outputs)
+    except ImportError as error:
+        print(f"fastmlp: {error}")
+
+
+def _record(cnn: CNN, data: ImageData, ended: str, seconds: float) -> dict[str, Any]:
+    """What history.json holds of a training; the test set apart."""
     from fastmlp.cnn._devices import report
 
-    test = result["test"]
-    record = {
+    return {
         **cnn.history.to_dict(),
-        "ended": ENDINGS[result["code"]],
+        "ended": ended,
         "n_epochs": cnn.history.n_epochs,
+        "kept_epoch": cnn.epochs_done,
         "seed": cnn.seed,
         "data": {
             "name": data.name,
@@ -168,41 +212,7 @@ def _write(folder: Path, cnn: CNN, data: ImageData, live: LivePlot, result: dict
             "measured_after_every_epoch": data.watched[0],
         },
         "settings": {**cnn.config.to_dict(), "n_parameters": cnn.config.n_parameters},
-        "seconds": {"total": result["seconds"]},
-        "test_set": None if test is None else {"accuracy": test.accuracy, "cost": test.cost},
+        "seconds": {"total": seconds},
+        "test_set": None,
         "environment": report(),
     }
-    _cli_output.write_json(folder / "history.json", record)
-    cnn.save(folder / "model.keras")
-    names = ["history.json", "model.keras"]
-    if live.n_drawn:
-        names.append("training.png")
-    print(f"written   {', '.join(names)} in {folder}")
-    if cnn.history.n_epochs:
-        _write_pictures(folder, cnn, data)
-
-
-def _write_pictures(folder: Path, cnn: CNN, data: ImageData) -> None:
-    try:
-        with pictures(folder) as draw:
-            for name, figure in figures_of_predictions(cnn, data.X_test, data.scaler, data.y_test):
-                draw(name, figure)
-    except ImportError as error:
-        print(f"fastmlp: {error}")
-
-
-def figures_of_predictions(cnn: CNN, X: Any, scaler: Any, y: Any) -> Iterator[tuple[str, Any]]:
-    """Confusion matrix and misclassified images of standardised images `X`."""
-    from fastmlp import plots
-    from fastmlp.cnn.images import unscale_images
-
-    outputs = cnn.predict(X)
-    predicted = outputs.argmax(axis=1)
-    labels = list(range(cnn.config.n_classes))
-    yield "confusion_matrix", plots.plot_confusion_matrix(y, predicted, labels)
-    pixels = unscale_images(scaler, X).reshape(len(X), -1)
-    shape = cnn.config.input_shape[:2]
-    yield (
-        "misclassified",
-        plots.plot_misclassified(pixels, y, predicted, outputs, image_shape=shape),
-    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastmlp._checks import check_number
 from fastmlp._plot_live import Progress, draw_accuracies, draw_costs, draw_rate
-from fastmlp._plot_style import FigureSize, styled_pyplot
+from fastmlp._plot_style import FigureSize, import_pyplot, styled_pyplot
 from fastmlp.callbacks import EpochCallback
 
 CANVASES_THAT_STAY = ("ipympl", "widget", "nbagg", "notebook")
@@ -49,8 +49,8 @@ class LivePlot(EpochCallback):
 
     Raises
     ------
-    ImportError
-        When a picture is wanted and matplotlib is missing.
+    ImportError, FileNotFoundError
+        Before the training, when a picture is wanted and matplotlib or the folder is missing.
     """
 
     def __init__(
@@ -74,7 +74,11 @@ class LivePlot(EpochCallback):
         self._begin()
 
     def before_training(self, trainer: Any) -> None:
-        """Begin a new picture."""
+        """Begin a new picture; what would keep it from being drawn is told here."""
+        if self.out is not None and not self.out.parent.is_dir():
+            raise FileNotFoundError(f"out must lie in a folder that exists; got {self.out}")
+        if self.out is not None or notebook_shell() is not None:
+            import_pyplot()
         self._begin()
 
     def after_epoch(self, trainer: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import inspect
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -70,10 +73,23 @@ def native_build(tmp_path_factory):
         pytest.skip("no source tree beside the tests")
     if not shutil.which("cmake") or not shutil.which("ctest"):
         pytest.skip("cmake and ctest are not installed")
-    folder = os.environ.get("FASTMLP_NATIVE_BUILD") or tmp_path_factory.mktemp("native")
-    run_tool("cmake", "-S", native, "-B", folder)
-    run_tool("cmake", "--build", folder, "--parallel", "2")
-    return Path(folder)
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all workers
+    folder = Path(os.environ.get("FASTMLP_NATIVE_BUILD") or shared / "native")
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the others wait, and find it built
+        run_tool("cmake", "-S", native, "-B", folder)
+        run_tool("cmake", "--build", folder, "--parallel", "2")
+    return folder
+
+
+def name_of(value):
+    """A parameter's name in the name of a test, the same in every process: without addresses."""
+    if inspect.isfunction(value):
+        return value.__name__.strip("<>")
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", str(value))
 
 
 def make_classes(n_rows, n_features, n_classes, seed=0):

@@ -24,6 +24,9 @@ BUILD = ROOT / "build" / "sanitize"
 MEMORY = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all"
 THREADS = "-fsanitize=thread"
 COMMON = "-g -fno-omit-frame-pointer"
+LEAKS = {"ASAN_OPTIONS": "detect_leaks=1"}
+# The test of the team forks, and the child makes a team of its own: die_after_fork=0 lets it.
+RACES = {"TSAN_OPTIONS": "halt_on_error=1:die_after_fork=0"}
 
 ENGINE_TESTS = (
     "test_engine.py", "test_kernels.py", "test_forced_choices.py", "test_network.py",
@@ -87,9 +90,12 @@ def preload() -> dict[str, str]:
 
 
 def pytest(names: tuple[str, ...], **environment: str) -> None:
-    """Run test files against the fastmlp of PYTHONPATH: -P keeps the working folder out."""
+    """Run test files against the fastmlp of PYTHONPATH: -P keeps the working folder out.
+
+    A report ends the process, and with it what pytest has captured: -s lets it be seen.
+    """
     files = [ROOT / "tests" / name for name in names]
-    run(sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
+    run(sys.executable, "-P", "-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider",
         "-o", "faulthandler_timeout=600", *files, **environment)  # fmt: skip
 
 
@@ -103,15 +109,14 @@ def check_extension() -> None:
 
 def check_kernels() -> None:
     folder = build(ROOT / "tests" / "native", "kernels", MEMORY)
-    run(folder / "fastmlp" / "test_team", ASAN_OPTIONS="detect_leaks=1")
+    run(folder / "fastmlp" / "test_team", **LEAKS)
     pytest(KERNEL_TESTS, FASTMLP_NATIVE_BUILD=str(folder), **preload())
 
 
 def check_team() -> None:
     folder = build(ROOT / "tests" / "native", "team", THREADS)
-    # The test forks, and the child makes a team of its own: die_after_fork=0 lets it.
     for _ in range(5):
-        run(folder / "fastmlp" / "test_team", TSAN_OPTIONS="halt_on_error=1:die_after_fork=0")
+        run(folder / "fastmlp" / "test_team", **RACES)
 
 
 def check_valgrind() -> None:

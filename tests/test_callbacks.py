@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import make_classes
+from conftest import make_classes, name_of
 
 from fastmlp import DivergenceError, Network, Trainer, callbacks
 from fastmlp._lbfgs import minimize
@@ -167,7 +167,7 @@ def test_a_budget_of_time_ends_the_training_after_the_epoch_in_which_it_is_used_
     (lambda: TargetReached(1, mode="up"), ValueError, "mode must be one of 'auto', 'min', 'max'"),
     (lambda: TimeBudget(0), ValueError, "budget must be more than 0 seconds and finite; got 0"),
     (lambda: TimeBudget(None), TypeError, "budget must be seconds or a text such as '90s'"),
-], ids=str)  # fmt: skip
+], ids=name_of)  # fmt: skip
 def test_arguments_of_stop_rules_are_checked(make, error, message):
     with pytest.raises(error, match=message):
         make()

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import make_classes
+from conftest import make_classes, name_of
 from saved_models import forge, taken_apart
 from test_atomic_file import fail_in
 
@@ -125,7 +125,7 @@ def test_several_checkpoints_write_into_folders_of_their_own(tmp_path):
     (dict(every="5 parsecs"), TypeError, "every must be seconds or a text .* got '5 parsecs'"),
     (dict(every="0min"), ValueError, "every must be more than 0 seconds and finite; got '0min'"),
     (dict(keep=0), ValueError, "keep must be at least 1; got 0"),
-], ids=str)  # fmt: skip
+], ids=name_of)  # fmt: skip
 def test_arguments_are_checked(arguments, error, message):
     with pytest.raises(error, match=message):
         Checkpoint(**{"folder": "x"} | arguments)
@@ -417,7 +417,7 @@ def test_forged_arrays_are_refused(name, array, message, honest, tmp_path):
     (dict(engine="numpy"), "engine: 'native' in the checkpoint, 'numpy' now"),
     (dict(random_state=np.random.Generator(np.random.SFC64(0))),
      "random_state: 'PCG64' in the checkpoint, 'SFC64' now"),
-], ids=str)  # fmt: skip
+], ids=name_of)  # fmt: skip
 def test_another_training_is_refused_and_the_difference_named(change, message, tmp_path):
     fit(tmp_path)
     calls, n_epochs = change.pop("callbacks", []), change.pop("n_epochs", 6)

@@ -87,6 +87,7 @@ def test_article_lists_give_the_article_configuration():
         (([[4, 3]], [], LI_MLP, SHAPE), r"li_Conv\[0\] must have at least 3 entries; got \[4, 3\]"),
         (([4, 3, 0], [], LI_MLP, SHAPE), r"li_Conv\[0\] must have at least 3 entries; got 4"),
         ((*LISTS, "ridge"), "regularizer must be one of"),
+        ((LI_CONV, LI_POOL, LI_MLP, (10, 10)), r"input_shape must be \(height, width, channels\)"),
     ],
 )  # fmt: skip
 def test_lists_that_do_not_fit_are_named(lists, message):
@@ -131,6 +132,9 @@ def test_momentum_is_passed_where_there_is_one_and_told_where_not(capsys):
     assert my_compile(cnn, my_momentum=0.6).model.optimizer.momentum == 0.6
     my_compile(cnn, my_optimizer="nadam", my_momentum=0.6)
     assert "my_momentum = 0.6 is not used: nadam has no such parameter" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="optimizer must be one of"):
+        my_compile(cnn, my_optimizer="lion", my_momentum=0.6)
+    assert "lion" not in capsys.readouterr().out
     with pytest.raises(ValueError, match="my_lr_sched must be one of None, 'powerSched'"):
         my_compile(cnn, my_lr_sched="power")
     with pytest.raises(ValueError, match="would end the training at once"):
@@ -160,6 +164,13 @@ def test_epoch_plot_draws_both_sets_a_reference_line_and_the_articles_limits():
     assert right.get_ylim()[0] == 0
     assert left.get_lines()[0].get_color() != left.get_lines()[1].get_color()
     assert "validation accuracy" in left.get_title(loc="left") + left.get_title()
+
+
+def test_figure_and_axes_are_given_together_or_not_at_all():
+    figure, axis = plt.subplots()
+    for given in ({"fig1": figure}, {"fig1": figure, "ax1_1": axis}, {"ax1_2": axis}):
+        with pytest.raises(ValueError, match="fig1, ax1_1 and ax1_2 must be given together"):
+            train(None, True, X, Y, *LISTS, **given)
 
 
 def test_load_mnist_keeps_the_official_split_and_scales_by_the_training_images(mnist, capsys):

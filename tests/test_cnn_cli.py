@@ -34,6 +34,7 @@ def run_folder(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     code = main(["cnn", "train", "--data", data, "--article", "C3c", "--epochs", "2",
                  "--batch-size", "40", "--validation", "40", "--device", "cpu", "--seed", "3",
+                 "--keep-best", "--reference", "0.5",
                  "--tensorboard", str(folder / "logs"), "--out", str(folder)])  # fmt: skip
     assert code == 0
     return folder
@@ -52,7 +53,10 @@ def test_train_leaves_history_model_and_pictures(run_folder):
     assert (record["data"]["n_train"], record["data"]["n_validation"]) == (120, 40)
     assert record["settings"]["l2"] == 0.001
     assert record["settings"]["n_parameters"] > 1000
-    assert 0 <= record["test_set"]["accuracy"] <= 1
+    assert record["kept_epoch"] == np.argmax(record["test_accuracy"]) + 1
+    accuracy = np.trace(record["test_set"]["confusion"]) / 60
+    assert record["test_set"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert np.sum(record["test_set"]["confusion"]) == 60
     assert "variables" in record["environment"]
 
 
@@ -87,6 +91,7 @@ def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
     record = json.loads((run_folder / "history.json").read_text())
     found = json.loads((tmp_path / "evaluation.json").read_text())
     assert found["accuracy"] == pytest.approx(record["test_set"]["accuracy"])
+    assert found["confusion"] == record["test_set"]["confusion"]
     assert "60 test images, accuracy" in capsys.readouterr().out
 
 
@@ -106,6 +111,15 @@ def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, 
     matching = printed[printed.index("matching") :]
     row = next(line.split() for line in matching.splitlines() if line.startswith("Conv2D_1"))
     assert row[:3] == ["Conv2D_1", "32", "1.00"]  # a network is its own twin
+    found = json.loads((tmp_path / "maps.json").read_text())
+    assert [m["layer"] for m in found["matching"]] == ["Conv2D_1", "Conv2D_2", "Conv2D_3"]
+    assert found["matching"][0]["median"] == pytest.approx(1.0)
+    assert (found["label"], found["n_images"]) == (1, 2)
+    assert found["layers"]["Max_Pool_1"]["maps"] == 32
+    hunted = found["patterns"]
+    assert len(hunted["found"]) + len(hunted["missed"]) == 32
+    assert f"patterns for {len(hunted['found'])} of 32 maps" in printed
+    assert (np.diff(found["carving"]["answers"]) > 0).all()
 
 
 @needs_tensorflow
@@ -118,6 +132,8 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
     assert "fastmlp" in printed
     content = json.loads((tmp_path / "devices.json").read_text())
     assert [t["batch_size"] for t in content["timings"]] == [50, 50, 160, 160]
+    assert content["ratios"]["50"]["Keras, cpu:0"] == 1.0
+    assert f"fastmlp {content['engine_threads']}" in printed
     assert (tmp_path / "devices.png").exists()
 
 
@@ -128,6 +144,8 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
         (["train", "--article", "C9"], "name must be one of 'C2'"),
         (["train", "--epochs", "0"], "--epochs must be a whole number, at least 1; got '0'"),
         (["train", "--momentum", "x"], "--momentum must be a number, at least 0; got 'x'"),
+        (["train", "--keep-best"], "--keep-best needs --validation N: test images must not"),
+        (["train", "--reference", "2"], "--reference must be a number, from 0 to 1; got '2'"),
         (["train", "--stop-at", "2"], "--stop-at must be a number, from 0 to 1; got '2'"),
         (["train", "--optimizer", "lion"], "optimizer must be one of"),
         (["train", "--data", "moons"], "data must be square images"),
@@ -175,6 +193,21 @@ def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatc
     monkeypatch.setattr(_tensorflow, "find_spec", lambda name: None)
     assert main(["cnn", "train"]) == 2
     assert 'pip install "fastmlp[cnn]"' in capsys.readouterr().err
+
+
+@needs_tensorflow
+def test_a_missing_matplotlib_costs_the_pictures_only(monkeypatch, data, capsys, tmp_path):
+    from fastmlp import _cli_cnn_train, _plot_style
+
+    def missing():
+        raise ImportError('pictures need matplotlib: pip install "fastmlp[plots]"')
+
+    monkeypatch.setattr(_cli_cnn_train, "find_spec", lambda name: None)
+    monkeypatch.setattr(_plot_style, "import_pyplot", missing)
+    options = ["--data", data, "--epochs", "1", "--out", str(tmp_path)]
+    assert main(["cnn", "train", *options]) == 0
+    assert 'pictures need matplotlib: pip install "fastmlp[plots]"' in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"history.json", "model.keras"}
 
 
 @needs_tensorflow

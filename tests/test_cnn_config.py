@@ -117,6 +117,7 @@ def test_table_names_layers_sizes_and_sum():
     [
         ({"pools": (PoolLayer(2),)}, "pools must have 2 layers, one less than the 3 convolutions"),
         ({"conv": (ConvLayer(2),)}, "pools must have 0 layers.*got 2"),
+        ({"dense": (DenseLayer(1, "sigmoid"),)}, "nodes of the output must be at least 2; got 1"),
         ({"dense": ()}, "dense must have at least one layer"),
         ({"dense": (DenseLayer(10),)}, r"activation of the output \(dense\[0\]\) must be one of"),
         ({"dense": (DenseLayer(3, "softmax"), DenseLayer(3, "softmax"))}, "must not be softmax"),

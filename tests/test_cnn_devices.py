@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import matplotlib
 
@@ -46,6 +47,39 @@ def test_a_missing_card_is_told_with_what_to_do():
     for wrong in ("tpu", "GPU:0", "gpu:", "cpu:1", 0):
         with pytest.raises(ValueError, match="device must be 'auto', 'cpu', 'gpu' or 'gpu:0'"):
             choose_device(wrong)
+
+
+@pytest.fixture
+def two_cards(monkeypatch):
+    """TensorFlow's settings for a machine with two graphics cards, as a list of what was set."""
+    settings = []
+    config = SimpleNamespace(
+        list_physical_devices=lambda kind: [f"{kind} a", f"{kind} b"],
+        experimental=SimpleNamespace(set_memory_growth=lambda *given: settings.append(given)),
+        set_logical_device_configuration=lambda *given: settings.append(given),
+        LogicalDeviceConfiguration=lambda memory_limit: memory_limit,
+    )
+    debugging = SimpleNamespace(set_log_device_placement=lambda flag: None)
+    module = SimpleNamespace(config=config, debugging=debugging)
+    monkeypatch.setattr(_devices, "import_tensorflow", lambda: module)
+    return settings
+
+
+def test_auto_takes_the_first_card_and_every_card_has_its_number(two_cards):
+    names = {name: choose_device(name) for name in ("auto", "gpu", "gpu:0", "gpu:1", "cpu")}
+    assert names == {
+        "auto": "/GPU:0", "gpu": "/GPU:0", "gpu:0": "/GPU:0", "gpu:1": "/GPU:1", "cpu": "/CPU:0"
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"'gpu:2' needs 3 graphics card\(s\) .* it sees 2;"):
+        choose_device("gpu:2")
+
+
+def test_settings_of_memory_go_to_every_card(two_cards):
+    configure(memory_growth=True)
+    assert two_cards == [("GPU a", True), ("GPU b", True)]
+    two_cards.clear()
+    configure(memory_limit_mb=900)
+    assert two_cards == [("GPU a", [900]), ("GPU b", [900])]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +245,11 @@ def test_picture_names_the_fastest_and_its_factor(timings):
     assert title.startswith(f"Fastest: {best.contender}, {best.images_per_second:,.0f} images/s")
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["Keras, cpu", "fastmlp"]
+    plt.close(figure)
+    made = [compare.DeviceTiming(name, 10, (seconds,), 5, 0.9)
+            for name, seconds in (("Keras, gpu:0", 1.0), ("fastmlp", 0.5))]  # fmt: skip
+    figure = compare.plot_devices(made)
+    assert figure.axes[0].get_title(loc="left").endswith("2.0 times Keras, gpu:0 at batch 10")
     plt.close(figure)
     with pytest.raises(ValueError, match="nothing was timed"):
         compare.plot_devices([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 import zipfile
@@ -53,6 +54,22 @@ def test_training_goes_on_after_loading_as_if_it_had_not_been_interrupted(tmp_pa
     np.testing.assert_allclose(history["costs"], whole.history["costs"], rtol=1e-4)
     np.testing.assert_allclose(loaded.predict(X), whole.predict(X), atol=1e-5)
     assert (loaded.epochs_done, loaded.iterations) == (3, whole.iterations)
+
+
+def test_a_loaded_cnn_is_reset_to_the_initial_weights_and_iteration_0(trained, saved):
+    new = small_cnn(schedule="power", decay_rate=0.1, regularizer="l2", l2=0.01, momentum=0.5)
+    expected = [weights.copy() for weights in new.model.get_weights()]
+    loaded = CNN.load(saved, device="cpu")
+    assert any((a != b).any() for a, b in zip(loaded.model.get_weights(), expected, strict=True))
+    loaded.save(saved)  # once more, from the file
+    again = CNN.load(saved, device="cpu")
+    again.reset()
+    for a, b in zip(again.model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (again.iterations, again.epochs_done) == (0, 0)
+    assert again.learning_rate == pytest.approx(0.001)
+    costs = [cnn.fit(X, Y, epochs=2)["costs"] for cnn in (again, new)]
+    np.testing.assert_allclose(*costs, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.hdf5"])
@@ -196,9 +213,20 @@ def rewrite(path, changes):
                 archive.writestr(name, content)
 
 
+def npy(values):
+    content = io.BytesIO()
+    np.save(content, values)
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"fastmlp_initial_0.npy": None}, "expected an array named fastmlp_initial_0"),
+        ({"fastmlp_initial_0.npy": npy(np.ones(3, "f4"))}, "variable 0 must have 36 float32"),
+        ({"fastmlp_initial_1.npy": npy(np.ones(4, "f8"))}, "found 4 float64"),
+        ({"fastmlp_initial_1.npy": npy(np.full(4, np.nan, "f4"))}, "variable 1 has numbers that"),
+        ({"fastmlp_initial_1.npy": npy(np.array([{}]))}, "expected numbers, found Python objects"),
         ({"config.json": None}, "expected a .keras file with config.json"),
         ({"config.json": b"{"}, "config.json: not JSON"),
         ({"config.json": b"{}"}, "Keras cannot read this model"),
@@ -212,3 +240,34 @@ def test_members_that_are_missing_or_do_not_fit_are_named(saved, changes, messag
     rewrite(saved, changes)
     with pytest.raises(DataFormatError, match=message):
         CNN.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda extra: extra["config"]["dense"][0].update(nodes=9), "describes another model"),
+        (lambda extra: extra["config"]["conv"][0].update(name="x"), "describes another model"),
+        (lambda extra: extra.update(epochs_done=-1), "epochs_done must be at least 0"),
+        (lambda extra: extra.update(entropy="a"), "entropy must be an integer"),
+        (lambda extra: extra.update(seed="a"), "cannot be read"),
+        (lambda extra: extra["scaler"].update(mean=["a"]), "cannot be read"),
+    ],
+)
+def test_what_fastmlp_wrote_must_fit_the_model(saved, change, message):
+    with zipfile.ZipFile(saved) as archive:
+        extra = json.loads(archive.read("fastmlp.json"))
+    change(extra)
+    rewrite(saved, {"fastmlp.json": json.dumps(extra).encode()})
+    with pytest.raises(DataFormatError, match=f"fastmlp.json: .*{message}"):
+        CNN.load(saved)
+
+
+def test_a_model_that_was_not_compiled_is_refused(trained, saved, tmp_path):
+    from fastmlp.cnn._build import build_model
+
+    with zipfile.ZipFile(saved) as archive:
+        members = {n: archive.read(n) for n in archive.namelist() if n.startswith("fastmlp")}
+    build_model(trained.config).save(tmp_path / "plain.keras")
+    rewrite(tmp_path / "plain.keras", members)
+    with pytest.raises(DataFormatError, match="describes another model"):
+        CNN.load(tmp_path / "plain.keras")

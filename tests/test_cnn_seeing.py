@@ -56,7 +56,7 @@ def test_maps_of_every_layer_have_the_computed_sizes(trained):
     for layer in layer_table(trained.config):
         if layer.kind in ("conv", "pool"):
             assert activation_maps(trained, layer.name, X[:3]).shape == (3, *layer.output)
-    with pytest.raises(ValueError, match="layer must be one of 'conv_1', 'conv_2', 'pool_1'"):
+    with pytest.raises(ValueError, match="layer must be one of 'conv_1', 'pool_1', 'conv_2'"):
         activation_maps(trained, "dense_1", X[:3])
 
 
@@ -79,6 +79,13 @@ def test_class_activations_are_means_of_the_dense_layer_by_label(trained):
         class_activations(trained, X, Y, "conv_1")
     with pytest.raises(ValueError, match="y must have shape"):
         class_activations(trained, X, Y[:-1])
+
+
+def test_clear_nodes_answer_more_than_twice_as_much_to_one_class():
+    from fastmlp.cnn.activations import clear_nodes
+
+    means = [[5.0, 5.0, 0.0, 1.0, np.nan], [2.4, 2.6, 0.0, -3.0, 2.0], [0.0, 0.0, 0.0, -9.0, 0.5]]
+    assert clear_nodes(means) == 3  # the first, the fourth and the fifth
 
 
 def test_dense_layers_agree_with_the_engine_and_weights_go_both_ways(trained):
@@ -217,6 +224,10 @@ def test_carving_raises_the_answer_round_by_round(trained):
     np.testing.assert_allclose(states[0], standardised(X[:1])[0])
     figure = plots.plot_carving(states, "conv_2", number)
     assert f"{len(states) - 1} rounds changed the image" in title(figure)
+    told = title(plots.plot_carving(states, "conv_2", number, answers=course))
+    assert f"raised its answer from {course[0]:.2f} to {course[-1]:.2f},\nand changed" in told
+    with pytest.raises(ValueError, match="answers and states must have the same number of rows"):
+        plots.plot_carving(states, "conv_2", number, answers=course[:-1])
     flat = plots.plot_carving(states[:1], "conv_2", number)
     assert "no small change of this image raises its answer" in title(flat)
     with pytest.raises(ValueError, match="image must have shape"):

@@ -15,7 +15,7 @@ from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, sma
 
 from fastmlp import Checkpoint, DivergenceError, plots
 from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler
-from fastmlp.cnn import CNN, CNNConfig, layer_table, learning_rate_at
+from fastmlp.cnn import CNN, BestEpoch, CNNConfig, layer_table, learning_rate_at
 from fastmlp.cnn.geometry import field_of_node
 from fastmlp.history import History
 
@@ -251,6 +251,45 @@ def test_keras_own_callbacks_stop_save_and_set_rates(tmp_path):
     first = small_cnn(5)
     first.model.load_weights(tmp_path / "1.weights.h5")
     np.testing.assert_allclose(cnn.predict(X), first.predict(X), rtol=1e-5)
+
+
+def test_best_epoch_ends_with_weights_and_optimizer_of_the_epoch_with_the_highest_accuracy():
+    images, labels = bars(30, seed=4)
+    settings = {"optimizer": "adam", "learning_rate": 0.02, "schedule": "power", "decay_rate": 0.1}
+    cnn, best = small_cnn(**settings), BestEpoch()
+    history = cnn.fit(X, Y, epochs=6, test_data=(images, labels), callbacks=[best])
+    accuracies = history["test_accuracy"]
+    epoch = int(accuracies.argmax()) + 1  # the first of equals
+    assert epoch < 6
+    assert (best.epoch, best.accuracy) == (epoch, accuracies.max())
+    assert (history.n_epochs, cnn.epochs_done, cnn.iterations) == (6, epoch, 5 * epoch)
+    assert cnn.evaluate(images, labels).accuracy == pytest.approx(accuracies.max())
+    undisturbed = small_cnn(**settings)
+    undisturbed.fit(X, Y, epochs=epoch)
+    np.testing.assert_allclose(cnn.predict(images), undisturbed.predict(images), atol=1e-5)
+    further = [c.fit(X, Y, epochs=1)["costs"] for c in (cnn, undisturbed)]
+    np.testing.assert_allclose(*further, rtol=1e-3)
+
+
+def test_best_epoch_survives_a_divergence_and_an_early_end():
+    cnn = small_cnn(optimizer="sgd", learning_rate=0.01)
+
+    def burn(cnn):
+        if cnn.epochs_done == 2:
+            cnn.model.optimizer.learning_rate = 1e38
+
+    with pytest.raises(DivergenceError):
+        cnn.fit(X, Y, epochs=4, test_data=(X, Y), callbacks=[burn, best := BestEpoch()])
+    assert cnn.epochs_done == best.epoch in (1, 2)
+    assert cnn.evaluate(X, Y).accuracy == pytest.approx(best.accuracy)
+
+
+def test_best_epoch_needs_something_to_choose_by():
+    for settings, options in (({}, {}), ({"metrics": ()}, {"test_data": (X, Y)})):
+        cnn = small_cnn(**settings)
+        with pytest.raises(ValueError, match="BestEpoch needs test_data, and 'accuracy' among"):
+            cnn.fit(X, Y, callbacks=[BestEpoch()], **options)
+        assert cnn.iterations == 0
 
 
 def test_divergence_is_named_and_the_last_finished_epoch_is_kept():

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from conftest import name_of
 from estimator_data import blobs, multilabel, regression
 from scipy import sparse
 from sklearn import metrics, neural_network
@@ -102,7 +103,7 @@ def test_several_quantiles_do_not_cross_and_hold_their_share():
         ("squared_error", lambda d: d**2 / 2),
         (Quantile(0.8), lambda d: np.where(d < 0, -0.8 * d, 0.2 * d)),
     ],
-    ids=str,
+    ids=name_of,
 )
 def test_validation_loss_of_a_regressor_is_its_formula(loss, expected, n_outputs):
     x, y = regression(n_outputs=n_outputs)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import sanitize
 from conftest import make_classes
 
 import fastmlp
@@ -141,7 +144,7 @@ def test_ctrl_c_is_noticed_within_200_ms():
 
 
 @pytest.mark.parametrize("batch_size", [32, 500])
-def test_looking_for_ctrl_c_takes_less_than_half_a_percent_of_an_epoch(batch_size):
+def test_all_looks_for_ctrl_c_together_take_less_than_half_a_percent_of_an_epoch(batch_size):
     rng = np.random.default_rng(0)
     x, y = rng.random((10_000, 784), np.float32), np.eye(10)[rng.integers(10, size=10_000)]
     trainer = Trainer(
@@ -154,6 +157,65 @@ def test_looking_for_ctrl_c_takes_less_than_half_a_percent_of_an_epoch(batch_siz
     plan = engine.plan(batch_size)
     n_looks = len(x) / plan.chunk_rows + len(x) / batch_size
     assert look > 1e-9 and n_looks * look <= 0.005 * epoch
+
+
+EPOCHS = """
+import sys, time
+import numpy as np
+from fastmlp import Network, Trainer
+rng = np.random.default_rng(0)
+x, y = rng.random((20_000, 784), np.float32), np.eye(10, dtype=np.float32)[np.arange(20_000) % 10]
+network = Network((784, 70, 30, 10), random_state=0)
+trainer = Trainer(network, learning_rate=1e-4, random_state=0, n_threads=1)
+for _ in sys.stdin:
+    begin = time.process_time()
+    trainer.fit(x, y, n_epochs=2)
+    print(time.process_time() - begin, flush=True)
+"""
+
+
+@pytest.mark.soak
+def test_looking_for_ctrl_c_costs_half_a_percent_of_an_epoch_at_most(tmp_path, monkeypatch):
+    """The extension against one that does not look, in turns."""
+    if not (Path(__file__).parent.parent / "src").exists():
+        pytest.skip("no source tree beside the tests")
+    monkeypatch.setattr(sanitize, "BUILD", tmp_path)
+    looking = sanitize.package("looking", "")
+    monkeypatch.setattr(sanitize, "ROOT", without_looking(tmp_path / "tree"))
+    both = [started_epochs(each) for each in (looking, sanitize.package("blind", ""))]
+    try:
+        turns = [[seconds_of_epochs(process) for process in both] for _ in range(60)]
+    finally:
+        for process in both:
+            process.communicate()
+    with_looks, without = np.array(turns[5:]).T
+    ratios = np.median(with_looks / without), with_looks.min() / without.min()
+    print(f"with looks over without: {ratios[0]:.4f} in the median, {ratios[1]:.4f} of minima")
+    assert min(ratios) <= 1.005
+
+
+def without_looking(tree):
+    """A copy of the sources whose engine does not see signals."""
+    for name in ("src", "fastmlp"):
+        shutil.copytree(sanitize.ROOT / name, tree / name)
+    for name in ("CMakeLists.txt", "pyproject.toml"):
+        shutil.copy(sanitize.ROOT / name, tree)
+    path = tree / "fastmlp" / "_epoch.pxi"
+    begin = "    if worker == 0:\n        now = seconds()\n"
+    assert path.read_text().count(begin) == 1
+    path.write_text(path.read_text().replace(begin, begin.replace("worker == 0", "False")))
+    return tree
+
+
+def started_epochs(package):
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    return subprocess.Popen([sys.executable, "-P", "-c", EPOCHS], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True, env=environment)  # fmt: skip
+
+
+def seconds_of_epochs(process):
+    print(file=process.stdin, flush=True)
+    return float(process.stdout.readline())
 
 
 # --- The command line

@@ -78,6 +78,17 @@ def test_a_file_is_written_with_the_last_epoch_and_the_figure_closed(tmp_path):
     assert plt.get_fignums() == []
 
 
+def test_what_keeps_the_picture_from_being_drawn_is_told_before_the_training(tmp_path, monkeypatch):
+    seen = []
+    plot = LivePlot(out=tmp_path / "nowhere" / "live.png")
+    with pytest.raises(FileNotFoundError, match="out must lie in a folder that exists; got"):
+        train_mlp(callbacks=[seen.append, plot])
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r'pip install "fastmlp\[plots\]"'):
+        train_mlp(callbacks=[seen.append, LivePlot(out=tmp_path / "live.png")])
+    assert seen == []
+
+
 def test_inline_figure_is_shown_once_and_updated_in_its_place(notebook):
     plot = LivePlot(seconds_between=0)
     train_mlp(callbacks=[plot])

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import make_classes, relative_difference
+from conftest import make_classes, name_of, relative_difference
 
 from fastmlp import Network, Trainer, _core, _plan
 from fastmlp.losses import Loss
@@ -187,7 +187,7 @@ def fit_line(optimizer, *, engine="native", n_epochs=20, weights=None, **options
 
 @pytest.mark.parametrize("engine", ["native", "numpy"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-@pytest.mark.parametrize("optimizer, formula", PAPERS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize("optimizer, formula", PAPERS, ids=lambda value: name_of(value)[:60])
 def test_line_fit_follows_the_formula_of_the_paper(optimizer, formula, reduction, engine):
     """Batches of 2, 2 and 1 weighted rows; the gradient of the weight alone has a penalty."""
     l1, l2 = 0.02, 0.03

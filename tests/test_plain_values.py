@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import name_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,7 +78,7 @@ def test_generators_come_back_where_they_were(name):
     "value",
     [len, object(), {1, 2}, b"bytes", 1j, [lambda: 0], np.array([object()]), np.dtype("f4"),
      np.array(["2020"], "datetime64[D]"), np.float32],
-    ids=str,
+    ids=name_of,
 )  # fmt: skip
 def test_other_values_cannot_be_saved(value):
     with pytest.raises(TypeError, match="cannot be saved"):

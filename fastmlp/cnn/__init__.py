@@ -5,6 +5,7 @@ Needs the extra ``cnn``. TensorFlow is imported when a network is built, not wit
 
 from typing import TYPE_CHECKING
 
+from fastmlp.cnn._best_epoch import BestEpoch as BestEpoch
 from fastmlp.cnn._devices import choose_device as choose_device
 from fastmlp.cnn._devices import configure as configure
 from fastmlp.cnn._devices import devices as devices

@@ -1,15 +1,18 @@
 """Models as ``.keras`` files: written with what belongs to them, read without running foreign code.
 
 A ``.keras`` file is a zip archive with a description in JSON and the weights. fastmlp adds one
-member with the configuration and the scaler; Keras ignores it.
+member with the configuration and the scaler, and one for every array of the initial state, to
+which `CNN.reset` goes back; Keras ignores them.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
@@ -18,9 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp._atomic_file import write_atomically
+from fastmlp._checks import check_integer
+from fastmlp._npz import read_npz
+from fastmlp.cnn._devices import choose_device
 from fastmlp.cnn._file_checks import check_archive
+from fastmlp.cnn._state import TrainingState, count_variables
 from fastmlp.cnn._tensorflow import import_keras
 from fastmlp.cnn.config import CNNConfig, regularizer_name
+from fastmlp.cnn.geometry import layer_table
 from fastmlp.exceptions import DataFormatError
 from fastmlp.scaling import Scaler
 
@@ -28,10 +36,12 @@ if TYPE_CHECKING:
     from fastmlp.cnn.network import CNN
 
 MEMBER = "fastmlp.json"
+INITIAL = "fastmlp_initial_"
+"""How the names of the arrays of the initial state begin."""
 
 
 def save(cnn: CNN, path: str | os.PathLike[str]) -> None:
-    """Write model, configuration and scaler; `path` never holds half a file.
+    """Write model, initial state, configuration and scaler; `path` never holds half a file.
 
     Raises
     ------
@@ -48,6 +58,8 @@ def save(cnn: CNN, path: str | os.PathLike[str]) -> None:
         cnn.model.save(model)
         with zipfile.ZipFile(model, "a") as archive:
             archive.writestr(MEMBER, json.dumps(_extra(cnn)))
+            for name, content in _initial_members(cnn):
+                archive.writestr(name, content, zipfile.ZIP_DEFLATED)
         write_atomically(target, [model.read_bytes()])
 
 
@@ -58,12 +70,12 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
     ------
     FileNotFoundError
     ValueError
-        For another kind of file, or a model with code in it, with the reason.
+        For another kind of file, a model with code in it, or a device that is not there, with the
+        reason.
     DataFormatError
         For a damaged file, or one without fastmlp's part.
     """
-    from fastmlp.cnn.network import CNN
-
+    choose_device(device)
     target = check_name(path)
     model = load_model(target)
     with zipfile.ZipFile(target) as archive:
@@ -72,18 +84,17 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
                 f"{target}: expected a model saved by fastmlp, found one without {MEMBER}; "
                 "fastmlp.cnn.load_model(path) returns it as a plain Keras model"
             )
-        try:
-            extra = json.loads(archive.read(MEMBER))
-            config = CNNConfig.from_dict(extra["config"])
-            scaler = _scaler(extra["scaler"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataFormatError(f"{target}, {MEMBER}: cannot be read: {error}") from error
-    if regularizer_name(extra["config"].get("regularizer")).startswith("own: "):
-        own = model.get_layer(config.dense[0].name).kernel_regularizer
-        config = replace(config, regularizer=own)
-    cnn = CNN.of_model(config, model, seed=extra.get("seed"), device=device)
-    cnn.scaler, cnn.epochs_done = scaler, int(extra.get("epochs_done", 0))
-    cnn._entropy = int(extra.get("entropy", cnn._entropy))
+        content = archive.read(MEMBER)
+    try:
+        cnn = _from_extra(json.loads(content), model, device)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DataFormatError(f"{target}, {MEMBER}: cannot be read: {error}") from error
+    names = [f"{INITIAL}{i}" for i in range(count_variables(model))]
+    initial = read_npz(target, names)
+    try:
+        cnn.initial_state = TrainingState.of_values(model, list(initial.values()))
+    except ValueError as error:
+        raise DataFormatError(f"{target}, initial state: {error}") from error
     return cnn
 
 
@@ -144,6 +155,33 @@ def _extra(cnn: CNN) -> dict[str, Any]:
         "epochs_done": cnn.epochs_done,
         "scaler": _scaler_content(cnn.scaler),
     }
+
+
+def _from_extra(extra: dict[str, Any], model: Any, device: str) -> CNN:
+    """The CNN that `_extra` told of, around its Keras model."""
+    from fastmlp.cnn.network import CNN
+
+    config, scaler = CNNConfig.from_dict(extra["config"]), _scaler(extra["scaler"])
+    expected = [(layer.name, layer.output) for layer in layer_table(config)]
+    found = [(layer.name, tuple(layer.output.shape[1:])) for layer in model.layers]
+    if expected != found or getattr(model, "optimizer", None) is None:
+        raise ValueError("it describes another model than the one in the file")
+    if regularizer_name(extra["config"].get("regularizer")).startswith("own: "):
+        own = model.get_layer(config.dense[0].name).kernel_regularizer
+        config = replace(config, regularizer=own)
+    seed, entropy, epochs_done = (extra[name] for name in ("seed", "entropy", "epochs_done"))
+    cnn = CNN.of_model(config, model, seed=seed, device=device)
+    cnn.scaler, cnn._entropy = scaler, check_integer("entropy", entropy, minimum=0)
+    cnn.epochs_done = check_integer("epochs_done", epochs_done, minimum=0)
+    return cnn
+
+
+def _initial_members(cnn: CNN) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the members with the initial state, one array each."""
+    for i, value in enumerate(cnn.initial_state.values):
+        content = io.BytesIO()
+        np.save(content, np.atleast_1d(value), allow_pickle=False)
+        yield f"{INITIAL}{i}.npy", content.getvalue()
 
 
 def _scaler_content(scaler: Scaler | None) -> dict[str, Any] | None:

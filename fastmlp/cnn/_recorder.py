@@ -121,7 +121,7 @@ def _accuracy(logs: Any, name: str) -> float:
 
 
 class HookRunner(keras.callbacks.Callback):  # type: ignore[misc]
-    """Calls fastmlp's own callbacks with a CNN in the place of a Trainer.
+    """Calls fastmlp's own callbacks before and after epochs, a CNN in the place of a Trainer.
 
     Parameters
     ----------
@@ -133,11 +133,6 @@ class HookRunner(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.cnn: Any = cnn
         self.hooks = list(hooks)
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Call ``before_training``."""
-        for hook in self.hooks:
-            hook.before_training(self.cnn)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Call ``before_epoch``."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -21,18 +22,46 @@ class TrainingState:
     """
 
     def __init__(self, model: Any) -> None:
-        self._values: list[NDArray[Any]] = [v.numpy() for v in _variables(model)]
+        self.values: list[NDArray[Any]] = [v.numpy() for v in _variables(model)]
+
+    @classmethod
+    def of_values(cls, model: Any, values: Sequence[NDArray[Any]]) -> TrainingState:
+        """The state of `model` that has these values, flat or in the shapes of the variables.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer of them, or one has another size or type.
+        """
+        state = cls(model)
+        if len(values) != len(state.values):
+            raise ValueError(f"expected {len(state.values)} variables, found {len(values)}")
+        for i, (own, given) in enumerate(zip(state.values, values, strict=True)):
+            if (own.size, own.dtype) != (given.size, given.dtype):
+                raise ValueError(
+                    f"variable {i} must have {own.size} {own.dtype} numbers; "
+                    f"found {given.size} {given.dtype}"
+                )
+            if not np.isfinite(given).all():
+                raise ValueError(f"variable {i} has numbers that are not finite")
+            state.values[i] = given.reshape(own.shape)
+        return state
 
     def restore(self, model: Any) -> None:
         """Put everything back into `model`."""
         variables = list(_variables(model))
-        if len(variables) != len(self._values):
+        if len(variables) != len(self.values):
             raise ValueError(
-                f"the state has {len(self._values)} variables and the model {len(variables)}: it "
+                f"the state has {len(self.values)} variables and the model {len(variables)}: it "
                 "was compiled with another optimiser or has other layers"
             )
-        for variable, value in zip(variables, self._values, strict=True):
+        for variable, value in zip(variables, self.values, strict=True):
             variable.assign(value)
+
+
+def count_variables(model: Any) -> int:
+    """Values in a `TrainingState` of the model."""
+    return sum(1 for _ in _variables(model))
 
 
 def _variables(model: Any) -> Iterator[Any]:

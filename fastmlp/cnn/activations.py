@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp._checks import check_choice
 from fastmlp.cnn._arrays import Images, check_images
 from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
+from fastmlp.cnn.geometry import receptive_fields
 from fastmlp.cnn.network import CNN, PREDICTION_BATCH
+
+LEAST_ANSWER = 1e-6
+"""Activations below this are no answer: rounding of a map that is silent."""
 
 
 def layer_model(cnn: CNN, layer: str) -> Any:
     """The Keras model from the image to the output of `layer`."""
-    names = [found.name for found in cnn.model.layers]
-    if layer not in names:
-        raise ValueError(f"layer must be one of {', '.join(map(repr, names))}; got {layer!r}")
+    check_choice("layer", layer, [found.name for found in cnn.model.layers])
     return import_keras().Model(cnn.model.inputs[0], cnn.model.get_layer(layer).output)
 
 
@@ -58,10 +61,8 @@ def class_activations(
     layer : str or None
         None means the first dense layer.
     """
-    name = cnn.config.dense[0].name if layer is None else layer
     dense = [found.name for found in cnn.config.dense]
-    if name not in dense:
-        raise ValueError(f"layer must be one of {', '.join(map(repr, dense))}; got {name!r}")
+    name = check_choice("layer", dense[0] if layer is None else layer, dense)
     outputs, labels = layer_output(cnn, name, X).astype(np.float64), np.asarray(y)
     if labels.shape != (len(outputs),):
         raise ValueError(f"y must have shape ({len(outputs)},), one label each; got {labels.shape}")
@@ -74,15 +75,29 @@ def class_activations(
 
 def filters(cnn: CNN, layer: str) -> Images:
     """Kernels of a convolution: (height, width, maps before, maps)."""
-    names = [conv.name for conv in cnn.config.conv]
-    if layer not in names:
-        raise ValueError(f"layer must be one of {', '.join(map(repr, names))}; got {layer!r}")
+    check_choice("layer", layer, [conv.name for conv in cnn.config.conv])
     return np.asarray(cnn.model.get_layer(layer).get_weights()[0])
+
+
+def answering_maps(maps: ArrayLike) -> tuple[int, int]:
+    """How many maps answer to all images, and how many to none, from (n, height, width, maps)."""
+    answers = (np.abs(np.asarray(maps)) > LEAST_ANSWER).any(axis=(1, 2))
+    return int(answers.all(axis=0).sum()), int((~answers.any(axis=0)).sum())
+
+
+def clear_nodes(means: ArrayLike) -> int:
+    """Nodes that answer more than twice as much to one class as to any other.
+
+    Parameters
+    ----------
+    means : array-like of shape (n_classes, nodes), n_classes >= 2
+        From `class_activations`; classes without images count as not answered to.
+    """
+    values = np.asarray(means, float)
+    ranked = np.sort(np.where(np.isnan(values), -np.inf, values), axis=0)
+    return int((ranked[-1] > 2 * np.maximum(ranked[-2], 0)).sum())
 
 
 def check_map_layer(cnn: CNN, layer: str) -> str:
     """`layer` if it is the name of a convolution or pooling of the CNN."""
-    names = [conv.name for conv in cnn.config.conv] + [pool.name for pool in cnn.config.pools]
-    if layer not in names:
-        raise ValueError(f"layer must be one of {', '.join(map(repr, names))}; got {layer!r}")
-    return layer
+    return check_choice("layer", layer, receptive_fields(cnn.config))

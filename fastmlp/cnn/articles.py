@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.cnn._arrays import Images
 from fastmlp.cnn._layers import ConvLayer, DenseLayer, PoolLayer
-from fastmlp.cnn.config import WITH_MOMENTUM, CNNConfig
+from fastmlp.cnn.config import OPTIMIZERS, WITH_MOMENTUM, CNNConfig
 from fastmlp.cnn.images import load_images
 from fastmlp.cnn.network import CNN
 from fastmlp.history import History
@@ -142,7 +142,7 @@ def my_compile(
     if my_lr_sched not in SCHEDULE_NAMES:
         names = ", ".join(map(repr, SCHEDULE_NAMES))
         raise ValueError(f"my_lr_sched must be one of {names}; got {my_lr_sched!r}")
-    if my_momentum and my_optimizer not in WITH_MOMENTUM:
+    if my_momentum and my_optimizer in OPTIMIZERS and my_optimizer not in WITH_MOMENTUM:
         print(f"my_momentum = {my_momentum:g} is not used: {my_optimizer} has no such parameter")
         my_momentum = 0.0
     cnn.compile(
@@ -233,6 +233,8 @@ def train(
     """
     from fastmlp.cnn._article_callbacks import EpochPlot, LrHistory
 
+    if len({part is None for part in (fig1, ax1_1, ax1_2)}) > 1:
+        raise ValueError("fig1, ax1_1 and ax1_2 must be given together, or none of them")
     if build:
         cnn = build_cnn_simple(
             li_Conv, li_Pool, li_MLP, input_shape, my_regularizer, my_reg_param_l2,
@@ -276,8 +278,7 @@ def _layer_config(
         known = OUTPUT_FUNCTIONS if i == len(entries) - 1 else HIDDEN_FUNCTIONS
         function = _function(f"li_MLP[{i}]", e[1], known)
         dense.append(DenseLayer(e[0], function, e[2] if len(e) > 2 else f"Dense_{i + 1}"))
-    height, width, channels = input_shape
-    return CNNConfig(conv, pools, tuple(dense), (height, width, channels))
+    return CNNConfig(conv, pools, tuple(dense), input_shape)
 
 
 def _entries(name: str, entries: Any, n_least: int) -> list[Sequence[Any]]:

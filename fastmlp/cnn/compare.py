@@ -86,6 +86,7 @@ def compare_devices(
     names: Sequence[str] | None = None,
     xla: bool = False,
     seed: int = 0,
+    n_threads: int | None = None,
 ) -> list[DeviceTiming]:
     """Time the network on every device and on the engine.
 
@@ -103,6 +104,9 @@ def compare_devices(
         Compile Keras' training step.
     seed : int
         Of the initial weights, which are the same for all.
+    n_threads : int or None
+        Of the engine; see :class:`fastmlp.Trainer`. Those of Keras are set by
+        :func:`fastmlp.cnn.configure`, before the first computation.
     """
     check_integer("epochs", epochs, minimum=1)
     sizes = [check_integer("batch_sizes", size, minimum=1) for size in batch_sizes]
@@ -117,12 +121,15 @@ def compare_devices(
     for size in sizes:
         for name, cnn in cnns:
             result.append(_time_keras(name, cnn, x, targets, test, size, epochs))
-        result.append(_time_engine(cnns[0][1], x, targets, test, size, epochs, seed))
+        result.append(_time_engine(cnns[0][1], x, targets, test, size, epochs, n_threads))
     return result
 
 
 def ratios(timings: Sequence[DeviceTiming]) -> dict[int, dict[str, float]]:
-    """By batch size: images per second of every contender over those of Keras on the processor."""
+    """By batch size: images per second of every contender over those of the first one.
+
+    The first is Keras on the processor, unless `compare_devices` was given other names.
+    """
     result: dict[int, dict[str, float]] = {}
     for size in dict.fromkeys(timing.batch_size for timing in timings):
         row = [timing for timing in timings if timing.batch_size == size]
@@ -158,7 +165,7 @@ def plot_devices(timings: Sequence[DeviceTiming], *, figsize: FigureSize = (11, 
         factor = ratios(timings)[best.batch_size][best.contender]
         title = f"Fastest: {best.contender}, {best.images_per_second:,.0f} images/s"
         if factor != 1:
-            title += f",\n{factor:.1f} times Keras on the processor at batch {best.batch_size}"
+            title += f",\n{factor:.1f} times {timings[0].contender} at batch {best.batch_size}"
         axis.set_title(title)
     return figure  # type: ignore[no-any-return]
 
@@ -193,7 +200,7 @@ def _time_keras(
 
 def _time_engine(
     cnn: CNN, x: Images, targets: Images, test: tuple[Images, Images], size: int, epochs: int,
-    seed: int,
+    n_threads: int | None,
 ) -> DeviceTiming:  # fmt: skip
     """The same network, initial weights and optimiser on fastmlp's engine.
 
@@ -210,7 +217,8 @@ def _time_engine(
             learning_rate=cnn.config.learning_rate,
             reduction="mean",
             batch_size=size,
-            random_state=seed,
+            random_state=cnn.seed,
+            n_threads=n_threads,
         )
         history = trainer.fit(flat, targets, n_epochs=n_epochs)
     accuracy = trainer.evaluate(flat_test, test[1]).accuracy

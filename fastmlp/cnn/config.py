@@ -39,7 +39,7 @@ class CNNConfig:
     pools : iterable of PoolLayer
         One less than `conv`.
     dense : iterable of DenseLayer
-        The last one is the output.
+        The last one is the output, a node for each of two classes or more.
     input_shape : (int, int, int)
         Height, width and channels of an image.
     regularizer : {"l1", "l2", "l1_l2"}, callable or None
@@ -176,6 +176,7 @@ class CNNConfig:
             )
         if not dense:
             raise ValueError("dense must have at least one layer, the output; got none")
+        check_integer("nodes of the output", dense[-1].nodes, minimum=2)
         check_choice(f"activation of the output (dense[{len(dense) - 1}])", dense[-1].activation,
                      OUTPUT_FUNCTIONS)  # fmt: skip
         for i, layer in enumerate(dense[:-1]):

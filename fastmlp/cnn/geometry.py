@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from fastmlp._checks import check_choice
+
 if TYPE_CHECKING:
     from fastmlp.cnn.config import CNNConfig
 
@@ -76,21 +78,16 @@ def field_of_node(config: CNNConfig, layer: str, row: int, column: int) -> tuple
     (slice, slice)
         Rows and columns of the image.
     """
-    for found in _spatial_layers(config):
-        if found.name == layer:
-            height, width = found.output[:2]
-            if not (0 <= row < height and 0 <= column < width):
-                raise ValueError(
-                    f"row and column must lie within {height} x {width} nodes of {layer!r}; "
-                    f"got ({row}, {column})"
-                )
-            begins = row * found.jump[0], column * found.jump[1]
-            return (
-                slice(begins[0], begins[0] + found.field[0]),
-                slice(begins[1], begins[1] + found.field[1]),
-            )
-    names = ", ".join(repr(known) for known in receptive_fields(config))
-    raise ValueError(f"layer must be one of {names}; got {layer!r}")
+    layers = {found.name: found for found in _spatial_layers(config)}
+    found = layers[check_choice("layer", layer, layers)]
+    height, width = found.output[:2]
+    if not (0 <= row < height and 0 <= column < width):
+        raise ValueError(
+            f"row and column must lie within {height} x {width} nodes of {layer!r}; "
+            f"got ({row}, {column})"
+        )
+    top, left = row * found.jump[0], column * found.jump[1]
+    return slice(top, top + found.field[0]), slice(left, left + found.field[1])
 
 
 def format_table(config: CNNConfig) -> str:

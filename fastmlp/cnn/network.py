@@ -15,10 +15,12 @@ from fastmlp.callbacks import (
     EarlyStopping,
     EpochCallback,
     LearningRateScheduler,
+    around_training,
     as_epoch_callback,
 )
 from fastmlp.checkpoint import Checkpoint
 from fastmlp.cnn._arrays import Images, check_images, check_targets
+from fastmlp.cnn._best_epoch import BestEpoch
 from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn._devices import choose_device
 from fastmlp.cnn._state import TrainingState, current_rate, iterations
@@ -105,7 +107,10 @@ class CNN:
     def of_model(
         cls, config: CNNConfig, model: Any, *, seed: int | None = None, device: str = "auto"
     ) -> CNN:
-        """A CNN around a compiled model that was built from `config`; nothing is copied."""
+        """A CNN around a compiled model that was built from `config`; nothing is copied.
+
+        `reset` goes back to the state that the model has now.
+        """
         cnn = cls.__new__(cls)
         cnn.device, cnn.xla = choose_device(device), False
         cnn._adopt(config, model, seed)
@@ -156,7 +161,10 @@ class CNN:
         self._forget()
 
     def reset(self) -> None:
-        """Back to the initial weights, iteration 0, the first rate and an empty history."""
+        """Back to the initial weights, iteration 0, the first rate and an empty history.
+
+        Also of a CNN that was loaded: the file has the initial weights too.
+        """
         self.initial_state.restore(self.model)
         self._forget()
 
@@ -215,24 +223,22 @@ class CNN:
         )
         measure = (lambda: self._evaluate(x, targets)) if measure_train else None
         keras_callbacks, hooks = _sort_callbacks(callbacks)
+        if any(isinstance(hook, BestEpoch) for hook in hooks):
+            self._check_accuracy_is_measured(held_out)
         from fastmlp.cnn._recorder import HookRunner, Recorder
 
         self.history = History()
         recorder = Recorder(self, _batch_sizes(len(x), size), measure)
-        try:
-            with self._placed():
-                self.model.fit(
-                    self._batches(x, targets, size),
-                    epochs=n_epochs,
-                    validation_data=held_out,
-                    validation_batch_size=PREDICTION_BATCH,
-                    callbacks=[recorder, *keras_callbacks, HookRunner(self, hooks)],
-                    shuffle=False,  # Keras', beside that of the batches
-                    verbose=int(verbose),
-                )
-        finally:
-            for hook in hooks:
-                hook.after_training(self)  # type: ignore[arg-type]
+        with around_training(hooks, self), self._placed():  # type: ignore[arg-type]
+            self.model.fit(
+                self._batches(x, targets, size),
+                epochs=n_epochs,
+                validation_data=held_out,
+                validation_batch_size=PREDICTION_BATCH,
+                callbacks=[recorder, *keras_callbacks, HookRunner(self, hooks)],
+                shuffle=False,  # Keras', beside that of the batches
+                verbose=int(verbose),
+            )
         return self.history
 
     def predict(self, X: ArrayLike) -> Images:
@@ -250,7 +256,7 @@ class CNN:
         return sum(map(float, self.model.losses))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model, configuration and scaler to one ``.keras`` file."""
+        """Write model, initial weights, configuration and scaler to one ``.keras`` file."""
         from fastmlp.cnn._files import save
 
         save(self, path)
@@ -277,6 +283,13 @@ class CNN:
     ) -> tuple[Images, Images]:
         x = check_images(x_name, X, self.config.input_shape)
         return x, check_targets(y_name, y, self.config.n_classes, len(x))
+
+    def _check_accuracy_is_measured(self, held_out: object) -> None:
+        if held_out is None or "accuracy" not in self.config.metrics:
+            raise ValueError(
+                "callbacks: BestEpoch needs test_data, and 'accuracy' among the metrics; got "
+                f"{'no test_data' if held_out is None else f'metrics {self.config.metrics}'}"
+            )
 
     def _batches(self, x: Images, targets: Images, batch_size: int) -> Any:
         """Shuffled mini-batches as a ``tf.data.Dataset``.

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_integer, check_number
 from fastmlp.cnn._arrays import Images
 from fastmlp.cnn._oip_starts import SCALES, standardised, start_images
 from fastmlp.cnn._tensorflow import import_tensorflow
-from fastmlp.cnn.activations import check_map_layer, layer_model, layer_output
+from fastmlp.cnn.activations import activation_maps, check_map_layer, layer_model
 from fastmlp.cnn.network import CNN
 
 
@@ -146,7 +146,7 @@ def hunt(
     chosen = check_maps(cnn, layer, maps)
     rng = np.random.default_rng(seed)
     starts = start_images(n_starts, cnn.config.input_shape, rng, scales)
-    answers = layer_output(cnn, layer, starts).mean(axis=(1, 2))
+    answers = mean_activations(cnn, layer, starts)
     best = np.argsort(-answers[:, chosen], axis=0)[:n_climbers].T
     images, losses = climb(
         cnn, layer, starts[best.ravel()], np.repeat(chosen, n_climbers), ascent or Ascent()
@@ -250,6 +250,26 @@ def climb(
     return x, [np.array(course) for course in courses]
 
 
+def mean_activations(cnn: CNN, layer: str, X: ArrayLike) -> Images:
+    """Mean activation of every map of a layer for images: (n, maps)."""
+    return np.asarray(activation_maps(cnn, layer, X).mean(axis=(1, 2)))
+
+
+def format_hunt(oips: Sequence[OIP], layer: str) -> str:
+    """A table of what a hunt found, the strongest maps first."""
+    found = sorted((oip for oip in oips if oip.found), key=lambda oip: -oip.activation)
+    missed = [str(oip.map) for oip in oips if not oip.found]
+    lines = [f"{layer}: patterns for {len(found)} of {len(oips)} maps",
+             f"{'map':>5}{'first':>10}{'last':>10}{'steps':>7}"]  # fmt: skip
+    lines += [
+        f"{oip.map:>5}{oip.losses[0]:>10.4f}{oip.activation:>10.4f}{oip.n_steps:>7}"
+        for oip in found
+    ]
+    if missed:
+        lines.append(f"no start image moved the maps {', '.join(missed)}")
+    return "\n".join(lines)
+
+
 def check_maps(cnn: CNN, layer: str, maps: Sequence[int] | None) -> NDArray[np.intp]:
     """Numbers of maps of a layer; None means all."""
     n_maps = int(cnn.model.get_layer(layer).output.shape[-1])
@@ -302,18 +322,3 @@ def _stagnates(course: list[float], ascent: Ascent) -> bool:
         return False
     before, now = course[-1 - ascent.patience], course[-1]
     return now - before < ascent.tol * max(abs(now), 1e-12)
-
-
-def format_hunt(oips: Sequence[OIP], layer: str) -> str:
-    """A table of what a hunt found, the strongest maps first."""
-    found = sorted((oip for oip in oips if oip.found), key=lambda oip: -oip.activation)
-    missed = [str(oip.map) for oip in oips if not oip.found]
-    lines = [f"{layer}: patterns for {len(found)} of {len(oips)} maps",
-             f"{'map':>5}{'first':>10}{'last':>10}{'steps':>7}"]  # fmt: skip
-    lines += [
-        f"{oip.map:>5}{oip.losses[0]:>10.4f}{oip.activation:>10.4f}{oip.n_steps:>7}"
-        for oip in found
-    ]
-    if missed:
-        lines.append(f"no start image moved the maps {', '.join(missed)}")
-    return "\n".join(lines)

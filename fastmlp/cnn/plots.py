@@ -21,6 +21,7 @@ from fastmlp.cnn._plot_mosaic import (
     draw_labelled_tiles,
     draw_numbered_grid,
 )
+from fastmlp.cnn.activations import answering_maps, clear_nodes
 from fastmlp.cnn.matching import Matching
 from fastmlp.cnn.oip import OIP
 
@@ -142,9 +143,7 @@ def plot_class_activations(
         axis.set_xticks(ticks, [str(order[i]) for i in ticks], rotation=90 if every == 1 else 0)
         axis.set_xlabel(f"node of {layer}, sorted by the class it answers to most")
         figure.colorbar(shown, ax=axis, label="mean activation", pad=0.01)
-        ranked = np.sort(filled, axis=0)
-        clear = int((ranked[-1] > 2 * np.maximum(ranked[-2], 0)).sum())
-        dead = int((ranked[-1] <= 0).sum())
+        clear, dead = clear_nodes(values), int((filled.max(axis=0) <= 0).sum())
         silent = f"; {dead} never answer" if dead else ""
         _title(
             figure, plt,
@@ -191,7 +190,12 @@ def plot_oip(oip: OIP, layer: str, *, figsize: FigureSize = (11, 5)) -> Figure:
 
 
 def plot_carving(
-    states: Sequence[NDArray[Any]], layer: str, map: int, *, figsize: FigureSize = (12, 2.7)
+    states: Sequence[NDArray[Any]],
+    layer: str,
+    map: int,
+    *,
+    answers: Sequence[float] | None = None,
+    figsize: FigureSize = (12, 2.9),
 ) -> Figure:
     """A given image, and what became of it round by round.
 
@@ -201,19 +205,17 @@ def plot_carving(
         From :func:`fastmlp.cnn.oip.carve`.
     layer : str
     map : int
+    answers : sequence of float, as many as states, or None
+        Mean activations of the map, from :func:`fastmlp.cnn.oip.mean_activations`.
     """
     if not states:
         raise ValueError("nothing to plot: no images")
     tiles = np.stack([_grey(state[np.newaxis])[0] for state in states])
     labels = ["given", *(f"round {i}" for i in range(1, len(states)))]
-    change = float(np.sqrt(((states[-1] - states[0]) ** 2).mean()))
     with styled_pyplot(figsize) as plt:
         figure, axis = plt.subplots()
         draw_labelled_tiles(axis, tiles, labels, min(len(tiles), 9), cmap="gray_r")
-        text = f"{len(states) - 1} rounds changed the image by {change:.2f} deviations"
-        if len(states) == 1:
-            text = "no small change of this image raises its answer"
-        _title(figure, plt, f"{layer}, map {map}: {text}")
+        _title(figure, plt, f"{layer}, map {map}: {_carving_sentence(states, answers)}")
     return figure  # type: ignore[no-any-return]
 
 
@@ -273,13 +275,26 @@ def plot_receptive_field(
 def _maps_sentence(values: NDArray[Any], layer: str, field: tuple[int, int] | None) -> str:
     """For example "Conv2D_3: 41 of 64 maps answer to every image, 3 to none"."""
     n, n_maps = len(values), values.shape[-1]
-    answers = (np.abs(values) > 1e-6).any(axis=(1, 2))
+    every, none = answering_maps(values)
     if n == 1:
-        sentence = f"{layer}: {int(answers.sum())} of {n_maps} maps answer to this image"
+        sentence = f"{layer}: {every} of {n_maps} maps answer to this image"
     else:
-        every, none = int(answers.all(axis=0).sum()), int((~answers.any(axis=0)).sum())
         sentence = f"{layer}: {every} of {n_maps} maps answer to all {n} images, {none} to none"
     return sentence if field is None else f"{sentence}\na node sees {field[0]} x {field[1]} pixels"
+
+
+def _carving_sentence(states: Sequence[NDArray[Any]], answers: Sequence[float] | None) -> str:
+    """For example "8 rounds raised its answer from 0.50 to 1.62"."""
+    if len(states) == 1:
+        return "no small change of this image raises its answer"
+    if answers is not None:
+        check_same_length("answers", len(answers), "states", len(states))
+        raised = f"raised its answer from {answers[0]:.2f} to {answers[-1]:.2f},\nand "
+    change = float(np.sqrt(((states[-1] - states[0]) ** 2).mean()))
+    return (
+        f"{len(states) - 1} rounds {'' if answers is None else raised}"
+        f"changed the image by {change:.2f} deviations"
+    )
 
 
 def _grey(images: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,47 @@
+"""BestEpoch: the callback that ends a training with the weights of its best epoch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastmlp.callbacks import EpochCallback
+from fastmlp.cnn._state import TrainingState
+
+
+class BestEpoch(EpochCallback):
+    """Keeps the state after the epoch with the highest accuracy, and goes back to it at the end.
+
+    The accuracy is that on the ``test_data`` of the fit, which should be validation images: of
+    images that choose the epoch, an accuracy is no estimate any more. Weights, optimiser and
+    `epochs_done` are those of that epoch afterwards, so that a further fit goes on from there; the
+    history has all epochs. Of equal epochs the first is kept.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch that is kept, counted like ``epochs_done``; 0 before there is one.
+    accuracy : float
+        Of that epoch; NaN before there is one.
+    """
+
+    def __init__(self) -> None:
+        self.epoch, self.accuracy = 0, math.nan
+        self._state: TrainingState | None = None
+
+    def before_training(self, trainer: Any) -> None:
+        """Forget earlier trainings."""
+        self.epoch, self.accuracy, self._state = 0, math.nan, None
+
+    def after_epoch(self, trainer: Any) -> None:
+        """Keep the state if it is the best so far."""
+        accuracy = trainer.metrics["test_accuracy"]
+        if not accuracy <= self.accuracy:
+            self.epoch, self.accuracy = trainer.epochs_done, accuracy
+            self._state = TrainingState(trainer.model)
+
+    def after_training(self, trainer: Any) -> None:
+        """Put the best state back."""
+        if self._state is not None:
+            self._state.restore(trainer.model)
+            trainer.epochs_done = self.epoch
