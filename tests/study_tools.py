@@ -14,6 +14,7 @@ from fastmlp.studies import find_study
 from fastmlp.studies._session import Session
 from fastmlp.studies.best_of_60s import Recipe
 
+DOCS = Path(__file__).parent.parent / "docs" / "studies"
 STORED = Path(__file__).parent / "studies"
 """Results of tiny runs, made by ``python tests/study_tools.py NAME``."""
 

@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from conftest import wait_until
-from study_tools import TINY, shape_of, stored, tiny_config
+from study_tools import DOCS, TINY, shape_of, stored, tiny_config
 
 import fastmlp
 from fastmlp import _cli_study, cli
@@ -27,8 +27,6 @@ from fastmlp.exceptions import DataFormatError
 from fastmlp.studies import NAMES, _data, _figures, _progress, _results, _training, find_study
 from fastmlp.studies._session import Session
 from fastmlp.studies._study import Table, mean_and_range
-
-DOCS = Path(__file__).parent.parent / "docs" / "studies"
 
 
 @pytest.fixture(autouse=True)

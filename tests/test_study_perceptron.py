@@ -53,6 +53,13 @@ def test_perceptron_draws_surface_minimum_and_paths():
             np.testing.assert_allclose(drawn[2 * i], path.T)
         np.testing.assert_allclose(np.ravel(drawn[-1]), ways[name]["best_weights"])
     assert [axes.name for axes in figures["surface"].axes[:2]] == ["3d", "3d"]
+    for way in result["ways"]:
+        way["arrived"] = [0.25 if way["way"] == "none" else 1.0] * 3
+    title = perceptron.draw(result)["paths"].get_suptitle().replace("\n", " ")
+    assert title.endswith("on raw inputs 25% of the starts reach the minimum, on scaled ones all")
+    result["ways"][-1]["arrived"] = [0.5] * 3
+    title = perceptron.draw(result)["paths"].get_suptitle().replace("\n", " ")
+    assert title.endswith(", on scaled ones at least 50%")
 
 
 def test_perceptron_draws_samples_on_the_sigmoid():

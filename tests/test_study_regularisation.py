@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -9,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from study_tools import lines, stored
+from study_tools import DOCS, lines, stored
 
 from fastmlp.studies import regularisation
 
@@ -92,6 +94,22 @@ def test_published_values_stand_beside_those_of_the_articles_experiment(result):
 def test_ordering_holds_up_to_the_spread_of_the_seeds(result, change, holds):
     accuracies = {0.01: 0.966, 0.1: 0.971, 0.2: 0.973, 0.4: 0.969, 0.8: 0.959} | change
     assert regularisation.ordering_holds(as_published(result, accuracies)) is holds
+
+
+def test_published_full_run_has_the_ordering_and_the_accuracy_of_the_article():
+    path = DOCS / "regularisation.json"
+    if not path.exists():
+        pytest.skip("no docs beside the tests")
+    result = json.loads(path.read_text())
+    assert regularisation.ordering_holds(result)
+    assert max(regularisation.mean_test_accuracies(result).values()) >= 0.972
+    lambdas = result["config"]["lambdas"]
+    runs = {x: regularisation.runs_of(result, "feature", x) for x in lambdas}
+    train = [regularisation.final(runs[x], "train_accuracy").mean() for x in lambdas]
+    assert sorted(train, reverse=True) == train and lambdas == sorted(lambdas)
+    for of_lambda in runs.values():
+        share = np.mean([run["batch_share"] for run in of_lambda], axis=0)
+        assert share[-1] > 0.5 > share[0] and (np.diff(share) > -0.001).all()
 
 
 def test_ordering_of_other_penalties_is_not_judged(result):

@@ -231,6 +231,16 @@ def test_softmax_study_draws_test_accuracy_by_rate():
             np.testing.assert_allclose(lines(axes)[pair], [[1e-3, 1e-2], expected])
 
 
+def test_softmax_study_leaves_collapsed_networks_off_the_picture():
+    result = stored("softmax-vs-sigmoid")
+    for run in result["runs"]:
+        run["test_accuracy"][-1] = 0.95 if run["activation"] == "sigmoid" else 0.9
+        if run["rate"] == 1e-2:
+            run["test_accuracy"][-1] = 0.1
+    for axes in softmax_vs_sigmoid.draw(result)["rates"].axes:
+        np.testing.assert_allclose(axes.get_ylim(), [0.89, 0.96])
+
+
 def test_softmax_study_chooses_the_rate_on_the_training_set():
     result = stored("softmax-vs-sigmoid")
     pair = "sigmoid, log loss"

@@ -249,8 +249,8 @@ def _finding_of_schedules(result: Result) -> str:
     best, high, worst, low = _best_and_worst(result, "schedule")
     rate = result["config"]["scheduled_rate"]
     return (
-        f"From a rate of {rate:g}, the rule “{best}” ends best ({high:.4f}); between best and "
-        f"worst (“{worst}”) lie {100 * (high - low):.2f} percentage points"
+        f"From a rate of {rate:g} the rule “{best}” ends best ({high:.4f}), “{worst}” worst: "
+        f"{100 * (high - low):.2f} percentage points lie between them"
     )
 
 

@@ -291,10 +291,11 @@ def _draw_paths(result: Result) -> Figure:
             figure.colorbar(contours, ax=axis, label="cost")
             axis.set_title(f"{WAYS[name]}: {shares[name]:.0%} arrive", size=10.5)
         legend_below(figure, axes[0, 0], 2)
+        raw, scaled = shares.pop("none"), min(shares.values())
         headline(
             figure,
-            f"Descent at the best rate of each way: on raw inputs {shares.pop('none'):.0%} of the "
-            f"starts reach the minimum, on scaled ones {min(shares.values()):.0%} and more",
+            f"Descent at the best rate of each way: on raw inputs {raw:.0%} of the starts reach "
+            f"the minimum, on scaled ones {'all' if scaled == 1 else f'at least {scaled:.0%}'}",
         )
     return figure  # type: ignore[no-any-return]
 

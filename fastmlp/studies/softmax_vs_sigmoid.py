@@ -28,6 +28,9 @@ PAIRS = {
     "sigmoid, squared error": ("sigmoid", "squared_error"),
 }
 KEPT = ("epochs", "train_accuracy", "test_accuracy")
+SHOWN_BELOW_BEST = 0.1
+"""Accuracies that lie more than this below the best one are off the picture."""
+
 GOOD_ENOUGH = 0.96
 """A test accuracy; the table has the epochs that it takes."""
 
@@ -146,7 +149,7 @@ def _draw_rates(result: Result) -> Figure:
     rates = config["rates"]
     with styled_pyplot(FIGSIZE) as plt:
         figure, axes = plt.subplots(1, len(config["activations"]), sharey=True, squeeze=False)
-        lowest = 1.0
+        shown: list[float] = []
         for axis, activation in zip(axes[0], config["activations"], strict=True):
             for pair, (color, marker) in zip(config["pairs"], CATEGORIES, strict=False):
                 found = {
@@ -160,14 +163,16 @@ def _draw_rates(result: Result) -> Figure:
                     list(found), [min(v) for v in found.values()],
                     [max(v) for v in found.values()], color=color, alpha=0.18, lw=0,
                 )  # fmt: skip
-                lowest = min([lowest, *sorted(means)[1:]])
+                shown += means
             axis.set_xscale("log")
             axis.set_xticks(rates, labels=[f"{rate:g}" for rate in rates], rotation=45)
             axis.set_xticks([], minor=True)
             axis.set_xlabel("learning rate (sums)")
             axis.set_title(f"{activation} inside")
         axes[0, 0].set_ylabel(f"test accuracy after {config['n_epochs']} epochs")
-        axes[0, 0].set_ylim(max(0.8 * lowest, lowest - 0.05), None)
+        best = max(shown, default=1.0)
+        near = [mean for mean in shown if mean >= best - SHOWN_BELOW_BEST]
+        axes[0, 0].set_ylim(min(near, default=0.0) - 0.01, best + 0.01)
         legend_below(figure, axes[0, 0], 3)
         headline(figure, _finding(result))
     return figure  # type: ignore[no-any-return]
