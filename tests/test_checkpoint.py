@@ -587,6 +587,34 @@ def test_an_interrupted_training_that_cannot_be_saved_says_so_and_is_still_inter
         fit(tmp_path, callbacks=[Press()])
 
 
+def test_a_state_that_can_no_longer_be_saved_keeps_no_interruption_from_its_end(tmp_path):
+    class Collect(EpochCallback):
+        def before_training(self, trainer):
+            self.seen = []
+
+        def after_epoch(self, trainer):
+            self.seen = [trainer]
+            if trainer.epochs_done == 2:
+                raise KeyboardInterrupt
+
+        def state(self):
+            return {"seen": self.seen}
+
+    message = r"could not be saved: Collect\.state\(\)\['seen'\]: a Trainer cannot be saved"
+    with pytest.warns(UserWarning, match=message), pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, every="1h", callbacks=[Collect()])
+
+
+def test_a_callback_that_cannot_use_its_state_is_named(tmp_path):
+    class Sum(Memory):
+        def restore(self, trainer, state):
+            self.costs = state["total"].no_such_attribute
+
+    fit(tmp_path, callbacks=[Sum()])
+    with pytest.raises(ModelFormatError, match=r"the state of Sum cannot be restored: Attribute"):
+        fit(resume=tmp_path, n_epochs=6, callbacks=[Sum()])
+
+
 # --- At every line
 
 
