@@ -358,6 +358,7 @@ def nested(document, names, value):
     (["position", "metrics"], {"cost": "high"}, "'cost' must be a number"),
     (["position", "under_way"], False, "'under_way' and 'progress' do not fit"),
     (["progress"], None, "'under_way' and 'progress' do not fit"),
+    (["progress", "n_steps_before"], 2**63 - 1, r"'n_steps_before' must be from 0 to 2\^62"),
     (["progress", "batches_done"], 4, "more batches are done than there are"),
     (["progress", "order_seed"], "-1", "'order_seed' must be a number from 0"),
     (["progress", "dropout_seed"], str(2**64), "'dropout_seed' must be a number from 0"),
