@@ -323,6 +323,11 @@ def test_compile_changes_the_training_and_keeps_the_weights():
     assert cnn.learning_rate == pytest.approx(0.02)
     for a, b in zip(cnn.model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
+    cnn.fit(X, Y, epochs=1)
+    cnn.reset()  # to what the network was when it was compiled
+    assert (cnn.iterations, cnn.learning_rate) == (0, pytest.approx(0.02))
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="setting must be one of"):
         cnn.compile(conv=())
 
