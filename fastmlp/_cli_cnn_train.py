@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastmlp import _cli_output
+from fastmlp._checks import check_choice
 from fastmlp._cli_cnn import read_integer, read_number
 from fastmlp._cli_cnn_data import EpochLines, confusion, draw_predictions, load_data, pictures
 from fastmlp._cli_options import UsageError
@@ -75,9 +76,10 @@ def _share(name: str, text: str | None) -> float | None:
 
 def _config(options: argparse.Namespace) -> CNNConfig:
     """The article's settings with the options in their place."""
+    from fastmlp.cnn._article_configs import ARTICLE_NAMES
     from fastmlp.cnn.config import CNNConfig
 
-    config = CNNConfig.article(options.article)
+    config = CNNConfig.article(check_choice("--article", options.article, ARTICLE_NAMES))
     changes: dict[str, Any] = {}
     for field, name in (("epochs", "epochs"), ("batch_size", "batch-size")):
         if (text := getattr(options, field)) is not None:

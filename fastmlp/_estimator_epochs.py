@@ -39,6 +39,16 @@ def _first_rows(table: Mapping[str, list[float]], names: list[str], n: int) -> N
     return np.array([table[name][:n] for name in names], np.float64).reshape(len(names), n)
 
 
+def _records(state: Mapping[str, Any], name: str, n_dimensions: int) -> NDArray[np.float64]:
+    """An array of a state, which a forged checkpoint may have as anything."""
+    array = state[name]
+    if not (isinstance(array, np.ndarray) and array.dtype == np.float64):
+        raise TypeError(f"{name} must be an array of float64")
+    if array.ndim != n_dimensions:
+        raise ValueError(f"{name} must have {n_dimensions} dimension(s); got {array.ndim}")
+    return array
+
+
 class Bookkeeper(EpochCallback):
     """Keeps an estimator's records, scikit-learn's and `history_`, after every epoch.
 
@@ -121,16 +131,18 @@ class Bookkeeper(EpochCallback):
 
     def restore(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
         """Go on with these records."""
-        estimator, scores = self.estimator, state["validation_scores"]
-        names, table = state["names"], state["history"]
-        if table.shape != (len(names), len(state["loss_curve"])):
+        estimator, names, scores = self.estimator, state["names"], state["validation_scores"]
+        curve, table = _records(state, "loss_curve", 1), _records(state, "history", 2)
+        if table.shape != (len(names), len(curve)):
             raise ValueError("history and loss curve must have the same epochs")
         estimator.n_iter_ = check_integer("n_iter", state["n_iter"], minimum=0)
         estimator.t_ = check_integer("t", state["t"], minimum=0)
         if state["loss"] is not None:
             estimator.loss_ = float(state["loss"])
-        estimator.loss_curve_ = state["loss_curve"].tolist()
-        estimator.validation_scores_ = scores if scores is None else scores.tolist()
+        estimator.loss_curve_ = curve.tolist()
+        if scores is not None:
+            scores = _records(state, "validation_scores", 1).tolist()
+        estimator.validation_scores_ = scores
         estimator.history_ = {str(name): table[i].tolist() for i, name in enumerate(names)}
 
 
@@ -220,6 +232,8 @@ class Progress(EpochCallback):
     def restore(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
         """Remember the best epoch."""
         best = as_parameters(trainer, state["best_parameters"])
+        if best is None and self.keeps_best:
+            raise ValueError("best_parameters must not be None with early stopping")
         self.plateau.restore(state["plateau"])
         for name in BEST:
             if not isinstance(state[name], float | int | None):

@@ -80,6 +80,6 @@ class Evaluations:
         points = arrays.take("evaluations.points", np.dtype(np.uint64), (n,))
         costs = arrays.take("evaluations.costs", np.dtype(np.float64), (n,), finite=False)
         gradients = arrays.take("evaluations.gradients", dtype, (n, n_parameters), finite=False)
-        if n > 0 and not np.isfinite(costs[0]):
-            raise ModelFormatError("the first cost must be finite")
+        if n > 0 and not (np.isfinite(costs[0]) and np.isfinite(gradients[0]).all()):
+            raise ModelFormatError("the first cost and gradient must be finite")
         return cls(start, list(zip(points.tolist(), costs.tolist(), gradients, strict=True)))

@@ -57,10 +57,10 @@ class Fields:
         return value
 
     def count(self, name: str, minimum: int = 0) -> int:
-        """An integer from `minimum` to 2^63 - 1."""
+        """An integer from `minimum` to 2^62: native code may add to it in 64 bits."""
         value: int = self.take(name, int)
-        if not minimum <= value < 2**63:
-            raise ModelFormatError(f"{self.where}: {name!r} must be from {minimum} to 2^63 - 1")
+        if not minimum <= value <= 2**62:
+            raise ModelFormatError(f"{self.where}: {name!r} must be from {minimum} to 2^62")
         return value
 
     def number(self, name: str) -> float:

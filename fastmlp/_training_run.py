@@ -36,6 +36,9 @@ FASTEST_GROWTH = 2
 """Batches until the next look, of those that are done: as long as their speed is hardly known."""
 
 
+RESTORE_ERRORS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+"""What `restore` of a callback may raise for a state that is none."""
+
 INTERNAL = ("Recorder", "Bookkeeper", "Progress")
 """Callbacks that users do not know of."""
 
@@ -180,7 +183,7 @@ class Run:
         for call, name, values in self._saved_states(saved):
             try:
                 call.restore(trainer, values)
-            except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+            except RESTORE_ERRORS as error:
                 raise ModelFormatError(
                     f"{saved.path!r}: the state of {name} cannot be restored: {error!r}"
                 ) from error
@@ -318,7 +321,7 @@ class Run:
         for checkpoint in self._checkpoints:
             try:
                 self._write(checkpoint)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, TypeError) as error:
                 last = checkpoint.last_path
                 warnings.warn(
                     f"the interrupted training could not be saved: {error}; "

@@ -78,8 +78,8 @@ class EpochCallback:
 
         Raises
         ------
-        ValueError, TypeError, KeyError
-            Where the state is not one.
+        ValueError, TypeError, AttributeError, LookupError, ArithmeticError
+            Where the state is not one; `fit` raises ModelFormatError then.
         """
 
     # scikit-learn's `set_callbacks` and `clone` accept objects with these four hooks only. They do

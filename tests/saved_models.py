@@ -12,7 +12,8 @@ from estimator_data import blobs, multilabel, regression
 
 from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network
 
-CODES = {"float32": "F32", "float64": "F64", "int64": "I64", "uint8": "U8", "int32": "I32"}
+CODES = {"float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64", "uint8": "U8",
+         "int32": "I32"}  # fmt: skip
 
 
 def forge(document, arrays=(), *, header=None, tail=b""):

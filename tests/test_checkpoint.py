@@ -358,6 +358,7 @@ def nested(document, names, value):
     (["position", "metrics"], {"cost": "high"}, "'cost' must be a number"),
     (["position", "under_way"], False, "'under_way' and 'progress' do not fit"),
     (["progress"], None, "'under_way' and 'progress' do not fit"),
+    (["progress", "n_steps_before"], 2**63 - 1, r"'n_steps_before' must be from 0 to 2\^62"),
     (["progress", "batches_done"], 4, "more batches are done than there are"),
     (["progress", "order_seed"], "-1", "'order_seed' must be a number from 0"),
     (["progress", "dropout_seed"], str(2**64), "'dropout_seed' must be a number from 0"),
@@ -585,6 +586,34 @@ def test_an_interrupted_training_that_cannot_be_saved_says_so_and_is_still_inter
         pytest.raises(KeyboardInterrupt),
     ):
         fit(tmp_path, callbacks=[Press()])
+
+
+def test_a_state_that_can_no_longer_be_saved_keeps_no_interruption_from_its_end(tmp_path):
+    class Collect(EpochCallback):
+        def before_training(self, trainer):
+            self.seen = []
+
+        def after_epoch(self, trainer):
+            self.seen = [trainer]
+            if trainer.epochs_done == 2:
+                raise KeyboardInterrupt
+
+        def state(self):
+            return {"seen": self.seen}
+
+    message = r"could not be saved: Collect\.state\(\)\['seen'\]: a Trainer cannot be saved"
+    with pytest.warns(UserWarning, match=message), pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, every="1h", callbacks=[Collect()])
+
+
+def test_a_callback_that_cannot_use_its_state_is_named(tmp_path):
+    class Sum(Memory):
+        def restore(self, trainer, state):
+            self.costs = state["total"].no_such_attribute
+
+    fit(tmp_path, callbacks=[Sum()])
+    with pytest.raises(ModelFormatError, match=r"the state of Sum cannot be restored: Attribute"):
+        fit(resume=tmp_path, n_epochs=6, callbacks=[Sum()])
 
 
 # --- At every line

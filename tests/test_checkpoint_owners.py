@@ -8,11 +8,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from estimator_data import blobs
+from saved_models import forge, taken_apart
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ShuffleSplit
 
 import fastmlp
-from fastmlp import Checkpoint, MLPClassifier, MLPRegressor, MyANN, ResumeError, _lbfgs
+from fastmlp import (
+    Checkpoint,
+    MLPClassifier,
+    MLPRegressor,
+    ModelFormatError,
+    MyANN,
+    ResumeError,
+    _lbfgs,
+)
 from fastmlp._checkpoint_folder import checkpoint_numbers, checkpoint_path, read_newest
 from fastmlp.callbacks import EarlyStopping, EpochCallback
 
@@ -187,6 +196,47 @@ def test_callbacks_of_scikit_learn_see_the_rest_of_a_resumed_fit(tmp_path):
     assert names.count("epoch") == 8 - 3
 
 
+def forged(folder, name, value, *, callback=None):
+    """The newest checkpoint with another value of this name in a callback's state, or array."""
+    document, arrays = taken_apart(checkpoint_path(folder, 1).read_bytes())
+    names = [each["name"] for each in document["callbacks"]]
+    where = name
+    if callback is not None:
+        number = names.index(callback)
+        where, state = f"callbacks.{number}.{name}", document["callbacks"][number]
+        if not isinstance(value, np.ndarray) and name in state["arrays"]:
+            state["arrays"].remove(name)
+            del arrays[where]
+        if not isinstance(value, np.ndarray):
+            state["values"][name] = value
+    if isinstance(value, np.ndarray):
+        arrays[where] = value
+    path = folder / "forged"
+    path.write_bytes(forge(document, arrays))
+    return path
+
+
+@pytest.mark.parametrize("callback, name, value, message", [
+    ("Bookkeeper", "loss_curve", "text", "loss_curve must be an array of float64"),
+    ("Bookkeeper", "history", np.zeros(7), r"history must have 2 dimension\(s\); got 1"),
+    ("Bookkeeper", "history", np.zeros((1, 1)), "history and loss curve must have the same epochs"),
+    ("Bookkeeper", "validation_scores", {"tuple": []}, "validation_scores must be an array of fl"),
+    ("Bookkeeper", "validation_scores", np.array(1.0), r"scores must have 1 dimension\(s\); got 0"),
+    ("Bookkeeper", "n_iter", -1, "n_iter must be at least 0; got -1"),
+    ("Progress", "best_parameters", None, "best_parameters must not be None with early stopping"),
+    ("Progress", "best_loss_", "low", "best_loss_ must be a number or None"),
+    ("Progress", "plateau", 3, "a plateau's state must be"),
+], ids=str)  # fmt: skip
+def test_forged_records_of_an_estimator_are_refused(callback, name, value, message, tmp_path):
+    model = interrupted(classifier(early_stopping=True), tmp_path)
+    before = [w.copy() for w in model.coefs_]
+    path = forged(tmp_path, name, value, callback=callback)
+    with pytest.raises(ModelFormatError, match=f"the state of {callback} cannot .*{message}"):
+        model.fit(X, Y, resume=path)
+    for a, b in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 # --- L-BFGS
 
 
@@ -208,6 +258,15 @@ def test_a_search_hears_again_what_it_was_told_and_computes_only_the_rest(tmp_pa
     assert n_resumed == len(evaluations) - n_resumed - len(saved.progress.told)
     assert_same(resumed, expected)
     assert resumed.history_["loss"] == expected.history_["loss"]
+
+
+@pytest.mark.parametrize("name", ["evaluations.costs", "evaluations.gradients"])
+def test_a_search_that_began_with_no_finite_number_is_refused(name, tmp_path):
+    interrupted(lbfgs(), tmp_path)
+    numbers = taken_apart(checkpoint_path(tmp_path, 1).read_bytes())[1][name].copy()
+    numbers[0] = np.nan
+    with pytest.raises(ModelFormatError, match="the first cost and gradient must be finite"):
+        lbfgs().fit(X, Y, resume=forged(tmp_path, name, numbers))
 
 
 def test_a_search_is_saved_within_an_iteration(tmp_path):

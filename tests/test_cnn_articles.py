@@ -56,6 +56,10 @@ def test_indices_and_names_mean_the_same():
         [[4, 3, "tanh"], [6, 3, "selu"]], LI_POOL, [[8, "tanh"], [3, "sigmoid"]], SHAPE, seed=0
     )
     assert by_index.config == by_name.config
+    assert by_index.config.loss == "binary_crossentropy"
+    with pytest.raises(ValueError, match="loss 'categorical_crossentropy' needs 'softmax' outputs"):
+        my_compile(by_index)
+    assert my_compile(by_index, "binary_crossentropy").iterations == 0
     np.testing.assert_array_equal(by_index.predict(X), by_name.predict(X))
 
 

@@ -141,7 +141,7 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--article", "C9"], "name must be one of 'C2'"),
+        (["train", "--article", "C9"], "--article must be one of 'C2'"),
         (["train", "--epochs", "0"], "--epochs must be a whole number, at least 1; got '0'"),
         (["train", "--momentum", "x"], "--momentum must be a number, at least 0; got 'x'"),
         (["train", "--keep-best"], "--keep-best needs --validation N: test images must not"),

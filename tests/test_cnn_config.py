@@ -89,7 +89,7 @@ def test_momenta_of_the_articles_are_those_of_their_variable():
 
 
 def test_layers_get_names_and_keep_given_ones():
-    config = CNNConfig(dense=(DenseLayer(5, name="mine"), DenseLayer(10, "sigmoid")))
+    config = CNNConfig(dense=(DenseLayer(5, name="mine"), DenseLayer(10, "softmax")))
     names = [layer.name for layer in layer_table(config)]
     assert names == ["conv_1", "pool_1", "conv_2", "pool_2", "conv_3", "flatten", "mine", "output"]
 
@@ -133,6 +133,11 @@ def test_table_names_layers_sizes_and_sum():
         ({"schedule": "cosine", "decay_rate": 0.1}, "batches of the whole run"),
         ({"learning_rate": 0}, "learning_rate must be above 0"),
         ({"loss": "hinge"}, "loss must be one of"),
+        ({"loss": "binary_crossentropy"}, "'binary_crossentropy' needs 'sigmoid' outputs; got 'so"),
+        (
+            {"dense": (DenseLayer(4, "sigmoid"),)},
+            "'categorical_crossentropy' needs 'softmax' outputs; got 'sigmoid'. Keras would",
+        ),
         ({"metrics": ("accuracy", "f1")}, r"metrics\[1\] must be one of"),
         ({"metrics": "accuracy"}, "metrics must be a sequence"),
         ({"l2": -1.0}, "l2 must be a finite number, at least 0"),

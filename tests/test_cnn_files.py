@@ -113,6 +113,16 @@ def test_lambda_layers_and_lambdas_as_functions_are_refused_with_the_reason(tmp_
             load_model(tmp_path / "code.keras")
 
 
+def test_keras_safe_mode_stands_behind_our_own_check(tmp_path, monkeypatch):
+    import keras
+
+    layer = keras.layers.Lambda(lambda x: x + 1)
+    keras.Sequential([keras.Input((4,)), layer]).save(tmp_path / "code.keras")
+    monkeypatch.setattr(_files, "check_archive", lambda path: None)
+    with pytest.raises(DataFormatError, match=r"Keras cannot read this model: .*safe_mode"):
+        load_model(tmp_path / "code.keras")
+
+
 @pytest.mark.parametrize(
     "part",
     [

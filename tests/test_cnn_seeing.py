@@ -60,12 +60,16 @@ def test_maps_of_every_layer_have_the_computed_sizes(trained):
         activation_maps(trained, "dense_1", X[:3])
 
 
-def test_pooled_maps_are_maxima_of_the_maps_before(trained):
+def test_pooled_maps_are_maxima_or_means_of_the_maps_before(trained):
     from fastmlp.cnn.activations import activation_maps
 
     before, after = (activation_maps(trained, name, X[:5]) for name in ("conv_1", "pool_1"))
     blocks = before.reshape(5, 4, 2, 4, 2, 4)
     np.testing.assert_allclose(after, blocks.max(axis=(2, 4)), rtol=1e-6)
+    average = small_cnn(pools=(PoolLayer(2, "average"),))
+    before, after = (activation_maps(average, name, X[:5]) for name in ("conv_1", "pool_1"))
+    blocks = before.reshape(5, 4, 2, 4, 2, 4)
+    np.testing.assert_allclose(after, blocks.mean(axis=(2, 4)), rtol=1e-5, atol=1e-6)
 
 
 def test_class_activations_are_means_of_the_dense_layer_by_label(trained):

@@ -15,8 +15,9 @@ from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, sma
 
 from fastmlp import Checkpoint, DivergenceError, plots
 from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler
-from fastmlp.cnn import CNN, BestEpoch, CNNConfig, layer_table, learning_rate_at
+from fastmlp.cnn import CNN, BestEpoch, CNNConfig, DenseLayer, layer_table, learning_rate_at
 from fastmlp.cnn.geometry import field_of_node
+from fastmlp.datasets import load
 from fastmlp.history import History
 
 pytestmark = needs_tensorflow
@@ -206,6 +207,65 @@ def test_regularizer_is_on_dense_kernels_and_on_convolutions_only_if_asked():
     assert own.penalty() == pytest.approx(6.0)
 
 
+@pytest.mark.parametrize("name", ["l1", "l2", "l1_l2"])
+def test_penalties_are_those_of_the_named_factors(name):
+    cnn = small_cnn(regularizer=name, l1=0.01, l2=0.02)
+    kernels = [cnn.model.get_layer(layer).get_weights()[0] for layer in ("dense_1", "output")]
+    l1 = 0.01 * sum(np.abs(w).sum() for w in kernels)
+    l2 = 0.02 * sum((w**2).sum() for w in kernels)
+    expected = {"l1": l1, "l2": l2, "l1_l2": l1 + l2}[name]
+    assert cnn.penalty() == pytest.approx(expected, rel=1e-5)
+
+
+def test_xla_is_used_when_it_is_asked_for_and_trains_the_same():
+    plain = small_cnn()
+    compiled = CNN(small_config(), seed=0, device="cpu", xla=True)
+    assert (plain.model.jit_compile, compiled.model.jit_compile) == (False, True)
+    compiled.compile(learning_rate=0.002)
+    plain.compile(learning_rate=0.002)
+    assert compiled.model.jit_compile is True
+    costs = [cnn.fit(X, Y, epochs=1)["costs"] for cnn in (plain, compiled)]
+    np.testing.assert_allclose(*costs, rtol=1e-3)
+
+
+METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "precision", "recall")
+
+
+@pytest.mark.parametrize(
+    ("loss", "output"),
+    [("categorical_crossentropy", "softmax"), ("binary_crossentropy", "sigmoid"),
+     ("mean_squared_error", "softmax"), ("mean_squared_error", "sigmoid")],
+)  # fmt: skip
+def test_losses_and_metrics_are_those_of_the_outputs(loss, output):
+    dense = (DenseLayer(8), DenseLayer(3, output))
+    cnn = small_cnn(loss=loss, dense=dense, metrics=METRICS)
+    a, y = cnn.predict(X).astype(np.float64), np.eye(3)[Y]
+    formulas = {
+        "categorical_crossentropy": -np.log(a[y == 1]),
+        "binary_crossentropy": -np.where(y == 1, np.log(a), np.log(1 - a)),
+        "mean_squared_error": (a - y) ** 2,
+    }
+    assert cnn.evaluate(X, Y).loss == pytest.approx(formulas[loss].mean(), rel=1e-4)
+    found = cnn.model.evaluate(X, y, verbose=0, return_dict=True)
+    assert {*METRICS, "loss", "output_error"} == set(found)
+    assert found["mean_squared_error"] == pytest.approx(((a - y) ** 2).mean(), rel=1e-4)
+
+
+def test_the_scaler_has_seen_neither_validation_nor_test_images():
+    from fastmlp.cnn import load_images
+
+    data = load_images("digits", scale="global", n_train=200, n_validation=150, n_test=100)
+    assert [len(part) for part in (data.X_train, data.X_validation, data.X_test)] == [50, 150, 100]
+    assert data.X_train.astype(float).mean() == pytest.approx(0, abs=1e-6)
+    assert data.X_train.astype(float).std() == pytest.approx(1, rel=1e-5)
+    assert abs(data.X_validation.mean()) > 1e-4
+    pixels = load("digits").X_train[:200]
+    first = data.scaler.transform(pixels, np.dtype("f4")).reshape(-1, 8, 8, 1)
+    np.testing.assert_array_equal(np.concatenate([data.X_train, data.X_validation]), first)
+    np.testing.assert_array_equal(data.y_validation, load("digits").y_train[50:200])
+    assert data.watched[0] == "validation"
+
+
 def test_callbacks_of_all_kinds_are_called_and_may_end_the_training(tmp_path):
     import keras
 
@@ -321,6 +381,11 @@ def test_compile_changes_the_training_and_keeps_the_weights():
     cnn.compile(optimizer="adam", learning_rate=0.02)
     assert (cnn.iterations, cnn.config.optimizer) == (0, "adam")
     assert cnn.learning_rate == pytest.approx(0.02)
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    cnn.fit(X, Y, epochs=1)
+    cnn.reset()  # to what the network was when it was compiled
+    assert (cnn.iterations, cnn.learning_rate) == (0, pytest.approx(0.02))
     for a, b in zip(cnn.model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="setting must be one of"):

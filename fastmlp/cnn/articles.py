@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.cnn._arrays import Images
 from fastmlp.cnn._layers import ConvLayer, DenseLayer, PoolLayer
-from fastmlp.cnn.config import OPTIMIZERS, WITH_MOMENTUM, CNNConfig
+from fastmlp.cnn.config import OPTIMIZERS, OUTPUT_OF_LOSS, WITH_MOMENTUM, CNNConfig
 from fastmlp.cnn.images import load_images
 from fastmlp.cnn.network import CNN
 from fastmlp.history import History
@@ -77,6 +77,8 @@ def build_cnn_simple(
 ) -> CNN:
     """A CNN of convolutions, poolings and dense layers, compiled with the default settings.
 
+    The loss is categorical_crossentropy for softmax outputs, binary_crossentropy for sigmoid ones.
+
     Parameters
     ----------
     li_Conv : sequence of [maps, kernel size, activation]
@@ -129,6 +131,10 @@ def my_compile(
     ----------
     cnn : CNN
         Changed in place.
+    my_loss : str
+        categorical_crossentropy for softmax outputs, binary_crossentropy for sigmoid outputs, or
+        mean_squared_error.
+    my_metrics : sequence of str
     my_optimizer : {"rmsprop", "nadam", "adamax", "adam", "sgd"}
     my_momentum : float in [0, 1)
         Passed on where the optimiser has one; else a line says that it is not used.
@@ -278,7 +284,9 @@ def _layer_config(
         known = OUTPUT_FUNCTIONS if i == len(entries) - 1 else HIDDEN_FUNCTIONS
         function = _function(f"li_MLP[{i}]", e[1], known)
         dense.append(DenseLayer(e[0], function, e[2] if len(e) > 2 else f"Dense_{i + 1}"))
-    return CNNConfig(conv, pools, tuple(dense), input_shape)
+    natural = {function: loss for loss, function in OUTPUT_OF_LOSS.items()}
+    loss = natural[dense[-1].activation] if dense else DEFAULT_LOSS
+    return CNNConfig(conv, pools, tuple(dense), input_shape, loss=loss)
 
 
 def _entries(name: str, entries: Any, n_least: int) -> list[Sequence[Any]]:

@@ -18,6 +18,9 @@ WITH_MOMENTUM = ("rmsprop", "sgd")
 SCHEDULES = ("none", "power", "exponential", "cosine")
 REGULARIZERS = ("l1", "l2", "l1_l2")
 LOSSES = ("categorical_crossentropy", "binary_crossentropy", "mean_squared_error")
+OUTPUT_OF_LOSS = {"categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
+"""Losses that Keras computes from the sums before the output function, whatever it is."""
+
 METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "precision", "recall")
 LEAST_SHARE = 0.9
 """An exponential schedule must keep at least this share of the rate from batch to batch."""
@@ -62,6 +65,7 @@ class CNNConfig:
         Of power, the d in ``rate / (1 + d n / decay_steps)``; of exponential, the factor per
         `decay_steps` batches; of cosine, the share of the rate that is left at the end.
     loss : {"categorical_crossentropy", "binary_crossentropy", "mean_squared_error"}
+        The first needs softmax outputs, the second sigmoid outputs.
     metrics : iterable of str
         Of accuracy, mean_absolute_error, mean_squared_error, auc, precision, recall.
     batch_size, epochs : int >= 1
@@ -105,7 +109,7 @@ class CNNConfig:
         self._check_regularizer()
         self._check_optimizer()
         self._check_schedule()
-        check_choice("loss", self.loss, LOSSES)
+        self._check_loss()
         metrics = _sequence("metrics", self.metrics)
         for i, metric in enumerate(metrics):
             check_choice(f"metrics[{i}]", metric, METRICS)
@@ -200,6 +204,16 @@ class CNNConfig:
             l2=check_number("l2", self.l2),
             regularize_conv=check_flag("regularize_conv", self.regularize_conv),
         )
+
+    def _check_loss(self) -> None:
+        check_choice("loss", self.loss, LOSSES)
+        output = self.dense[-1].activation
+        needed = OUTPUT_OF_LOSS.get(self.loss, output)
+        if output != needed:
+            raise ValueError(
+                f"loss {self.loss!r} needs {needed!r} outputs; got {output!r}. Keras would compute "
+                f"it as if the outputs were {needed!r}, and so not of what the network says"
+            )
 
     def _check_optimizer(self) -> None:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
