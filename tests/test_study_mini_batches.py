@@ -90,16 +90,18 @@ def test_a_batch_of_all_rows_points_where_all_rows_do():
 
 
 def test_directions_of_batches_are_those_of_their_loss_alone():
-    """Weights of a trained network are so large that the penalty would outweigh ten rows."""
+    """Where outputs are nearly right, the penalty would outweigh ten rows."""
     data = _data.load_scaled("digits", "global", n_train=60)
     config = replace(tiny_config("mini-batches"), n_batches=1)
     network = mini_batches._trainer(config, data).network
-    network.parameters[...] *= 20
+    noise = np.random.default_rng(1).normal(0, 1e-3, data.Y_train.shape)
+    targets = network.predict(data.X_train, n_threads=1) + noise
+    data = replace(data, Y_train=targets.astype(np.float32))
     found = mini_batches._moments(config, network, data, [10], np.random.default_rng(0))
     chosen = np.random.default_rng(0).choice(60, 10, replace=False)
     batch, whole = (_gradient(network, data, rows) for rows in (chosen, np.arange(60)))
     cosine = batch @ whole / np.linalg.norm(batch) / np.linalg.norm(whole)
-    np.testing.assert_allclose(found["cosine"][0], cosine, atol=1e-3)
+    np.testing.assert_allclose(found["cosine"][0], cosine, atol=0.01)
 
 
 def _gradient(network, data, rows):
