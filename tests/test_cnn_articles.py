@@ -170,6 +170,7 @@ def test_epoch_plot_draws_both_sets_a_reference_line_and_the_articles_limits():
     assert "validation accuracy" in left.get_title(loc="left") + left.get_title()
 
 
+@needs_tensorflow
 def test_figure_and_axes_are_given_together_or_not_at_all():
     figure, axis = plt.subplots()
     for given in ({"fig1": figure}, {"fig1": figure, "ax1_1": axis}, {"ax1_2": axis}):
