@@ -139,6 +139,8 @@ def test_momentum_is_passed_where_there_is_one_and_told_where_not(capsys):
     with pytest.raises(ValueError, match="optimizer must be one of"):
         my_compile(cnn, my_optimizer="lion", my_momentum=0.6)
     assert "lion" not in capsys.readouterr().out
+    with pytest.raises(TypeError, match="metrics must be a sequence; got 'accuracy'"):
+        my_compile(cnn, my_metrics="accuracy")
     with pytest.raises(ValueError, match="my_lr_sched must be one of None, 'powerSched'"):
         my_compile(cnn, my_lr_sched="power")
     with pytest.raises(ValueError, match="would end the training at once"):
