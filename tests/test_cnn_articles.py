@@ -100,6 +100,15 @@ def test_lists_that_do_not_fit_are_named(lists, message):
 
 
 @needs_tensorflow
+@pytest.mark.parametrize(
+    ("name", "factors"), [("l1", (0.03, 0.0)), ("l2", (0.0, 0.04)), (None, (0.0, 0.0))]
+)
+def test_regularizers_get_the_factor_of_their_name(name, factors):
+    config = build_cnn_simple(*LISTS, name, 0.04, 0.03).config
+    assert (config.regularizer, config.l1, config.l2) == (name, *factors)
+
+
+@needs_tensorflow
 def test_build_reset_and_continue_do_what_their_names_say(capsys):
     settings = dict(epochs=2, batch_size=10, my_lr_sched="powerSched", my_lr_decay_rate=0.1, seed=0)
     cnn, seconds, history, optimizer = train(None, True, X, Y, *LISTS, **settings)
