@@ -137,6 +137,8 @@ def test_a_run_without_a_schedule_keeps_its_rate_and_lr_history_records_it(capsy
     assert calls.iterations == [1, 2]
     assert cnn.learning_rate == pytest.approx(0.001)
     assert "learning rate: 1.0000e-03  iterations: 2" in capsys.readouterr().out
+    train(cnn, False, X, Y, *LISTS, epochs=1, reset=False, callbacks=[calls])
+    assert calls.iterations == [3]  # of the last training alone
 
 
 @needs_tensorflow

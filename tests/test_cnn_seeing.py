@@ -369,6 +369,10 @@ def test_filters_classes_fields_and_courses_are_drawn(trained):
     assert "of 8 nodes answer more than twice as much" in title(figure)
     shown = figure.axes[0].get_images()[0].get_array()
     assert sorted(shown.ravel()) == pytest.approx(sorted(means.ravel()))
+    favourites = shown.argmax(axis=0)
+    assert (np.diff(favourites) >= 0).all()  # nodes stand beside those of the same class
+    nodes = [int(label.get_text()) for label in figure.axes[0].get_xticklabels()]
+    np.testing.assert_allclose(shown, means[:, nodes])
     window = field_of_node(trained.config, "conv_2", 0, 1)
     figure = plots.plot_receptive_field(X[0], window, "node (0, 1) of conv_2")
     (frame,) = figure.axes[0].patches
