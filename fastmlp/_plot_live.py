@@ -99,6 +99,7 @@ def draw_rate(axis: Axes, progress: Progress) -> None:
     """Learning rate of every epoch."""
     axis.clear()
     axis.plot(_epochs(progress.rate), progress.rate, color=ORANGE, marker=_marker(progress, "o"))
+    axis.locator_params(axis="x", integer=True)
     rates = np.array(progress.rate)
     if rates.min() > 0 and rates.max() > LOG_RANGE * rates.min():
         axis.set_yscale("log")

@@ -100,6 +100,15 @@ def test_lists_that_do_not_fit_are_named(lists, message):
 
 
 @needs_tensorflow
+@pytest.mark.parametrize(
+    ("name", "factors"), [("l1", (0.03, 0.0)), ("l2", (0.0, 0.04)), (None, (0.0, 0.0))]
+)
+def test_regularizers_get_the_factor_of_their_name(name, factors):
+    config = build_cnn_simple(*LISTS, name, 0.04, 0.03).config
+    assert (config.regularizer, config.l1, config.l2) == (name, *factors)
+
+
+@needs_tensorflow
 def test_build_reset_and_continue_do_what_their_names_say(capsys):
     settings = dict(epochs=2, batch_size=10, my_lr_sched="powerSched", my_lr_decay_rate=0.1, seed=0)
     cnn, seconds, history, optimizer = train(None, True, X, Y, *LISTS, **settings)
@@ -128,6 +137,8 @@ def test_a_run_without_a_schedule_keeps_its_rate_and_lr_history_records_it(capsy
     assert calls.iterations == [1, 2]
     assert cnn.learning_rate == pytest.approx(0.001)
     assert "learning rate: 1.0000e-03  iterations: 2" in capsys.readouterr().out
+    train(cnn, False, X, Y, *LISTS, epochs=1, reset=False, callbacks=[calls])
+    assert calls.iterations == [3]  # of the last training alone
 
 
 @needs_tensorflow
@@ -139,6 +150,8 @@ def test_momentum_is_passed_where_there_is_one_and_told_where_not(capsys):
     with pytest.raises(ValueError, match="optimizer must be one of"):
         my_compile(cnn, my_optimizer="lion", my_momentum=0.6)
     assert "lion" not in capsys.readouterr().out
+    with pytest.raises(TypeError, match="metrics must be a sequence; got 'accuracy'"):
+        my_compile(cnn, my_metrics="accuracy")
     with pytest.raises(ValueError, match="my_lr_sched must be one of None, 'powerSched'"):
         my_compile(cnn, my_lr_sched="power")
     with pytest.raises(ValueError, match="would end the training at once"):

@@ -99,7 +99,7 @@ def test_configuration_is_frozen_and_survives_json():
     with pytest.raises(FrozenInstanceError):
         config.momentum = 0.1
     assert CNNConfig.from_dict(config.to_dict()) == config
-    own = replace(config, regularizer=lambda w: 0.0)
+    own = replace(config, regularizer=lambda w: 0.0, l2=0.0)
     assert own.to_dict()["regularizer"] == "own: <lambda>"
     with pytest.raises(ValueError, match=r"unknown settings \['colour'\]"):
         CNNConfig.from_dict({"colour": 1})
@@ -110,6 +110,10 @@ def test_table_names_layers_sizes_and_sum():
     assert "Conv2D_3" in text
     assert "18 x 18" in text
     assert text.endswith("96,844 parameters")
+
+
+def mean_square(w):
+    return (w * w).mean()
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,9 @@ def test_table_names_layers_sizes_and_sum():
         ({"metrics": ("accuracy", "f1")}, r"metrics\[1\] must be one of"),
         ({"metrics": "accuracy"}, "metrics must be a sequence"),
         ({"l2": -1.0}, "l2 must be a finite number, at least 0"),
+        ({"l2": 0.1}, "l2 must be 0 with regularizer 'none', which does not use it; got 0.1"),
+        ({"l1": 0.1, "regularizer": "l2"}, "l1 must be 0 with regularizer 'l2'"),
+        ({"l2": 0.1, "regularizer": mean_square}, "l2 must be 0 with regularizer 'mean_square'"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"dense": (DenseLayer(4, name="conv_1"), DenseLayer(2, "softmax"))}, "given twice"),
     ],

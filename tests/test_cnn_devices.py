@@ -218,6 +218,26 @@ def test_every_contender_is_timed_with_every_batch_size(timings):
         assert timing.images_per_second == pytest.approx(180 / sum(timing.epoch_seconds))
 
 
+def test_timed_epochs_begin_with_fresh_weights_and_the_threads_that_are_asked_for(monkeypatch):
+    trainers = []
+
+    class Spy(Trainer):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            trainers.append((self.network.parameters.copy(), options["n_threads"]))
+
+    monkeypatch.setattr(compare, "Trainer", Spy)
+    cnn = CNN(compare.dense_config((10, 10, 1), 3), seed=0, device="cpu")
+    fresh = dense_tail(cnn).parameters.copy()
+    data = X, np.eye(3, dtype=np.float32)[Y]
+    compare._time_keras("Keras, cpu", cnn, *data, data, 30, 2)
+    assert cnn.iterations == 2 * 3  # not those of the warm-up
+    compare._time_engine(cnn, *data, data, 30, 2, 1)
+    assert [n_threads for _, n_threads in trainers] == [1, 1]  # warm-up, timed epochs
+    for parameters, _ in trainers:
+        np.testing.assert_array_equal(parameters, fresh)
+
+
 def test_ratios_come_from_the_measured_times():
     made = [
         compare.DeviceTiming("Keras, cpu:0", 10, (1.0, 0.93264), 5, 0.9),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from pathlib import Path
@@ -73,8 +72,8 @@ def test_what_is_said_of_the_run_with_validation_images_is_what_it_recorded(page
 def test_the_python_on_the_page_runs(mnist, tmp_path, monkeypatch, capsys):
     if not PAGE.exists():
         pytest.skip("no docs beside the tests")
-    small = functools.partial(cnn.load_images, n_train=200, n_test=60)
-    monkeypatch.setattr(cnn, "load_images", small)
+    small = cnn.load_images("mnist", n_train=200, n_test=60)
+    monkeypatch.setattr(cnn, "load_images", lambda name: small)
     monkeypatch.chdir(tmp_path)
     first, second = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     exec(compile(first, "cnn.md", "exec"), names := {})

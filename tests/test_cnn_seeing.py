@@ -136,6 +136,13 @@ def test_start_images_are_standardised_seeded_and_rough_or_smooth_by_scale():
         for side in (3, 7, 14, 28)
     ]
     assert roughness == sorted(roughness, reverse=True)
+    rngs = [np.random.default_rng(2) for _ in "ab"]
+    np.testing.assert_allclose(
+        start_images(4, shape, rngs[0], (3, 14), (2.0, 0.0)),
+        start_images(4, shape, rngs[1], (3,), (1.0,)), atol=1e-6,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="scales must have at least one side"):
+        start_images(1, shape, np.random.default_rng(0), ())
     with pytest.raises(ValueError, match="weights must have 2 numbers; got 1"):
         start_images(1, shape, np.random.default_rng(0), (3, 7), (1.0,))
     np.testing.assert_array_equal(standardised(np.full((1, 4, 4, 1), 7.0)), 0)
@@ -170,6 +177,47 @@ def test_losses_never_fall_and_images_stay_standardised(trained):
         assert (np.diff(course) >= 0).all()
     np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), 0, atol=1e-6)
     assert any(course[-1] > 1.3 * course[0] for course in losses if course[0] > 0)
+
+
+def test_a_step_is_halved_until_it_is_too_small_where_nothing_rises(trained):
+    seen = []
+
+    def falling(x, maps):
+        seen.append(x.copy())
+        return np.full(len(x), -float(len(seen))), np.ones_like(x) * X[:1]
+
+    start = standardised(X[5:6])
+    images, (course,) = climb(trained, "conv_2", start, np.array([0]), Ascent(), falling)
+    np.testing.assert_array_equal(images, start)
+    assert len(course) == 8  # 0.2, 0.1, ... 0.003 are tried; 0.0016 is below the least step
+    changes = [np.sqrt(((x - start) ** 2).mean()) for x in seen[1:]]
+    np.testing.assert_allclose(np.divide(changes[:-1], changes[1:]), 2, rtol=0.2)
+
+
+def test_an_ascent_ends_when_it_stagnates_and_at_the_latest_after_its_steps(trained):
+    start, maps = standardised(X[:1]), np.array([0])
+    for rise, patience, n_steps in ((1e-5, 4, 4), (1e-5, 9, 9), (0.1, 4, 30)):
+        calls = iter(range(1000))
+
+        def rising(x, maps, calls=calls, rise=rise):
+            return np.array([1.0 + rise * next(calls)]), np.ones_like(x) * X[:1]
+
+        ascent = Ascent(max_steps=30, patience=patience)
+        _, (course,) = climb(trained, "conv_2", start, maps, ascent, rising)
+        assert len(course) == n_steps + 1
+
+
+def test_the_best_of_the_climbers_that_answer_most_is_the_pattern(trained):
+    from fastmlp.cnn.oip import mean_activations
+
+    starts = start_images(40, (10, 10, 1), np.random.default_rng(6))
+    first = np.argsort(-mean_activations(trained, "conv_2", starts)[:, 2])[:4]
+    images, courses = climb(trained, "conv_2", starts[first], np.full(4, 2), FAST)
+    ends = np.array([course[-1] for course in courses])
+    assert ends.max() > 1.01 * ends.min()
+    oip = find_oip(trained, "conv_2", 2, n_starts=40, n_climbers=4, ascent=FAST, seed=6)
+    assert oip.activation == pytest.approx(ends.max(), rel=1e-3)
+    np.testing.assert_allclose(oip.image, images[ends.argmax()], atol=0.02)
 
 
 def test_pattern_answers_more_than_any_of_many_random_images(trained):
@@ -236,6 +284,8 @@ def test_carving_raises_the_answer_round_by_round(trained):
     assert "no small change of this image raises its answer" in title(flat)
     with pytest.raises(ValueError, match="image must have shape"):
         carve(trained, "conv_2", 0, X[0, :5])
+    with pytest.raises(ValueError, match="image must hold finite float32 numbers; found NaN"):
+        carve(trained, "conv_2", 0, np.full_like(X[0], np.nan))
 
 
 @pytest.mark.parametrize(
@@ -319,6 +369,10 @@ def test_filters_classes_fields_and_courses_are_drawn(trained):
     assert "of 8 nodes answer more than twice as much" in title(figure)
     shown = figure.axes[0].get_images()[0].get_array()
     assert sorted(shown.ravel()) == pytest.approx(sorted(means.ravel()))
+    favourites = shown.argmax(axis=0)
+    assert (np.diff(favourites) >= 0).all()  # nodes stand beside those of the same class
+    nodes = [int(label.get_text()) for label in figure.axes[0].get_xticklabels()]
+    np.testing.assert_allclose(shown, means[:, nodes])
     window = field_of_node(trained.config, "conv_2", 0, 1)
     figure = plots.plot_receptive_field(X[0], window, "node (0, 1) of conv_2")
     (frame,) = figure.axes[0].patches

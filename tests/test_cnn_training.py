@@ -15,7 +15,15 @@ from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, sma
 
 from fastmlp import Checkpoint, DivergenceError, plots
 from fastmlp.callbacks import EarlyStopping, EpochCallback, LearningRateScheduler
-from fastmlp.cnn import CNN, BestEpoch, CNNConfig, DenseLayer, layer_table, learning_rate_at
+from fastmlp.cnn import (
+    CNN,
+    BestEpoch,
+    CNNConfig,
+    DenseLayer,
+    layer_table,
+    learning_rate_at,
+    load_images,
+)
 from fastmlp.cnn.geometry import field_of_node
 from fastmlp.datasets import load
 from fastmlp.history import History
@@ -207,13 +215,12 @@ def test_regularizer_is_on_dense_kernels_and_on_convolutions_only_if_asked():
     assert own.penalty() == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize("name", ["l1", "l2", "l1_l2"])
-def test_penalties_are_those_of_the_named_factors(name):
-    cnn = small_cnn(regularizer=name, l1=0.01, l2=0.02)
+@pytest.mark.parametrize("factors", [{"l1": 0.01}, {"l2": 0.02}, {"l1": 0.01, "l2": 0.02}])
+def test_penalties_are_those_of_the_named_factors(factors):
+    cnn = small_cnn(regularizer="_".join(factors), **factors)
     kernels = [cnn.model.get_layer(layer).get_weights()[0] for layer in ("dense_1", "output")]
-    l1 = 0.01 * sum(np.abs(w).sum() for w in kernels)
-    l2 = 0.02 * sum((w**2).sum() for w in kernels)
-    expected = {"l1": l1, "l2": l2, "l1_l2": l1 + l2}[name]
+    sums = {"l1": sum(np.abs(w).sum() for w in kernels), "l2": sum((w**2).sum() for w in kernels)}
+    expected = sum(factor * sums[name] for name, factor in factors.items())
     assert cnn.penalty() == pytest.approx(expected, rel=1e-5)
 
 
@@ -252,8 +259,6 @@ def test_losses_and_metrics_are_those_of_the_outputs(loss, output):
 
 
 def test_the_scaler_has_seen_neither_validation_nor_test_images():
-    from fastmlp.cnn import load_images
-
     data = load_images("digits", scale="global", n_train=200, n_validation=150, n_test=100)
     assert [len(part) for part in (data.X_train, data.X_validation, data.X_test)] == [50, 150, 100]
     assert data.X_train.astype(float).mean() == pytest.approx(0, abs=1e-6)
@@ -419,8 +424,15 @@ def test_other_arguments_that_do_not_fit_are_named():
         cnn.fit(X, Y, epochs=0)
     with pytest.raises(ValueError, match="test X must be images"):
         cnn.fit(X, Y, test_data=(X[:, :3], Y))
+    for wrong in (X, (X,), 3):
+        with pytest.raises(TypeError, match=r"test_data must be a pair \(X, y\); got"):
+            cnn.fit(X, Y, test_data=wrong)
     with pytest.raises(TypeError, match="config must be a CNNConfig"):
         CNN("C2")
+    with pytest.raises(TypeError, match="seed must be an integer; got 'a'"):
+        CNN(small_config(), seed="a")
+    with pytest.raises(ValueError, match="scale must be one of 'feature', 'global', 'none'"):
+        load_images("digits", scale="minmax")
 
 
 def test_dense_network_without_convolutions_trains():
@@ -430,8 +442,6 @@ def test_dense_network_without_convolutions_trains():
 
 
 def test_one_epoch_on_6000_images_of_mnist_reaches_85_percent(mnist):
-    from fastmlp.cnn import load_images
-
     data = load_images("mnist", n_train=6000, n_test=2000)
     cnn = CNN(CNNConfig.article("C2"), seed=0, device="cpu")
     cnn.fit(data.X_train, data.y_train, epochs=1)

@@ -142,6 +142,8 @@ def test_panels_show_the_numbers_a_reference_line_and_sentences(tmp_path, monkey
     assert "Epoch 4: validation accuracy" in accuracy.get_title(loc="left")
     assert cost.get_title(loc="left").startswith("Cost, validation: ")
     assert rate.get_title(loc="left") == "Learning rate 0.001"
+    for axis in (accuracy, cost, rate):
+        assert all(float(tick).is_integer() for tick in axis.get_xticks())  # whole epochs
 
 
 def test_a_resumed_training_goes_on_with_its_curves(tmp_path):

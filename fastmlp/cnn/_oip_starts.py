@@ -39,6 +39,8 @@ def start_images(
     ndarray of shape (n, *shape), float32
     """
     sides = [check_integer("scales", side, minimum=1) for side in scales]
+    if not sides:
+        raise ValueError("scales must have at least one side; got none")
     if weights is None:
         shares = rng.dirichlet(np.ones(len(sides)), n)
     else:

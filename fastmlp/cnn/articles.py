@@ -152,7 +152,7 @@ def my_compile(
         print(f"my_momentum = {my_momentum:g} is not used: {my_optimizer} has no such parameter")
         my_momentum = 0.0
     cnn.compile(
-        loss=my_loss, metrics=tuple(my_metrics), optimizer=my_optimizer, momentum=my_momentum,
+        loss=my_loss, metrics=my_metrics, optimizer=my_optimizer, momentum=my_momentum,
         schedule=SCHEDULE_NAMES[my_lr_sched], learning_rate=my_lr_init,
         decay_steps=my_lr_decay_steps, decay_rate=my_lr_decay_rate,
     )  # fmt: skip

@@ -16,7 +16,9 @@ WITH_MOMENTUM = ("rmsprop", "sgd")
 """Optimisers of Keras that take a momentum; the others have moments of their own."""
 
 SCHEDULES = ("none", "power", "exponential", "cosine")
-REGULARIZERS = ("l1", "l2", "l1_l2")
+FACTORS = {"l1": ("l1",), "l2": ("l2",), "l1_l2": ("l1", "l2")}
+"""The named regularisers, and which factors they use."""
+
 LOSSES = ("categorical_crossentropy", "binary_crossentropy", "mean_squared_error")
 OUTPUT_OF_LOSS = {"categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
 """Losses that Keras computes from the sums before the output function, whatever it is."""
@@ -50,7 +52,7 @@ class CNNConfig:
         (without one half, as Keras has it), both, or a function of a weight tensor that returns a
         scalar. One's own function must be registered with Keras if the model is to be loaded again.
     l1, l2 : float >= 0
-        Factors of the named regularisers.
+        Factors of the named regularisers; 0 where they are not used.
     regularize_conv : bool
         Also regularise the kernels of the convolutions.
     optimizer : {"rmsprop", "nadam", "adamax", "adam", "sgd"}
@@ -198,7 +200,15 @@ class CNNConfig:
 
     def _check_regularizer(self) -> None:
         if self.regularizer is not None and not callable(self.regularizer):
-            check_choice("regularizer", self.regularizer, REGULARIZERS)
+            check_choice("regularizer", self.regularizer, FACTORS)
+        used = FACTORS.get(self.regularizer, ()) if isinstance(self.regularizer, str) else ()
+        for name in ("l1", "l2"):
+            factor = check_number(name, getattr(self, name))
+            if factor and name not in used:
+                raise ValueError(
+                    f"{name} must be 0 with regularizer {regularizer_name(self.regularizer)!r}, "
+                    f"which does not use it; got {factor:g}"
+                )
         self._set(
             l1=check_number("l1", self.l1),
             l2=check_number("l2", self.l2),

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import datasets
-from fastmlp._checks import check_flag, check_integer
+from fastmlp._checks import check_choice, check_flag, check_integer
 from fastmlp._labelled_data import mix_and_cut
 from fastmlp.cnn._arrays import Images
-from fastmlp.scaling import Scaler
+from fastmlp.scaling import KINDS, Scaler
 
 Labels = NDArray[np.int64]
 
@@ -92,6 +92,7 @@ def load_images(
     ValueError, OSError
         For an unknown name, images that are not square, or more images than there are.
     """
+    scaler = Scaler(check_choice("scale", scale, KINDS))
     data = datasets.load(name)
     side = math.isqrt(data.X_train.shape[1])
     if side * side != data.X_train.shape[1]:
@@ -99,7 +100,6 @@ def load_images(
             f"data must be square images; {data.name} has {data.X_train.shape[1]} features per row"
         )
     arrays = data.X_train, data.y_train, data.X_test, data.y_test
-    scaler = Scaler(scale)
     if check_flag("legacy_split", legacy_split):
         arrays = mix_and_cut(arrays, scaler, np.random.default_rng(seed))
     X_train, y_train = arrays[0][: _count("n_train", n_train, len(arrays[0]))], arrays[1]

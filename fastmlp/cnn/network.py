@@ -50,7 +50,7 @@ class CNN:
     Parameters
     ----------
     config : CNNConfig
-    seed : int or None
+    seed : int >= 0 or None
         Of the initial weights and of the order of the images in every epoch.
     device : str
         "auto" (a graphics card if TensorFlow sees one), "cpu", "gpu" or "gpu:0".
@@ -95,6 +95,8 @@ class CNN:
     ) -> None:
         if config is not None and not isinstance(config, CNNConfig):
             raise TypeError(f"config must be a CNNConfig; got {type(config).__name__}")
+        if seed is not None:
+            seed = check_integer("seed", seed, minimum=0)
         self.device = choose_device(device)
         self.xla = check_flag("xla", xla)
         with self._placed():
@@ -213,8 +215,7 @@ class CNN:
             If a loss is not finite; the network is then back at the last finished epoch.
         """
         x, targets = self._check_data("X", X, "y", y)
-        held_out = None if test_data is None else self._check_data("test X", test_data[0], "test y",
-                                                                   test_data[1])  # fmt: skip
+        held_out = None if test_data is None else self._check_test_data(test_data)
         n_epochs = check_integer(
             "epochs", self.config.epochs if epochs is None else epochs, minimum=1
         )
@@ -283,6 +284,14 @@ class CNN:
     ) -> tuple[Images, Images]:
         x = check_images(x_name, X, self.config.input_shape)
         return x, check_targets(y_name, y, self.config.n_classes, len(x))
+
+    def _check_test_data(self, test_data: Any) -> tuple[Images, Images]:
+        if not isinstance(test_data, tuple | list) or len(test_data) != 2:
+            raise TypeError(
+                f"test_data must be a pair (X, y); got {type(test_data).__name__} of length "
+                f"{len(test_data) if hasattr(test_data, '__len__') else 'unknown'}"
+            )
+        return self._check_data("test X", test_data[0], "test y", test_data[1])
 
     def _check_accuracy_is_measured(self, held_out: object) -> None:
         if held_out is None or "accuracy" not in self.config.metrics:

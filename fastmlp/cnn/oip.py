@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_integer, check_number
-from fastmlp.cnn._arrays import Images
+from fastmlp.cnn._arrays import Images, check_images
 from fastmlp.cnn._oip_starts import SCALES, standardised, start_images
 from fastmlp.cnn._tensorflow import import_tensorflow
 from fastmlp.cnn.activations import activation_maps, check_map_layer, layer_model
@@ -185,10 +185,10 @@ def carve(
     """
     check_map_layer(cnn, layer)
     (number,) = check_maps(cnn, layer, [map])
-    state = standardised(np.asarray(image, np.float32)[np.newaxis])
-    if state.shape[1:] != cnn.config.input_shape:
+    if np.shape(image) != cnn.config.input_shape:
         raise ValueError(f"image must have shape {cnn.config.input_shape}; got {np.shape(image)}")
-    states = [state[0]]
+    given = check_images("image", np.asarray(image)[np.newaxis], cnn.config.input_shape)
+    states = [standardised(given)[0]]
     gradient_of = _gradient_function(cnn, layer)
     for _ in range(check_integer("rounds", rounds, minimum=1)):
         once = Ascent(step=step, max_steps=1, least_step=step / 64)
