@@ -144,8 +144,7 @@ class _BlasGuard:
                 if self._libraries is None:
                     self._libraries = find_blas()
                 self._saved = [library.get_num_threads() for library in self._libraries]
-                for library in self._libraries:
-                    _set_blas_threads(library, 1)
+                self._set([1] * len(self._saved))
             self._users += 1
 
     def leave(self) -> None:
@@ -154,8 +153,18 @@ class _BlasGuard:
                 return
             self._users -= 1
             if self._users == 0:
-                for library, count in zip(self._libraries or [], self._saved, strict=True):
-                    _set_blas_threads(library, count)
+                self._set(self._saved)
+
+    def _set(self, counts: list[int]) -> None:
+        """Set all libraries; where Ctrl-C comes in between, to what they had before the guard."""
+        libraries = self._libraries or []
+        try:
+            for library, count in zip(libraries, counts, strict=True):
+                _set_blas_threads(library, count)
+        except BaseException:
+            for library, count in zip(libraries, self._saved, strict=True):
+                _set_blas_threads(library, count)
+            raise
 
     def forget_after_fork(self) -> None:
         """In a forked child the parent's other threads are gone, and with them their leave()."""

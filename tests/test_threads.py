@@ -118,6 +118,27 @@ def test_setting_returns_after_an_exception_inside_fit(two_blas_threads, error):
     assert blas_threads() == two_blas_threads
 
 
+@pytest.mark.parametrize("call", [1, 2], ids=["entering", "leaving"])
+def test_ctrl_c_while_the_setting_changes_brings_back_the_old_one(
+    two_blas_threads, call, monkeypatch
+):
+    set_threads, calls = _threads._set_blas_threads, []
+
+    def pressed(library, n_threads):
+        calls.append(n_threads)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        set_threads(library, n_threads)
+
+    monkeypatch.setattr(_threads, "_set_blas_threads", pressed)
+    monkeypatch.setattr(_threads._guard, "_libraries", _threads.find_blas()[:1])
+    with pytest.raises(KeyboardInterrupt), _threads.single_threaded_blas():
+        pass
+    monkeypatch.undo()
+    assert blas_threads() == two_blas_threads
+    test_setting_is_one_inside_and_the_old_one_afterwards(two_blas_threads)
+
+
 def test_forked_child_restores_the_setting_of_a_parent_in_fit(two_blas_threads):
     with _threads.single_threaded_blas():
         inside = blas_threads()
