@@ -133,7 +133,7 @@ class _BlasGuard:
     """Reference-counted "BLAS on one thread"."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the thread that forks may be the one that has it
         self._users = 0
         self._libraries: list[Any] | None = None
         self._saved: list[int] = []
@@ -166,10 +166,18 @@ class _BlasGuard:
                 _set_blas_threads(library, count)
             raise
 
+    def before_fork(self) -> None:
+        """Wait for a thread that changes the setting: its lock in BLAS would hang the child."""
+        self._lock.acquire()
+
+    def go_on_after_fork(self) -> None:
+        """Let the parent's threads in again."""
+        self._lock.release()
+
     def forget_after_fork(self) -> None:
         """In a forked child the parent's other threads are gone, and with them their leave()."""
         inherited = self._users > 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if inherited:
             self._users = 1
             self.leave()
@@ -177,7 +185,11 @@ class _BlasGuard:
 
 _guard = _BlasGuard()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_guard.forget_after_fork)
+    os.register_at_fork(
+        before=_guard.before_fork,
+        after_in_parent=_guard.go_on_after_fork,
+        after_in_child=_guard.forget_after_fork,
+    )
 
 
 @contextmanager

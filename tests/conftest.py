@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +74,23 @@ def native_build(tmp_path_factory):
         pytest.skip("no source tree beside the tests")
     if not shutil.which("cmake") or not shutil.which("ctest"):
         pytest.skip("cmake and ctest are not installed")
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # of all workers
-    folder = Path(os.environ.get("FASTMLP_NATIVE_BUILD") or shared / "native")
-    folder.mkdir(exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the others wait, and find it built
+    with shared_folder(tmp_path_factory, "native") as folder:
+        folder = os.environ.get("FASTMLP_NATIVE_BUILD") or folder
         run_tool("cmake", "-S", native, "-B", folder)
         run_tool("cmake", "--build", folder, "--parallel", "2")
-    return folder
+    return Path(folder)
+
+
+@contextmanager
+def shared_folder(tmp_path_factory, name):
+    """One folder for all processes of a test run; the others wait, and find what is in it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    (base / name).mkdir(exist_ok=True)
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield base / name
 
 
 def name_of(value):

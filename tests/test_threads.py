@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -137,6 +140,32 @@ def test_ctrl_c_while_the_setting_changes_brings_back_the_old_one(
     monkeypatch.undo()
     assert blas_threads() == two_blas_threads
     test_setting_is_one_inside_and_the_old_one_afterwards(two_blas_threads)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_fork_waits_for_a_thread_that_is_changing_the_setting(two_blas_threads, monkeypatch):
+    set_threads, inside = _threads._set_blas_threads, threading.Event()
+
+    def slow(library, n_threads):
+        set_threads(library, n_threads)
+        inside.set()
+        time.sleep(0.2)
+
+    def other_user():
+        with _threads.single_threaded_blas():
+            pass
+
+    monkeypatch.setattr(_threads, "_set_blas_threads", slow)
+    thread = threading.Thread(target=other_user)
+    thread.start()
+    inside.wait(10)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # a child that hangs is killed
+        os._exit(_threads._guard._users != 0 or blas_threads() != two_blas_threads)
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert blas_threads() == two_blas_threads
 
 
 def test_forked_child_restores_the_setting_of_a_parent_in_fit(two_blas_threads):

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import shared_folder
 
 ROOT = Path(__file__).parent.parent
 TRAIN = """
@@ -34,25 +35,31 @@ def dist(tmp_path_factory):
     """Folder with the sdist and the wheel that was built from it."""
     if not (ROOT / "CMakeLists.txt").exists():
         pytest.skip("no source tree beside the tests")
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT))
+    with shared_folder(tmp_path_factory, "dist") as folder:
+        if not list(folder.glob("*.whl")):
+            run(sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT))
     return folder
 
 
 @pytest.fixture(scope="module")
-def wheel(dist):
+def wheel(dist, tmp_path_factory):
     (built,) = dist.glob("*.whl")
     if sys.platform != "linux":
         return built
+    with shared_folder(tmp_path_factory, "repaired") as folder:
+        if not list(folder.glob("*.whl")):
+            repair(built, folder)
+    (repaired,) = folder.glob("*.whl")
+    return repaired
+
+
+def repair(built, folder):
     bin_folder = str(Path(sys.executable).parent)
     subprocess.run(
-        [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", str(dist / "repaired"),
-         str(built)],
+        [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", str(folder), str(built)],
         check=True, capture_output=True,
         env=os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
-    (repaired,) = (dist / "repaired").glob("*.whl")
-    return repaired
 
 
 def test_wheel_is_small_and_holds_no_sources(wheel):
