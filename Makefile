@@ -2,7 +2,7 @@
 # a folder with mnist.npz, benchmarks and tests run on MNIST.
 PYTHON ?= python3
 BIN = .venv/bin
-SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/*.pyx fastmlp/*.pxd fastmlp/*.pxi)
+SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/engine/*.p[yx]*)
 
 .PHONY: train test soak sanitize mutants lint wheel benchmark guard study-cnn clean
 
@@ -16,10 +16,10 @@ soak: .venv/soak-ready  ## the tests that take minutes, fuzzing among them; abou
 	$(BIN)/python -m pytest -m soak
 
 sanitize: .venv/test-ready  ## ASan, UBSan, TSan and valgrind over extension, kernels and team
-	$(BIN)/python tests/sanitize.py
+	$(BIN)/python tests/long/sanitize.py
 
 mutants: .venv/test-ready  ## do the tests notice mistakes in kernels and engine? about an hour
-	$(BIN)/python tests/mutants/run.py
+	$(BIN)/python tests/long/mutants/run.py
 
 lint: .venv/test-ready
 	$(BIN)/ruff check .
@@ -65,4 +65,4 @@ study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; histor
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info fastmlp/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info fastmlp/engine/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -73,7 +73,7 @@ def with_lanes(run: Callable[[], float], n_lanes: int) -> Callable[[], float]:
     """The same with another number of gradient buffers: other bits, depending on that number."""
 
     def train() -> float:
-        with mock.patch("fastmlp._plan.MAX_LANES", n_lanes):
+        with mock.patch("fastmlp.engine.plan.MAX_LANES", n_lanes):
             return run()
 
     return train

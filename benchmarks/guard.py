@@ -32,9 +32,9 @@ from typing import NoReturn
 import numpy as np
 
 import fastmlp
-from fastmlp import _core
-from fastmlp._environment import SLOWING_VARIABLES, processor_name
-from fastmlp._threads import find_blas
+from fastmlp.engine import _core
+from fastmlp.engine.environment import SLOWING_VARIABLES, processor_name
+from fastmlp.engine.threads import find_blas
 
 FINE, SLOWER, NO_COMPARISON = 0, 1, 2
 RECORD = Path(__file__).with_name("guard.json")

@@ -3,39 +3,38 @@
 from typing import TYPE_CHECKING
 
 from fastmlp import datasets as datasets
-from fastmlp._tensorboard import TensorBoardLog as TensorBoardLog
-from fastmlp._threads import resolve_threads as resolve_threads
-from fastmlp.checkpoint import Checkpoint as Checkpoint
+from fastmlp._version import __version__ as __version__
+from fastmlp.callbacks.live_plot import LivePlot as LivePlot
+from fastmlp.callbacks.tensorboard import TensorBoardLog as TensorBoardLog
+from fastmlp.engine.threads import resolve_threads as resolve_threads
 from fastmlp.exceptions import DataFormatError as DataFormatError
 from fastmlp.exceptions import DivergenceError as DivergenceError
 from fastmlp.exceptions import ModelFormatError as ModelFormatError
 from fastmlp.exceptions import ResumeError as ResumeError
-from fastmlp.history import History as History
-from fastmlp.live import LivePlot as LivePlot
-from fastmlp.myann import MyANN as MyANN
-from fastmlp.network import Network as Network
-from fastmlp.trainer import Evaluation as Evaluation
-from fastmlp.trainer import Trainer as Trainer
+from fastmlp.myann.myann import MyANN as MyANN
+from fastmlp.network.network import Network as Network
+from fastmlp.training.checkpoints.checkpoint import Checkpoint as Checkpoint
+from fastmlp.training.history import History as History
+from fastmlp.training.trainer import Evaluation as Evaluation
+from fastmlp.training.trainer import Trainer as Trainer
 
 if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier as MLPClassifier
     from fastmlp.estimators import MLPRegressor as MLPRegressor
-    from fastmlp.keras_exchange import from_keras as from_keras
-    from fastmlp.keras_exchange import to_keras as to_keras
-    from fastmlp.onnx_export import export_onnx as export_onnx
-    from fastmlp.persistence import load as load
-    from fastmlp.persistence import save as save
-
-__version__ = "0.1.0"
+    from fastmlp.exchange.keras import from_keras as from_keras
+    from fastmlp.exchange.keras import to_keras as to_keras
+    from fastmlp.exchange.onnx import export_onnx as export_onnx
+    from fastmlp.exchange.saving import load as load
+    from fastmlp.exchange.saving import save as save
 
 _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
-    "from_keras": "keras_exchange",
-    "to_keras": "keras_exchange",
-    "export_onnx": "onnx_export",
-    "load": "persistence",
-    "save": "persistence",
+    "from_keras": "exchange.keras",
+    "to_keras": "exchange.keras",
+    "export_onnx": "exchange.onnx",
+    "load": "exchange.saving",
+    "save": "exchange.saving",
 }
 """Names that are imported when they are wanted, and their modules: scikit-learn takes a second."""
 

@@ -1,5 +1,5 @@
 """``python -m fastmlp`` is the command ``fastmlp``."""
 
-from fastmlp.cli import main
+from fastmlp.cli.main import main
 
 raise SystemExit(main())

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp._sparse import SparseRows
-
 MAX_DIMENSION = 2**31 - 1
 """Largest matrix dimension and leading dimension that a 32-bit BLAS can be given."""
 
@@ -186,23 +184,7 @@ def check_matrix(
     return result
 
 
-def check_inputs(
-    name: str, values: Any, dtype: np.dtype[Any], *, n_columns: int, finite: bool = True
-) -> NDArray[Any] | SparseRows:
-    """`values` as `check_matrix` makes it, or a SciPy sparse matrix as its rows."""
-    if not hasattr(values, "tocsr"):
-        return check_matrix(name, values, dtype, n_columns=n_columns, finite=finite)
-    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] != n_columns:
-        raise ValueError(f"{name} must have rows and {n_columns} columns; got shape {values.shape}")
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must be real numbers; got a matrix of dtype {values.dtype}")
-    with np.errstate(over="ignore"):  # what becomes infinite is named below
-        rows = SparseRows.from_matrix(values, dtype)
-    check_finite(f"{name}.data", rows.values)
-    return rows
-
-
-def check_row_weights(
+def check_sample_weight(
     name: str, values: ArrayLike | None, dtype: np.dtype[Any], n_rows: int
 ) -> NDArray[Any] | None:
     """`values` as n_rows finite numbers >= 0 of which one is positive; None stays None."""

@@ -27,12 +27,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp._checks import check_choice, check_number
+from fastmlp._types import Array
 
 ACTIVATIONS = (
     "sigmoid", "tanh", "relu", "identity", "leaky_relu", "elu", "selu", "softplus", "gelu", "silu",
@@ -73,7 +72,6 @@ TARGET_RANGES = {
 }
 """Smallest and largest target, by name, where not every number will do."""
 
-Array = NDArray[np.floating[Any]]
 OwnFunction = Callable[[Array, Array], tuple[Array, Array]]
 
 

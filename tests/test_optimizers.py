@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import make_classes, name_of, relative_difference
+from cases import make_classes, name_of, relative_difference
 
-from fastmlp import Network, Trainer, _core, _plan
+from fastmlp import Network, Trainer
+from fastmlp.engine import _core
+from fastmlp.engine import plan as _plan
 from fastmlp.losses import Loss
 from fastmlp.optimizers import SGD, Adam, AdamW, RMSprop, check_optimizer
 

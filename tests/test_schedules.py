@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import make_classes
+from cases import make_classes
 
 from fastmlp import Network, Trainer
 from fastmlp.schedules import cosine, one_cycle, warmed_up

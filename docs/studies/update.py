@@ -14,8 +14,8 @@ from pathlib import Path
 import matplotlib
 
 from fastmlp.studies import find_study
-from fastmlp.studies._figures import write_figures
-from fastmlp.studies._results import read_result, result_path, write_json
+from fastmlp.studies.lab.figures import write_figures
+from fastmlp.studies.lab.results import read_result, result_path, write_json
 
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 PAGES = Path(__file__).parent

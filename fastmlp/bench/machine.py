@@ -10,8 +10,8 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from fastmlp import _core
-from fastmlp._threads import usable_processors as usable_processors
+from fastmlp.engine import _core
+from fastmlp.engine.threads import usable_processors as usable_processors
 
 BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")

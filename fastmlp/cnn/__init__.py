@@ -14,10 +14,10 @@ from fastmlp.cnn._files import load_model as load_model
 from fastmlp.cnn._layers import ConvLayer as ConvLayer
 from fastmlp.cnn._layers import DenseLayer as DenseLayer
 from fastmlp.cnn._layers import PoolLayer as PoolLayer
-from fastmlp.cnn.articles import build_cnn_simple as build_cnn_simple
-from fastmlp.cnn.articles import load_mnist as load_mnist
-from fastmlp.cnn.articles import my_compile as my_compile
-from fastmlp.cnn.articles import train as train
+from fastmlp.cnn.articles.functions import build_cnn_simple as build_cnn_simple
+from fastmlp.cnn.articles.functions import load_mnist as load_mnist
+from fastmlp.cnn.articles.functions import my_compile as my_compile
+from fastmlp.cnn.articles.functions import train as train
 from fastmlp.cnn.config import CNNConfig as CNNConfig
 from fastmlp.cnn.geometry import layer_table as layer_table
 from fastmlp.cnn.geometry import receptive_fields as receptive_fields
@@ -26,8 +26,8 @@ from fastmlp.cnn.network import CNN as CNN
 from fastmlp.cnn.schedules import learning_rate_at as learning_rate_at
 
 if TYPE_CHECKING:
-    from fastmlp.cnn._article_callbacks import EpochPlot as EpochPlot
-    from fastmlp.cnn._article_callbacks import LrHistory as LrHistory
+    from fastmlp.cnn.articles.callbacks import EpochPlot as EpochPlot
+    from fastmlp.cnn.articles.callbacks import LrHistory as LrHistory
 
 _KERAS_CLASSES = ("EpochPlot", "LrHistory")
 
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> object:
     from fastmlp.cnn import _tensorflow
 
     _tensorflow.import_keras()
-    from fastmlp.cnn import _article_callbacks
+    from fastmlp.cnn.articles import callbacks as _article_callbacks
 
     return getattr(_article_callbacks, name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastmlp.callbacks import EpochCallback
+from fastmlp.callbacks.base import EpochCallback
 from fastmlp.cnn._state import TrainingState
 
 

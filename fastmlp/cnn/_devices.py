@@ -178,7 +178,7 @@ def report(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
 def _description(kind: str) -> str:
     if kind != "CPU":
         return kind
-    from fastmlp._environment import processor_name
+    from fastmlp.engine.environment import processor_name
 
     return processor_name()
 

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp._atomic_file import write_atomically
 from fastmlp._checks import check_integer
-from fastmlp._npz import read_npz
 from fastmlp.cnn._devices import choose_device
 from fastmlp.cnn._file_checks import check_archive
 from fastmlp.cnn._state import TrainingState, count_variables
 from fastmlp.cnn._tensorflow import import_keras
 from fastmlp.cnn.config import CNNConfig, regularizer_name
 from fastmlp.cnn.geometry import layer_table
+from fastmlp.datasets.npz import read_npz
+from fastmlp.datasets.scaling import Scaler
 from fastmlp.exceptions import DataFormatError
-from fastmlp.scaling import Scaler
+from fastmlp.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from fastmlp.cnn.network import CNN

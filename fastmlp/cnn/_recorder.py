@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from fastmlp.callbacks import EpochCallback
+from fastmlp.callbacks.base import EpochCallback
 from fastmlp.cnn._build import ERROR_METRIC
 from fastmlp.cnn._state import TrainingState, current_rate
 from fastmlp.exceptions import DivergenceError

@@ -6,10 +6,10 @@ from numpy.typing import ArrayLike
 
 from fastmlp.cnn._arrays import Images
 from fastmlp.cnn._tensorflow import import_keras
-from fastmlp.cnn.activations import layer_output
+from fastmlp.cnn.maps.activations import layer_output
 from fastmlp.cnn.network import CNN
-from fastmlp.keras_exchange import from_keras, kernel_and_bias
-from fastmlp.network import Network
+from fastmlp.exchange.keras import from_keras, kernel_and_bias
+from fastmlp.network.network import Network
 
 
 def dense_tail(cnn: CNN) -> Network:

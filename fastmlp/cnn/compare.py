@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp._checks import check_integer
-from fastmlp._plot_style import BLUE, GREEN, ORANGE, VERMILLION, FigureSize, styled_pyplot
 from fastmlp.cnn._arrays import Images, check_images, check_targets
 from fastmlp.cnn._devices import devices
 from fastmlp.cnn._layers import DenseLayer
@@ -24,7 +23,8 @@ from fastmlp.cnn.bridge import dense_tail
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.network import CNN
 from fastmlp.optimizers import RMSprop
-from fastmlp.trainer import Trainer
+from fastmlp.plots.style import BLUE, GREEN, ORANGE, VERMILLION, FigureSize, styled_pyplot
+from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -129,7 +129,7 @@ class CNNConfig:
         passes 0.8 in its place, so ``dataclasses.replace(config, momentum=0.8)`` is the other
         reading.
         """
-        from fastmlp.cnn._article_configs import article_settings
+        from fastmlp.cnn.articles.configs import article_settings
 
         return cls(**article_settings(name))
 

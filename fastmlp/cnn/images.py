@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fastmlp import datasets
 from fastmlp._checks import check_choice, check_flag, check_integer
-from fastmlp._labelled_data import mix_and_cut
 from fastmlp.cnn._arrays import Images
-from fastmlp.scaling import KINDS, Scaler
+from fastmlp.datasets.labelled import mix_and_cut
+from fastmlp.datasets.scaling import KINDS, Scaler
 
 Labels = NDArray[np.int64]
 

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_flag, check_integer
-from fastmlp.callbacks import (
+from fastmlp.callbacks.base import (
     EarlyStopping,
     EpochCallback,
     LearningRateScheduler,
     around_training,
     as_epoch_callback,
 )
-from fastmlp.checkpoint import Checkpoint
 from fastmlp.cnn._arrays import Images, check_images, check_targets
 from fastmlp.cnn._best_epoch import BestEpoch
 from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
@@ -26,9 +25,10 @@ from fastmlp.cnn._devices import choose_device
 from fastmlp.cnn._state import TrainingState, current_rate, iterations
 from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
 from fastmlp.cnn.config import CNNConfig
-from fastmlp.history import History
-from fastmlp.scaling import Scaler
-from fastmlp.trainer import Evaluation
+from fastmlp.datasets.scaling import Scaler
+from fastmlp.training.checkpoints.checkpoint import Checkpoint
+from fastmlp.training.history import History
+from fastmlp.training.trainer import Evaluation
 
 PREDICTION_BATCH = 500
 TRAINING_FIELDS = (
@@ -68,7 +68,7 @@ class CNN:
         Numbers of the last epoch by name.
     epochs_done : int
         Epochs since the start or the last `reset`.
-    scaler : fastmlp.scaling.Scaler or None
+    scaler : fastmlp.datasets.scaling.Scaler or None
         What standardises raw pixels for this network, if one chooses to keep it here; it is saved
         with the model.
 

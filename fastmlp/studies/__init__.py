@@ -16,15 +16,15 @@ A study is one module of this package, named after it, that ends in ``STUDY = St
 3. Write ``tables(result)``, what was published beside what was measured, and ``draw(result)``,
    figures by name, from the result alone as it comes back from its JSON file. `_figures` has
    sizes, colours and ``headline``, the title that says the finding.
-4. Add the name to ``NAMES``, a small result as tests/studies/NAME.json with a test that compares
-   the data in the axes, and a page docs/studies/NAME.md.
+4. Add the name to ``NAMES``, a small result as tests/studies/results/NAME.json with a test that
+   compares the data in the axes, and a page docs/studies/NAME.md.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from fastmlp.studies._study import Study
+from fastmlp.studies.lab.study import Study
 
 NAMES = (
     "first-run", "regularisation", "learning-rate", "batch-size", "mini-batches", "bias-variants",

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.trainer import Rows, Trainer
+from fastmlp.engine.rows import Rows
+from fastmlp.training.trainer import Trainer
 
 Parameters = NDArray[np.floating[Any]]
 

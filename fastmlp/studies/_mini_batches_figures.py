@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._plot_style import BLUE, GREEN, INK, ORANGE, VERMILLION, styled_pyplot
-from fastmlp.studies._figures import (
+from fastmlp.plots.style import BLUE, GREEN, INK, ORANGE, VERMILLION, styled_pyplot
+from fastmlp.studies.lab.figures import (
     CATEGORIES,
     headline,
     label_log_axis,
     legend_below,
     ordered_colors,
 )
-from fastmlp.studies._study import Result
+from fastmlp.studies.lab.study import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._plot_style import BLUE, INK, ORANGE, styled_pyplot
-from fastmlp.studies._figures import headline
-from fastmlp.studies._packed import unpack
-from fastmlp.studies._study import Result
+from fastmlp.plots.style import BLUE, INK, ORANGE, styled_pyplot
+from fastmlp.studies.lab.figures import headline
+from fastmlp.studies.lab.packed import unpack
+from fastmlp.studies.lab.study import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.callbacks import EpochCallback
+from fastmlp.callbacks.base import EpochCallback
 from fastmlp.schedules import SCHEDULES
-from fastmlp.trainer import Trainer
+from fastmlp.training.trainer import Trainer
 
 Clock = Callable[[], float]
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.network import Network
+from fastmlp.engine.rows import Rows
+from fastmlp.network.network import Network
 from fastmlp.optimizers import AdamW
-from fastmlp.studies._data import RawData
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Tick
 from fastmlp.studies._timed import Clock, Pace, Shifts
-from fastmlp.trainer import Rows, Trainer
+from fastmlp.studies.lab.data import RawData
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Tick
+from fastmlp.training.trainer import Trainer
 
 THREADS = 2
 """Of every recipe, on any machine: one network's, or one network each."""

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp._labelled_data import LabelledData
-from fastmlp._plot_style import BLUE, ORANGE, styled_pyplot
-from fastmlp.network import Network
-from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import (
+from fastmlp.datasets.labelled import LabelledData
+from fastmlp.engine.rows import Rows
+from fastmlp.network.network import Network
+from fastmlp.plots.style import BLUE, ORANGE, styled_pyplot
+from fastmlp.studies.lab.data import load_scaled
+from fastmlp.studies.lab.figures import (
     CATEGORIES,
     FIGSIZE,
     headline,
@@ -28,11 +29,11 @@ from fastmlp.studies._figures import (
     legend_below,
     ordered_colors,
 )
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table, mean_and_range
-from fastmlp.studies._training import train
-from fastmlp.trainer import Rows, Trainer
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
+from fastmlp.studies.lab.training import train
+from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastmlp._plot_style import BLUE, INK, ORANGE, styled_pyplot
-from fastmlp.studies._data import RawData, load_raw
-from fastmlp.studies._figures import FIGSIZE, headline, legend_below, ordered_colors
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
+from fastmlp.plots.style import BLUE, INK, ORANGE, styled_pyplot
 from fastmlp.studies._timed_ensemble import THREADS, Recipe, judge, train_ensemble
+from fastmlp.studies.lab.data import RawData, load_raw
+from fastmlp.studies.lab.figures import FIGSIZE, headline, legend_below, ordered_colors
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

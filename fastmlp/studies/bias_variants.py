@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastmlp import reference
-from fastmlp._plot_style import styled_pyplot
-from fastmlp.network import Network
-from fastmlp.reference import BIAS_TREATMENTS, VERSIONS, Array, BiasTreatment, Version
-from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline, legend_below
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
+from fastmlp._types import Array
+from fastmlp.network.network import Network
+from fastmlp.plots.style import styled_pyplot
+from fastmlp.reference.functions import BIAS_TREATMENTS, VERSIONS, BiasTreatment, Version
+from fastmlp.studies.lab.data import load_scaled
+from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, headline, legend_below
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._labelled_data import LabelledData
-from fastmlp._plot_style import INK, styled_pyplot
-from fastmlp._threads import single_threaded_blas
-from fastmlp.recipes import recipe_for
-from fastmlp.studies._data import load_raw, scale_rows
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table, mean_and_range
-from fastmlp.studies._training import chosen_epochs, recipe_settings, train
+from fastmlp.datasets.labelled import LabelledData
+from fastmlp.engine.threads import single_threaded_blas
+from fastmlp.myann.recipes import recipe_for
+from fastmlp.plots.style import INK, styled_pyplot
+from fastmlp.studies.lab.data import load_raw, scale_rows
+from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
+from fastmlp.studies.lab.training import chosen_epochs, recipe_settings, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

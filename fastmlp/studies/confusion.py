@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._plot_images import _adapt_text_colors
-from fastmlp._plot_style import BLUE, ORANGE, VERMILLION, styled_pyplot
-from fastmlp.recipes import recipe_for
-from fastmlp.studies._data import load_raw, scale_rows
-from fastmlp.studies._figures import FIGSIZE, headline
-from fastmlp.studies._packed import pack, unpack
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
-from fastmlp.studies._training import recipe_settings
-from fastmlp.studies._training import train as train_network
+from fastmlp.myann.recipes import recipe_for
+from fastmlp.plots.images import _adapt_text_colors
+from fastmlp.plots.style import BLUE, ORANGE, VERMILLION, styled_pyplot
+from fastmlp.studies.lab.data import load_raw, scale_rows
+from fastmlp.studies.lab.figures import FIGSIZE, headline
+from fastmlp.studies.lab.packed import pack, unpack
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
+from fastmlp.studies.lab.training import recipe_settings
+from fastmlp.studies.lab.training import train as train_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._labelled_data import LabelledData
-from fastmlp.network import Network
-from fastmlp.recipes import recipe_for
-from fastmlp.studies._data import RawData, load_raw, scale_rows
+from fastmlp.datasets.labelled import LabelledData
+from fastmlp.engine.rows import Rows
+from fastmlp.myann.recipes import recipe_for
+from fastmlp.network.network import Network
 from fastmlp.studies._landscape import Parameters, costs_in_plane, main_directions
 from fastmlp.studies._mini_batches_figures import (
     draw_full_cost,
@@ -29,11 +29,12 @@ from fastmlp.studies._mini_batches_figures import (
     draw_sketch,
     draw_statistics,
 )
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
-from fastmlp.studies._training import recipe_settings
-from fastmlp.trainer import Rows, Trainer
+from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
+from fastmlp.studies.lab.training import recipe_settings
+from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

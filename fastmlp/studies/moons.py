@@ -24,10 +24,10 @@ from fastmlp.studies._moons_figures import (
     draw_surface,
     mesh,
 )
-from fastmlp.studies._packed import pack
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
+from fastmlp.studies.lab.packed import pack
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,7 +116,7 @@ def _fit_ann(
     config: Config, X: Points, y: Any, X_test: Points, y_test: Any, tick: Tick
 ) -> dict[str, Any]:
     """MyANN, with its surface after chosen epochs."""
-    from fastmlp.myann import MyANN
+    from fastmlp.myann.myann import MyANN
 
     course: list[dict[str, Any]] = []
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._plot_style import BLUE, INK, ORANGE, VERMILLION, styled_pyplot
-from fastmlp.reference import sigmoid
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, headline, legend_below
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
+from fastmlp.plots.style import BLUE, INK, ORANGE, VERMILLION, styled_pyplot
+from fastmlp.reference.functions import sigmoid
+from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, headline, legend_below
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp import datasets
-from fastmlp._labelled_data import LabelledData
-from fastmlp._plot_style import BLUE, INK, ORANGE, VERMILLION, styled_pyplot
-from fastmlp._threads import usable_processors
-from fastmlp.network import Network
-from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import CATEGORIES, FIGSIZE, PUBLISHED, headline, legend_below
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
-from fastmlp.trainer import Rows, Trainer
+from fastmlp.datasets.labelled import LabelledData
+from fastmlp.engine.rows import Rows
+from fastmlp.engine.threads import usable_processors
+from fastmlp.network.network import Network
+from fastmlp.plots.style import BLUE, INK, ORANGE, VERMILLION, styled_pyplot
+from fastmlp.studies.lab.data import load_scaled
+from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, PUBLISHED, headline, legend_below
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
+from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

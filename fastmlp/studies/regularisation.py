@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp._plot_style import BLUE, ORANGE, styled_pyplot
-from fastmlp.studies._data import load_raw, scale_rows
-from fastmlp.studies._figures import (
+from fastmlp.plots.style import BLUE, ORANGE, styled_pyplot
+from fastmlp.studies.lab.data import load_raw, scale_rows
+from fastmlp.studies.lab.figures import (
     FIGSIZE,
     PUBLISHED,
     draw_spread,
     headline,
     ordered_colors,
 )
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table, mean_and_range
-from fastmlp.studies._training import chosen_epochs, train
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
+from fastmlp.studies.lab.training import chosen_epochs, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._plot_style import BLUE, GREEN, INK, ORANGE, styled_pyplot
-from fastmlp.recipes import recipe_for
-from fastmlp.studies._data import load_raw, scale_rows
-from fastmlp.studies._figures import FIGSIZE, headline
-from fastmlp.studies._packed import pack, unpack
-from fastmlp.studies._results import rounded
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
-from fastmlp.studies._training import recipe_settings, train
+from fastmlp.myann.recipes import recipe_for
+from fastmlp.plots.style import BLUE, GREEN, INK, ORANGE, styled_pyplot
+from fastmlp.studies.lab.data import load_raw, scale_rows
+from fastmlp.studies.lab.figures import FIGSIZE, headline
+from fastmlp.studies.lab.packed import pack, unpack
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
+from fastmlp.studies.lab.training import recipe_settings, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastmlp._plot_style import styled_pyplot
-from fastmlp._plot_threads import plot_threads
-from fastmlp._thread_sweep import (
+from fastmlp.bench.thread_picture import plot_threads
+from fastmlp.bench.thread_sweep import (
     Point,
     SweepPlan,
     choose_thread_counts,
@@ -16,11 +15,12 @@ from fastmlp._thread_sweep import (
     same_weights,
     summarise,
 )
-from fastmlp._threads import MAX_THREADS, usable_processors
-from fastmlp.studies._data import load_scaled
-from fastmlp.studies._figures import headline
-from fastmlp.studies._session import Case, Session, Tick
-from fastmlp.studies._study import Result, Study, Table
+from fastmlp.engine.threads import MAX_THREADS, usable_processors
+from fastmlp.plots.style import styled_pyplot
+from fastmlp.studies.lab.data import load_scaled
+from fastmlp.studies.lab.figures import headline
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

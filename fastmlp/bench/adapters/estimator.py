@@ -16,8 +16,8 @@ import scipy
 import sklearn
 from sklearn.exceptions import ConvergenceWarning
 
-import fastmlp
-from fastmlp import _core
+from fastmlp._version import __version__
+from fastmlp.engine import _core
 
 from . import Fitter, Job
 
@@ -27,7 +27,7 @@ class Contestant(Fitter):
 
     def versions(self) -> dict[str, str]:
         """fastmlp's estimators are built on scikit-learn's base classes."""
-        own = {"fastmlp": fastmlp.__version__, "simd": _core.selected_level()}
+        own = {"fastmlp": __version__, "simd": _core.selected_level()}
         return {
             **(own if self.variant == "fastmlp" else {}),
             "sklearn": sklearn.__version__,

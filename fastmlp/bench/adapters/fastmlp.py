@@ -13,7 +13,9 @@ import numpy as np
 import scipy
 
 import fastmlp
-from fastmlp import _core, reference
+from fastmlp import reference
+from fastmlp._version import __version__
+from fastmlp.engine import _core
 
 from . import Array, Ensembler, Job
 from ._shared import choose, initial_weights, on_threads, share_correct
@@ -32,7 +34,7 @@ class Contestant(Ensembler):
     def versions(self) -> dict[str, str]:
         """The level of the engine's kernels belongs to its version."""
         return {
-            "fastmlp": fastmlp.__version__,
+            "fastmlp": __version__,
             "simd": _core.selected_level(),
             "numpy": np.__version__,
             "scipy": scipy.__version__,

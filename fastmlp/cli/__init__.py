@@ -1,0 +1,3 @@
+"""The command ``fastmlp``."""
+
+from fastmlp.cli.main import main as main

@@ -1,0 +1,35 @@
+"""``fastmlp cnn evaluate``: a trained CNN on test images."""
+
+from __future__ import annotations
+
+import argparse
+
+from fastmlp.cli import output as _cli_output
+from fastmlp.cli.cnn.data import confusion, draw_predictions, load_test_images, pictures
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print and, with --out, write; bad input raises."""
+    from fastmlp.cnn.network import CNN
+
+    folder = None if options.out is None else _cli_output.prepare_folder(options.out)
+    cnn = CNN.load(options.model, device=options.device)
+    X, _, y = load_test_images(options, cnn)
+    result = cnn.evaluate(X, y)
+    print(
+        f"{options.data}: {len(y)} test images, accuracy {result.accuracy:.4f}, "
+        f"loss {result.loss:.4f}, mean output error {result.error:.5f}"
+    )
+    outputs = cnn.predict(X)
+    counts = confusion(outputs, y)
+    for code, row in enumerate(counts):
+        if sum(row):
+            print(f"  class {code}: {sum(row) - row[code]} of {sum(row)} wrong")
+    if folder is not None:
+        content = {"accuracy": result.accuracy, "loss": result.loss, "error": result.error,
+                   "confusion": counts, "n_test": len(y), "data": str(options.data)}  # fmt: skip
+        _cli_output.write_json(folder / "evaluation.json", content)
+        print(f"written   evaluation.json in {folder}")
+        with pictures(folder) as draw:
+            draw_predictions(draw, cnn, X, y, outputs)
+    return 0

@@ -1,0 +1,154 @@
+"""What a training run shows while it runs: plain lines, or a live table where rich can draw it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from typing import Any, Protocol, TextIO
+
+from fastmlp.training.history import History
+
+COLUMNS = ("epoch", "seconds", "rate", "cost", "reg.", "error", "train acc.", "test acc.")
+WIDTHS = (9, 8, 10, 9, 7, 8, 11, 10)
+RECENT_EPOCHS = 10
+"""Rows of the live table."""
+
+SECONDS_BETWEEN_FRAMES = 0.1
+"""Short epochs share a frame of the live table, or drawing would take longer than training."""
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """The last finished epoch as texts, in the order of COLUMNS.
+
+    Cost, regularisation share and error are means over the epoch's mini-batches.
+    """
+
+    epoch: str
+    seconds: str
+    rate: str
+    cost: str
+    reg_share: str
+    error: str
+    train_accuracy: str
+    test_accuracy: str
+
+    @classmethod
+    def of(cls, history: History, n_epochs: int) -> EpochRow:
+        """The row of the last epoch of `history`, of `n_epochs` planned ones."""
+        return cls(
+            f"{history.n_epochs}/{n_epochs}",
+            f"{history.last('epoch_seconds'):.4f}",
+            f"{history.last('learning_rates'):.4g}",
+            f"{history.last_mean('costs'):.5g}",
+            f"{history.last_mean('reg_share'):.1%}",
+            f"{history.last_mean('errors'):.5f}",
+            f"{history.last('train_accuracy'):.4f}",
+            f"{history.last('test_accuracy'):.4f}",
+        )
+
+
+class Display(Protocol):
+    """Shows the epochs of one run; a context manager around the training."""
+
+    def __enter__(self) -> Display:
+        """Begin."""
+        ...
+
+    def __exit__(self, *exception: object) -> None:
+        """End, also after an exception."""
+        ...
+
+    def update(self, history: History) -> None:
+        """Show the epoch that was just finished."""
+        ...
+
+
+class PlainDisplay:
+    """One line per epoch."""
+
+    def __init__(self, n_epochs: int, stream: TextIO) -> None:
+        self.n_epochs, self.stream = n_epochs, stream
+
+    def __enter__(self) -> PlainDisplay:
+        self._write(COLUMNS)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def update(self, history: History) -> None:
+        """Write the line of the last epoch."""
+        self._write(astuple(EpochRow.of(history, self.n_epochs)))
+
+    def _write(self, cells: tuple[str, ...]) -> None:
+        line = "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
+        print(line, file=self.stream, flush=True)
+
+
+class RichDisplay:
+    """A progress bar over a table of the last epochs, drawn after an epoch and never in between.
+
+    Parameters
+    ----------
+    n_epochs : int
+        Planned epochs.
+    console : rich.console.Console
+    """
+
+    def __init__(self, n_epochs: int, console: Any) -> None:
+        from rich.live import Live
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        self.n_epochs = n_epochs
+        self.rows: deque[EpochRow] = deque(maxlen=RECENT_EPOCHS)
+        self._progress = Progress(
+            "epochs", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+        )
+        self._task = self._progress.add_task("epochs", total=n_epochs)
+        self._live = Live(self._frame(), console=console, auto_refresh=False)
+        self._last_frame = 0.0
+
+    def __enter__(self) -> RichDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.update(self._frame(), refresh=True)
+        self._live.stop()
+
+    def update(self, history: History) -> None:
+        """Add the last epoch; draw, unless that was done a moment ago."""
+        self.rows.append(EpochRow.of(history, self.n_epochs))
+        self._progress.update(self._task, completed=history.n_epochs)
+        now = time.monotonic()
+        if now - self._last_frame >= SECONDS_BETWEEN_FRAMES:
+            self._last_frame = now
+            self._live.update(self._frame(), refresh=True)
+
+    def _frame(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        for column in COLUMNS:
+            table.add_column(column, justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*astuple(row))
+        return Group(self._progress, table)
+
+
+def choose_display(n_epochs: int, stream: TextIO | None = None) -> Display:
+    """The live table if `stream` (stdout) is a terminal and rich is installed, else plain lines."""
+    stream = sys.stdout if stream is None else stream
+    if stream.isatty():
+        with suppress(ImportError):
+            from rich.console import Console
+
+            console = Console(file=stream)
+            if console.is_terminal and not console.is_dumb_terminal:
+                return RichDisplay(n_epochs, console)
+    return PlainDisplay(n_epochs, stream)

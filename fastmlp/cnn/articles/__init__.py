@@ -1,0 +1,1 @@
+"""The articles' functions, callbacks and settings, under the articles' names."""

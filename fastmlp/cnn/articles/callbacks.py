@@ -1,0 +1,117 @@
+"""LrHistory and EpochPlot, the callbacks of the articles.
+
+Source: "A simple CNN for the MNIST dataset" III, linux-blog.anracom.com.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from fastmlp.cnn._state import current_rate, iterations
+from fastmlp.plots.live import Progress, draw_accuracies, draw_costs
+
+
+class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
+    """Records and prints the learning rate and the optimiser's iterations after every epoch.
+
+    Parameters
+    ----------
+    use_scheduler : bool
+        Accepted for the articles' sake; the rate is read from the optimiser, with a schedule or
+        without.
+    verbose : bool
+        Print the two numbers.
+
+    Attributes
+    ----------
+    lr : list of float
+        Rate at the end of every epoch.
+    iterations : list of int
+        Batches at the end of every epoch.
+    """
+
+    def __init__(self, use_scheduler: bool = True, *, verbose: bool = True) -> None:
+        super().__init__()
+        self.use_scheduler, self.verbose = use_scheduler, verbose
+        self.lr: list[float] = []
+        self.iterations: list[int] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Forget earlier trainings."""
+        self.lr, self.iterations = [], []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Read, note and print."""
+        self.lr.append(current_rate(self.model))
+        self.iterations.append(iterations(self.model))
+        if self.verbose:
+            print(f"learning rate: {self.lr[-1]:.4e}  iterations: {self.iterations[-1]}")
+
+
+class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
+    """Draws accuracy (left) and loss (right) of both sets anew after every epoch.
+
+    Parameters
+    ----------
+    epochs : int
+        Planned epochs, which fix the horizontal axis.
+    fig1 : matplotlib.figure.Figure
+    ax1_1, ax1_2 : matplotlib.axes.Axes
+        For accuracy and loss.
+    reference : float
+        Height of the dashed line.
+    verbose : bool
+        Print the names of the logs in the first epoch.
+    """
+
+    ACCURACY_LIMITS = (0.97, 1.001)
+    LOSS_LIMITS = (0.0, 0.2)
+
+    def __init__(
+        self,
+        epochs: int,
+        fig1: Any,
+        ax1_1: Any,
+        ax1_2: Any,
+        *,
+        reference: float = 0.992,
+        verbose: bool = True,
+    ) -> None:
+        super().__init__()
+        self.epochs, self.fig1, self.ax1_1, self.ax1_2 = epochs, fig1, ax1_1, ax1_2
+        self.reference, self.verbose = reference, verbose
+        self.progress = Progress(held_out_name="validation")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Empty the curves."""
+        self.progress = Progress(held_out_name="validation")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Add the epoch and draw."""
+        logs = logs or {}
+        if epoch == 0 and self.verbose:
+            print(f"logs: {', '.join(logs)}")
+        progress = self.progress
+        for values, name in (
+            (progress.train_accuracy, "accuracy"), (progress.held_out_accuracy, "val_accuracy"),
+            (progress.train_cost, "loss"), (progress.held_out_cost, "val_loss"),
+        ):  # fmt: skip
+            values.append(float(logs.get(name, float("nan"))))
+        progress.rate.append(current_rate(self.model))
+        draw_accuracies(self.ax1_1, progress, self.reference)
+        draw_costs(self.ax1_2, progress)
+        self._set_limits()
+        self.fig1.canvas.draw_idle()
+        self.fig1.canvas.flush_events()
+
+    def _set_limits(self) -> None:
+        """The articles' limits, wider where a curve would leave them."""
+        for axis, (low, high) in (
+            (self.ax1_1, self.ACCURACY_LIMITS), (self.ax1_2, self.LOSS_LIMITS),
+        ):  # fmt: skip
+            axis.set_yscale("linear")
+            heights = [y for line in axis.get_lines() for y in line.get_ydata() if y == y]
+            axis.set_ylim(min([low, *heights]), max([high, *heights]))
+            axis.set_xlim(0, self.epochs + 1)

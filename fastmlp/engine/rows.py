@@ -1,0 +1,124 @@
+"""Rows as the engine reads them: a checked matrix, or the rows of a sparse one, with targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._checks import check_finite, check_matrix
+from fastmlp._types import Array
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A matrix (n, n_columns) in compressed rows.
+
+    Row i has ``values[k]`` in column ``columns[k]`` for k from ``begin[i]`` to ``begin[i + 1]``;
+    values of the same place add up. The engine writes the rows of a chunk out, beside zeros, when
+    it comes to them, in training at most those of a batch: the whole matrix is never dense.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_values,), float32 or float64
+    columns : ndarray of shape (n_values,), intp
+    begin : ndarray of shape (n + 1,), intp
+    n_columns : int
+    """
+
+    values: Array
+    columns: NDArray[np.intp]
+    begin: NDArray[np.intp]
+    n_columns: int
+
+    @classmethod
+    def from_matrix(cls, matrix: Any, dtype: np.dtype[Any]) -> SparseRows:
+        """From a SciPy sparse matrix or array of any format; values are copied only to convert.
+
+        Raises
+        ------
+        ValueError
+            For indices beyond the matrix, which SciPy does not look for.
+        """
+        rows = matrix.tocsr()
+        result = cls(
+            np.ascontiguousarray(rows.data, dtype),
+            np.ascontiguousarray(rows.indices, np.intp),
+            np.ascontiguousarray(rows.indptr, np.intp),
+            int(rows.shape[1]),
+        )
+        result._check_indices(int(rows.shape[0]))
+        return result
+
+    def _check_indices(self, n_rows: int) -> None:
+        begin, columns = self.begin, self.columns
+        if len(begin) != n_rows + 1 or begin[0] != 0 or (np.diff(begin) < 0).any():
+            raise ValueError("a sparse matrix must have row pointers that begin with 0 and rise")
+        if begin[-1] > min(len(columns), len(self.values)):
+            raise ValueError("a sparse matrix must have as many values as its row pointers say")
+        if len(columns) and not 0 <= columns.min() <= columns.max() < self.n_columns:
+            raise ValueError(
+                f"a sparse matrix must have column indices from 0 to {self.n_columns - 1}; "
+                f"got {columns.min()} to {columns.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.begin) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self), self.n_columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        return self.values.dtype
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Array:
+        """The chosen rows as a dense matrix."""
+        chosen = np.arange(len(self))[rows]
+        dense = np.zeros((len(chosen), self.n_columns), self.values.dtype)
+        lengths = self.begin[chosen + 1] - self.begin[chosen]
+        line = np.repeat(np.arange(len(chosen)), lengths)
+        place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        taken = self.begin[chosen][line] + place
+        np.add.at(dense, (line, self.columns[taken]), self.values[taken])
+        return dense
+
+
+Inputs = Array | SparseRows
+
+
+class Rows(NamedTuple):
+    """Checked rows of a data set, C-ordered and of the network's dtype.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n, n_features), or SparseRows
+    y : ndarray of shape (n, n_out)
+    weights : ndarray of shape (n,) or None
+        Row weights; None for all 1.
+    """
+
+    x: Inputs
+    y: Array
+    weights: Array | None = None
+
+
+def check_inputs(
+    name: str, values: Any, dtype: np.dtype[Any], *, n_columns: int, finite: bool = True
+) -> Inputs:
+    """`values` as `check_matrix` makes it, or a SciPy sparse matrix as its rows."""
+    if not hasattr(values, "tocsr"):
+        return check_matrix(name, values, dtype, n_columns=n_columns, finite=finite)
+    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] != n_columns:
+        raise ValueError(f"{name} must have rows and {n_columns} columns; got shape {values.shape}")
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be real numbers; got a matrix of dtype {values.dtype}")
+    with np.errstate(over="ignore"):  # what becomes infinite is named below
+        rows = SparseRows.from_matrix(values, dtype)
+    check_finite(f"{name}.data", rows.values)
+    return rows

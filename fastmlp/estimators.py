@@ -1,8 +1,0 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's estimators on this package's engine.
-
-They take the place of those of `sklearn.neural_network`: same parameters, defaults, attributes and
-meanings, and more of each.
-"""
-
-from fastmlp._estimator_classifier import MLPClassifier as MLPClassifier
-from fastmlp._estimator_regressor import MLPRegressor as MLPRegressor

@@ -1,0 +1,171 @@
+"""Checked input of the estimators: rows, weights, and a word about their scale."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._types import Array
+from fastmlp.engine.rows import Inputs, Rows, SparseRows
+from fastmlp.estimators.warn import warn
+from fastmlp.exceptions import UnscaledInputWarning
+
+SPARSE_FORMATS = ("csr", "csc")
+LARGE_DEVIATION = 100.0
+SCALE_SAMPLE_ROWS = 250
+
+
+def as_inputs(x: Any) -> Inputs:
+    """Checked rows, dense or sparse, as the engine wants them."""
+    if hasattr(x, "tocsr"):
+        return SparseRows.from_matrix(x, x.dtype)
+    dense: Array = np.require(x, requirements=["C", "A"])
+    return dense
+
+
+def as_matrix(x: Inputs) -> Any:
+    """The engine's rows as scikit-learn wants them; no copy of the numbers."""
+    if not isinstance(x, SparseRows):
+        return x
+    from scipy.sparse import csr_array
+
+    return csr_array((x.values, x.columns, x.begin), shape=x.shape)
+
+
+def take(rows: Rows, chosen: Any) -> Rows:
+    """Some of the rows, copied."""
+    weights = None if rows.weights is None else rows.weights[chosen]
+    return Rows(as_inputs(as_matrix(rows.x)[chosen]), rows.y[chosen], weights)
+
+
+def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) -> Array | None:
+    """Row weights >= 0, (n_rows,), from an array-like or a number; None stays None.
+
+    Raises
+    ------
+    ValueError
+        For another shape, for negative and not finite weights, and where all are zero.
+    """
+    if weights is None:
+        return None
+    if isinstance(weights, numbers.Real):
+        weights = np.full(n_rows, float(weights))
+    from sklearn.utils import check_array
+
+    checked: Array = check_array(
+        weights, dtype=dtype, ensure_2d=False, order="C", input_name=name, ensure_min_samples=0
+    )
+    if checked.shape != (n_rows,):
+        raise ValueError(f"{name}.shape == {checked.shape}, expected {(n_rows,)}!")
+    if checked.min() < 0:
+        raise ValueError(f"{name} must not be negative; got {checked.min()}")
+    if not checked.any():
+        raise ValueError(f"{name} must contain a non-zero weight; all {n_rows} are zero")
+    if not _has_finite_sum(checked):
+        raise ValueError(f"{name} must have a finite sum; got weights up to {checked.max()}")
+    return checked
+
+
+def check_training_weights(weights: Array | None, chosen: NDArray[np.intp] | None) -> None:
+    """Refuse rows (all, or those chosen of them) whose weights are all zero or of infinite sum."""
+    if weights is None:
+        return
+    left = weights if chosen is None else weights[chosen]
+    if not left.any():
+        raise ValueError(
+            "the rows to train on must contain a non-zero weight; sample_weight times class_weight "
+            f"is zero in all {len(left)}"
+        )
+    if not _has_finite_sum(left):
+        raise ValueError("sample_weight times class_weight must have a finite sum")
+
+
+def _has_finite_sum(weights: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(weights.sum(dtype=np.float64)))
+
+
+def class_row_weights(
+    class_weight: Mapping[Any, float] | str,
+    classes: NDArray[Any],
+    targets: Array,
+    weights: Array | None,
+) -> Array:
+    """Row weights (n,) that carry class weights; times `weights` where there are some.
+
+    "balanced" gives class c the weight W / (K W_c), with the sum W_c of its rows' weights, their
+    sum W over all rows and the number K of classes with W_c > 0: all these classes weigh W / K, and
+    a weight counts as repetition here too.
+
+    Parameters
+    ----------
+    class_weight : mapping of labels to weights >= 0, or "balanced"
+        Classes that are not named weigh 1.
+    targets : ndarray of shape (n, n_outputs)
+        0 and 1, as ClassTargets.encode makes them.
+
+    Raises
+    ------
+    ValueError
+        For unknown labels.
+    """
+    codes = targets[:, 0].astype(np.intp) if targets.shape[1] == 1 else targets.argmax(axis=1)
+    if isinstance(class_weight, str):
+        sums = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
+        present = np.count_nonzero(sums)
+        per_class = np.divide(sums.sum(), present * sums, out=np.zeros_like(sums), where=sums > 0)
+    else:
+        per_class = _given_class_weights(class_weight, classes)
+    of_rows: Array = per_class[codes].astype(targets.dtype)
+    return of_rows if weights is None else of_rows * weights
+
+
+def _given_class_weights(
+    class_weight: Mapping[Any, float], classes: NDArray[Any]
+) -> NDArray[np.float64]:
+    position = {label: i for i, label in enumerate(classes.tolist())}
+    per_class = np.ones(len(classes))
+    for label, weight in class_weight.items():
+        if label not in position:
+            raise ValueError(
+                f"class_weight names the class {label!r}, which is not in y; its classes are "
+                f"{', '.join(map(repr, position))}"
+            )
+        per_class[position[label]] = weight
+    return per_class
+
+
+def warn_if_unscaled(x: Inputs) -> None:
+    """Warn of features that deviate by more than 100, judged by at most 250 rows if dense.
+
+    Warns
+    -----
+    UnscaledInputWarning
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = _deviations(x)
+    feature = int(deviation.argmax())
+    if deviation[feature] > LARGE_DEVIATION:
+        warn(
+            f"X is not scaled: feature {feature} has a standard deviation of about "
+            f"{deviation[feature]:.3g}. Gradient descent wants features of similar size around 0; "
+            "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
+            UnscaledInputWarning,
+        )
+
+
+def _deviations(x: Inputs) -> NDArray[np.float64]:
+    """Standard deviation of every feature (n_features,), of some rows where they are dense."""
+    if not isinstance(x, SparseRows):
+        some: NDArray[np.float64] = x[:: -(-len(x) // SCALE_SAMPLE_ROWS)].std(axis=0, dtype=float)
+        return some
+    values = x.values.astype(np.float64)
+    means, squares = (
+        np.bincount(x.columns, v, minlength=x.n_columns) / len(x) for v in (values, values**2)
+    )
+    of_all: NDArray[np.float64] = np.sqrt(np.maximum(squares - means**2, 0))
+    return of_all

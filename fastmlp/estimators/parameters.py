@@ -1,0 +1,289 @@
+"""What the estimators' parameters may be, checked at fit."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fastmlp._checks import (
+    check_choice,
+    check_dtype,
+    check_flag,
+    check_integer,
+    check_number,
+)
+from fastmlp.engine.threads import resolve_threads
+from fastmlp.exceptions import ParameterError
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import ACTIVATIONS, ALIASES, Loss
+from fastmlp.training.trainer import SMALLEST_NORM
+
+STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "nesterov")
+SOLVERS = ("lbfgs", *STOCHASTIC_SOLVERS)
+ADAPTED_RATES = ("constant", "invscaling", "adaptive")
+"""scikit-learn's learning rates, which look at samples or progress; the others are schedules."""
+
+SCHEDULED_RATES = ("cosine", "one_cycle", "exponential", "power")
+ENDING_RATES = ("cosine", "one_cycle")
+"""Those that fall to almost nothing in the last of `max_iter` epochs, which is then the plan."""
+
+Check = Callable[[str, Any], object]
+
+
+def _choice(allowed: Iterable[str]) -> Check:
+    return lambda name, value: check_choice(name, value, allowed)
+
+
+def _integer(minimum: int) -> Check:
+    return lambda name, value: check_integer(name, value, minimum=minimum)
+
+
+def _number(maximum: float = math.inf) -> Check:
+    return lambda name, value: check_number(name, value, maximum=maximum)
+
+
+def _positive(name: str, value: object) -> None:
+    if check_number(name, value) == 0:
+        raise ValueError(f"{name} must be greater than 0; got {value!r}")
+
+
+def _below_one(name: str, value: object) -> None:
+    if check_number(name, value, maximum=1.0) == 1:
+        raise ValueError(f"{name} must be less than 1; got {value!r}")
+
+
+def _batch_size(name: str, value: object) -> None:
+    if isinstance(value, str):
+        check_choice(name, value, ("auto",))
+    else:
+        check_integer(name, value, minimum=1)
+
+
+def _patience(name: str, value: object) -> None:
+    if value != math.inf:
+        check_integer(name, value, minimum=1)
+
+
+def _verbose(name: str, value: object) -> None:
+    if not isinstance(value, bool | np.bool_):
+        check_integer(name, value, minimum=0)
+
+
+def _activation(name: str, value: object) -> None:
+    layer_activations(value, None)
+
+
+def _layers(name: str, value: object) -> None:
+    hidden_sizes(value)
+
+
+def _random_state(name: str, value: object) -> None:
+    from sklearn.utils import check_random_state
+
+    check_random_state(value)
+
+
+def _fraction_or_splitter(name: str, value: object) -> None:
+    if isinstance(value, numbers.Real):
+        _below_one(name, value)
+    elif isinstance(value, str | bytes | Mapping | type) or not (
+        hasattr(value, "split") or isinstance(value, Iterable)
+    ):
+        raise TypeError(
+            f"{name} must be a fraction, a splitter such as GroupShuffleSplit, or an iterable of "
+            f"(train, validation) indices; got {value!r}"
+        )
+
+
+def _dtype(name: str, value: object) -> None:
+    if value is not None:
+        check_dtype(name, value)
+
+
+def _threads(name: str, value: Any) -> None:
+    resolve_threads(value)
+
+
+def _scoring(name: str, value: object) -> None:
+    names = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    if not (value is None or isinstance(value, str) or callable(value) or (names and value)):
+        raise TypeError(
+            f"{name} must be None, a scorer's name, a callable or a list of names; got {value!r}"
+        )
+
+
+def _monitor(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be None or a name in history_; got {value!r}")
+
+
+def _dropout(name: str, value: object) -> None:
+    for rate in value if isinstance(value, list | tuple) else (value,):
+        check_number(name, rate, below=1.0)
+
+
+def _max_grad_norm(name: str, value: object) -> None:
+    if value is not None:
+        check_number(name, value, minimum=SMALLEST_NORM)
+
+
+def _levels(name: str, value: object) -> None:
+    levels = quantile_levels(value)
+    if not levels or any(a >= b for a, b in pairwise((0.0, *levels, 1.0))):
+        raise ValueError(f"{name} must be increasing numbers between 0 and 1; got {value!r}")
+
+
+def _loss(names: Iterable[str]) -> Check:
+    """A name, a Loss of such a name, or any function."""
+
+    def check(name: str, value: object) -> None:
+        if isinstance(value, Loss):
+            check_choice(name, value.name, (*names, "own"))
+        elif isinstance(value, type) or not callable(value):
+            check_choice(name, value, names)
+
+    return check
+
+
+def _class_weight(name: str, value: object) -> None:
+    if isinstance(value, Mapping):
+        for label, weight in value.items():
+            check_number(f"{name}[{label!r}]", weight)
+    elif value is not None:
+        check_choice(name, value, ("balanced",))
+
+
+CHECKS: dict[str, Check] = {
+    "hidden_layer_sizes": _layers,
+    "activation": _activation,
+    "solver": _choice(SOLVERS),
+    "alpha": _number(),
+    "batch_size": _batch_size,
+    "learning_rate": _choice((*ADAPTED_RATES, *SCHEDULED_RATES)),
+    "learning_rate_init": _positive,
+    "power_t": _number(),
+    "max_iter": _integer(1),
+    "shuffle": check_flag,
+    "random_state": _random_state,
+    "tol": _number(),
+    "verbose": _verbose,
+    "warm_start": check_flag,
+    "momentum": _number(1.0),
+    "nesterovs_momentum": check_flag,
+    "early_stopping": check_flag,
+    "validation_fraction": _fraction_or_splitter,
+    "beta_1": _below_one,
+    "beta_2": _below_one,
+    "epsilon": _positive,
+    "n_iter_no_change": _patience,
+    "max_fun": _integer(1),
+    "l1": _number(),
+    "weight_decay": _number(),
+    "rho": _below_one,
+    "learning_rate_decay": _number(),
+    "warmup": _integer(0),
+    "scoring": _scoring,
+    "monitor": _monitor,
+    "initializer": _choice(("auto", *INITIALIZERS)),
+    "dtype": _dtype,
+    "n_threads": _threads,
+    "class_weight": _class_weight,
+    "label_smoothing": _below_one,
+    "dropout": _dropout,
+    "max_grad_norm": _max_grad_norm,
+    "quantile": _levels,
+    "huber_delta": _positive,
+}
+"""The check of every parameter but `loss`, which each estimator has its own choice of."""
+
+
+def check_parameters(parameters: Mapping[str, Any], losses: Iterable[str]) -> None:
+    """Refuse the first parameter that is not allowed.
+
+    Raises
+    ------
+    ParameterError
+        Naming the parameter, its value and what is allowed.
+    """
+    checks = CHECKS | {"loss": _loss(tuple(losses))}
+    for name, value in parameters.items():
+        try:
+            checks[name](name, value)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(str(error)) from None
+
+
+def quantile_levels(quantile: Any) -> tuple[float, ...]:
+    """The levels of one quantile or of several."""
+    levels = quantile if isinstance(quantile, Iterable) else (quantile,)
+    return tuple(check_number("quantile", level) for level in levels)
+
+
+def hidden_sizes(sizes: Any) -> tuple[int, ...]:
+    """Widths of the hidden layers from 100, (100, 50) or "100x50"; no layers from ().
+
+    Raises
+    ------
+    ValueError, TypeError
+        For anything else, and for widths below 1.
+    """
+    if isinstance(sizes, str):
+        parts = sizes.lower().split("x")
+        if not all(part.strip().isdecimal() for part in parts):
+            raise ValueError(
+                f"hidden_layer_sizes must be integers joined by x, such as '128x64'; got {sizes!r}"
+            )
+        sizes = [int(part) for part in parts]
+    elif isinstance(sizes, bytes | Mapping) or not isinstance(sizes, Iterable):
+        return (_width("hidden_layer_sizes", sizes),)
+    return tuple(_width(f"hidden_layer_sizes[{i}]", size) for i, size in enumerate(sizes))
+
+
+def _width(name: str, size: object) -> int:
+    """A width, under a message that scikit-learn's users know."""
+    if isinstance(size, numbers.Integral) and not isinstance(size, bool) and size <= 0:
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {name} = {size}")
+    return check_integer(name, size, minimum=1)
+
+
+def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
+    """The engine's names of the hidden layers' activations, one each.
+
+    Parameters
+    ----------
+    activation : str or sequence of str
+        One for all layers, or one per layer.
+    n_hidden : int or None
+        Number of hidden layers; with None only the names are checked.
+
+    Raises
+    ------
+    ValueError
+        For unknown names, or where their number does not fit.
+    """
+    allowed = dict.fromkeys((*ACTIVATIONS, *ALIASES))
+    if isinstance(activation, list | tuple):
+        names = [check_choice(f"activation[{i}]", a, allowed) for i, a in enumerate(activation)]
+        if n_hidden is not None and len(names) != n_hidden:
+            raise ValueError(
+                f"activation must be one name, or {n_hidden} as there are hidden layers; "
+                f"got {activation!r}"
+            )
+    else:
+        names = [check_choice("activation", activation, allowed)] * (n_hidden or 0)
+    return tuple(ALIASES.get(name, name) for name in names)
+
+
+def is_stochastic(estimator: Any) -> bool:
+    """For available_if: raises what the missing method then raises."""
+    if estimator.solver not in STOCHASTIC_SOLVERS:
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
+        )
+    return True

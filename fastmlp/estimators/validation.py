@@ -1,0 +1,218 @@
+"""Validation of the estimators: which rows, and what is measured on them after every epoch."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._types import Array
+from fastmlp.engine.rows import Rows
+from fastmlp.training.trainer import Evaluation, Trainer
+
+Indices = NDArray[np.intp]
+Score = Callable[[Array], float]
+"""Score of outputs (n, n_out)."""
+
+
+def split_rows(
+    fraction_or_splitter: Any,
+    n_rows: int,
+    *,
+    y: Any,
+    groups: Any,
+    stratify: bool,
+    random_state: np.random.RandomState,
+) -> tuple[Indices, Indices]:
+    """Rows to train on and rows to validate with.
+
+    Parameters
+    ----------
+    fraction_or_splitter : float, splitter or iterable
+        A fraction in (0, 1) for a random choice, the same as scikit-learn's; else the last of the
+        splits of a splitter, or of an iterable of (train, validation) indices. The last, because
+        that is the one with most training rows where a splitter goes by time.
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    groups : array-like of shape (n_rows,) or None
+        For the splitter.
+    stratify : bool
+        Whether a random choice keeps the shares of the classes.
+
+    Raises
+    ------
+    ValueError
+        Where fewer than two rows are left to validate with, or none to train on, and where a
+        splitter gives something else than row numbers.
+    """
+    if isinstance(fraction_or_splitter, numbers.Real):
+        from sklearn.model_selection import train_test_split
+
+        if fraction_or_splitter == 0:
+            raise ValueError(
+                "validation_fraction must be greater than 0 with early_stopping; got 0"
+            )
+        chosen = train_test_split(
+            np.arange(n_rows),
+            test_size=float(fraction_or_splitter),
+            stratify=y if stratify else None,
+            random_state=random_state,
+        )
+    else:
+        chosen = _last_split(fraction_or_splitter, n_rows, y, groups)
+    train, validation = (_row_numbers(rows, n_rows) for rows in chosen)
+    if len(validation) < 2 or len(train) < 1:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            f"dataset; {len(train)} rows are left for training and {len(validation)} for validation"
+        )
+    return train, validation
+
+
+def _last_split(splitter: Any, n_rows: int, y: Any, groups: Any) -> tuple[Any, Any]:
+    splits = splitter.split(np.zeros(n_rows), y, groups) if hasattr(splitter, "split") else splitter
+    chosen = None
+    for chosen in splits:  # noqa: B007  (its last value is wanted)
+        pass
+    if chosen is None:
+        raise ValueError("validation_fraction gave no split of the rows")
+    if not isinstance(chosen, tuple | list) or len(chosen) != 2:
+        raise ValueError(
+            "validation_fraction must give pairs (train, validation) of row numbers; "
+            f"got {chosen!r}"
+        )
+    return chosen[0], chosen[1]
+
+
+def _row_numbers(rows: Any, n_rows: int) -> Indices:
+    """Row numbers or a mask, checked: the engine reads where they point to."""
+    numbers_or_mask = np.asarray(rows)
+    if numbers_or_mask.shape == (n_rows,) and numbers_or_mask.dtype == bool:
+        return np.flatnonzero(numbers_or_mask)
+    is_list = numbers_or_mask.ndim == 1 and (
+        numbers_or_mask.dtype.kind in "iu" or not len(numbers_or_mask)
+    )
+    if not is_list or ((numbers_or_mask < 0) | (numbers_or_mask >= n_rows)).any():
+        raise ValueError(
+            f"validation_fraction must give row numbers from 0 to {n_rows - 1}, or masks of shape "
+            f"{(n_rows,)}; got {rows!r}"
+        )
+    return np.ascontiguousarray(numbers_or_mask, np.intp)
+
+
+class Validator:
+    """Measures a trainer's network on validation rows.
+
+    Parameters
+    ----------
+    rows : Rows
+        Checked; targets as the network's outputs.
+    loss_scale : float
+        What the mean loss per row is divided by.
+    score : callable or None
+        Default score of outputs; None takes the accuracy that comes with the loss.
+    scorers : mapping of names to callables without arguments
+        Scores of the estimator that is being fitted, instead of the default.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        *,
+        loss_scale: float,
+        score: Score | None,
+        scorers: Mapping[str, Callable[[], float]],
+    ) -> None:
+        self.rows, self.loss_scale = rows, loss_scale
+        self.score, self.scorers = score, scorers
+        self.outputs = np.empty_like(rows.y)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the numbers that are measured."""
+        others = [f"val_{name}" for name in self.scorers if name != "score"]
+        return ["val_loss", "val_score", *others]
+
+    def measure(self, trainer: Trainer) -> dict[str, float]:
+        """``val_loss`` (mean per row, without penalty), ``val_score`` and named scores."""
+        result = trainer.evaluate_rows(self.rows)
+        metrics = {"val_loss": result.loss / self.loss_scale}
+        scores = {name: float(scorer()) for name, scorer in self.scorers.items()}
+        main = next(iter(scores.values())) if scores else self._default(trainer, result)
+        metrics["val_score"] = main
+        return metrics | {f"val_{name}": value for name, value in scores.items() if name != "score"}
+
+    def _default(self, trainer: Trainer, result: Evaluation) -> float:
+        if self.score is None:
+            return result.accuracy
+        trainer.predict_rows(self.rows.x, self.outputs)
+        return self.score(self.outputs) if np.isfinite(self.outputs).all() else math.nan
+
+
+def subset_accuracy(y: Array, weights: Array | None) -> Score:
+    """Fraction of the rows (weighted) with every label right, of outputs and targets (n, n_out)."""
+    right = y > 0.5
+
+    def score(outputs: Array) -> float:
+        return float(np.average(((outputs > 0.5) == right).all(axis=1), weights=weights))
+
+    return score
+
+
+def r2(y: Array, weights: Array | None) -> Score:
+    """R^2 = 1 - sum (y - a)^2 / sum (y - mean y)^2, its mean over the outputs.
+
+    As scikit-learn's `r2_score`: an output whose targets are all equal counts 1 if predicted
+    exactly, else 0.
+    """
+    y = y.astype(np.float64)
+    w = None if weights is None else weights.astype(np.float64)
+    total = np.average((y - np.average(y, axis=0, weights=w)) ** 2, axis=0, weights=w)
+
+    def score(outputs: Array) -> float:
+        with np.errstate(over="ignore"):  # of a fit that is about to diverge
+            residual = np.average((y - outputs) ** 2, axis=0, weights=w)
+        share = np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
+        return float(np.mean(1 - share))
+
+    return score
+
+
+def d2_pinball(y: Array, weights: Array | None, levels: Sequence[float]) -> Score:
+    """Mean over the levels of D^2 = 1 - (pinball loss / that of the best constant).
+
+    One level for all columns of y (n, n_out), or one each.
+    """
+    from sklearn.metrics import d2_pinball_score
+
+    def score(outputs: Array) -> float:
+        columns = [(y, outputs)] if len(levels) == 1 else zip(y.T, outputs.T, strict=True)
+        of_levels = [
+            d2_pinball_score(target, output, alpha=level, sample_weight=weights)
+            for level, (target, output) in zip(levels, columns, strict=True)
+        ]
+        return float(np.mean(of_levels))
+
+    return score
+
+
+def named_scorers(
+    estimator: Any, scoring: Any, x: Any, y: Any, weights: Array | None
+) -> dict[str, Callable[[], float]]:
+    """Scorers of `estimator` on fixed rows by name; "score" for a callable, none for None."""
+    from sklearn.metrics import check_scoring, get_scorer
+
+    if scoring is None:
+        return {}
+    if isinstance(scoring, str):
+        scorers: dict[str, Any] = {scoring: get_scorer(scoring)}
+    elif isinstance(scoring, Sequence):
+        scorers = {name: get_scorer(name) for name in scoring}
+    else:
+        scorers = {"score": check_scoring(estimator, scoring)}
+    weighted = {} if weights is None else {"sample_weight": weights}
+    return {name: partial(scorer, estimator, x, y, **weighted) for name, scorer in scorers.items()}

@@ -1,0 +1,7 @@
+"""Models to files and to other libraries: safetensors, ONNX and Keras."""
+
+from fastmlp.exchange.keras import from_keras as from_keras
+from fastmlp.exchange.keras import to_keras as to_keras
+from fastmlp.exchange.onnx import export_onnx as export_onnx
+from fastmlp.exchange.saving import load as load
+from fastmlp.exchange.saving import save as save

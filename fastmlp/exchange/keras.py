@@ -1,0 +1,197 @@
+"""Dense models to and from Keras: the same weights, transposed, with the bias beside them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp._types import Array
+from fastmlp.exchange.parts import network_of_model, scaling
+from fastmlp.network.network import Network
+from fastmlp.reference.functions import LEAKY_SLOPE
+
+if TYPE_CHECKING:
+    from fastmlp.exchange.saving import Model
+
+ACTIVATIONS = {"identity": "linear"} | {
+    name: name
+    for name in ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "gelu", "silu", "softmax",
+                 "exponential")
+}  # fmt: skip
+"""Keras' names of functions; leaky_relu is a layer there, and increasing is unknown."""
+
+FUNCTIONS = {name: ours for ours, name in ACTIVATIONS.items()}
+
+_FUNCTION_LAYERS = {"ReLU": "relu", "ELU": "elu", "Softmax": "softmax"}
+_FUNCTION_SETTINGS: dict[str, dict[str, Any]] = {
+    "relu": {"max_value": None, "negative_slope": 0.0, "threshold": 0.0},
+    "elu": {"alpha": 1.0},
+    "softmax": {"axis": -1},
+}
+"""Layers of Keras that are a function of fastmlp, when they are set so."""
+
+
+def to_keras(model: Model) -> Any:
+    """A Keras model with the same outputs.
+
+    Parameters
+    ----------
+    model : Network, MyANN, MLPClassifier or MLPRegressor
+        The estimators fitted. Of a MyANN the scaler becomes a Normalization layer.
+
+    Returns
+    -------
+    keras.Sequential
+        Not compiled; it gives the network's outputs (n, n_out), which for a classifier are
+        probabilities, not labels: one column for two classes.
+
+    Raises
+    ------
+    ImportError
+        Without Keras, with the command that installs it.
+    ValueError
+        For increasing outputs, which Keras has no layer for.
+    """
+    network = network_of_model(model)
+    if network.output == "increasing":
+        raise ValueError("output 'increasing' has no layer in Keras")
+    keras = _import_keras()
+    dtype = network.dtype.name
+    layers = [keras.Input((network.sizes[0],), dtype=dtype)]
+    if (moments := scaling(model)) is not None:
+        mean, deviation = (np.broadcast_to(m, network.sizes[0]) for m in moments)
+        layers.append(keras.layers.Normalization(mean=mean, variance=deviation**2, dtype=dtype))
+    for n_out, function in zip(network.sizes[1:], network.functions, strict=True):
+        layers.append(keras.layers.Dense(n_out, activation=ACTIVATIONS.get(function), dtype=dtype))
+        if function == "leaky_relu":
+            layers.append(keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE, dtype=dtype))
+    result = keras.Sequential(layers)
+    dense = [layer for layer in result.layers if isinstance(layer, keras.layers.Dense)]
+    for layer, w in zip(dense, network.weights, strict=True):
+        layer.set_weights(kernel_and_bias(w))
+    return result
+
+
+def from_keras(model: Any) -> Network:
+    """A Network with the weights of a dense Keras model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A chain of Dense layers, with functions that `Network` knows, in them or as layers of their
+        own; a Flatten in front and Dropout anywhere are passed over. Built.
+
+    Returns
+    -------
+    Network
+        float64 where the first Dense layer is, else float32.
+
+    Raises
+    ------
+    ImportError
+        Without Keras.
+    TypeError
+        For what is no Keras model.
+    ValueError
+        For other layers, functions and structures, by the layer's name.
+    """
+    keras = _import_keras()
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model must be a Keras model; got {type(model).__name__}")
+    kernels, biases, functions = _chain(keras, model)
+    if not kernels:
+        raise ValueError("model must have a Dense layer; found none")
+    dtype = "float64" if kernels[0].dtype == np.float64 else "float32"
+    *hidden, output = functions
+    return Network._with_weights(
+        [kernel.T for kernel in kernels],
+        biases,
+        activation=tuple(hidden),
+        output=output,
+        dtype=dtype,
+    )
+
+
+def kernel_and_bias(matrix: Array) -> tuple[Array, Array]:
+    """Keras' kernel (n_in, n_out) and bias (n_out,) from W (n_out, n_in + 1), bias in column 0."""
+    return np.ascontiguousarray(matrix[:, 1:].T), np.ascontiguousarray(matrix[:, 0])
+
+
+def _import_keras() -> Any:
+    try:
+        import keras
+    except ImportError as error:
+        raise ImportError(
+            'models of Keras need Keras and TensorFlow: pip install "fastmlp[cnn]"', name=error.name
+        ) from error
+    return keras
+
+
+def _chain(keras: Any, model: Any) -> tuple[list[Array], list[Array], list[str]]:
+    """Kernels (n_in, n_out), biases (n_out,) and functions of the layers."""
+    kernels: list[Array] = []
+    biases: list[Array] = []
+    functions: list[str] = []
+    for position, layer in enumerate(_layers_in_order(keras, model)):
+        if isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout):
+            continue
+        if isinstance(layer, keras.layers.Flatten) and not kernels:
+            continue
+        if type(layer) is keras.layers.Dense:
+            kernel, *bias = layer.get_weights()
+            kernels.append(kernel)
+            biases.append(bias[0] if bias else np.zeros(kernel.shape[1], kernel.dtype))
+            functions.append(_function_name(layer, layer.activation))
+        elif kernels and functions[-1] == "identity":
+            functions[-1] = _layer_function(keras, layer)
+        else:
+            raise ValueError(
+                f"layer {position} ({layer.name!r}, {type(layer).__name__}) has no place in a "
+                "dense network of fastmlp"
+            )
+    return kernels, biases, functions
+
+
+def _layers_in_order(keras: Any, model: Any) -> list[Any]:
+    """The layers, where each has the one before as its only input."""
+    if isinstance(model, keras.Sequential):
+        return list(model.layers)
+    layers = list(model.layers)
+    for before, layer in itertools.pairwise(layers):
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        if len(inputs) != 1 or inputs[0] is not before.output:
+            raise ValueError(f"layer {layer.name!r} does not follow {before.name!r} alone")
+    return layers
+
+
+def _layer_function(keras: Any, layer: Any) -> str:
+    """The function of a layer that is nothing else."""
+    if type(layer) is keras.layers.LeakyReLU:
+        if not np.isclose(layer.negative_slope, LEAKY_SLOPE):
+            raise ValueError(
+                f"layer {layer.name!r} has the slope {layer.negative_slope}; leaky_relu has "
+                f"{LEAKY_SLOPE}"
+            )
+        return "leaky_relu"
+    if type(layer) is keras.layers.Activation:
+        return _function_name(layer, layer.activation)
+    name = _FUNCTION_LAYERS.get(type(layer).__name__)
+    expected = _FUNCTION_SETTINGS.get(name, {}) if name else {}
+    settings = layer.get_config()
+    if name is None or any(settings.get(key) != value for key, value in expected.items()):
+        raise ValueError(
+            f"layer {layer.name!r} ({type(layer).__name__}) has no function of fastmlp"
+        )
+    return name
+
+
+def _function_name(layer: Any, activation: Any) -> str:
+    name = getattr(activation, "__name__", "")
+    if name not in FUNCTIONS or not activation.__module__.startswith("keras."):
+        raise ValueError(
+            f"layer {layer.name!r} has the activation {name or activation!r}; known: "
+            f"{', '.join(FUNCTIONS)}"
+        )
+    return FUNCTIONS[name]

@@ -1,0 +1,243 @@
+"""Models as ONNX graphs, which other runtimes and languages can predict with."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.exchange.parts import as_estimator, network_of_model, scaling
+from fastmlp.files.atomic import write_atomically
+from fastmlp.myann.myann import MyANN
+from fastmlp.network.network import Network
+from fastmlp.reference.functions import LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+
+if TYPE_CHECKING:
+    from fastmlp.exchange.saving import Model
+
+OPSET, IR_VERSION = 20, 9
+"""The first with Gelu, and the file version that goes with it."""
+
+MAX_BYTES = 2**31 - 1
+"""Size of a protocol buffer, which an ONNX file is."""
+
+_OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "relu": ("Relu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": LEAKY_SLOPE}),
+    "elu": ("Elu", {"alpha": 1.0}),
+    "selu": ("Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}),
+    "softplus": ("Softplus", {}),
+    "gelu": ("Gelu", {}),
+    "softmax": ("Softmax", {"axis": 1}),
+    "exponential": ("Exp", {}),
+}
+_SINGLE_ONLY = ("LeakyRelu", "Elu", "Selu", "Softplus", "Gelu")
+"""Operators that onnxruntime does not have for float64; they are computed in float32 there."""
+
+
+def export_onnx(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model as an ONNX file, whole or not at all.
+
+    The graph's input ``X`` (n, n_features) has the network's dtype. Its outputs are
+
+    - of a Network ``outputs``, and of an MLPRegressor ``predictions``, as `predict` gives them;
+    - of an MLPClassifier ``label`` and ``probabilities``, as `predict` and `predict_proba`;
+    - of a MyANN ``label`` and ``outputs``, likewise, from unscaled ``X``.
+
+    They agree with fastmlp's to about 1e-6 of their size. In float64 that holds too for
+    activations other than sigmoid, tanh, relu and identity, which are computed in float32.
+
+    Parameters
+    ----------
+    model : Network, MyANN, MLPClassifier or MLPRegressor
+        The estimators fitted.
+    path : str or PathLike
+
+    Raises
+    ------
+    ImportError
+        Without the package onnx (``pip install fastmlp[onnx]``).
+    TypeError
+        For other objects, and class labels that are no numbers, bool or texts.
+    ValueError
+        For models of 2 GB and more.
+    OSError
+        Where the file cannot be written.
+    """
+    network = network_of_model(model)
+    if network.parameters.nbytes > MAX_BYTES - (1 << 20):
+        raise ValueError(
+            f"model must have less than 2 GB for ONNX; got {network.parameters.nbytes} bytes"
+        )
+    graph = _Graph(network)
+    x = _scaled(graph, "X", scaling(model))
+    outputs = _layers(graph, x, network)
+    estimator = as_estimator(model)
+    if estimator is None and not isinstance(model, MyANN):
+        graph.output("outputs", outputs, [None, network.sizes[-1]])
+    elif isinstance(model, MyANN):
+        _label_of_largest(graph, outputs, model.classes_)
+        graph.output("outputs", outputs, [None, network.sizes[-1]])
+    elif estimator is not None and hasattr(estimator, "_targets"):
+        _classification(graph, outputs, estimator._targets)
+    else:
+        _regression(graph, outputs, network.sizes[-1])
+    write_atomically(path, [graph.serialised()])
+
+
+class _Graph:
+    """Nodes and constants that have been added so far, for a network's dtype."""
+
+    def __init__(self, network: Network) -> None:
+        import onnx
+
+        self.onnx = onnx
+        self.dtype = network.dtype
+        self.type = onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
+        self.inputs = [self._info("X", self.type, [None, network.sizes[0]])]
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.outputs: list[Any] = []
+        self._numbers = count()
+
+    def _info(self, name: str, kind: int, shape: list[int | None]) -> Any:
+        named = ["n" if size is None else size for size in shape]
+        return self.onnx.helper.make_tensor_value_info(name, kind, named)
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node; the name of its result."""
+        result = f"{operator.lower()}_{next(self._numbers)}"
+        self.nodes.append(
+            self.onnx.helper.make_node(operator, list(inputs), [result], name=result, **attributes)
+        )
+        return result
+
+    def constant(self, array: NDArray[Any]) -> str:
+        """Add a constant; its name."""
+        name = f"constant_{next(self._numbers)}"
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def cast(self, value: str, dtype: Any) -> str:
+        """Add a conversion."""
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.add("Cast", value, to=kind)
+
+    def output(
+        self, name: str, value: str, shape: list[int | None], kind: int | None = None
+    ) -> None:
+        """Make a value an output of the graph."""
+        self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name], name=name))
+        self.outputs.append(self._info(name, self.type if kind is None else kind, shape))
+
+    def serialised(self) -> bytes:
+        """The checked model as bytes."""
+        helper = self.onnx.helper
+        graph = helper.make_graph(self.nodes, "fastmlp", self.inputs, self.outputs, self.constants)
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="fastmlp"
+        )
+        self.onnx.checker.check_model(model)
+        data: bytes = model.SerializeToString()
+        return data
+
+
+def _scaled(graph: _Graph, x: str, moments: tuple[NDArray[Any], NDArray[Any]] | None) -> str:
+    """(x - mean) / deviation in float64, as scikit-learn computes it."""
+    if moments is None:
+        return x
+    mean, deviation = (graph.constant(moment) for moment in moments)
+    scaled = graph.add("Div", graph.add("Sub", graph.cast(x, np.float64), mean), deviation)
+    return graph.cast(scaled, graph.dtype)
+
+
+def _layers(graph: _Graph, a: str, network: Network) -> str:
+    """A_l = f_l(A_(l-1) W_l^T + b_l), layer after layer."""
+    for w, function in zip(network.weights, network.functions, strict=True):
+        weight, bias = graph.constant(w[:, 1:]), graph.constant(w[:, 0])
+        a = _function(graph, graph.add("Gemm", a, weight, bias, transB=1), function)
+    return a
+
+
+def _function(graph: _Graph, z: str, name: str) -> str:
+    if name == "identity":
+        return z
+    if name == "silu":
+        return graph.add("Mul", z, graph.add("Sigmoid", z))
+    if name == "increasing":
+        return _increasing(graph, z)
+    operator, attributes = _OPERATORS[name]
+    return _elementwise(graph, operator, z, **attributes)
+
+
+def _elementwise(graph: _Graph, operator: str, z: str, **attributes: Any) -> str:
+    if operator not in _SINGLE_ONLY or graph.dtype == np.float32:
+        return graph.add(operator, z, **attributes)
+    return graph.cast(graph.add(operator, graph.cast(z, np.float32), **attributes), graph.dtype)
+
+
+def _increasing(graph: _Graph, z: str) -> str:
+    """a_0 = z_0, a_j = a_(j-1) + log(1 + e^(z_j))."""
+    zero, one, end = (graph.constant(np.array([i], np.int64)) for i in (0, 1, 2**31 - 1))
+    first = graph.add("Slice", z, zero, one, one)
+    rest = _elementwise(graph, "Softplus", graph.add("Slice", z, one, end, one))
+    steps = graph.add("Concat", first, rest, axis=1)
+    return graph.add("CumSum", steps, graph.constant(np.array(1, np.int64)))
+
+
+def _regression(graph: _Graph, outputs: str, n_outputs: int) -> None:
+    if n_outputs > 1:
+        graph.output("predictions", outputs, [None, n_outputs])
+        return
+    axis = graph.constant(np.array([1], np.int64))
+    graph.output("predictions", graph.add("Squeeze", outputs, axis), [None])
+
+
+def _classification(graph: _Graph, outputs: str, targets: Any) -> None:
+    """Labels and probabilities as `ClassTargets` makes them."""
+    classes = targets.classes
+    if targets.kind == "multiclass":
+        _label_of_largest(graph, outputs, classes)
+        graph.output("probabilities", outputs, [None, len(classes)])
+        return
+    half = graph.constant(np.array(0.5, graph.dtype))
+    chosen = graph.cast(graph.add("Greater", outputs, half), np.int64)
+    if targets.kind == "multilabel":
+        kind = graph.onnx.TensorProto.INT64
+        graph.output("label", chosen, [None, len(classes)], kind)
+        graph.output("probabilities", outputs, [None, len(classes)])
+        return
+    index = graph.add("Squeeze", chosen, graph.constant(np.array([1], np.int64)))
+    _labels(graph, index, classes if len(classes) == 2 else classes.repeat(2))
+    one = graph.constant(np.array(1, graph.dtype))
+    others = graph.add("Sub", one, outputs)
+    if len(classes) == 1:
+        graph.output("probabilities", graph.add("Add", others, outputs), [None, 1])
+    else:
+        both = graph.add("Concat", others, outputs, axis=1)
+        graph.output("probabilities", both, [None, 2])
+
+
+def _label_of_largest(graph: _Graph, outputs: str, classes: NDArray[Any]) -> None:
+    _labels(graph, graph.add("ArgMax", outputs, axis=1, keepdims=0), classes)
+
+
+def _labels(graph: _Graph, index: str, classes: NDArray[Any]) -> None:
+    """The output "label": classes[index]."""
+    if classes.dtype.kind in "UO":
+        table, kind = classes.astype(object), graph.onnx.TensorProto.STRING
+        if not all(isinstance(label, str) for label in table):
+            raise TypeError("class labels must be numbers, bool or texts for ONNX")
+    elif classes.dtype.kind in "biuf":
+        table, kind = classes, graph.onnx.helper.np_dtype_to_tensor_dtype(classes.dtype)
+    else:
+        raise TypeError(
+            f"class labels must be numbers, bool or texts for ONNX; got {classes.dtype}"
+        )
+    graph.output("label", graph.add("Gather", graph.constant(table), index), [None], kind)

@@ -1,0 +1,138 @@
+"""Model files: `save` and `load` for networks, MyANN and the estimators.
+
+A file is a safetensors file: the weights under plain names, and everything else (kind, parameters,
+classes, scaler, records) as JSON in its header; see :mod:`fastmlp.files.model_file`. Loading runs
+no code from the file, whatever its name ends in. Pickles are never read here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastmlp.exceptions import ModelFormatError
+from fastmlp.files.fields import Arrays, Fields
+from fastmlp.files.model_file import Content, read_model_file, write_model_file
+from fastmlp.myann.document import describe_myann, restore_myann
+from fastmlp.myann.myann import MyANN
+from fastmlp.network.document import describe_network, restore_network
+from fastmlp.network.network import Network
+
+if TYPE_CHECKING:
+    from fastmlp.estimators import MLPClassifier, MLPRegressor
+
+    Model = Network | MyANN | MLPClassifier | MLPRegressor
+
+KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Save a model to a file, whole or not at all.
+
+    The file is written beside `path`, synchronised with the disk, and renamed: a crash or a full
+    disk leaves the old file as it was.
+
+    Parameters
+    ----------
+    model : Network, MyANN, MLPClassifier or MLPRegressor
+        The estimators fitted; not of a subclass. Of a MyANN everything but its data is saved; of an
+        estimator everything but callbacks, with the optimizer's state, so that `partial_fit` and
+        warm starts go on.
+    path : str or PathLike
+        Any name; ``.safetensors`` tells other programs what it is.
+
+    Raises
+    ------
+    TypeError
+        For other objects, and for parameters that a file cannot hold, such as callables and
+        splitters, by name.
+    ValueError
+        For weights that are not finite, and where parameters, classes and feature names need more
+        than 2 MB.
+    sklearn.exceptions.NotFittedError
+        For an estimator that has not been fitted.
+    OSError
+        Where the file cannot be written, with the step that failed.
+
+    See Also
+    --------
+    load, fastmlp.export_onnx, fastmlp.to_keras
+
+    Examples
+    --------
+    >>> import tempfile, fastmlp
+    >>> network = fastmlp.Network((4, 3, 2), random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fastmlp.save(network, f"{folder}/network.safetensors")
+    ...     fastmlp.load(f"{folder}/network.safetensors")
+    Network(4-3-2, 23 parameters, float32)
+    """
+    kind, describe = _describer(model)
+    document, arrays = describe(model)
+    write_model_file(path, Content(kind, document, arrays))
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load a model that `save` wrote.
+
+    Nothing in the file is run, and only the four kinds of model can come out of it. Predictions
+    are the same to the last bit on the same kind of processor with the same BLAS.
+
+    Parameters
+    ----------
+    path : str or PathLike
+
+    Returns
+    -------
+    Network, MyANN, MLPClassifier or MLPRegressor
+        What was saved. A MyANN comes without data: it predicts and plots its history, but cannot
+        be fitted.
+
+    Raises
+    ------
+    ModelFormatError
+        A ValueError: for a file that is truncated, changed in a single bit, not a model file, or
+        of an unknown kind or schema version; the message says what was found and where.
+    OSError
+        Where the file is missing or cannot be read.
+
+    See Also
+    --------
+    save
+    """
+    try:
+        content = read_model_file(path, KINDS)
+        return _restore(content)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{os.fspath(path)!r}: {error}") from error.__cause__
+
+
+def _describer(model: object) -> tuple[str, Callable[[Any], Any]]:
+    """The model's kind, and the function that describes it."""
+    if type(model) is Network:
+        return "Network", describe_network
+    if type(model) is MyANN:
+        return "MyANN", describe_myann
+    from fastmlp.estimators.document import ESTIMATORS, describe_estimator
+
+    name = type(model).__name__
+    if type(model) is ESTIMATORS.get(name):
+        return name, describe_estimator
+    raise TypeError(f"model must be of one of {', '.join(KINDS)}, not of a subclass; got {name}")
+
+
+def _restore(content: Content) -> Any:
+    document, arrays = Fields(content.document, "document"), Arrays(content.arrays)
+    model: Any
+    if content.kind == "Network":
+        model = restore_network(document, arrays)
+    elif content.kind == "MyANN":
+        model = restore_myann(document, arrays)
+    else:
+        from fastmlp.estimators.document import restore_estimator
+
+        model = restore_estimator(content.kind, document, arrays)
+    document.end()
+    arrays.end()
+    return model

@@ -1,0 +1,1 @@
+"""File formats: atomic writing, safetensors files with a checksum, and values as JSON."""

@@ -1,0 +1,161 @@
+"""Reading what a model file holds: every value by name and type, every array by dtype and shape."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.exceptions import ModelFormatError
+from fastmlp.files.plain_values import decode
+
+Value = TypeVar("Value")
+
+_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a text",
+          list: "a list", dict: "an object", type(None): "null"}  # fmt: skip
+
+
+def _type_name(kind: type) -> str:
+    return _NAMES.get(kind, f"a {kind.__name__}")
+
+
+class Fields:
+    """A JSON object that is taken apart; what is missing, of another type or left over is refused.
+
+    Parameters
+    ----------
+    document : dict
+        Not modified.
+    where : str
+        Opens messages.
+    """
+
+    def __init__(self, document: dict[str, Any], where: str) -> None:
+        self._rest = dict(document)
+        self.where = where
+
+    def take(self, name: str, *types: type) -> Any:
+        """The value of a name, of one of these exact types; float takes integers too."""
+        return self._checked(name, self._pop(name), types)
+
+    def _pop(self, name: str) -> Any:
+        if name not in self._rest:
+            raise ModelFormatError(f"{self.where}: {name!r} is missing")
+        return self._rest.pop(name)
+
+    def _checked(self, name: str, value: Any, types: tuple[type, ...]) -> Any:
+        kind = type(value)
+        if kind not in types and not (kind is int and float in types):
+            raise ModelFormatError(
+                f"{self.where}: {name!r} must be {' or '.join(map(_type_name, types))}, "
+                f"found {_type_name(kind)}"
+            )
+        if kind is int and not -(2**63) <= value < 2**63:
+            raise ModelFormatError(f"{self.where}: {name!r} is an integer beyond 64 bits")
+        return value
+
+    def count(self, name: str, minimum: int = 0) -> int:
+        """An integer from `minimum` to 2^62: native code may add to it in 64 bits."""
+        value: int = self.take(name, int)
+        if not minimum <= value <= 2**62:
+            raise ModelFormatError(f"{self.where}: {name!r} must be from {minimum} to 2^62")
+        return value
+
+    def number(self, name: str) -> float:
+        """A finite number, at least 0."""
+        value = float(self.take(name, float))
+        if not 0 <= value < math.inf:
+            raise ModelFormatError(f"{self.where}: {name!r} must be finite and at least 0")
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts."""
+        return self._items(name, str)
+
+    def counts(self, name: str) -> list[int]:
+        """A list of integers from 1 to 2^31 - 1."""
+        values = self._items(name, int)
+        if not all(1 <= value < 2**31 for value in values):
+            raise ModelFormatError(f"{self.where}: {name!r} must be from 1 to 2^31 - 1")
+        return values
+
+    def _items(self, name: str, kind: type[Value]) -> list[Value]:
+        values = self.take(name, list)
+        if not all(type(value) is kind for value in values):
+            raise ModelFormatError(f"{self.where}: {name!r} must be a list, each {_NAMES[kind]}")
+        return values  # type: ignore[no-any-return]
+
+    def fields(self, name: str) -> Fields:
+        """The object of a name."""
+        return Fields(self.take(name, dict), f"{self.where}.{name}")
+
+    def objects(self, name: str) -> list[Fields]:
+        """A list of objects."""
+        items: list[dict[str, Any]] = self._items(name, dict)
+        return [Fields(item, f"{self.where}.{name}[{i}]") for i, item in enumerate(items)]
+
+    def plain(self, name: str, *types: type) -> Any:
+        """A value that `_plain_values.encode` made, of one of these types where some are given."""
+        content = self._pop(name)
+        try:
+            value = decode(content)
+        except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+            raise ModelFormatError(f"{self.where}: {name!r}: {str(error)[:200]}") from error
+        return self._checked(name, value, types) if types else value
+
+    def names(self) -> list[str]:
+        """The names that have not been taken."""
+        return list(self._rest)
+
+    def end(self) -> None:
+        """Refuse names that have not been taken."""
+        if self._rest:
+            names = ", ".join(repr(name[:40]) for name in list(self._rest)[:8])
+            raise ModelFormatError(f"{self.where}: unknown names: {names}")
+
+
+class Arrays:
+    """The arrays of a model file, taken out one by one, so that none is kept longer than needed."""
+
+    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self._rest = arrays
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rest
+
+    def pop(self, name: str) -> NDArray[Any]:
+        """The array of a name, whatever it is like."""
+        if name not in self._rest:
+            raise ModelFormatError(f"array {name!r} is missing")
+        return self._rest.pop(name)
+
+    def take(
+        self,
+        name: str,
+        dtype: np.dtype[Any] | tuple[np.dtype[Any], ...],
+        shape: tuple[int | None, ...],
+        *,
+        finite: bool = True,
+    ) -> NDArray[Any]:
+        """The array of a name, of this dtype (or one of these) and shape; None is any size."""
+        array = self.pop(name)
+        dtypes = dtype if isinstance(dtype, tuple) else (dtype,)
+        fits = array.ndim == len(shape) and all(
+            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype not in dtypes or not fits:
+            raise ModelFormatError(
+                f"array {name!r} must be {' or '.join(map(str, dtypes))} of shape {shape}, "
+                f"found {array.dtype} of {array.shape}"
+            )
+        if finite and not np.isfinite(array).all():
+            raise ModelFormatError(f"array {name!r} has values that are NaN or infinite")
+        return array
+
+    def end(self) -> None:
+        """Refuse arrays that have not been taken."""
+        if self._rest:
+            names = ", ".join(repr(name[:40]) for name in list(self._rest)[:8])
+            raise ModelFormatError(f"unknown arrays: {names}")

@@ -1,0 +1,162 @@
+"""A MyANN as what a model file holds, and back: without its data, and ready to predict."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._checks import check_flag
+from fastmlp.datasets.labelled import without_rows
+from fastmlp.datasets.loading import NAMES
+from fastmlp.datasets.scaling import Scaler
+from fastmlp.exceptions import ModelFormatError
+from fastmlp.files.fields import Arrays, Fields
+from fastmlp.files.plain_values import encode
+from fastmlp.myann.myann import MyANN
+from fastmlp.network.document import (
+    DTYPES,
+    check_dtype_name,
+    checked,
+    describe_network,
+    restore_network,
+)
+from fastmlp.network.network import Network
+from fastmlp.training.history import PER_BATCH, History
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
+
+NOT_SAVED = (
+    "self", "my_data_set", "random_state", "b_train_on_init", "b_standardize", "callbacks",
+    "resume",
+)  # fmt: skip
+"""Of the constructor's parameters: what is data or is spoken of elsewhere."""
+
+SOURCE = "not in the model file"
+SCALER_ARRAYS = {"scaler.mean": "mean_", "scaler.scale": "scale_", "scaler.var": "var_"}
+STANDARDIZE = {"none": False, "feature": True, "global": "global"}
+"""The parameter `b_standardize` of each kind of Scaler."""
+
+
+def parameter_names() -> list[str]:
+    """The parameters that are saved under their own names."""
+    return [name for name in inspect.signature(MyANN.__init__).parameters if name not in NOT_SAVED]
+
+
+def describe_myann(ann: MyANN) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Document and arrays. The data's name is kept where it is one of a known data set."""
+    document, arrays = describe_network(ann.network)
+    parameters = {name: getattr(ann, name) for name in parameter_names()}
+    parameters["dtype"] = ann.dtype.name
+    known = isinstance(ann.my_data_set, str) and ann.my_data_set in NAMES
+    document |= {
+        "parameters": {name: encode(value) for name, value in parameters.items()},
+        "data": ann.my_data_set if known else None,
+        "classes": encode(ann.classes_),
+        "generator": encode(ann._rng),
+        "scaler": _describe_scaler(ann.scaler, arrays),
+    }
+    arrays |= {f"history.{name}": values for name, values in ann.history.items()}
+    return document, arrays
+
+
+def _describe_scaler(scaler: Scaler, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    fitted = scaler.standard_scaler
+    if fitted is None:
+        return {"kind": scaler.kind}
+    arrays |= {name: getattr(fitted, attribute) for name, attribute in SCALER_ARRAYS.items()}
+    return {"kind": scaler.kind, "n_rows": int(fitted.n_samples_seen_)}
+
+
+def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
+    """The object of a document; what the file says goes through the constructor's checks."""
+    network = restore_network(document, arrays)
+    classes = restore_classes(document)
+    rng = document.plain("generator", np.random.Generator)
+    name = document.take("data", str, type(None))
+    if name not in (None, *NAMES):
+        raise ModelFormatError(f"{document.where}: 'data' is no data set's name")
+    scaler = document.fields("scaler")
+    kind = scaler.take("kind", str)
+    if kind not in STANDARDIZE:
+        raise ModelFormatError(f"{scaler.where}: 'kind' must be one of {', '.join(STANDARDIZE)}")
+    options = _parameters(document.fields("parameters"), network)
+    options |= {"b_standardize": STANDARDIZE[kind], "random_state": rng, "b_train_on_init": False}
+    # The constructor would print the shapes of data that is not there.
+    prints = options.pop("b_print_test_data", True)
+    data = without_rows(network.sizes[0], classes, network.dtype, SOURCE)
+    state = rng.bit_generator.state  # before the constructor draws weights with it
+    ann: MyANN = checked(
+        "document.parameters", lambda: MyANN(data, b_print_test_data=False, **options)
+    )
+    ann.b_print_test_data = checked(
+        "document.parameters", lambda: check_flag("b_print_test_data", prints)
+    )
+    rng.bit_generator.state = state
+    ann.my_data_set = SOURCE if name is None else name
+    _adopt_weights(ann, network)
+    if kind != "none":
+        n_columns = 1 if kind == "global" else network.sizes[0]
+        ann.scaler.standard_scaler = _restore_scaler(scaler, arrays, n_columns)
+    scaler.end()
+    ann.history = ann.trainer.history = _restore_history(arrays)
+    return ann
+
+
+def restore_classes(document: Fields) -> NDArray[Any]:
+    """Sorted labels, all different."""
+    classes: NDArray[Any] = document.plain("classes", np.ndarray)
+    if classes.ndim != 1 or len(classes) == 0 or classes.dtype.kind not in "biufUO":
+        raise ModelFormatError(f"{document.where}: 'classes' must be labels of shape (n,)")
+    if not np.array_equal(np.unique(classes), classes):
+        raise ModelFormatError(f"{document.where}: 'classes' must be sorted and all different")
+    return classes
+
+
+def _parameters(fields: Fields, network: Network) -> dict[str, Any]:
+    """The constructor's parameters; those that a file does not know keep their defaults."""
+    names = parameter_names()
+    options = {name: fields.plain(name) for name in fields.names() if name in names}
+    fields.end()
+    check_dtype_name(options, fields.where)
+    if options.get("ay_nodes_layers") != list(network.sizes):  # before weights are made of them
+        raise ModelFormatError(f"{fields.where}: 'ay_nodes_layers' must be the network's sizes")
+    return options
+
+
+def _adopt_weights(ann: MyANN, network: Network) -> None:
+    same = (ann.network.sizes, ann.network.functions, ann.network.dtype) == (
+        network.sizes, network.functions, network.dtype
+    )  # fmt: skip
+    if not same or ann.network.initializer != network.initializer:
+        raise ModelFormatError("document.parameters do not describe document.network")
+    ann.network.parameters[...] = network.parameters
+
+
+def _restore_scaler(fields: Fields, arrays: Arrays, n_columns: int) -> StandardScaler:
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    for name, attribute in SCALER_ARRAYS.items():
+        setattr(scaler, attribute, arrays.take(name, DTYPES, (n_columns,)))
+    if not (scaler.scale_ > 0).all():
+        raise ModelFormatError("array 'scaler.scale' must be positive")
+    scaler.n_samples_seen_ = np.int64(fields.count("n_rows", 1))
+    scaler.n_features_in_ = n_columns
+    return scaler
+
+
+def _restore_history(arrays: Arrays) -> History:
+    """Epochs of a run; what was not measured is NaN."""
+    history, float64 = History(), np.dtype(np.float64)
+    n_epochs, columns = None, {}
+    for name in history:
+        shape = (n_epochs, None) if name in PER_BATCH else (n_epochs,)
+        columns[name] = arrays.take(f"history.{name}", float64, shape, finite=False)
+        n_epochs = len(columns[name])
+    for epoch in range(n_epochs or 0):
+        history.append(**{name: column[epoch] for name, column in columns.items()})
+    return history

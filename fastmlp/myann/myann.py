@@ -1,0 +1,792 @@
+"""MyANN: the class of the article series on an MLP for MNIST, over this package's engine.
+
+Only this module uses the articles' names. Specification of the class: articles "A simple Python
+program for an ANN to cover the MNIST dataset" II to XIII, linux-blog.anracom.com.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import numbers
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import reference
+from fastmlp._checks import (
+    as_labels,
+    check_choice,
+    check_dtype,
+    check_flag,
+    check_integer,
+    check_number,
+    check_same_length,
+)
+from fastmlp._types import Array
+from fastmlp.callbacks.base import Callback as TrainerCallback
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.datasets.labelled import DataTuple, LabelledData, flatten_rows, prepare
+from fastmlp.datasets.scaling import Scaler
+from fastmlp.engine.threads import resolve_threads
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import check_pair
+from fastmlp.myann.report import epoch_report
+from fastmlp.network.network import Network
+from fastmlp.optimizers import MOMENTUM_RULES
+from fastmlp.schedules import SCHEDULES
+from fastmlp.training.history import History
+from fastmlp.training.trainer import ENGINES, PENALTY_SCALES, REDUCTIONS, Trainer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ACTIVATION_FUNCTIONS = ("sigmoid", "tanh", "relu")
+OUT_FUNCTIONS = ("sigmoid", "softmax", "identity")
+LOSS_FUNCTIONS = {
+    "LogLoss": "log_loss",
+    "CrossEntropy": "cross_entropy",
+    "MSE": "squared_error",
+}
+VECT_MODES = ("cols", "rows")
+LEGEND_LOCATIONS = (
+    "best", "upper right", "upper left", "lower left", "lower right", "right", "center left",
+    "center right", "lower center", "upper center", "center",
+)  # fmt: skip
+
+ALIASES = {
+    "data_set": "my_data_set",
+    "n_nodes_out_layer": "n_nodes_layer_out",
+    "n_mini_batch": "n_size_mini_batch",
+    "lambda_reg2": "lambda2_reg",
+    "lambda_reg1": "lambda1_reg",
+    "mom_const": "mom_rate",
+}
+"""Parameter names of the articles' doc-strings, and the names of the signature they mean."""
+
+Callback = EpochCallback | Callable[["MyANN"], object]
+
+FREE = {
+    "self", "my_data_set", "n_hidden_layers", "n_epochs", "figs_x1", "figs_x2", "legend_loc",
+    "b_print_test_data", "random_state", "n_threads", "b_standardize", "b_train_on_init",
+    "b_verbose", "callbacks", "resume",
+}  # fmt: skip
+"""Parameters that have no part in the course of a training, or are compared in another form."""
+
+
+def _accept_aliases(init: Callable[..., None]) -> Callable[..., None]:
+    """Let the constructor take the names of ALIASES too, and refuse unknown ones with a list."""
+    known = init.__annotations__
+
+    @functools.wraps(init)
+    def with_aliases(self: MyANN, *args: Any, **options: Any) -> None:
+        renamed: dict[str, Any] = {}
+        for name, value in options.items():
+            full_name = ALIASES.get(name, name)
+            if full_name not in known:
+                names = ", ".join([*(n for n in known if n != "return"), *ALIASES])
+                raise TypeError(f"MyANN has no parameter {name!r}; known: {names}")
+            if full_name in renamed:
+                raise TypeError(f"{name!r} and {full_name!r} are the same parameter of MyANN")
+            renamed[full_name] = value
+        init(self, *args, **renamed)
+
+    return with_aliases
+
+
+def _alias(name: str) -> Any:
+    """A read-only second name."""
+    return property(operator.attrgetter(name), doc=f"Same as ``{name}``.")
+
+
+class MyANN:
+    """An MLP that trains on MNIST when it is constructed, as in the articles.
+
+    Costs and gradients are sums over a mini-batch; weights are matrices ``(n_next, n_this + 1)``
+    with the bias in column 0; the penalty ``lambda2_reg / 2 * sum w**2 + lambda1_reg * sum |w|``
+    (bias excluded) is part of every mini-batch's cost.
+
+    Parameters
+    ----------
+    my_data_set : str, path or (X_train, y_train, X_test, y_test)
+        A name or path for :func:`fastmlp.datasets.load`, or arrays: X of shape (n, n_features),
+        finite numbers, y of shape (n,). Arrays are copied, never modified.
+    n_hidden_layers : int >= 0
+        Must fit `ay_nodes_layers`.
+    ay_nodes_layers : sequence of int
+        ``n_hidden_layers + 2`` widths; the first and last may be 0 and come from the data.
+    n_nodes_layer_out : int
+        Number of classes that is expected in the data; 0 accepts the number found.
+    my_activation_function : {"sigmoid", "tanh", "relu"}
+    my_out_function : {"sigmoid", "softmax", "identity"}
+    my_loss_function : {"LogLoss", "MSE", "CrossEntropy"}
+        LogLoss needs sigmoid or softmax, CrossEntropy needs softmax.
+    n_size_mini_batch : int >= 1
+        Rows per mini-batch; the last one has the rows that are left.
+    n_epochs : int >= 0
+    n_max_batches : int
+        Mini-batches per epoch at most; negative means all.
+    lambda2_reg, lambda1_reg : float >= 0
+    vect_mode : {"cols", "rows"}
+        Accepted for the articles' sake; the engine's layout is its own.
+    learn_rate, decrease_const : float >= 0
+        Rate eta_0 and constant d of `my_learn_rate_rule`.
+    mom_rate : float in [0, 1]
+    figs_x1, figs_x2 : float > 0
+        Size of plots in inches.
+    legend_loc : str
+        Matplotlib's name of the legend's place.
+    b_print_test_data : bool
+        With `b_verbose`, print the shapes of the data and of the weights.
+    random_state : int, numpy.random.Generator or None
+        Source of initial weights, shuffling and the legacy split.
+    n_threads : int or None
+        See :func:`fastmlp.resolve_threads`; the weights do not depend on it, bit for bit.
+    dtype : {"float32", "float64"}
+    b_shuffle : bool
+        Mix the training rows before every epoch.
+    b_standardize : bool, "feature" or "global"
+        Mean 0 and variance 1 per feature (True), or with one mean and deviation for all features;
+        fitted on the training set.
+    engine : {"native", "numpy"}
+        The compiled engine, or the readable :mod:`fastmlp.reference`.
+    b_train_on_init : bool
+        Train on construction; False leaves it to :meth:`fit`.
+    b_verbose : bool
+        Print the articles' report after every epoch.
+    my_initializer : str
+        legacy (article M8), range, sqrt_nodes (M13), glorot or he; see
+        :mod:`fastmlp.initializers`.
+    my_momentum_rule : {"one_step", "classical", "nesterov"}
+        See :func:`fastmlp.reference.update`.
+    my_learn_rate_rule : {"cumulative", "power", "exponential", "constant"}
+        See :mod:`fastmlp.schedules`.
+    reg_scale : {"per_batch", "per_sample"}
+        Penalty in full per mini-batch, or scaled by its share of the rows.
+    reduction : {"sum", "mean"}
+        Sums over a mini-batch as in the articles, or means.
+    legacy_split : bool
+        As in the articles: join training and test set, scale all, shuffle, and cut again.
+    legacy_l1_cost : bool
+        Report the L1 penalty with the articles' factor 1/2.
+    b_measure_accuracy : bool
+        Measure cost and accuracy on the whole training and test set after every epoch.
+    callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
+        Callables are called with this object after every epoch; one that returns True ends the
+        training. EpochCallbacks see its `trainer`: ``EarlyStopping("test_accuracy")`` ends the
+        training when a number stops improving, ``TargetReached(0.01)`` when the mean error is down
+        to that, ``TimeBudget("10min")`` after a time; ``Checkpoint(folder)`` saves it,
+        and `LivePlot` draws it.
+    resume : str or PathLike, optional
+        A checkpoint to go on from, as in `fit`.
+
+    Some parameters have a second name in the articles, which is accepted too: data_set,
+    n_nodes_out_layer, n_mini_batch, lambda_reg2, lambda_reg1, mom_const.
+
+    Attributes
+    ----------
+    history : History
+        Everything recorded; its entries ``costs``, ``errors``, ``reg_share`` (per epoch and batch),
+        ``learning_rates``, ``train_accuracy``, ``test_accuracy``, ``epoch_seconds`` (per epoch) are
+        attributes too. After an interrupted or diverged fit it holds the finished epochs.
+    weights : list of ndarray of shape (n_next, n_this + 1)
+        Can be set, before `fit` or later.
+    classes_ : ndarray of shape (n_classes,)
+        Labels in the order of the outputs.
+    data : LabelledData
+        Scaled inputs ``X_train``, ``X_test`` of type `dtype`, labels ``y_train``, ``y_test`` and
+        one-hot targets ``Y_train``, ``Y_test``; these six are attributes too.
+    network, trainer, scaler : Network, Trainer, Scaler
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a bad argument or bad data, before any training; the message names the argument.
+    DataFormatError, OSError
+        For a data file that is missing or damaged.
+    DivergenceError
+        If training leaves the finite numbers.
+
+    Examples
+    --------
+    >>> ann = MyANN("digits", 1, [0, 30, 0], n_epochs=20, learn_rate=0.01, random_state=0)
+    >>> ann.test_accuracy[-1] > 0.9
+    True
+    """
+
+    @_accept_aliases
+    def __init__(
+        self,
+        my_data_set: str | PathLike[str] | DataTuple | LabelledData = "mnist",
+        n_hidden_layers: int = 1,
+        ay_nodes_layers: Sequence[int] = (0, 100, 0),
+        n_nodes_layer_out: int = 10,
+        my_activation_function: str = "sigmoid",
+        my_out_function: str = "sigmoid",
+        my_loss_function: str = "LogLoss",
+        n_size_mini_batch: int = 50,
+        n_epochs: int = 1,
+        n_max_batches: int = -1,
+        lambda2_reg: float = 0.1,
+        lambda1_reg: float = 0.0,
+        vect_mode: str = "cols",
+        learn_rate: float = 0.001,
+        decrease_const: float = 0.00001,
+        mom_rate: float = 0.0005,
+        figs_x1: float = 12.0,
+        figs_x2: float = 8.0,
+        legend_loc: str = "upper right",
+        b_print_test_data: bool = True,
+        *,
+        random_state: int | np.random.Generator | None = None,
+        n_threads: int | None = None,
+        dtype: str = "float32",
+        b_shuffle: bool = True,
+        b_standardize: bool | str = True,
+        engine: str = "native",
+        b_train_on_init: bool = True,
+        b_verbose: bool = False,
+        my_initializer: str = "legacy",
+        my_momentum_rule: str = "one_step",
+        my_learn_rate_rule: str = "cumulative",
+        reg_scale: str = "per_batch",
+        reduction: str = "sum",
+        legacy_split: bool = False,
+        legacy_l1_cost: bool = False,
+        b_measure_accuracy: bool = True,
+        callbacks: Iterable[Callback] = (),
+        resume: str | PathLike[str] | None = None,
+    ) -> None:
+        self.my_data_set = my_data_set
+        self.n_hidden_layers = check_integer("n_hidden_layers", n_hidden_layers, minimum=0)
+        self.ay_nodes_layers = _check_node_list(ay_nodes_layers, self.n_hidden_layers)
+        self.n_nodes_layer_out = check_integer("n_nodes_layer_out", n_nodes_layer_out, minimum=0)
+        self.my_activation_function = check_choice(
+            "my_activation_function", my_activation_function, ACTIVATION_FUNCTIONS
+        )
+        self.my_out_function = check_choice("my_out_function", my_out_function, OUT_FUNCTIONS)
+        self.my_loss_function = check_choice("my_loss_function", my_loss_function, LOSS_FUNCTIONS)
+        self.n_size_mini_batch = check_integer("n_size_mini_batch", n_size_mini_batch, minimum=1)
+        self.n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
+        self.n_max_batches = _check_max_batches(n_max_batches)
+        self.lambda2_reg = check_number("lambda2_reg", lambda2_reg)
+        self.lambda1_reg = check_number("lambda1_reg", lambda1_reg)
+        self.vect_mode = check_choice("vect_mode", vect_mode, VECT_MODES)
+        self.learn_rate = check_number("learn_rate", learn_rate)
+        self.decrease_const = check_number("decrease_const", decrease_const)
+        self.mom_rate = check_number("mom_rate", mom_rate, maximum=1.0)
+        self.figs_x1 = check_number("figs_x1", figs_x1, minimum=0.1)
+        self.figs_x2 = check_number("figs_x2", figs_x2, minimum=0.1)
+        self.legend_loc = check_choice("legend_loc", legend_loc, LEGEND_LOCATIONS)
+        self.b_print_test_data = check_flag("b_print_test_data", b_print_test_data)
+        self.n_threads = n_threads
+        self.dtype = check_dtype("dtype", dtype)
+        self.b_shuffle = check_flag("b_shuffle", b_shuffle)
+        self.scaler = Scaler(_scaling_kind(b_standardize))
+        self.engine = check_choice("engine", engine, ENGINES)
+        self.b_verbose = check_flag("b_verbose", b_verbose)
+        self.my_initializer = check_choice("my_initializer", my_initializer, INITIALIZERS)
+        self.my_momentum_rule = check_choice("my_momentum_rule", my_momentum_rule, MOMENTUM_RULES)
+        self.my_learn_rate_rule = check_choice("my_learn_rate_rule", my_learn_rate_rule, SCHEDULES)
+        self.reg_scale = check_choice("reg_scale", reg_scale, PENALTY_SCALES)
+        self.reduction = check_choice("reduction", reduction, REDUCTIONS)
+        self.legacy_split = check_flag("legacy_split", legacy_split)
+        self.legacy_l1_cost = check_flag("legacy_l1_cost", legacy_l1_cost)
+        self.b_measure_accuracy = check_flag("b_measure_accuracy", b_measure_accuracy)
+        check_pair(self.my_out_function, LOSS_FUNCTIONS[self.my_loss_function])
+        resolve_threads(n_threads)
+        check_flag("b_train_on_init", b_train_on_init)
+        self._rng = np.random.default_rng(random_state)
+        self._seed = random_state if isinstance(random_state, numbers.Integral) else None
+        self.history = History()
+        self._handle_input_data()
+        self._set_ANN_structure()
+        self._prepare_epochs_and_batches()
+        if self.b_verbose and self.b_print_test_data:
+            self._print_test_data()
+        if b_train_on_init:
+            self.fit(callbacks=callbacks, resume=resume)
+
+    # --- Construction -----------------------------------------------------------------------------
+
+    def _handle_input_data(self) -> None:
+        """Import, check, split, scale and encode the data; compare the number of classes."""
+        if isinstance(self.my_data_set, LabelledData):  # prepared, as a model file does it
+            self.data = self.my_data_set
+        else:
+            self.data = prepare(
+                self.my_data_set,
+                self.scaler,
+                self.dtype,
+                argument="my_data_set",
+                mix=self._rng if self.legacy_split else None,
+            )
+        n_found, n_expected = len(self.classes_), self.n_nodes_layer_out
+        if n_expected not in (0, n_found):
+            shown = ", ".join(map(str, self.classes_[:20])) + (", …" if n_found > 20 else "")
+            raise ValueError(
+                f"n_nodes_layer_out = {n_expected} does not fit the {n_found} classes in y_train: "
+                f"{shown}"
+            )
+
+    def _set_ANN_structure(self) -> None:
+        """Fill in the widths of the first and last layer and create the weights."""
+        n_features, n_classes = self.X_train.shape[1], len(self.classes_)
+        for i, name, found in ((0, "input features", n_features), (-1, "classes", n_classes)):
+            wanted = self.ay_nodes_layers[i]
+            if wanted not in (0, found):
+                raise ValueError(
+                    f"ay_nodes_layers[{i}] must be 0 or the number of {name}, {found}; got {wanted}"
+                )
+            self.ay_nodes_layers[i] = found
+        self.network = Network(
+            self.ay_nodes_layers,
+            activation=self.my_activation_function,
+            output=self.my_out_function,
+            dtype=self.dtype.name,
+            initializer=self.my_initializer,
+            random_state=self._rng,
+        )
+
+    def _prepare_epochs_and_batches(self) -> None:
+        """The trainer, with the number of batches it will run."""
+        limit = self.n_max_batches if self.n_max_batches > 0 else None
+        self.trainer = self._trainer(self.learn_rate, self.n_size_mini_batch, limit)
+
+    def _trainer(self, learn_rate: float, batch_size: int, max_batches: int | None) -> Trainer:
+        return Trainer(
+            self.network,
+            loss=LOSS_FUNCTIONS[self.my_loss_function],
+            learning_rate=learn_rate,
+            schedule=self.my_learn_rate_rule,
+            decay=self.decrease_const,
+            momentum=self.mom_rate,
+            momentum_rule=self.my_momentum_rule,
+            l1=self.lambda1_reg,
+            l2=self.lambda2_reg,
+            legacy_l1_cost=self.legacy_l1_cost,
+            penalty_scale=self.reg_scale,
+            reduction=self.reduction,
+            batch_size=batch_size,
+            max_batches=max_batches,
+            shuffle=self.b_shuffle,
+            n_threads=self.n_threads,
+            engine=self.engine,
+            random_state=self._rng,
+        )
+
+    # --- Training ---------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        n_epochs: int | None = None,
+        *,
+        callbacks: Iterable[Callback] = (),
+        resume: str | PathLike[str] | None = None,
+    ) -> MyANN:
+        """Train from the current weights, with the learning rate back at its start.
+
+        Parameters
+        ----------
+        n_epochs : int >= 0 or None
+            None means the constructor's `n_epochs`; from the first one on, also with `resume`.
+        callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
+            As in the constructor.
+        resume : str or PathLike, optional
+            A file of a :class:`fastmlp.Checkpoint`, or its folder: go on from there, as if the
+            training had not ended.
+
+        Returns
+        -------
+        MyANN
+            This object; the record is in `history`.
+
+        Raises
+        ------
+        ResumeError
+            A ValueError: where `resume` is of a training with other parameters or data, which are
+            named.
+        ModelFormatError, OSError
+            Where `resume` is damaged or missing, or a checkpoint cannot be written.
+        DivergenceError, KeyboardInterrupt
+            Weights and history up to then are kept.
+        """
+        self._require_rows("fit")
+        n_epochs = self.n_epochs if n_epochs is None else n_epochs
+        return self._fit(self.trainer, n_epochs, callbacks, resume, "MyANN")
+
+    def fit_full_cost(
+        self,
+        n_epochs: int,
+        *,
+        learn_rate: float | None = None,
+        callbacks: Iterable[Callback] = (),
+        resume: str | PathLike[str] | None = None,
+    ) -> MyANN:
+        """Further epochs on the cost of the whole training set, one step each (article M7).
+
+        Mini-batches have cost surfaces of their own, so that `fit` ends circling around the minimum
+        of the total one; this goes down into it. The cost is that of one batch of all rows, the
+        history's ``train_cost``, with the penalty as `reg_scale` says. `history` begins anew.
+
+        Parameters
+        ----------
+        n_epochs : int >= 0
+        learn_rate : float >= 0 or None
+            First rate of `my_learn_rate_rule`. None means that of the last epoch, for a gradient
+            that is a sum times ``n_size_mini_batch / n_rows``: then a step is as long as one on a
+            mini-batch.
+        callbacks, resume
+            As in `fit`.
+
+        Returns
+        -------
+        MyANN
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arguments out of range.
+        ResumeError, ModelFormatError, OSError, DivergenceError, KeyboardInterrupt
+            As in `fit`.
+        """
+        self._require_rows("fit_full_cost")
+        n_rows = len(self.X_train)
+        if learn_rate is None:
+            learn_rate = self.learn_rate
+            if self.history.n_epochs:
+                learn_rate = self.history.last("learning_rates")
+            if self.reduction == "sum" and self.n_size_mini_batch < n_rows:
+                learn_rate *= self.n_size_mini_batch / n_rows
+        trainer = self._trainer(check_number("learn_rate", learn_rate), n_rows, None)
+        return self._fit(trainer, n_epochs, callbacks, resume, "MyANN on the full cost")
+
+    def _fit(
+        self,
+        trainer: Trainer,
+        n_epochs: int,
+        callbacks: Iterable[Callback],
+        resume: str | PathLike[str] | None,
+        owner: str,
+    ) -> MyANN:
+        """Train with one of the trainers, and adopt its history."""
+        calls: list[TrainerCallback] = [self._adopt_history]
+        if self.b_verbose:
+            calls.append(lambda _: print(self.epoch_report()))
+        calls += [_with_ann(call, self) for call in callbacks]
+        trainer.history = self.history  # until there is a new one
+        try:
+            trainer._fit(
+                self.X_train,
+                self.Y_train,
+                n_epochs=n_epochs,
+                test_data=(self.X_test, self.Y_test) if self.b_measure_accuracy else None,
+                measure_train=self.b_measure_accuracy,
+                callbacks=calls,
+                resume=resume,
+                owner=owner,
+                owner_settings=self._settings(),
+            )
+        finally:
+            self.history = trainer.history
+        if self.b_verbose:
+            print(f"Total training time: {self.epoch_seconds.sum():.3f} s. Stopped regularly.")
+        return self
+
+    def _settings(self) -> dict[str, Any]:
+        """The parameters that a resumed training must have again, but data."""
+        names = inspect.signature(MyANN.__init__).parameters.keys() - FREE
+        settings = {name: getattr(self, name) for name in sorted(names)}
+        settings |= {"dtype": self.dtype.name, "b_standardize": self.scaler.kind}
+        return settings | {"random_state": "no number" if self._seed is None else self._seed}
+
+    def _require_rows(self, method: str) -> None:
+        """Refuse what needs data in an object from a model file, which holds none."""
+        if len(self.X_train) == 0:
+            raise ValueError(
+                f"{method} needs training and test data, which a model file does not hold: make a "
+                "MyANN with data and b_train_on_init=False, and set its weights to these"
+            )
+
+    def _adopt_history(self, trainer: Trainer) -> None:
+        self.history = trainer.history
+
+    def reset(self, random_state: int | np.random.Generator | None = None) -> None:
+        """Draw new initial weights and forget the history; `fit` then starts afresh."""
+        rng = self._rng if random_state is None else np.random.default_rng(random_state)
+        self.network.initialize(rng)
+        self.trainer.forget()
+        self.history = self.trainer.history
+
+    # --- Using the network ------------------------------------------------------------------------
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Outputs of the network, one column per class in the order of `classes_`.
+
+        X of shape (n, n_features) is not scaled; the scaler of the training is applied. Softmax
+        outputs sum to 1; sigmoid outputs need not.
+        """
+        x = flatten_rows("X", X, self.X_train.shape[1])
+        return self.network.predict(self.scaler.transform(x, self.dtype), n_threads=self.n_threads)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Labels (n,) of the largest outputs for unscaled X (n, n_features)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]  # type: ignore[no-any-return]
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Accuracy, a fraction in [0, 1], on unscaled X (n, n_features) with labels y (n,)."""
+        labels = as_labels("y", y)
+        predicted = self.predict(X)
+        check_same_length("X", len(predicted), "y", len(labels))
+        return float((predicted == labels).mean())
+
+    def look_into_mini_batch(
+        self,
+        num_batch: int = 0,
+        *,
+        version: reference.Version = "V1.6",
+        bias: reference.BiasTreatment = "product_sliced",
+    ) -> dict[str, list[Array]]:
+        """All matrices of one training step, computed by :mod:`fastmlp.reference`; nothing changes.
+
+        Mini-batch `num_batch` (from 0) of the training rows in their stored order. Returns the
+        lists ``Z``, ``A`` (layers 0 … E, with bias rows in A) and ``grad`` (one per weight
+        matrix, without regularisation), node-major as in the articles: (nodes, samples).
+        """
+        self._require_rows("look_into_mini_batch")
+        check_choice("version", version, reference.VERSIONS)
+        check_choice("bias", bias, reference.BIAS_TREATMENTS)
+        check_integer("num_batch", num_batch, minimum=0, maximum=self.n_mini_batches - 1)
+        rows = slice(num_batch * self.n_size_mini_batch, (num_batch + 1) * self.n_size_mini_batch)
+        functions, loss = self.network.functions, self.trainer.loss
+        zs, activations = reference.forward(
+            self.weights, reference.input_layer(self.X_train, rows), functions
+        )
+        delta = reference.output_delta(activations[-1], self.Y_train[rows].T, functions[-1], loss)
+        gradients = reference.backward(
+            self.weights,
+            zs,
+            activations,
+            delta,
+            functions,
+            version,
+            bias,
+        )
+        return {"Z": zs, "A": activations, "grad": gradients}
+
+    # --- What it knows and recorded ---------------------------------------------------------------
+
+    X_train = _alias("data.X_train")
+    y_train = _alias("data.y_train")
+    Y_train = _alias("data.Y_train")
+    X_test = _alias("data.X_test")
+    y_test = _alias("data.y_test")
+    Y_test = _alias("data.Y_test")
+    classes_ = _alias("data.classes")
+
+    @property
+    def weights(self) -> list[Array]:
+        """Weight matrices (n_next, n_this + 1), bias in column 0; views, and settable."""
+        return self.network.weights
+
+    @weights.setter
+    def weights(self, new: Sequence[ArrayLike]) -> None:
+        self.network.set_weights(new)
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """Cost of every mini-batch before its update, (n_epochs, n_batches)."""
+        return self.history["costs"]
+
+    @property
+    def errors(self) -> NDArray[np.float64]:
+        """Mean of abs(y - a) over outputs and rows of every mini-batch, (n_epochs, n_batches)."""
+        return self.history["errors"]
+
+    @property
+    def reg_share(self) -> NDArray[np.float64]:
+        """Share of the penalty in every mini-batch's cost, a fraction, (n_epochs, n_batches)."""
+        return self.history["reg_share"]
+
+    @property
+    def learning_rates(self) -> NDArray[np.float64]:
+        """Learning rate of every epoch, (n_epochs,)."""
+        return self.history["learning_rates"]
+
+    @property
+    def train_accuracy(self) -> NDArray[np.float64]:
+        """Accuracy on the training set after every epoch, (n_epochs,)."""
+        return self.history["train_accuracy"]
+
+    @property
+    def test_accuracy(self) -> NDArray[np.float64]:
+        """Accuracy on the test set after every epoch, (n_epochs,)."""
+        return self.history["test_accuracy"]
+
+    @property
+    def epoch_seconds(self) -> NDArray[np.float64]:
+        """Seconds of training in every epoch, without measuring accuracy, (n_epochs,)."""
+        return self.history["epoch_seconds"]
+
+    @property
+    def n_mini_batches(self) -> int:
+        """Mini-batches that the training set makes; `n_max_batches` may run fewer."""
+        return -(-len(self.X_train) // self.n_size_mini_batch)
+
+    @property
+    def n_batches(self) -> int:
+        """Mini-batches per epoch that are run."""
+        limit = self.n_max_batches
+        return min(self.n_mini_batches, limit) if limit > 0 else self.n_mini_batches
+
+    @property
+    def mini_batches(self) -> list[NDArray[np.intp]]:
+        """Row indices of the mini-batches of the last epoch (of the stored order before one)."""
+        order = self.trainer.order
+        rows = np.arange(len(self.X_train)) if order is None else order
+        return np.split(rows, range(self.n_size_mini_batch, len(rows), self.n_size_mini_batch))
+
+    _li_w = _alias("weights")
+    _ay_costs = _alias("costs")
+    _ay_theta = _alias("errors")
+    _ay_reg_cost_contrib = _alias("reg_share")
+    _ay_mini_batches = _alias("mini_batches")
+    _ay_onehot = property(lambda self: self.Y_train.T, doc="One-hot targets, (n_labels, n).")
+    _ay_oneval = _alias("data.codes_train")
+    _X_train = _alias("X_train")
+    _X_test = _alias("X_test")
+    _y_train = _alias("y_train")
+    _y_test = _alias("y_test")
+    _n_mini_batches = _alias("n_mini_batches")
+    _n_batches = _alias("n_batches")
+    _ay_nodes_layers = _alias("ay_nodes_layers")
+    _dim_features = property(lambda self: self.X_train.shape[1], doc="Number of input features.")
+    _dim_sets = property(lambda self: len(self.X_train), doc="Number of training rows.")
+    _n_labels = property(lambda self: len(self.classes_), doc="Number of classes.")
+    _n_total_layers = property(lambda self: len(self.ay_nodes_layers), doc="All layers.")
+    _dim_img = _img_h = _img_w = property(
+        lambda self: self.data.image_shape and self.data.image_shape[0],
+        doc="Side of the square images in pixels, or None.",
+    )
+    _shape_epochs_batches = property(
+        lambda self: (self.n_epochs, self.n_batches, 1), doc="(n_epochs, n_batches, 1)."
+    )
+    _li_mom = property(
+        lambda self: [*self.network.views(self.trainer.memory), None],
+        doc="Momentum matrices in the shapes of the weights; the last entry is unused.",
+    )
+
+    # --- Reports and plots ------------------------------------------------------------------------
+
+    def _print_test_data(self) -> None:
+        print(f"Data: {self.data.source}")
+        for name in ("X_train", "y_train", "X_test", "y_test"):
+            print(f"  {name}: {getattr(self, name).shape}")
+        for number, w in enumerate(self.weights):
+            print(f"  weights L{number} to L{number + 1}: {w.shape}")
+
+    def epoch_report(self) -> str:
+        """The articles' report on the last finished epoch, as text of several lines."""
+        if self.history.n_epochs == 0:
+            raise ValueError("nothing to report: no finished epoch")
+        n_epochs = max(self.n_epochs, self.history.n_epochs)
+        return epoch_report(self.history, n_epochs, self.weights, self.trainer.penalty())
+
+    def _figure_options(self) -> dict[str, Any]:
+        return {"figsize": (self.figs_x1, self.figs_x2)}
+
+    def _curve_options(self) -> dict[str, Any]:
+        # The articles' default would cover rising curves; each plot has a better one of its own.
+        place = {} if self.legend_loc == "upper right" else {"legend_loc": self.legend_loc}
+        return place | self._figure_options()
+
+    def plot_costs(self) -> Figure:
+        """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""
+        from fastmlp import plots
+
+        return plots.plot_costs(self.history, **self._curve_options())
+
+    def plot_errors(self) -> Figure:
+        """Averaged error of every mini-batch over the run."""
+        from fastmlp import plots
+
+        return plots.plot_errors(self.history, **self._curve_options())
+
+    def plot_accuracy(self) -> Figure:
+        """Accuracy on training and test set after every epoch."""
+        from fastmlp import plots
+
+        return plots.plot_accuracy(self.history, **self._curve_options())
+
+    def plot_reg_share(self) -> Figure:
+        """Share of the penalty in the cost of every mini-batch over the run."""
+        from fastmlp import plots
+
+        return plots.plot_reg_share(self.history, **self._curve_options())
+
+    def plot_confusion_matrix(self) -> Figure:
+        """Confusion matrix on the test set."""
+        from fastmlp import plots
+
+        self._require_rows("plot_confusion_matrix")
+        predicted = self.classes_[self._test_outputs().argmax(axis=1)]
+        return plots.plot_confusion_matrix(
+            self.y_test, predicted, self.classes_, **self._figure_options()
+        )
+
+    def plot_misclassified(self, label: Any = None, *, max_images: int = 24) -> Figure:
+        """Test images that the network gets wrong; those of one class with `label`."""
+        from fastmlp import plots
+
+        self._require_rows("plot_misclassified")
+        if self.data.image_shape is None:
+            raise ValueError(f"{self.X_train.shape[1]} features do not make a square image")
+        outputs = self._test_outputs()
+        return plots.plot_misclassified(
+            self.scaler.inverse_transform(self.X_test), self.y_test,
+            self.classes_[outputs.argmax(axis=1)], outputs,
+            image_shape=self.data.image_shape, label=label, max_images=max_images,
+            **self._figure_options(),
+        )  # fmt: skip
+
+    def _test_outputs(self) -> Array:
+        return self.network.predict(self.X_test, n_threads=self.n_threads)
+
+
+def _check_node_list(nodes: Sequence[int], n_hidden: int) -> list[int]:
+    if isinstance(nodes, str) or not isinstance(nodes, Sequence | np.ndarray):
+        raise TypeError(f"ay_nodes_layers must be a list of layer widths; got {nodes!r}")
+    if len(nodes) != n_hidden + 2:
+        raise ValueError(
+            f"ay_nodes_layers must have n_hidden_layers + 2 = {n_hidden + 2} entries; "
+            f"got {len(nodes)}: {list(nodes)}"
+        )
+    outer = (0, len(nodes) - 1)  # may be 0, to be filled from the data
+    return [
+        check_integer(f"ay_nodes_layers[{i}]", n, minimum=0 if i in outer else 1)
+        for i, n in enumerate(nodes)
+    ]
+
+
+def _check_max_batches(n_max_batches: int) -> int:
+    number = check_integer("n_max_batches", n_max_batches, minimum=-(2**63))
+    if number == 0:
+        raise ValueError("n_max_batches must be positive, or negative for all; got 0")
+    return number
+
+
+def _scaling_kind(b_standardize: bool | str) -> str:
+    if isinstance(b_standardize, str):
+        return check_choice("b_standardize", b_standardize, ("feature", "global"))
+    return "feature" if check_flag("b_standardize", b_standardize) else "none"
+
+
+def _with_ann(callback: Callback, ann: MyANN) -> TrainerCallback:
+    """A callable that gets the MyANN in the place of its Trainer."""
+    if isinstance(callback, EpochCallback) or not callable(callback):
+        return callback  # the Trainer refuses what is neither
+    return lambda trainer: callback(ann)

@@ -1,0 +1,3 @@
+"""Network: layer widths, functions, and one flat parameter vector."""
+
+from fastmlp.network.network import Network as Network

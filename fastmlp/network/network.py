@@ -1,0 +1,288 @@
+"""Network: layer widths, functions, and one flat parameter vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastmlp._checks import (
+    check_choice,
+    check_dtype,
+    check_finite,
+    check_integer,
+    check_matrix,
+    check_random_state,
+    check_sizes,
+)
+from fastmlp._types import Array, RandomState
+from fastmlp.engine import _core
+from fastmlp.engine.plan import count_parameters
+from fastmlp.engine.rows import check_inputs
+from fastmlp.engine.threads import MAX_THREADS, resolve_threads, single_threaded_blas
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
+
+MANY_ROWS = 64
+
+
+class Network:
+    """A dense network: A_0 = X, A_l = f_l(W_l A_{l-1} + b_l).
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths of all layers, input and output included; at least two, each >= 1.
+    activation : str or sequence of str
+        Function of the hidden layers, one for all or one each: sigmoid (or logistic), tanh, relu,
+        identity, leaky_relu, elu, selu, softplus, gelu, silu; see :mod:`fastmlp.reference`.
+    output : str
+        Function of the last layer: sigmoid, softmax, identity, exponential (e^z) or increasing
+        (quantiles that cannot cross; see :mod:`fastmlp.losses`).
+    dtype : {"float32", "float64"}
+        Type of parameters, activations and arithmetic.
+    initializer : str
+        legacy, range, sqrt_nodes, glorot or he; see :mod:`fastmlp.initializers`.
+    random_state : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        All weights and biases; change it in place.
+    weights : list of ndarray of shape (n_out, n_in + 1)
+        Views of `parameters`, one matrix per layer, the bias in column 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For widths, names or a dtype that are not allowed.
+
+    Examples
+    --------
+    >>> net = Network((784, 70, 30, 10), random_state=0)
+    >>> net.n_parameters
+    57390
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        output: str = "sigmoid",
+        dtype: str = "float32",
+        initializer: str = "sqrt_nodes",
+        random_state: RandomState = None,
+    ) -> None:
+        self._build(sizes, activation, output, dtype, initializer)
+        self.initialize(random_state)
+
+    def _build(
+        self,
+        sizes: Sequence[int],
+        activation: str | Sequence[str],
+        output: str,
+        dtype: str,
+        initializer: str,
+    ) -> None:
+        """Everything but the weights."""
+        self.dtype = check_dtype("dtype", dtype)
+        self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
+        self.activations = _check_activations(activation, len(self.sizes) - 2)
+        self.output = check_choice("output", output, (*OUTPUT_FUNCTIONS, *ALIASES))
+        self.output = ALIASES.get(self.output, self.output)
+        self.initializer = check_choice("initializer", initializer, INITIALIZERS)
+        self._parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
+        self._row_engine = self._create_engine(1)
+        self._idle_engines: dict[int, list[_core.Engine]] = {}
+
+    @classmethod
+    def _with_weights(
+        cls,
+        weights: Sequence[Array],
+        biases: Sequence[Array],
+        *,
+        activation: Sequence[str],
+        output: str,
+        dtype: str,
+        initializer: str = "sqrt_nodes",
+    ) -> Network:
+        """A network of finite (n_out, n_in) and (n_out,) arrays, copied; none are drawn."""
+        network = cls.__new__(cls)
+        sizes = [weights[0].shape[1], *map(len, weights)]
+        network._build(sizes, activation, output, dtype, initializer)
+        for view, weight, bias in zip(network.weights, weights, biases, strict=True):
+            view[:, 0], view[:, 1:] = bias, weight
+        return network
+
+    def __repr__(self) -> str:
+        widths = "-".join(map(str, self.sizes))
+        return f"Network({widths}, {self.n_parameters} parameters, {self.dtype})"
+
+    @property
+    def parameters(self) -> Array:
+        """All weights and biases, (n_parameters,), to be changed in place."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, value: object) -> None:
+        raise TypeError("a network's parameters cannot be replaced; change them in place")
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return count_parameters(self.sizes)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Function of every layer after the input."""
+        return (*self.activations, self.output)
+
+    @property
+    def weights(self) -> list[Array]:
+        """Views of the parameters, (n_out, n_in + 1) per layer."""
+        return self.views(self.parameters)
+
+    def views(self, flat: Array) -> list[Array]:
+        """Views of a vector with the layout of `parameters`, (n_out, n_in + 1) per layer."""
+        views, begin = [], 0
+        for n_in, n_out in pairwise(self.sizes):
+            end = begin + n_out * (n_in + 1)
+            views.append(flat[begin:end].reshape(n_out, n_in + 1))
+            begin = end
+        return views
+
+    def initialize(self, random_state: RandomState = None) -> None:
+        """Draw new initial weights in place."""
+        rng = check_random_state("random_state", random_state)
+        for layer, w in enumerate(self.weights):
+            INITIALIZERS[self.initializer](rng, layer, w)
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Copy `weights`, one (n_out, n_in + 1) matrix per layer, into the parameters.
+
+        Raises
+        ------
+        ValueError
+            If the number of matrices, a shape or a value does not fit; nothing is changed then.
+        """
+        if not isinstance(weights, Sequence):
+            raise TypeError(f"weights must be a list of matrices; got {type(weights).__name__}")
+        if len(weights) != len(self.sizes) - 1:
+            raise ValueError(
+                f"weights must be {len(self.sizes) - 1} matrices, one per layer; got {len(weights)}"
+            )
+        # Copies, because the new matrices may be views of the old ones.
+        checked = [
+            check_matrix(f"weights[{i}]", new, self.dtype, n_columns=old.shape[1]).copy()
+            for i, (new, old) in enumerate(zip(weights, self.weights, strict=True))
+        ]
+        for i, (new, old) in enumerate(zip(checked, self.weights, strict=True)):
+            if new.shape != old.shape:
+                raise ValueError(f"weights[{i}] must have shape {old.shape}; got {new.shape}")
+        for new, old in zip(checked, self.weights, strict=True):
+            old[...] = new
+
+    def predict(
+        self, X: ArrayLike, *, out: Array | None = None, n_threads: int | None = None
+    ) -> Array:
+        """Outputs of the network.
+
+        Up to eight rows in an array of the network's dtype take a short way of a few microseconds,
+        row by row (one row alone, if the network has a megabyte of parameters). Its sums are
+        ordered differently: the last bits may differ from those of the same rows in a larger array.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n, n_features)
+            Finite numbers, scaled as in training.
+        out : ndarray of shape (n, n_out), optional
+            C-ordered array of the network's dtype to write into, apart from `X`; a new one by
+            default. After an error about one of many rows its numbers mean nothing.
+        n_threads : int or None
+            As in :func:`fastmlp.resolve_threads`. Does not change the result.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out)
+            `out`, or the new array.
+        """
+        if out is not None and isinstance(X, np.ndarray) and np.may_share_memory(X, out):
+            raise ValueError("out must not share memory with X; outputs would overwrite inputs")
+        if n_threads is not None:
+            check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
+        few = self._row_engine.predict_few(self.parameters, X, out)
+        if few is not None:
+            return few
+        # Many rows are looked at when they are in the cache, in a pass that is needed anyway.
+        many = isinstance(X, np.ndarray) and len(X.shape) == 2 and len(X) > MANY_ROWS
+        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0], finite=not many)
+        shape = (len(x), self.sizes[-1])
+        if out is None:
+            out = np.empty(shape, self.dtype)
+        elif not (
+            isinstance(out, np.ndarray)
+            and (out.shape, out.dtype) == (shape, self.dtype)
+            and out.flags.c_contiguous
+            and out.flags.aligned
+            and out.flags.writeable
+        ):
+            raise ValueError(
+                f"out must be a writeable C-ordered {self.dtype} array of {shape}; "
+                f"got {_described(out)}"
+            )
+        with self._engine(resolve_threads(n_threads).n_threads) as engine:
+            if not engine.predict(self.parameters, x, out):
+                check_finite("X", x)  # type: ignore[arg-type]
+        return out
+
+    @contextmanager
+    def _engine(self, n_threads: int) -> Iterator[_core.Engine]:
+        """An engine that nobody else uses; it is kept for the next prediction."""
+        idle = self._idle_engines.setdefault(n_threads, [])
+        try:
+            engine = idle.pop()
+        except IndexError:
+            engine = self._create_engine(n_threads)
+        try:
+            with single_threaded_blas() if engine.uses_blas else nullcontext():
+                yield engine
+        finally:
+            idle.append(engine)
+
+    def _create_engine(self, n_threads: int) -> _core.Engine:
+        loss = Loss(NATURAL_LOSS[self.output])
+        return _core.Engine(self.sizes, self.functions, loss, self.dtype, n_threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the idle engines, which are made anew when they are wanted."""
+        return self.__dict__ | {"_idle_engines": {}}
+
+
+def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    if not isinstance(activation, str | Sequence):
+        raise TypeError(f"activation must be a name or a sequence of names; got {activation!r}")
+    names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
+    if isinstance(activation, str):
+        check_choice("activation", activation, (*ACTIVATIONS, *ALIASES))
+    if len(names) != n_hidden:
+        raise ValueError(
+            f"activation must be one name or {n_hidden}, one per hidden layer; got {activation!r}"
+        )
+    known = (*ACTIVATIONS, *ALIASES)
+    checked = [check_choice(f"activation[{i}]", name, known) for i, name in enumerate(names)]
+    return tuple(ALIASES.get(name, name) for name in checked)
+
+
+def _described(value: object) -> str:
+    """What an array is like, for a message."""
+    if not isinstance(value, np.ndarray):
+        return type(value).__name__
+    order = "C-ordered" if value.flags.c_contiguous else "not C-ordered"
+    kind = "writeable" if value.flags.writeable else "read-only"
+    return f"a {kind}, {order} {value.dtype} array of {value.shape}"

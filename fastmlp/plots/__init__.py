@@ -1,0 +1,9 @@
+"""Figures of a recorded training run; needs the extra ``plots``."""
+
+from fastmlp.plots.images import plot_confusion_matrix as plot_confusion_matrix
+from fastmlp.plots.images import plot_misclassified as plot_misclassified
+from fastmlp.plots.runs import plot_accuracy as plot_accuracy
+from fastmlp.plots.runs import plot_costs as plot_costs
+from fastmlp.plots.runs import plot_errors as plot_errors
+from fastmlp.plots.runs import plot_reg_share as plot_reg_share
+from fastmlp.plots.runs import plot_run as plot_run

@@ -1,0 +1,227 @@
+"""Pictures of predictions: the confusion matrix and the misclassified images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp._checks import check_integer, check_same_length
+from fastmlp.plots.style import FigureSize, styled_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_WRITTEN_CLASSES = 25
+"""Matrices of more classes are drawn without the numbers."""
+
+
+def plot_confusion_matrix(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    labels: ArrayLike,
+    *,
+    title: str | None = None,
+    figsize: FigureSize = (10, 9),
+) -> Figure:
+    """How often each class was taken for each other one.
+
+    The colours follow a root of the counts, or the few errors could not be told from none.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,)
+        True and predicted labels.
+    labels : array-like of shape (n_classes,)
+        All labels, in the order of rows and columns.
+    title : str or None
+        None means a sentence with the accuracy and the most frequent confusion.
+    figsize : (float, float)
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no predictions, or the lengths differ, or a label is not in `labels`.
+    ImportError
+        If matplotlib is missing.
+    """
+    true, predicted = _check_predictions(y_true, y_pred)
+    names = np.asarray(labels)
+    unknown = np.setdiff1d(np.concatenate([true, predicted]), names)
+    if len(unknown):
+        raise ValueError(f"labels must hold all classes of y_true and y_pred; {unknown[0]} is not")
+    with styled_pyplot(figsize) as plt:
+        from matplotlib.colors import PowerNorm
+        from sklearn.metrics import ConfusionMatrixDisplay
+
+        figure, axis = plt.subplots()
+        axis.grid(False)
+        shown = ConfusionMatrixDisplay.from_predictions(
+            true, predicted, labels=names, ax=axis, cmap="Blues", colorbar=False,
+            include_values=len(names) <= MOST_WRITTEN_CLASSES, values_format="d",
+            im_kw={"norm": PowerNorm(0.4, vmin=0)},
+        )  # fmt: skip
+        _adapt_text_colors(shown)
+        axis.set_xlabel("predicted class")
+        axis.set_ylabel("true class")
+        axis.set_title(
+            _confusion_sentence(shown.confusion_matrix, names) if title is None else title
+        )
+    return figure  # type: ignore[no-any-return]
+
+
+def plot_misclassified(
+    X: ArrayLike,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    outputs: ArrayLike,
+    *,
+    image_shape: Sequence[int],
+    label: Any = None,
+    max_images: int = 24,
+    figsize: FigureSize = (12, 9),
+) -> Figure:
+    """Misclassified images, those first about which the network was surest.
+
+    Over each image stands "true → predicted (output)", the output being the largest one.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+        Images, row by row, as pixels and not standardised per feature.
+    y_true, y_pred : array-like of shape (n,)
+        True and predicted labels.
+    outputs : array-like of shape (n, n_out)
+        Outputs of the network.
+    image_shape : (int, int)
+        Height and width; their product is n_features.
+    label : optional
+        Show only the critical images of this class: those of it that were taken for another one,
+        and those of others that were taken for it.
+    max_images : int >= 1
+        Most images to show.
+    figsize : (float, float)
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A figure that says so when nothing was misclassified.
+
+    Raises
+    ------
+    ValueError
+        If `image_shape` does not fit, `label` is unknown or the lengths differ.
+    ImportError
+        If matplotlib is missing.
+    """
+    true, predicted = _check_predictions(y_true, y_pred)
+    images = _check_images(X, image_shape)
+    sureness = np.asarray(outputs, float).reshape(len(outputs), -1).max(axis=1)  # type: ignore[arg-type]
+    check_same_length("X", len(images), "y_true", len(true))
+    check_same_length("outputs", len(sureness), "y_true", len(true))
+    check_integer("max_images", max_images, minimum=1)
+    wrong = true != predicted
+    if label is not None:
+        wrong &= _belongs_to(label, true, predicted)
+    rows = np.flatnonzero(wrong)
+    rows = rows[np.argsort(-sureness[rows], kind="stable")]
+    shown = rows[:max_images]
+    with styled_pyplot(figsize) as plt:
+        figure = plt.figure()
+        _draw_grid(figure, images[shown], true[shown], predicted[shown], sureness[shown])
+        figure.suptitle(
+            _misclassified_sentence(len(rows), len(shown), len(true), label),
+            x=0.01, ha="left", weight="bold", size=1.15 * plt.rcParams["font.size"],
+        )  # fmt: skip
+    return figure  # type: ignore[no-any-return]
+
+
+def _draw_grid(
+    figure: Figure,
+    images: NDArray[Any],
+    true: NDArray[Any],
+    predicted: NDArray[Any],
+    sureness: NDArray[np.float64],
+) -> None:
+    """The images on a grid three wide for two high."""
+    n_columns = math.ceil(math.sqrt(1.5 * len(images)))
+    n_rows = math.ceil(len(images) / n_columns) if n_columns else 0
+    for i, image in enumerate(images):
+        axis = figure.add_subplot(n_rows, n_columns, i + 1)
+        axis.imshow(image, cmap="gray_r")
+        axis.set_axis_off()
+        axis.set_title(
+            f"{true[i]} → {predicted[i]} ({sureness[i]:.2f})", loc="center", weight="normal", pad=4
+        )
+
+
+def _misclassified_sentence(n_wrong: int, n_shown: int, n: int, label: Any) -> str:
+    about = "" if label is None else f" from or into class {label}"
+    if n_wrong == 0:
+        return f"None of {n} images was misclassified{about}"
+    sentence = f"{n_wrong} of {n} images misclassified{about}"
+    if n_shown < n_wrong:
+        sentence += f"; the {n_shown} the network was surest of"
+    return f"{sentence}\ntrue → predicted (largest output)"
+
+
+def _confusion_sentence(matrix: NDArray[np.int64], names: NDArray[Any]) -> str:
+    """Accuracy and, in a second line, the most frequent confusion."""
+    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    errors = matrix - np.diag(np.diag(matrix))
+    sentence = f"{correct} of {total} correct ({correct / total:.3f})"
+    if not errors.any():
+        return sentence
+    i, j = np.unravel_index(errors.argmax(), errors.shape)
+    times = "once" if errors[i, j] == 1 else f"{errors[i, j]} times"
+    return f"{sentence}\nmost frequent confusion: {names[i]} taken for {names[j]}, {times}"
+
+
+def _adapt_text_colors(shown: Any) -> None:
+    """White numbers on dark cells; scikit-learn decides by the counts, not by the colours."""
+    if shown.text_ is None:
+        return
+    image = shown.im_
+    shades = image.norm(shown.confusion_matrix)
+    for text, shade in zip(shown.text_.ravel(), shades.ravel(), strict=True):
+        text.set_color("white" if shade > 0.55 else "#333333")
+
+
+def _check_predictions(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    true, predicted = np.asarray(y_true), np.asarray(y_pred)
+    for name, values in (("y_true", true), ("y_pred", predicted)):
+        if values.ndim != 1:
+            raise ValueError(f"{name} must have 1 dimension; got shape {values.shape}")
+    check_same_length("y_true", len(true), "y_pred", len(predicted))
+    if len(true) == 0:
+        raise ValueError("nothing to plot: no predictions")
+    return true, predicted
+
+
+def _check_images(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[Any]:
+    """`X` (n, n_features) as (n, height, width)."""
+    pixels = np.asarray(X)
+    shape = tuple(check_integer("image_shape", side, minimum=1) for side in image_shape)
+    if pixels.ndim != 2 or len(shape) != 2 or math.prod(shape) != pixels.shape[1]:
+        raise ValueError(
+            f"image_shape must be (height, width) with height * width features of X; "
+            f"got {shape} and X of shape {pixels.shape}"
+        )
+    return pixels.reshape(-1, *shape)
+
+
+def _belongs_to(label: Any, true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.bool_]:
+    known = np.union1d(true, predicted)
+    if label not in known.tolist():
+        raise ValueError(f"label must be one of {', '.join(map(str, known))}; got {label!r}")
+    result: NDArray[np.bool_] = (true == label) | (predicted == label)
+    return result

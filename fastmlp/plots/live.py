@@ -1,0 +1,157 @@
+"""The picture of a training that is going on: accuracy, cost and learning rate so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.plots.style import BLUE, GREEN, ORANGE, VERMILLION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LOG_RANGE = 20.0
+"""Costs that span more than this factor are drawn on a logarithmic axis."""
+
+LOOKS = {"train": (GREEN, "o", "-"), "held_out": (VERMILLION, "s", "-.")}
+"""Colour, marker and line of the two sets, which differ without colours too."""
+
+
+@dataclass
+class Progress:
+    """What was measured after each finished epoch; NaN where nothing was.
+
+    Attributes
+    ----------
+    train_accuracy, held_out_accuracy, train_cost, held_out_cost, rate : list of float
+    train_name, held_out_name : str
+        How the two sets are called in the legend.
+    """
+
+    train_accuracy: list[float] = field(default_factory=list)
+    held_out_accuracy: list[float] = field(default_factory=list)
+    train_cost: list[float] = field(default_factory=list)
+    held_out_cost: list[float] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    train_name: str = "training"
+    held_out_name: str = "test"
+
+    @property
+    def n_epochs(self) -> int:
+        """Finished epochs."""
+        return len(self.rate)
+
+    @property
+    def columns(self) -> list[list[float]]:
+        """The five lists."""
+        return [self.train_accuracy, self.held_out_accuracy, self.train_cost, self.held_out_cost,
+                self.rate]  # fmt: skip
+
+    def first(self, n_epochs: int) -> NDArray[np.float64]:
+        """The numbers of the first epochs, (5, n_epochs)."""
+        return np.array([column[:n_epochs] for column in self.columns], np.float64)
+
+
+def draw_accuracies(axis: Axes, progress: Progress, reference: float | None) -> None:
+    """Accuracy of both sets, and a dashed line at `reference`."""
+    axis.clear()
+    shown = _draw_both(axis, progress, progress.train_accuracy, progress.held_out_accuracy)
+    if reference is not None:
+        axis.axhline(reference, color=BLUE, linestyle="--", label=f"reference {reference:g}")
+        shown = np.append(shown, reference)
+    if len(shown):
+        bottom = max(shown.min(), 1 - 5 * max(1 - float(np.median(shown)), 0.004))
+        top = min(float(shown.max()), 1.0)
+        margin = 0.08 * max(top - bottom, 0.01)
+        axis.set_ylim(bottom - margin, top + margin)
+        axis.legend(loc="lower right")
+    axis.set_ylabel("accuracy (fraction correct)")
+    axis.set_xlabel("epochs of training")
+    axis.set_title(_sentence(progress))
+
+
+def draw_costs(axis: Axes, progress: Progress) -> None:
+    """Cost of both sets."""
+    axis.clear()
+    shown = _draw_both(axis, progress, progress.train_cost, progress.held_out_cost)
+    if len(shown):
+        if shown.min() > 0 and shown.max() > LOG_RANGE * shown.min():
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(bottom=0)
+        axis.legend(loc="upper right")
+    held_out = _last(progress.held_out_cost)
+    name, value = (
+        (progress.train_name, _last(progress.train_cost))
+        if np.isnan(held_out)
+        else (progress.held_out_name, held_out)
+    )
+    axis.set_ylabel("cost (loss + penalty)")
+    axis.set_xlabel("epochs of training")
+    axis.set_title(f"Cost, {name}: {value:.3g}")
+
+
+def draw_rate(axis: Axes, progress: Progress) -> None:
+    """Learning rate of every epoch."""
+    axis.clear()
+    axis.plot(_epochs(progress.rate), progress.rate, color=ORANGE, marker=_marker(progress, "o"))
+    axis.locator_params(axis="x", integer=True)
+    rates = np.array(progress.rate)
+    if rates.min() > 0 and rates.max() > LOG_RANGE * rates.min():
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(0, 1.15 * rates.max() or 1.0)
+    axis.set_ylabel("learning rate")
+    axis.set_xlabel("epochs of training")
+    axis.set_title(f"Learning rate {rates[-1]:.3g}")
+
+
+def _draw_both(
+    axis: Axes, progress: Progress, train: Sequence[float], held_out: Sequence[float]
+) -> NDArray[np.float64]:
+    """Curves of both sets; returns the finite values."""
+    names = {"train": progress.train_name, "held_out": progress.held_out_name}
+    for kind, values in (("train", train), ("held_out", held_out)):
+        if np.isfinite(values).any():
+            color, marker, line = LOOKS[kind]
+            axis.plot(
+                _epochs(values), values, color=color, linestyle=line, label=names[kind],
+                marker=_marker(progress, marker),
+            )  # fmt: skip
+    axis.locator_params(axis="x", integer=True)
+    axis.grid(True)
+    both = np.array([*train, *held_out], float)
+    finite: NDArray[np.float64] = both[np.isfinite(both)]
+    return finite
+
+
+def _epochs(values: Sequence[float]) -> range:
+    return range(1, len(values) + 1)
+
+
+def _marker(progress: Progress, marker: str) -> str | None:
+    return marker if progress.n_epochs <= 40 else None
+
+
+def _last(values: Sequence[float]) -> float:
+    return values[-1] if values else float("nan")
+
+
+def _sentence(progress: Progress) -> str:
+    """For example "Epoch 5: test accuracy 0.9893, best 0.9901 in epoch 4"."""
+    held_out = np.array(progress.held_out_accuracy, float)
+    if np.isfinite(held_out).any():
+        name, values = progress.held_out_name, held_out
+    else:
+        name, values = progress.train_name, np.array(progress.train_accuracy, float)
+    if not np.isfinite(values).any():
+        return f"Epoch {progress.n_epochs}"
+    best = int(np.nanargmax(values))
+    text = f"Epoch {progress.n_epochs}: {name} accuracy {values[-1]:.4f}"
+    if best != len(values) - 1:
+        text += f"\nbest {values[best]:.4f} in epoch {best + 1}"
+    return text

@@ -1,0 +1,204 @@
+"""The panels of the pictures in plots.py: each draws one record of a History on given axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.plots.style import BLUE, GREEN, ORANGE, VERMILLION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HistoryLike = Mapping[str, Any]
+"""A History, or what its ``to_dict()`` and a history.json hold under the same names."""
+
+LOG_RANGE = 20.0
+"""A cost that falls by more than this factor is drawn on a logarithmic axis."""
+
+MOST_MARKERS = 40
+"""Curves of more points are drawn without markers."""
+
+SETS = {"train": (BLUE, "training set"), "test": (VERMILLION, "test set")}
+"""Colour and label of each data set."""
+
+
+def draw_costs(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
+    """Cost of every mini-batch, and the mean per epoch."""
+    means = _draw_per_batch(axis, _values(history, "costs"), BLUE, legend_loc)
+    axis.set_ylabel("cost of a mini-batch")
+    _choose_scale(axis, _values(history, "costs"))
+    axis.set_title(f"Mean cost of a mini-batch: {_course(means)} in {_epochs(history)}")
+
+
+def draw_set_costs(axis: Axes, history: HistoryLike, sets: list[str], legend_loc: Any) -> None:
+    """Costs of the whole training set, test set or both, after each epoch."""
+    curves = {kind: _values(history, f"{kind}_cost") for kind in sets}
+    parts = []
+    for kind, values in curves.items():
+        _draw_per_epoch(axis, values, *SETS[kind])
+        parts.append(f"{SETS[kind][1]} {_number(values[-1])}")
+    axis.set_ylabel("cost of a whole set")
+    axis.set_title(f"Cost after {_epochs(history)}: {', '.join(parts)}")
+    _choose_scale(axis, np.concatenate(list(curves.values())))
+    axis.legend(loc=legend_loc)
+
+
+def draw_errors(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
+    """Output error of every mini-batch, and the mean per epoch."""
+    means = _draw_per_batch(axis, _values(history, "errors"), GREEN, legend_loc)
+    axis.set_ylabel("mean of |y − a| per output")
+    _choose_scale(axis, _values(history, "errors"))
+    axis.set_title(f"Mean output error: {_course(means)} in {_epochs(history)}")
+
+
+def draw_reg_share(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
+    """Share of the penalty in the cost of every mini-batch, and the mean per epoch."""
+    percent = 100 * _values(history, "reg_share")
+    means = _draw_per_batch(axis, percent, ORANGE, legend_loc)
+    axis.set_ylim(0, 1.2 * percent.max() or 1.0)  # room for the legend
+    axis.set_ylabel("share of the regularisation (% of the cost)")
+    axis.set_title(f"Regularisation is {means[-1]:.1f} % of the cost in epoch {len(means)}")
+
+
+def draw_accuracy(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
+    """Accuracy of training and test set after each epoch, and of the batches during it."""
+    shown = []
+    batch = _values(history, "batch_accuracy")
+    for kind, look in SETS.items():
+        if measured(history, f"{kind}_accuracy"):
+            values = _values(history, f"{kind}_accuracy")
+            _draw_per_epoch(axis, values, *look)
+            shown.append(values)
+    if not np.isnan(batch).all():
+        middles = np.arange(len(batch)) + 0.5
+        axis.plot(middles, batch, color=BLUE, lw=1, ls=":", label="batches, during the epoch")
+        shown.append(batch)
+    axis.set_ylabel("accuracy (fraction correct)")
+    axis.set_title(_accuracy_sentence(history))
+    if shown:
+        axis.set_ylim(_accuracy_limits(np.concatenate(shown)))
+        axis.legend(loc=legend_loc)
+
+
+def draw_rate_and_share(axis: Axes, history: HistoryLike) -> None:
+    """Learning rate on the left axis; regularisation share on the right one, if there is any."""
+    rates = _values(history, "learning_rates")
+    axis.step(np.arange(len(rates) + 1), np.append(rates, rates[-1]), where="post", color=BLUE)
+    axis.set_ylim(0, 1.15 * rates.max() or 1.0)
+    axis.set_ylabel("learning rate", color=BLUE)
+    axis.set_title(f"Learning rate {_number(rates[-1])}")
+    shares = 100 * _values(history, "reg_share").mean(axis=1)
+    if not shares.any():
+        return
+    axis.set_title(f"Learning rate {_number(rates[-1])}, regularisation {shares[-1]:.1f} %")
+    twin = axis.twinx()
+    twin.grid(False)
+    twin.spines["right"].set_visible(True)
+    twin.plot(np.arange(len(shares)) + 0.5, shares, color=VERMILLION, linestyle="--")
+    twin.set_ylim(0, 1.15 * np.nanmax(shares))
+    twin.set_ylabel("regularisation (% of the cost)", color=VERMILLION)
+
+
+def _draw_per_batch(
+    axis: Axes, values: NDArray[np.float64], color: str, legend_loc: Any
+) -> NDArray[np.float64]:
+    """`values` (n_epochs, n_batches) as a light line and its means per epoch, which it returns."""
+    n_epochs, n_batches = values.shape
+    means: NDArray[np.float64] = values.mean(axis=1)
+    x = np.arange(values.size) / n_batches
+    axis.plot(x, values.ravel(), color=color, alpha=0.3, linewidth=0.8, label="every mini-batch")
+    marker = "o" if n_epochs <= MOST_MARKERS else None
+    middles = np.arange(n_epochs) + 0.5
+    axis.plot(middles, means, color=color, marker=marker, label="mean of the epoch")
+    axis.legend(loc=legend_loc)
+    return means
+
+
+def _draw_per_epoch(axis: Axes, values: NDArray[np.float64], color: str, label: str) -> None:
+    """`values` (n_epochs,), measured after each epoch."""
+    marker = "o" if len(values) <= MOST_MARKERS else None
+    axis.plot(np.arange(len(values)) + 1, values, color=color, marker=marker, label=label)
+
+
+def _choose_scale(axis: Axes, values: NDArray[np.float64]) -> None:
+    finite = values[np.isfinite(values)]
+    if finite.min() > 0 and finite.max() > LOG_RANGE * finite.min():
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(bottom=min(0.0, finite.min()))
+
+
+def _accuracy_limits(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Limits that show the values near the end: five times the median's distance to 1."""
+    finite = values[np.isfinite(values)]
+    reach = 5 * max(1 - float(np.median(finite)), 0.004)
+    bottom = max(float(finite.min()), 1 - reach)
+    top = min(1.0, float(finite.max()))
+    margin = 0.05 * max(top - bottom, 0.01)
+    return bottom - margin, top + margin
+
+
+def _accuracy_sentence(history: HistoryLike) -> str:
+    """For example "Test accuracy 0.974, train 0.999 after 35 epochs"."""
+    found = {
+        kind: f"{_values(history, f'{kind}_accuracy')[-1]:.3f}"
+        for kind in ("test", "train", "batch")
+        if measured(history, f"{kind}_accuracy")
+    }
+    if not found:
+        return f"Accuracy not measured in {_epochs(history)}"
+    if len(found) > 1:
+        found.pop("batch", None)
+    (kind, first), *others = found.items()
+    rest = "".join(f", {other} {value}" for other, value in others)
+    return f"{kind.capitalize()} accuracy {first}{rest} after {_epochs(history)}"
+
+
+def run_title(history: HistoryLike) -> str:
+    """For example "35 epochs in 3.8 s of training: test accuracy 0.974"."""
+    seconds = _values(history, "epoch_seconds").sum()
+    title = _epochs(history)
+    if not np.isnan(seconds):
+        title += f" in {seconds:.3g} s of training"
+    if measured(history, "test_accuracy"):
+        title += f": test accuracy {_values(history, 'test_accuracy')[-1]:.3f}"
+    return title
+
+
+def _course(means: NDArray[np.float64]) -> str:
+    return " → ".join(_number(value) for value in dict.fromkeys((means[0], means[-1])))
+
+
+def _epochs(history: HistoryLike) -> str:
+    n_epochs = len(history["learning_rates"])
+    return "1 epoch" if n_epochs == 1 else f"{n_epochs} epochs"
+
+
+def check_not_empty(history: HistoryLike) -> None:
+    """A history must have a finished epoch."""
+    if len(history["learning_rates"]) == 0:
+        raise ValueError("nothing to plot: no finished epoch")
+
+
+def _values(history: HistoryLike, name: str) -> NDArray[np.float64]:
+    return np.asarray(history[name], float)  # None, from JSON, becomes NaN
+
+
+def measured(history: HistoryLike, name: str) -> bool:
+    """Whether `name` was measured in any epoch."""
+    return not bool(np.isnan(_values(history, name)).all())
+
+
+def label_epochs(axis: Axes) -> None:
+    """Whole numbers of epochs below the axis."""
+    axis.locator_params(axis="x", integer=True)
+    axis.set_xlabel("epochs of training")
+
+
+def _number(value: float) -> str:
+    """Three significant digits, without an exponent where that is readable."""
+    return f"{value:.0f}" if 100 <= value < 1e6 else f"{value:.3g}"

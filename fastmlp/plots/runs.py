@@ -1,0 +1,159 @@
+"""Pictures of a training run, drawn from a History; those of predictions are in _plot_images.
+
+Nothing here trains or measures. matplotlib is imported inside the functions, so that fastmlp works
+without it; every function makes its figure with pyplot and returns it, open.
+
+Positions on the epoch axis: a batch stands at the number of epochs that lay behind it, a mean over
+an epoch in the middle of that epoch, and what was measured after an epoch at the epoch's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastmlp.plots.images import plot_confusion_matrix as plot_confusion_matrix
+from fastmlp.plots.images import plot_misclassified as plot_misclassified
+from fastmlp.plots.panels import (
+    HistoryLike,
+    check_not_empty,
+    draw_accuracy,
+    draw_costs,
+    draw_errors,
+    draw_rate_and_share,
+    draw_reg_share,
+    draw_set_costs,
+    label_epochs,
+    measured,
+    run_title,
+)
+from fastmlp.plots.style import FigureSize, styled_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_costs(
+    history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "upper right"
+) -> Figure:
+    """Cost (loss + penalty) of every mini-batch and its mean per epoch.
+
+    Where they were measured, a second panel has the costs of the whole training and test set: these
+    are sums over other numbers of rows, and comparable with a batch's cost only in their course.
+    The axes are logarithmic where the values span more than a factor of 20.
+
+    Parameters
+    ----------
+    history : History, or a mapping with its names
+    figsize : (float, float)
+        Width and height in inches.
+    legend_loc : str
+        Location of the legends, as matplotlib names it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If no epoch was finished.
+    ImportError
+        If matplotlib is missing.
+    """
+    check_not_empty(history)
+    sets = [kind for kind in ("train", "test") if measured(history, f"{kind}_cost")]
+    with styled_pyplot(figsize) as plt:
+        figure, axes = plt.subplots(1 + bool(sets), sharex=True, squeeze=False)
+        draw_costs(axes[0, 0], history, legend_loc)
+        if sets:
+            draw_set_costs(axes[1, 0], history, sets, legend_loc)
+        label_epochs(axes[-1, 0])
+    return figure  # type: ignore[no-any-return]
+
+
+def plot_errors(
+    history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "upper right"
+) -> Figure:
+    """Mean output error abs(y - a) of every mini-batch and per epoch.
+
+    Parameters, returned figure and exceptions as in :func:`plot_costs`.
+    """
+    return _single(draw_errors, history, figsize, legend_loc)
+
+
+def plot_reg_share(
+    history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "upper left"
+) -> Figure:
+    """Share of the regularisation in the cost of every mini-batch and per epoch, in percent.
+
+    Parameters, returned figure and exceptions as in :func:`plot_costs`.
+    """
+    return _single(draw_reg_share, history, figsize, legend_loc)
+
+
+def plot_accuracy(
+    history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "lower right"
+) -> Figure:
+    """Accuracy on training and test set after every epoch, and of the batches during it.
+
+    The axis shows the range near the final values; the first epochs may lie below it.
+    Parameters, returned figure and exceptions as in :func:`plot_costs`.
+    """
+    return _single(draw_accuracy, history, figsize, legend_loc)
+
+
+def plot_run(
+    history: HistoryLike, *, title: str | None = None, figsize: FigureSize = (12, 8)
+) -> Figure:
+    """A run on one page: cost, accuracy, output error, learning rate and regularisation share.
+
+    Parameters
+    ----------
+    history : History, or a mapping with its names
+    title : str or None
+        None means a sentence made of the number of epochs, their time and the accuracy.
+    figsize : (float, float)
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If no epoch was finished.
+    ImportError
+        If matplotlib is missing.
+    """
+    check_not_empty(history)
+    with styled_pyplot(figsize) as plt:
+        figure, axes = plt.subplots(2, 2, sharex=True)
+        draw_costs(axes[0, 0], history, "upper right")
+        draw_accuracy(axes[0, 1], history, "best")
+        draw_errors(axes[1, 0], history, "upper right")
+        draw_rate_and_share(axes[1, 1], history)
+        for axis in axes[1]:
+            label_epochs(axis)
+        figure.suptitle(
+            run_title(history) if title is None else title,
+            x=0.01, ha="left", weight="bold", size=1.25 * plt.rcParams["font.size"],
+        )  # fmt: skip
+        figure.get_layout_engine().set(hspace=0.06, wspace=0.05)
+    return figure  # type: ignore[no-any-return]
+
+
+def _single(
+    draw: Callable[[Any, HistoryLike, str], None],
+    history: HistoryLike,
+    figsize: FigureSize,
+    legend_loc: str,
+) -> Figure:
+    """A figure with one panel."""
+    check_not_empty(history)
+    with styled_pyplot(figsize) as plt:
+        figure, axis = plt.subplots()
+        draw(axis, history, legend_loc)
+        label_epochs(axis)
+    return figure  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""What the studies share: sessions, results, figures and the page of all."""

@@ -1,0 +1,117 @@
+"""The look of the studies' figures, and how they are written."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.files.atomic import write_atomically
+from fastmlp.plots.style import BLUE, GREEN, INK, ORANGE, VERMILLION, import_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIGSIZE = (10.0, 5.6)
+DPI = 100
+PALETTE = 200
+"""Colours of a PNG file."""
+
+HEADLINE_CHARACTERS_PER_INCH = 9.4
+"""Of the bold headline's font, on average; it is broken into lines before it leaves the figure."""
+
+SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#777777"
+CATEGORIES = (
+    (BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (VERMILLION, "D"), (PURPLE, "v"), (SKY, "P"),
+    (INK, "X"), (GREY, "*"),
+)  # fmt: skip
+"""Colours and markers for things without an order, told apart by both."""
+
+PUBLISHED: dict[str, Any] = {
+    "linestyle": "none", "marker": "D", "markerfacecolor": "white", "markeredgecolor": INK,
+    "markeredgewidth": 1.5, "zorder": 4,
+}  # fmt: skip
+"""How published values are drawn: hollow diamonds."""
+
+
+def ordered_colors(n: int) -> list[Any]:
+    """Colours from dark blue to yellow-green for `n` values in their order."""
+    import matplotlib
+
+    return list(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, max(n, 1))))
+
+
+def headline(figure: Figure, text: str) -> None:
+    """Write the finding above all panels, in as many lines as it needs."""
+    width = figure.get_size_inches()[0]
+    lines = textwrap.wrap(text, int(HEADLINE_CHARACTERS_PER_INCH * width))
+    size = 1.2 * 1.1 * width
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", weight="bold", size=size)
+    layout: Any = figure.get_layout_engine()
+    layout.set(hspace=0.06, wspace=0.05, h_pad=0.1)
+
+
+def label_log_axis(axis: Any) -> None:
+    """Plain numbers at 1, 2, 3 and 5 times the powers of ten of a logarithmic x or y axis."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:g}")
+
+
+def legend_below(figure: Figure, axis: Axes, n_columns: int, title: str | None = None) -> None:
+    """The legend of one panel below all of them, where it covers no line."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, title=title)
+
+
+def draw_spread(
+    axis: Axes, x: Sequence[float], runs: Sequence[Sequence[float]], **style: Any
+) -> None:
+    """The mean over runs (n_runs, n_x) as a line, from lowest to highest as a pale band."""
+    values = np.asarray(runs, float)
+    (line,) = axis.plot(x, values.mean(axis=0), **style)
+    if len(values) > 1:
+        axis.fill_between(
+            x, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, lw=0
+        )
+
+
+def write_figures(
+    figures: Mapping[str, Figure], folder: Path, stem: str, kinds: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write every figure as ``stem-name.kind`` for all kinds, and close it; returns the paths."""
+    plt = import_pyplot()
+    paths = []
+    try:
+        for name, figure in figures.items():
+            for kind in kinds:
+                paths.append(folder / f"{stem}-{name}.{kind}")
+                write_atomically(paths[-1], [_image(figure, kind)])
+    finally:
+        for figure in figures.values():
+            plt.close(figure)
+    return paths
+
+
+def _image(figure: Figure, kind: str) -> bytes:
+    """The figure's bytes, equal for equal figures; PNG with a palette, a third of the size."""
+    buffer = io.BytesIO()
+    if kind == "svg":
+        with import_pyplot().rc_context({"svg.hashsalt": "fastmlp"}):
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+    else:
+        from PIL import Image  # matplotlib depends on it
+
+        figure.savefig(buffer, format="rgba", dpi=DPI)
+        width, height = figure.canvas.get_width_height(physical=True)
+        picture = Image.frombytes("RGBA", (width, height), buffer.getvalue()).convert("RGB")
+        buffer = io.BytesIO()
+        picture.quantize(PALETTE, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,83 @@
+"""What a study is made of, and the tables that it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fastmlp.studies.lab.session import Session
+
+Result = Mapping[str, Any]
+"""A study's result as it comes back from its JSON file."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts in rows and columns.
+
+    Attributes
+    ----------
+    title : str
+    columns : tuple of str
+    rows : tuple of tuple of str
+        As long as `columns`.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def as_text(self) -> str:
+        """For a terminal: the first column to the left, the others to the right."""
+        lines = [self.columns, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join([self.title, *("  " + _aligned(line, widths) for line in lines)])
+
+    def as_markdown(self) -> str:
+        """For a page: title, header, rows."""
+        rules = ["---", *["---:"] * (len(self.columns) - 1)]
+        lines = [f"| {' | '.join(line)} |" for line in (self.columns, rules, *self.rows)]
+        return "\n".join([f"**{self.title}**", "", *lines])
+
+
+@dataclass(frozen=True)
+class Study:
+    """One experiment: how to set it up, run it, and show what it found.
+
+    Attributes
+    ----------
+    name : str
+    question : str
+        One sentence.
+    configure : callable
+        ``(data, quick) -> Config``: a frozen dataclass for the data set of this name.
+    run : callable
+        ``(Config, Session) -> dict``, ready for JSON.
+    tables, draw : callable
+        ``(result) -> list of Table``, and ``(result) -> figures by name``.
+    """
+
+    name: str
+    question: str
+    configure: Callable[[str, bool], Any]
+    run: Callable[[Any, Session], dict[str, Any]]
+    tables: Callable[[Result], Sequence[Table]]
+    draw: Callable[[Result], dict[str, Figure]]
+
+
+def mean_and_range(values: Iterable[float], digits: int = 4) -> str:
+    """For example "0.9728 (0.9719 to 0.9735)"; a single value alone."""
+    values = list(values)
+    text = f"{sum(values) / len(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    return text
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(cells, widths, strict=True)
+    return "   ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])

@@ -1,0 +1,300 @@
+"""A training that is under way as what a checkpoint file holds, and back."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.exceptions import ModelFormatError
+from fastmlp.files.fields import Arrays, Fields
+from fastmlp.files.model_file import Content, read_model_file
+from fastmlp.files.plain_values import encode
+from fastmlp.files.safetensors_header import DTYPES
+from fastmlp.network.document import describe_network, restore_network
+from fastmlp.training.checkpoints.identity import Identity, described, trainer_settings
+from fastmlp.training.checkpoints.search import Evaluations
+from fastmlp.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from fastmlp._types import Array
+    from fastmlp.network.network import Network
+    from fastmlp.training.trainer import Trainer
+
+KIND = "Checkpoint"
+SOLVERS: dict[str, type[Epoch] | type[Evaluations]] = {"epochs": Epoch, "lbfgs": Evaluations}
+
+
+class Progress(Protocol):
+    """How far an epoch, or a search, has come."""
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Fields and arrays of a checkpoint."""
+        ...
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training is between two steps, apart from weights and optimizer's states.
+
+    It is taken when nothing is half done, and stays true while batches are trained and while the
+    callbacks after an epoch run, until the next one takes its place: whatever interrupts the
+    training, the last position and the weights fit together.
+
+    Attributes
+    ----------
+    epochs_done : int
+    n_steps : int
+        Of the optimizer; before the epoch that is under way.
+    learning_rate : float
+    generator : mapping
+        State of the bit generator, after the draws for the epoch that is under way.
+    metrics : mapping
+        Of the last epoch.
+    under_way : bool
+        Whether an epoch has begun: callbacks have been told, and random numbers drawn.
+    progress : Epoch, Evaluations or None
+        Live: it goes on while the position stands.
+    callbacks : sequence of (name, settings, state)
+    ended : bool
+        Whether a callback has ended the training.
+    """
+
+    epochs_done: int
+    n_steps: int
+    learning_rate: float
+    generator: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    under_way: bool
+    progress: Progress | None
+    callbacks: Sequence[tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]]
+    ended: bool
+
+
+def describe_training(
+    trainer: Trainer, identity: Identity, position: Position, solver: str, settings: Any
+) -> Content:
+    """A checkpoint of a trainer at this position."""
+    document, arrays = describe_network(trainer.network)
+    document |= {
+        "owner": {
+            "name": identity.owner,
+            "settings": _described(identity.owner_settings),
+            "state": {name: encode(value) for name, value in identity.owner_state.items()},
+        },
+        "settings": settings,
+        "data": identity.fingerprints,
+        "solver": solver,
+        "position": {
+            "epochs_done": position.epochs_done,
+            "n_steps": position.n_steps,
+            "learning_rate": position.learning_rate,
+            "generator": encode(_generator(trainer.rng, position.generator)),
+            "metrics": _described(position.metrics),
+            "under_way": position.under_way,
+            "ended": position.ended,
+        },
+        "progress": None,
+    }
+    if position.progress is not None:
+        document["progress"], more = position.progress.describe()
+        arrays |= more
+    if solver == "epochs":
+        arrays["optimizer.states"] = trainer.states
+    document["callbacks"] = [
+        _describe_callback(f"callbacks.{i}", *callback, arrays)
+        for i, callback in enumerate(position.callbacks)
+    ]
+    return Content(KIND, document, arrays)
+
+
+def _generator(like: np.random.Generator, state: Mapping[str, Any]) -> np.random.Generator:
+    generator = copy.deepcopy(like)
+    generator.bit_generator.state = state
+    return generator
+
+
+def check_callbacks(position: Position) -> None:
+    """Refuse callbacks whose state cannot be saved, before there is anything to lose.
+
+    Raises
+    ------
+    TypeError
+        Naming callback and value.
+    """
+    for callback in position.callbacks:
+        _describe_callback("", *callback, {})
+
+
+def _described(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: described(value) for name, value in values.items()}
+
+
+def all_settings(trainer: Trainer, identity: Identity, n_epochs: int) -> dict[str, Any]:
+    """The Trainer's parameters and those of this training, as JSON."""
+    return _described({**trainer_settings(trainer, n_epochs), **identity.settings})
+
+
+def _describe_callback(
+    where: str,
+    name: str,
+    settings: Mapping[str, Any] | None,
+    state: Mapping[str, Any],
+    arrays: dict[str, NDArray[Any]],
+) -> dict[str, Any]:
+    """Fields of a callback; its arrays go into `arrays`."""
+    values, names = {}, []
+    for key, value in state.items():
+        now = value() if callable(value) else value
+        if isinstance(now, np.ndarray) and now.dtype in DTYPES.values():
+            names.append(key)
+            arrays[f"{where}.{key}"] = now
+        else:
+            try:
+                values[key] = encode(now)
+            except TypeError as error:
+                raise TypeError(f"{name}.state()[{key!r}]: {error} in a checkpoint") from None
+    known = None if settings is None else _described(settings)
+    return {"name": name, "settings": known, "values": values, "arrays": names}
+
+
+@dataclass
+class SavedTraining:
+    """What a checkpoint file says, checked as far as it can be without the training.
+
+    Attributes
+    ----------
+    path : str
+        Of the file.
+    network : Network
+    owner, owner_settings, settings, data
+        JSON, to be compared with an Identity.
+    owner_state : dict
+    solver : str
+    states : ndarray of shape (n_states, n_parameters) or None
+        Of the optimizer.
+    epochs_done, n_steps, learning_rate, generator, metrics, under_way, ended, progress
+        As of the Position.
+    callbacks : list of (name, settings, state)
+    arithmetic : dict
+        What the last bits depend on.
+    """
+
+    path: str
+    network: Network
+    owner: str
+    owner_settings: dict[str, Any]
+    owner_state: dict[str, Any]
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    solver: str
+    states: Array | None
+    epochs_done: int
+    n_steps: int
+    learning_rate: float
+    generator: np.random.Generator
+    metrics: dict[str, float]
+    under_way: bool
+    ended: bool
+    progress: Epoch | Evaluations | None
+    callbacks: list[tuple[str, dict[str, Any] | None, dict[str, Any]]]
+    arithmetic: dict[str, Any]
+
+    @property
+    def least_epochs(self) -> int:
+        """Epochs that a training must have to go on here."""
+        return self.epochs_done + self.under_way
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> SavedTraining:
+    """Read a checkpoint file.
+
+    Raises
+    ------
+    ModelFormatError
+        For every file that is not as it was written, with the file's name.
+    OSError
+        Where the file cannot be opened or read.
+    """
+    try:
+        content = read_model_file(path, (KIND,))
+        return _restore(os.fspath(path), content)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{os.fspath(path)!r}: {error}") from error.__cause__
+
+
+def _restore(path: str, content: Content) -> SavedTraining:
+    document, arrays = Fields(content.document, "document"), Arrays(content.arrays)
+    arithmetic = {name: content.document.get(name) for name in ("plan_version", "arithmetic")}
+    network = restore_network(document, arrays)
+    owner, position = document.fields("owner"), document.fields("position")
+    solver = document.take("solver", str)
+    if solver not in SOLVERS:
+        raise ModelFormatError(f"{document.where}: 'solver' must be one of {', '.join(SOLVERS)}")
+    owner_state = owner.fields("state")
+    saved = SavedTraining(
+        path=path,
+        network=network,
+        owner=owner.take("name", str),
+        owner_settings=owner.take("settings", dict),
+        owner_state={name: owner_state.plain(name) for name in owner_state.names()},
+        settings=document.take("settings", dict),
+        data=document.take("data", dict),
+        solver=solver,
+        states=None,
+        epochs_done=position.count("epochs_done"),
+        n_steps=position.count("n_steps"),
+        learning_rate=position.number("learning_rate"),
+        generator=position.plain("generator", np.random.Generator),
+        metrics=_restore_metrics(position.fields("metrics")),
+        under_way=position.take("under_way", bool),
+        ended=position.take("ended", bool),
+        progress=_restore_progress(solver, document, network, arrays),
+        callbacks=[
+            _restore_callback(f"callbacks.{i}", fields, arrays)
+            for i, fields in enumerate(document.objects("callbacks"))
+        ],
+        arithmetic=arithmetic,
+    )
+    if solver == "epochs":
+        shape = (None, network.n_parameters)
+        saved.states = arrays.take("optimizer.states", network.dtype, shape)
+    if (saved.progress is None) == (saved.under_way or solver == "lbfgs"):
+        raise ModelFormatError(f"{document.where}: 'under_way' and 'progress' do not fit")
+    for fields in (owner, position, document):
+        fields.end()
+    arrays.end()
+    return saved
+
+
+def _restore_metrics(fields: Fields) -> dict[str, float]:
+    metrics = {name: fields.plain(name, float, int) for name in fields.names()}
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _restore_progress(
+    solver: str, document: Fields, network: Network, arrays: Arrays
+) -> Epoch | Evaluations | None:
+    progress = document.take("progress", dict, type(None))
+    if progress is None:
+        return None
+    fields = Fields(progress, f"{document.where}.progress")
+    if solver == "epochs":
+        return Epoch.restore(fields, arrays)
+    return Evaluations.restore(fields, arrays, network.n_parameters, network.dtype)
+
+
+def _restore_callback(
+    where: str, fields: Fields, arrays: Arrays
+) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
+    values = fields.fields("values")
+    state = {name: values.plain(name) for name in values.names()}
+    state |= {name: arrays.pop(f"{where}.{name}") for name in fields.texts("arrays")}
+    callback = fields.take("name", str), fields.take("settings", dict, type(None)), state
+    fields.end()
+    return callback

@@ -1,0 +1,135 @@
+"""A folder of numbered checkpoints, of which a training keeps the last few."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fastmlp.exceptions import ModelFormatError
+from fastmlp.files.atomic import remove_abandoned
+from fastmlp.files.model_file import Content, write_model_file
+from fastmlp.training.checkpoints.document import SavedTraining, read_checkpoint
+
+PREFIX = "checkpoint-"
+NAME = re.compile(PREFIX + r"(\d{8,})\.safetensors")
+
+
+def checkpoint_numbers(folder: Path) -> list[int]:
+    """Of the checkpoints in a folder, lowest first."""
+    matches = map(NAME.fullmatch, os.listdir(folder))
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def checkpoint_path(folder: Path, number: int) -> Path:
+    """Name of the checkpoint of this number."""
+    return folder / f"{PREFIX}{number:08d}.safetensors"
+
+
+def read_newest(path: str | os.PathLike[str]) -> SavedTraining | None:
+    """The checkpoint `path`, or the newest one that can be read in the folder `path`.
+
+    Returns
+    -------
+    SavedTraining or None
+        None for a folder without checkpoints.
+
+    Raises
+    ------
+    ModelFormatError
+        Where the file is damaged; of a folder, all its checkpoints.
+    OSError
+        Where there is no such file or folder, or it cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        Where a checkpoint in the folder cannot be read, and the one before it is taken.
+    """
+    if not os.path.isdir(path):
+        return read_checkpoint(path)
+    folder = Path(path)
+    numbers = checkpoint_numbers(folder)
+    reasons = []
+    for number in reversed(numbers):
+        try:
+            saved = read_checkpoint(checkpoint_path(folder, number))
+        except (ModelFormatError, OSError) as error:
+            reasons.append(str(error))
+        else:
+            for reason in reasons:
+                warnings.warn(
+                    f"a checkpoint cannot be read: {reason}. The training goes on from an older "
+                    f"one, {saved.path!r}",
+                    stacklevel=2,
+                )
+            return saved
+    if numbers:
+        raise ModelFormatError(f"no checkpoint in {str(folder)!r} can be read: {reasons[0]}")
+    return None
+
+
+@contextmanager
+def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
+    """Within this block the folder belongs to this training, and has no abandoned files.
+
+    Raises
+    ------
+    FileExistsError
+        Where it has checkpoints of another training than the one that is resumed.
+    BlockingIOError
+        Where another training writes into it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor, folder)
+        remove_abandoned(folder, PREFIX)
+        numbers = checkpoint_numbers(folder)
+        if numbers and not (resumed_from and _is_in(folder, resumed_from)):
+            last = checkpoint_path(folder, numbers[-1]).name
+            raise FileExistsError(
+                f"{str(folder)!r} has checkpoints of a training, up to {last}: go on with it "
+                "(resume, --resume), or take another folder, or remove them"
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            error.errno, "another training writes its checkpoints there", str(folder)
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+
+
+def _is_in(folder: Path, path: str) -> bool:
+    with suppress(OSError):
+        return os.path.samefile(folder, Path(path).parent)
+    return False
+
+
+def write_next(folder: Path, content: Content, keep: int) -> Path:
+    """Write the next checkpoint, and remove all but the last `keep`.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written; all others are still there then.
+    """
+    numbers = checkpoint_numbers(folder)
+    path = checkpoint_path(folder, numbers[-1] + 1 if numbers else 1)
+    write_model_file(path, content)
+    for number in numbers[: max(0, len(numbers) + 1 - keep)]:
+        with suppress(OSError):  # the next time, then
+            checkpoint_path(folder, number).unlink()
+    return path

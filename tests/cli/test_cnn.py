@@ -1,0 +1,234 @@
+"""``fastmlp cnn``: whole runs on small images, and sentences for bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow
+
+from fastmlp.cli.cnn.options import _load_quietly
+from fastmlp.cli.main import main
+
+pytestmark = KERAS_SAVES_BY_COPY
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A path to 160 + 60 images of 20 x 20 in Keras' layout."""
+    path = tmp_path_factory.mktemp("data") / "bars.npz"
+    arrays = {}
+    for part, n, seed in (("train", 160, 0), ("test", 60, 1)):
+        images, labels = bars(n, 20, seed)
+        arrays[f"x_{part}"] = np.clip(images[..., 0] * 60 + 60, 0, 255).astype(np.uint8)
+        arrays[f"y_{part}"] = labels
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run_folder(data, tmp_path_factory):
+    """What one run of ``fastmlp cnn train`` left behind."""
+    folder = tmp_path_factory.mktemp("run")
+    code = main(["cnn", "train", "--data", data, "--article", "C3c", "--epochs", "2",
+                 "--batch-size", "40", "--validation", "40", "--device", "cpu", "--seed", "3",
+                 "--keep-best", "--reference", "0.5",
+                 "--tensorboard", str(folder / "logs"), "--out", str(folder)])  # fmt: skip
+    assert code == 0
+    return folder
+
+
+@needs_tensorflow
+def test_train_leaves_history_model_and_pictures(run_folder):
+    names = {path.name for path in run_folder.iterdir()}
+    assert names == {"history.json", "model.keras", "training.png", "confusion_matrix.png",
+                     "misclassified.png", "logs"}  # fmt: skip
+    assert {path.name for path in (run_folder / "logs").iterdir()} == {"train", "validation"}
+    record = json.loads((run_folder / "history.json").read_text())
+    assert (record["ended"], record["n_epochs"], record["seed"]) == ("finished", 2, 3)
+    assert np.shape(record["costs"]) == (2, 3)
+    assert record["data"]["measured_after_every_epoch"] == "validation"
+    assert (record["data"]["n_train"], record["data"]["n_validation"]) == (120, 40)
+    assert record["settings"]["l2"] == 0.001
+    assert record["settings"]["n_parameters"] > 1000
+    assert record["kept_epoch"] == np.argmax(record["test_accuracy"]) + 1
+    accuracy = np.trace(record["test_set"]["confusion"]) / 60
+    assert record["test_set"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert np.sum(record["test_set"]["confusion"]) == 60
+    assert "variables" in record["environment"]
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("options", "code", "ended", "n_epochs"),
+    [(["--stop-at", "0.01"], 0, "finished", 1), (["--batch-size", "80"], 130, "interrupted", 1),
+     (["--optimizer", "sgd", "--learn-rate", "1e38"], 1, "diverged", 0)],
+)  # fmt: skip
+def test_runs_that_end_early_say_so_and_leave_what_was_done(
+    options, code, ended, n_epochs, data, tmp_path, monkeypatch, capsys
+):
+    def interrupt(lines, cnn):
+        raise KeyboardInterrupt
+
+    if ended == "interrupted":
+        monkeypatch.setattr("fastmlp.cli.cnn.train.EpochLines.epoch", interrupt)
+    assert main(["cnn", "train", "--data", data, *options, "--out", str(tmp_path)]) == code
+    record = json.loads((tmp_path / "history.json").read_text())
+    assert (record["ended"], record["n_epochs"]) == (ended, n_epochs)
+    assert (tmp_path / "model.keras").exists()
+    assert (tmp_path / "confusion_matrix.png").exists() == (n_epochs > 0)
+    told = {0: "", 130: "interrupted after 1 epochs", 1: "training diverged in epoch 0"}[code]
+    assert told in capsys.readouterr().err
+
+
+@needs_tensorflow
+def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
+    code = main(["cnn", "evaluate", str(run_folder / "model.keras"), "--data", data, "--device",
+                 "cpu", "--out", str(tmp_path)])  # fmt: skip
+    assert code == 0
+    record = json.loads((run_folder / "history.json").read_text())
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["accuracy"] == pytest.approx(record["test_set"]["accuracy"])
+    assert found["confusion"] == record["test_set"]["confusion"]
+    assert "60 test images, accuracy" in capsys.readouterr().out
+
+
+@needs_tensorflow
+def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, capsys, tmp_path):
+    code = main(["cnn", "show", str(run_folder / "model.keras"), "--data", data, "--label", "1",
+                 "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--carve", "strongest",
+                 "--match", str(run_folder / "model.keras"), "--device", "cpu",
+                 "--out", str(tmp_path)])  # fmt: skip
+    assert code == 0
+    names = {path.stem for path in tmp_path.iterdir()}
+    assert {"maps_Conv2D_1", "maps_Max_Pool_2", "maps_Conv2D_3", "filters_Conv2D_1",
+            "classes_Dense_1", "patterns_Conv2D_1", "strongest_pattern_Conv2D_1",
+            "carving_Conv2D_1", "matching_Conv2D_1", "matching_Conv2D_3"} <= names  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Conv2D_1: patterns for" in printed
+    matching = printed[printed.index("matching") :]
+    row = next(line.split() for line in matching.splitlines() if line.startswith("Conv2D_1"))
+    assert row[:3] == ["Conv2D_1", "32", "1.00"]  # a network is its own twin
+    found = json.loads((tmp_path / "maps.json").read_text())
+    assert [m["layer"] for m in found["matching"]] == ["Conv2D_1", "Conv2D_2", "Conv2D_3"]
+    assert found["matching"][0]["median"] == pytest.approx(1.0)
+    assert (found["label"], found["n_images"]) == (1, 2)
+    assert found["layers"]["Max_Pool_1"]["maps"] == 32
+    hunted = found["patterns"]
+    assert len(hunted["found"]) + len(hunted["missed"]) == 32
+    assert f"patterns for {len(hunted['found'])} of 32 maps" in printed
+    assert (np.diff(found["carving"]["answers"]) > 0).all()
+
+
+@needs_tensorflow
+def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
+    code = main(["cnn", "compare-devices", "--data", data, "--batch-sizes", "50,160", "--epochs",
+                 "1", "--out", str(tmp_path)])  # fmt: skip
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "Keras, cpu:0" in printed
+    assert "fastmlp" in printed
+    content = json.loads((tmp_path / "devices.json").read_text())
+    assert [t["batch_size"] for t in content["timings"]] == [50, 50, 160, 160]
+    assert content["ratios"]["50"]["Keras, cpu:0"] == 1.0
+    assert f"fastmlp {content['engine_threads']}" in printed
+    assert (tmp_path / "devices.png").exists()
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--article", "C9"], "--article must be one of 'C2'"),
+        (["train", "--epochs", "0"], "--epochs must be a whole number, at least 1; got '0'"),
+        (["train", "--momentum", "x"], "--momentum must be a number, at least 0; got 'x'"),
+        (["train", "--keep-best"], "--keep-best needs --validation N: test images must not"),
+        (["train", "--reference", "2"], "--reference must be a number, from 0 to 1; got '2'"),
+        (["train", "--stop-at", "2"], "--stop-at must be a number, from 0 to 1; got '2'"),
+        (["train", "--optimizer", "lion"], "optimizer must be one of"),
+        (["train", "--data", "moons"], "data must be square images"),
+        (["train", "--data", "digits"], "use larger images"),
+        (["train", "--device", "gpu:77", "--data", "DATA"], "needs 78 graphics"),
+        (
+            [
+                "show",
+                "MODEL",
+                "--data",
+                "DATA",
+                "--label",
+                "1",
+                "--carve",
+                "64",
+                "--layer",
+                "Conv2D_2",
+            ],
+            "map must be from 0 to 63; got 64",
+        ),
+        (["show", "MODEL", "--data", "DATA", "--match", "nothing.keras"], "found none"),
+        (["show", "MODEL", "--data", "DATA", "--layer", "Conv2D_9"], "layer must be one of"),
+        (["evaluate", "model.h5"], "can carry Python code"),
+        (["evaluate", "nothing.keras"], "expected a .keras file, found none"),
+        (["compare-devices", "--batch-sizes", "a"], "--batch-sizes must be a whole number"),
+        (["paint"], "invalid choice: 'paint'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, data, run_folder, capsys,
+                                               tmp_path):  # fmt: skip
+    if arguments[0] == "show":
+        arguments = [*arguments, "--out", str(tmp_path)]
+    names = {"DATA": data, "MODEL": str(run_folder / "model.keras")}
+    capsys.readouterr()
+    code = main(["cnn", *(names.get(a, a) for a in arguments)])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatch, capsys):
+    from fastmlp.cnn import _tensorflow
+
+    monkeypatch.setattr(_tensorflow, "find_spec", lambda name: None)
+    assert main(["cnn", "train"]) == 2
+    assert 'pip install "fastmlp[cnn]"' in capsys.readouterr().err
+
+
+@needs_tensorflow
+def test_a_missing_matplotlib_costs_the_pictures_only(monkeypatch, data, capsys, tmp_path):
+    from fastmlp.cli.cnn import train as _cli_cnn_train
+    from fastmlp.plots import style as _plot_style
+
+    def missing():
+        raise ImportError('pictures need matplotlib: pip install "fastmlp[plots]"')
+
+    monkeypatch.setattr(_cli_cnn_train, "find_spec", lambda name: None)
+    monkeypatch.setattr(_plot_style, "import_pyplot", missing)
+    options = ["--data", data, "--epochs", "1", "--out", str(tmp_path)]
+    assert main(["cnn", "train", *options]) == 0
+    assert 'pictures need matplotlib: pip install "fastmlp[plots]"' in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"history.json", "model.keras"}
+
+
+@needs_tensorflow
+def test_missing_tensorboard_is_told_before_the_training(monkeypatch, data, capsys, tmp_path):
+    from fastmlp.cli.cnn import train as _cli_cnn_train
+
+    monkeypatch.setattr(_cli_cnn_train, "find_spec", lambda name: None)
+    logs = tmp_path / "logs"
+    assert main(["cnn", "train", "--data", data, "--tensorboard", str(logs)]) == 2
+    assert 'TensorBoard: pip install "fastmlp[tensorboard]"' in capsys.readouterr().err
+    assert not logs.exists()
+
+
+def test_notes_of_loading_libraries_are_left_out_and_other_lines_are_not(capfd):
+    def load():
+        os.write(2, b"I0000 00:00 port.cc:153] oneDNN\nE0000 00:00 driver.cc:1] no driver\n")
+
+    _load_quietly(load)
+    assert capfd.readouterr().err == "E0000 00:00 driver.cc:1] no driver\n"
+    with pytest.raises(ImportError):
+        _load_quietly(lambda: __import__("no_such_module"))
+    os.write(2, b"I0000 later\n")
+    assert capfd.readouterr().err == "I0000 later\n"

@@ -1,0 +1,448 @@
+"""Training in Keras: what the History holds, what a reset restores, and bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, small_config
+
+from fastmlp import Checkpoint, DivergenceError, plots
+from fastmlp.callbacks.base import EarlyStopping, EpochCallback, LearningRateScheduler
+from fastmlp.cnn import (
+    CNN,
+    BestEpoch,
+    CNNConfig,
+    DenseLayer,
+    layer_table,
+    learning_rate_at,
+    load_images,
+)
+from fastmlp.cnn.geometry import field_of_node
+from fastmlp.datasets.loading import load
+from fastmlp.training.history import History
+
+pytestmark = needs_tensorflow
+X, Y = bars(70)
+
+
+@pytest.mark.parametrize("name", ["C2", "C3b", "C3c"])
+def test_keras_counts_the_same_parameters_and_sizes(name):
+    config = CNNConfig.article(name)
+    model = CNN(config, seed=0, device="cpu").model
+    assert model.count_params() == config.n_parameters
+    for layer in layer_table(config):
+        assert model.get_layer(layer.name).output.shape[1:] == layer.output
+        assert model.get_layer(layer.name).count_params() == layer.n_parameters
+
+
+def test_a_node_depends_on_the_pixels_of_its_receptive_field_and_on_no_others():
+    import tensorflow as tf
+
+    from fastmlp.cnn.maps.activations import layer_model
+
+    cnn = CNN(CNNConfig.article("C2"), seed=0, device="cpu")
+    for weights in cnn.model.trainable_weights:
+        weights.assign(np.ones(weights.shape))  # positive weights let everything through
+    image = tf.constant(np.random.default_rng(0).uniform(1, 2, (1, 28, 28, 1)), tf.float32)
+    for layer, row, column in (("Conv2D_1", 3, 5), ("Conv2D_2", 2, 7), ("Conv2D_3", 1, 2)):
+        seen = np.zeros((28, 28), bool)
+        for seed in range(8):  # a maximum passes on one pixel; another image, another pixel
+            image = np.random.default_rng(seed).uniform(1, 2, (1, 28, 28, 1)).astype("f4")
+            with tf.GradientTape() as tape:
+                x = tf.constant(image)
+                tape.watch(x)
+                answer = layer_model(cnn, layer)(x)[0, row, column, 0]
+            seen |= tape.gradient(answer, x).numpy()[0, :, :, 0] > 0
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        window = field_of_node(cnn.config, layer, row, column)
+        assert (rows[0], rows[-1] + 1) == (window[0].start, window[0].stop), layer
+        assert (columns[0], columns[-1] + 1) == (window[1].start, window[1].stop), layer
+
+
+def test_history_has_the_shapes_and_names_of_the_mlp_part_and_its_plots():
+    cnn = small_cnn(regularizer="l2", l2=0.01)
+    history = cnn.fit(X, Y, epochs=3, test_data=(X[:20], Y[:20]))
+    assert isinstance(history, History)
+    assert history["costs"].shape == history["errors"].shape == history["reg_share"].shape == (3, 5)
+    assert history["epoch_seconds"].min() > 0
+    assert np.isnan(history["train_accuracy"]).all()
+    assert not np.isnan(history["test_accuracy"]).any()
+    assert ((history["reg_share"] > 0) & (history["reg_share"] < 1)).all()
+    assert cnn.epochs_done == 3
+    assert cnn.metrics["test_accuracy"] == history["test_accuracy"][-1]
+    figure = plots.plot_run(history)
+    drawn = [line.get_ydata() for axis in figure.axes for line in axis.get_lines()]
+    assert any(np.array_equal(y, history["test_accuracy"]) for y in drawn)
+    plt.close(figure)
+
+
+def test_costs_errors_and_shares_of_batches_agree_with_predictions_of_an_unchanged_network():
+    cnn = small_cnn(optimizer="sgd", learning_rate=1e-12, regularizer="l1_l2", l1=0.01, l2=0.02)
+    history = cnn.fit(X, Y, epochs=1, measure_train=True)
+    outputs = cnn.predict(X).astype(np.float64)
+    targets = np.eye(3)[Y]
+    kernels = [cnn.model.get_layer(name).get_weights()[0] for name in ("dense_1", "output")]
+    penalty = sum(0.01 * np.abs(w).sum() + 0.02 * (w.astype(float) ** 2).sum() for w in kernels)
+    loss = -np.log(outputs[targets == 1]).mean()
+    sizes = np.array([16, 16, 16, 16, 6])
+    assert history["costs"][0] @ sizes / 70 == pytest.approx(loss + penalty, rel=1e-5)
+    assert history["errors"][0] @ sizes / 70 == pytest.approx(
+        np.abs(outputs - targets).mean(), rel=1e-4
+    )
+    np.testing.assert_allclose(history["reg_share"][0] * history["costs"][0], penalty, rtol=1e-5)
+    right = (outputs.argmax(axis=1) == Y).mean()
+    assert history["batch_accuracy"][0] == pytest.approx(right, abs=1e-6)
+    assert history["train_accuracy"][0] == pytest.approx(right, abs=1e-6)
+    evaluation = cnn.evaluate(X, Y)
+    assert evaluation.loss == pytest.approx(loss, rel=1e-5)
+    assert evaluation.cost == pytest.approx(loss + penalty, rel=1e-5)
+
+
+def test_a_small_cnn_learns_to_tell_bars_apart():
+    cnn = small_cnn(optimizer="adam", learning_rate=0.01)
+    images, labels = bars(300, seed=1)
+    cnn.fit(images, labels, epochs=8)
+    assert cnn.evaluate(*bars(100, seed=2)).accuracy > 0.9
+
+
+def test_reset_restores_weights_iterations_rate_and_order():
+    cnn = small_cnn(schedule="power", decay_rate=0.1)
+    first = cnn.fit(X, Y, epochs=2)
+    assert cnn.iterations == 10
+    assert cnn.learning_rate == pytest.approx(0.001 / 2)
+    cnn.reset()
+    assert (cnn.iterations, cnn.epochs_done, cnn.history.n_epochs) == (0, 0, 0)
+    assert cnn.learning_rate == pytest.approx(0.001)
+    second = cnn.fit(X, Y, epochs=2)
+    np.testing.assert_allclose(second["costs"], first["costs"], rtol=1e-4)
+
+
+def test_fit_goes_on_where_it_was_and_rates_follow_the_formula():
+    cnn = small_cnn(schedule="power", decay_rate=0.1)
+    for epoch in range(1, 4):
+        cnn.fit(X, Y, epochs=1)
+        rate = learning_rate_at(cnn.config, 5 * epoch)
+        assert cnn.history.last("learning_rates") == pytest.approx(rate, rel=1e-6)
+    assert cnn.epochs_done == 3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "decay"),
+    [("none", 1, 0.0), ("power", 3, 0.2), ("exponential", 4, 0.8), ("cosine", 9, 0.1)],
+)
+def test_schedules_are_keras_own(schedule, steps, decay):
+    cnn = small_cnn(schedule=schedule, decay_steps=steps, decay_rate=decay)
+    for n_batches in (0, 1, 4, 9, 30):
+        cnn.model.optimizer.iterations.assign(n_batches)
+        expected = learning_rate_at(cnn.config, n_batches)
+        assert cnn.learning_rate == pytest.approx(expected, rel=1e-6)
+
+
+def test_every_epoch_has_an_order_of_its_own_of_all_images():
+    def order(cnn, epoch):
+        cnn.epochs_done = epoch
+        parts = [y.numpy().argmax(axis=1) for _, y in cnn._batches(X, np.eye(70, dtype="f4"), 16)]
+        assert [len(part) for part in parts] == [16, 16, 16, 16, 6]
+        return np.concatenate(parts)
+
+    cnn = small_cnn(3)
+    first, second = order(cnn, 0), order(cnn, 1)
+    assert sorted(first) == sorted(second) == list(range(70))
+    assert (first != second).mean() > 0.5
+    np.testing.assert_array_equal(order(small_cnn(3), 1), second)
+    assert (order(small_cnn(4), 1) != second).mean() > 0.5
+
+
+def test_same_seed_same_weights_and_another_seed_others():
+    one, same, other = small_cnn(3), small_cnn(3), small_cnn(4)
+    for a, b in zip(one.model.get_weights(), same.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(one.model.get_weights(), other.model.get_weights(),
+                                              strict=True))  # fmt: skip
+
+
+def test_building_and_training_leave_the_process_random_numbers_alone():
+    np.random.seed(5)
+    before = np.random.get_state()[1].copy()
+    small_cnn(3).fit(X, Y, epochs=1)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "nadam", "adamax", "adam", "sgd"])
+def test_every_optimizer_trains_and_momentum_goes_where_it_is_known(name):
+    momentum = 0.5 if name in ("rmsprop", "sgd") else 0.0
+    cnn = small_cnn(optimizer=name, momentum=momentum)
+    assert type(cnn.model.optimizer).__name__.lower() == name
+    if momentum:
+        assert cnn.model.optimizer.momentum == 0.5
+    assert np.isfinite(cnn.fit(X, Y, epochs=1)["costs"]).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "elu", "tanh", "selu"])
+def test_every_activation_of_a_convolution_is_applied(activation):
+    from fastmlp.cnn import ConvLayer
+    from fastmlp.cnn.maps.activations import activation_maps
+
+    cnn = small_cnn(conv=(ConvLayer(4, 3, activation), ConvLayer(6)))
+    kernel, bias = cnn.model.get_layer("conv_1").get_weights()
+    from scipy.signal import correlate2d
+
+    z = correlate2d(X[0, :, :, 0], kernel[:, :, 0, 2], mode="valid") + bias[2]
+    formulas = {
+        "relu": lambda z: np.maximum(z, 0),
+        "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+        "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
+        "tanh": np.tanh,
+        "selu": lambda z: 1.0507009873 * np.where(z > 0, z, 1.6732632423 * np.expm1(z)),
+    }
+    maps = activation_maps(cnn, "conv_1", X[:1])
+    np.testing.assert_allclose(maps[0, :, :, 2], formulas[activation](z), atol=1e-5)
+
+
+def test_regularizer_is_on_dense_kernels_and_on_convolutions_only_if_asked():
+    dense = small_cnn(regularizer="l2", l2=0.5)
+    assert len(dense.model.losses) == 2
+    both = small_cnn(regularizer="l2", l2=0.5, regularize_conv=True)
+    assert len(both.model.losses) == 4
+    own = small_cnn(regularizer=lambda w: 3.0)
+    assert own.penalty() == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("factors", [{"l1": 0.01}, {"l2": 0.02}, {"l1": 0.01, "l2": 0.02}])
+def test_penalties_are_those_of_the_named_factors(factors):
+    cnn = small_cnn(regularizer="_".join(factors), **factors)
+    kernels = [cnn.model.get_layer(layer).get_weights()[0] for layer in ("dense_1", "output")]
+    sums = {"l1": sum(np.abs(w).sum() for w in kernels), "l2": sum((w**2).sum() for w in kernels)}
+    expected = sum(factor * sums[name] for name, factor in factors.items())
+    assert cnn.penalty() == pytest.approx(expected, rel=1e-5)
+
+
+def test_xla_is_used_when_it_is_asked_for_and_trains_the_same():
+    plain = small_cnn()
+    compiled = CNN(small_config(), seed=0, device="cpu", xla=True)
+    assert (plain.model.jit_compile, compiled.model.jit_compile) == (False, True)
+    compiled.compile(learning_rate=0.002)
+    plain.compile(learning_rate=0.002)
+    assert compiled.model.jit_compile is True
+    costs = [cnn.fit(X, Y, epochs=1)["costs"] for cnn in (plain, compiled)]
+    np.testing.assert_allclose(*costs, rtol=1e-3)
+
+
+METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "precision", "recall")
+
+
+@pytest.mark.parametrize(
+    ("loss", "output"),
+    [("categorical_crossentropy", "softmax"), ("binary_crossentropy", "sigmoid"),
+     ("mean_squared_error", "softmax"), ("mean_squared_error", "sigmoid")],
+)  # fmt: skip
+def test_losses_and_metrics_are_those_of_the_outputs(loss, output):
+    dense = (DenseLayer(8), DenseLayer(3, output))
+    cnn = small_cnn(loss=loss, dense=dense, metrics=METRICS)
+    a, y = cnn.predict(X).astype(np.float64), np.eye(3)[Y]
+    formulas = {
+        "categorical_crossentropy": -np.log(a[y == 1]),
+        "binary_crossentropy": -np.where(y == 1, np.log(a), np.log(1 - a)),
+        "mean_squared_error": (a - y) ** 2,
+    }
+    assert cnn.evaluate(X, Y).loss == pytest.approx(formulas[loss].mean(), rel=1e-4)
+    found = cnn.model.evaluate(X, y, verbose=0, return_dict=True)
+    assert {*METRICS, "loss", "output_error"} == set(found)
+    assert found["mean_squared_error"] == pytest.approx(((a - y) ** 2).mean(), rel=1e-4)
+
+
+def test_the_scaler_has_seen_neither_validation_nor_test_images():
+    data = load_images("digits", scale="global", n_train=200, n_validation=150, n_test=100)
+    assert [len(part) for part in (data.X_train, data.X_validation, data.X_test)] == [50, 150, 100]
+    assert data.X_train.astype(float).mean() == pytest.approx(0, abs=1e-6)
+    assert data.X_train.astype(float).std() == pytest.approx(1, rel=1e-5)
+    assert abs(data.X_validation.mean()) > 1e-4
+    pixels = load("digits").X_train[:200]
+    first = data.scaler.transform(pixels, np.dtype("f4")).reshape(-1, 8, 8, 1)
+    np.testing.assert_array_equal(np.concatenate([data.X_train, data.X_validation]), first)
+    np.testing.assert_array_equal(data.y_validation, load("digits").y_train[50:200])
+    assert data.watched[0] == "validation"
+
+
+def test_callbacks_of_all_kinds_are_called_and_may_end_the_training(tmp_path):
+    import keras
+
+    seen = []
+
+    class Hooks(EpochCallback):
+        def before_training(self, trainer):
+            seen.append("begin")
+
+        def after_epoch(self, trainer):
+            seen.append(trainer.epochs_done)
+
+        def after_training(self, trainer):
+            seen.append("end")
+
+    own = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append("keras"))
+    cnn = small_cnn()
+    cnn.fit(X, Y, epochs=5, callbacks=[Hooks(), own, lambda cnn: cnn.epochs_done == 2])
+    assert seen == ["begin", "keras", 1, "keras", 2, "end"]
+    with pytest.raises(TypeError, match="callbacks must be Keras callbacks"):
+        cnn.fit(X, Y, callbacks=[3])
+    for callback, name in (
+        (EarlyStopping(), "EarlyStopping"),
+        (LearningRateScheduler(lambda epoch, rate: rate), "LearningRateScheduler"),
+        (Checkpoint(tmp_path / "folder"), "ModelCheckpoint"),
+    ):
+        with pytest.raises(TypeError, match=rf"keras.callbacks.{name}$"):
+            cnn.fit(X, Y, callbacks=[callback])
+    assert cnn.epochs_done == 2
+
+
+@KERAS_SAVES_BY_COPY
+def test_keras_own_callbacks_stop_save_and_set_rates(tmp_path):
+    import keras
+
+    calls = keras.callbacks
+    cnn = small_cnn()
+    stop = calls.EarlyStopping("val_loss", patience=0, min_delta=100, restore_best_weights=True)
+    save = calls.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
+    rate = calls.LearningRateScheduler(lambda epoch, rate: 0.01 / (epoch + 1))
+    history = cnn.fit(X, Y, epochs=5, test_data=(X, Y), callbacks=[stop, save, rate])
+    np.testing.assert_allclose(history["learning_rates"], [0.01, 0.005], rtol=1e-6)
+    first = small_cnn(5)
+    first.model.load_weights(tmp_path / "1.weights.h5")
+    np.testing.assert_allclose(cnn.predict(X), first.predict(X), rtol=1e-5)
+
+
+def test_best_epoch_ends_with_weights_and_optimizer_of_the_epoch_with_the_highest_accuracy():
+    images, labels = bars(30, seed=4)
+    settings = {"optimizer": "adam", "learning_rate": 0.02, "schedule": "power", "decay_rate": 0.1}
+    cnn, best = small_cnn(**settings), BestEpoch()
+    history = cnn.fit(X, Y, epochs=6, test_data=(images, labels), callbacks=[best])
+    accuracies = history["test_accuracy"]
+    epoch = int(accuracies.argmax()) + 1  # the first of equals
+    assert epoch < 6
+    assert (best.epoch, best.accuracy) == (epoch, accuracies.max())
+    assert (history.n_epochs, cnn.epochs_done, cnn.iterations) == (6, epoch, 5 * epoch)
+    assert cnn.evaluate(images, labels).accuracy == pytest.approx(accuracies.max())
+    undisturbed = small_cnn(**settings)
+    undisturbed.fit(X, Y, epochs=epoch)
+    np.testing.assert_allclose(cnn.predict(images), undisturbed.predict(images), atol=1e-5)
+    further = [c.fit(X, Y, epochs=1)["costs"] for c in (cnn, undisturbed)]
+    np.testing.assert_allclose(*further, rtol=1e-3)
+
+
+def test_best_epoch_survives_a_divergence_and_an_early_end():
+    cnn = small_cnn(optimizer="sgd", learning_rate=0.01)
+
+    def burn(cnn):
+        if cnn.epochs_done == 2:
+            cnn.model.optimizer.learning_rate = 1e38
+
+    with pytest.raises(DivergenceError):
+        cnn.fit(X, Y, epochs=4, test_data=(X, Y), callbacks=[burn, best := BestEpoch()])
+    assert cnn.epochs_done == best.epoch in (1, 2)
+    assert cnn.evaluate(X, Y).accuracy == pytest.approx(best.accuracy)
+
+
+def test_best_epoch_needs_something_to_choose_by():
+    for settings, options in (({}, {}), ({"metrics": ()}, {"test_data": (X, Y)})):
+        cnn = small_cnn(**settings)
+        with pytest.raises(ValueError, match="BestEpoch needs test_data, and 'accuracy' among"):
+            cnn.fit(X, Y, callbacks=[BestEpoch()], **options)
+        assert cnn.iterations == 0
+
+
+def test_divergence_is_named_and_the_last_finished_epoch_is_kept():
+    cnn = small_cnn(optimizer="sgd", learning_rate=0.01)
+    cnn.fit(X, Y, epochs=1)
+    before = cnn.model.get_weights()
+    cnn.model.optimizer.learning_rate = 1e38
+    with pytest.raises(DivergenceError, match="training diverged in epoch 1, batch"):
+        cnn.fit(X, Y, epochs=2)
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_inputs_are_not_modified_and_three_axes_are_enough_for_grey_images():
+    x, y = X.copy(), Y.copy()
+    cnn = small_cnn()
+    cnn.fit(x, y, epochs=1)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+    np.testing.assert_allclose(cnn.predict(x[..., 0]), cnn.predict(x), rtol=1e-6)
+    one_hot = np.eye(3)[Y]
+    assert cnn.evaluate(x, one_hot).accuracy == cnn.evaluate(x, Y).accuracy
+
+
+def test_compile_changes_the_training_and_keeps_the_weights():
+    cnn = small_cnn()
+    cnn.fit(X, Y, epochs=1)
+    before = cnn.model.get_weights()
+    cnn.compile(optimizer="adam", learning_rate=0.02)
+    assert (cnn.iterations, cnn.config.optimizer) == (0, "adam")
+    assert cnn.learning_rate == pytest.approx(0.02)
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    cnn.fit(X, Y, epochs=1)
+    cnn.reset()  # to what the network was when it was compiled
+    assert (cnn.iterations, cnn.learning_rate) == (0, pytest.approx(0.02))
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="setting must be one of"):
+        cnn.compile(conv=())
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (X[:, :9], Y, r"X must be images of shape \(n, 10, 10, 1\), n >= 1; got \(70, 9, 10, 1\)"),
+        (X.reshape(70, -1), Y, r"X must be images of shape .* got \(70, 100\)"),
+        (X[:0], Y[:0], "X must be images of shape"),
+        (np.full_like(X, np.nan), Y, "X must hold finite float32 numbers; found NaN at row 0"),
+        (X.astype(str), Y, "X must be real numbers"),
+        (X, Y[:-1], "images and y must have the same number of rows; got 70 and 69"),
+        (X, np.where(np.arange(70) == 7, 3, Y), "from 0 to 2, .* got 3 at row 7"),
+        (X, Y - 1, "y must be whole numbers from 0 to 2"),
+        (X, Y + 0.5, "y must be whole numbers from 0 to 2"),
+        (X, np.zeros((70, 4)), r"y must be labels of shape \(n,\) or one-hot rows \(n, 3\)"),
+    ],
+    ids=["height", "flat", "empty", "nan", "text", "length", "label", "negative", "half", "onehot"],
+)  # fmt: skip
+def test_images_and_labels_that_do_not_fit_are_named(images, labels, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        small_cnn().fit(images, labels)
+
+
+def test_other_arguments_that_do_not_fit_are_named():
+    cnn = small_cnn()
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        cnn.fit(X, Y, epochs=0)
+    with pytest.raises(ValueError, match="test X must be images"):
+        cnn.fit(X, Y, test_data=(X[:, :3], Y))
+    for wrong in (X, (X,), 3):
+        with pytest.raises(TypeError, match=r"test_data must be a pair \(X, y\); got"):
+            cnn.fit(X, Y, test_data=wrong)
+    with pytest.raises(TypeError, match="config must be a CNNConfig"):
+        CNN("C2")
+    with pytest.raises(TypeError, match="seed must be an integer; got 'a'"):
+        CNN(small_config(), seed="a")
+    with pytest.raises(ValueError, match="scale must be one of 'feature', 'global', 'none'"):
+        load_images("digits", scale="minmax")
+
+
+def test_dense_network_without_convolutions_trains():
+    cnn = CNN(replace(small_config(), conv=(), pools=()), seed=0, device="cpu")
+    assert [layer.name for layer in cnn.model.layers] == ["flatten", "dense_1", "output"]
+    assert cnn.fit(X, Y, epochs=1).n_epochs == 1
+
+
+def test_one_epoch_on_6000_images_of_mnist_reaches_85_percent(mnist):
+    data = load_images("mnist", n_train=6000, n_test=2000)
+    cnn = CNN(CNNConfig.article("C2"), seed=0, device="cpu")
+    cnn.fit(data.X_train, data.y_train, epochs=1)
+    assert cnn.evaluate(data.X_test, data.y_test).accuracy >= 0.85

@@ -1,0 +1,12 @@
+"""The C tests: built with CMake and run by ctest."""
+
+from __future__ import annotations
+
+import shutil
+
+from processes import run_tool
+
+
+def test_c_tests_pass(native_build):
+    ctest = shutil.which("ctest")
+    run_tool(ctest, "--test-dir", native_build, "--output-on-failure", "--timeout", "120")

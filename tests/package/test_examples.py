@@ -1,0 +1,161 @@
+"""Every example runs without a warning, and what it prints is true."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastmlp import datasets
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = ("categorical_columns", "mnist_pipeline", "quantile_intervals", "search_sizes")
+
+
+def example(name):
+    """A script of examples/ as a module."""
+    path = EXAMPLES / f"{name}.py"
+    if not path.exists():
+        pytest.skip("no examples beside the tests")
+    spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def number(pattern, text):
+    """The first group of a pattern as a number."""
+    found = re.search(pattern, text)
+    assert found, text
+    return float(found[1])
+
+
+def test_all_examples_are_tested():
+    if not EXAMPLES.exists():
+        pytest.skip("no examples beside the tests")
+    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(SCRIPTS)
+
+
+def test_mnist_in_a_pipeline_recognizes_what_it_should(capsys, tmp_path):
+    script = example("mnist_pipeline")
+    script.main(["--quick", "--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    if datasets.find("mnist"):
+        assert "5000 images of mnist, 20 epochs" in text
+        # Logistic regression on these 5,000 images is right in 90 of 100 cases.
+        assert number(r"10000 test images: ([\d.]+)", text) > 0.92
+    else:
+        assert "MNIST is not on this computer" in text
+    assert (tmp_path / "mnist_pipeline.png").stat().st_size > 10_000
+
+
+def test_without_mnist_the_first_example_says_so_and_takes_digits(capsys, monkeypatch):
+    script = example("mnist_pipeline")
+    monkeypatch.setattr(datasets, "find", lambda name: None)
+    script.main(["--quick"])
+    text = capsys.readouterr().out
+    assert text.startswith(
+        "MNIST is not on this computer, so these are scikit-learn's 8 x 8 digits"
+    )
+    assert "1297 images of digits" in text
+    assert number(r"500 test images: ([\d.]+)", text) > 0.9
+
+
+def test_most_confused_digits_are_counted():
+    most_confused = example("mnist_pipeline").most_confused
+    true, taken = np.array([3, 3, 3, 4, 4, 9]), np.array([3, 5, 5, 9, 4, 9])
+    digits = np.arange(10)  # each once, and right
+    assert most_confused(np.r_[digits, true], np.r_[digits, taken]) == (3, 5, 2)
+
+
+def test_categorical_columns_of_real_collisions(capsys):
+    """As good as a linear model that is trained to the end; class weights move the predictions."""
+    script = example("categorical_columns")
+    script.main()
+    text = capsys.readouterr().out
+    assert text.startswith("6272 collisions before 1999 to train on, 941 of 1999 to stop by, 2787")
+    numbers = r" +([\d.]+) +([\d.]+)% +([\d.]+)%"
+    line, plain, balanced = (
+        [float(x) for x in re.search(re.escape(name) + numbers, text).groups()]
+        for name in ("logistic regression", "class_weight=None", "class_weight=balanced")
+    )
+    assert line[0] > 0.75
+    assert min(plain[0], balanced[0]) > line[0] - 0.02
+    assert plain[1] < 30 < 60 < balanced[1]
+    assert plain[2] > balanced[2] > 15  # 10.4 % are right if all are alarmed
+
+
+def test_collisions_are_read_as_they_are_in_the_file():
+    strikes = example("categorical_columns").load()
+    assert strikes.X.shape == (10_000, 9) and (strikes.y == "damage").sum() == 1061
+    assert strikes.X[0].tolist() == [
+        300.0, "01", "T-38A", "MILITARY", "Louisiana", "Climb", "Day", "Large", "Turkey vulture"
+    ]  # fmt: skip
+    assert np.isnan(strikes.X[:, 0].astype(float)).sum() == 2836
+    assert (np.diff(strikes.year) >= 0).all() and strikes.year[[0, -1]].tolist() == [1990, 2002]
+
+
+def test_intervals_hold_as_many_days_as_they_say(capsys, tmp_path):
+    script = example("quantile_intervals")
+    script.main(["--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    for level, least_new in ((90, 80), (50, 38)):
+        found = re.search(rf"of {level}%: holds ([\d.]+)% .* on, ([\d.]+)% of 2015", text)
+        trained, new = map(float, found.groups())
+        assert trained == pytest.approx(level, abs=2)
+        assert least_new < new < level + 5  # weather of one year deviates as a whole
+    assert "crossing quantiles: 0\n" in text
+    network, line = map(float, re.findall(r"([\d.]+) °C", text))
+    assert network < 1.05 * line
+    assert (tmp_path / "quantile_intervals.png").stat().st_size > 10_000
+
+
+def test_the_year_is_a_circle_and_the_pinball_loss_that_of_its_definition():
+    script = example("quantile_intervals")
+    first, last = script.circle(np.array([[0.0, 1.0], [365.25, 1.0]]))
+    np.testing.assert_allclose(first, last, atol=1e-12)
+    y, q = np.array([1.0, 4.0]), np.full((2, 5), 2.0)
+    by_hand = np.mean([[(1 - a) * 1.0, a * 2.0] for a in script.LEVELS])
+    assert script.pinball(y, q) == pytest.approx(by_hand)
+
+
+def test_temperatures_are_split_at_the_new_year():
+    train, test = example("quantile_intervals").load()
+    assert (train.X.shape, test.X.shape) == ((2192, 2), (730, 2))
+    assert (test.of(0).y[0], test.of(1).y[0]) == (4.4, 5.6)
+    assert len(test.of(1).y) == 365 and set(test.X[:, 0]) == set(range(365))
+    assert 365.0 in train.X[:, 0]  # 2012 had a day more
+
+
+@pytest.mark.parametrize("name", ["mnist_pipeline", "quantile_intervals"])
+def test_a_picture_without_matplotlib_is_refused_before_any_work(name, monkeypatch, capsys):
+    script = example(name)
+    monkeypatch.setattr(script, "find_spec", lambda package: None)
+    monkeypatch.setattr(script, "load", lambda: pytest.fail("it began"))
+    with pytest.raises(SystemExit):
+        script.main(["--out", "pictures"])
+    assert "--out needs matplotlib, which pip install 'fastmlp[plots]' brings" in (
+        capsys.readouterr().err
+    )
+
+
+def test_search_over_sizes_gives_the_same_scores_on_one_thread_and_on_two(capsys):
+    script = example("search_sizes")
+    one, two = (script.main(["--quick", "--jobs", jobs]) for jobs in ("1", "2"))
+    text = capsys.readouterr().out
+    scores = one.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(scores, two.cv_results_["mean_test_score"])
+    first_line = re.search(r"accuracy\n(\S+) +(\S+) +(\S+)", text).groups()
+    assert first_line == (*map(str, one.best_params_.values()), f"{scores.max():.4f}")
+    assert "30 fits in" in text
+
+
+def test_examples_are_listed_with_their_data_and_pictures():
+    if not EXAMPLES.exists():
+        pytest.skip("no examples beside the tests")
+    text = (EXAMPLES / "README.md").read_text()
+    for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("data/*"), *EXAMPLES.glob("*.png")]:
+        assert str(path.relative_to(EXAMPLES)) in text

@@ -1,0 +1,52 @@
+"""The notebooks run from top to bottom, with small settings in the place of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SETTINGS = {
+    "mlp_mnist": "DATA = 'digits'\nN_TRAIN = 500\nEPOCHS = 3",
+    "moons": "EPOCHS = 20\nRESOLUTION = 0.3",
+}
+SAYS = {"mlp_mnist": "largest difference of the gradients", "moons": "reference: ["}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_notebook_runs_with_small_settings(name, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is missing")
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is missing")
+    pytest.importorskip("ipykernel", reason="ipykernel is missing")
+    if not EXAMPLES.exists():
+        pytest.skip("no examples beside the tests")
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    (parameters,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    parameters.source = SETTINGS[name]
+    root = str(Path(fastmlp.__file__).parent.parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
+    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client.execute(cwd=str(tmp_path))
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    assert SAYS[name] in str(outputs)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_stored_notebook_shows_its_pictures_and_is_small(name):
+    path = EXAMPLES / f"{name}.ipynb"
+    if not path.exists():
+        pytest.skip("no examples beside the tests")
+    assert path.stat().st_size < 300_000
+    cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {"stream", "display_data"}
+    assert {output["name"] for output in outputs if "name" in output} == {"stdout"}
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    assert SAYS[name] in str(outputs)

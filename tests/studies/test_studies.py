@@ -1,0 +1,432 @@
+"""``fastmlp study``: what it runs, writes and says; and what every study has to fulfil."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from processes import wait_until
+from study_tools import DOCS, TINY, shape_of, stored, tiny_config
+
+import fastmlp
+from fastmlp import cli
+from fastmlp.cli import study as _cli_study
+from fastmlp.exceptions import DataFormatError
+from fastmlp.studies import NAMES, find_study
+from fastmlp.studies.lab import data as _data
+from fastmlp.studies.lab import figures as _figures
+from fastmlp.studies.lab import progress as _progress
+from fastmlp.studies.lab import results as _results
+from fastmlp.studies.lab import training as _training
+from fastmlp.studies.lab.session import Session
+from fastmlp.studies.lab.study import Table, mean_and_range
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Every study in its tiny size, on digits."""
+    monkeypatch.setattr(_data, "choose_data", lambda: "digits")
+    for name in NAMES:
+        study = find_study(name)
+        module = sys.modules[f"fastmlp.studies.{name.replace('-', '_')}"]
+        config = tiny_config(name)
+        small = dataclasses.replace(study, configure=lambda data, quick, config=config: config)
+        monkeypatch.setattr(module, "STUDY", small)
+
+
+def run(capsys, *argv):
+    """Exit code, stdout and stderr of a command."""
+    code = cli.main(["study", *argv])
+    return code, *capsys.readouterr()
+
+
+# --- Every study ---------------------------------------------------------------------------------
+
+
+def test_every_study_has_a_tiny_size_and_a_stored_result():
+    assert set(TINY) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configurations_are_frozen_and_plain(name):
+    study = find_study(name)
+    assert study.name == name and study.question.endswith("?")
+    for data in ("mnist", "digits"):
+        for quick in (False, True):
+            config = study.configure(data, quick)
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(config, dataclasses.fields(config)[0].name, None)
+            assert getattr(config, "data", data) == data
+            assert json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_study_runs_draws_and_tells_through_the_command(name, tiny, tmp_path, capsys, monkeypatch):
+    if name != "regularisation":  # one is enough to see the files themselves
+        monkeypatch.setattr(_figures, "_image", lambda figure, kind: b"")
+    code, out, _ = run(capsys, name, "--quick", "--threads", "2", "--out", str(tmp_path))
+    assert code == 0
+    result = _results.read_result(tmp_path / f"{name}-quick.json", name)
+    study = find_study(name)
+    assert shape_of(result) == shape_of(stored(name))
+    assert out.startswith(f"{name}: {study.question}\n")
+    for table in study.tables(result):
+        assert table.as_text() in out
+    figures = study.draw(result)
+    wanted = {f"{name}-quick-{figure}.{kind}" for figure in figures for kind in ("png", "svg")}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}-quick.json", *wanted}
+    for figure in figures.values():
+        assert figure.get_suptitle()
+        shown = [axes for axes in figure.axes if axes.axison]
+        assert all(a.get_title(loc="left") or a.get_xlabel() or a.get_ylabel() for a in shown)
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.json")), ids=lambda path: path.stem)
+def test_published_result_can_be_drawn_and_has_its_page(path):
+    result = _results.read_result(path, path.stem)
+    assert not result["quick"]
+    page = path.with_suffix(".md").read_text()
+    for name in find_study(path.stem).draw(result):
+        assert f"]({path.stem}-{name}.png)" in page
+    for table in find_study(path.stem).tables(result):
+        assert table.as_markdown() in page
+    files = [path, *DOCS.glob(f"{path.stem}-*.png")]
+    assert sum(file.stat().st_size for file in files) < 220_000
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_quick_study_needs_at_most_thirty_seconds_of_two_processors(name, tmp_path):
+    """As it is, on MNIST where that is, else on digits; other programs' work does not count."""
+    resource = pytest.importorskip("resource", reason="processor seconds are not told here")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "fastmlp", "study", name, "--quick", "--threads", "2"]
+    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) <= 2 * 30
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+def test_list_names_every_study_with_its_question(capsys):
+    code, out, err = run(capsys, "list")
+    assert (code, err) == (0, "")
+    assert [line.split("  ")[0] for line in out.splitlines()] == list(NAMES)
+    assert all(line.endswith("?") for line in out.splitlines())
+
+
+def test_unknown_study_is_refused_with_the_list(capsys, tmp_path):
+    code, out, err = run(capsys, "regularization", "--out", str(tmp_path / "new"))
+    assert (code, out) == (2, "")
+    names = ", ".join(NAMES)
+    assert err == f"fastmlp: error: unknown study 'regularization'; there are: {names}\n"
+    assert not (tmp_path / "new").exists()
+
+
+def test_folder_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(_data, "choose_data", lambda: pytest.fail("work was begun"))
+    (tmp_path / "file").write_text("")
+    code, out, err = run(capsys, "regularisation", "--out", str(tmp_path / "file"))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fastmlp: error: cannot write into --out {tmp_path / 'file'}: ")
+
+
+def test_result_is_drawn_again_without_running(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(_data, "choose_data", lambda: pytest.fail("work was begun"))
+    path = tmp_path / "regularisation-quick.json"
+    path.write_text(json.dumps(stored("regularisation")))
+    code, out, _ = run(
+        capsys, "regularisation", "--quick", "--draw", "--out", str(tmp_path)
+    )  # fmt: skip
+    assert code == 0 and "By strength of the penalty" in out
+    assert (tmp_path / "regularisation-quick-accuracy.png").read_bytes()[:4] == b"\x89PNG"
+    assert b"<svg" in (tmp_path / "regularisation-quick-accuracy.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "damaged: expected JSON, found: Expecting property name"),
+        ("[]", "damaged: expected a JSON object, found list"),
+        ('{"study": "regularisation"}', "no result of this study: expected format 1, found None"),
+        ('{"format": 1}', "no result of this study: expected study 'regularisation', found None"),
+        ('{"format": 1, "study": "regularisation"}',
+         "damaged: no complete result of regularisation (KeyError('config'))"),
+    ],
+)  # fmt: skip
+def test_damaged_result_is_named(content, message, capsys, tmp_path):
+    path = tmp_path / "regularisation.json"
+    path.write_text(content)
+    code, _, err = run(capsys, "regularisation", "--draw", "--out", str(tmp_path))
+    assert code == 2
+    assert err.startswith(f"fastmlp: error: {path}: {message}")
+
+
+def test_missing_result_is_named_and_no_folder_made(capsys, tmp_path):
+    path = tmp_path / "new" / "regularisation.json"
+    code, _, err = run(capsys, "regularisation", "--draw", "--out", str(path.parent))
+    assert code == 2 and not path.parent.exists()
+    wanted = f"--draw needs the result {path}, which the study writes without --draw"
+    assert err == f"fastmlp: error: {wanted}\n"
+
+
+def test_without_matplotlib_the_result_is_written_and_the_remedy_named(
+    tiny, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        _cli_study, "find_spec", lambda name: None if name == "matplotlib" else object()
+    )
+    code, out, err = run(capsys, "regularisation", "--quick", "--out", str(tmp_path))
+    assert code == 0 and 'fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"' in err
+    assert [path.name for path in tmp_path.iterdir()] == ["regularisation-quick.json"]
+    assert out.endswith(f"written   regularisation-quick.json in {tmp_path}\n")
+
+
+def test_damaged_configuration_is_told(tiny, capsys, tmp_path, monkeypatch):
+    def complain(config, session):
+        session.complaints.append("that file is damaged")
+        return stored("regularisation")
+
+    monkeypatch.setattr(_figures, "_image", lambda figure, kind: b"")
+    module = sys.modules["fastmlp.studies.regularisation"]
+    monkeypatch.setattr(module, "STUDY", dataclasses.replace(module.STUDY, run=complain))
+    code, _, err = run(capsys, "regularisation", "--quick", "--out", str(tmp_path))
+    assert code == 0 and "fastmlp: that file is damaged\n" in err
+
+
+SLOWER = """
+import dataclasses, sys
+from fastmlp import cli
+from fastmlp.studies import regularisation
+from fastmlp.studies.lab import data as _data
+_data.choose_data = lambda: "digits"
+config = regularisation.Config(
+    "digits", n_train=500, n_epochs=40, seeds=(0, 1, 2), batch_size=10, learning_rate=0.01
+)
+regularisation.STUDY = dataclasses.replace(
+    regularisation.STUDY, configure=lambda data, quick: config, draw=lambda result: {}
+)
+raise SystemExit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_keeps_finished_configurations_and_the_next_call_goes_on(tmp_path):
+    command = [sys.executable, "-c", SLOWER, "study", "regularisation", "--quick",
+               "--threads", "2", "--out", str(tmp_path)]  # fmt: skip
+    unfinished = tmp_path / "regularisation-quick.unfinished"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        wait_until(lambda: unfinished.exists() and list(unfinished.glob("*.json")))
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    kept = len(list(unfinished.glob("*.json")))
+    assert child.returncode == 130
+    s = "" if kept == 1 else "s"
+    sentence = f"{kept} finished configuration{s} kept, the same command goes on from there"
+    assert err.splitlines()[-1] == f"fastmlp: interrupted; {sentence}"
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = _results.read_result(tmp_path / "regularisation-quick.json")
+    assert result["seconds"]["resumed_configurations"] == kept
+    assert not unfinished.exists()
+
+
+# --- Files, tables, progress ---------------------------------------------------------------------
+
+
+def test_results_hold_plain_values_only():
+    found = _results.plain(
+        {1: np.float32(0.5), "a": np.arange(3), "b": (np.nan, np.inf, 2), "c": None}
+    )
+    assert found == {"1": 0.5, "a": [0, 1, 2], "b": [None, None, 2], "c": None}
+    assert _results.rounded([[1.23456789, 2e-9]], 3) == [[1.23, 2e-9]]
+    assert _results.rounded(np.float32(0.1), 5) == 0.1
+
+
+def test_result_of_another_study_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    _results.write_json(path, {"format": 1, "study": "moons"})
+    assert _results.read_result(path)["study"] == "moons"
+    with pytest.raises(DataFormatError, match=r"x\.json: .* expected study 'threads', found 'moo"):
+        _results.read_result(path, "threads")
+
+
+def test_tables_are_aligned_and_written_as_markdown():
+    table = Table("Two numbers", ("name", "value"), (("one", "1"), ("hundred", "100")))
+    assert table.as_text() == (
+        "Two numbers\n  name      value\n  one           1\n  hundred     100"
+    )  # fmt: skip
+    assert table.as_markdown() == (
+        "**Two numbers**\n\n| name | value |\n| --- | ---: |\n| one | 1 |\n| hundred | 100 |"
+    )
+    assert mean_and_range([0.5]) == "0.5000"
+    assert mean_and_range(np.array([1.0, 2.0, 6.0]), 1) == "3.0 (1.0 to 6.0)"
+
+
+def test_lines_tell_of_every_configuration():
+    stream = io.StringIO()
+    progress = _progress.choose_progress(stream)
+    progress.begin(2, 20)
+    progress.tick()
+    progress.finish_case({"lambda2": 0.1, "seed": 3}, 1.25)
+    progress.finish_case({"lambda2": 0.2, "seed": 3}, None)
+    progress.end()
+    assert stream.getvalue() == (
+        "1/2  lambda2 0.1, seed 3: 1.2 s\n2/2  lambda2 0.2, seed 3: stored before\n"
+    )
+
+
+def test_bar_shows_finished_configurations_on_a_terminal():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    os.environ.setdefault("TERM", "xterm")
+    progress = _progress.choose_progress(stream)
+    assert isinstance(progress, _progress.Bar)
+    progress.begin(2, 4)
+    progress.tick(2)
+    progress.finish_case({"seed": 3}, 1.0)
+    progress._bar.refresh()
+    progress.end()
+    assert "1/2 configurations" in stream.getvalue() and "seed 3" in stream.getvalue()
+    assert "50%" in stream.getvalue()
+
+
+def test_headline_is_broken_into_lines():
+    with _figures.import_pyplot().rc_context({"figure.constrained_layout.use": True}):
+        figure = plt.figure(figsize=(5, 3))
+    _figures.headline(figure, "finding " * 12)
+    assert figure.get_suptitle() == "\n".join([("finding " * 6).strip()] * 2)
+
+
+def test_spread_is_a_mean_in_a_band_of_all_runs():
+    _, axes = plt.subplots()
+    _figures.draw_spread(axes, [1, 2], [[0.0, 1.0], [2.0, 5.0]], label="x")
+    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), [1, 3])
+    (band,) = axes.collections
+    points = band.get_paths()[0].vertices
+    assert {tuple(p) for p in points} == {(1, 0), (2, 1), (2, 5), (1, 2)}
+
+
+# --- Data and training ---------------------------------------------------------------------------
+
+
+def test_mnist_is_chosen_where_it_is(monkeypatch):
+    monkeypatch.setattr(fastmlp.datasets, "find", lambda name: Path("x"))
+    assert _data.choose_data() == "mnist"
+    monkeypatch.setattr(fastmlp.datasets, "find", lambda name: None)
+    assert _data.choose_data() == "digits"
+
+
+@pytest.mark.parametrize("scale", _data.SCALES)
+def test_scales_are_those_of_scikit_learn(scale):
+    from sklearn.preprocessing import Normalizer, StandardScaler
+
+    raw = _data.load_raw("digits", 300)
+    train, test = raw.X_train, raw.X_test
+    if scale == "feature":
+        scaler = StandardScaler().fit(train)
+        expected = scaler.transform(train), scaler.transform(test)
+    elif scale == "global":
+        expected = tuple((X - train.mean()) / train.std() for X in (train, test))
+    elif scale == "normalized_samples":
+        expected = tuple(Normalizer().fit_transform(X) for X in (train, test))
+    elif scale == "normalized_features":
+        lengths = np.linalg.norm(train, axis=0)
+        expected = (
+            Normalizer().fit_transform(train.T).T,
+            test / np.where(lengths == 0, 1, lengths),
+        )
+    else:
+        expected = tuple(X / (16 if scale == "unit" else 1) for X in (train, test))
+    data = _data.load_scaled("digits", scale, 300)
+    assert (len(data.X_train), len(data.X_test)) == (300, 500)
+    for found, wanted in zip((data.X_train, data.X_test), expected, strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_unknown_scale_is_refused():
+    with pytest.raises(ValueError, match="scale must be one of 'feature', 'global', 'unit'"):
+        _data.load_scaled("digits", "minmax")
+
+
+def test_chosen_epochs_begin_early_and_end_with_the_last():
+    assert _training.chosen_epochs(3) == [1, 2, 3]
+    epochs = _training.chosen_epochs(800)
+    assert epochs[0] == 1 and epochs[-1] == 800 and 40 <= len(epochs) <= 50
+    assert max(np.diff(epochs)) <= 800 / 39 + 1
+
+
+def test_training_measures_what_the_history_of_a_fit_has():
+    data = _data.load_scaled("digits", n_train=300)
+    settings = {"l2": 0.1, "batch_size": 50, "learning_rate": 0.01}
+    _, found = _training.train(
+        data, seed=3, n_epochs=6, hidden=(8,), epochs_to_measure=[2, 6], **settings
+    )
+    network = fastmlp.Network((64, 8, 10), random_state=3)
+    trainer = fastmlp.Trainer(network, random_state=3, n_threads=1, **settings)
+    history = trainer.fit(
+        data.X_train, data.Y_train, n_epochs=6, measure_train=True,
+        test_data=(data.X_test, data.Y_test),
+    )  # fmt: skip
+    assert found["epochs"] == [2, 6] and found["diverged"] is None
+    for name in ("train_accuracy", "test_accuracy", "train_cost", "test_cost"):
+        np.testing.assert_allclose(found[name], history[name][[1, 5]], rtol=1e-4)
+    for mine, its in (
+        ("batch_cost", "costs"),
+        ("batch_error", "errors"),
+        ("batch_share", "reg_share"),
+    ):
+        np.testing.assert_allclose(found[mine], history[its].mean(axis=1)[[1, 5]], rtol=1e-4)
+    low, high = np.quantile(history["reg_share"][[1, 5]], [0.1, 0.9], axis=1)
+    np.testing.assert_allclose(found["batch_share_low"], low, rtol=1e-4)
+    np.testing.assert_allclose(found["batch_share_high"], high, rtol=1e-4)
+    penalty = 0.05 * sum(float((w[:, 1:].astype(float) ** 2).sum()) for w in network.weights)
+    share = penalty / history["train_cost"][-1]
+    np.testing.assert_allclose(found["train_share"][-1], share, rtol=1e-4)
+    np.testing.assert_allclose(found["learning_rate"], [0.01, 0.01])
+
+
+def test_training_that_diverges_says_so_and_keeps_what_it_has():
+    data = _data.load_scaled("digits", "none", n_train=100)
+    _, found = _training.train(
+        data, seed=0, n_epochs=3, hidden=(8,), activation="relu", output="identity",
+        loss="squared_error", learning_rate=1e6, keep=("epochs", "train_cost"),
+    )  # fmt: skip
+    assert "training diverged in epoch" in found["diverged"]
+    assert set(found) == {"epochs", "train_cost", "diverged"}
+    assert len(found["train_cost"]) == len(found["epochs"]) < 3
+
+
+def test_same_seed_gives_the_same_bits_for_any_number_at_once():
+    runs = []
+    for n_threads in (1, 3):
+        study = find_study("regularisation")
+        config = tiny_config("regularisation")
+        runs.append(study.run(config, Session("regularisation", n_threads=n_threads))["runs"])
+        for item in runs[-1]:
+            del item["seconds"], item["training_seconds"]
+    assert runs[0] == runs[1]
