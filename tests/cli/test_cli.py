@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import stat
 import subprocess
 import sys
 from dataclasses import astuple
@@ -21,7 +20,6 @@ import pytest
 import fastmlp
 from fastmlp import cli, plots
 from fastmlp.cli import display as _cli_display
-from fastmlp.cli import output as _cli_output
 from fastmlp.cli.display import PlainDisplay, RichDisplay, choose_display
 from fastmlp.myann import recipes
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
@@ -145,28 +143,6 @@ def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
     assert f"test {record['test_accuracy'][-1]:.4f}" in out
     plots.plot_run(record).clear()
     matplotlib.pyplot.close("all")
-
-
-def test_history_json_respects_the_umask_and_replaces_an_older_one(tmp_path):
-    path = tmp_path / "history.json"
-    path.write_text("old")
-    mask = os.umask(0o027)
-    try:
-        _cli_output.write_json(path, {"a": [1.5, float("nan")], "b": {"c": float("inf")}})
-    finally:
-        os.umask(mask)
-    assert json.loads(path.read_text()) == {"a": [1.5, None], "b": {"c": None}}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_failed_writing_leaves_the_older_file(tmp_path):
-    path = tmp_path / "history.json"
-    path.write_text("old")
-    with pytest.raises(TypeError):
-        _cli_output.write_json(path, {"a": object()})
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_matplotlib_the_history_is_written_and_one_line_says_why_no_more(
