@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from fastmlp import datasets as datasets
 from fastmlp._version import __version__ as __version__
+from fastmlp.callbacks.checkpoint import Checkpoint as Checkpoint
 from fastmlp.callbacks.live_plot import LivePlot as LivePlot
 from fastmlp.callbacks.tensorboard import TensorBoardLog as TensorBoardLog
 from fastmlp.engine.threads import resolve_threads as resolve_threads
@@ -13,9 +14,8 @@ from fastmlp.exceptions import ModelFormatError as ModelFormatError
 from fastmlp.exceptions import ResumeError as ResumeError
 from fastmlp.myann.myann import MyANN as MyANN
 from fastmlp.network.network import Network as Network
-from fastmlp.training.checkpoints.checkpoint import Checkpoint as Checkpoint
+from fastmlp.training.history import Evaluation as Evaluation
 from fastmlp.training.history import History as History
-from fastmlp.training.trainer import Evaluation as Evaluation
 from fastmlp.training.trainer import Trainer as Trainer
 
 if TYPE_CHECKING:

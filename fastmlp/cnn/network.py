@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_flag, check_integer
-from fastmlp.callbacks.base import (
-    EarlyStopping,
-    EpochCallback,
-    LearningRateScheduler,
-    around_training,
-    as_epoch_callback,
-)
+from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_callback
+from fastmlp.callbacks.checkpoint import Checkpoint
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cnn._arrays import Images, check_images, check_targets
 from fastmlp.cnn._best_epoch import BestEpoch
 from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
@@ -26,9 +23,7 @@ from fastmlp.cnn._state import TrainingState, current_rate, iterations
 from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.datasets.scaling import Scaler
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
-from fastmlp.training.history import History
-from fastmlp.training.trainer import Evaluation
+from fastmlp.training.history import Evaluation, History
 
 PREDICTION_BATCH = 500
 TRAINING_FIELDS = (

@@ -35,7 +35,7 @@ from fastmlp.estimators.parameters import (
     hidden_sizes,
     layer_activations,
 )
-from fastmlp.estimators.resume import fit_identity, read_for_fit
+from fastmlp.estimators.resume import fit_fingerprint, read_for_fit
 from fastmlp.estimators.settings import Memory, Training
 from fastmlp.estimators.sklearn_callbacks import CallbackSupport, SklearnTasks
 from fastmlp.estimators.solvers import run_solver
@@ -153,14 +153,14 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             if not incremental:
                 check_training_weights(train.weights, chosen)
             validator = None if held_out is None else self._validator(*held_out)
-            identity = None if undrawn is None else fit_identity(
+            fingerprint = None if undrawn is None else fit_fingerprint(
                 self, train, chosen, held_out and held_out[0], first=first, random_state=undrawn,
-                saved=saved,
             )  # fmt: skip
             tasks.begin()
             run_solver(
                 self, train, validator, tasks, chosen=chosen, incremental=incremental,
-                random_state=random_state, identity=identity,
+                random_state=random_state, fingerprint=fingerprint,
+                saved=None if undrawn is None else saved,
             )  # fmt: skip
         tasks.end()
         return self

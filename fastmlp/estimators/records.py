@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import check_integer
-from fastmlp.callbacks.base import EpochCallback, as_parameters, direction, monitored
+from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.plateau import Plateau
+from fastmlp.callbacks.protocol import Training
+from fastmlp.callbacks.stopping import checked_weights, direction, monitored
 from fastmlp.estimators.validation import Validator
 from fastmlp.estimators.verbose import Report
 from fastmlp.training.trainer import Trainer
@@ -56,6 +58,7 @@ class Bookkeeper(EpochCallback):
     ----------
     estimator : MLPClassifier or MLPRegressor
         Its attributes are written.
+    trainer : Trainer
     n_rows : int
         Rows that an epoch adds to `t_`: those trained on; 0 with L-BFGS, as in scikit-learn.
     validator : Validator or None
@@ -71,6 +74,7 @@ class Bookkeeper(EpochCallback):
     def __init__(
         self,
         estimator: Any,
+        trainer: Trainer,
         n_rows: int,
         *,
         validator: Validator | None,
@@ -78,7 +82,7 @@ class Bookkeeper(EpochCallback):
         loss_scale: float,
         has_accuracy: bool,
     ) -> None:
-        self.estimator, self.n_rows = estimator, n_rows
+        self.estimator, self.trainer, self.n_rows = estimator, trainer, n_rows
         self.validator, self.report = validator, report
         self.loss_scale, self.has_accuracy = loss_scale, has_accuracy
 
@@ -89,9 +93,10 @@ class Bookkeeper(EpochCallback):
         validation = [] if self.validator is None else self.validator.names
         return ["loss", *accuracy, "learning_rate", "seconds", *validation]
 
-    def after_epoch(self, trainer: Trainer) -> bool | None:
+    def after_epoch(self, training: Training) -> bool | None:
         """Measure and write down."""
-        estimator, metrics = self.estimator, trainer.metrics
+        estimator, trainer = self.estimator, self.trainer
+        metrics = trainer.metrics
         loss = metrics["loss"] / self.loss_scale + (metrics["cost"] - metrics["loss"])
         row = {"loss": loss}
         if self.has_accuracy and trainer.last_epoch is not None:
@@ -129,7 +134,7 @@ class Bookkeeper(EpochCallback):
             "history": partial(_first_rows, history, list(history), n_epochs),
         }
 
-    def restore(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+    def restore(self, training: Training, state: Mapping[str, Any]) -> None:
         """Go on with these records."""
         estimator, names, scores = self.estimator, state["names"], state["validation_scores"]
         curve, table = _records(state, "loss_curve", 1), _records(state, "history", 2)
@@ -155,7 +160,7 @@ class Progress(EpochCallback):
     plateau : Plateau
         Its memory, which outlives a fit with warm_start or partial_fit.
     monitor : str
-        The number in ``trainer.metrics`` that has to improve.
+        The number in ``training.metrics`` that has to improve.
     keeps_best : bool
         Whether the weights of the best epoch are put back at the end.
     report : Report
@@ -168,36 +173,36 @@ class Progress(EpochCallback):
         self.estimator, self.plateau = estimator, plateau
         self.monitor, self.keeps_best, self.report = monitor, keeps_best, report
 
-    def before_training(self, trainer: Trainer) -> None:
+    def before_training(self, training: Training) -> None:
         """Remember the first weights, in case that no epoch is better."""
         if self.keeps_best and self.estimator._best_parameters is None:
-            self.estimator._best_parameters = np.copy(trainer.network.parameters)
+            self.estimator._best_parameters = training.copy_weights()
 
-    def after_epoch(self, trainer: Trainer) -> bool | None:
+    def after_epoch(self, training: Training) -> bool | None:
         """Count the epochs without improvement; adapt the rate; stop."""
-        value = monitored(self.monitor, trainer.metrics)
+        value = monitored(self.monitor, training.metrics)
         if self.plateau.update(value * direction(self.monitor)):
-            self._remember(trainer, value)
+            self._remember(training, value)
         estimator = self.estimator
         rate = "constant" if estimator.solver == "adam" else estimator.learning_rate
         if rate == "invscaling":
-            trainer.learning_rate = (
+            training.learning_rate = (
                 float(estimator.learning_rate_init) / (estimator.t_ + 1) ** estimator.power_t
             )
         if not self.plateau.is_over:
             return False
-        return self._stop(trainer, adaptive=rate == "adaptive")
+        return self._stop(training, adaptive=rate == "adaptive")
 
-    def _remember(self, trainer: Trainer, value: float) -> None:
+    def _remember(self, training: Training, value: float) -> None:
         estimator = self.estimator
         estimator.best_epoch_ = len(estimator.loss_curve_) - 1
         if self.keeps_best:
-            estimator.best_validation_score_ = trainer.metrics["val_score"]
-            estimator._best_parameters = trainer.network.parameters.copy()
+            estimator.best_validation_score_ = training.metrics["val_score"]
+            estimator._best_parameters = training.copy_weights()
         else:
             estimator.best_loss_ = value
 
-    def _stop(self, trainer: Trainer, *, adaptive: bool) -> bool:
+    def _stop(self, training: Training, *, adaptive: bool) -> bool:
         """End the training, or go on with a smaller rate."""
         names = {"val_score": "Validation score", "loss": "Training loss"}  # as in scikit-learn
         what = names.get(self.monitor, self.monitor)
@@ -208,18 +213,18 @@ class Progress(EpochCallback):
         if not adaptive:
             self.report.line(f"{message} Stopping.")
             return True
-        if trainer.learning_rate <= SMALLEST_ADAPTIVE_RATE:
+        if training.learning_rate <= SMALLEST_ADAPTIVE_RATE:
             self.report.line(f"{message} Learning rate too small. Stopping.")
             return True
-        trainer.learning_rate /= ADAPTIVE_FACTOR
+        training.learning_rate /= ADAPTIVE_FACTOR
         self.plateau.count = 0
-        self.report.line(f"{message} Setting learning rate to {trainer.learning_rate:f}")
+        self.report.line(f"{message} Setting learning rate to {training.learning_rate:f}")
         return False
 
-    def after_training(self, trainer: Trainer) -> None:
+    def after_training(self, training: Training) -> None:
         """Put back the best weights."""
         if self.keeps_best:
-            trainer.network.parameters[...] = self.estimator._best_parameters
+            training.set_weights(self.estimator._best_parameters)
 
     def state(self) -> Mapping[str, Any]:
         """The best epoch, and how long ago it was."""
@@ -229,9 +234,9 @@ class Progress(EpochCallback):
             "best_parameters": estimator._best_parameters,
         }
 
-    def restore(self, trainer: Trainer, state: Mapping[str, Any]) -> None:
+    def restore(self, training: Training, state: Mapping[str, Any]) -> None:
         """Remember the best epoch."""
-        best = as_parameters(trainer, state["best_parameters"])
+        best = checked_weights(state["best_parameters"], training.copy_weights())
         if best is None and self.keeps_best:
             raise ValueError("best_parameters must not be None with early stopping")
         self.plateau.restore(state["plateau"])

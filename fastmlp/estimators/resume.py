@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fastmlp.engine.rows import Rows
 from fastmlp.training.checkpoints.document import SavedTraining
+from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.checkpoints.folder import read_newest
-from fastmlp.training.checkpoints.identity import Identity
 
 FREE = ("max_iter", "max_fun", "n_threads", "verbose", "warm_start", "random_state")
 """Parameters that may change: a fit can become longer, and no bit depends on the others.
@@ -33,7 +33,7 @@ def read_for_fit(
     return saved
 
 
-def fit_identity(
+def fit_fingerprint(
     estimator: Any,
     train: Rows,
     chosen: NDArray[np.intp] | None,
@@ -41,8 +41,7 @@ def fit_identity(
     *,
     first: bool,
     random_state: np.random.RandomState,
-    saved: SavedTraining | None,
-) -> Identity:
+) -> Fingerprint:
     """What this fit is compared by.
 
     Parameters
@@ -55,7 +54,6 @@ def fit_identity(
         Whether the network is new.
     random_state : RandomState
         As it was before the fit drew from it.
-    saved : SavedTraining or None
     """
     parameters = estimator.get_params(deep=False)
     settings = {name: value for name, value in parameters.items() if name not in FREE}
@@ -64,10 +62,9 @@ def fit_identity(
     held_out = (None, None, None) if validation is None else validation
     data = (*train, chosen, *held_out)
     names = ("X", "y", "sample_weight", "rows to train on", "X_val", "y_val", "sample_weight_val")
-    return Identity(
+    return Fingerprint(
         data=dict(zip(names, data, strict=True)),
         owner=type(estimator).__name__,
         owner_settings=settings | {"new network": first},
         owner_state={} if is_seed else {"random_state": copy.deepcopy(random_state)},
-        saved=saved,
     )

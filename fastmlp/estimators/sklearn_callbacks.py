@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastmlp.callbacks.base import EpochCallback
-from fastmlp.training.trainer import Trainer
+from fastmlp.callbacks.protocol import Training
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -96,19 +96,19 @@ class SklearnTasks(EpochCallback):
         if self._active:
             self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes={})
 
-    def before_epoch(self, trainer: Trainer) -> None:
+    def before_epoch(self, training: Training) -> None:
         """An epoch begins."""
         if self._active:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(**self._data)
 
-    def after_epoch(self, trainer: Trainer) -> bool | None:
+    def after_epoch(self, training: Training) -> bool | None:
         """An epoch has ended; scikit-learn's callbacks may end the training."""
         if not self._active:
             return None
         # A copy of the estimator is all that a callback needs to predict: copying copies weights.
         if self._epoch is None:  # an epoch that was under way when it was saved
-            self.before_epoch(trainer)
+            self.before_epoch(training)
         result = self._epoch.call_on_fit_task_end(**self._data, reconstruction_attributes={})
         self._epoch = None
         return bool(result)

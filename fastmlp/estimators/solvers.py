@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp._checks import check_choice
 from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine.rows import Rows
 from fastmlp.estimators.parameters import ENDING_RATES, STOCHASTIC_SOLVERS
 from fastmlp.estimators.records import Bookkeeper, Progress, append_row
@@ -20,8 +21,8 @@ from fastmlp.estimators.validation import Validator
 from fastmlp.estimators.verbose import Report
 from fastmlp.estimators.warn import warn
 from fastmlp.exceptions import DivergenceError
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
-from fastmlp.training.checkpoints.identity import Identity
+from fastmlp.training.checkpoints.document import SavedTraining
+from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.lbfgs import minimize
 from fastmlp.training.trainer import Trainer
 
@@ -35,7 +36,8 @@ def run_solver(
     chosen: NDArray[np.intp] | None,
     incremental: bool,
     random_state: np.random.RandomState,
-    identity: Identity | None,
+    fingerprint: Fingerprint | None,
+    saved: SavedTraining | None,
 ) -> None:
     """Train an estimator that has been started, by its solver; its records are written.
 
@@ -52,8 +54,10 @@ def run_solver(
         One epoch, from the optimizer's state as it is.
     random_state : RandomState
         Source of the shuffling.
-    identity : Identity or None
-        What checkpoints are compared by, and the one to go on from; None in partial_fit.
+    fingerprint : Fingerprint or None
+        What checkpoints are compared by; None in partial_fit.
+    saved : SavedTraining or None
+        The checkpoint to continue from.
 
     Raises
     ------
@@ -73,6 +77,7 @@ def run_solver(
     with Report(estimator.verbose) as report:
         book = Bookkeeper(
             estimator,
+            trainer,
             n_rows if stochastic else 0,
             validator=validator,
             report=report,
@@ -83,10 +88,10 @@ def run_solver(
         if stochastic:
             _run_stochastic(
                 estimator, trainer, train, book, others, chosen=chosen, incremental=incremental,
-                identity=identity,
+                fingerprint=fingerprint, saved=saved,
             )  # fmt: skip
         else:
-            _run_lbfgs(estimator, trainer, train, [book, *others], identity)
+            _run_lbfgs(estimator, trainer, train, [book, *others], fingerprint, saved)
 
 
 def _trainer(
@@ -119,7 +124,8 @@ def _run_stochastic(
     *,
     chosen: NDArray[np.intp] | None,
     incremental: bool,
-    identity: Identity | None,
+    fingerprint: Fingerprint | None,
+    saved: SavedTraining | None,
 ) -> None:
     """Epochs, until there is no more improvement."""
     monitor = "loss"
@@ -142,12 +148,13 @@ def _run_stochastic(
     try:
         stopped = trainer.train(
             train,
-            chosen=chosen,
+            row_index=chosen,
             n_epochs=1 if incremental else estimator.max_iter,
             callbacks=[book, progress, *others],
             resume=incremental,
             horizon=estimator.max_iter,
-            identity=identity,
+            fingerprint=fingerprint,
+            saved=saved,
         )
     except DivergenceError as error:
         if not estimator.early_stopping or estimator.best_epoch_ is None:
@@ -181,12 +188,13 @@ def _run_lbfgs(
     trainer: Trainer,
     train: Rows,
     calls: list[EpochCallback],
-    identity: Identity | None,
+    fingerprint: Fingerprint | None,
+    saved: SavedTraining | None,
 ) -> None:
     """Iterations on all rows at once."""
     result = minimize(
         trainer, train, max_iter=estimator.max_iter, max_fun=estimator.max_fun, gtol=estimator.tol,
-        callbacks=calls, identity=identity,
+        callbacks=calls, fingerprint=fingerprint, saved=saved,
     )  # fmt: skip
     estimator._training = None
     if not np.isfinite(result.fun):
@@ -195,7 +203,7 @@ def _run_lbfgs(
             "Scale X (to mean 0 and variance 1) and y. The last finite weights are kept."
         )
     estimator.n_iter_ = min(int(result.nit), estimator.max_iter)
-    penalty = trainer.penalty_share(train)
+    penalty = trainer.objective.penalty_share(train)
     loss = float(result.fun - penalty) / estimator._loss_scale() + penalty
     estimator.loss_ = estimator.best_loss_ = loss
     if result.status != 0:

@@ -592,7 +592,7 @@ def test_the_cost_of_an_evaluation_is_the_objective_for_every_scale_of_the_penal
     for scale in ("per_batch", "per_weight"):
         network = Network((6, 20, 3), dtype="float64", random_state=0)
         trainer = Trainer(network, l1=0.1, l2=0.3, penalty_scale=scale, reduction="mean")
-        cost = trainer.objective(Rows(x, y), np.empty(network.n_parameters))
+        cost = trainer.objective.gradient(Rows(x, y), np.empty(network.n_parameters))
         assert trainer.evaluate(x, y).cost == pytest.approx(cost, rel=1e-12)
 
 

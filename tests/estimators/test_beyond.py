@@ -14,7 +14,8 @@ from sklearn import metrics
 from sklearn.model_selection import GroupShuffleSplit, PredefinedSplit, TimeSeriesSplit
 
 from fastmlp import MLPClassifier, MLPRegressor
-from fastmlp.callbacks.base import EarlyStopping, LearningRateScheduler
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.estimators.validation import r2, subset_accuracy
 from fastmlp.schedules import cosine
 

@@ -21,7 +21,7 @@ from cases import make_classes
 
 import fastmlp
 from fastmlp import Checkpoint, MyANN, Network, Trainer, cli
-from fastmlp.callbacks.base import EarlyStopping
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cli.display import PlainDisplay
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, read_newest
 from fastmlp.training.history import PER_BATCH
@@ -152,7 +152,7 @@ def test_all_looks_for_ctrl_c_together_take_less_than_half_a_percent_of_an_epoch
         Network((784, 70, 30, 10), random_state=0), batch_size=batch_size, learning_rate=1e-4,
         n_threads=1,
     )  # fmt: skip
-    engine = trainer._engine
+    engine = trainer.objective.engine
     look = min(engine.time_looks(10_000) for _ in range(5)) / 10_000
     epoch = trainer.fit(x, y, n_epochs=3)["epoch_seconds"].min()
     plan = engine.plan(batch_size)

@@ -14,7 +14,8 @@ from sklearn.model_selection import ShuffleSplit
 
 import fastmlp
 from fastmlp import Checkpoint, MLPClassifier, MLPRegressor, ModelFormatError, MyANN, ResumeError
-from fastmlp.callbacks.base import EarlyStopping, EpochCallback
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.training import lbfgs as _lbfgs
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path, read_newest
 
@@ -248,7 +249,7 @@ def test_a_search_hears_again_what_it_was_told_and_computes_only_the_rest(tmp_pa
     resumed = lbfgs().fit(X, Y, resume=tmp_path)
     n_resumed = len(evaluations)
     expected = lbfgs().fit(X, Y)
-    assert n_resumed == len(evaluations) - n_resumed - len(saved.progress.told)
+    assert n_resumed == len(evaluations) - n_resumed - len(saved.progress.recorded)
     assert_same(resumed, expected)
     assert resumed.history_["loss"] == expected.history_["loss"]
 
@@ -266,7 +267,7 @@ def test_a_search_is_saved_within_an_iteration(tmp_path):
     lbfgs().set_callbacks(Checkpoint(tmp_path, every="0.00001s", keep=999)).fit(X, Y)
     saved = [fastmlp.training.checkpoints.document.read_checkpoint(checkpoint_path(tmp_path, n))
              for n in checkpoint_numbers(tmp_path)]  # fmt: skip
-    lengths = [len(each.progress.told) for each in saved]
+    lengths = [len(each.progress.recorded) for each in saved]
     assert lengths == sorted(lengths) and len(saved) > 40
     assert {each.under_way for each in saved} == {True, False}
     expected = lbfgs().fit(X, Y)
@@ -302,8 +303,8 @@ def test_a_search_that_would_end_earlier_or_elsewhere_is_refused(tmp_path):
                                           r"of the search: beyond"):  # fmt: skip
         lbfgs(max_fun=5).fit(X, Y, resume=tmp_path)
     saved = read_newest(tmp_path)
-    checksum, cost, gradient = saved.progress.told[7]
-    saved.progress.told[7] = (checksum ^ 1, cost, gradient)
+    checksum, cost, gradient = saved.progress.recorded[7]
+    saved.progress.recorded[7] = (checksum ^ 1, cost, gradient)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastmlp.estimators.resume.read_newest", lambda _: saved)
         with pytest.raises(

@@ -15,7 +15,7 @@ from training_jobs import EVERY, JOBS
 from fastmlp.files.model_file import read_model_file
 from fastmlp.training.checkpoints import checkpoint
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, read_newest
-from fastmlp.training.checkpoints.keeper import Run
+from fastmlp.training.checkpoints.keeper import Keeper
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +125,8 @@ def positions(tmp_path_factory):
             known[place] = {name: array.copy() for name, array in content.arrays.items()}
 
         patch.setattr(checkpoint, "write_next", keep)
-        patch.setattr(Run, "batches_to_go", lambda self, epoch: 1)
-        patch.setattr(Run, "look", lambda self: self._write(self._checkpoints[0]))
+        patch.setattr(Keeper, "batches_to_go", lambda self, epoch: 1)
+        patch.setattr(Keeper, "write_if_due", lambda self: self._write(self._writers[0]))
         JOBS[BUSY["job"]](str(tmp_path_factory.mktemp("positions")), None, 1, 1)
     return known
 
