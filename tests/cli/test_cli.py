@@ -21,7 +21,6 @@ import fastmlp
 from fastmlp import cli, plots
 from fastmlp.cli import display as _cli_display
 from fastmlp.cli.display import PlainDisplay, RichDisplay, choose_display
-from fastmlp.engine import environment as _environment
 from fastmlp.myann import recipes
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
 
@@ -332,25 +331,6 @@ def test_info_tells_of_a_variable_that_holds_no_number_of_threads(capsys, monkey
     assert "warning: OPENBLAS_NUM_THREADS=abc is no positive number of threads and is not used" in (
         out.splitlines()
     )
-
-
-def test_environment_is_json_and_keeps_the_data_folder_to_itself(tmp_path):
-    variables = {"FASTMLP_DATA": str(tmp_path), "OPENBLAS_NUM_THREADS": "2"}
-    facts = _environment.collect(environ=variables)
-    text = json.dumps(facts, allow_nan=False)
-    assert str(tmp_path) not in text and sys.prefix not in text
-    assert facts["variables"]["FASTMLP_DATA"] is True
-    assert facts["threads"] == {"count": 2, "source": "OPENBLAS_NUM_THREADS"}
-    assert facts["warnings"] == []
-    assert facts["simd"]["selected"] in fastmlp.engine._core.LEVELS
-    assert set(facts["blas"]) == {"library", "version", "kernels", "threading"}
-
-
-def test_processor_name_is_read_or_replaced(tmp_path):
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nmodel name\t: Some Processor 9000\nmodel name\t: other\n")
-    assert _environment.processor_name(cpuinfo) == "Some Processor 9000"
-    assert _environment.processor_name(tmp_path / "absent")
 
 
 def make_history(n_epochs: int) -> History:
