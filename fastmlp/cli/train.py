@@ -16,7 +16,7 @@ from fastmlp.cli import output as _cli_output
 from fastmlp.cli.display import choose_display
 from fastmlp.cli.options import merge, thread_source
 from fastmlp.cli.signals import Terminated
-from fastmlp.datasets.loading import Dataset
+from fastmlp.datasets.arrays import Dataset
 from fastmlp.engine import environment as _environment
 from fastmlp.engine.plan import plan_batch, training_flop
 from fastmlp.exceptions import DivergenceError, ResumeError
