@@ -59,7 +59,7 @@ FAILURES = {
     "weights": (
         lambda m, x, y: m.fit(x, y, sample_weight=np.zeros(len(y))),
         ValueError,
-        "non-zero",
+        "positive weight",
     ),
     "rows": (lambda m, x, y: m.fit(x, y[:5]), ValueError, "inconsistent"),
     "validation": (lambda m, x, y: m.fit(x, y, X_val=x[:, 1:], y_val=y), ValueError, "features"),

@@ -503,8 +503,11 @@ def test_pictures_and_logs_may_come_and_go_and_a_resumed_picture_has_the_earlier
 
 
 def test_a_training_of_something_else_is_refused():
-    with pytest.raises(TypeError, match="of a Trainer, a MyANN or an estimator; got one of a dict"):
-        Checkpoint("x").before_training({})
+    class Unsaved:
+        can_be_saved = False
+
+    with pytest.raises(TypeError, match="a MyANN or an estimator; got one of a Unsaved"):
+        Checkpoint("x").before_training(Unsaved())
 
 
 # --- Callbacks of one's own

@@ -18,6 +18,7 @@ from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.training import lbfgs as _lbfgs
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path, read_newest
+from fastmlp.training.objective import Objective
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = blobs(120, n_classes=3)
@@ -243,8 +244,8 @@ def test_a_search_hears_again_what_it_was_told_and_computes_only_the_rest(tmp_pa
     saved = read_newest(tmp_path)
     assert (saved.epochs_done, saved.solver) == (19, "lbfgs")
     evaluations = []
-    objective = fastmlp.Trainer.objective
-    monkeypatch.setattr(fastmlp.Trainer, "objective", lambda self, rows, gradient:
+    objective = Objective.gradient
+    monkeypatch.setattr(Objective, "gradient", lambda self, rows, gradient:
                         (evaluations.append(1), objective(self, rows, gradient))[1])  # fmt: skip
     resumed = lbfgs().fit(X, Y, resume=tmp_path)
     n_resumed = len(evaluations)

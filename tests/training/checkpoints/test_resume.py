@@ -13,7 +13,6 @@ from fork_server import ForkServer, read_diary
 from training_jobs import EVERY, JOBS
 
 from fastmlp.files.model_file import read_model_file
-from fastmlp.training.checkpoints import checkpoint
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, read_newest
 from fastmlp.training.checkpoints.keeper import Keeper
 
