@@ -228,18 +228,3 @@ def check_levels(output: str, loss: Loss) -> None:
         and loss.levels != tuple(sorted(loss.levels))
     ):
         raise ValueError(f"levels must increase for 'increasing' outputs; got {loss.levels}")
-
-
-def check_targets(name: str, targets: Array, loss: str) -> None:
-    """Refuse targets outside what the loss is defined for."""
-    low, high = TARGET_RANGES.get(loss, (-np.inf, np.inf))
-    smallest, largest = targets.min(), targets.max()
-    if smallest < low or largest > high:
-        if high == np.inf:
-            range_text = "be at least 0" if low == 0 else "be positive"
-        else:
-            range_text = f"lie in [{low:g}, {high:g}]"
-        raise ValueError(
-            f"{name} must {range_text} for loss {loss!r}; "
-            f"got values from {smallest:g} to {largest:g}"
-        )

@@ -41,7 +41,7 @@ from fastmlp.estimators.sklearn_callbacks import CallbackSupport, SklearnTasks
 from fastmlp.estimators.solvers import run_solver
 from fastmlp.estimators.undo import undone_on_failure
 from fastmlp.estimators.validation import Score, Validator, named_scorers, split_rows
-from fastmlp.losses import Loss, check_targets
+from fastmlp.losses import TARGET_RANGES, Loss
 from fastmlp.network.network import Network
 from fastmlp.network.summary import Summary
 
@@ -132,7 +132,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             self._learn_targets(labels, first=first, incremental=incremental, classes=classes)
             weights = check_weights("sample_weight", sample_weight, len(x), x.dtype)
             data = Rows(x, self._encode(labels, x.dtype), weights)
-            check_targets("y", data.y, self._output_and_loss()[1].name)
+            loss = self._output_and_loss()[1].name
+            check_targets("y", data.y, loss, TARGET_RANGES.get(loss))
             held_out = self._given_validation(*validation, x.dtype)
             if first:
                 warn_if_unscaled(x)
@@ -207,7 +208,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         x, labels = self._check_data(X, y, dtype, reset=False)
         checked = check_weights("sample_weight_val", weights, len(x), x.dtype)
         targets = self._encode(labels, x.dtype)
-        check_targets("y_val", targets, self._output_and_loss()[1].name)
+        loss = self._output_and_loss()[1].name
+        check_targets("y_val", targets, loss, TARGET_RANGES.get(loss))
         return Rows(x, targets, checked), labels
 
     def _start(self, data: Rows, *, first: bool, random_state: np.random.RandomState) -> None:

@@ -217,7 +217,7 @@ class Loop:
         costs, penalties, errors, hits = epoch.measures
         try:
             status, _, interruption = objective.engine.train(
-                training.network.parameters,
+                objective.parameters,
                 training.states,
                 rows.x,
                 rows.y,

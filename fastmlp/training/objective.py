@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -36,6 +37,13 @@ class Objective:
         Factor of sum |w| in the reported penalty; `l1` is its factor in the gradient.
     penalty_scale, reduction : str
         See :class:`fastmlp.Trainer`.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        Those of the network.
+    blas_guard : callable
+        Returns a context that keeps BLAS on one thread, where the engine needs that.
     """
 
     def __init__(
@@ -53,11 +61,17 @@ class Objective:
         self.network, self.engine, self.loss = network, engine, loss
         self.l1, self.l2, self.l1_cost = l1, l2, l1_cost
         self.penalty_scale, self.reduction = penalty_scale, reduction
+        self.parameters = network.parameters
+        # The native engine has threads of its own, and wants BLAS on one.
+        native = isinstance(engine, Engine)
+        self.blas_guard: Callable[[], AbstractContextManager[None]] = (
+            single_threaded_blas if native else nullcontext
+        )
 
     def evaluate(self, rows: Rows) -> Evaluation:
         """Return loss, cost, error and accuracy on checked rows, counted by their weights."""
         with self.blas_guard():
-            loss, error, weight, hits = self.engine.evaluate(self.network.parameters, *rows)
+            loss, error, weight, hits = self.engine.evaluate(self.parameters, *rows)
         if self.reduction == "mean":
             loss /= weight
         error /= weight * rows.y.shape[1]
@@ -66,7 +80,7 @@ class Objective:
     def predict(self, x: Inputs, out: Array) -> None:
         """Write the outputs of checked rows x (n, n_features) into `out` (n, n_out)."""
         with self.blas_guard():
-            self.engine.predict(self.network.parameters, x, out)
+            self.engine.predict(self.parameters, x, out)
 
     def gradient(self, rows: Rows, out: Array) -> float:
         """Return the cost of all checked rows as one batch; its gradient goes into `out`.
@@ -78,7 +92,7 @@ class Objective:
         """
         network = self.network
         with self.blas_guard():
-            loss, _, weight, _ = self.engine.gradient(network.parameters, *rows, out)
+            loss, _, weight, _ = self.engine.gradient(self.parameters, *rows, out)
         scale = 1 / weight if self.reduction == "mean" else 1.0
         share = 1 / weight if self.penalty_scale == "per_weight" else 1.0
         out *= scale
@@ -105,7 +119,3 @@ class Objective:
         outputs = np.empty_like(y)
         self.predict(rows.x[row_index], outputs)
         return self.loss.fault(y, outputs)
-
-    def blas_guard(self) -> AbstractContextManager[None]:
-        """Keep BLAS on one thread for the native engine, which has threads of its own."""
-        return single_threaded_blas() if isinstance(self.engine, Engine) else nullcontext()

@@ -19,6 +19,7 @@ from fastmlp._checks import (
     check_random_state,
     check_same_length,
     check_sample_weight,
+    check_targets,
 )
 from fastmlp._types import Array, RandomState
 from fastmlp.callbacks.base import Callback, as_epoch_callback
@@ -28,17 +29,17 @@ from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
     NATURAL_LOSS,
+    TARGET_RANGES,
     Loss,
     OwnFunction,
     check_levels,
     check_loss,
     check_pair,
-    check_targets,
 )
 from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
-from fastmlp.schedules import SCHEDULES, warmed_up
+from fastmlp.schedules import SCHEDULES, rate_rule
 from fastmlp.training.checkpoints.document import SavedTraining
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.checkpoints.folder import read_newest
@@ -183,6 +184,7 @@ class Trainer:
         self.schedule = check_choice("schedule", schedule, SCHEDULES)
         self.decay = check_number("decay", decay)
         self.warmup = check_integer("warmup", warmup, minimum=0)
+        self._rate_rule = rate_rule(self.schedule, self.decay, self.warmup)
         self.optimizer = check_optimizer(optimizer, momentum, momentum_rule)
         self.l1, self.l2 = check_number("l1", l1), check_number("l2", l2)
         self.l1_cost = self.l1 / 2 if check_flag("legacy_l1_cost", legacy_l1_cost) else self.l1
@@ -491,14 +493,14 @@ class Trainer:
         x = check_inputs(x_name, X, dtype, n_columns=sizes[0])
         y = check_matrix(y_name, Y, dtype, n_columns=sizes[-1])
         check_same_length(x_name, len(x), y_name, len(y))
-        check_targets(y_name, y, self.loss)
+        check_targets(y_name, y, self.loss, TARGET_RANGES.get(self.loss))
         return x, y
 
     def next_rate(self) -> float:
         """The learning rate of the next epoch, by schedule and warm-up."""
-        rule = SCHEDULES[self.schedule]
-        eta = rule(self.learning_rate, self.decay, self.epochs_done, self.horizon)
-        return warmed_up(eta, self.warmup, self.epochs_done)
+        if self._rate_rule is None:
+            return self.learning_rate
+        return self._rate_rule(self.learning_rate, self.epochs_done, self.horizon)
 
     def draw_epoch(self, n_rows: int) -> Epoch:
         """Return the next epoch, with the random numbers that it takes."""
