@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastmlp._checks import check_targets
 from fastmlp._types import Array
 from fastmlp.callbacks.plateau import Plateau
 from fastmlp.engine.rows import Inputs, Rows
