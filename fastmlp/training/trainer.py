@@ -42,7 +42,7 @@ from fastmlp.losses import (
 from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
-from fastmlp.reference.functions import penalty, penalty_gradient
+from fastmlp.reference.updates import penalty, penalty_gradient
 from fastmlp.schedules import SCHEDULES, warmed_up
 from fastmlp.training.checkpoints.folder import read_newest
 from fastmlp.training.checkpoints.identity import DATA_NAMES, Identity
