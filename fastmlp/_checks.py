@@ -187,7 +187,7 @@ def check_matrix(
 def check_sample_weight(
     name: str, values: ArrayLike | None, dtype: np.dtype[Any], n_rows: int
 ) -> NDArray[Any] | None:
-    """`values` as n_rows finite numbers >= 0 of which one is positive; None stays None."""
+    """`values` as n_rows finite numbers >= 0 with a finite, positive sum; None stays None."""
     if values is None:
         return None
     array = as_numeric_array(name, values)
@@ -200,7 +200,15 @@ def check_sample_weight(
         raise ValueError(f"{name} must not be negative; got {result[row]} at row {row}")
     if not result.any():
         raise ValueError(f"{name} must have a positive weight; all {n_rows} are 0")
+    if not has_finite_sum(result):
+        raise ValueError(f"{name} must have a finite sum; got weights up to {result.max()}")
     return result
+
+
+def has_finite_sum(weights: NDArray[Any]) -> bool:
+    """Whether finite weights can be added up in float64."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(weights.sum(dtype=np.float64)))
 
 
 def check_same_length(name: str, length: int, other_name: str, other_length: int) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastmlp.datasets.loading import Dataset
 from fastmlp.myann.myann import MyANN
@@ -38,20 +35,6 @@ def prepare_folder(name: str, option: str = "--out") -> Path:
     except OSError as error:
         raise OSError(f"cannot write into {option} {name}: {error.strerror}") from error
     return folder
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content`, numbers that are not finite as null; `path` never holds half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(_finite(content), file, allow_nan=False)
-            file.write("\n")
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def write_pictures(folder: Path, ann: MyANN, data: Dataset) -> list[Path]:
@@ -93,18 +76,3 @@ def _figures(ann: MyANN, data: Dataset) -> Iterator[tuple[str, Figure]]:
                 data.X_test, data.y_test, predicted, outputs, image_shape=shape
             ),
         )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

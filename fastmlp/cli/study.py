@@ -76,8 +76,8 @@ def _open_session(chosen: Study, folder: Path, options: argparse.Namespace) -> S
 
 def _run(chosen: Study, session: Session, path: Path, quick: bool) -> int:
     """Run, and write the result; Ctrl-C is told, with what is kept."""
+    from fastmlp.files.json_file import write_json
     from fastmlp.studies.lab.data import choose_data
-    from fastmlp.studies.lab.results import write_json
 
     config = chosen.configure(choose_data(), quick)
     print(f"{chosen.name}: {chosen.question}\n{_describe(config)}", flush=True)

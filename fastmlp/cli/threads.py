@@ -32,6 +32,7 @@ from fastmlp.datasets.loading import Dataset
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.engine import environment as _environment
 from fastmlp.engine.threads import MAX_THREADS, usable_processors
+from fastmlp.files.json_file import write_json
 from fastmlp.training.trainer import ENGINES
 
 FINISHED, DIFFERENT_BITS = 0, 1
@@ -250,7 +251,7 @@ def _write(
 ) -> None:
     """The files that were asked for."""
     if options.json is not None:
-        _cli_output.write_json(
+        write_json(
             Path(options.json),
             {"data": dataset.name, **as_json(plan, runs, points), "environment": _machine()},
         )

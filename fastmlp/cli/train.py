@@ -19,6 +19,7 @@ from fastmlp.datasets.loading import Dataset
 from fastmlp.engine import environment as _environment
 from fastmlp.engine.plan import plan_batch, training_flop
 from fastmlp.exceptions import DivergenceError, ResumeError
+from fastmlp.files.json_file import write_json
 from fastmlp.myann.myann import Callback, MyANN
 from fastmlp.myann.recipes import Recipe
 from fastmlp.training.checkpoints.checkpoint import Checkpoint
@@ -283,7 +284,7 @@ def _record(
 
 
 def _write(folder: Path, ann: MyANN, data: Dataset, record: dict[str, Any]) -> None:
-    _cli_output.write_json(folder / "history.json", record)
+    write_json(folder / "history.json", record)
     written = ["history.json"]
     if ann.history.n_epochs:
         try:

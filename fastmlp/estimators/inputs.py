@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._checks import check_sample_weight, has_finite_sum
 from fastmlp._types import Array
 from fastmlp.engine.rows import Inputs, Rows, SparseRows
 from fastmlp.estimators.warn import warn
@@ -43,12 +44,12 @@ def take(rows: Rows, chosen: Any) -> Rows:
 
 
 def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) -> Array | None:
-    """Row weights >= 0, (n_rows,), from an array-like or a number; None stays None.
+    """Sample weights >= 0, (n_rows,), from an array-like or a number; None stays None.
 
     Raises
     ------
-    ValueError
-        For another shape, for negative and not finite weights, and where all are zero.
+    ValueError, TypeError
+        As :func:`fastmlp._checks.check_sample_weight`.
     """
     if weights is None:
         return None
@@ -56,18 +57,12 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
         weights = np.full(n_rows, float(weights))
     from sklearn.utils import check_array
 
-    checked: Array = check_array(
-        weights, dtype=dtype, ensure_2d=False, order="C", input_name=name, ensure_min_samples=0
-    )
-    if checked.shape != (n_rows,):
-        raise ValueError(f"{name}.shape == {checked.shape}, expected {(n_rows,)}!")
-    if checked.min() < 0:
-        raise ValueError(f"{name} must not be negative; got {checked.min()}")
-    if not checked.any():
-        raise ValueError(f"{name} must contain a non-zero weight; all {n_rows} are zero")
-    if not _has_finite_sum(checked):
-        raise ValueError(f"{name} must have a finite sum; got weights up to {checked.max()}")
-    return checked
+    # Reads lists, and data frames' columns of any type; what the numbers may be is said elsewhere.
+    array = check_array(
+        weights, dtype="numeric", ensure_2d=False, ensure_all_finite=False, ensure_min_samples=0,
+        input_name=name,
+    )  # fmt: skip
+    return check_sample_weight(name, array, dtype, n_rows)
 
 
 def check_training_weights(weights: Array | None, chosen: NDArray[np.intp] | None) -> None:
@@ -80,13 +75,8 @@ def check_training_weights(weights: Array | None, chosen: NDArray[np.intp] | Non
             "the rows to train on must contain a non-zero weight; sample_weight times class_weight "
             f"is zero in all {len(left)}"
         )
-    if not _has_finite_sum(left):
+    if not has_finite_sum(left):
         raise ValueError("sample_weight times class_weight must have a finite sum")
-
-
-def _has_finite_sum(weights: Array) -> bool:
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(weights.sum(dtype=np.float64)))
 
 
 def class_row_weights(

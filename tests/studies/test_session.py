@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from fastmlp.files.json_file import plain
 from fastmlp.studies.lab import session
-from fastmlp.studies.lab.results import plain
 from fastmlp.studies.lab.session import Session, StoppedError
 
 CASES = [{"number": i} for i in range(5)]

@@ -9,6 +9,7 @@ from fastmlp.cli import output as _cli_output
 from fastmlp.cli.cnn.data import load_data, pictures
 from fastmlp.cli.cnn.options import read_integer
 from fastmlp.engine.threads import resolve_threads
+from fastmlp.files.json_file import write_json
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     if folder is not None:
         content = {"timings": [asdict(t) for t in timings], "ratios": ratios,
                    "engine_threads": engine_threads, "environment": environment}  # fmt: skip
-        _cli_output.write_json(folder / "devices.json", content)
+        write_json(folder / "devices.json", content)
         with pictures(folder) as draw:
             draw("devices", compare.plot_devices(timings))
     return 0

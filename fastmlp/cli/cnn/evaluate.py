@@ -6,6 +6,7 @@ import argparse
 
 from fastmlp.cli import output as _cli_output
 from fastmlp.cli.cnn.data import confusion, draw_predictions, load_test_images, pictures
+from fastmlp.files.json_file import write_json
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if folder is not None:
         content = {"accuracy": result.accuracy, "loss": result.loss, "error": result.error,
                    "confusion": counts, "n_test": len(y), "data": str(options.data)}  # fmt: skip
-        _cli_output.write_json(folder / "evaluation.json", content)
+        write_json(folder / "evaluation.json", content)
         print(f"written   evaluation.json in {folder}")
         with pictures(folder) as draw:
             draw_predictions(draw, cnn, X, y, outputs)

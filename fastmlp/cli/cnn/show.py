@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.cli import output as _cli_output
 from fastmlp.cli.cnn.data import load_test_images, pictures
 from fastmlp.cli.cnn.options import read_integer
+from fastmlp.files.json_file import write_json
 
 IMAGES_TO_MATCH = 500
 N_CLIMBERS = 2
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
             found["carving"] = _draw_carving(draw, cnn, layer, carved, X[rows[0]])
         if other is not None:
             found["matching"] = _draw_matching(draw, cnn, other, X[:IMAGES_TO_MATCH])
-    _cli_output.write_json(folder / "maps.json", found)
+    write_json(folder / "maps.json", found)
     print(f"written   maps.json in {folder}")
     return 0
 

@@ -16,6 +16,7 @@ from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, load_d
 from fastmlp.cli.cnn.options import read_integer, read_number
 from fastmlp.cli.options import UsageError
 from fastmlp.exceptions import DivergenceError
+from fastmlp.files.json_file import write_json
 
 if TYPE_CHECKING:
     from fastmlp.callbacks.live_plot import LivePlot
@@ -181,7 +182,7 @@ def _write(
         record["test_set"] = {
             "accuracy": test.accuracy, "cost": test.cost, "confusion": counts
         }  # fmt: skip
-    _cli_output.write_json(folder / "history.json", record)
+    write_json(folder / "history.json", record)
     cnn.save(folder / "model.keras")
     names = ["history.json", "model.keras"]
     if live.n_drawn:

@@ -21,15 +21,9 @@ from typing import Any
 from fastmlp.engine import environment
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.exceptions import DataFormatError
+from fastmlp.files.json_file import plain, read_json, write_json
 from fastmlp.studies.lab.progress import Progress, Silence
-from fastmlp.studies.lab.results import (
-    FORMAT,
-    fingerprint,
-    plain,
-    read_json,
-    result_path,
-    write_json,
-)
+from fastmlp.studies.lab.results import FORMAT, fingerprint, result_path
 
 Case = dict[str, Any]
 
