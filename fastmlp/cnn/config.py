@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from fastmlp._checks import check_choice, check_flag, check_integer, check_number
-from fastmlp.cnn._layers import ConvLayer, DenseLayer, PoolLayer, name_layers
+from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer, name_layers
 
 OUTPUT_FUNCTIONS = ("softmax", "sigmoid")
 OPTIMIZERS = ("rmsprop", "nadam", "adamax", "adam", "sgd")

@@ -15,13 +15,13 @@ from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_call
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.callbacks.scheduler import LearningRateScheduler
 from fastmlp.callbacks.stopping import EarlyStopping
-from fastmlp.cnn._arrays import Images, check_images, check_targets
-from fastmlp.cnn._best_epoch import BestEpoch
-from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
-from fastmlp.cnn._devices import choose_device
-from fastmlp.cnn._state import TrainingState, current_rate, iterations
-from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
+from fastmlp.cnn.arrays import Images, check_images, check_targets
+from fastmlp.cnn.backend import import_keras, import_tensorflow
+from fastmlp.cnn.best_epoch import BestEpoch
+from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn.config import CNNConfig
+from fastmlp.cnn.device import choose_device
+from fastmlp.cnn.state import TrainingState, current_rate, iterations
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.training.history import Evaluation, History
 
@@ -221,7 +221,7 @@ class CNN:
         keras_callbacks, hooks = _sort_callbacks(callbacks)
         if any(isinstance(hook, BestEpoch) for hook in hooks):
             self._check_accuracy_is_measured(held_out)
-        from fastmlp.cnn._recorder import HookRunner, Recorder
+        from fastmlp.cnn.recorder import HookRunner, Recorder
 
         self.history = History()
         recorder = Recorder(self, _batch_sizes(len(x), size), measure)
@@ -253,14 +253,14 @@ class CNN:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write model, initial weights, configuration and scaler to one ``.keras`` file."""
-        from fastmlp.cnn._files import save
+        from fastmlp.cnn.files import save
 
         save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
         """Read what `save` wrote, in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
-        from fastmlp.cnn._files import load
+        from fastmlp.cnn.files import load
 
         return load(path, device=device)
 

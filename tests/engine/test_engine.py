@@ -19,7 +19,7 @@ from fastmlp.losses import Loss
 from fastmlp.optimizers import SGD, Adam, RMSprop
 from fastmlp.reference import engine as _reference_engine
 from fastmlp.reference.engine import ReferenceEngine
-from fastmlp.reference.functions import penalty
+from fastmlp.reference.updates import penalty
 from fastmlp.training.loop import NothingKept
 
 WIDTHS = [1, 2, 15, 16, 17, 70, 129]

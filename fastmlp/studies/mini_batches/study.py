@@ -21,19 +21,19 @@ from fastmlp.datasets.labelled import LabelledData
 from fastmlp.engine.rows import Rows
 from fastmlp.myann.recipes import recipe_for
 from fastmlp.network.network import Network
-from fastmlp.studies._landscape import Parameters, costs_in_plane, main_directions
-from fastmlp.studies._mini_batches_figures import (
+from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
+from fastmlp.studies.lab.training import recipe_settings
+from fastmlp.studies.mini_batches.figures import (
     draw_full_cost,
     draw_halves,
     draw_landscape,
     draw_sketch,
     draw_statistics,
 )
-from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
-from fastmlp.studies.lab.results import rounded
-from fastmlp.studies.lab.session import Case, Session, Tick
-from fastmlp.studies.lab.study import Result, Study, Table
-from fastmlp.studies.lab.training import recipe_settings
+from fastmlp.studies.mini_batches.landscape import Parameters, costs_in_plane, main_directions
 from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastmlp.engine.rows import Rows
 from fastmlp.network.network import Network
 from fastmlp.optimizers import AdamW
-from fastmlp.studies._timed import Clock, Pace, Shifts
+from fastmlp.studies.best_of_60s.clock import Clock, Pace, Shifts
 from fastmlp.studies.lab.data import RawData
 from fastmlp.studies.lab.results import rounded
 from fastmlp.studies.lab.session import Tick

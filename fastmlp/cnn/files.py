@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp._checks import check_integer
-from fastmlp.cnn._devices import choose_device
-from fastmlp.cnn._file_checks import check_archive
-from fastmlp.cnn._state import TrainingState, count_variables
-from fastmlp.cnn._tensorflow import import_keras
+from fastmlp.cnn.backend import import_keras
 from fastmlp.cnn.config import CNNConfig, regularizer_name
+from fastmlp.cnn.device import choose_device
+from fastmlp.cnn.file_checks import check_archive
 from fastmlp.cnn.geometry import layer_table
+from fastmlp.cnn.state import TrainingState, count_variables
 from fastmlp.datasets.npz import read_npz
 from fastmlp.datasets.scaling import MOMENTS, Scaler
 from fastmlp.exceptions import DataFormatError

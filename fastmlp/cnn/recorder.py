@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from fastmlp.callbacks.base import EpochCallback
-from fastmlp.cnn._build import ERROR_METRIC
-from fastmlp.cnn._state import TrainingState, current_rate
+from fastmlp.cnn.build import ERROR_METRIC
+from fastmlp.cnn.state import TrainingState, current_rate
 from fastmlp.exceptions import DivergenceError
 
 if TYPE_CHECKING:
