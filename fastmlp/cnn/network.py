@@ -21,7 +21,9 @@ from fastmlp.cnn.best_epoch import BestEpoch
 from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.device import choose_device
-from fastmlp.cnn.state import TrainingState, current_rate, iterations
+from fastmlp.cnn.files import Parts, load, save
+from fastmlp.cnn.protocol import KerasTraining
+from fastmlp.cnn.state import TrainingState, current_rate, iterations, penalty, set_rate
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.training.history import Evaluation, History
 
@@ -135,6 +137,23 @@ class CNN:
         """Rate of the next batch."""
         return current_rate(self.model)
 
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        set_rate(self.model, rate)
+
+    @property
+    def can_be_saved(self) -> bool:
+        """False: a Checkpoint saves runs of Trainers only."""
+        return False
+
+    def copy_weights(self) -> list[NDArray[Any]]:
+        """Return copies of all weights, in Keras' order and shapes."""
+        return list(self.model.get_weights())
+
+    def set_weights(self, weights: list[NDArray[Any]]) -> None:
+        """Set all weights to what `copy_weights` returned; the optimiser keeps its state."""
+        self.model.set_weights(weights)
+
     @property
     def iterations(self) -> int:
         """Batches since the start or the last `reset`."""
@@ -224,14 +243,15 @@ class CNN:
         from fastmlp.cnn.recorder import HookRunner, Recorder
 
         self.history = History()
-        recorder = Recorder(self, _batch_sizes(len(x), size), measure)
+        training: KerasTraining = self
+        recorder = Recorder(training, _batch_sizes(len(x), size), measure)
         with around_training(hooks, self), self._placed():  # type: ignore[arg-type]
             self.model.fit(
                 self._batches(x, targets, size),
                 epochs=n_epochs,
                 validation_data=held_out,
                 validation_batch_size=PREDICTION_BATCH,
-                callbacks=[recorder, *keras_callbacks, HookRunner(self, hooks)],
+                callbacks=[recorder, *keras_callbacks, HookRunner(training, hooks)],
                 shuffle=False,  # Keras', beside that of the batches
                 verbose=int(verbose),
             )
@@ -249,20 +269,30 @@ class CNN:
 
     def penalty(self) -> float:
         """What the regularisers add to every batch's cost."""
-        return sum(map(float, self.model.losses))
+        return penalty(self.model)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write model, initial weights, configuration and scaler to one ``.keras`` file."""
-        from fastmlp.cnn.files import save
-
-        save(self, path)
+        parts = Parts(
+            self.config,
+            self.model,
+            self.initial_state,
+            self.seed,
+            self._entropy,
+            self.epochs_done,
+            self.scaler,
+        )
+        save(parts, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
         """Read what `save` wrote, in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
-        from fastmlp.cnn.files import load
-
-        return load(path, device=device)
+        choose_device(device)  # before the file is read
+        parts = load(path)
+        cnn = cls.of_model(parts.config, parts.model, seed=parts.seed, device=device)
+        cnn.initial_state, cnn._entropy = parts.initial_state, parts.entropy
+        cnn.epochs_done, cnn.scaler = parts.epochs_done, parts.scaler
+        return cnn
 
     def _evaluate(self, x: Images, targets: Images) -> Evaluation:
         with self._placed():
