@@ -212,11 +212,9 @@ def has_finite_sum(weights: NDArray[Any]) -> bool:
 
 
 def check_targets(
-    name: str, targets: NDArray[Any], loss: str, allowed: tuple[float, float] | None
+    name: str, targets: NDArray[Any], loss: str, allowed: tuple[float, float]
 ) -> None:
     """Every target must lie in `allowed`, (lowest, highest), what `loss` is defined for."""
-    if allowed is None:
-        return
     (low, high), smallest, largest = allowed, targets.min(), targets.max()
     if smallest < low or largest > high:
         if high == math.inf:

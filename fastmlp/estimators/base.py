@@ -42,7 +42,7 @@ from fastmlp.estimators.sklearn_callbacks import CallbackSupport, SklearnTasks
 from fastmlp.estimators.solvers import run_solver
 from fastmlp.estimators.undo import undone_on_failure
 from fastmlp.estimators.validation import Score, Validator, named_scorers, split_rows
-from fastmlp.losses import TARGET_RANGES, Loss
+from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.network.network import Network
 from fastmlp.network.summary import Summary
 
@@ -134,7 +134,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             weights = check_weights("sample_weight", sample_weight, len(x), x.dtype)
             data = Rows(x, self._encode(labels, x.dtype), weights)
             loss = self._output_and_loss()[1].name
-            check_targets("y", data.y, loss, TARGET_RANGES.get(loss))
+            check_targets("y", data.y, loss, LOSS_FACTS[loss].targets)
             held_out = self._given_validation(*validation, x.dtype)
             if first:
                 warn_if_unscaled(x)
@@ -210,7 +210,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         checked = check_weights("sample_weight_val", weights, len(x), x.dtype)
         targets = self._encode(labels, x.dtype)
         loss = self._output_and_loss()[1].name
-        check_targets("y_val", targets, loss, TARGET_RANGES.get(loss))
+        check_targets("y_val", targets, loss, LOSS_FACTS[loss].targets)
         return Rows(x, targets, checked), labels
 
     def _start(self, data: Rows, *, first: bool, random_state: np.random.RandomState) -> None:

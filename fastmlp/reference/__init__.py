@@ -24,6 +24,8 @@ from fastmlp.reference.functions import silu as silu
 from fastmlp.reference.functions import softmax as softmax
 from fastmlp.reference.functions import softplus as softplus
 from fastmlp.reference.losses import COSTS as COSTS
+from fastmlp.reference.losses import DIFFERENCE_COSTS as DIFFERENCE_COSTS
+from fastmlp.reference.losses import DIFFERENCE_DERIVATIVES as DIFFERENCE_DERIVATIVES
 from fastmlp.reference.losses import cost as cost
 from fastmlp.reference.losses import cross_entropy as cross_entropy
 from fastmlp.reference.losses import difference_cost as difference_cost
@@ -32,7 +34,6 @@ from fastmlp.reference.losses import gamma as gamma
 from fastmlp.reference.losses import log_loss as log_loss
 from fastmlp.reference.losses import output_delta as output_delta
 from fastmlp.reference.losses import poisson as poisson
-from fastmlp.reference.losses import squared_error as squared_error
 from fastmlp.reference.losses import through_output as through_output
 from fastmlp.reference.propagation import BIAS_TREATMENTS as BIAS_TREATMENTS
 from fastmlp.reference.propagation import VERSIONS as VERSIONS

@@ -6,6 +6,8 @@ element by element; the cost of a batch is its sum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastmlp._types import Array
@@ -29,11 +31,6 @@ def cross_entropy(z: Array, a: Array, y: Array, output: str) -> Array:
     return y * (np.log(np.exp(shifted).sum(axis=0)) - shifted)  # type: ignore[no-any-return]
 
 
-def squared_error(z: Array, a: Array, y: Array, output: str) -> Array:
-    """(y - a)^2 / 2, element by element."""
-    return (y - a) ** 2 / 2
-
-
 def poisson(z: Array, a: Array, y: Array, output: str) -> Array:
     """y log(y / a) - y + a with a = e^z and 0 log(0) = 0."""
     return a - y * z + y * np.log(np.where(y > 0, y, 1)) - y
@@ -44,42 +41,51 @@ def gamma(z: Array, a: Array, y: Array, output: str) -> Array:
     return z - np.log(y) + y / a - 1
 
 
-COSTS = {
+COSTS: dict[str, Callable[[Array, Array, Array, str], Array]] = {
     "log_loss": log_loss,
     "cross_entropy": cross_entropy,
-    "squared_error": squared_error,
     "poisson": poisson,
     "gamma": gamma,
 }
+"""Losses that depend on the output function, called with z, a, y and its name."""
+
+Difference = Callable[[Array, Array | float], Array]
+
+DIFFERENCE_COSTS: dict[str, Difference] = {
+    "squared_error": lambda d, _: d**2 / 2,
+    "brier": lambda d, _: d**2,
+    "absolute_error": lambda d, _: np.abs(d),
+    "huber": lambda d, delta: np.where(
+        np.abs(d) <= delta, d**2 / 2, delta * (np.abs(d) - delta / 2)
+    ),
+    "quantile": lambda d, level: np.where(d > 0, (1 - level) * d, -level * d),
+}
+"""Losses of d = a - y, called with d and the loss's numbers (n_out, 1): deltas or levels."""
+
+DIFFERENCE_DERIVATIVES: dict[str, Difference] = {
+    "squared_error": lambda d, _: d,
+    "brier": lambda d, _: 2 * d,
+    "absolute_error": lambda d, _: np.sign(d),
+    "huber": lambda d, delta: np.clip(d, -delta, delta),
+    "quantile": lambda d, level: np.where(d > 0, 1 - level, np.where(d < 0, -level, 0)),
+}
+"""Their derivatives dC/da, 0 at a kink."""
 
 
 def difference_cost(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
-    """Costs of d = a - y that :mod:`fastmlp.losses` lists; `parameters` (n_out, 1)."""
-    size = np.abs(d)
-    if loss == "absolute_error":
-        return size
-    if loss == "huber":
-        return np.where(size <= parameters, d**2 / 2, parameters * (size - parameters / 2))
-    if loss == "quantile":
-        return np.where(d > 0, (1 - parameters) * d, -parameters * d)
-    return d**2 if loss == "brier" else d**2 / 2
+    """Loss of d = a - y by name, element by element; `parameters` (n_out, 1)."""
+    return DIFFERENCE_COSTS[loss](d, parameters)
 
 
 def difference_derivative(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
     """dC/da of `difference_cost`; 0 at a kink."""
-    if loss == "absolute_error":
-        return np.sign(d)
-    if loss == "huber":
-        return np.clip(d, -parameters, parameters)
-    if loss == "quantile":
-        return np.where(d > 0, 1 - parameters, np.where(d < 0, -parameters, 0))
-    return 2 * d if loss == "brier" else d
+    return DIFFERENCE_DERIVATIVES[loss](d, parameters)
 
 
 def cost(
     z: Array, a: Array, y: Array, output: str, loss: str, parameters: Array | float = 0.0
 ) -> Array:
-    """The loss, element by element (n_out, samples)."""
+    """Loss by name, element by element (n_out, samples)."""
     if loss in COSTS:
         return COSTS[loss](z, a, y, output)
     return difference_cost(a - y, loss, parameters)
@@ -88,8 +94,9 @@ def cost(
 def through_output(gradient: Array, a: Array, output: str) -> Array:
     """dC/dZ from dC/dA of the output layer.
 
-    The softmax couples the nodes of a column: delta_k = a_k (g_k - sum_j a_j g_j). So do increasing
-    outputs: delta_k = (1 - e^-(a_k - a_{k-1})) sum over j >= k of g_j, for k = 0 the sum alone.
+    The softmax couples the nodes of a column: delta_k = a_k (g_k - sum_j a_j g_j). So do monotone
+    ("increasing") outputs: delta_k = (1 - e^-(a_k - a_{k-1})) sum over j >= k of g_j; for k = 0 the
+    sum alone.
     """
     if output == "softmax":
         return a * (gradient - (a * gradient).sum(axis=0))  # type: ignore[no-any-return]
@@ -97,8 +104,8 @@ def through_output(gradient: Array, a: Array, output: str) -> Array:
         above = np.cumsum(gradient[::-1], axis=0)[::-1]
         above[1:] *= -np.expm1(-np.diff(a, axis=0))
         return above
-    slopes = {"sigmoid": a * (1 - a), "exponential": a}
-    return gradient * slopes.get(output, 1)
+    derivatives = {"sigmoid": a * (1 - a), "exponential": a}
+    return gradient * derivatives.get(output, 1)
 
 
 def output_delta(
@@ -106,9 +113,9 @@ def output_delta(
 ) -> Array:
     """dC/dZ of the output layer.
 
-    Where output function and loss cancel it is a - y; the articles' general form dC/da * f'(z)
-    would divide by a (1 - a) and multiply by it again. `parameters` (n_out, 1): the levels of
-    quantile or delta of huber.
+    Where output function and loss cancel, it is a - y: the articles' general form dC/da * f'(z)
+    would divide by a (1 - a) and multiply by it again. `parameters` (n_out, 1) holds the levels of
+    quantile or the deltas of huber.
     """
     if (output, loss) in (("sigmoid", "log_loss"), ("exponential", "poisson")):
         return a - y

@@ -14,8 +14,8 @@ from fastmlp.engine.rows import Inputs, Rows
 from fastmlp.engine.threads import single_threaded_blas
 from fastmlp.losses import Loss, OwnLoss
 from fastmlp.network.network import Network
-from fastmlp.reference.updates import penalty, penalty_gradient
 from fastmlp.reference.engine import ReferenceEngine
+from fastmlp.reference.updates import penalty, penalty_gradient
 from fastmlp.training.history import Evaluation
 
 

@@ -29,7 +29,7 @@ from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
     NATURAL_LOSS,
-    TARGET_RANGES,
+    LOSS_FACTS,
     Loss,
     OwnFunction,
     check_levels,
@@ -493,7 +493,7 @@ class Trainer:
         x = check_inputs(x_name, X, dtype, n_columns=sizes[0])
         y = check_matrix(y_name, Y, dtype, n_columns=sizes[-1])
         check_same_length(x_name, len(x), y_name, len(y))
-        check_targets(y_name, y, self.loss, TARGET_RANGES.get(self.loss))
+        check_targets(y_name, y, self.loss, LOSS_FACTS[self.loss].targets)
         return x, y
 
     def next_rate(self) -> float:

@@ -10,7 +10,6 @@ from scipy import special, stats
 from scipy.optimize import approx_fprime
 
 from fastmlp import DivergenceError, Network, Trainer, reference
-from fastmlp.engine import _core
 from fastmlp.engine.rows import Rows
 from fastmlp.losses import (
     ACTIVATIONS,
@@ -508,11 +507,6 @@ def test_targets_outside_the_range_of_a_loss_are_refused(output, loss, y, messag
     trainer = Trainer(Network((2, 3, 1), output=output), loss=loss)
     with pytest.raises(ValueError, match=message):
         trainer.fit(np.zeros((4, 2)), np.full((4, 1), y))
-
-
-def test_every_name_is_known_to_engine_and_twin():
-    assert set(_core.FUNCTIONS) == set(reference.FUNCTIONS)
-    assert set(_core.LOSSES) == set(OUTPUTS_OF_LOSS)
 
 
 # --- Losses as objects ----------------------------------------------------------------------------

@@ -178,12 +178,38 @@ def test_only_the_command_line_knows_the_cnn_part(path):
     assert not names or relative(path).startswith(("cnn/", "cli/"))
 
 
-PUBLIC = """
-Checkpoint DataFormatError DivergenceError EarlyStopping EpochCallback Evaluation History
-LearningRateScheduler LivePlot MLPClassifier MLPRegressor ModelFormatError MyANN Network
-ResumeError TargetReached TensorBoardLog TimeBudget Trainer callbacks datasets export_onnx
-from_keras load losses optimizers plots resolve_threads save to_keras
-""".split()
+PUBLIC = [
+    "Checkpoint",
+    "DataFormatError",
+    "DivergenceError",
+    "EarlyStopping",
+    "EpochCallback",
+    "Evaluation",
+    "History",
+    "LearningRateScheduler",
+    "LivePlot",
+    "MLPClassifier",
+    "MLPRegressor",
+    "ModelFormatError",
+    "MyANN",
+    "Network",
+    "ResumeError",
+    "TargetReached",
+    "TensorBoardLog",
+    "TimeBudget",
+    "Trainer",
+    "callbacks",
+    "datasets",
+    "export_onnx",
+    "from_keras",
+    "load",
+    "losses",
+    "optimizers",
+    "plots",
+    "resolve_threads",
+    "save",
+    "to_keras",
+]
 
 
 def test_the_package_lists_its_public_names_and_no_others():
@@ -266,7 +292,9 @@ def copied_package(tmp_path_factory):
     if not (ROOT / "pyproject.toml").exists():
         pytest.skip("no source tree beside the tests")
     folder = tmp_path_factory.mktemp("planted")
-    shutil.copytree(PACKAGE, folder / "fastmlp", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(
+        PACKAGE, folder / "fastmlp", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 

@@ -47,7 +47,9 @@ def test_no_file_has_more_than_400_lines_of_code(path):
 
 
 def test_lines_of_code_are_counted_without_docstrings_and_blank_lines(tmp_path):
-    text = '"""One.\n\nTwo.\n"""\n\nx = 1\n"""Of x."""\n\ndef f():\n    """Three."""\n    return x\n'
+    text = (
+        '"""One.\n\nTwo.\n"""\n\nx = 1\n"""Of x."""\n\ndef f():\n    """Three."""\n    return x\n'
+    )
     for name in ("a.py", "a.pyx"):
         (tmp_path / name).write_text(text)
         assert n_code_lines(tmp_path / name) == 3

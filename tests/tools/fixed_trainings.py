@@ -72,9 +72,7 @@ TRAININGS: dict[str, Callable[[int], Arrays]] = {
     "Trainer, reference, float32": lambda n: trainer(
         "float32", "numpy", n, l1=1e-4, l2=1e-3, dropout=0.2
     ),
-    "Trainer, reference, float64, Adam": lambda n: trainer(
-        "float64", "numpy", n, optimizer="adam"
-    ),
+    "Trainer, reference, float64, Adam": lambda n: trainer("float64", "numpy", n, optimizer="adam"),
     "MyANN, engine, float32": lambda n: myann("float32", "native", n),
     "MyANN, reference, float64": lambda n: myann("float64", "numpy", n),
     "MLPClassifier, sgd, float64": lambda n: estimator(MLPClassifier, "sgd", n),

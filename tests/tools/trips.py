@@ -185,7 +185,9 @@ def print_table(measured: dict[str, dict[str, int]]) -> None:
             f"{name:18} {start[0]:7} {wanted or '':>7} {now['files']:8} {start[1]:8} "
             f"{now['changes']:7} {now['plan_calls']:8}"
         )
-    print(f"\nA prediction of 200 rows called the planner {PLAN_CALLS_AT_START} times at the start.")
+    print(
+        f"\nA prediction of 200 rows called the planner {PLAN_CALLS_AT_START} times at the start."
+    )
 
 
 def print_files(name: str) -> None:
