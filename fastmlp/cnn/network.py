@@ -245,7 +245,7 @@ class CNN:
         self.history = History()
         training: KerasTraining = self
         recorder = Recorder(training, _batch_sizes(len(x), size), measure)
-        with around_training(hooks, self), self._placed():  # type: ignore[arg-type]
+        with around_training(hooks, self), self._placed():
             self.model.fit(
                 self._batches(x, targets, size),
                 epochs=n_epochs,

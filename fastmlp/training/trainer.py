@@ -28,8 +28,8 @@ from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
-    NATURAL_LOSS,
     LOSS_FACTS,
+    NATURAL_LOSS,
     Loss,
     OwnFunction,
     check_levels,
