@@ -332,7 +332,7 @@ def test_with_early_stopping_a_diverging_fit_keeps_the_best_weights():
     x, y = exploding()
     model = MLPRegressor(**SMALL | dict(max_iter=200), activation="identity", solver="sgd",
                          learning_rate_init=1.0, early_stopping=True)  # fmt: skip
-    with pytest.warns(ConvergenceWarning, match=r"training diverged.*put back"):
+    with pytest.warns(ConvergenceWarning, match=r"training diverged.*restored"):
         model.fit(x, y)
     assert np.isnan(model.validation_scores_[-1])
     assert len(model.validation_scores_) == len(model.loss_curve_) == model.n_iter_

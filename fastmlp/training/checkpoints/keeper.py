@@ -39,7 +39,7 @@ FASTEST_GROWTH = 2
 RESTORE_ERRORS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 """What `restore` of a callback may raise for a state that is none."""
 
-INTERNAL = ("Recorder", "Bookkeeper", "Progress")
+INTERNAL = ("Recorder", "FitRecorder", "Convergence")
 """Callbacks that users do not know of."""
 
 Partner = tuple[EpochCallback, str, Mapping[str, Any] | None]
