@@ -163,7 +163,9 @@ def test_functions_and_splitters_are_compared_by_name(tmp_path):
 
 def test_partial_fit_has_no_checkpoints(tmp_path):
     model = classifier().set_callbacks(Checkpoint(tmp_path))
-    with pytest.raises(ValueError, match=r"goes with fit, not with partial_fit: fastmlp\.save"):
+    with pytest.raises(
+        ValueError, match=r"can be used with fit, not with partial_fit: fastmlp\.save"
+    ):
         model.partial_fit(X, Y, classes=np.unique(Y))
     assert not hasattr(model, "coefs_")
 
@@ -212,15 +214,15 @@ def forged(folder, name, value, *, callback=None):
 
 
 @pytest.mark.parametrize("callback, name, value, message", [
-    ("Bookkeeper", "loss_curve", "text", "loss_curve must be an array of float64"),
-    ("Bookkeeper", "history", np.zeros(7), r"history must have 2 dimension\(s\); got 1"),
-    ("Bookkeeper", "history", np.zeros((1, 1)), "history and loss curve must have the same epochs"),
-    ("Bookkeeper", "validation_scores", {"tuple": []}, "validation_scores must be an array of fl"),
-    ("Bookkeeper", "validation_scores", np.array(1.0), r"scores must have 1 dimension\(s\); got 0"),
-    ("Bookkeeper", "n_iter", -1, "n_iter must be at least 0; got -1"),
-    ("Progress", "best_parameters", None, "best_parameters must not be None with early stopping"),
-    ("Progress", "best_loss_", "low", "best_loss_ must be a number or None"),
-    ("Progress", "plateau", 3, "a plateau's state must be"),
+    ("FitRecorder", "loss_curve", "text", "loss_curve must be an array of float64"),
+    ("FitRecorder", "history", np.zeros(7), r"history must have 2 dimension\(s\); got 1"),
+    ("FitRecorder", "history", np.zeros((1, 1)), "history and loss curve must have the same"),
+    ("FitRecorder", "validation_scores", {"tuple": []}, "validation_scores must be an array of"),
+    ("FitRecorder", "validation_scores", np.array(1.0), r"must have 1 dimension\(s\); got 0"),
+    ("FitRecorder", "n_iter", -1, "n_iter must be at least 0; got -1"),
+    ("Convergence", "best_parameters", None, "best_parameters must not be None with early"),
+    ("Convergence", "best_loss_", "low", "best_loss_ must be a number or None"),
+    ("Convergence", "plateau", 3, "a plateau's state must be"),
 ], ids=str)  # fmt: skip
 def test_forged_records_of_an_estimator_are_refused(callback, name, value, message, tmp_path):
     model = interrupted(classifier(early_stopping=True), tmp_path)
