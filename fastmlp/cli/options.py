@@ -11,7 +11,7 @@ from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_num
 from fastmlp._version import __version__
 from fastmlp.datasets.scaling import KINDS
 from fastmlp.engine.threads import MAX_THREADS
-from fastmlp.myann.myann import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
+from fastmlp.myann.parameters import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
 from fastmlp.myann.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.training.trainer import ENGINES
 
