@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastmlp.datasets.loading import Dataset
+from fastmlp.datasets.arrays import Dataset
 from fastmlp.myann.myann import MyANN
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from fastmlp.bench.thread_sweep import (
 from fastmlp.cli import output as _cli_output
 from fastmlp.cli.options import UsageError, _checked, _integer, _widths
 from fastmlp.cli.train import _load as load_data
+from fastmlp.datasets.arrays import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
-from fastmlp.datasets.loading import Dataset
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.engine import environment as _environment
 from fastmlp.engine.threads import MAX_THREADS, usable_processors

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import datasets
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.cli import output as _cli_output
 from fastmlp.cli.display import choose_display
 from fastmlp.cli.options import merge, thread_source
 from fastmlp.cli.signals import Terminated
-from fastmlp.datasets.loading import Dataset
+from fastmlp.datasets.arrays import Dataset
 from fastmlp.engine import environment as _environment
 from fastmlp.engine.plan import plan_batch, training_flop
 from fastmlp.exceptions import DivergenceError, ResumeError
 from fastmlp.files.json_file import write_json
 from fastmlp.myann.myann import Callback, MyANN
 from fastmlp.myann.recipes import Recipe
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path
 
 FINISHED, DIVERGED, INTERRUPTED, TERMINATED = 0, 1, 130, 143

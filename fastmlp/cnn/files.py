@@ -27,7 +27,7 @@ from fastmlp.cnn.file_checks import check_archive
 from fastmlp.cnn.geometry import layer_table
 from fastmlp.cnn.state import TrainingState, count_variables
 from fastmlp.datasets.npz import read_npz
-from fastmlp.datasets.scaling import Scaler
+from fastmlp.datasets.scaling import MOMENTS, Scaler
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.atomic import write_atomically
 
@@ -210,31 +210,16 @@ def _initial_members(cnn: Parts) -> Iterator[tuple[str, bytes]]:
 def _scaler_content(scaler: Scaler | None) -> dict[str, Any] | None:
     if scaler is None or scaler.standard_scaler is None:
         return None if scaler is None else {"kind": "none"}
-    fitted = scaler.standard_scaler
-    return {
-        "kind": scaler.kind,
-        "mean": fitted.mean_.tolist(),
-        "var": fitted.var_.tolist(),
-        "scale": fitted.scale_.tolist(),
-        "n": int(np.max(fitted.n_samples_seen_)),
-    }
+    state = scaler.state()
+    moments = {name: state[name].tolist() for name in MOMENTS}
+    return {"kind": scaler.kind, **moments, "n": state["n_rows"]}
 
 
 def _scaler(content: Any) -> Scaler | None:
     """The scaler whose numbers `content` holds."""
     if content is None:
         return None
-    scaler = Scaler(content["kind"])
-    if scaler.kind == "none":
-        return scaler
-    from sklearn.preprocessing import StandardScaler
-
-    fitted = StandardScaler()
-    fitted.mean_ = np.array(content["mean"], float)
-    fitted.var_ = np.array(content["var"], float)
-    fitted.scale_ = np.array(content["scale"], float)
-    fitted.n_samples_seen_, fitted.n_features_in_ = content["n"], len(fitted.mean_)
-    if not all(np.isfinite(part).all() for part in (fitted.mean_, fitted.scale_)):
-        raise ValueError("the scaler's numbers are not finite")
-    scaler.standard_scaler = fitted
-    return scaler
+    if content["kind"] == "none":
+        return Scaler("none")
+    moments = {name: np.array(content[name], float) for name in MOMENTS}
+    return Scaler.restored(content["kind"], n_rows=content["n"], **moments)

@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_flag, check_integer
-from fastmlp.callbacks.base import (
-    EarlyStopping,
-    EpochCallback,
-    LearningRateScheduler,
-    around_training,
-    as_epoch_callback,
-)
+from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_callback
+from fastmlp.callbacks.checkpoint import Checkpoint
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cnn.arrays import Images, check_images, check_targets
 from fastmlp.cnn.backend import import_keras, import_tensorflow
 from fastmlp.cnn.best_epoch import BestEpoch
@@ -28,9 +25,7 @@ from fastmlp.cnn.files import Parts, load, save
 from fastmlp.cnn.protocol import KerasTraining
 from fastmlp.cnn.state import TrainingState, current_rate, iterations, penalty, set_rate
 from fastmlp.datasets.scaling import Scaler
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
-from fastmlp.training.history import History
-from fastmlp.training.trainer import Evaluation
+from fastmlp.training.history import Evaluation, History
 
 PREDICTION_BATCH = 500
 TRAINING_FIELDS = (
@@ -250,7 +245,7 @@ class CNN:
         self.history = History()
         training: KerasTraining = self
         recorder = Recorder(training, _batch_sizes(len(x), size), measure)
-        with around_training(hooks, self), self._placed():  # type: ignore[arg-type]
+        with around_training(hooks, self), self._placed():
             self.model.fit(
                 self._batches(x, targets, size),
                 epochs=n_epochs,

@@ -84,7 +84,7 @@ def test_measuring_takes_no_time_of_the_training_and_renewing_does():
     clock = Clock()
     told = []
 
-    def measure(trainer):
+    def measure():
         clock.wait(50.0)
         return 0.5
 

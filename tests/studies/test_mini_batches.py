@@ -51,9 +51,9 @@ def test_costs_in_a_plane_are_those_of_the_moved_weights_which_come_back():
     directions = rng.normal(size=(2, len(end)))
     costs = landscape.costs_in_plane(trainer, rows, end, directions, [0.0, 0.5], [0.0, 1.0])
     np.testing.assert_array_equal(parameters, end)
-    np.testing.assert_allclose(costs[0, 0], trainer.evaluate_rows(rows).loss / 6)
+    np.testing.assert_allclose(costs[0, 0], trainer.objective.evaluate(rows).loss / 6)
     parameters[...] = end + 0.5 * directions[0] + directions[1]
-    np.testing.assert_allclose(costs[1, 1], trainer.evaluate_rows(rows).loss / 6)
+    np.testing.assert_allclose(costs[1, 1], trainer.objective.evaluate(rows).loss / 6)
 
 
 @pytest.mark.parametrize("pixels", [2, -1])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastmlp.cnn.config import CNNConfig
     from fastmlp.cnn.images import ImageData
     from fastmlp.cnn.network import CNN
-    from fastmlp.training.trainer import Evaluation
+    from fastmlp.training.history import Evaluation
 
 FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130
 ENDINGS = {FINISHED: "finished", DIVERGED: "diverged", INTERRUPTED: "interrupted"}
