@@ -12,7 +12,7 @@ from fastmlp._version import __version__
 from fastmlp.datasets.scaling import KINDS
 from fastmlp.engine.threads import MAX_THREADS
 from fastmlp.losses import NATURAL_LOSS
-from fastmlp.myann.myann import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
+from fastmlp.myann.parameters import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
 from fastmlp.myann.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.training.trainer import ENGINES
 

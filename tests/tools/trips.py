@@ -5,8 +5,8 @@
     python tests/tools/trips.py --json           the counts, for tests/package/test_trips.py
 
 A file is entered when one of its functions is called. A change of file is a call into a file other
-than that of the call before it; the first call changes nothing. What runs while a module is imported does not count, nor do
-compiled functions.
+than that of the call before it; the first call changes nothing. What runs while a module is
+imported does not count, nor do compiled functions.
 """
 
 from __future__ import annotations
