@@ -40,7 +40,7 @@ def test_damaged_packed_bytes_are_refused():
     with pytest.raises(ValueError, match="bytes are damaged: "):
         packed.unpack(stored_bytes | {"bytes": stored_bytes["bytes"][:-5]})
     with pytest.raises(ValueError, match="reshape"):
-        packed.unpack(packed | {"shape": [4]})
+        packed.unpack(stored_bytes | {"shape": [4]})
 
 
 def test_points_of_both_classes_are_drawn_in_the_plane_and_by_height(result):
