@@ -15,7 +15,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import fastmlp
 from fastmlp.engine.environment import child_environment
 
 from .adapters import Job
@@ -161,7 +160,7 @@ def _call_worker(request: Record, environment: dict[str, str], timeout_seconds: 
         # A process group of its own, so that its children can be ended with it.
         worker = subprocess.Popen(
             [sys.executable, "-m", WORKER, str(result)],
-            cwd=Path(fastmlp.__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

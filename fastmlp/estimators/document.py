@@ -22,8 +22,13 @@ from fastmlp.estimators.targets import ClassTargets
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.plain_values import encode
-from fastmlp.myann.document import restore_classes
-from fastmlp.network.document import check_dtype_name, checked, describe_network, restore_network
+from fastmlp.network.document import (
+    check_dtype_name,
+    checked,
+    describe_network,
+    restore_classes,
+    restore_network,
+)
 from fastmlp.network.network import Network
 from fastmlp.optimizers import OPTIMIZERS
 

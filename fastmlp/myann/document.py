@@ -21,6 +21,7 @@ from fastmlp.network.document import (
     check_dtype_name,
     checked,
     describe_network,
+    restore_classes,
     restore_network,
 )
 from fastmlp.network.network import Network
@@ -98,16 +99,6 @@ def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
     scaler.end()
     ann.history = ann.trainer.history = _restore_history(arrays)
     return ann
-
-
-def restore_classes(document: Fields) -> NDArray[Any]:
-    """Sorted labels, all different."""
-    classes: NDArray[Any] = document.plain("classes", np.ndarray)
-    if classes.ndim != 1 or len(classes) == 0 or classes.dtype.kind not in "biufUO":
-        raise ModelFormatError(f"{document.where}: 'classes' must be labels of shape (n,)")
-    if not np.array_equal(np.unique(classes), classes):
-        raise ModelFormatError(f"{document.where}: 'classes' must be sorted and all different")
-    return classes
 
 
 def _parameters(fields: Fields, network: Network) -> dict[str, Any]:

@@ -97,3 +97,13 @@ def checked(where: str, build: Callable[[], Any]) -> Any:
         raise
     except (ValueError, TypeError, ArithmeticError) as error:
         raise ModelFormatError(f"{where}: {str(error)[:500]}") from error
+
+
+def restore_classes(document: Fields) -> NDArray[Any]:
+    """Return the labels of a classifier, sorted and all different."""
+    classes: NDArray[Any] = document.plain("classes", np.ndarray)
+    if classes.ndim != 1 or len(classes) == 0 or classes.dtype.kind not in "biufUO":
+        raise ModelFormatError(f"{document.where}: 'classes' must be labels of shape (n,)")
+    if not np.array_equal(np.unique(classes), classes):
+        raise ModelFormatError(f"{document.where}: 'classes' must be sorted and all different")
+    return classes

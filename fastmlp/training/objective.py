@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._types import Array
-from fastmlp.engine._core import Engine
+from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows
 from fastmlp.engine.threads import single_threaded_blas
 from fastmlp.losses import Loss, OwnLoss
@@ -49,7 +49,7 @@ class Objective:
     def __init__(
         self,
         network: Network,
-        engine: Engine | ReferenceEngine,
+        engine: _core.Engine | ReferenceEngine,
         loss: Loss,
         *,
         l1: float,
@@ -63,7 +63,7 @@ class Objective:
         self.penalty_scale, self.reduction = penalty_scale, reduction
         self.parameters = network.parameters
         # The native engine has threads of its own, and wants BLAS on one.
-        native = isinstance(engine, Engine)
+        native = isinstance(engine, _core.Engine)
         self.blas_guard: Callable[[], AbstractContextManager[None]] = (
             single_threaded_blas if native else nullcontext
         )
