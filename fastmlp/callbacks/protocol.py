@@ -39,6 +39,8 @@ class Training(Protocol):
         Whether a :class:`fastmlp.Checkpoint` can save and resume the run.
     """
 
+    __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
+
     metrics: dict[str, float]
     learning_rate: float
     epochs_done: int

@@ -69,6 +69,8 @@ class Network:
     57390
     """
 
+    __module__ = "fastmlp.network"  # the public address, so that pickles survive moves
+
     def __init__(
         self,
         sizes: Sequence[int],

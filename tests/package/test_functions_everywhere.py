@@ -16,7 +16,7 @@ from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.estimators.to_sklearn import ACTIVATIONS as TO_SKLEARN
 from fastmlp.exchange import keras, onnx
 from fastmlp.losses import ACTIVATIONS, LOSSES, OUTPUT_FUNCTIONS
-from fastmlp.myann import myann
+from fastmlp.myann import parameters
 from fastmlp.reference.losses import COSTS, DIFFERENCE_COSTS, DIFFERENCE_DERIVATIVES
 
 ROOT = Path(__file__).parents[2]
@@ -55,14 +55,17 @@ REFUSED_BY_MYANN = {"identity", *REFUSED_BY_SKLEARN}
 PLACES_OF_ACTIVATIONS = {
     "DERIVATIVES in reference/functions.py": reference.DERIVATIVES,
     "ACTIVATIONS in estimators/to_sklearn.py": TO_SKLEARN.keys() | REFUSED_BY_SKLEARN,
-    "ACTIVATION_FUNCTIONS in myann/myann.py": {*myann.ACTIVATION_FUNCTIONS, *REFUSED_BY_MYANN},
+    "ACTIVATION_FUNCTIONS in myann/parameters.py": {
+        *parameters.ACTIVATION_FUNCTIONS,
+        *REFUSED_BY_MYANN,
+    },
 }
 
 OUTPUTS_REFUSED_BY_MYANN = {"exponential", "increasing"}
 
 PLACES_OF_OUTPUTS = {
     "NATURAL_LOSS in losses.py": losses.NATURAL_LOSS,
-    "OUT_FUNCTIONS in myann/myann.py": {*myann.OUT_FUNCTIONS, *OUTPUTS_REFUSED_BY_MYANN},
+    "OUT_FUNCTIONS in myann/parameters.py": {*parameters.OUT_FUNCTIONS, *OUTPUTS_REFUSED_BY_MYANN},
 }
 
 LOSSES_REFUSED_BY_ESTIMATORS = {"cross_entropy"}
@@ -79,8 +82,8 @@ PLACES_OF_LOSSES = {
     "_losses of the estimators": {
         *MLPClassifier._losses, *MLPRegressor._losses, *LOSSES_REFUSED_BY_ESTIMATORS,
     },
-    "LOSS_FUNCTIONS in myann/myann.py": {
-        *myann.LOSS_FUNCTIONS.values(), *LOSSES_REFUSED_BY_MYANN,
+    "LOSS_FUNCTIONS in myann/parameters.py": {
+        *parameters.LOSS_FUNCTIONS.values(), *LOSSES_REFUSED_BY_MYANN,
     },
 }  # fmt: skip
 
