@@ -1,7 +1,7 @@
 """Seconds per epoch of one dense network on every device, and on fastmlp's engine.
 
-The article's experiment (GPU article of 2019: 784-512-10, rmsprop, batch 30000, 5 epochs) with its
-weaknesses mended: every run starts with the same fresh weights, after a warm-up that is not
+The article's experiment (GPU article of 2019: 784-512-10, rmsprop, batch 30000, 5 epochs) with three
+corrections: every run starts with the same fresh weights, after a warm-up that is not
 timed, and with several batch sizes.
 """
 
