@@ -61,6 +61,8 @@ class Study:
         ``(result) -> list of Table``, and ``(result) -> figures by name``.
     """
 
+    __module__ = "fastmlp.studies"  # its public address, which pickles keep when files move
+
     name: str
     question: str
     configure: Callable[[str, bool], Any]
