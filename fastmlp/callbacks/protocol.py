@@ -39,8 +39,6 @@ class Training(Protocol):
         Whether a :class:`fastmlp.Checkpoint` can save and resume the run.
     """
 
-    __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
-
     metrics: dict[str, float]
     learning_rate: float
     epochs_done: int
@@ -65,3 +63,7 @@ class Training(Protocol):
     def set_weights(self, weights: Any) -> None:
         """Go back to the weights that `copy_weights` returned."""
         ...
+
+
+# The public address; within the class it would be a member of the protocol.
+Training.__module__ = "fastmlp.callbacks"

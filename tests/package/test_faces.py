@@ -17,10 +17,7 @@ FACES = sorted(
 )
 GOLDEN = Path(__file__).parents[1] / "exchange" / "golden"
 
-STILL_DEEP: set[str] = {
-    "fastmlp.cnn",
-    "fastmlp.studies",
-}
+STILL_DEEP: set[str] = set()
 """Faces some of whose classes still give the address of the file that defines them."""
 
 
