@@ -1,8 +1,8 @@
 """MyANN: the class of the article series on an MLP for MNIST, over this package's engine.
 
 Only this room and :mod:`fastmlp.cnn.articles` use the articles' names. Specification of the class:
-articles "A simple Python
-program for an ANN to cover the MNIST dataset" II to XIII, linux-blog.anracom.com.
+articles "A simple Python program for an ANN to cover the MNIST dataset" II to XIII,
+linux-blog.anracom.com.
 """
 
 from __future__ import annotations
