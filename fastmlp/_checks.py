@@ -211,6 +211,22 @@ def has_finite_sum(weights: NDArray[Any]) -> bool:
         return bool(np.isfinite(weights.sum(dtype=np.float64)))
 
 
+def check_targets(
+    name: str, targets: NDArray[Any], loss: str, allowed: tuple[float, float]
+) -> None:
+    """Every target must lie in `allowed`, (lowest, highest), what `loss` is defined for."""
+    (low, high), smallest, largest = allowed, targets.min(), targets.max()
+    if smallest < low or largest > high:
+        if high == math.inf:
+            range_text = "be at least 0" if low == 0 else "be positive"
+        else:
+            range_text = f"lie in [{low:g}, {high:g}]"
+        raise ValueError(
+            f"{name} must {range_text} for loss {loss!r}; "
+            f"got values from {smallest:g} to {largest:g}"
+        )
+
+
 def check_same_length(name: str, length: int, other_name: str, other_length: int) -> None:
     """Two arrays must have one entry per sample each."""
     if length != other_length:

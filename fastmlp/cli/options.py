@@ -11,13 +11,14 @@ from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_num
 from fastmlp._version import __version__
 from fastmlp.datasets.scaling import KINDS
 from fastmlp.engine.threads import MAX_THREADS
+from fastmlp.losses import NATURAL_LOSS
 from fastmlp.myann.parameters import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
 from fastmlp.myann.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.training.trainer import ENGINES
 
 DEFAULT_SEED = 42
 INFO_BATCH_ROWS = 500
-NATURAL_LOSS = {"sigmoid": "LogLoss", "softmax": "CrossEntropy", "identity": "MSE"}
+LOSS_NAMES = {name: label for label, name in LOSS_FUNCTIONS.items()}
 
 
 class UsageError(Exception):
@@ -69,7 +70,7 @@ def merge(options: argparse.Namespace, data_set: str) -> Recipe:
         if (value := getattr(options, field.name, None)) is not None
     }
     if "output" in given and "loss" not in given:
-        given["loss"] = NATURAL_LOSS[given["output"]]
+        given["loss"] = LOSS_NAMES[NATURAL_LOSS[given["output"]]]
     return replace(recipe, **given)
 
 

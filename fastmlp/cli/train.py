@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import datasets
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.cli import output as _cli_output
 from fastmlp.cli.display import choose_display
 from fastmlp.cli.options import merge, thread_source
@@ -22,7 +23,6 @@ from fastmlp.exceptions import DivergenceError, ResumeError
 from fastmlp.files.json_file import write_json
 from fastmlp.myann.myann import Callback, MyANN
 from fastmlp.myann.recipes import Recipe
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path
 
 FINISHED, DIVERGED, INTERRUPTED, TERMINATED = 0, 1, 130, 143

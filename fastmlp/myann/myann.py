@@ -410,7 +410,9 @@ class MyANN(Figures):
         calls += [_with_ann(call, self) for call in callbacks]
         trainer.history = self.history  # until there is a new one
         try:
-            trainer._fit(
+            trainer.fit_as(
+                owner,
+                self._settings(),
                 self.X_train,
                 self.Y_train,
                 n_epochs=n_epochs,
@@ -418,8 +420,6 @@ class MyANN(Figures):
                 measure_train=self.b_measure_accuracy,
                 callbacks=calls,
                 resume=resume,
-                owner=owner,
-                owner_settings=self._settings(),
             )
         finally:
             self.history = trainer.history
@@ -514,7 +514,7 @@ class MyANN(Figures):
         if self.history.n_epochs == 0:
             raise ValueError("nothing to report: no finished epoch")
         n_epochs = max(self.n_epochs, self.history.n_epochs)
-        return epoch_report(self.history, n_epochs, self.weights, self.trainer.penalty())
+        return epoch_report(self.history, n_epochs, self.weights, self.trainer.objective.penalty())
 
 
 def _with_ann(callback: Callback, ann: MyANN) -> TrainerCallback:

@@ -393,7 +393,7 @@ def test_estimators_of_both_libraries_have_the_same_settings_rows_and_dtype():
         shared_names = other.get_params().keys()
         assert {k: own.get_params()[k] for k in shared_names} == other.get_params()
         assert (own.max_iter, own.random_state) == (2, 4)
-        assert tuple(own._architecture.sizes) == job.sizes
+        assert tuple(own.network_.sizes) == job.sizes
         assert own.out_activation_ == {"sigmoid": "logistic"}.get(job.output, job.output)
 
 

@@ -14,7 +14,9 @@ import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, small_config
 
 from fastmlp import Checkpoint, DivergenceError, plots
-from fastmlp.callbacks.base import EarlyStopping, EpochCallback, LearningRateScheduler
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cnn import (
     CNN,
     BestEpoch,
@@ -446,3 +448,22 @@ def test_one_epoch_on_6000_images_of_mnist_reaches_85_percent(mnist):
     cnn = CNN(CNNConfig.article("C2"), seed=0, device="cpu")
     cnn.fit(data.X_train, data.y_train, epochs=1)
     assert cnn.evaluate(data.X_test, data.y_test).accuracy >= 0.85
+
+
+def test_a_cnn_is_a_training_that_callbacks_may_read_and_set_back():
+    cnn = small_cnn()
+    assert cnn.can_be_saved is False
+    before = cnn.copy_weights()
+    cnn.fit(X, Y, epochs=1)
+    assert any((a != b).any() for a, b in zip(before, cnn.copy_weights(), strict=True))
+    cnn.set_weights(before)
+    for a, b in zip(before, cnn.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    cnn.learning_rate = 0.25
+    assert cnn.learning_rate == 0.25
+
+
+def test_a_rate_that_a_schedule_decides_cannot_be_set():
+    cnn = small_cnn(schedule="power", decay_rate=0.1)
+    with pytest.raises(ValueError, match=r"learning_rate cannot be set to 0\.25: the schedule"):
+        cnn.learning_rate = 0.25

@@ -281,7 +281,7 @@ def test_class_weights_are_checked(class_weight, message):
 def test_going_on_needs_the_same_network():
     x, y = blobs()
     model = MLPClassifier(**SMALL, warm_start=True).fit(x, y)
-    with pytest.raises(ValueError, match="go on with the network of the previous fit"):
+    with pytest.raises(ValueError, match="continue with the network of the previous fit"):
         model.set_params(hidden_layer_sizes=(3,)).fit(x, y)
     model = MLPClassifier(**SMALL, warm_start=True).fit(x, y)
     with pytest.raises(ValueError, match=r"same classes.*Previously got \[0 1\], `y` has \[0 2\]"):
@@ -333,7 +333,7 @@ def test_with_early_stopping_a_diverging_fit_keeps_the_best_weights():
     x, y = exploding()
     model = MLPRegressor(**SMALL | dict(max_iter=200), activation="identity", solver="sgd",
                          learning_rate_init=1.0, early_stopping=True)  # fmt: skip
-    with pytest.warns(ConvergenceWarning, match=r"training diverged.*put back"):
+    with pytest.warns(ConvergenceWarning, match=r"training diverged.*restored"):
         model.fit(x, y)
     assert np.isnan(model.validation_scores_[-1])
     assert len(model.validation_scores_) == len(model.loss_curve_) == model.n_iter_

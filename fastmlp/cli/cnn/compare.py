@@ -14,7 +14,8 @@ from fastmlp.files.json_file import write_json
 
 def run(options: argparse.Namespace) -> int:
     """Time, print a table and, with --out, write; bad input raises."""
-    from fastmlp.cnn import _devices, compare
+    from fastmlp.cnn import compare
+    from fastmlp.cnn.device import choose_device, devices, report
 
     folder = None if options.out is None else _cli_output.prepare_folder(options.out)
     sizes = [read_integer("--batch-sizes", part, minimum=1)
@@ -24,12 +25,12 @@ def run(options: argparse.Namespace) -> int:
     n_threads = None if options.threads is None else int(options.threads)  # checked before
     names = None
     if options.device != "auto":
-        _devices.choose_device(options.device)
+        choose_device(options.device)
         names = [options.device]
     data = load_data(options, scale="none")
-    for device in _devices.devices():
+    for device in devices():
         print(device)
-    if not any(device.type == "GPU" for device in _devices.devices()):
+    if not any(device.type == "GPU" for device in devices()):
         print("TensorFlow sees no graphics card; only processors are compared")
     else:
         print("watch the card with: nvidia-smi -lms 250")
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             f"{t.accuracy:>11.4f}"
         )
     print(f"ratio: images/s over those of {timings[0].contender} at the same batch size")
-    environment = _devices.report()
+    environment = report()
     engine_threads = resolve_threads(n_threads).n_threads
     print(f"threads: Keras {environment['intra_threads']}, fastmlp {engine_threads}")
     if folder is not None:

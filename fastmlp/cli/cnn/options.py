@@ -51,11 +51,11 @@ def cnn(options: argparse.Namespace) -> int:
     module = import_module(f"fastmlp.cli.cnn.{options.cnn_command.partition('-')[0]}")
     run: Callable[[argparse.Namespace], int] = module.run
     try:
-        from fastmlp.cnn import _devices, _tensorflow
+        from fastmlp.cnn import backend, device
 
-        _load_quietly(_tensorflow.import_tensorflow)
+        _load_quietly(backend.import_tensorflow)
         if options.threads is not None or options.gpu_memory is not None:
-            _devices.configure(
+            device.configure(
                 intra_threads=_integer("--threads", options.threads),
                 memory_limit_mb=_integer("--gpu-memory", options.gpu_memory),
             )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastmlp.cnn.config import CNNConfig
     from fastmlp.cnn.images import ImageData
     from fastmlp.cnn.network import CNN
-    from fastmlp.training.trainer import Evaluation
+    from fastmlp.training.history import Evaluation
 
 FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130
 ENDINGS = {FINISHED: "finished", DIVERGED: "diverged", INTERRUPTED: "interrupted"}
@@ -97,7 +97,7 @@ def _config(options: argparse.Namespace) -> CNNConfig:
 
 def _callbacks(options: argparse.Namespace, stop_at: float | None) -> list[Any]:
     """What the options ask for between epochs."""
-    from fastmlp.cnn._best_epoch import BestEpoch
+    from fastmlp.cnn.best_epoch import BestEpoch
 
     callbacks: list[Any] = []
     if stop_at is not None:
@@ -111,7 +111,7 @@ def _callbacks(options: argparse.Namespace, stop_at: float | None) -> list[Any]:
 
 def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
     """Train with a line per epoch; an early end is told, and is the exit code."""
-    from fastmlp.cnn._recorder import BatchHook
+    from fastmlp.cnn.recorder import BatchHook
 
     name, X, y = data.watched
     epochs, size = cnn.config.epochs, cnn.config.batch_size
@@ -130,7 +130,7 @@ def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
 
 def _tensorboard(folder: str) -> Any:
     """Keras' own callback."""
-    from fastmlp.cnn._tensorflow import import_keras
+    from fastmlp.cnn.backend import import_keras
 
     if find_spec("tensorboard") is None:
         raise UsageError('--tensorboard needs TensorBoard: pip install "fastmlp[tensorboard]"')
@@ -199,7 +199,7 @@ def _write(
 
 def _record(cnn: CNN, data: ImageData, ended: str, seconds: float) -> dict[str, Any]:
     """What history.json holds of a training; the test set apart."""
-    from fastmlp.cnn._devices import report
+    from fastmlp.cnn.device import report
 
     return {
         **cnn.history.to_dict(),
