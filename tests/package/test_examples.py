@@ -92,8 +92,16 @@ def test_collisions_are_read_as_they_are_in_the_file():
     strikes = example("categorical_columns").load()
     assert strikes.X.shape == (10_000, 9) and (strikes.y == "damage").sum() == 1061
     assert strikes.X[0].tolist() == [
-        300.0, "01", "T-38A", "MILITARY", "Louisiana", "Climb", "Day", "Large", "Turkey vulture"
-    ]  # fmt: skip
+        300.0,
+        "01",
+        "T-38A",
+        "MILITARY",
+        "Louisiana",
+        "Climb",
+        "Day",
+        "Large",
+        "Turkey vulture",
+    ]
     assert np.isnan(strikes.X[:, 0].astype(float)).sum() == 2836
     assert (np.diff(strikes.year) >= 0).all() and strikes.year[[0, -1]].tolist() == [1990, 2002]
 

@@ -37,7 +37,7 @@ HEAVY = {
 }
 LATE = {
     "bench/adapters/": HEAVY,  # each is loaded in the process that times it
-    "cnn/_recorder.py": {"keras"},  # a class derived from one of Keras
+    "cnn/recorder.py": {"keras"},  # a class derived from one of Keras
     "cnn/articles/callbacks.py": {"keras"},  # likewise
     "datasets/https.py": {"requests"},  # likewise; loaded for a download
     "estimators/": {"sklearn"},  # loaded with the first estimator
@@ -331,7 +331,7 @@ def test_a_wrong_import_is_refused_with_a_sentence(copied_package, wrong):
     assert sentence in printed
 
 
-def tests_of_files():
+def covering_tests():
     """The table of covered_by.json: files of the package without a test file of their own."""
     return json.loads(Path(__file__).with_name("covered_by.json").read_text())
 
@@ -347,7 +347,7 @@ TESTED = [path for path in MODULES if not path.name.startswith("__")]
 
 @pytest.mark.parametrize("path", TESTED, ids=relative)
 def test_every_file_has_a_test_file_or_names_the_one_that_covers_it(path):
-    other = tests_of_files().get(relative(path))
+    other = covering_tests().get(relative(path))
     if own_test(path).exists():
         assert other is None, f"{relative(path)} has a test file now: remove it from the table"
     else:
@@ -356,4 +356,4 @@ def test_every_file_has_a_test_file_or_names_the_one_that_covers_it(path):
 
 
 def test_the_table_of_covering_tests_names_files_that_exist():
-    assert set(tests_of_files()) <= {relative(path) for path in TESTED}
+    assert set(covering_tests()) <= {relative(path) for path in TESTED}

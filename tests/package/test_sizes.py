@@ -15,6 +15,13 @@ SOURCES = sorted(
     path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".pyx", ".pxd", ".pxi"}
 )
 
+STILL_LONG: set[str] = {"engine/_core.pyx"}
+"""Files to be split; each is removed from here when it is."""
+
+
+def relative(path):
+    return path.relative_to(PACKAGE).as_posix()
+
 
 def docstring_lines(text):
     """Numbers of the lines of Python text that hold strings standing alone."""
@@ -41,8 +48,10 @@ def n_code_lines(path):
     )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_no_file_has_more_than_400_lines_of_code(path):
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_no_file_has_more_than_400_lines_of_code(path, request):
+    if relative(path) in STILL_LONG:
+        request.applymarker(pytest.mark.xfail(reason="to be split", strict=True))
     assert n_code_lines(path) <= 400
 
 

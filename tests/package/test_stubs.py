@@ -14,7 +14,7 @@ PACKAGE = Path(fastmlp.__file__).parent
 
 
 def stub_names():
-    tree = ast.parse((PACKAGE / "_core.pyi").read_text())
+    tree = ast.parse((PACKAGE / "engine" / "_core.pyi").read_text())
     names = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -34,9 +34,10 @@ def test_stub_and_compiled_module_have_the_same_names():
     public = {
         name
         for name, value in vars(_core).items()
-        if not name.startswith("_") and getattr(value, "__module__", "fastmlp.engine._core") ==
-        "fastmlp.engine._core" and not isinstance(value, type(sys))
-    }  # fmt: skip
+        if not name.startswith("_")
+        and getattr(value, "__module__", "fastmlp.engine._core") == "fastmlp.engine._core"
+        and not isinstance(value, type(sys))
+    }
     assert public == set(stub_names())
 
 

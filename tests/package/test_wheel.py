@@ -57,9 +57,15 @@ def repair(built, folder):
     bin_folder = str(Path(sys.executable).parent)
     subprocess.run(
         [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", str(folder), str(built)],
-        check=True, capture_output=True,
+        check=True,
+        capture_output=True,
         env=os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
-    )  # fmt: skip
+    )
+
+
+def packages():
+    """Folders of the source tree that hold a package, relative to its root."""
+    return {path.parent.relative_to(ROOT) for path in (ROOT / "fastmlp").rglob("__init__.py")}
 
 
 def test_wheel_is_small_and_holds_no_sources(wheel):
@@ -67,9 +73,29 @@ def test_wheel_is_small_and_holds_no_sources(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert [n for n in names if n.endswith((".pyx", ".pxd", ".pxi", ".c", ".h"))] == []
     assert "fastmlp/py.typed" in names
-    assert "fastmlp/_core.pyi" in names
-    assert any(re.fullmatch(r"fastmlp/_core\..*\.so", n) for n in names)
+    assert "fastmlp/engine/_core.pyi" in names
+    compiled = [n for n in names if n.endswith(".so")]
+    assert len(compiled) == 1
+    assert re.fullmatch(r"fastmlp/engine/_core\..*\.so", compiled[0])
     assert {n.split("/")[0].split("-")[0] for n in names} == {"fastmlp"}
+
+
+def test_wheel_holds_every_python_file_of_every_room_and_no_other(wheel):
+    inside = {n for n in zipfile.ZipFile(wheel).namelist() if n.endswith(".py")}
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for folder in packages()
+        for path in (ROOT / folder).glob("*.py")
+    }
+    assert inside == expected
+    assert {"fastmlp/engine/plan.py", "fastmlp/training/checkpoints/folder.py"} <= inside
+
+
+def test_every_folder_with_python_files_is_a_package():
+    """Without an __init__.py a folder would silently be left out of the wheel."""
+    if not (ROOT / "CMakeLists.txt").exists():
+        pytest.skip("no source tree beside the tests")
+    assert packages() == {p.parent.relative_to(ROOT) for p in (ROOT / "fastmlp").rglob("*.py")}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="manylinux is a Linux tag")
@@ -82,10 +108,15 @@ def test_sdist_holds_what_a_build_needs(dist):
     (archive,) = dist.glob("*.tar.gz")
     with tarfile.open(archive) as content:
         names = {n.split("/", 1)[1] for n in content.getnames() if "/" in n}
-    needed = {"CMakeLists.txt", "setup.py", "pyproject.toml", "LICENSE", "README.md",
-              "src/fastmlp.h", "src/team.c", "fastmlp/_core.pyx", "fastmlp/_blas.pxd",
-              "fastmlp/_passes.pxi", "src/kernels.h"}  # fmt: skip
-    assert needed <= names
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("src", "fastmlp")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".c", ".h", ".py", ".pyx", ".pxd", ".pxi", ".pyi"}
+    }
+    top = {"CMakeLists.txt", "setup.py", "pyproject.toml", "LICENSE", "README.md"}
+    assert {"src/fastmlp.h", "fastmlp/engine/_core.pyx"} <= sources
+    assert top | sources <= names
     assert not [n for n in names if n.endswith(".so")]
 
 

@@ -41,12 +41,27 @@ def make_classes(n_rows, n_features, n_classes, seed=0):
     return rng.normal(size=(n_rows, n_features)), np.eye(n_classes)[labels]
 
 
-def train(engine, sizes, x, y, *, activation="sigmoid", output="sigmoid", dtype="float64",
-          n_epochs=3, sample_weight=None, **options):  # fmt: skip
+def train(
+    engine,
+    sizes,
+    x,
+    y,
+    *,
+    activation="sigmoid",
+    output="sigmoid",
+    dtype="float64",
+    n_epochs=3,
+    sample_weight=None,
+    **options,
+):
     network = Network(
-        sizes, activation=activation, output=output, dtype=dtype,
-        initializer="glorot", random_state=5,
-    )  # fmt: skip
+        sizes,
+        activation=activation,
+        output=output,
+        dtype=dtype,
+        initializer="glorot",
+        random_state=5,
+    )
     before = network.parameters.copy()
     trainer = Trainer(network, engine=engine, shuffle=False, **options)
     history = trainer.fit(x, y, n_epochs=n_epochs, sample_weight=sample_weight)

@@ -12,8 +12,14 @@ from estimator_data import blobs, multilabel, regression
 
 from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network
 
-CODES = {"float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64", "uint8": "U8",
-         "int32": "I32"}  # fmt: skip
+CODES = {
+    "float32": "F32",
+    "float64": "F64",
+    "int64": "I64",
+    "uint64": "U64",
+    "uint8": "U8",
+    "int32": "I32",
+}
 
 
 def forge(document, arrays=(), *, header=None, tail=b""):
@@ -22,8 +28,11 @@ def forge(document, arrays=(), *, header=None, tail=b""):
     entries, data = {}, b""
     for name, array in dict(arrays).items():
         begin, data = len(data), data + array.tobytes()
-        entries[name] = {"dtype": CODES[array.dtype.name], "shape": list(array.shape),
-                         "data_offsets": [begin, len(data)]}  # fmt: skip
+        entries[name] = {
+            "dtype": CODES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [begin, len(data)],
+        }
     text = json.dumps({"sha256": "0" * 64} | document, separators=(",", ":"))
     declared = {"__metadata__": {"fastmlp": text}} | entries
     if header is not None:
@@ -73,8 +82,13 @@ def network():
 
 def myann(**options):
     x, y = blobs(60, n_classes=3)
-    defaults = {"n_hidden_layers": 1, "ay_nodes_layers": [0, 4, 0], "n_nodes_layer_out": 0,
-                "n_epochs": 2, "random_state": 0}  # fmt: skip
+    defaults = {
+        "n_hidden_layers": 1,
+        "ay_nodes_layers": [0, 4, 0],
+        "n_nodes_layer_out": 0,
+        "n_epochs": 2,
+        "random_state": 0,
+    }
     return MyANN((5 * x[:40] + 3, y[:40], 5 * x[40:] + 3, y[40:]), **defaults | options)
 
 

@@ -33,8 +33,15 @@ def checkpoints(folder, every=EVERY):
     return [] if folder is None else [Checkpoint(folder, every=every)]
 
 
-def of_trainer(*, sizes=(N_FEATURES, 40, 25, N_CLASSES), n_epochs=14, sparse=False, callbacks=list,
-               dtype="float32", **options):  # fmt: skip
+def of_trainer(
+    *,
+    sizes=(N_FEATURES, 40, 25, N_CLASSES),
+    n_epochs=14,
+    sparse=False,
+    callbacks=list,
+    dtype="float32",
+    **options,
+):
     """A job of a Trainer; `callbacks` makes those that it has besides."""
 
     def job(folder, resume, n_threads, every=EVERY):
@@ -48,10 +55,14 @@ def of_trainer(*, sizes=(N_FEATURES, 40, 25, N_CLASSES), n_epochs=14, sparse=Fal
         settings = dict(reduction="mean", batch_size=64, learning_rate=0.01) | options
         trainer = Trainer(network, random_state=4, n_threads=n_threads, **settings)
         history = trainer.fit(
-            x, y, n_epochs=n_epochs, test_data=(x[:200], y[:200]), resume=resume,
+            x,
+            y,
+            n_epochs=n_epochs,
+            test_data=(x[:200], y[:200]),
+            resume=resume,
             sample_weight=np.linspace(0.5, 2, N_ROWS),
             callbacks=[*callbacks(), *checkpoints(folder, every)],
-        )  # fmt: skip
+        )
         records = {name: history[name] for name in history if name != "epoch_seconds"}
         return records | {
             "parameters": network.parameters,
@@ -69,12 +80,19 @@ def of_myann(**options):
     def job(folder, resume, n_threads, every=EVERY):
         x, labels = data()
         ann = MyANN(
-            (x[:700], labels[:700], x[700:], labels[700:]), 1, [0, 30, 0], n_nodes_layer_out=0,
-            n_epochs=20, learn_rate=0.004, random_state=5, n_threads=n_threads,
-            n_size_mini_batch=50, resume=resume,
+            (x[:700], labels[:700], x[700:], labels[700:]),
+            1,
+            [0, 30, 0],
+            n_nodes_layer_out=0,
+            n_epochs=20,
+            learn_rate=0.004,
+            random_state=5,
+            n_threads=n_threads,
+            n_size_mini_batch=50,
+            resume=resume,
             callbacks=[EarlyStopping("test_accuracy", patience=4), *checkpoints(folder, every)],
             **options,
-        )  # fmt: skip
+        )
         records = {name: ann.history[name] for name in ann.history if name != "epoch_seconds"}
         return records | {"parameters": ann.network.parameters}
 
@@ -86,8 +104,14 @@ def of_estimator(name, **options):
 
     def job(folder, resume, n_threads, every=EVERY):
         x, labels = data()
-        parameters = dict(hidden_layer_sizes=(30, 20), batch_size=60, n_threads=n_threads,
-                          random_state=6, max_iter=14, n_iter_no_change=3)  # fmt: skip
+        parameters = dict(
+            hidden_layer_sizes=(30, 20),
+            batch_size=60,
+            n_threads=n_threads,
+            random_state=6,
+            max_iter=14,
+            n_iter_no_change=3,
+        )
         model = getattr(fastmlp, name)(**parameters | copy.deepcopy(options))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # most do not converge
@@ -105,7 +129,7 @@ def of_estimator(name, **options):
             "counts": np.array([model.n_iter_, model.t_]),
             "losses": np.array([*model.loss_curve_, model.loss_, *best], float),
             "scores": np.array(model.validation_scores_ or [], float),
-        }  # fmt: skip
+        }
 
     return job
 
@@ -115,27 +139,35 @@ JOBS = {
     "classical": of_trainer(momentum=0.9, momentum_rule="classical", warmup=3),
     "nesterov": of_trainer(momentum=0.9, momentum_rule="nesterov", l1=1e-4, schedule="power"),
     "adam": of_trainer(
-        optimizer=Adam(), dropout=0.2, max_grad_norm=0.5,
+        optimizer=Adam(),
+        dropout=0.2,
+        max_grad_norm=0.5,
         callbacks=lambda: [EarlyStopping("test_cost", patience=3)],
     ),
     "adamw": of_trainer(optimizer=AdamW(), schedule="cosine", dropout=(0.1, 0.3), dtype="float64"),
     "rmsprop": of_trainer(
-        optimizer=RMSprop(momentum=0.5), sparse=True, learning_rate=0.001,
+        optimizer=RMSprop(momentum=0.5),
+        sparse=True,
+        learning_rate=0.001,
         callbacks=lambda: [LearningRateScheduler(lambda _, rate: 0.9 * rate)],
     ),
-    "wide": of_trainer(sizes=(N_FEATURES, 400, 700, N_CLASSES), n_epochs=3, optimizer="adam",
-                       learning_rate=1e-4),
+    "wide": of_trainer(
+        sizes=(N_FEATURES, 400, 700, N_CLASSES), n_epochs=3, optimizer="adam", learning_rate=1e-4
+    ),
     "numpy": of_trainer(engine="numpy", optimizer="adam", dropout=0.2, n_epochs=8),
     "myann": of_myann(mom_rate=0.5),
     "myann, all at once": of_myann(my_momentum_rule="classical", b_standardize="global"),
     **{
         f"classifier, {solver}": of_estimator(
-            "MLPClassifier", solver=solver, early_stopping=solver not in ("lbfgs", "sgd"),
+            "MLPClassifier",
+            solver=solver,
+            early_stopping=solver not in ("lbfgs", "sgd"),
             learning_rate="adaptive" if solver == "sgd" else "constant",
-            tol=1e-2 if solver == "sgd" else 1e-4, dropout=0 if solver == "lbfgs" else 0.1,
+            tol=1e-2 if solver == "sgd" else 1e-4,
+            dropout=0 if solver == "lbfgs" else 0.1,
         )
         for solver in ("sgd", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
     },
     "regressor, adam": of_estimator("MLPRegressor", random_state=np.random.RandomState(7)),
     "regressor, lbfgs": of_estimator("MLPRegressor", solver="lbfgs", max_iter=60),
-}  # fmt: skip
+}
