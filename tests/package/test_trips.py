@@ -13,11 +13,11 @@ import trips
 WANTED = {name: wanted for name, (_, _, wanted) in trips.TRIPS.items() if wanted is not None}
 
 STILL_ABOVE: dict[str, str] = {
-    "Trainer.fit": "checks, threads and plan are asked in every fit",
-    "MLPClassifier.fit": "the fit still passes through all files of the estimators",
-    "load": "documents and plan are still entered by the way",
-    "train": "a command builds the parsers of all commands",
-    "Network.predict": "the plan is made in every prediction",
+    "Trainer.fit": "9 files: also checks, threads, planner and optimizers",
+    "MLPClassifier.fit": "28 files: 12 of the estimators and 16 below them",
+    "load": "21 files: also the estimators' parameters and records, and the planner",
+    "train": "36 files: the parsers of all commands are built",
+    "Network.predict": "47 calls: the plan is made in every prediction",
 }
 """What keeps a trip above the wanted number, by its name: to be removed when it is reached."""
 
