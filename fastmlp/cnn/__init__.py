@@ -1,4 +1,4 @@
-"""CNNs for images in Keras on TensorFlow: training, and what a trained map sees.
+"""CNNs for images in Keras on TensorFlow: training, and what a trained map responds to.
 
 Needs the extra ``cnn``. TensorFlow is imported when a network is built, not with this package.
 """
@@ -29,21 +29,19 @@ if TYPE_CHECKING:
     from fastmlp.cnn.articles.callbacks import EpochPlot as EpochPlot
     from fastmlp.cnn.articles.callbacks import LrHistory as LrHistory
 
-_KERAS_CLASSES = ("EpochPlot", "LrHistory")
+_LAZY = ("EpochPlot", "LrHistory")
+"""Classes that derive from Keras' own, imported at first use."""
 
 
 def __getattr__(name: str) -> object:
-    """The classes that derive from Keras' own, when they are wanted."""
-    if name not in _KERAS_CLASSES:
+    """Import a class that derives from Keras' own."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fastmlp.cnn import backend
+    from fastmlp.cnn import articles
 
-    backend.import_keras()
-    from fastmlp.cnn.articles import callbacks as _article_callbacks
-
-    return getattr(_article_callbacks, name)
+    return getattr(articles, name)
 
 
 def __dir__() -> list[str]:
-    """The classes that derive from Keras' own too."""
-    return sorted({*globals(), *_KERAS_CLASSES})
+    """Names of the room, the lazily imported ones included."""
+    return sorted({*globals(), *_LAZY})

@@ -1,4 +1,4 @@
-"""The import of TensorFlow and Keras, with a sentence where they are missing or do not fit."""
+"""Import TensorFlow and Keras, with a clear error if they are missing or unsuitable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BestEpoch: the callback that ends a training with the weights of its best epoch."""
+"""BestEpoch: a callback that restores the best epoch when a training run ends."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fastmlp.cnn.state import TrainingState
 
 
 class BestEpoch(EpochCallback):
-    """Keeps the state after the epoch with the highest accuracy, and goes back to it at the end.
+    """Keep the state after the epoch with the highest accuracy, and restore it at the end.
 
-    The accuracy is that on the ``test_data`` of the fit, which should be validation images: of
-    images that choose the epoch, an accuracy is no estimate any more. Weights, optimiser and
-    `epochs_done` are those of that epoch afterwards, so that a further fit goes on from there; the
-    history has all epochs. Of equal epochs the first is kept.
+    The accuracy is that on the ``test_data`` of the fit, which should be validation images: on
+    images that choose the epoch, the accuracy is no longer an unbiased estimate. Weights, optimiser
+    and `epochs_done` are those of that epoch afterwards, so that a further fit continues from
+    there; the history has all epochs. The first of several equal epochs is kept.
 
     Attributes
     ----------
@@ -25,12 +25,14 @@ class BestEpoch(EpochCallback):
         Of that epoch; NaN before there is one.
     """
 
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
+
     def __init__(self) -> None:
         self.epoch, self.accuracy = 0, math.nan
         self._state: TrainingState | None = None
 
     def before_training(self, trainer: Any) -> None:
-        """Forget earlier trainings."""
+        """Forget earlier training runs."""
         self.epoch, self.accuracy, self._state = 0, math.nan, None
 
     def after_epoch(self, trainer: Any) -> None:

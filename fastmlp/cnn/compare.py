@@ -1,8 +1,8 @@
 """Seconds per epoch of one dense network on every device, and on fastmlp's engine.
 
-The article's experiment (GPU article of 2019: 784-512-10, rmsprop, batch 30000, 5 epochs) with its
-weaknesses mended: every run starts with the same fresh weights, after a warm-up that is not
-timed, and with several batch sizes.
+The article's experiment (GPU article of 2019: 784-512-10, rmsprop, batch 30000, 5 epochs) with
+corrections: every run starts with the same fresh weights, a warm-up is not timed, and several
+batch sizes are measured.
 """
 
 from __future__ import annotations

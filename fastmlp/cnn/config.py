@@ -84,6 +84,8 @@ class CNNConfig:
     96844
     """
 
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
+
     conv: tuple[ConvLayer, ...] = (
         ConvLayer(32),
         ConvLayer(64),

@@ -1,4 +1,4 @@
-"""What is looked at in a ``.keras`` file before Keras may read it."""
+"""Checks of a ``.keras`` file before Keras may read it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PLAIN = (
 
 
 def check_archive(path: Path) -> None:
-    """A whole zip archive with a model's members, which names nothing but parts of models.
+    """Check that a file is a complete zip archive of a model that names only parts of models.
 
     Keras' safe mode refuses code that stands in the file; this refuses in addition every name that
     leads out of the modules of layers and their parts, where loaders have been led astray before.

@@ -1,4 +1,4 @@
-"""Models as ``.keras`` files: written with what belongs to them, read without running foreign code.
+"""Models as ``.keras`` files, read without running code from the file.
 
 A ``.keras`` file is a zip archive with a description in JSON and the weights. fastmlp adds one
 member with the configuration and the scaler, and one for every array of the initial state, to
@@ -64,7 +64,7 @@ class Parts:
 
 
 def save(cnn: Parts, path: str | os.PathLike[str]) -> None:
-    """Write model, initial state, configuration and scaler; `path` never holds half a file.
+    """Write model, initial state, configuration and scaler atomically.
 
     Raises
     ------

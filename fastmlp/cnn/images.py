@@ -78,8 +78,8 @@ def load_images(
     n_validation : int >= 0
         The last training images, set apart before the scaler is fitted.
     legacy_split : bool
-        As the articles do: fit the scaler on training and test images together, mix them, and cut
-        them again. Test images are then not new to the scaler, and not the official ones.
+        As the articles do: fit the scaler on training and test images together, shuffle them, and
+        split them again. Test images are then not new to the scaler, and not the official ones.
     seed : int or None
         Of that mixing.
 

@@ -28,6 +28,8 @@ class ConvLayer:
         Name of the layer; empty means conv_1, conv_2 and so on.
     """
 
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
+
     maps: int
     kernel: Any = (3, 3)
     activation: str = "relu"
@@ -53,6 +55,8 @@ class PoolLayer:
         Name of the layer; empty means pool_1, pool_2 and so on.
     """
 
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
+
     size: Any = (2, 2)
     kind: str = "max"
     name: str = ""
@@ -75,6 +79,8 @@ class DenseLayer:
     name : str
         Name of the layer; empty means dense_1, dense_2 and so on, and output for the last one.
     """
+
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
 
     nodes: int
     activation: str = "relu"

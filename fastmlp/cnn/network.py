@@ -1,4 +1,4 @@
-"""CNN: a Keras model that trains, measures, resets and records like the rest of fastmlp."""
+"""CNN: a Keras model with the interface and the History of the rest of fastmlp."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OF_TRAINERS = {
     LearningRateScheduler: "LearningRateScheduler",
     Checkpoint: "ModelCheckpoint",
 }
-"""Callbacks that change or keep a Trainer's network, and what Keras has in their place."""
+"""Callbacks for Trainers only, and the equivalents in Keras."""
 
 
 class CNN:
@@ -66,8 +66,7 @@ class CNN:
     epochs_done : int
         Epochs since the start or the last `reset`.
     scaler : fastmlp.datasets.scaling.Scaler or None
-        What standardises raw pixels for this network, if one chooses to keep it here; it is saved
-        with the model.
+        Standardises raw pixels for this network; set it to save it with the model.
 
     Raises
     ------
@@ -81,6 +80,8 @@ class CNN:
     >>> cnn = CNN(CNNConfig.article("C2"), seed=0)  # doctest: +SKIP
     >>> history = cnn.fit(X, y, test_data=(X_test, y_test))  # doctest: +SKIP
     """
+
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
 
     def __init__(
         self,
@@ -177,9 +178,9 @@ class CNN:
         self._forget()
 
     def reset(self) -> None:
-        """Back to the initial weights, iteration 0, the first rate and an empty history.
+        """Restore the initial weights, iteration 0, the first rate and an empty history.
 
-        Also of a CNN that was loaded: the file has the initial weights too.
+        This also works for a loaded CNN: the file contains the initial weights.
         """
         self.initial_state.restore(self.model)
         self._forget()
@@ -196,7 +197,7 @@ class CNN:
         callbacks: Iterable[Any] = (),
         verbose: bool = False,
     ) -> History:
-        """Train, from where the network and its optimiser are; `reset` before it starts anew.
+        """Train from the current weights and optimiser state; call `reset` first to start again.
 
         Parameters
         ----------
@@ -328,8 +329,8 @@ class CNN:
     def _batches(self, x: Images, targets: Images, batch_size: int) -> Any:
         """Shuffled mini-batches as a ``tf.data.Dataset``.
 
-        The order is that of the epoch's number, so that a training that is loaded and goes on sees
-        the images as it would have without the pause.
+        The order is that of the epoch's number, so that a run that is saved,
+        loaded and continued sees the images as an uninterrupted run does.
         """
         tf = import_tensorflow()
         numbers = tf.TensorSpec((None,), tf.int64)

@@ -37,7 +37,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._has_penalty = bool(cnn.model.losses)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin the clock and empty the lists of the epoch."""
+        """Start the clock and empty the lists of the epoch."""
         self._means: list[tuple[float, float]] = []
         self._penalties: list[float] = []
         self._good = TrainingState(self.cnn.model)
@@ -45,11 +45,11 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._start = time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Note the penalty that enters the batch's cost."""
+        """Record the penalty in the cost of the batch."""
         self._penalties.append(penalty(self.cnn.model) if self._has_penalty else 0.0)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Note the running means; end a training whose loss is not finite."""
+        """Record the running means; raise DivergenceError if the loss is not finite."""
         assert logs is not None
         mean = float(logs["loss"])
         self._means.append((mean, float(logs[ERROR_METRIC])))
@@ -105,11 +105,11 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
         self.seconds: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin."""
+        """Start the clock."""
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Note."""
+        """Record the wall time."""
         self.seconds.append(time.perf_counter() - self._start)
 
 
@@ -119,7 +119,7 @@ def _accuracy(logs: Any, name: str) -> float:
 
 
 class HookRunner(keras.callbacks.Callback):  # type: ignore[misc]
-    """Calls fastmlp's own callbacks before and after epochs, a CNN in the place of a Trainer.
+    """Call fastmlp's callbacks before and after epochs.
 
     Parameters
     ----------
@@ -151,5 +151,5 @@ class BatchHook(keras.callbacks.Callback):  # type: ignore[misc]
         self.cnn, self.call = cnn, call
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Pass the numbers on."""
+        """Call the function with the numbers."""
         self.call(self.cnn.history.n_epochs + 1, batch)

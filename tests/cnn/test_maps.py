@@ -1,4 +1,4 @@
-"""Maps, filters, patterns, carving, matching, and the pictures of them."""
+"""maps, filters, patterns, refinement, matching, and their figures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from fastmlp.cnn.maps.oip import (
     OIP,
     Ascent,
     _gradient_function,
-    carve,
     climb,
     find_oip,
-    format_hunt,
-    hunt,
+    find_oips,
+    format_oips,
+    refine,
 )
 from fastmlp.cnn.maps.oip_starts import standardised, start_images
 
@@ -224,7 +224,7 @@ def test_the_best_of_the_climbers_that_answer_most_is_the_pattern(trained):
 def test_pattern_answers_more_than_any_of_many_random_images(trained):
     from fastmlp.cnn.maps.activations import activation_maps
 
-    oips = hunt(trained, "conv_2", n_starts=60, ascent=FAST, seed=3)
+    oips = find_oips(trained, "conv_2", n_starts=60, ascent=FAST, seed=3)
     random = start_images(500, (10, 10, 1), np.random.default_rng(8))
     answers = activation_maps(trained, "conv_2", random).mean(axis=(1, 2))
     assert [oip.map for oip in oips] == list(range(6))
@@ -256,37 +256,37 @@ def test_maps_that_never_answer_are_told_and_drawn_grey(trained):
     kernel, bias = cnn.model.get_layer("conv_2").get_weights()
     bias[3] = -1000
     cnn.model.get_layer("conv_2").set_weights([kernel, bias])
-    oips = hunt(cnn, "conv_2", n_starts=30, ascent=FAST, seed=0)
+    oips = find_oips(cnn, "conv_2", n_starts=30, ascent=FAST, seed=0)
     assert not oips[3].found
     assert oips[3].n_steps == 0
-    assert "no start image moved the maps 3" in format_hunt(oips, "conv_2")
+    assert "no start image moved the maps 3" in format_oips(oips, "conv_2")
     figure = plots.plot_oips(oips, "conv_2")
     assert title(figure) == f"conv_2: patterns found for {sum(o.found for o in oips)} of 6 maps"
     assert [text.get_text() for text in figure.axes[0].texts] == list("012345")
 
 
-def test_carving_raises_the_answer_round_by_round(trained):
+def test_refinement_raises_the_answer_round_by_round(trained):
     from fastmlp.cnn.maps.activations import activation_maps
 
     answers = activation_maps(trained, "conv_2", X[:1]).mean(axis=(0, 1, 2))
     number = int(answers.argmax())
-    states = carve(trained, "conv_2", number, X[0], rounds=4)
+    states = refine(trained, "conv_2", number, X[0], rounds=4)
     course = activation_maps(trained, "conv_2", np.stack(states))[..., number].mean(axis=(1, 2))
     assert len(states) > 1
     assert (np.diff(course) > 0).all()
     np.testing.assert_allclose(states[0], standardised(X[:1])[0])
-    figure = plots.plot_carving(states, "conv_2", number)
+    figure = plots.plot_refinement(states, "conv_2", number)
     assert f"{len(states) - 1} rounds changed the image" in title(figure)
-    told = title(plots.plot_carving(states, "conv_2", number, answers=course))
+    told = title(plots.plot_refinement(states, "conv_2", number, answers=course))
     assert f"raised its answer from {course[0]:.2f} to {course[-1]:.2f},\nand changed" in told
     with pytest.raises(ValueError, match="answers and states must have the same number of rows"):
-        plots.plot_carving(states, "conv_2", number, answers=course[:-1])
-    flat = plots.plot_carving(states[:1], "conv_2", number)
+        plots.plot_refinement(states, "conv_2", number, answers=course[:-1])
+    flat = plots.plot_refinement(states[:1], "conv_2", number)
     assert "no small change of this image raises its answer" in title(flat)
     with pytest.raises(ValueError, match="image must have shape"):
-        carve(trained, "conv_2", 0, X[0, :5])
+        refine(trained, "conv_2", 0, X[0, :5])
     with pytest.raises(ValueError, match="image must hold finite float32 numbers; found NaN"):
-        carve(trained, "conv_2", 0, np.full_like(X[0], np.nan))
+        refine(trained, "conv_2", 0, np.full_like(X[0], np.nan))
 
 
 @pytest.mark.parametrize(
@@ -294,10 +294,13 @@ def test_carving_raises_the_answer_round_by_round(trained):
     [
         (lambda cnn: find_oip(cnn, "conv_2", 6), "map must be from 0 to 5; got 6"),
         (lambda cnn: find_oip(cnn, "flatten", 0), "layer must be one of"),
-        (lambda cnn: hunt(cnn, "conv_2", n_starts=1, n_climbers=3), "n_starts must be at least 3"),
+        (
+            lambda cnn: find_oips(cnn, "conv_2", n_starts=1, n_climbers=3),
+            "n_starts must be at least 3",
+        ),
         (lambda cnn: Ascent(step=0), "step must be above 0"),
         (lambda cnn: plots.plot_oips([], "conv_2"), "nothing to plot"),
-        (lambda cnn: plots.plot_carving([], "conv_2", 0), "nothing to plot"),
+        (lambda cnn: plots.plot_refinement([], "conv_2", 0), "nothing to plot"),
         (lambda cnn: plots.plot_filters(np.zeros((3, 3, 1, 4)), "conv_1", channel=1), "kernels"),
         (lambda cnn: plots.plot_class_activations(np.zeros(4), "dense_1"), "means must have"),
         (lambda cnn: plots.plot_activation_maps(np.zeros((0, 2, 2, 4)), X[:0], [], "a"), "maps"),

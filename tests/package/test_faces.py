@@ -19,9 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "exchange" / "golden"
 
 STILL_DEEP: set[str] = {
     "fastmlp.callbacks",
-    "fastmlp.cnn",
     "fastmlp.network",
-    "fastmlp.studies",
     "fastmlp",
 }
 """Faces some of whose classes still give the address of the file that defines them."""

@@ -107,15 +107,15 @@ def _draw_layers(draw: Any, cnn: Any, X: Any, raw: Any, y: Any, rows: Any) -> di
 def _draw_patterns(draw: Any, cnn: Any, layer: str, numbers: dict[str, int]) -> dict[str, Any]:
     """The hunt over all maps of a layer: table and contact sheet."""
     from fastmlp.cnn.maps import plots
-    from fastmlp.cnn.maps.oip import format_hunt, hunt
+    from fastmlp.cnn.maps.oip import find_oips, format_oips
 
     settings: dict[str, Any] = {
         "n_starts": numbers["starts"],
         "n_climbers": N_CLIMBERS,
         "seed": numbers["seed"],
     }
-    oips = hunt(cnn, layer, **settings)
-    print(format_hunt(oips, layer))
+    oips = find_oips(cnn, layer, **settings)
+    print(format_oips(oips, layer))
     draw(f"patterns_{layer}", plots.plot_oips(oips, layer))
     best = max(oips, key=lambda oip: oip.activation)
     draw(f"strongest_pattern_{layer}", plots.plot_oip(best, layer))
@@ -151,9 +151,9 @@ def _draw_matching(draw: Any, cnn: Any, other: Any, X: Any) -> list[dict[str, An
 
 def _draw_carving(draw: Any, cnn: Any, layer: str, number: int, image: Any) -> dict[str, Any]:
     from fastmlp.cnn.maps import plots
-    from fastmlp.cnn.maps.oip import carve, mean_activations
+    from fastmlp.cnn.maps.oip import mean_activations, refine
 
-    states = carve(cnn, layer, number, image)
+    states = refine(cnn, layer, number, image)
     answers = mean_activations(cnn, layer, np.stack(states))[:, number].tolist()
-    draw(f"carving_{layer}", plots.plot_carving(states, layer, number, answers=answers))
+    draw(f"carving_{layer}", plots.plot_refinement(states, layer, number, answers=answers))
     return {"layer": layer, "map": number, "answers": answers}

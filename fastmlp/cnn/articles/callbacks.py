@@ -32,6 +32,8 @@ class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
         Batches at the end of every epoch.
     """
 
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
+
     def __init__(self, use_scheduler: bool = True, *, verbose: bool = True) -> None:
         super().__init__()
         self.use_scheduler, self.verbose = use_scheduler, verbose
@@ -39,11 +41,11 @@ class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
         self.iterations: list[int] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Forget earlier trainings."""
+        """Forget earlier training runs."""
         self.lr, self.iterations = [], []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Read, note and print."""
+        """Read, record and print both numbers."""
         self.lr.append(current_rate(self.model))
         self.iterations.append(iterations(self.model))
         if self.verbose:
@@ -51,7 +53,7 @@ class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
-    """Draws accuracy (left) and loss (right) of both sets anew after every epoch.
+    """Draws accuracy (left) and loss (right) of both sets again after every epoch.
 
     Parameters
     ----------
@@ -65,6 +67,8 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
     verbose : bool
         Print the names of the logs in the first epoch.
     """
+
+    __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
 
     ACCURACY_LIMITS = (0.97, 1.001)
     LOSS_LIMITS = (0.0, 0.2)

@@ -1,6 +1,6 @@
 """The articles' functions for a CNN, with their signatures, over CNNConfig and CNN.
 
-Only this module, `_article_callbacks` and `_article_configs` use the articles' names. Source: "A
+Only this room uses the articles' names. Source: "A
 simple CNN for the MNIST dataset" I to III, linux-blog.anracom.com. What the articles call a model
 is a :class:`fastmlp.cnn.CNN` here; ``cnn.model`` is the Keras model inside.
 """
@@ -42,7 +42,7 @@ def load_mnist(
     Parameters
     ----------
     legacy_split : bool
-        Fit the scaler on all 70000 images and cut them again at random, as the articles do. The
+        Fit the scaler on all 70000 images and split them again at random, as the articles do. The
         default keeps the official split, and a scaler that has not seen the test images.
     seed : int or None
         Of the legacy split.
@@ -210,8 +210,8 @@ def train(
     li_Conv, li_Pool, li_MLP, input_shape, my_regularizer, my_reg_param_l2, my_reg_param_l1
         As in `build_cnn_simple`.
     reset : bool
-        Without `build`: begin again, with the initial weights, iteration 0 and the first rate;
-        False goes on from where the CNN is.
+        Without `build`: start again with the initial weights, iteration 0 and the first rate;
+        False continues from the current state.
     epochs, batch_size : int >= 1
     my_loss, my_metrics, my_optimizer, my_momentum, my_lr_sched, my_lr_init, my_lr_decay_steps
         As in `my_compile`, and so is `my_lr_decay_rate`.

@@ -1,8 +1,8 @@
 """Do two trainings learn the same filters? Their maps, matched by what they answer to images.
 
 Maps have no order, so those of one network are permuted until they correlate best with those of
-the other: the assignment problem, solved by SciPy. Beside it stands what chance gives: the same
-matching after the images of one network were mixed up.
+the other: the assignment problem, solved by SciPy. For comparison, the same
+matching is done by chance: after the images of one network were shuffled.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Matching:
     by_chance : ndarray of shape (maps of the first,)
         Correlations of the best pairs after the images were mixed up.
     """
+
+    __module__ = "fastmlp.cnn.maps"  # its public address, which pickles keep when files move
 
     layer: str
     correlations: Matrix

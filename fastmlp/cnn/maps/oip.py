@@ -1,4 +1,4 @@
-"""OIPs, original input patterns: images to which a map of a convolution answers most.
+"""OIPs, original input patterns: images that maximise the activation of a map.
 
 Gradient ascent on the pixels, in the line of F. Chollet, "Deep Learning with Python" (2017),
 section 5.4.2, with other start images and other normalisation. For a map m of a layer,
@@ -30,7 +30,7 @@ from fastmlp.cnn.network import CNN
 
 @dataclass(frozen=True)
 class Ascent:
-    """How an image climbs.
+    """Settings of the gradient ascent of an image.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class Ascent:
         A fraction of the loss.
     least_step : float > 0
     """
+
+    __module__ = "fastmlp.cnn.maps"  # its public address, which pickles keep when files move
 
     step: float = 0.2
     max_steps: int = 120
@@ -74,6 +76,8 @@ class OIP:
         The mean activation from the start image on; it never falls.
     """
 
+    __module__ = "fastmlp.cnn.maps"  # its public address, which pickles keep when files move
+
     map: int
     image: Images
     activation: float
@@ -101,7 +105,7 @@ def find_oip(
     ascent: Ascent | None = None,
     seed: int | None = None,
 ) -> OIP:
-    """The pattern of one map of a convolution or pooling.
+    """Find the pattern of one map of a convolution or pooling by activation maximisation.
 
     Parameters
     ----------
@@ -118,13 +122,13 @@ def find_oip(
     ascent : Ascent or None
     seed : int or None
     """
-    return hunt(
+    return find_oips(
         cnn, layer, maps=[map], n_starts=n_starts, n_climbers=n_climbers, scales=scales,
         ascent=ascent, seed=seed,
     )[0]  # fmt: skip
 
 
-def hunt(
+def find_oips(
     cnn: CNN,
     layer: str,
     *,
@@ -135,7 +139,7 @@ def hunt(
     ascent: Ascent | None = None,
     seed: int | None = None,
 ) -> list[OIP]:
-    """The patterns of many maps of a layer; None for `maps` means all.
+    """Find the patterns of many maps of a layer by activation maximisation; `maps` None means all.
 
     The start images are the same for all maps; every map takes those it answers to most. Other
     parameters as in :func:`find_oip`.
@@ -159,7 +163,7 @@ def hunt(
     return result
 
 
-def carve(
+def refine(
     cnn: CNN,
     layer: str,
     map: int,
@@ -168,7 +172,7 @@ def carve(
     rounds: int = 8,
     step: float = 0.1,
 ) -> list[Images]:
-    """A given image, changed a little at a time towards what a map answers to.
+    """Refine an image step by step towards what a map responds to.
 
     Parameters
     ----------
@@ -209,7 +213,7 @@ def climb(
     ascent: Ascent,
     gradient_of: Any = None,
 ) -> tuple[Images, list[NDArray[np.float64]]]:
-    """All images climb, each for its own map; see the head of this file.
+    """Maximise one map's activation for each image; see the head of this file.
 
     Parameters
     ----------
@@ -255,8 +259,8 @@ def mean_activations(cnn: CNN, layer: str, X: ArrayLike) -> Images:
     return np.asarray(activation_maps(cnn, layer, X).mean(axis=(1, 2)))
 
 
-def format_hunt(oips: Sequence[OIP], layer: str) -> str:
-    """A table of what a hunt found, the strongest maps first."""
+def format_oips(oips: Sequence[OIP], layer: str) -> str:
+    """Format the patterns that were found as a table, the strongest maps first."""
     found = sorted((oip for oip in oips if oip.found), key=lambda oip: -oip.activation)
     missed = [str(oip.map) for oip in oips if not oip.found]
     lines = [f"{layer}: patterns for {len(found)} of {len(oips)} maps",

@@ -1,4 +1,4 @@
-"""Random start images for the hunt: noise on several length scales, standardised."""
+"""Random start images for the search: noise on several length scales, standardised."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def start_images(
     scales : sequence of int >= 1
         Sides of the grids' cells in pixels; the cells are blended linearly.
     weights : sequence of float >= 0, one per scale, or None
-        None draws them anew for every image, so that large and small patterns dominate by turns.
+        None draws new ones for every image, so that large and small patterns dominate by turns.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Pictures of what a CNN's layers see; all of them draw numbers that were computed before.
+"""Figures of what a CNN's layers respond to, drawn from numbers that were computed before.
 
 matplotlib is imported inside the functions; every function makes its figure with pyplot and
 returns it, open.
@@ -154,7 +154,7 @@ def plot_class_activations(
 
 
 def plot_oips(oips: Sequence[OIP], layer: str, *, figsize: FigureSize | None = None) -> Figure:
-    """Contact sheet of the patterns of many maps, each with its map's number; unfound ones grey."""
+    """Plot the patterns of many maps, each with its map's number; grey where none was found."""
     if not oips:
         raise ValueError("nothing to plot: no patterns")
     tiles = np.stack([_grey(oip.image[np.newaxis])[0] for oip in oips])
@@ -172,7 +172,7 @@ def plot_oips(oips: Sequence[OIP], layer: str, *, figsize: FigureSize | None = N
 
 
 def plot_oip(oip: OIP, layer: str, *, figsize: FigureSize = (11, 5)) -> Figure:
-    """One pattern and the course of its ascent."""
+    """Plot one pattern and the activations during its ascent."""
     with styled_pyplot(figsize) as plt:
         figure, (left, right) = plt.subplots(1, 2, width_ratios=[1, 1.5])
         left.imshow(_grey(oip.image[np.newaxis])[0], cmap="gray_r")
@@ -189,7 +189,7 @@ def plot_oip(oip: OIP, layer: str, *, figsize: FigureSize = (11, 5)) -> Figure:
     return figure  # type: ignore[no-any-return]
 
 
-def plot_carving(
+def plot_refinement(
     states: Sequence[NDArray[Any]],
     layer: str,
     map: int,
@@ -197,12 +197,12 @@ def plot_carving(
     answers: Sequence[float] | None = None,
     figsize: FigureSize = (12, 2.9),
 ) -> Figure:
-    """A given image, and what became of it round by round.
+    """Plot an image and its states after every round of `refine`.
 
     Parameters
     ----------
     states : sequence of ndarray of shape (height, width, channels)
-        From :func:`fastmlp.cnn.maps.oip.carve`.
+        From :func:`fastmlp.cnn.maps.oip.refine`.
     layer : str
     map : int
     answers : sequence of float, as many as states, or None
@@ -215,7 +215,7 @@ def plot_carving(
     with styled_pyplot(figsize) as plt:
         figure, axis = plt.subplots()
         draw_labelled_tiles(axis, tiles, labels, min(len(tiles), 9), cmap="gray_r")
-        _title(figure, plt, f"{layer}, map {map}: {_carving_sentence(states, answers)}")
+        _title(figure, plt, f"{layer}, map {map}: {_refinement_sentence(states, answers)}")
     return figure  # type: ignore[no-any-return]
 
 
@@ -283,7 +283,7 @@ def _maps_sentence(values: NDArray[Any], layer: str, field: tuple[int, int] | No
     return sentence if field is None else f"{sentence}\na node sees {field[0]} x {field[1]} pixels"
 
 
-def _carving_sentence(states: Sequence[NDArray[Any]], answers: Sequence[float] | None) -> str:
+def _refinement_sentence(states: Sequence[NDArray[Any]], answers: Sequence[float] | None) -> str:
     """For example "8 rounds raised its answer from 0.50 to 1.62"."""
     if len(states) == 1:
         return "no small change of this image raises its answer"

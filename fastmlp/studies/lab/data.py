@@ -1,4 +1,4 @@
-"""Data of the studies: MNIST where it is, else scikit-learn's digits."""
+"""Data of the studies: MNIST if it is available locally, else scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RawData:
 
 
 def choose_data() -> str:
-    """mnist where it is on this computer, else digits; nothing is downloaded."""
+    """Return mnist if it is available locally, else digits; nothing is downloaded."""
     return "digits" if datasets.find("mnist") is None else "mnist"
 
 

@@ -1,4 +1,4 @@
-"""The look of the studies' figures, and how they are written."""
+"""Style of the studies' figures, and writing them to files."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def encode_image(figure: Figure, kind: str) -> bytes:
 
         figure.savefig(buffer, format="rgba", dpi=DPI)
         width, height = figure.canvas.get_width_height(physical=True)
-        picture = Image.frombytes("RGBA", (width, height), buffer.getvalue()).convert("RGB")
+        image = Image.frombytes("RGBA", (width, height), buffer.getvalue()).convert("RGB")
         buffer = io.BytesIO()
-        picture.quantize(PALETTE, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+        image.quantize(PALETTE, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Pictures and surfaces in a result's JSON: a byte per value, compressed."""
+"""Images and surfaces in a result's JSON: one byte per value, compressed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pack(values: ArrayLike, low: float, high: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``shape``, ``low``, ``high`` and ``bytes`` (text), for `unpack`.
+        ``shape``, ``low``, ``high`` and ``bytes`` (string), for `unpack`.
     """
     array = np.asarray(values, float)
     scaled = np.rint((np.clip(array, low, high) - low) / (high - low) * LEVELS).astype(np.uint8)

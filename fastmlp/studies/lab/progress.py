@@ -1,4 +1,4 @@
-"""What is shown while a study runs: a line per finished configuration, or a bar."""
+"""Progress display of a study: a line per finished configuration, or a bar."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ class Progress(Protocol):
     """Shows how far a list of configurations is; called from several threads."""
 
     def begin(self, n_cases: int, n_ticks: int) -> None:
-        """So many configurations and ticks are to come."""
+        """Start the display of `n_cases` configurations with `n_ticks` ticks in all."""
         ...
 
     def tick(self, n_ticks: int = 1) -> None:
-        """So much work is done."""
+        """Advance by `n_ticks`."""
         ...
 
     def finish_case(self, case: Mapping[str, Any], seconds: float | None) -> None:
-        """A configuration is finished; None seconds for one that was stored before."""
+        """Count a finished configuration; `seconds` is None for one that was stored before."""
         ...
 
     def end(self) -> None:
-        """All are finished, or an exception ended them."""
+        """Close the display, also after an exception."""
         ...
 
 
@@ -98,12 +98,12 @@ class Bar:
         self._bar.advance(self._task, n_ticks)
 
     def finish_case(self, case: Mapping[str, Any], seconds: float | None) -> None:
-        """Count it, and say which it was."""
+        """Count a configuration and show which it was."""
         self._n_finished += 1
         self._bar.update(self._task, finished=self._n_finished, last=describe(case))
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.stop()
 
 

@@ -17,7 +17,7 @@ FORMAT = 1
 
 
 def rounded(values: ArrayLike, digits: int = 5) -> Any:
-    """Numbers with so many significant digits, which is all that a picture shows."""
+    """Round numbers to significant digits, enough for a figure."""
     array = np.asarray(values, float)
     if array.ndim:
         return [rounded(item, digits) for item in array]
@@ -45,11 +45,11 @@ def read_result(path: Path, study: str | None = None) -> dict[str, Any]:
 
 
 def result_path(folder: Path, study: str, quick: bool) -> Path:
-    """Where a result lies; a quick one never takes the place of a full one."""
+    """Path of a result; a quick one never replaces a full one."""
     return folder / f"{study}{'-quick' if quick else ''}.json"
 
 
 def fingerprint(*values: Any) -> str:
-    """A short name for plain values: 16 hexadecimal digits."""
+    """Return a short name for plain values: 16 hexadecimal digits."""
     text = json.dumps(plain(list(values)), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

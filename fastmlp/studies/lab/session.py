@@ -1,4 +1,4 @@
-"""A session runs a study's configurations side by side, and keeps each as soon as it is finished.
+"""A session runs a study's configurations in parallel and stores each one when it is finished.
 
 The engine works without the GIL, so threads of one process train as many networks at once as there
 are processors, on the same data in memory. Each configuration has one thread to itself and draws
@@ -107,7 +107,7 @@ class Session:
         function : callable
             Returns a dict of plain values or arrays. Uses one thread, unless `alone`.
         cases : iterable of dict
-            Plain values; all that tells one configuration from another within `config`.
+            Plain values: everything in which configurations with an equal `config` differ.
         config : dataclass
             A stored configuration is taken only if it was made with an equal one, by the same
             version of fastmlp, on such a machine.
@@ -125,7 +125,7 @@ class Session:
         Raises
         ------
         Exception, KeyboardInterrupt
-            The first that a function raised; the others are stopped, and what is finished is kept.
+            The first that a function raised; the others are stopped, and finished ones are kept.
         """
         cases = [plain(case) for case in cases]
         settings = [asdict(config), environment.arithmetic()]
@@ -182,7 +182,7 @@ class Session:
         return json.loads(text)  # type: ignore[no-any-return]
 
     def forget(self) -> None:
-        """Remove the stored configurations: the result has them now."""
+        """Remove the stored configurations, which the result now contains."""
         if self.store is not None:
             shutil.rmtree(self.store, ignore_errors=True)
 
@@ -190,7 +190,7 @@ class Session:
         return self.store and self.store / f"{fingerprint(case, *settings)}.json"
 
     def _stored(self, path: Path | None) -> dict[str, Any] | None:
-        """What was stored, or None; a damaged file is named in `complaints`, and made anew."""
+        """What was stored, or None; a damaged file is named in `complaints`, and computed again."""
         if path is None or not path.exists():
             return None
         try:

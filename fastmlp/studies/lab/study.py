@@ -1,4 +1,4 @@
-"""What a study is made of, and the tables that it prints."""
+"""The parts of a study, and the tables that it prints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in rows and columns.
+    """Strings in rows and columns.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def as_text(self) -> str:
-        """For a terminal: the first column to the left, the others to the right."""
+        """Format for a terminal: the first column to the left, the others to the right."""
         lines = [self.columns, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join([self.title, *("  " + _aligned(line, widths) for line in lines)])
@@ -60,6 +60,8 @@ class Study:
     tables, draw : callable
         ``(result) -> list of Table``, and ``(result) -> figures by name``.
     """
+
+    __module__ = "fastmlp.studies"  # its public address, which pickles keep when files move
 
     name: str
     question: str

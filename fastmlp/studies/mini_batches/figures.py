@@ -1,4 +1,4 @@
-"""Pictures of mini-batches: two surfaces and their sum, sketched and real; statistics; halves."""
+"""Figures of mini-batches: two surfaces and their sum, sketched and real; statistics; halves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the moons: points, contours, surfaces, and decision surfaces side by side."""
+"""Figures of the moons: points, contours, surfaces, and decision surfaces side by side."""
 
 from __future__ import annotations
 
