@@ -13,7 +13,7 @@ from fastmlp.network.network import Network
 from fastmlp.reference.functions import LEAKY_SLOPE
 
 if TYPE_CHECKING:
-    from fastmlp.exchange.saving import Model
+    from fastmlp.exchange.parts import Model
 
 ACTIVATIONS = {"identity": "linear"} | {
     name: name

@@ -17,7 +17,7 @@ from fastmlp.network.network import Network
 from fastmlp.reference.functions import LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 if TYPE_CHECKING:
-    from fastmlp.exchange.saving import Model
+    from fastmlp.exchange.parts import Model
 
 OPSET, IR_VERSION = 20, 9
 """The first with Gelu, and the file version that goes with it."""

@@ -1,7 +1,8 @@
-"""What the exports take out of a model, of whatever kind it is."""
+"""The parts of a model that exports need: its network and its scaling, for every type of model."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from fastmlp.myann.myann import MyANN
 from fastmlp.network.network import Network
 
 if TYPE_CHECKING:
+    from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.estimators.base import BaseMLP
+
+    Model = Network | MyANN | MLPClassifier | MLPRegressor
 
 
 def network_of_model(model: object) -> Network:
-    """The network of a Network, a MyANN or a fitted estimator.
+    """Return the network of a Network, a MyANN or a fitted estimator.
 
     Raises
     ------
@@ -36,15 +40,17 @@ def network_of_model(model: object) -> Network:
 
 
 def as_estimator(model: object) -> BaseMLP | None:
-    """The model where it is an estimator; scikit-learn is not imported to find that it is none."""
-    import sys
+    """Return the model if it is an estimator, else None, without importing scikit-learn."""
+    estimators = sys.modules.get("fastmlp.estimators")  # not imported: then it cannot be one
+    if estimators is None:
+        return None
+    from fastmlp.estimators.base import BaseMLP
 
-    base = sys.modules.get("fastmlp.estimators.base")
-    return model if base is not None and isinstance(model, base.BaseMLP) else None
+    return model if isinstance(model, BaseMLP) else None
 
 
 def scaling(model: object) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Mean and deviation (1 or n_features,) that the model takes off its input, if it does."""
+    """Return mean and deviation, each (1 or n_features,), of the model's scaler, or None."""
     fitted = model.scaler.standard_scaler if isinstance(model, MyANN) else None
     if fitted is None:
         return None

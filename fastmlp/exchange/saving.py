@@ -20,9 +20,7 @@ from fastmlp.network.document import describe_network, restore_network
 from fastmlp.network.network import Network
 
 if TYPE_CHECKING:
-    from fastmlp.estimators import MLPClassifier, MLPRegressor
-
-    Model = Network | MyANN | MLPClassifier | MLPRegressor
+    from fastmlp.exchange.parts import Model
 
 KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
 

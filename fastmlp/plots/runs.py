@@ -1,4 +1,4 @@
-"""Pictures of a training run, drawn from a History; those of predictions are in _plot_images.
+"""Figures of a training run, drawn from a History.
 
 Nothing here trains or measures. matplotlib is imported inside the functions, so that fastmlp works
 without it; every function makes its figure with pyplot and returns it, open.
@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.plots.images import plot_confusion_matrix as plot_confusion_matrix
-from fastmlp.plots.images import plot_misclassified as plot_misclassified
 from fastmlp.plots.panels import (
     HistoryLike,
     check_not_empty,

@@ -12,6 +12,7 @@ from fastmlp import DivergenceError, MyANN
 from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.datasets.loading import load
 from fastmlp.losses import Loss
+from fastmlp.myann.parameters import CHECKS
 from fastmlp.reference.engine import ReferenceEngine
 
 matplotlib.use("Agg")
@@ -41,6 +42,15 @@ def test_constructor_has_the_parameters_and_defaults_of_article_m8_in_order():
     assert {n: p.default for n, p in list(parameters.items())[:20]} == A2_DEFAULTS
     assert list(parameters)[:20] == list(A2_DEFAULTS)
     assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[20:])
+
+
+def test_the_class_carries_its_public_address():
+    assert MyANN.__module__ == "fastmlp.myann"
+
+
+def test_every_parameter_is_checked_by_the_table_or_needs_the_data():
+    unchecked = inspect.signature(MyANN).parameters.keys() - CHECKS.keys()
+    assert unchecked == {"my_data_set", "random_state", "callbacks", "resume"}
 
 
 def test_constructing_trains_and_false_leaves_it_to_fit():
