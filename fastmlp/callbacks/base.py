@@ -71,22 +71,6 @@ class EpochCallback:
             Where `state` is not one; `fit` raises ModelFormatError then.
         """
 
-    # scikit-learn's `set_callbacks` and `clone` accept objects with these four hooks only. They do
-    # nothing: the estimators call the hooks above.
-
-    def setup(self, estimator: object, context: object) -> None:
-        """Do nothing: part of scikit-learn's protocol."""
-
-    def on_fit_task_begin(self, estimator: object, context: object) -> None:
-        """Do nothing: part of scikit-learn's protocol."""
-
-    def on_fit_task_end(self, estimator: object, context: object) -> bool:
-        """Do nothing: part of scikit-learn's protocol."""
-        return False
-
-    def teardown(self, estimator: object, context: object) -> None:
-        """Do nothing: part of scikit-learn's protocol."""
-
 
 Callback = EpochCallback | Callable[[Any], object]
 """An EpochCallback, or a callable that gets the training run after every epoch."""

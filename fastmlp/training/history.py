@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.engine.rows import Rows
+from fastmlp.files.json_file import plain
 from fastmlp.training.epoch import EpochRecord
 
 PER_BATCH = ("costs", "errors", "reg_share")
@@ -137,14 +138,9 @@ class History(Mapping[str, NDArray[np.float64]]):
         return f"History({self.n_epochs} epochs: {', '.join(self._rows)})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested lists for JSON; what was not measured is None."""
-        return {name: _without_nan(self[name].tolist()) for name in self}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if value != value else value
+        """Return nested lists for JSON; what was not measured is None."""
+        columns: dict[str, Any] = plain({name: self[name] for name in self})
+        return columns
 
 
 class Recorded(Protocol):
