@@ -8,7 +8,9 @@ import pkgutil
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from saved_models import predictions
 
 import fastmlp
 
@@ -65,3 +67,8 @@ def test_pickles_of_fitted_estimators_load(path):
     assert type(model).__name__ in {"MLPClassifier", "MLPRegressor"}
     assert type(model).__module__ == "fastmlp.estimators"
     assert model.n_features_in_ == model.coefs_[0].shape[0]
+    with np.load(path.with_suffix(".npz")) as expected:
+        found = predictions(model)
+        assert set(found) == set(expected)
+        for name, values in found.items():
+            np.testing.assert_allclose(values, expected[name], rtol=1e-6, atol=1e-7)

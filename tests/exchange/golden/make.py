@@ -7,6 +7,7 @@ writes new files for a version; those of earlier versions are never written agai
 
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ sys.path.insert(0, str(FOLDER.parents[1] / "tools"))
 from saved_models import MODELS, classifier, predictions, regressor  # noqa: E402
 
 import fastmlp  # noqa: E402
+
+PICKLED = ("classifier", "regressor")
+"""Also kept as pickles, which must survive moves of their classes."""
 
 
 def models():
@@ -36,6 +40,8 @@ def main(version):
             sys.exit(f"{path.name} is there already, and files of a version stay as they are")
         fastmlp.save(model, path)
         np.savez(path.with_suffix(".npz"), **predictions(model))
+        if name in PICKLED:
+            path.with_suffix(".pickle").write_bytes(pickle.dumps(fastmlp.load(path), protocol=4))
 
 
 if __name__ == "__main__":
