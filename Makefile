@@ -21,9 +21,10 @@ sanitize: .venv/test-ready  ## ASan, UBSan, TSan and valgrind over extension, ke
 mutants: .venv/test-ready  ## do the tests notice mistakes in kernels and engine? about an hour
 	$(BIN)/python tests/long/mutants/run.py
 
-lint: .venv/test-ready
+lint: .venv/test-ready  ## style, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 wheel: .venv/test-ready  ## sdist and wheel in dist/, the wheel tagged by auditwheel
 	rm -rf dist

@@ -102,7 +102,7 @@ def print_looks() -> None:
     """What an epoch spends on looking for Ctrl-C: its looks, times what one takes."""
     from fastmlp import Network, Trainer
 
-    engine = Trainer(Network((784, 70, 30, 10), random_state=0), n_threads=1)._engine
+    engine = Trainer(Network((784, 70, 30, 10), random_state=0), n_threads=1).objective.engine
     look = statistics.median(engine.time_looks(100_000) for _ in range(ROUNDS)) / 100_000
     for batch_size in BATCH_SIZES:
         run = epoch_seconds(batch_size, 1)

@@ -2,30 +2,61 @@
 
 from typing import TYPE_CHECKING
 
-from fastmlp import datasets as datasets
-from fastmlp._version import __version__ as __version__
-from fastmlp.callbacks.live_plot import LivePlot as LivePlot
-from fastmlp.callbacks.tensorboard import TensorBoardLog as TensorBoardLog
-from fastmlp.engine.threads import resolve_threads as resolve_threads
-from fastmlp.exceptions import DataFormatError as DataFormatError
-from fastmlp.exceptions import DivergenceError as DivergenceError
-from fastmlp.exceptions import ModelFormatError as ModelFormatError
-from fastmlp.exceptions import ResumeError as ResumeError
-from fastmlp.myann.myann import MyANN as MyANN
-from fastmlp.network.network import Network as Network
-from fastmlp.training.checkpoints.checkpoint import Checkpoint as Checkpoint
-from fastmlp.training.history import History as History
-from fastmlp.training.trainer import Evaluation as Evaluation
-from fastmlp.training.trainer import Trainer as Trainer
+from fastmlp import callbacks, datasets, losses, optimizers, plots
+from fastmlp._version import __version__
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.checkpoint import Checkpoint
+from fastmlp.callbacks.live_plot import LivePlot
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping, TargetReached, TimeBudget
+from fastmlp.callbacks.tensorboard import TensorBoardLog
+from fastmlp.engine.threads import resolve_threads
+from fastmlp.exceptions import DataFormatError, DivergenceError, ModelFormatError, ResumeError
+from fastmlp.myann.myann import MyANN
+from fastmlp.network.network import Network
+from fastmlp.training.history import Evaluation, History
+from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from fastmlp.estimators import MLPClassifier as MLPClassifier
-    from fastmlp.estimators import MLPRegressor as MLPRegressor
-    from fastmlp.exchange.keras import from_keras as from_keras
-    from fastmlp.exchange.keras import to_keras as to_keras
-    from fastmlp.exchange.onnx import export_onnx as export_onnx
-    from fastmlp.exchange.saving import load as load
-    from fastmlp.exchange.saving import save as save
+    from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.exchange.keras import from_keras, to_keras
+    from fastmlp.exchange.onnx import export_onnx
+    from fastmlp.exchange.saving import load, save
+
+__all__ = [
+    "Checkpoint",
+    "DataFormatError",
+    "DivergenceError",
+    "EarlyStopping",
+    "EpochCallback",
+    "Evaluation",
+    "History",
+    "LearningRateScheduler",
+    "LivePlot",
+    "MLPClassifier",
+    "MLPRegressor",
+    "ModelFormatError",
+    "MyANN",
+    "Network",
+    "ResumeError",
+    "TargetReached",
+    "TensorBoardLog",
+    "TimeBudget",
+    "Trainer",
+    "__version__",
+    "callbacks",
+    "datasets",
+    "export_onnx",
+    "from_keras",
+    "load",
+    "losses",
+    "optimizers",
+    "plots",
+    "resolve_threads",
+    "save",
+    "to_keras",
+]
+"""Public names, and all that `dir(fastmlp)` shows."""
 
 _LAZY = {
     "MLPClassifier": "estimators",
@@ -36,11 +67,14 @@ _LAZY = {
     "load": "exchange.saving",
     "save": "exchange.saving",
 }
-"""Names that are imported when they are wanted, and their modules: scikit-learn takes a second."""
+"""Names imported at their first use, and the modules that define them.
+
+Importing scikit-learn alone takes about a second.
+"""
 
 
 def __getattr__(name: str) -> object:
-    """What is imported when it is wanted."""
+    """Import a lazy name at its first use."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
@@ -49,5 +83,6 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The lazy names too."""
-    return sorted({*globals(), *_LAZY})
+    """Return the public names, lazy ones included, and the names that every module has."""
+    dunders = {name for name in globals() if name.startswith("__") and name.endswith("__")}
+    return sorted({*__all__, *dunders})

@@ -187,7 +187,7 @@ def check_matrix(
 def check_sample_weight(
     name: str, values: ArrayLike | None, dtype: np.dtype[Any], n_rows: int
 ) -> NDArray[Any] | None:
-    """`values` as n_rows finite numbers >= 0 of which one is positive; None stays None."""
+    """`values` as n_rows finite numbers >= 0 with a finite, positive sum; None stays None."""
     if values is None:
         return None
     array = as_numeric_array(name, values)
@@ -200,7 +200,31 @@ def check_sample_weight(
         raise ValueError(f"{name} must not be negative; got {result[row]} at row {row}")
     if not result.any():
         raise ValueError(f"{name} must have a positive weight; all {n_rows} are 0")
+    if not has_finite_sum(result):
+        raise ValueError(f"{name} must have a finite sum; got weights up to {result.max()}")
     return result
+
+
+def has_finite_sum(weights: NDArray[Any]) -> bool:
+    """Whether finite weights can be added up in float64."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(weights.sum(dtype=np.float64)))
+
+
+def check_targets(
+    name: str, targets: NDArray[Any], loss: str, allowed: tuple[float, float]
+) -> None:
+    """Every target must lie in `allowed`, (lowest, highest), what `loss` is defined for."""
+    (low, high), smallest, largest = allowed, targets.min(), targets.max()
+    if smallest < low or largest > high:
+        if high == math.inf:
+            range_text = "be at least 0" if low == 0 else "be positive"
+        else:
+            range_text = f"lie in [{low:g}, {high:g}]"
+        raise ValueError(
+            f"{name} must {range_text} for loss {loss!r}; "
+            f"got values from {smallest:g} to {largest:g}"
+        )
 
 
 def check_same_length(name: str, length: int, other_name: str, other_length: int) -> None:

@@ -1,7 +1,7 @@
-"""Losses, and the output functions each of them can be used with.
+"""Names of activation functions, output functions and losses, and which of them fit together.
 
-With targets y and outputs a (sums over outputs and samples; articles M8 and A1, and scikit-learn's
-half deviances):
+With targets y and outputs a, summed over outputs and samples (articles M8 and A1; poisson and gamma
+are scikit-learn's half deviances):
 
 ==================  ===============================================  =============================
 ``log_loss``        sum -y log(a) - (1 - y) log(1 - a)               sigmoid, softmax
@@ -19,7 +19,7 @@ half deviances):
 ==================  ===============================================  =============================
 
 The pairs sigmoid + log_loss, softmax + cross_entropy, identity + squared_error and exponential +
-poisson have the output delta a - y, without any quotient. ``increasing`` outputs
+poisson have the output delta a - y, without any quotient. ``increasing`` (monotone) outputs
 a_0 = z_0, a_j = a_{j-1} + log(1 + e^{z_j}) are quantiles that cannot cross.
 """
 
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,11 +35,21 @@ from fastmlp._checks import check_choice, check_number
 from fastmlp._types import Array
 
 ACTIVATIONS = (
-    "sigmoid", "tanh", "relu", "identity", "leaky_relu", "elu", "selu", "softplus", "gelu", "silu",
-)  # fmt: skip
+    "sigmoid",
+    "tanh",
+    "relu",
+    "identity",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "softplus",
+    "gelu",
+    "silu",
+)
+"""Functions of hidden layers."""
+
 ALIASES = {"logistic": "sigmoid"}
-"""Other names of functions; scikit-learn's."""
-OUTPUT_FUNCTIONS = ("sigmoid", "softmax", "identity", "exponential", "increasing")
+"""Other names of functions, which are scikit-learn's."""
 
 NATURAL_LOSS = {
     "sigmoid": "log_loss",
@@ -47,53 +58,81 @@ NATURAL_LOSS = {
     "exponential": "poisson",
     "increasing": "quantile",
 }
-"""The loss that an output function is made for, by name."""
+"""The loss that each output function is made for."""
 
-OUTPUTS_OF_LOSS = {
-    "log_loss": ("sigmoid", "softmax"),
-    "cross_entropy": ("softmax",),
-    "squared_error": ("sigmoid", "softmax", "identity", "exponential"),
-    "brier": ("sigmoid", "softmax"),
-    "absolute_error": ("identity",),
-    "huber": ("identity",),
-    "quantile": ("identity", "increasing"),
-    "poisson": ("exponential",),
-    "gamma": ("exponential",),
-    "own": ("sigmoid", "softmax", "identity", "exponential"),
-}
-LOSSES = tuple(name for name in OUTPUTS_OF_LOSS if name != "own")
+OUTPUT_FUNCTIONS = tuple(NATURAL_LOSS)
 
-TARGET_RANGES = {
-    "log_loss": (0.0, 1.0),
-    "cross_entropy": (0.0, 1.0),
-    "brier": (0.0, 1.0),
-    "poisson": (0.0, np.inf),
-    "gamma": (float(np.finfo(np.float32).tiny), np.inf),
+
+class LossFacts(NamedTuple):
+    """What a loss can be used with.
+
+    Attributes
+    ----------
+    outputs : tuple of str
+        Output functions.
+    targets : (float, float)
+        Smallest and largest target.
+    reason : str
+        Appended to the error about another output function.
+    """
+
+    outputs: tuple[str, ...]
+    targets: tuple[float, float] = (-np.inf, np.inf)
+    reason: str = ""
+
+
+LOSS_FACTS = {
+    "log_loss": LossFacts(
+        ("sigmoid", "softmax"), (0.0, 1.0), ", whose outputs lie between 0 and 1"
+    ),
+    "cross_entropy": LossFacts(
+        ("softmax",), (0.0, 1.0), ", whose outputs sum to 1; 'sigmoid' goes with 'log_loss'"
+    ),
+    "squared_error": LossFacts(("sigmoid", "softmax", "identity", "exponential")),
+    "brier": LossFacts(("sigmoid", "softmax"), (0.0, 1.0)),
+    "absolute_error": LossFacts(("identity",)),
+    "huber": LossFacts(("identity",)),
+    "quantile": LossFacts(("identity", "increasing")),
+    "poisson": LossFacts(("exponential",), (0.0, np.inf), ", whose outputs are positive"),
+    "gamma": LossFacts(
+        ("exponential",),
+        (float(np.finfo(np.float32).tiny), np.inf),
+        ", whose outputs are positive",
+    ),
+    "own": LossFacts(("sigmoid", "softmax", "identity", "exponential")),
 }
-"""Smallest and largest target, by name, where not every number will do."""
+"""All losses by name; ``own`` stands for every custom loss.
+
+A new loss needs a row here, a constant in src/fastmlp.h and engine/_kernels.pxd, a case in
+src/output.c, an entry in the engine's ``LOSSES`` and in :mod:`fastmlp.reference.losses`, and a line
+in the table above. tests/package/test_functions_everywhere.py names the place that is missing.
+"""
+
+OUTPUTS_OF_LOSS = {name: facts.outputs for name, facts in LOSS_FACTS.items()}
+LOSSES = tuple(name for name in LOSS_FACTS if name != "own")
 
 OwnFunction = Callable[[Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by its `name`, one of ``LOSSES``; huber and quantile have classes of their own."""
+    """A loss by its `name`, one of ``LOSSES``; those with parameters are subclasses."""
 
     name: str
 
     @property
     def function(self) -> OwnFunction | None:
-        """The Python function of a loss from outside."""
+        """The checked Python function of a custom loss; None for the losses of this package."""
         return None
 
     def parameters(self, n_outputs: int) -> tuple[float, ...] | None:
-        """A number per output, where the loss has one."""
+        """One number per output, (n_outputs,), for the losses that have one; else None."""
         return None
 
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Squares up to `delta` > 0 from the target, straight lines beyond (Huber, 1964)."""
+    """Squared error up to `delta` > 0 from the target, linear beyond (Huber, 1964)."""
 
     delta: float = 1.0
     name: str = field(default="huber", init=False)
@@ -108,7 +147,7 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class Quantile(Loss):
-    """Pinball loss (Koenker and Bassett, 1978); levels in (0, 1), one per output or one for all."""
+    """Pinball loss (Koenker and Bassett, 1978); `levels` in (0, 1), one for all or per output."""
 
     levels: tuple[float, ...] = (0.5,)
     name: str = field(default="quantile", init=False)
@@ -132,11 +171,11 @@ class Quantile(Loss):
 
 @dataclass(frozen=True)
 class OwnLoss(Loss):
-    """A loss from outside.
+    """A custom loss.
 
-    `own(y, a)` gets targets and outputs of some rows, (n, n_out) each, and returns their losses
-    (n,) and the gradient dC/da (n, n_out). It is called once per chunk of rows, from several
-    threads (one at a time, with the GIL), in no particular order.
+    `own(y, a)` gets targets and outputs of some rows, (n, n_out) each in the network's dtype, and
+    returns their losses (n,) and the gradient dC/da (n, n_out). It is called once per chunk of
+    rows, from several threads (one at a time, with the GIL), in no particular order.
     """
 
     own: OwnFunction
@@ -148,7 +187,7 @@ class OwnLoss(Loss):
 
     @property
     def function(self) -> OwnFunction:
-        """The function, with what it returns checked."""
+        """The function, which also checks what the custom one returns."""
         return self._checked
 
     def _checked(self, y: Array, a: Array) -> tuple[Array, Array]:
@@ -174,7 +213,7 @@ class OwnLoss(Loss):
         return f"the loss {getattr(self.own, '__name__', self.own)!r}"
 
     def fault(self, y: Array, a: Array) -> str:
-        """That the loss or its gradient is not finite for finite outputs a, in words; else ""."""
+        """Return a sentence about a loss that is not finite for finite outputs, or ""."""
         if not np.isfinite(a).all():
             return ""
         for name, values in zip(("values", "gradients"), self._checked(y, a), strict=True):
@@ -189,7 +228,7 @@ class OwnLoss(Loss):
 
 
 def check_loss(loss: object) -> Loss:
-    """The loss of this name with its defaults, the given one, or one from a function."""
+    """Return a loss for a name (with its defaults), a function (a custom loss) or a Loss."""
     if isinstance(loss, Loss) and type(loss) is not Loss:
         return loss
     if callable(loss):
@@ -200,46 +239,23 @@ def check_loss(loss: object) -> Loss:
 
 
 def check_pair(output: str, loss: str) -> None:
-    """Refuse an output function and a loss that do not make sense together, by name."""
+    """Raise ValueError if the output function cannot be used with the loss; both by name."""
     check_choice("output", output, OUTPUT_FUNCTIONS)
     if loss != "own":
         check_choice("loss", loss, LOSSES)
-    allowed = OUTPUTS_OF_LOSS[loss]
-    if output not in allowed:
-        others = " or ".join(map(repr, allowed))
+    facts = LOSS_FACTS[loss]
+    if output not in facts.outputs:
+        others = " or ".join(map(repr, facts.outputs))
         raise ValueError(
-            f"output {output!r} cannot be used with loss {loss!r}: use {others}{_WHY.get(loss, '')}"
+            f"output {output!r} cannot be used with loss {loss!r}: use {others}{facts.reason}"
         )
 
 
-_WHY = {
-    "log_loss": ", whose outputs lie between 0 and 1",
-    "cross_entropy": ", whose outputs sum to 1; 'sigmoid' goes with 'log_loss'",
-    "poisson": ", whose outputs are positive",
-    "gamma": ", whose outputs are positive",
-}
-
-
 def check_levels(output: str, loss: Loss) -> None:
-    """Refuse levels of increasing outputs that do not increase."""
+    """Raise ValueError for 'increasing' outputs if the quantile levels do not increase."""
     if (
         output == "increasing"
         and isinstance(loss, Quantile)
         and loss.levels != tuple(sorted(loss.levels))
     ):
         raise ValueError(f"levels must increase for 'increasing' outputs; got {loss.levels}")
-
-
-def check_targets(name: str, targets: Array, loss: str) -> None:
-    """Refuse targets outside what the loss is defined for."""
-    low, high = TARGET_RANGES.get(loss, (-np.inf, np.inf))
-    smallest, largest = targets.min(), targets.max()
-    if smallest < low or largest > high:
-        if high == np.inf:
-            range_text = "be at least 0" if low == 0 else "be positive"
-        else:
-            range_text = f"lie in [{low:g}, {high:g}]"
-        raise ValueError(
-            f"{name} must {range_text} for loss {loss!r}; "
-            f"got values from {smallest:g} to {largest:g}"
-        )

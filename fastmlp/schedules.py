@@ -18,6 +18,7 @@ L. N. Smith and N. Topin, "Super-convergence" (2018), with PyTorch's numbers.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 ONE_CYCLE_RISE = 0.3
@@ -87,3 +88,19 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": cosine,
     "one_cycle": one_cycle,
 }
+
+
+RateRule = Callable[[float, int, int], float]
+"""``(eta0, epoch, n_epochs) -> eta``, a schedule with its decay and warm-up."""
+
+
+def rate_rule(schedule: str, decay: float, warmup: int) -> RateRule | None:
+    """Return the rule of a schedule with warm-up; None where the rate stays eta0."""
+    if schedule == "constant" and warmup == 0:
+        return None
+    rule = SCHEDULES[schedule]
+
+    def rate(eta0: float, epoch: int, n_epochs: int) -> float:
+        return warmed_up(rule(eta0, decay, epoch, n_epochs), warmup, epoch)
+
+    return rate

@@ -4,9 +4,9 @@
  * Fused: everything that touches a chunk's (batch, stride) matrix between two products. Not fused:
  * the products themselves. Derivatives come from the activation a, not from z (article P3), so z is
  * overwritten and no second exp is computed. Where that is impossible (gelu and silu are not
- * monotonic, dropout changes a) the forward pass leaves the slopes in a matrix of their own.
+ * monotonic, dropout changes a) the forward pass leaves the derivatives in a matrix of their own.
  */
-#include "vector_math.h"
+#include "output_functions.h"
 #include "vectors.h"
 
 #define LEAKY_SLOPE REAL_C(0.01)
@@ -32,7 +32,6 @@ FM_INLINE real activate(real z, const int function)
     case FM_ELU: return z < 0 ? expm1_negative(z) : z;
     case FM_SELU: return z < 0 ? SELU_LOW * expm1_negative(z) : SELU_SCALE * z;
     case FM_SOFTPLUS: return vsoftplus(z);
-    case FM_EXPONENTIAL: return vexp(z);
     default: return z;
     }
 }
@@ -53,46 +52,46 @@ FM_INLINE real derivative(real a, const int function)
 }
 
 /* f(z) and f'(z) of the functions that are not monotonic: gelu = z Phi(z), silu = z sigmoid(z). */
-FM_INLINE real activate_with_slope(real z, real *slope_out, const int function)
+FM_INLINE real activate_with_derivative(real z, real *derivative_out, const int function)
 {
     if (function == FM_GELU) {
         real bell;
         const real share = vnormal_cdf(z, &bell);
-        *slope_out = share + z * bell * REAL_C(0.39894228040143267794); /* 1 / sqrt(2 pi) */
+        *derivative_out = share + z * bell * REAL_C(0.39894228040143267794); /* 1 / sqrt(2 pi) */
         return z * share;
     }
     const real share = vsigmoid(z);
-    *slope_out = share * (REAL_C(1.0) + z * (REAL_C(1.0) - share));
+    *derivative_out = share * (REAL_C(1.0) + z * (REAL_C(1.0) - share));
     return z * share;
 }
 
-#define IS_SLOPED(function) ((function) == FM_GELU || (function) == FM_SILU)
+#define DERIVATIVE_NEEDS_Z(function) ((function) == FM_GELU || (function) == FM_SILU)
 
 /* Whole vectors, without a tail: what is in the padding is dropped afterwards. */
-FM_INLINE void activate_samples(real *a, real *slope_out, ptrdiff_t stride, const real *bias,
+FM_INLINE void activate_samples(real *a, real *derivative_out, ptrdiff_t stride, const real *bias,
                                 ptrdiff_t n_out, ptrdiff_t batch, const int function)
 {
     for (ptrdiff_t r = 0; r < batch; r++) {
         real *row = a + r * stride;
-        real *slope = slope_out ? slope_out + r * stride : NULL;
+        real *derivatives = derivative_out ? derivative_out + r * stride : NULL;
         if (bias) {
             FM_SIMD
             for (ptrdiff_t j = 0; j < stride; j++)
                 row[j] += bias[j];
         }
-        if (!IS_SLOPED(function)) {
+        if (!DERIVATIVE_NEEDS_Z(function)) {
             FM_SIMD
             for (ptrdiff_t j = 0; j < stride; j++)
                 row[j] = activate(row[j], function);
-        } else if (slope) {
+        } else if (derivatives) {
             FM_SIMD
             for (ptrdiff_t j = 0; j < stride; j++)
-                row[j] = activate_with_slope(row[j], slope + j, function);
+                row[j] = activate_with_derivative(row[j], derivatives + j, function);
         } else {
             FM_SIMD
             for (ptrdiff_t j = 0; j < stride; j++) {
                 real unused;
-                row[j] = activate_with_slope(row[j], &unused, function);
+                row[j] = activate_with_derivative(row[j], &unused, function);
             }
         }
         for (ptrdiff_t j = n_out; j < stride; j++)
@@ -115,10 +114,10 @@ FM_INLINE void activate_samples(real *a, real *slope_out, ptrdiff_t stride, cons
     default: call(FM_IDENTITY);                                                                    \
     }
 
-void FM_NAME(bias_activation)(real *a, real *slope_out, ptrdiff_t stride, const real *bias,
+void FM_NAME(bias_activation)(real *a, real *derivative_out, ptrdiff_t stride, const real *bias,
                               ptrdiff_t n_out, ptrdiff_t batch, int function)
 {
-#define ACTIVATE(name) activate_samples(a, slope_out, stride, bias, n_out, batch, name)
+#define ACTIVATE(name) activate_samples(a, derivative_out, stride, bias, n_out, batch, name)
     FOR_FUNCTION(ACTIVATE)
 }
 
@@ -140,28 +139,28 @@ FM_INLINE uint32_t hash_32(uint32_t x)
     return x ^ (x >> 16);
 }
 
-FM_INLINE void drop(real *a, real *slope, ptrdiff_t stride, ptrdiff_t batch, double rate,
+FM_INLINE void drop(real *a, real *derivatives, ptrdiff_t stride, ptrdiff_t batch, double rate,
                     uint64_t key, ptrdiff_t first_row, const int function)
 {
     const uint32_t threshold = (uint32_t)(rate * 4294967296.0);
     const real scale = (real)(1 / (1 - rate));
     for (ptrdiff_t r = 0; r < batch; r++) {
         const uint32_t row_key = (uint32_t)hash_64(key + (uint64_t)(first_row + r));
-        real *row = a + r * stride, *row_slope = slope + r * stride;
+        real *row = a + r * stride, *row_derivative = derivatives + r * stride;
         FM_SIMD
         for (ptrdiff_t j = 0; j < stride; j++) {
             const uint32_t drawn = hash_32(row_key + (uint32_t)j * 0x9e3779b9u);
             const real m = drawn < threshold ? REAL_C(0.0) : scale;
-            row_slope[j] = m * (IS_SLOPED(function) ? row_slope[j] : derivative(row[j], function));
+            row_derivative[j] = m * (DERIVATIVE_NEEDS_Z(function) ? row_derivative[j] : derivative(row[j], function));
             row[j] *= m;
         }
     }
 }
 
-void FM_NAME(dropout)(real *a, real *slope, ptrdiff_t stride, ptrdiff_t batch, int function,
+void FM_NAME(dropout)(real *a, real *derivatives, ptrdiff_t stride, ptrdiff_t batch, int function,
                       double rate, uint64_t key, ptrdiff_t first_row)
 {
-#define DROP(name) drop(a, slope, stride, batch, rate, key, first_row, name)
+#define DROP(name) drop(a, derivatives, stride, batch, rate, key, first_row, name)
     FOR_FUNCTION(DROP)
 }
 
@@ -174,13 +173,13 @@ FM_INLINE void backward(real *delta, const real *a, ptrdiff_t n, const int funct
         delta[i] *= derivative(a[i], function);
 }
 
-void FM_NAME(activation_backward)(real *delta, const real *a, const real *slope, ptrdiff_t n,
+void FM_NAME(activation_backward)(real *delta, const real *a, const real *derivatives, ptrdiff_t n,
                                   int function)
 {
-    if (slope) {
+    if (derivatives) {
         FM_SIMD
         for (ptrdiff_t i = 0; i < n; i++)
-            delta[i] *= slope[i];
+            delta[i] *= derivatives[i];
         return;
     }
     if (function == FM_IDENTITY)
@@ -214,81 +213,44 @@ void FM_NAME(column_sums)(real *sum_out, const real *delta, ptrdiff_t stride, pt
 
 /* --- The output layer of a prediction, feature-major ----------------------------------------- */
 
-FM_INLINE void activate_features(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
-                                 ptrdiff_t batch, const int function)
+FM_INLINE void activate_outputs(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                                ptrdiff_t batch, const int function)
 {
     for (ptrdiff_t j = 0; j < n_out; j++) {
         real *row = a + j * stride;
         FM_SIMD
         for (ptrdiff_t r = 0; r < batch; r++)
-            row[r] = activate(row[r] + bias[j], function);
+            row[r] = output_of(row[r] + bias[j], function);
     }
 }
 
-/* Softmax of SOFTMAX_TILE samples at a time: e^(z - max) / sum, sums kept in two small arrays. */
-#define SOFTMAX_TILE 64
-
-static void softmax_tile(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
-                         ptrdiff_t batch)
+/* The functions that tie the outputs of a sample together, one tile after the other. */
+FM_INLINE void activate_tiles(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
+                              ptrdiff_t batch, const int function, const int divides)
 {
-    real peak[SOFTMAX_TILE], total[SOFTMAX_TILE];
-    for (ptrdiff_t r = 0; r < batch; r++) {
-        peak[r] = -REAL_MAX;
-        total[r] = 0;
-    }
-    for (ptrdiff_t j = 0; j < n_out; j++) {
-        real *row = a + j * stride;
-        const real b = bias[j];
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < batch; r++) {
-            row[r] += b;
-            peak[r] = row[r] > peak[r] ? row[r] : peak[r];
-        }
-    }
-    for (ptrdiff_t j = 0; j < n_out; j++) {
-        real *row = a + j * stride;
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < batch; r++) {
-            row[r] = vexp(row[r] - peak[r]);
-            total[r] += row[r];
-        }
-    }
-    for (ptrdiff_t j = 0; j < n_out; j++) {
-        real *row = a + j * stride;
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < batch; r++)
-            row[r] /= total[r];
-    }
-}
-
-/* z of the first feature, plus softplus(z) of every further one. */
-static void increase(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out, ptrdiff_t batch)
-{
-    activate_features(a, stride, bias, 1, batch, FM_IDENTITY);
-    for (ptrdiff_t j = 1; j < n_out; j++) {
-        real *row = a + j * stride;
-        const real *below = row - stride;
-        const real b = bias[j];
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < batch; r++)
-            row[r] = below[r] + vsoftplus(row[r] + b);
+    for (ptrdiff_t r = 0; r < batch; r += TILE) {
+        const ptrdiff_t n = batch - r < TILE ? batch - r : TILE;
+        if (function == FM_SOFTMAX)
+            softmax_tile(a + r, NULL, NULL, bias, NULL, stride, n_out, n, divides);
+        else
+            monotone_tile(a + r, NULL, bias, stride, n_out, n);
     }
 }
 
 void FM_NAME(output_activation)(real *a, ptrdiff_t stride, const real *bias, ptrdiff_t n_out,
-                                ptrdiff_t batch, int function)
+                                ptrdiff_t batch, int function, int divides)
 {
     switch (function) {
     case FM_SOFTMAX:
-        for (ptrdiff_t r = 0; r < batch; r += SOFTMAX_TILE) {
-            const ptrdiff_t rest = batch - r;
-            softmax_tile(a + r, stride, bias, n_out, rest < SOFTMAX_TILE ? rest : SOFTMAX_TILE);
-        }
+        if (divides)
+            activate_tiles(a, stride, bias, n_out, batch, FM_SOFTMAX, 1);
+        else
+            activate_tiles(a, stride, bias, n_out, batch, FM_SOFTMAX, 0);
         break;
-    case FM_INCREASING: increase(a, stride, bias, n_out, batch); break;
-    case FM_EXPONENTIAL: activate_features(a, stride, bias, n_out, batch, FM_EXPONENTIAL); break;
-    case FM_SIGMOID: activate_features(a, stride, bias, n_out, batch, FM_SIGMOID); break;
-    default: activate_features(a, stride, bias, n_out, batch, FM_IDENTITY);
+    case FM_INCREASING: activate_tiles(a, stride, bias, n_out, batch, FM_INCREASING, 0); break;
+    case FM_EXPONENTIAL: activate_outputs(a, stride, bias, n_out, batch, FM_EXPONENTIAL); break;
+    case FM_SIGMOID: activate_outputs(a, stride, bias, n_out, batch, FM_SIGMOID); break;
+    default: activate_outputs(a, stride, bias, n_out, batch, FM_IDENTITY);
     }
 }
 

@@ -32,7 +32,7 @@ enum fm_level { FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS };
 typedef struct {
     double loss;   /* sum of the loss */
     double error;  /* sum of |y - a| */
-    double weight; /* sum of the row weights, or the number of rows */
+    double weight; /* sum of the sample weights, or the number of rows */
     double hits;   /* weighted number of rows whose largest output is the largest target */
 } fm_totals;
 
@@ -40,7 +40,7 @@ typedef struct {
  * fastmlp/optimizers.py has the formulas. */
 typedef struct {
     double learning_rate;  /* adam: divided by 1 - beta_1^t */
-    double gradient_scale; /* 1 for sums, 1 / (sum of row weights) for means */
+    double gradient_scale; /* 1 for sums, 1 / (sum of sample weights) for means */
     double l2;             /* gradient l2 * w, bias excluded */
     double l1;             /* gradient l1 * sign(w), bias excluded */
     double l1_cost;        /* cost l1_cost * |w|; l1, or l1 / 2 as the articles print it */

@@ -4,8 +4,7 @@
  *
  * Matrices of activations and deltas are sample-major, (batch, stride) with the nodes of a layer side
  * by side and stride a multiple of 16 (any, for a prediction of single rows), unless they are called
- * feature-major: (n_out, batch), sample r
- * of feature j at a[j * stride + r]. */
+ * feature-major: (n_out, batch), sample r of feature j at a[j * stride + r]. */
 
 /* --- Products of narrow layers (narrow.c) --- */
 
@@ -29,42 +28,43 @@ KERNEL(void, dot_row, FM_REAL *z, const FM_REAL *x, const FM_REAL *w, ptrdiff_t 
 /* --- Element-wise passes (activation.c, output.c) --- */
 
 /* a = f(a + bias) in place, and 0 in the columns from n_out to stride; bias is NULL where it is
- * already in a, else it has `stride` values. slope_out = f'(z) where the function is FM_GELU or
- * FM_SILU and slope_out is not NULL. For functions of hidden layers. */
-KERNEL(void, bias_activation, FM_REAL *a, FM_REAL *slope_out, ptrdiff_t stride, const FM_REAL *bias,
+ * already in a, else it has `stride` values. derivative_out = f'(z) where the function is FM_GELU or
+ * FM_SILU and derivative_out is not NULL. For functions of hidden layers. */
+KERNEL(void, bias_activation, FM_REAL *a, FM_REAL *derivative_out, ptrdiff_t stride, const FM_REAL *bias,
        ptrdiff_t n_out, ptrdiff_t batch, int function)
 
-/* a = a m and slope = f'(z) m, in place, where m is 0 with probability `rate` and 1 / (1 - rate)
- * otherwise, drawn anew for every key, row (first_row, first_row + 1, ...) and column. The slopes of
+/* a = a m and derivative = f'(z) m, in place, where m is 0 with probability `rate` and 1 / (1 - rate)
+ * otherwise, drawn anew for every key, row (first_row, first_row + 1, ...) and column. The derivatives of
  * FM_GELU and FM_SILU are there already; those of other functions are computed from a = f(z). */
-KERNEL(void, dropout, FM_REAL *a, FM_REAL *slope, ptrdiff_t stride, ptrdiff_t batch, int function,
+KERNEL(void, dropout, FM_REAL *a, FM_REAL *derivative, ptrdiff_t stride, ptrdiff_t batch, int function,
        double rate, uint64_t key, ptrdiff_t first_row)
 
 /* delta = delta * f'(z), in place, for n numbers, with f' computed from a = f(z), or taken from
- * `slope` unless that is NULL. */
-KERNEL(void, activation_backward, FM_REAL *delta, const FM_REAL *a, const FM_REAL *slope,
+ * `derivative` unless that is NULL. */
+KERNEL(void, activation_backward, FM_REAL *delta, const FM_REAL *a, const FM_REAL *derivative,
        ptrdiff_t n, int function)
 
 /* sum_out[j] = or += sum_r delta[r, j] for j < n: the bias gradient. Reads whole vectors of delta. */
 KERNEL(void, column_sums, FM_REAL *sum_out, const FM_REAL *delta, ptrdiff_t stride, ptrdiff_t n,
        ptrdiff_t batch, int accumulate)
 
-/* a = f(a + bias) in place, feature-major. FM_SOFTMAX normalises over the features of a sample;
+/* a = f(a + bias) in place, feature-major. FM_SOFTMAX normalises over the features of a sample, by a
+ * product with the reciprocal of their sum, as output_loss does, or by a division if `divides`;
  * FM_INCREASING is z of the first feature and adds softplus(z) from feature to feature. */
 KERNEL(void, output_activation, FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias, ptrdiff_t n_out,
-       ptrdiff_t batch, int function)
+       ptrdiff_t batch, int function, int divides)
 
 /* a = f(a + bias) in place; delta_out = dC/dz; totals += sums. All feature-major, (n_out, batch);
- * row_weights has batch values or is NULL (all 1). parameters (n_out): the levels of FM_QUANTILE or
+ * sample_weights has batch values or is NULL (all 1). parameters (n_out): the levels of FM_QUANTILE or
  * FM_HUBER's delta, else unused. */
 KERNEL(void, output_loss, FM_REAL *a, FM_REAL *delta_out, fm_totals *totals, const FM_REAL *bias,
-       const FM_REAL *targets, const FM_REAL *row_weights, const FM_REAL *parameters,
+       const FM_REAL *targets, const FM_REAL *sample_weights, const FM_REAL *parameters,
        ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch, int function, int loss)
 
 /* delta = weight dC/da -> delta = weight dC/dz, in place, feature-major, and totals->error and hits,
- * for a loss from outside whose gradient is in delta. */
+ * for a custom loss whose gradient is in delta. */
 KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *totals,
-       const FM_REAL *targets, const FM_REAL *row_weights, ptrdiff_t stride, ptrdiff_t n_out,
+       const FM_REAL *targets, const FM_REAL *sample_weights, ptrdiff_t stride, ptrdiff_t n_out,
        ptrdiff_t batch, int function)
 
 /* --- Update (update.c) --- */

@@ -5,20 +5,14 @@
  *
  * delta_out is dC/dz. Where output function and loss cancel (sigmoid + log loss, softmax + cross
  * entropy, identity + squared error, exponential + Poisson) it is a - y, without the quotient that
- * article M8 has to guard,
- * and the loss is computed from z, so that it is finite for every finite z:
+ * article M8 has to guard, and the loss is computed from z, so that it is finite for every finite z:
  *     log loss       max(z, 0) - y z + log(1 + exp(-|z|))
  *     cross entropy  sum(y) log(sum exp(z - max)) - sum y (z - max)
  *     Poisson        exp(z) - y z + y log(y) - y, half the deviance
  * The other pairs use the general formula delta = J^T dC/da. Softmax + log loss clips a and 1 - a at
  * the machine epsilon.
  */
-#include "vector_math.h"
-
-#define TILE 64
-
-/* Largest finite summand: TILE of them, weighted, add up to a finite number. NaN and inf pass. */
-#define LOSS_CAP (REAL_MAX / 4096)
+#include "output_functions.h"
 
 typedef struct {
     real *a;             /* (n_out, batch) in: z without bias, out: activation */
@@ -28,32 +22,33 @@ typedef struct {
     ptrdiff_t stride, n_out, batch;
 } tile_t;
 
+/* At most LOSS_CAP, if it is finite. */
 FM_INLINE real capped(real loss)
 {
     return loss > LOSS_CAP && loss <= REAL_MAX ? LOSS_CAP : loss;
 }
 
 /* Cost and dC/da of a loss in d = a - y. */
-FM_INLINE real difference_loss(real d, real parameter, const int loss, real *slope_out)
+FM_INLINE real difference_loss(real d, real parameter, const int loss, real *derivative_out)
 {
     const real size = REAL_ABS(d);
     const real sign = (real)(d > 0) - (real)(d < 0);
     if (loss == FM_ABSOLUTE_ERROR) {
-        *slope_out = sign;
+        *derivative_out = sign;
         return size;
     }
     if (loss == FM_HUBER) {
         const int is_small = size <= parameter;
-        *slope_out = is_small ? d : sign * parameter;
+        *derivative_out = is_small ? d : sign * parameter;
         return is_small ? REAL_C(0.5) * d * d : parameter * (size - REAL_C(0.5) * parameter);
     }
     if (loss == FM_QUANTILE) {
         const real above = REAL_C(1.0) - parameter;
-        *slope_out = d > 0 ? above : (d < 0 ? -parameter : d);
+        *derivative_out = d > 0 ? above : (d < 0 ? -parameter : d);
         return d > 0 ? above * d : -parameter * d;
     }
     const real factor = loss == FM_BRIER ? REAL_C(2.0) : REAL_C(1.0);
-    *slope_out = factor * d;
+    *derivative_out = factor * d;
     return factor * (REAL_C(0.5) * d * d);
 }
 
@@ -81,19 +76,14 @@ FM_INLINE real element_loss(real z, real a, real y, real parameter, const int fu
         *delta_out = REAL_C(1.0) - ratio;
         return (z - vlog(y)) + (ratio - REAL_C(1.0));
     }
-    real slope;
-    const real cost = difference_loss(a - y, parameter, loss, &slope);
+    real derivative;
+    const real cost = difference_loss(a - y, parameter, loss, &derivative);
     if (function == FM_SIGMOID)
-        slope *= a * (REAL_C(1.0) - a);
+        derivative *= a * (REAL_C(1.0) - a);
     if (function == FM_EXPONENTIAL)
-        slope *= a;
-    *delta_out = slope;
+        derivative *= a;
+    *delta_out = derivative;
     return cost;
-}
-
-FM_INLINE real output_of(real z, const int function)
-{
-    return function == FM_SIGMOID ? vsigmoid(z) : function == FM_EXPONENTIAL ? vexp(z) : z;
 }
 
 /* Functions of one sum each: everything in one loop. */
@@ -121,21 +111,11 @@ FM_INLINE void elementwise_tile(tile_t t, const real *bias, const real *paramete
     }
 }
 
-/* Quantiles that cannot cross: a_0 = z_0, a_j = a_{j-1} + softplus(z_j), hence
- * dC/dz_j = sigmoid(z_j) sum over k >= j of dC/da_k, without the sigmoid for j = 0. */
-static void increasing_tile(tile_t t, const real *bias, const real *levels, fm_totals *totals)
+/* Quantiles that cannot cross: with a_j = a_{j-1} + softplus(z_j),
+ * dC/dz_j = da_j/dz_j sum over k >= j of dC/da_k. */
+static void quantile_loss_tile(tile_t t, const real *bias, const real *levels, fm_totals *totals)
 {
-    for (ptrdiff_t j = 0; j < t.n_out; j++) {
-        real *a = t.a + j * t.stride, *slope = t.delta + j * t.stride;
-        const real *below = j ? a - t.stride : a;
-        const real b = bias[j];
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < t.batch; r++) {
-            const real z = a[r] + b;
-            slope[r] = j ? vsigmoid(z) : REAL_C(1.0);
-            a[r] = j ? below[r] + vsoftplus(z) : z;
-        }
-    }
+    monotone_tile(t.a, t.delta, bias, t.stride, t.n_out, t.batch);
     real total[TILE] = {0};
     for (ptrdiff_t j = t.n_out - 1; j >= 0; j--) {
         const real *a = t.a + j * t.stride, *y = t.targets + j * t.stride, *w = t.weights;
@@ -155,57 +135,6 @@ static void increasing_tile(tile_t t, const real *bias, const real *levels, fm_t
     }
 }
 
-/* z = a + bias in place; peak[r] = max_j z. */
-FM_INLINE void add_bias_find_peak(tile_t t, const real *bias, real *peak)
-{
-    for (ptrdiff_t r = 0; r < t.batch; r++)
-        peak[r] = -REAL_MAX;
-    for (ptrdiff_t j = 0; j < t.n_out; j++) {
-        real *a = t.a + j * t.stride;
-        const real b = bias[j];
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < t.batch; r++) {
-            a[r] += b;
-            peak[r] = a[r] > peak[r] ? a[r] : peak[r];
-        }
-    }
-}
-
-/* a = softmax(a + bias); with the cross entropy of each sample in cost_out and sum(y) in mass_out. */
-FM_INLINE void softmax_tile(tile_t t, const real *bias, real *cost_out,
-                            real *mass_out)
-{
-    real peak[TILE], total[TILE];
-    add_bias_find_peak(t, bias, peak);
-    for (ptrdiff_t r = 0; r < t.batch; r++)
-        total[r] = cost_out[r] = mass_out[r] = 0;
-    for (ptrdiff_t j = 0; j < t.n_out; j++) {
-        real *a = t.a + j * t.stride;
-        const real *y = t.targets + j * t.stride;
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < t.batch; r++) {
-            real shifted = a[r] - peak[r];
-            shifted = shifted < -LOSS_CAP ? -LOSS_CAP : shifted;
-            cost_out[r] -= y[r] * shifted;
-            mass_out[r] += y[r];
-            a[r] = vexp(shifted);
-            total[r] += a[r];
-        }
-    }
-    FM_SIMD
-    for (ptrdiff_t r = 0; r < t.batch; r++) {
-        cost_out[r] += mass_out[r] * vlog(total[r]);
-        cost_out[r] = total[r] == total[r] ? cost_out[r] : total[r];
-        total[r] = REAL_C(1.0) / total[r];
-    }
-    for (ptrdiff_t j = 0; j < t.n_out; j++) {
-        real *a = t.a + j * t.stride;
-        FM_SIMD
-        for (ptrdiff_t r = 0; r < t.batch; r++)
-            a[r] *= total[r];
-    }
-}
-
 /* delta_k = v_k - a_k sum_j v_j, where v_j = a_j dC/da_j: the softmax Jacobian applied to dC/da. */
 FM_INLINE void softmax_general_delta(tile_t t, const int loss, real *cost_out)
 {
@@ -219,9 +148,9 @@ FM_INLINE void softmax_general_delta(tile_t t, const int loss, real *cost_out)
         for (ptrdiff_t r = 0; r < t.batch; r++) {
             const real difference = a[r] - y[r];
             if (loss != FM_LOG_LOSS) {
-                real slope;
-                cost_out[r] += difference_loss(difference, 0, loss, &slope);
-                v[r] = a[r] * slope;
+                real derivative;
+                cost_out[r] += difference_loss(difference, 0, loss, &derivative);
+                v[r] = a[r] * derivative;
             } else {
                 const real rest = REAL_C(1.0) - a[r];
                 const real p = a[r] < REAL_EPSILON ? REAL_EPSILON : a[r];
@@ -248,7 +177,7 @@ FM_INLINE void softmax_loss_tile(tile_t t, const real *bias, const int loss,
                                  fm_totals *totals)
 {
     real cost[TILE], mass[TILE];
-    softmax_tile(t, bias, cost, mass);
+    softmax_tile(t.a, cost, mass, bias, t.targets, t.stride, t.n_out, t.batch, 0);
     if (loss != FM_CROSS_ENTROPY)
         softmax_general_delta(t, loss, cost);
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
@@ -325,7 +254,7 @@ static void loss_tile(tile_t t, const real *bias, const real *parameters, int fu
     ELEMENTWISE(FM_EXPONENTIAL, FM_GAMMA)
     ELEMENTWISE(FM_EXPONENTIAL, FM_SQUARED_ERROR)
     if (function == FM_INCREASING)
-        increasing_tile(t, bias, parameters, totals);
+        quantile_loss_tile(t, bias, parameters, totals);
     else if (loss == FM_CROSS_ENTROPY)
         softmax_loss_tile(t, bias, FM_CROSS_ENTROPY, totals);
     else if (loss == FM_LOG_LOSS)
@@ -347,18 +276,18 @@ static tile_t tile_at(real *a, real *delta, const real *targets, const real *wei
 }
 
 void FM_NAME(output_loss)(real *a, real *delta_out, fm_totals *totals, const real *bias,
-                          const real *targets, const real *row_weights, const real *parameters,
+                          const real *targets, const real *sample_weights, const real *parameters,
                           ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch, int function,
                           int loss)
 {
     for (ptrdiff_t r = 0; r < batch; r += TILE) {
-        const tile_t t = tile_at(a, delta_out, targets, row_weights, stride, n_out, r, batch);
+        const tile_t t = tile_at(a, delta_out, targets, sample_weights, stride, n_out, r, batch);
         loss_tile(t, bias, parameters, function, loss, totals);
         count_tile(t, totals);
     }
 }
 
-/* --- A loss from outside ----------------------------------------------------------------------- */
+/* --- A custom loss ----------------------------------------------------------------------- */
 
 /* delta_k = a_k (g_k - sum_j a_j g_j). */
 static void softmax_backward(tile_t t)
@@ -379,7 +308,7 @@ static void softmax_backward(tile_t t)
     }
 }
 
-static void slope_and_error(tile_t t, const int function, fm_totals *totals)
+static void derivative_and_error(tile_t t, const int function, fm_totals *totals)
 {
     for (ptrdiff_t j = 0; j < t.n_out; j++) {
         const real *a = t.a + j * t.stride, *y = t.targets + j * t.stride, *w = t.weights;
@@ -398,15 +327,15 @@ static void slope_and_error(tile_t t, const int function, fm_totals *totals)
 }
 
 void FM_NAME(output_backward)(real *delta, const real *a, fm_totals *totals, const real *targets,
-                              const real *row_weights, ptrdiff_t stride, ptrdiff_t n_out,
+                              const real *sample_weights, ptrdiff_t stride, ptrdiff_t n_out,
                               ptrdiff_t batch, int function)
 {
     for (ptrdiff_t r = 0; r < batch; r += TILE) {
         const tile_t t =
-            tile_at((real *)a, delta, targets, row_weights, stride, n_out, r, batch);
+            tile_at((real *)a, delta, targets, sample_weights, stride, n_out, r, batch);
         if (function == FM_SOFTMAX)
             softmax_backward(t);
-        slope_and_error(t, function, totals);
+        derivative_and_error(t, function, totals);
         count_tile(t, totals);
     }
 }

@@ -5,9 +5,11 @@ Seven digits are more than any table shows, and a third of what Python writes of
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from fastmlp.exceptions import DataFormatError
+from fastmlp.files.json_file import read_json, write_json
 
 DIGITS = 7
 KEYS = ("settings", "not_installed", "summary", "records")
@@ -15,35 +17,29 @@ KEYS = ("settings", "not_installed", "summary", "records")
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write what `report.as_json` returned."""
-    parts = [f" {json.dumps(key)}: {_value(value)}" for key, value in content.items()]
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    write_json(path, _rounded(content), line_per_row=True)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a file that `write` has written; ValueError for any other file."""
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is not a JSON file: {error}") from error
-    if not isinstance(content, dict) or not content.keys() >= set(KEYS):
-        raise ValueError(f"{path} is no result of the benchmark: it must have {', '.join(KEYS)}")
+    """Return the content of a file that `write` has written.
+
+    Raises
+    ------
+    DataFormatError
+        A ValueError: for any other file.
+    OSError
+        If the file cannot be read.
+    """
+    content = read_json(path)
+    if not content.keys() >= set(KEYS):
+        raise DataFormatError(
+            f"{path} is not a result of the benchmark: it must have {', '.join(KEYS)}"
+        )
     return content
 
 
-def _value(value: Any) -> str:
-    """A value of the outermost object: lists have a line per element."""
-    if not isinstance(value, list) or not value:
-        return _compact(value)
-    return "[\n  " + ",\n  ".join(map(_compact, value)) + "\n ]"
-
-
-def _compact(value: Any) -> str:
-    """JSON without spaces."""
-    return json.dumps(_rounded(value), separators=(",", ":"))
-
-
 def _rounded(value: Any) -> Any:
-    """The same with every float rounded."""
+    """Round every float, in dicts and lists of dicts and lists too."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, dict):

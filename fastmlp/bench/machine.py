@@ -11,15 +11,12 @@ from time import process_time
 from typing import Any
 
 from fastmlp.engine import _core
+from fastmlp.engine.environment import COUNT_VARIABLES, SLOWING_VARIABLES, processor_name
 from fastmlp.engine.threads import usable_processors as usable_processors
 
-BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-XLA_THREAD_VARIABLES = ("PJRT_NPROC", "NPROC")
 RECORDED_VARIABLES = (
-    *BLAS_OVERRIDES,
-    *THREAD_VARIABLES,
-    *XLA_THREAD_VARIABLES,
+    *SLOWING_VARIABLES,
+    *COUNT_VARIABLES,
     "XLA_FLAGS",
     "FASTMLP_SIMD",
     "KMP_AFFINITY",
@@ -38,7 +35,7 @@ def describe() -> dict[str, Any]:
     load_average: runnable processes over the last minute, this one included; None on Windows.
     """
     return {
-        "processor": _processor(),
+        "processor": processor_name(with_model=True),
         "simd_level": _core.selected_level(),
         "usable_processors": usable_processors(),
         "python": platform.python_version(),
@@ -46,50 +43,6 @@ def describe() -> dict[str, Any]:
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "environment": {k: os.environ[k] for k in RECORDED_VARIABLES if k in os.environ},
     }
-
-
-def _processor() -> str:
-    """Model name, with family and model number where Linux tells them."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine()
-    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
-    facts = {key.strip(): value.strip() for key, _, value in pairs}
-    name = facts.get("model name", platform.machine())
-    if "cpu family" in facts:
-        name += f" (family {facts['cpu family']}, model {facts['model']})"
-    return name
-
-
-def child_environment(n_threads: int, as_found: bool) -> dict[str, str]:
-    """The environment of this process, with n_threads for every library that listens.
-
-    Unless `as_found`, variables that pin OpenBLAS to kernels for another processor are removed.
-    """
-    environment = dict(os.environ)
-    if not as_found:
-        for name in BLAS_OVERRIDES:
-            environment.pop(name, None)
-    environment.update(dict.fromkeys((*THREAD_VARIABLES, *XLA_THREAD_VARIABLES), str(n_threads)))
-    if n_threads == 1:
-        flags = environment.get("XLA_FLAGS", "")
-        environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-    return environment
-
-
-def blas_libraries() -> list[dict[str, Any]]:
-    """BLAS and OpenMP libraries loaded now, with version, kernels and threads.
-
-    Found by threadpoolctl, which sees shared libraries only: PyTorch's MKL and XLA's and
-    TensorFlow's own products are inside their libraries. Empty without threadpoolctl.
-    """
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return []
-    names = ("user_api", "prefix", "version", "architecture", "num_threads")
-    return [{k: pool[k] for k in names if pool.get(k)} for pool in threadpool_info()]
 
 
 def reset_peak_memory() -> None:

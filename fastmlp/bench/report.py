@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median, quantiles
 from typing import Any
 
+from fastmlp.engine.environment import COUNT_VARIABLES
+
 from .adapters import Job
 from .contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
-from .machine import THREAD_VARIABLES, XLA_THREAD_VARIABLES
 from .runner import Record
 
 QUIET_SHARE = 0.85
@@ -23,7 +24,6 @@ MIN_SEEDS, LEAST_SPREAD = 5, 0.001
 CHECKED_AGAINST = (REFERENCE, "sklearn")
 """Whose accuracy the others are compared with: the first of these that has one."""
 
-OWN_VARIABLES = (*THREAD_VARIABLES, *XLA_THREAD_VARIABLES)
 UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (float("inf"), "s", 1.0))
 """Times below the first number are shown in the unit, of which a second has the last number."""
 
@@ -266,7 +266,7 @@ def _versions(record: Record) -> str:
         for b in record["blas"]
     )
     environment = record["machine"]["environment"].items()
-    chosen = " ".join(f"{k}={v}" for k, v in environment if k not in OWN_VARIABLES)
+    chosen = " ".join(f"{k}={v}" for k, v in environment if k not in COUNT_VARIABLES)
     parts = (versions, f"{record['n_threads']} threads", blas or "no shared BLAS seen", chosen)
     return " | ".join(filter(None, parts))
 

@@ -16,11 +16,11 @@ from time import monotonic
 from typing import Any
 
 import fastmlp
+from fastmlp.engine.environment import child_environment
 
 from .adapters import Job
 from .contenders import Contender
 from .jobs import MACHINE_JOB
-from .machine import child_environment
 
 WORKER = f"{__package__}.worker"
 ASSUMED_SECONDS = 10.0
@@ -150,7 +150,7 @@ def run_one(plan: Plan, contender: Contender, job: Job | None, index: int) -> Re
         "round": index,
         "n_threads": n_threads,
     }
-    environment = child_environment(n_threads, plan.as_found)
+    environment = child_environment(n_threads, as_found=plan.as_found)
     return record | _call_worker(request, environment, plan.timeout_seconds)
 
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -27,8 +26,8 @@ from numpy.typing import NDArray
 
 from fastmlp._checks import check_choice, check_integer
 from fastmlp.engine import _core
-from fastmlp.engine.environment import SLOWING_VARIABLES
-from fastmlp.engine.threads import MAX_THREADS, THREAD_VARIABLES, find_blas
+from fastmlp.engine.environment import blas_facts, child_environment
+from fastmlp.engine.threads import MAX_THREADS, find_blas
 from fastmlp.network.network import Network
 from fastmlp.training.trainer import ENGINES, Trainer
 
@@ -38,11 +37,6 @@ EVERY_COUNT_UP_TO = 8
 
 RATE_PER_ROW = 0.5
 """Learning rate for means over the rows of a batch; that of the published runs at batch 500."""
-
-COUNTED_BY = (
-    *THREAD_VARIABLES, "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-)  # fmt: skip
-"""All set to the same number, or a process would run with one count and report another."""
 
 CHILD = (
     "import sys; sys.path[:] = sys.argv[1:]; from fastmlp.bench.thread_sweep import serve; serve()"
@@ -241,18 +235,6 @@ def _run_child(plan: SweepPlan, folder: str, engine: str, n_threads: int, round_
     return Run(engine=engine, round_number=round_number, **answer)
 
 
-def child_environment(
-    n_threads: int, *, as_found: bool, environ: Mapping[str, str] = os.environ
-) -> dict[str, str]:
-    """`environ` with `n_threads` for every BLAS, and without OpenBLAS overrides if not `as_found`.
-
-    The overrides pin OpenBLAS to the kernels or block sizes of another processor.
-    """
-    dropped = () if as_found else SLOWING_VARIABLES
-    kept = {name: value for name, value in environ.items() if name not in dropped}
-    return kept | dict.fromkeys(COUNTED_BY, str(n_threads))
-
-
 def serve() -> None:
     """The child's side: train what the request on stdin says, write the answer to stdout."""
     request = json.load(sys.stdin)
@@ -299,30 +281,17 @@ def time_epochs(
     return {
         "n_threads": trainer.threads.n_threads,
         "epoch_seconds": [float(s) for s in history["epoch_seconds"][WARM_UP_EPOCHS:]],
-        "blas": _describe_blas(find_blas() if engine == "native" else _find_blas_of_numpy()),
+        "blas": _describe_blas(find_blas("scipy" if engine == "native" else "numpy")),
         "simd": _core.selected_level() if engine == "native" else _simd_of_numpy(),
         "weights": hashlib.sha256(network.parameters.tobytes()).hexdigest()[:16],
     }
 
 
-def _find_blas_of_numpy() -> list[Any]:
-    """threadpoolctl's controllers of the BLAS that NumPy calls; of every BLAS in doubt."""
-    from threadpoolctl import ThreadpoolController
-
-    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
-    of_numpy = [
-        library
-        for library in found
-        if {"numpy.libs", "numpy"} & {folder.name for folder in Path(library.filepath).parents}
-    ]
-    return of_numpy or found
-
-
 def _describe_blas(libraries: list[Any]) -> str:
-    if not libraries:
+    facts = blas_facts(libraries)
+    if facts is None:
         return "unknown BLAS"
-    facts = libraries[0].info()
-    return f"{facts['internal_api']} {facts['version']}, {facts.get('architecture')} kernels"
+    return f"{facts['library']} {facts['version']}, {facts['kernels']} kernels"
 
 
 def _simd_of_numpy() -> str:

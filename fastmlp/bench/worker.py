@@ -14,6 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from fastmlp.engine.environment import loaded_libraries
+
 from . import machine, timing
 from .adapters import Job
 from .contenders import CONTENDERS
@@ -39,7 +41,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "data_bytes": data.n_bytes,
         "data_source": data.source,
         "versions": adapter.versions(),
-        "blas": machine.blas_libraries(),
+        "blas": loaded_libraries(),
         "machine": machine.describe(),
     }
 

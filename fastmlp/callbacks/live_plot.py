@@ -13,6 +13,7 @@ from typing import Any
 
 from fastmlp._checks import check_number
 from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.protocol import Training
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs, draw_rate
 from fastmlp.plots.style import FigureSize, import_pyplot, styled_pyplot
 
@@ -53,6 +54,8 @@ class LivePlot(EpochCallback):
         Before the training, when a picture is wanted and matplotlib or the folder is missing.
     """
 
+    __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
+
     def __init__(
         self,
         *,
@@ -73,7 +76,7 @@ class LivePlot(EpochCallback):
         self._handle: Any = None
         self._begin()
 
-    def before_training(self, trainer: Any) -> None:
+    def before_training(self, training: Training) -> None:
         """Begin a new picture; what would keep it from being drawn is told here."""
         if self.out is not None and not self.out.parent.is_dir():
             raise FileNotFoundError(f"out must lie in a folder that exists; got {self.out}")
@@ -81,14 +84,13 @@ class LivePlot(EpochCallback):
             import_pyplot()
         self._begin()
 
-    def after_epoch(self, trainer: Any) -> None:
+    def after_epoch(self, training: Training) -> None:
         """Note the epoch; draw, unless that was done a moment ago."""
-        self._note(trainer)
-        is_last = getattr(trainer, "n_epochs", None) == self.progress.n_epochs
-        if is_last or time.monotonic() - self._drawn_at >= self.seconds_between:
+        self._note(training)
+        if time.monotonic() - self._drawn_at >= self.seconds_between:
             self._draw()
 
-    def after_training(self, trainer: Any) -> None:
+    def after_training(self, training: Training) -> None:
         """Draw the last epoch, and close the figure where it does not stay on the page."""
         if self.progress.n_epochs > self._epochs_drawn:
             self._draw()
@@ -105,7 +107,7 @@ class LivePlot(EpochCallback):
         """What has been drawn so far."""
         return {"numbers": partial(self.progress.first, self.progress.n_epochs)}
 
-    def restore(self, trainer: Any, state: Mapping[str, Any]) -> None:
+    def restore(self, training: Training, state: Mapping[str, Any]) -> None:
         """Begin with what was drawn before."""
         for column, numbers in zip(self.progress.columns, state["numbers"], strict=True):
             column[:] = numbers.tolist()
@@ -117,9 +119,9 @@ class LivePlot(EpochCallback):
         self._figure = self._handle = None
         self._stays = False
 
-    def _note(self, trainer: Any) -> None:
-        """Take the last epoch's numbers from `trainer.metrics` or `trainer.history`."""
-        numbers = {**_from_history(trainer), **getattr(trainer, "metrics", {})}
+    def _note(self, training: Training) -> None:
+        """Take the last epoch's numbers from `training.metrics` or `trainer.history`."""
+        numbers = {**_from_history(training), **training.metrics}
         progress = self.progress
         progress.train_accuracy.append(
             _first(numbers, "train_accuracy", "accuracy", "batch_accuracy")
@@ -181,10 +183,10 @@ def notebook_shell() -> Any:
     return shell if shell is not None and hasattr(shell, "kernel") else None
 
 
-def _from_history(trainer: Any) -> dict[str, float]:
+def _from_history(training: Training) -> dict[str, float]:
     """Numbers of the last epoch of a history, batches as their mean."""
-    history = getattr(trainer, "history", None)
-    if history is None or not history.n_epochs:
+    history = training.history
+    if not history.n_epochs:
         return {}
     names = ("batch_accuracy", "train_accuracy", "test_accuracy", "train_cost", "test_cost",
              "learning_rates")  # fmt: skip

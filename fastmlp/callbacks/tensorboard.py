@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.protocol import Training
 
 
 class TensorBoardLog(EpochCallback):
-    """Write every number of ``trainer.metrics`` after every epoch, for ``tensorboard --logdir``.
+    """Write every number of ``training.metrics`` after every epoch, for ``tensorboard --logdir``.
 
     For a `Trainer`, a `MyANN`, an estimator or a `CNN`, which also takes Keras' own callback
     ``keras.callbacks.TensorBoard``. Needs the package tensorboard, but no TensorFlow.
@@ -28,6 +29,8 @@ class TensorBoardLog(EpochCallback):
         If tensorboard is missing, with the command that installs it.
     """
 
+    __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
+
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._writer: Any = None
@@ -35,7 +38,7 @@ class TensorBoardLog(EpochCallback):
     def settings(self) -> None:
         """It has no part in the course of the training."""
 
-    def before_training(self, trainer: Any) -> None:
+    def before_training(self, training: Training) -> None:
         """Open a new file."""
         try:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -46,22 +49,22 @@ class TensorBoardLog(EpochCallback):
             ) from error
         self._writer = EventFileWriter(str(self.folder))
 
-    def after_epoch(self, trainer: Any) -> None:
+    def after_epoch(self, training: Training) -> None:
         """Write the epoch's numbers that were measured."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         values = [
             Summary.Value(tag=name, simple_value=value)
-            for name, value in trainer.metrics.items()
+            for name, value in training.metrics.items()
             if not math.isnan(value)
         ]
         summary = Summary(value=values)
         self._writer.add_event(
-            Event(wall_time=time.time(), step=trainer.epochs_done, summary=summary)
+            Event(wall_time=time.time(), step=training.epochs_done, summary=summary)
         )
 
-    def after_training(self, trainer: Any) -> None:
+    def after_training(self, training: Training) -> None:
         """Close the file."""
         self._writer.close()
         self._writer = None

@@ -69,9 +69,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
         self._command = command
 
-    def parse_known_args(
-        self, args: Any = None, namespace: Any = None
-    ) -> tuple[Any, list[str]]:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Import the command's module, then parse."""
         if self._command is not None:
             self._command.load().add_options(self)
@@ -125,9 +123,7 @@ def integer(name: str, minimum: int, maximum: int | None = None) -> Callable[[st
 
 def number(name: str, maximum: float = float("inf")) -> Callable[[str], float]:
     """Return a reader of finite numbers from 0 to `maximum`."""
-    return lambda text: float(
-        _checked(check_number, name, _convert(float, text), maximum=maximum)
-    )
+    return lambda text: float(_checked(check_number, name, _convert(float, text), maximum=maximum))
 
 
 def positive(name: str) -> Callable[[str], float]:

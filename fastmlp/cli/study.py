@@ -12,10 +12,10 @@ from fastmlp.cli.exit_codes import FINISHED, INTERRUPTED
 from fastmlp.cli.options import add_threads
 from fastmlp.cli.output import can_draw, prepare_folder
 from fastmlp.exceptions import DataFormatError
+from fastmlp.files.json_file import write_json
 from fastmlp.studies import NAMES, find_study
 from fastmlp.studies.lab.data import choose_data
 from fastmlp.studies.lab.progress import choose_progress
-from fastmlp.files.json_file import write_json
 from fastmlp.studies.lab.results import read_result, result_path
 from fastmlp.studies.lab.session import Session
 from fastmlp.studies.lab.study import Study

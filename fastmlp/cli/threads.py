@@ -29,12 +29,12 @@ from fastmlp.cli.data import DATA_HELP, load_data
 from fastmlp.cli.exit_codes import FAILED, FINISHED
 from fastmlp.cli.options import UsageError, choices, integer, layer_widths
 from fastmlp.cli.output import pyplot_without_display, save_figure
-from fastmlp.files.json_file import write_json
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.engine import environment
 from fastmlp.engine.threads import MAX_THREADS, usable_processors
+from fastmlp.files.json_file import write_json
 from fastmlp.training.trainer import ENGINES
 
 HIDDEN = (70, 30)

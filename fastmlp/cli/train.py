@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import fields, replace
 
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.cli.data import DATA_HELP, load_data
 from fastmlp.cli.display import choose_display
 from fastmlp.cli.exit_codes import FAILED, FINISHED, INTERRUPTED, TERMINATED
@@ -33,15 +34,10 @@ from fastmlp.cli.summary import (
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.scaling import KINDS
 from fastmlp.exceptions import DivergenceError, ResumeError
-from fastmlp.myann.myann import (
-    ACTIVATION_FUNCTIONS,
-    LOSS_FUNCTIONS,
-    OUT_FUNCTIONS,
-    Callback,
-    MyANN,
-)
+from fastmlp.losses import NATURAL_LOSS
+from fastmlp.myann.myann import Callback, MyANN
+from fastmlp.myann.parameters import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
 from fastmlp.myann.recipes import PRESETS, Recipe, recipe_for
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
 from fastmlp.training.trainer import ENGINES
 
 ENDINGS = {
@@ -51,7 +47,7 @@ ENDINGS = {
     TERMINATED: "terminated",
 }
 CHECKPOINT_EVERY = "5min"
-NATURAL_LOSS = {"sigmoid": "LogLoss", "softmax": "CrossEntropy", "identity": "MSE"}
+LOSS_NAMES = {name: label for label, name in LOSS_FUNCTIONS.items()}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +62,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_training(parser)
     add_threads(parser)
     add_dtype(parser, default="float32")
-    parser.add_argument("--out", metavar="DIR", help="write history.json and figures to this folder")
+    parser.add_argument(
+        "--out", metavar="DIR", help="write history.json and figures to this folder"
+    )
     _add_checkpoints(parser)
 
 
@@ -191,7 +189,7 @@ def merge(options: argparse.Namespace, data_set: str) -> Recipe:
         if (value := getattr(options, field.name, None)) is not None
     }
     if "output" in given and "loss" not in given:
-        given["loss"] = NATURAL_LOSS[given["output"]]
+        given["loss"] = LOSS_NAMES[NATURAL_LOSS[given["output"]]]
     return replace(recipe, **given)
 
 

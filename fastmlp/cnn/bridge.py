@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from fastmlp.cnn._arrays import Images
-from fastmlp.cnn._tensorflow import import_keras
+from fastmlp.cnn.arrays import Images
+from fastmlp.cnn.backend import import_keras
 from fastmlp.cnn.maps.activations import layer_output
 from fastmlp.cnn.network import CNN
 from fastmlp.exchange.keras import from_keras, kernel_and_bias

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp._checks import check_integer
-from fastmlp.cnn._arrays import Images, check_images, check_targets
-from fastmlp.cnn._devices import devices
-from fastmlp.cnn._layers import DenseLayer
-from fastmlp.cnn._tensorflow import import_tensorflow
+from fastmlp.cnn.arrays import Images, check_images, check_targets
+from fastmlp.cnn.backend import import_tensorflow
 from fastmlp.cnn.bridge import dense_tail
 from fastmlp.cnn.config import CNNConfig
+from fastmlp.cnn.device import devices
+from fastmlp.cnn.layers import DenseLayer
 from fastmlp.cnn.network import CNN
 from fastmlp.optimizers import RMSprop
 from fastmlp.plots.style import BLUE, GREEN, ORANGE, VERMILLION, FigureSize, styled_pyplot
@@ -185,7 +185,7 @@ def _time_keras(
 
     Keras' own fit with a clock: what a History records of every batch would cost time.
     """
-    from fastmlp.cnn._recorder import EpochClock
+    from fastmlp.cnn.recorder import EpochClock
 
     size = min(size, len(x))
     for n_epochs in (1, epochs):  # the first one is the warm-up

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from fastmlp._checks import check_choice, check_flag, check_integer, check_number
-from fastmlp.cnn._layers import ConvLayer, DenseLayer, PoolLayer, name_layers
+from fastmlp.cnn.geometry import layer_table
+from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer, name_layers
 
 OUTPUT_FUNCTIONS = ("softmax", "sigmoid")
 OPTIMIZERS = ("rmsprop", "nadam", "adamax", "adam", "sgd")
@@ -141,8 +142,6 @@ class CNNConfig:
     @property
     def n_parameters(self) -> int:
         """Weights and biases of all layers, computed from the sizes alone."""
-        from fastmlp.cnn.geometry import layer_table
-
         return sum(layer.n_parameters for layer in layer_table(self))
 
     def to_dict(self) -> dict[str, Any]:
@@ -194,8 +193,6 @@ class CNNConfig:
         sides = tuple(check_integer("input_shape", side, minimum=1) for side in shape)
         conv, pools, dense = name_layers(conv, pools, dense)
         self._set(conv=conv, pools=pools, dense=dense, input_shape=sides)
-        from fastmlp.cnn.geometry import layer_table
-
         layer_table(self)  # raises where an image gets smaller than a kernel
 
     def _check_regularizer(self) -> None:

@@ -1,4 +1,4 @@
-"""Sizes, parameters and receptive fields of every layer, computed from a CNNConfig alone.
+"""Sizes, parameters and receptive fields of every layer, computed from the sizes alone.
 
 One pixel to the right in a layer with jump ``j`` is ``j`` pixels to the right in the image. A
 kernel of side ``k`` and stride ``s`` over a layer with receptive field ``r`` and jump ``j`` sees
@@ -12,12 +12,41 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fastmlp._checks import check_choice
+from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer
 
-if TYPE_CHECKING:
-    from fastmlp.cnn.config import CNNConfig
+
+class Layers(Protocol):
+    """The sizes of a network; a CNNConfig has them.
+
+    Attributes
+    ----------
+    input_shape : (int, int, int)
+        Height, width and channels of an image.
+    conv, pools, dense : tuple of ConvLayer, PoolLayer, DenseLayer
+    """
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        ...
+
+    @property
+    def conv(self) -> tuple[ConvLayer, ...]:
+        """Convolutions."""
+        ...
+
+    @property
+    def pools(self) -> tuple[PoolLayer, ...]:
+        """Poolings, one after every convolution but the last."""
+        ...
+
+    @property
+    def dense(self) -> tuple[DenseLayer, ...]:
+        """Dense layers, the output last."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +75,7 @@ class LayerGeometry:
     jump: tuple[int, int]
 
 
-def layer_table(config: CNNConfig) -> list[LayerGeometry]:
+def layer_table(network: Layers) -> list[LayerGeometry]:
     """All layers of a network in their order.
 
     Raises
@@ -54,23 +83,23 @@ def layer_table(config: CNNConfig) -> list[LayerGeometry]:
     ValueError
         If an image becomes smaller than the next kernel or pooling.
     """
-    layers = list(_spatial_layers(config))
-    shape = layers[-1].output if layers else config.input_shape
-    whole, nodes = config.input_shape[:2], math.prod(shape)
+    layers = list(_spatial_layers(network))
+    shape = layers[-1].output if layers else network.input_shape
+    whole, nodes = network.input_shape[:2], math.prod(shape)
     layers.append(LayerGeometry("flatten", "flatten", (nodes,), 0, whole, (0, 0)))
-    for dense in config.dense:
+    for dense in network.dense:
         n_parameters = dense.nodes * (nodes + 1)
         nodes = dense.nodes
         layers.append(LayerGeometry(dense.name, "dense", (nodes,), n_parameters, whole, (0, 0)))
     return layers
 
 
-def receptive_fields(config: CNNConfig) -> dict[str, tuple[int, int]]:
+def receptive_fields(network: Layers) -> dict[str, tuple[int, int]]:
     """Height and width of the receptive field by name of the convolutions and poolings."""
-    return {layer.name: layer.field for layer in _spatial_layers(config)}
+    return {layer.name: layer.field for layer in _spatial_layers(network)}
 
 
-def field_of_node(config: CNNConfig, layer: str, row: int, column: int) -> tuple[slice, slice]:
+def field_of_node(network: Layers, layer: str, row: int, column: int) -> tuple[slice, slice]:
     """The pixels that the node (`row`, `column`) of a convolution or pooling sees.
 
     Returns
@@ -78,7 +107,7 @@ def field_of_node(config: CNNConfig, layer: str, row: int, column: int) -> tuple
     (slice, slice)
         Rows and columns of the image.
     """
-    layers = {found.name: found for found in _spatial_layers(config)}
+    layers = {found.name: found for found in _spatial_layers(network)}
     found = layers[check_choice("layer", layer, layers)]
     height, width = found.output[:2]
     if not (0 <= row < height and 0 <= column < width):
@@ -90,22 +119,23 @@ def field_of_node(config: CNNConfig, layer: str, row: int, column: int) -> tuple
     return slice(top, top + found.field[0]), slice(left, left + found.field[1])
 
 
-def format_table(config: CNNConfig) -> str:
+def format_table(network: Layers) -> str:
     """The layers as lines of text, with the number of all parameters."""
     lines = [f"{'layer':<14}{'output':>14}{'parameters':>12}{'sees':>10}{'jump':>8}"]
-    for layer in layer_table(config):
+    layers = layer_table(network)
+    for layer in layers:
         size = " x ".join(map(str, layer.output))
         jump = _sides(layer.jump) if layer.jump[0] else ""
         lines.append(
             f"{layer.name:<14}{size:>14}{layer.n_parameters:>12,}{_sides(layer.field):>10}{jump:>8}"
         )
-    return "\n".join([*lines, f"{config.n_parameters:,} parameters"])
+    return "\n".join([*lines, f"{sum(layer.n_parameters for layer in layers):,} parameters"])
 
 
-def _spatial_layers(config: CNNConfig) -> Iterator[LayerGeometry]:
+def _spatial_layers(network: Layers) -> Iterator[LayerGeometry]:
     """Convolutions and poolings in their order."""
-    (height, width, channels), field, jump = config.input_shape, (1, 1), (1, 1)
-    for conv, pool in zip_longest(config.conv, config.pools):
+    (height, width, channels), field, jump = network.input_shape, (1, 1), (1, 1)
+    for conv, pool in zip_longest(network.conv, network.pools):
         height, width = _shrunk(conv.name, (height, width), conv.kernel)
         field = _grown(field, jump, conv.kernel)
         n_parameters = conv.maps * (math.prod(conv.kernel) * channels + 1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastmlp import datasets
 from fastmlp._checks import check_choice, check_flag, check_integer
-from fastmlp.cnn._arrays import Images
+from fastmlp.cnn.arrays import Images
 from fastmlp.datasets.labelled import mix_and_cut
 from fastmlp.datasets.scaling import KINDS, Scaler
 

@@ -11,24 +11,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_flag, check_integer
-from fastmlp.callbacks.base import (
-    EarlyStopping,
-    EpochCallback,
-    LearningRateScheduler,
-    around_training,
-    as_epoch_callback,
-)
-from fastmlp.cnn._arrays import Images, check_images, check_targets
-from fastmlp.cnn._best_epoch import BestEpoch
-from fastmlp.cnn._build import ERROR_METRIC, build_model, compile_model
-from fastmlp.cnn._devices import choose_device
-from fastmlp.cnn._state import TrainingState, current_rate, iterations
-from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
+from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_callback
+from fastmlp.callbacks.checkpoint import Checkpoint
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
+from fastmlp.cnn.arrays import Images, check_images, check_targets
+from fastmlp.cnn.backend import import_keras, import_tensorflow
+from fastmlp.cnn.best_epoch import BestEpoch
+from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn.config import CNNConfig
+from fastmlp.cnn.device import choose_device
+from fastmlp.cnn.files import Parts, load, save
+from fastmlp.cnn.protocol import KerasTraining
+from fastmlp.cnn.state import TrainingState, current_rate, iterations, penalty, set_rate
 from fastmlp.datasets.scaling import Scaler
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
-from fastmlp.training.history import History
-from fastmlp.training.trainer import Evaluation
+from fastmlp.training.history import Evaluation, History
 
 PREDICTION_BATCH = 500
 TRAINING_FIELDS = (
@@ -140,6 +137,23 @@ class CNN:
         """Rate of the next batch."""
         return current_rate(self.model)
 
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        set_rate(self.model, rate)
+
+    @property
+    def can_be_saved(self) -> bool:
+        """False: a Checkpoint saves runs of Trainers only."""
+        return False
+
+    def copy_weights(self) -> list[NDArray[Any]]:
+        """Return copies of all weights, in Keras' order and shapes."""
+        return list(self.model.get_weights())
+
+    def set_weights(self, weights: list[NDArray[Any]]) -> None:
+        """Set all weights to what `copy_weights` returned; the optimiser keeps its state."""
+        self.model.set_weights(weights)
+
     @property
     def iterations(self) -> int:
         """Batches since the start or the last `reset`."""
@@ -226,17 +240,18 @@ class CNN:
         keras_callbacks, hooks = _sort_callbacks(callbacks)
         if any(isinstance(hook, BestEpoch) for hook in hooks):
             self._check_accuracy_is_measured(held_out)
-        from fastmlp.cnn._recorder import HookRunner, Recorder
+        from fastmlp.cnn.recorder import HookRunner, Recorder
 
         self.history = History()
-        recorder = Recorder(self, _batch_sizes(len(x), size), measure)
-        with around_training(hooks, self), self._placed():  # type: ignore[arg-type]
+        training: KerasTraining = self
+        recorder = Recorder(training, _batch_sizes(len(x), size), measure)
+        with around_training(hooks, self), self._placed():
             self.model.fit(
                 self._batches(x, targets, size),
                 epochs=n_epochs,
                 validation_data=held_out,
                 validation_batch_size=PREDICTION_BATCH,
-                callbacks=[recorder, *keras_callbacks, HookRunner(self, hooks)],
+                callbacks=[recorder, *keras_callbacks, HookRunner(training, hooks)],
                 shuffle=False,  # Keras', beside that of the batches
                 verbose=int(verbose),
             )
@@ -254,20 +269,30 @@ class CNN:
 
     def penalty(self) -> float:
         """What the regularisers add to every batch's cost."""
-        return sum(map(float, self.model.losses))
+        return penalty(self.model)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write model, initial weights, configuration and scaler to one ``.keras`` file."""
-        from fastmlp.cnn._files import save
-
-        save(self, path)
+        parts = Parts(
+            self.config,
+            self.model,
+            self.initial_state,
+            self.seed,
+            self._entropy,
+            self.epochs_done,
+            self.scaler,
+        )
+        save(parts, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
         """Read what `save` wrote, in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
-        from fastmlp.cnn._files import load
-
-        return load(path, device=device)
+        choose_device(device)  # before the file is read
+        parts = load(path)
+        cnn = cls.of_model(parts.config, parts.model, seed=parts.seed, device=device)
+        cnn.initial_state, cnn._entropy = parts.initial_state, parts.entropy
+        cnn.epochs_done, cnn.scaler = parts.epochs_done, parts.scaler
+        return cnn
 
     def _evaluate(self, x: Images, targets: Images) -> Evaluation:
         with self._placed():

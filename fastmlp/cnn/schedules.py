@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastmlp.cnn._tensorflow import import_keras
+from fastmlp.cnn.backend import import_keras
 from fastmlp.cnn.config import CNNConfig
 
 

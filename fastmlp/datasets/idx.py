@@ -3,8 +3,7 @@
 An IDX file is two zero bytes, one byte for the element type, one byte for the number of
 dimensions, one big-endian uint32 per dimension, and the elements in C order, big-endian.
 
-A file is hostile until it is read: nothing is allocated because a header asks for it before
-that size was found plausible. The checks at the end of this file also serve the npz reader.
+The file is not trusted; see :mod:`fastmlp.datasets.untrusted`.
 """
 
 from __future__ import annotations
@@ -12,15 +11,23 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.datasets.untrusted import (
+    ByteStream,
+    check_cap,
+    check_ratio,
+    check_shape,
+    fill,
+    in_native_order,
+    refuse_devices,
+)
 from fastmlp.exceptions import DataFormatError
 
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -32,22 +39,6 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 _GZIP_MAGIC = b"\x1f\x8b"
-
-MAX_ARRAY_BYTES = 4 << 30
-# Fashion-MNIST and MNIST shrink 1.8 to 4.9 times; deflate's limit, reached by bombs, is 1032.
-MAX_RATIO = 100
-# Small blank images are honest and shrink like a bomb, but cannot do harm either.
-RATIO_SLACK_BYTES = 1 << 20
-MAX_DIMENSIONS = 32
-CHUNK_BYTES = 1 << 20
-
-
-class ByteStream(Protocol):
-    """What is needed of an open file: gzip, zip members and plain files all have it."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, and none only at the end."""
-        ...
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -138,64 +129,3 @@ def _wrong_length(
         f"{path}: {problem}: the header declares {' x '.join(map(str, shape))} {dtype.name} "
         f"= {declared_bytes} bytes, found {found_bytes}{more}"
     )
-
-
-def refuse_devices(path: str) -> None:
-    """Refuse what is there but no file: a pipe may keep whoever opens it waiting for ever."""
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a folder says what it is
-        raise DataFormatError(f"{path}: expected a regular file, found a pipe, socket or device")
-
-
-def check_shape(shape: Sequence[int], where: str) -> None:
-    """Refuse a shape that no array with elements has; `where` opens the message."""
-    if not 1 <= len(shape) <= MAX_DIMENSIONS:
-        raise DataFormatError(
-            f"{where}: expected 1 to {MAX_DIMENSIONS} dimensions, found {len(shape)}"
-        )
-    for axis, size in enumerate(shape):
-        # The upper bound keeps products, and the digits in messages, short.
-        if not 1 <= size < 2**63:
-            found = size if abs(size) < 2**63 else "a number beyond 64 bits"
-            raise DataFormatError(
-                f"{where}: expected at least 1 element along axis {axis}, found {found}"
-            )
-
-
-def check_cap(declared_bytes: int, where: str) -> None:
-    """Refuse an array above the absolute cap of 4 GiB; `where` opens the message."""
-    if declared_bytes > MAX_ARRAY_BYTES:
-        raise DataFormatError(
-            f"{where}: refused: declares {declared_bytes} bytes, expected at most {MAX_ARRAY_BYTES}"
-        )
-
-
-def check_ratio(declared_bytes: int, compressed_bytes: int, where: str) -> None:
-    """Refuse what looks like a decompression bomb; `where` opens the message."""
-    check_cap(declared_bytes, where)
-    limit = MAX_RATIO * compressed_bytes + RATIO_SLACK_BYTES
-    if declared_bytes > limit:
-        raise DataFormatError(
-            f"{where}: refused as a decompression bomb: {compressed_bytes} compressed bytes "
-            f"declare {declared_bytes}, expected at most {limit}"
-        )
-
-
-def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers in native byte order; their bytes are swapped in place, without a copy."""
-    if array.dtype.isnative:
-        return array
-    return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
-
-
-def fill(stream: ByteStream, buffer_out: NDArray[np.uint8]) -> int:
-    """Fill `buffer_out` (1-D) from `stream` and return how many bytes there were.
-
-    Fewer than `len(buffer_out)` means that the stream ended.
-    """
-    n_read = 0
-    # In chunks, so that each request's temporary copy stays small.
-    while chunk := stream.read(min(CHUNK_BYTES, len(buffer_out) - n_read)):
-        buffer_out[n_read : n_read + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
-        n_read += len(chunk)
-    return n_read

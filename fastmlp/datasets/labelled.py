@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import datasets
 from fastmlp._checks import (
     as_labels,
     as_numeric_array,
@@ -19,6 +18,7 @@ from fastmlp._checks import (
     check_same_length,
     encode_labels,
 )
+from fastmlp.datasets.loading import load
 from fastmlp.datasets.scaling import Scaler
 
 DataTuple = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
@@ -120,7 +120,7 @@ def prepare(
 def _take(data: Any, argument: str) -> tuple[_Arrays, str]:
     """Checked arrays, and where they came from."""
     if isinstance(data, str | PathLike):
-        loaded = datasets.load(data)
+        loaded = load(data)
         given: Sequence[Any] = (loaded.X_train, loaded.y_train, loaded.X_test, loaded.y_test)
         source = loaded.source
     elif isinstance(data, tuple | list) and len(data) == 4:

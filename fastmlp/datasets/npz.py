@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.datasets.idx import (
+from fastmlp.datasets.untrusted import (
     CHUNK_BYTES,
     check_cap,
     check_ratio,

@@ -1,4 +1,4 @@
-"""Standardisation by scikit-learn, in blocks of rows, so that no second copy of the data exists."""
+"""Standardisation by scikit-learn, in blocks of rows, which avoids a second copy of the data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 KINDS = ("feature", "global", "none")
 BLOCK_BYTES = 1 << 24
+MOMENTS = ("mean", "var", "scale")
+"""The arrays that a fitted StandardScaler scales with, under names without the underscore."""
 
 
 class Scaler:
-    """Mean 0 and variance 1, with the numbers of the set it was fitted on.
+    """Transformation to mean 0 and variance 1, fitted on one set and applied to others.
 
     Parameters
     ----------
@@ -28,7 +30,7 @@ class Scaler:
     Attributes
     ----------
     standard_scaler : sklearn.preprocessing.StandardScaler or None
-        The fitted scaler; for "global" it knows a single feature.
+        The fitted scaler; for "global" it has a single feature.
     """
 
     def __init__(self, kind: str = "feature") -> None:
@@ -36,7 +38,7 @@ class Scaler:
         self.standard_scaler: StandardScaler | None = None
 
     def fit(self, X: NDArray[Any]) -> Scaler:
-        """Learn from X (n, n_features); X is not modified."""
+        """Compute mean and deviation of X (n, n_features), which is not modified."""
         if self.kind == "none":
             return self
         from sklearn.preprocessing import StandardScaler
@@ -47,7 +49,7 @@ class Scaler:
         return self
 
     def transform(self, X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """A new scaled array (n, n_features) of `dtype`."""
+        """Return X (n, n_features) scaled, as a new array of `dtype`."""
         out = np.empty(X.shape, dtype)
         for rows in _blocks(X):
             if self.kind == "none":
@@ -58,11 +60,55 @@ class Scaler:
         return out
 
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[Any]:
-        """What `X` (n, n_features) was before scaling, as a new array."""
+        """Return what `X` (n, n_features) was before scaling, as a new array."""
         if self.kind == "none":
             return X.copy()
         unscaled: NDArray[Any] = self._fitted().inverse_transform(self._columns(X))
         return unscaled.reshape(X.shape)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a file needs to restore a fitted scaler: its moments and number of rows.
+
+        Returns
+        -------
+        dict
+            ``mean``, ``var``, ``scale``: arrays of shape (n_features,), or (1,) for "global";
+            ``n_rows``: int. Empty if nothing was fitted.
+        """
+        fitted = self.standard_scaler
+        if fitted is None:
+            return {}
+        moments = {name: getattr(fitted, f"{name}_") for name in MOMENTS}
+        return moments | {"n_rows": int(np.max(fitted.n_samples_seen_))}
+
+    @classmethod
+    def restored(
+        cls,
+        kind: str,
+        mean: NDArray[Any],
+        var: NDArray[Any],
+        scale: NDArray[Any],
+        n_rows: int,
+    ) -> Scaler:
+        """Return a fitted scaler from its `state`.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not 1-D, of one shape and finite, or a scale is not positive.
+        """
+        from sklearn.preprocessing import StandardScaler
+
+        scaler, fitted = cls(kind), StandardScaler()
+        for name, moment in zip(MOMENTS, (mean, var, scale), strict=True):
+            if moment.ndim != 1 or moment.shape != mean.shape or not np.isfinite(moment).all():
+                raise ValueError(f"the scaler's {name} must be finite, one number per feature")
+            setattr(fitted, f"{name}_", moment)
+        if not (scale > 0).all():
+            raise ValueError("the scaler's scale must be positive")
+        fitted.n_samples_seen_, fitted.n_features_in_ = np.int64(n_rows), len(mean)
+        scaler.standard_scaler = fitted
+        return scaler
 
     def _fitted(self) -> StandardScaler:
         if self.standard_scaler is None:
@@ -74,7 +120,7 @@ class Scaler:
 
 
 def _blocks(X: NDArray[Any]) -> Iterator[slice]:
-    """Slices of about BLOCK_BYTES of float64 rows."""
+    """Yield slices of rows that take about BLOCK_BYTES as float64."""
     n_rows = max(1, BLOCK_BYTES // (8 * X.shape[1]))
     for begin in range(0, len(X), n_rows):
         yield slice(begin, begin + n_rows)

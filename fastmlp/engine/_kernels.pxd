@@ -38,7 +38,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*column_sums)(float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                             int) noexcept nogil
         void (*output_activation)(float *, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
-                                  int) noexcept nogil
+                                  int, int) noexcept nogil
         void (*output_loss)(float *, float *, fm_totals *, const float *, const float *,
                             const float *, const float *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
                             int) noexcept nogil
@@ -84,7 +84,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*column_sums)(double *, const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                             int) noexcept nogil
         void (*output_activation)(double *, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
-                                  int) noexcept nogil
+                                  int, int) noexcept nogil
         void (*output_loss)(double *, double *, fm_totals *, const double *, const double *,
                             const double *, const double *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int,
                             int) noexcept nogil
@@ -189,11 +189,11 @@ cdef inline void column_sums(real *sum_out, real *delta, Py_ssize_t stride, Py_s
 
 
 cdef inline void output_activation(real *a, Py_ssize_t stride, real *bias, Py_ssize_t n_out,
-        Py_ssize_t batch, int function) noexcept nogil:
+        Py_ssize_t batch, int function, bint divides) noexcept nogil:
     if real is float:
-        fm_f32.output_activation(a, stride, bias, n_out, batch, function)
+        fm_f32.output_activation(a, stride, bias, n_out, batch, function, divides)
     else:
-        fm_f64.output_activation(a, stride, bias, n_out, batch, function)
+        fm_f64.output_activation(a, stride, bias, n_out, batch, function, divides)
 
 
 cdef inline void output_loss(real *a, real *delta_out, fm_totals *totals, real *bias, real *targets,

@@ -132,7 +132,7 @@ cdef void finish_output(Job *job, Weights *now, real *own, real *row_weights, Py
         output_loss(a, delta, totals, bias, targets, row_weights, <real *> job.loss_parameters,
                     job.row_stride, last.n_out, n, last.function, job.loss)
         return
-    output_activation(a, job.row_stride, bias, last.n_out, n, last.function)
+    output_activation(a, job.row_stride, bias, last.n_out, n, last.function, True)
     totals.loss += call_own_loss(job, a, delta, targets, row_weights, n, sizeof(real))
     output_backward(delta, a, totals, targets, row_weights, job.row_stride, last.n_out, n,
                     last.function)

@@ -461,7 +461,7 @@ cdef void evaluate_chunks(Job *job, real *parameters, int worker) noexcept nogil
                     (<real *> job.x) + begin * job.n_features, n * job.n_features):
                 atomic_store(&job.broken, 1)
             output_activation(z, job.row_stride, (<real *> job.biases) + last.bias, last.n_out, n,
-                              last.function)
+                              last.function, False)
             scatter_transposed((<real *> job.out) + begin * job.n_out, z, job.row_stride, n,
                                job.n_out)
         else:
@@ -494,7 +494,8 @@ cdef void predict_few(Job *job, real *parameters, real *x, Py_ssize_t n_rows, re
                 a = out + r * job.n_out
             dot_row(a, below, parameters + layer.public, layer.n_out, layer.n_in + 1)
             if layer.function >= FM_SOFTMAX:
-                output_activation(a, 1, buffer + 2 * job.widest, layer.n_out, 1, layer.function)
+                output_activation(a, 1, buffer + 2 * job.widest, layer.n_out, 1, layer.function,
+                                  False)
             else:
                 bias_activation(a, <real *> NULL, layer.n_out, <real *> NULL, layer.n_out, 1,
                                 layer.function)

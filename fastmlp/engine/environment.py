@@ -1,11 +1,14 @@
-"""Facts about where a run happens: versions, processor, kernels, BLAS, threads. No paths."""
+"""Facts about where a run happens: versions, processor, kernels, BLAS, threads. No paths.
+
+Also the environment of child processes, so that every measurement sets the same variables.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +16,66 @@ import numpy as np
 
 from fastmlp._version import __version__
 from fastmlp.engine import _core
-from fastmlp.engine import threads as _threads
+from fastmlp.engine.threads import (
+    THREAD_VARIABLES,
+    cgroup_quota,
+    find_blas,
+    ignored_variables,
+    resolve_threads,
+    usable_processors,
+)
 
 LIBRARIES = {"numpy": "NumPy", "scipy": "SciPy", "sklearn": "scikit-learn"}
 SLOWING_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Pin OpenBLAS to kernels or block sizes of another processor, which can halve its speed."""
+"""Variables that pin OpenBLAS to the kernels or block sizes of another processor, which can halve
+its speed."""
 
-RECORDED_VARIABLES = (*SLOWING_VARIABLES, *_threads.THREAD_VARIABLES, "FASTMLP_SIMD")
+RECORDED_VARIABLES = (*SLOWING_VARIABLES, *THREAD_VARIABLES, "FASTMLP_SIMD")
 PRIVATE_VARIABLES = ("FASTMLP_DATA",)
-"""Recorded as set or not, without the path they hold."""
+"""Variables that are recorded as set or not, without the path they hold."""
+
+COUNT_VARIABLES = (
+    *THREAD_VARIABLES,
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "PJRT_NPROC",
+    "NPROC",
+)
+"""Variables from which BLAS libraries, OpenMP and XLA read a number of threads. A child process
+gets the same number in all of them, or it would run with one count and report another."""
+
+SINGLE_THREADED_XLA = "--xla_cpu_multi_thread_eigen=false"
 
 
 def collect(
     n_threads: int | None = None, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Everything that decides how fast, and with which last bits, this process computes.
+    """Collect everything that decides how fast, and with which last bits, this process computes.
 
     Parameters
     ----------
     n_threads : int or None
         As in :func:`fastmlp.resolve_threads`.
-    environ : mapping
-        Environment variables to look at.
+    environ : mapping of str to str
+        Environment variables to read.
 
     Returns
     -------
     dict
-        Of strings, numbers, None, and dicts and lists of these, ready for JSON:
+        Strings, numbers, None, and dicts and lists of these, ready for JSON:
 
         - ``versions``: by library.
         - ``processor``, ``system``: names.
         - ``processors``: ``online``, ``usable``, ``affinity`` and ``control_group`` (None without a
           limit).
         - ``simd``: ``selected`` and ``best`` level.
-        - ``blas``: what SciPy's BLAS says about itself, or None; ``kernels`` is its architecture.
+        - ``blas``: facts about the BLAS that SciPy calls, as in `blas_facts`, or None.
         - ``threads``: ``count`` and ``source``.
-        - ``variables``: value, or None where not set; True for private ones that are set.
+        - ``variables``: by name; None where not set, True for private ones that are set.
         - ``warnings``: sentences.
     """
-    threads = _threads.resolve_threads(n_threads, environ)
+    threads = resolve_threads(n_threads, environ)
     return {
         "versions": {
             "fastmlp": __version__,
@@ -65,12 +89,12 @@ def collect(
         "system": f"{platform.system()} {platform.machine()}",
         "processors": {
             "online": os.cpu_count(),
-            "usable": _threads.usable_processors(),
+            "usable": usable_processors(),
             "affinity": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-            "control_group": _threads.cgroup_quota(),
+            "control_group": cgroup_quota(),
         },
         "simd": {"selected": _core.selected_level(), "best": _core.best_level()},
-        "blas": _blas(),
+        "blas": blas_facts(find_blas()),
         "threads": {"count": threads.n_threads, "source": threads.source},
         "variables": {
             **{name: environ.get(name) for name in RECORDED_VARIABLES},
@@ -84,13 +108,13 @@ def collect(
         ]
         + [
             f"{name}={environ[name]} is no positive number of threads and is not used"
-            for name in _threads.ignored_variables(environ)
+            for name in ignored_variables(environ)
         ],
     }
 
 
 def arithmetic() -> dict[str, Any]:
-    """What the last bits of a result depend on, apart from the numbers that go in.
+    """Collect what the last bits of a result depend on, apart from the numbers that go in.
 
     Returns
     -------
@@ -109,26 +133,44 @@ def arithmetic() -> dict[str, Any]:
         "processor": processor_name(),
         "system": f"{platform.system()} {platform.machine()}",
         "simd": _core.selected_level(),
-        "blas": _blas(),
+        "blas": blas_facts(find_blas()),
     }
 
 
-def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Model name of the first processor, or the architecture where it is not told."""
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo"), *, with_model: bool = False) -> str:
+    """Return the first processor's model name, or the architecture where it is unknown.
+
+    Parameters
+    ----------
+    cpuinfo : Path
+        Linux's description of the processors.
+    with_model : bool
+        Append family and model number where `cpuinfo` has them: cloud machines of different
+        generations often share a name.
+    """
     try:
         lines = cpuinfo.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == "model name" and value.strip():
-            return value.strip()
-    return platform.processor() or platform.machine() or "unknown"
+    facts: dict[str, str] = {}
+    for key, _, value in (line.partition(":") for line in lines):
+        if value.strip():
+            facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.processor() or platform.machine() or "unknown"
+    if with_model and "cpu family" in facts and "model" in facts:
+        name += f" (family {facts['cpu family']}, model {facts['model']})"
+    return name
 
 
-def _blas() -> dict[str, Any] | None:
-    """The library whose products the engine calls: SciPy's, as the thread guard finds it."""
-    libraries = _threads.find_blas()
+def blas_facts(libraries: Sequence[Any]) -> dict[str, Any] | None:
+    """Return what the first of `find_blas`'s libraries says about itself; None without any.
+
+    Returns
+    -------
+    dict or None
+        ``library``, ``version``, ``kernels`` (the architecture they were written for) and
+        ``threading``, each a string or None.
+    """
     if not libraries:
         return None
     found = libraries[0].info()
@@ -138,3 +180,40 @@ def _blas() -> dict[str, Any] | None:
         "kernels": found.get("architecture"),
         "threading": found.get("threading_layer"),
     }
+
+
+def loaded_libraries() -> list[dict[str, Any]]:
+    """List the BLAS and OpenMP libraries loaded now, with version, kernels and threads.
+
+    Found by threadpoolctl, which sees shared libraries only: PyTorch's MKL and XLA's and
+    TensorFlow's own products are inside their libraries. Empty without threadpoolctl.
+    """
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    names = ("user_api", "prefix", "version", "architecture", "num_threads")
+    return [{k: pool[k] for k in names if pool.get(k)} for pool in threadpool_info()]
+
+
+def child_environment(
+    n_threads: int, *, as_found: bool, environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the environment of a child process that computes with `n_threads` threads.
+
+    Parameters
+    ----------
+    n_threads : int
+        At least 1; the value of every variable in ``COUNT_VARIABLES``. With 1, XLA is told to
+        compute in the calling thread.
+    as_found : bool
+        Keep the variables that pin OpenBLAS to another processor; without it they are removed.
+    environ : mapping of str to str
+        Environment of the parent; not changed.
+    """
+    dropped = () if as_found else SLOWING_VARIABLES
+    child = {name: value for name, value in environ.items() if name not in dropped}
+    child |= dict.fromkeys(COUNT_VARIABLES, str(n_threads))
+    if n_threads == 1:
+        child["XLA_FLAGS"] = f"{child.get('XLA_FLAGS', '')} {SINGLE_THREADED_XLA}".strip()
+    return child

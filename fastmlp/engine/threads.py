@@ -101,18 +101,30 @@ def ignored_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [n for n in THREAD_VARIABLES if environ.get(n) and not _count_in(environ[n])]
 
 
-def find_blas() -> list[Any]:
-    """threadpoolctl's controllers of the BLAS that SciPy calls; of every BLAS in doubt."""
+def find_blas(package: str = "scipy") -> list[Any]:
+    """Return threadpoolctl's controllers of the BLAS that a package calls.
+
+    Parameters
+    ----------
+    package : {"scipy", "numpy"}
+        SciPy's is the one the engine calls.
+
+    Returns
+    -------
+    list
+        Every BLAS library of the process where none lies in the package's folders.
+    """
     import scipy.linalg.cython_blas  # noqa: F401  (loads it)
     from threadpoolctl import ThreadpoolController
 
-    found = ThreadpoolController().select(user_api="blas").lib_controllers
-    of_scipy = [
+    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    folders = {f"{package}.libs", package}
+    of_package = [
         library
         for library in found
-        if {"scipy.libs", "scipy"} & {p.name for p in Path(library.filepath).parents}
+        if folders & {folder.name for folder in Path(library.filepath).parents}
     ]
-    return of_scipy or found
+    return of_package or found
 
 
 def _set_blas_threads(library: Any, n_threads: int) -> None:

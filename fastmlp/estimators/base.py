@@ -1,25 +1,28 @@
-"""What MLPClassifier and MLPRegressor share: scikit-learn's contract over a Trainer."""
+"""MLPClassifier and MLPRegressor as far as they are the same: scikit-learn's contract."""
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastmlp._checks import check_targets
 from fastmlp._types import Array
-from fastmlp.callbacks.plateau import Plateau
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine.rows import Inputs, Rows
 from fastmlp.estimators.coefficients import (
     Architecture,
+    Weights,
     copy_weights,
     initial_network,
     network_of,
-    weights_of,
 )
 from fastmlp.estimators.inputs import (
     SPARSE_FORMATS,
@@ -27,36 +30,36 @@ from fastmlp.estimators.inputs import (
     as_matrix,
     check_training_weights,
     check_weights,
-    take,
+    select_rows,
     warn_if_unscaled,
 )
-from fastmlp.estimators.parameters import (
-    check_parameters,
-    hidden_sizes,
-    layer_activations,
+from fastmlp.estimators.parameters import check_parameters, hidden_sizes, layer_activations
+from fastmlp.estimators.records import FitRecord, RecordOwner
+from fastmlp.estimators.resume import ResumableFit
+from fastmlp.estimators.settings import LastTrainer
+from fastmlp.estimators.sklearn_callbacks import (
+    CallbackSupport,
+    SklearnTasks,
+    epoch_callbacks,
+    manages_callbacks,
 )
-from fastmlp.estimators.resume import fit_identity, read_for_fit
-from fastmlp.estimators.settings import Memory, Training
-from fastmlp.estimators.sklearn_callbacks import CallbackSupport, SklearnTasks
-from fastmlp.estimators.solvers import run_solver
-from fastmlp.estimators.undo import undone_on_failure
+from fastmlp.estimators.solvers import Fit, run_solver
+from fastmlp.estimators.to_sklearn import to_sklearn
+from fastmlp.estimators.undo import rollback_on_failure
 from fastmlp.estimators.validation import Score, Validator, named_scorers, split_rows
-from fastmlp.losses import Loss, check_targets
+from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.network.network import Network
 from fastmlp.network.summary import Summary
 
 SklearnRandomState = int | np.random.RandomState | None
 
-OUTPUT_NAMES = {"sigmoid": "logistic", "exponential": "exp"}
-"""scikit-learn's names of output functions, where they differ."""
 
-
-class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
+class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore[misc]
     """A dense network as an estimator; use one of its subclasses.
 
-    A fitted one holds its weights once, in the Network `_weights`, of which `coefs_` and
-    `intercepts_` are views. Whoever puts other arrays into these lists is heard: the next
-    prediction or fit copies them. Nothing native is pickled.
+    A fitted one holds its weights once, in the network of its record, of which `coefs_` and
+    `intercepts_` are views. Assigning other arrays to these lists takes effect at the next
+    prediction or fit, which copies them. Nothing native is pickled.
     """
 
     # The documentation has no address on the web yet. scikit-learn leaves an empty link out of the
@@ -64,51 +67,130 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
     _doc_link_module = "fastmlp"
     _doc_link_template = ""
     _losses: ClassVar[tuple[str, ...]]
+    _sklearn_name: ClassVar[str]
 
-    # --- What the two kinds of estimators do in their own way
+    def _keep_parameters(self, arguments: dict[str, Any]) -> None:
+        """Set the arguments of `__init__` as attributes, as scikit-learn demands."""
+        self.__dict__.update((name, value) for name, value in arguments.items() if name != "self")
+
+    # --- What the subclasses do in their own way
 
     @abstractmethod
     def _learn_targets(
         self, y: Any, *, first: bool, incremental: bool, classes: Any = None
     ) -> None:
-        """Learn what checked targets are, or compare them with what is known.
+        """Learn the classes of checked targets, or compare them with the known ones.
 
-        `classes` are what partial_fit was told of them.
+        `classes` are those given to partial_fit.
         """
 
     @abstractmethod
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        """Checked targets as those of the network, (n, n_outputs)."""
+        """Return checked targets as those of the network, (n, n_outputs)."""
 
     @abstractmethod
     def _output_and_loss(self) -> tuple[str, Loss]:
-        """The output function, and the engine's loss."""
+        """Return the output function, and the engine's loss."""
 
     @abstractmethod
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:
-        """Score of outputs against targets; None for the accuracy that comes with the loss."""
+        """Return the score of outputs against targets; None for the accuracy of the engine."""
 
     def _training_targets(self, y: Array) -> Array:
-        """What the network is trained to give out."""
+        """Return the outputs that the network is trained to have."""
         return y
 
-    def _row_weights(self, y: Array, weights: Array | None) -> Array | None:
-        """What every row counts in training."""
+    def _sample_weights(self, y: Array, weights: Array | None) -> Array | None:
+        """Return the weight of every row in training."""
         return weights
 
     def _loss_scale(self) -> float:
-        """What scikit-learn divides the loss by when it shows it."""
+        """Return what scikit-learn divides the loss by when it shows it."""
         return 1.0
 
     def _stratifies(self) -> bool:
-        """Whether a random validation set keeps the shares of the classes."""
+        """Whether a random validation set has the same proportions of classes."""
         return False
 
     def _has_accuracy(self) -> bool:
-        """Whether the engine's hits are an accuracy."""
+        """Whether the engine's number of correct rows is an accuracy."""
         return False
 
     # --- Fit
+
+    @manages_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        groups: Any = None,
+        resume: Any = None,
+    ) -> Any:
+        """Train the network.
+
+        A fit that raises leaves the estimator as it was; only a first one that diverges, is
+        interrupted, or fails after an epoch, leaves its last finite weights. After an epoch, Ctrl-C
+        keeps what was learned; KeyboardInterrupt is raised with every solver, where scikit-learn
+        only warns.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers; float32 and float64 are used without a copy if C-ordered.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Of a regressor finite numbers; of a classifier labels of any sortable type, or
+            indicators 0 and 1 of labels (also sparse).
+        sample_weight : array-like of shape (n_samples,) or float, optional
+            Weight >= 0 of every row; k counts as k copies of the row.
+        X_val, y_val : like X and y, optional
+            Rows to validate with after every epoch. With early stopping they replace rows that
+            would be held back; without it they are only measured. In a Pipeline see its
+            `transform_input`.
+        sample_weight_val : array-like of shape (n_val,) or float, optional
+            Weights of the rows of `X_val`.
+        groups : array-like of shape (n_samples,), optional
+            For a splitter in `validation_fraction`.
+        resume : str or PathLike, optional
+            A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
+            it: continue from there, as if that fit had not ended; start fresh if the folder is
+            empty. `max_iter` and `n_threads` may differ, other parameters and the data may not.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError
+            A ValueError and TypeError that names the parameter and what is allowed.
+        ValueError
+            For data that does not fit.
+        ResumeError
+            A ValueError: if `resume` is of a fit with other data or parameters, which are named.
+        ModelFormatError, OSError
+            If `resume` is damaged or missing.
+        KeyboardInterrupt
+            After Ctrl-C; weights and records of the finished epochs are kept.
+        DivergenceError
+            A ValueError that says when the loss or the weights stopped being finite. With early
+            stopping it is, after the first epoch, a warning, and the best weights are restored.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
+            whose schedules end there.
+        UnscaledInputWarning
+            If a feature has a standard deviation above 100.
+        """
+        return self._fit(
+            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups,
+            resume=resume,
+        )  # fmt: skip
 
     def _fit(
         self,
@@ -125,62 +207,98 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         """`fit`, or one epoch more of it (incremental)."""
         self._check_parameters(incremental=incremental)
         # Before all else: what scikit-learn sets up here, it tears down however a fit ends.
-        tasks = SklearnTasks(self, X, y, sample_weight, max_epochs=self.max_iter + 1)
-        with undone_on_failure(self, keeps_first=not incremental):
-            first = not (hasattr(self, "coefs_") and (self.warm_start or incremental))
-            x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
-            self._learn_targets(labels, first=first, incremental=incremental, classes=classes)
-            weights = check_weights("sample_weight", sample_weight, len(x), x.dtype)
-            data = Rows(x, self._encode(labels, x.dtype), weights)
-            check_targets("y", data.y, self._output_and_loss()[1].name)
-            held_out = self._given_validation(*validation, x.dtype)
-            if first:
-                warn_if_unscaled(x)
-            random_state = check_random_state(self.random_state)
-            saved = read_for_fit(resume, random_state)
-            undrawn = None if incremental else copy.deepcopy(random_state)
-            self._start(data, first=first, random_state=random_state)
-            train = data._replace(
-                y=self._training_targets(data.y), weights=self._row_weights(data.y, data.weights)
-            )
-            chosen = None
-            if self.early_stopping and self.solver != "lbfgs" and held_out is None:
-                chosen, rest = split_rows(
-                    self.validation_fraction, len(x), y=labels, groups=groups,
-                    stratify=self._stratifies(), random_state=random_state,
-                )  # fmt: skip
-                held_out = take(data, rest), labels[rest]
-            if not incremental:
-                check_training_weights(train.weights, chosen)
-            validator = None if held_out is None else self._validator(*held_out)
-            identity = None if undrawn is None else fit_identity(
-                self, train, chosen, held_out and held_out[0], first=first, random_state=undrawn,
-                saved=saved,
+        given = vars(self).get("_skl_callbacks")
+        tasks = SklearnTasks(self, X, y, sample_weight) if given else None
+        callbacks = [tasks, *epoch_callbacks(given)] if given and tasks else []
+        with rollback_on_failure(self, keeps_first=not incremental):
+            fit = self._prepare(
+                X, y, sample_weight, callbacks, incremental=incremental, classes=classes,
+                validation=validation, groups=groups, resume=resume,
             )  # fmt: skip
-            tasks.begin()
-            run_solver(
-                self, train, validator, tasks, chosen=chosen, incremental=incremental,
-                random_state=random_state, identity=identity,
-            )  # fmt: skip
-        tasks.end()
+            if tasks:
+                tasks.begin()
+            run_solver(fit)
+            self._publish()
+        if tasks:
+            tasks.end()
         return self
 
+    def _prepare(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        callbacks: Sequence[EpochCallback],
+        *,
+        incremental: bool,
+        classes: Any,
+        validation: tuple[Any, Any, Any],
+        groups: Any,
+        resume: Any,
+    ) -> Fit:
+        """Check all arguments of a fit, make the network, and draw the rows to validate with."""
+        first = not (hasattr(self, "coefs_") and (self.warm_start or incremental))
+        x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
+        self._learn_targets(labels, first=first, incremental=incremental, classes=classes)
+        output, loss = self._output_and_loss()
+        rows = self._rows(x, labels, sample_weight, loss)
+        held_out = self._given_validation(*validation, x.dtype, loss)
+        if first:
+            warn_if_unscaled(x)
+        random_state = check_random_state(self.random_state)
+        resumable = None
+        if resume is not None or any(isinstance(call, Checkpoint) for call in callbacks):
+            resumable = _resumable(resume, random_state, incremental=incremental)
+        record = self._start(rows, output, first=first, random_state=random_state)
+        row_index = None
+        if self.early_stopping and self.solver != "lbfgs" and held_out is None:
+            row_index, held_out = self._hold_back(rows, labels, groups, random_state)
+        train = rows._replace(
+            y=self._training_targets(rows.y), weights=self._sample_weights(rows.y, rows.weights)
+        )
+        if not incremental:
+            check_training_weights(train.weights, row_index)
+        fingerprint = saved = None
+        if resumable is not None:
+            validation_rows = None if held_out is None else held_out[0]
+            saved = resumable.saved
+            fingerprint = resumable.fingerprint(
+                type(self).__name__, self, train, row_index, validation_rows, first=first
+            )
+        return Fit(
+            parameters=self,
+            record=record,
+            publish=self._publish,
+            train=train,
+            row_index=row_index,
+            validator=None if held_out is None else self._validator(record, *held_out),
+            loss=loss,
+            loss_scale=self._loss_scale(),
+            has_accuracy=self._has_accuracy(),
+            random_state=random_state,
+            callbacks=callbacks,
+            incremental=incremental,
+            fingerprint=fingerprint,
+            saved=saved,
+        )  # fmt: skip
+
     def _check_parameters(self, *, incremental: bool) -> None:
-        """Refuse parameters that are not allowed; in partial_fit only where they are new."""
-        training = vars(self).get("_training")
-        if not (incremental and training is not None and training.has_parameters_of(self)):
+        """Refuse parameters that are not allowed; in partial_fit only if they have changed."""
+        last = None if self._record is None else self._record.last
+        known = incremental and isinstance(last, LastTrainer) and last.has_parameters(vars(self))
+        if not known:
             check_parameters(self.get_params(deep=False), self._losses)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
 
     def _wanted_dtype(self, *, first: bool) -> Any:
-        """What X is made of for a new network, or for the one there is."""
-        if not first and hasattr(self, "_architecture"):
-            dtype = self._architecture.dtype
+        """The dtypes that X may have for a new network, or the one for the existing network."""
+        if not first and self._record is not None:
+            dtype = self._record.architecture.dtype
             if self.dtype is not None and np.dtype(self.dtype) != dtype:
                 raise ValueError(
-                    "warm_start and partial_fit go on with the network of the previous fit: dtype "
-                    f"must be None or {dtype!r}, as it was; got {self.dtype!r}"
+                    "warm_start and partial_fit continue with the network of the previous fit: "
+                    f"dtype must be None or {dtype!r}, as it was; got {self.dtype!r}"
                 )
             return np.dtype(dtype)
         return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
@@ -195,81 +313,73 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         return as_inputs(x), y
 
+    def _rows(self, x: Inputs, labels: Any, weights: Any, loss: Loss, *, suffix: str = "") -> Rows:
+        """Checked rows with the network's targets; `suffix` is that of the arguments' names."""
+        checked = check_weights(f"sample_weight{suffix}", weights, len(x), x.dtype)
+        targets = self._encode(labels, x.dtype)
+        check_targets(f"y{suffix}", targets, loss.name, LOSS_FACTS[loss.name].targets)
+        return Rows(x, targets, checked)
+
     def _given_validation(
-        self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any]
+        self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any], loss: Loss
     ) -> tuple[Rows, Any] | None:
-        """The validation set that was given to `fit`, as rows and as it was given; else None."""
+        """The validation set that was given to `fit`, as rows and as labels; None without one."""
         if X is None and y is None and weights is None:
             return None
         if X is None or y is None:
             missing = "X_val" if X is None else "y_val"
             raise ValueError(f"{missing} is missing; a validation set needs X_val and y_val")
         x, labels = self._check_data(X, y, dtype, reset=False)
-        checked = check_weights("sample_weight_val", weights, len(x), x.dtype)
-        targets = self._encode(labels, x.dtype)
-        check_targets("y_val", targets, self._output_and_loss()[1].name)
-        return Rows(x, targets, checked), labels
+        return self._rows(x, labels, weights, loss, suffix="_val"), labels
 
-    def _start(self, data: Rows, *, first: bool, random_state: np.random.RandomState) -> None:
-        """A new network with new records; with warm_start and partial_fit those there are."""
+    def _hold_back(
+        self, rows: Rows, labels: Any, groups: Any, random_state: np.random.RandomState
+    ) -> tuple[NDArray[np.intp], tuple[Rows, Any]]:
+        """Indices of the rows to train on, and the others to validate with."""
+        train, rest = split_rows(
+            self.validation_fraction, len(rows.x), y=labels, groups=groups,
+            stratify=self._stratifies(), random_state=random_state,
+        )  # fmt: skip
+        return train, (select_rows(rows, rest), labels[rest])
+
+    def _start(
+        self, rows: Rows, output: str, *, first: bool, random_state: np.random.RandomState
+    ) -> FitRecord:
+        """Make a new network and its record, or continue with the existing ones."""
         hidden = hidden_sizes(self.hidden_layer_sizes)
-        output, _ = self._output_and_loss()
         architecture = Architecture(
-            (data.x.shape[1], *hidden, data.y.shape[1]),
+            (rows.x.shape[1], *hidden, rows.y.shape[1]),
             layer_activations(self.activation, len(hidden)),
             output,
-            str(data.x.dtype),
+            str(rows.x.dtype),
         )
-        if first or "_weights" not in self.__dict__:
-            self._architecture = architecture
-            # Without hidden layers scikit-learn goes by `activation` all the same.
+        record = None if first else self._record
+        if record is None:
+            # Without hidden layers, scikit-learn draws by `activation` all the same.
             names = architecture.activations or layer_activations(self.activation or "identity", 1)
             network = initial_network(architecture, names, self.initializer, random_state)
             if not first:  # weights that were set by hand before the first fit
                 copy_weights(network, self.coefs_, self.intercepts_)
-            self._adopt(network)
-            self._clear_records()
-        elif architecture != self._architecture:
+            record = FitRecord.new(architecture, Weights(network), self)
+        elif architecture != record.architecture:
             raise ValueError(
-                "warm_start and partial_fit go on with the network of the previous fit: "
-                + architecture.differences(self._architecture)
+                "warm_start and partial_fit continue with the network of the previous fit: "
+                + architecture.differences(record.architecture)
             )
-        elif not self._weights.are(self.coefs_, self.intercepts_):
-            self._adopt(network_of(architecture, self.coefs_, self.intercepts_))
+        elif not record.weights.are(self.coefs_, self.intercepts_):
+            record.weights = Weights(network_of(architecture, self.coefs_, self.intercepts_))
+        self._adopt(record)
+        return record
 
-    def _adopt(self, network: Network) -> None:
-        """Make a network the fitted one."""
-        self._weights = weights_of(network)
-        self.coefs_, self.intercepts_ = self._weights.coefs.copy(), self._weights.intercepts.copy()
-
-    def _clear_records(self) -> None:
-        architecture = self._architecture
-        self.n_layers_, self.n_outputs_ = len(architecture.sizes), architecture.sizes[-1]
-        self.out_activation_ = OUTPUT_NAMES.get(architecture.output, architecture.output)
-        self.t_ = 0
-        self.loss_curve_: list[float] = []
-        self.history_: dict[str, list[float]] = {}
-        self.validation_scores_: list[float] | None = None
-        self._watch("")
-        self._training: Training | Memory | None = None
-
-    def _watch(self, monitor: str) -> None:
-        """Forget the best epoch, for a new number to be watched."""
-        self._monitored = monitor
-        self._plateau = Plateau(self.tol, self.n_iter_no_change)
-        self._best_parameters: Array | None = None
-        self.best_epoch_: int | None = None
-        self.best_loss_ = None if self.early_stopping else np.inf
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-
-    def _validator(self, rows: Rows, labels: Any) -> Validator:
+    def _validator(self, record: FitRecord, rows: Rows, labels: Any) -> Validator:
+        """The measurements of the validation rows after every epoch."""
         if rows.weights is not None and not rows.weights.any():
             raise ValueError(
                 "the validation set must contain a non-zero sample weight; all are zero. Use "
                 "another random_state, or give X_val and y_val"
             )
-        if self.validation_scores_ is None:
-            self.validation_scores_ = []
+        if record.validation_scores is None:
+            record.validation_scores = []
         # Scorers predict with the network that is being trained. Their rows are arrays, which
         # must not be compared with the names of a data frame's columns.
         view = object.__new__(type(self))
@@ -285,19 +395,21 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
 
     @property
     def network_(self) -> Network:
-        """The fitted network, whose `predict` can write into an array that is given."""
+        """The fitted network, whose `predict` can write into an existing array."""
         check_is_fitted(self)
         return self._network()
 
     def _network(self) -> Network:
         """The fitted network, with the numbers that are in `coefs_` and `intercepts_`."""
-        if self._weights.are(self.coefs_, self.intercepts_):
-            return self._weights.network
-        return network_of(self._architecture, self.coefs_, self.intercepts_)
+        record = self._record
+        assert record is not None
+        if record.weights.are(self.coefs_, self.intercepts_):
+            return record.weights.network
+        return network_of(record.architecture, self.coefs_, self.intercepts_)
 
     def _outputs(self, X: Any) -> Array:
-        """The network's outputs (n, n_outputs)."""
-        if "_weights" not in self.__dict__:
+        """Return the network's outputs (n, n_outputs)."""
+        if self._record is None:
             check_is_fitted(self)
         network = self._network()
         if type(X) is np.ndarray and "feature_names_in_" not in vars(self):
@@ -311,44 +423,49 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):  # type: ignore[misc]
         return network.predict(x, n_threads=self.n_threads)
 
     def summary(self) -> Summary:
-        """Layers, shapes, numbers of parameters, operations and memory of the fitted network.
+        """Summarize the fitted network: layers, shapes, parameters, operations and memory.
 
         Returns
         -------
         Summary
-            Text where it is printed, a table in a notebook.
+            Text when printed, a table in a notebook.
         """
         check_is_fitted(self)
         return Summary.of(self._network())
 
+    def to_sklearn(self) -> Any:
+        """Convert to scikit-learn's own estimator, for code that requires that very class.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            Fitted: it predicts the same, up to rounding. Parameters that it does not have are left
+            out or replaced by the closest; its `fit` and `partial_fit` begin with a new optimizer.
+
+        Raises
+        ------
+        ValueError
+            If the hidden layers have different functions, or one that scikit-learn does not know.
+        """
+        return to_sklearn(
+            self._sklearn_name, self.network_, self.get_params(deep=False), vars(self)
+        )
+
     def __sklearn_is_fitted__(self) -> bool:
-        return "_weights" in self.__dict__
+        return self._record is not None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything as plain arrays: weights as `coefs_` and `intercepts_`, no engine.
 
-        What a fit changes in place is copied, so that neither a copy nor the original hears of what
-        the other learns.
-        """
-        state = dict(super().__getstate__())
-        state.pop("_weights", None)
-        training = state.pop("_training", None)
-        if training is not None:
-            state["_training"] = training.as_memory()
-        for name in ("loss_curve_", "validation_scores_", "_plateau", "_best_parameters"):
-            if name in state:
-                state[name] = copy.copy(state[name])
-        if "history_" in state:
-            state["history_"] = {name: list(column) for name, column in self.history_.items()}
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "_architecture" in state and "coefs_" in state:
-            self.__dict__.setdefault("_training", None)
-            self._adopt(network_of(self._architecture, self.coefs_, self.intercepts_))
+def _resumable(
+    resume: Any, random_state: np.random.RandomState, *, incremental: bool
+) -> ResumableFit:
+    if incremental:
+        raise ValueError(
+            "a Checkpoint can be used with fit, not with partial_fit: fastmlp.save keeps the "
+            "estimator between two calls, with the optimizer's state"
+        )
+    return ResumableFit(resume, random_state)

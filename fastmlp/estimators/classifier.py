@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
-from fastmlp.estimators.inputs import class_row_weights
+from fastmlp.estimators.inputs import class_sample_weights
 from fastmlp.estimators.parameters import is_stochastic
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.targets import ClassTargets, learn_classes, smoothed
@@ -193,7 +193,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     array([1, 0, 1, 0, 1])
     """
 
+    __module__ = "fastmlp.estimators"  # its address in pickles, which survives moves of this file
     _losses: ClassVar[tuple[str, ...]] = ("log_loss", "brier")
+    _sklearn_name = "MLPClassifier"
     _targets: ClassTargets
     classes_: NDArray[Any]
 
@@ -239,116 +241,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         label_smoothing: float = 0.0,
         loss: Any = "log_loss",
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.l1 = l1
-        self.weight_decay = weight_decay
-        self.rho = rho
-        self.learning_rate_decay = learning_rate_decay
-        self.warmup = warmup
-        self.scoring = scoring
-        self.monitor = monitor
-        self.initializer = initializer
-        self.dtype = dtype
-        self.n_threads = n_threads
-        self.dropout = dropout
-        self.max_grad_norm = max_grad_norm
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
-        self.loss = loss
-
-    @manages_callbacks
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-        groups: Any = None,
-        resume: Any = None,
-    ) -> Any:
-        """Train on labelled rows.
-
-        A fit that raises leaves the estimator as it was; only a first one that diverges, is
-        interrupted, or fails after an epoch, leaves its last finite weights. After an epoch, Ctrl-C
-        keeps what was learned; KeyboardInterrupt is raised with every solver, where scikit-learn
-        only warns.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Finite numbers; float32 and float64 are used as they are when C-ordered.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels of any sortable type, or indicators 0 and 1 of labels (also sparse).
-        sample_weight : array-like of shape (n_samples,) or float, optional
-            Weight >= 0 of every row; k counts as k copies of the row.
-        X_val, y_val : like X and y, optional
-            Rows to validate with after every epoch. With early stopping they take the place of rows
-            held back; without it they are only measured. In a Pipeline see its `transform_input`.
-        sample_weight_val : array-like of shape (n_val,) or float, optional
-            Weights of the rows of `X_val`.
-        groups : array-like of shape (n_samples,), optional
-            For a splitter in `validation_fraction`.
-        resume : str or PathLike, optional
-            A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
-            it: go on from there, as if that fit had not ended. From the beginning where the folder
-            is empty. `max_iter` and `n_threads` may differ, other parameters and the data not.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ParameterError
-            A ValueError and TypeError that names the parameter and what is allowed.
-        ValueError
-            For data that does not fit.
-        ResumeError
-            A ValueError: where `resume` is of a fit with other data or parameters, which are named.
-        ModelFormatError, OSError
-            Where `resume` is damaged or missing.
-        KeyboardInterrupt
-            After Ctrl-C; weights and records of what is done are kept.
-        DivergenceError
-            A ValueError that says when the loss or the weights stopped being finite. With early
-            stopping it is, after the first epoch, a warning, and the best weights are put back.
-
-        Warns
-        -----
-        ConvergenceWarning
-            Where `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
-            whose schedules end there.
-        UnscaledInputWarning
-            Where a feature deviates by more than 100.
-        """
-        return self._fit(
-            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups,
-            resume=resume,
-        )  # fmt: skip
+        self._keep_parameters(locals())
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
@@ -429,27 +322,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             logarithms: Array = np.log(probabilities, out=probabilities)
         return logarithms
 
-    def to_sklearn(self) -> Any:
-        """scikit-learn's own estimator with these weights, for code that wants that very class.
-
-        Returns
-        -------
-        sklearn.neural_network.MLPClassifier
-            Fitted: it predicts the same, to rounding. Parameters that it does not have are left
-            out or replaced by the closest; its `fit` and `partial_fit` begin with a new optimizer.
-
-        Raises
-        ------
-        ValueError
-            Where the hidden layers have different functions, or one that scikit-learn does not
-            know.
-        """
-        from sklearn.neural_network import MLPClassifier as SklearnMLP
-
-        from fastmlp.estimators.to_sklearn import to_sklearn
-
-        return to_sklearn(self, SklearnMLP)
-
     # --- What BaseMLP asks for
 
     def _learn_targets(
@@ -477,6 +349,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _take_targets(self, targets: ClassTargets) -> None:
         self._targets, self.classes_ = targets, targets.classes
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_targets" in state:
+            state["_targets"] = {"kind": self._targets.kind, "sparse": self._targets.sparse}
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        state = dict(state)
+        plain = state.pop("_targets", None)
+        super().__setstate__(state)
+        if plain is not None:
+            self._take_targets(ClassTargets(self.classes_, **plain))
+
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
         return self._targets.encode(y, dtype)
 
@@ -490,12 +375,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             return y
         return smoothed(y, self.label_smoothing, self._targets.kind)
 
-    def _row_weights(self, y: Array, weights: Array | None) -> Array | None:
+    def _sample_weights(self, y: Array, weights: Array | None) -> Array | None:
         if self.class_weight is None:
             return weights
         if self._targets.kind == "multilabel":
             raise ValueError("class_weight does not go with multilabel targets; use sample_weight")
-        return class_row_weights(self.class_weight, self.classes_, y, weights)
+        return class_sample_weights(self.class_weight, self.classes_, y, weights)
 
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:
         return subset_accuracy(y, weights) if self._targets.kind == "multilabel" else None

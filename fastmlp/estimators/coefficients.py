@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -129,23 +130,26 @@ def copy_weights(network: Network, coefs: Sequence[Any], intercepts: Sequence[An
             view[...] = array
 
 
-class Weights(NamedTuple):
-    """A network together with the views of it that were handed out."""
+class Weights:
+    """A network, and the views of its parameters that users get as `coefs_` and `intercepts_`.
 
-    network: Network
-    coefs: list[Array]
-    intercepts: list[Array]
+    Attributes
+    ----------
+    network : Network
+    coefs : list of ndarray of shape (n_in, n_out)
+        The list that is handed out; users may put other arrays into it.
+    intercepts : list of ndarray of shape (n_out,)
+        Likewise.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._views = coefficient_views(network)
+        self.coefs, self.intercepts = (list(views) for views in self._views)
 
     def are(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
-        """Whether these are the very views, so that the network has their numbers."""
-        return (
-            len(coefs) == len(self.coefs)
-            and len(intercepts) == len(self.intercepts)
-            and all(a is b for a, b in zip(coefs, self.coefs, strict=True))
-            and all(a is b for a, b in zip(intercepts, self.intercepts, strict=True))
+        """Whether these are still the views, so that the network has their numbers."""
+        return all(
+            len(given) == len(views) and all(map(operator.is_, given, views))
+            for given, views in zip((coefs, intercepts), self._views, strict=True)
         )
-
-
-def weights_of(network: Network) -> Weights:
-    """A network with fresh views of it."""
-    return Weights(network, *coefficient_views(network))

@@ -1,7 +1,7 @@
-"""MLPClassifier and MLPRegressor as what a model file holds, and back.
+"""Conversion of MLPClassifier and MLPRegressor to the contents of a model file, and back.
 
-Saved are the parameters, the weights, what the fitted attributes say, and the state that lets
-`partial_fit` and warm starts go on. Callbacks are not.
+It holds the parameters, the weights, the numbers of all epochs, and the state with which
+`partial_fit` and warm starts continue, but no callbacks.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from fastmlp.callbacks.plateau import Plateau
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.estimators.base import BaseMLP
-from fastmlp.estimators.coefficients import Architecture
+from fastmlp.estimators.coefficients import Architecture, Weights
 from fastmlp.estimators.parameters import check_parameters
-from fastmlp.estimators.settings import Memory
+from fastmlp.estimators.records import FitRecord
+from fastmlp.estimators.settings import OptimizerState
 from fastmlp.estimators.targets import ClassTargets
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
@@ -33,22 +34,24 @@ ESTIMATORS: dict[str, type[BaseMLP]] = {
 FLOAT64 = np.dtype(np.float64)
 
 _NUMBERS = {
-    "n_iter_": int, "t_": int, "loss_": float, "best_loss_": float, "best_epoch_": int,
-    "best_validation_score_": float, "_monitored": str,
-}  # fmt: skip
-"""Fitted attributes that are one value each, and its type; each may be None or missing."""
+    "n_iter_": ("n_iter", int),
+    "t_": ("t", int),
+    "loss_": ("loss", float),
+    "best_loss_": ("best_loss", float),
+    "best_epoch_": ("best_epoch", int),
+    "best_validation_score_": ("best_validation_score", float),
+    "_monitored": ("monitor", str),
+}
+"""Names in the document of values in the record, with the record's name and the type; each may be
+None or missing."""
 
-_OTHERS = {
-    "coefs_", "intercepts_", "_weights", "_architecture", "n_layers_", "n_outputs_",
-    "out_activation_", "n_features_in_", "feature_names_in_", "classes_", "_targets",
-    "loss_curve_", "validation_scores_", "history_", "_plateau", "_training", "_best_parameters",
-    "_skl_callbacks",
-}  # fmt: skip
-"""Attributes that are saved in another form, or follow from what is saved."""
+_OTHERS = {"_record", "classes_", "_targets", "n_features_in_", "feature_names_in_"}
+"""Attributes that are saved in another form, or follow from what is saved; besides those that the
+record publishes."""
 
 
 def describe_estimator(estimator: BaseMLP) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Document and arrays of a fitted estimator.
+    """Return the document and the arrays of a fitted estimator.
 
     Raises
     ------
@@ -57,39 +60,43 @@ def describe_estimator(estimator: BaseMLP) -> tuple[dict[str, Any], dict[str, ND
         For parameters and attributes that cannot be saved, by name.
     """
     network = estimator.network_
+    record = estimator._record
+    assert record is not None
     parameters = estimator.get_params(deep=False)
     check_parameters(parameters, estimator._losses)
-    _refuse_unknown(estimator, parameters)
+    _refuse_unknown(estimator, {*parameters, *record.attributes(), *_OTHERS})
     if parameters["dtype"] is not None:
         parameters["dtype"] = np.dtype(parameters["dtype"]).name
     document, arrays = describe_network(network)
     names = getattr(estimator, "feature_names_in_", None)
     document |= {
         "parameters": {name: _encoded(name, value) for name, value in parameters.items()},
-        "fitted": {name: _encoded(name, getattr(estimator, name, None)) for name in _NUMBERS},
+        "fitted": {
+            name: _encoded(name, getattr(record, field)) for name, (field, _) in _NUMBERS.items()
+        },
         "feature_names": None if names is None else encode(names),
-        "plateau": {name: encode(value) for name, value in vars(estimator._plateau).items()},
-        "history": list(estimator.history_),
+        "plateau": {name: encode(value) for name, value in vars(record.plateau).items()},
+        "history": list(record.history),
     }
     if isinstance(estimator, MLPClassifier):
         targets = estimator._targets
         document["classes"] = _encoded("classes_", targets.classes)
         document["targets"] = {"kind": targets.kind, "sparse": targets.sparse}
-    arrays["history"] = np.array(list(estimator.history_.values()), FLOAT64, ndmin=2)
-    arrays["loss_curve"] = np.array(estimator.loss_curve_, FLOAT64)
-    if estimator.validation_scores_ is not None:
-        arrays["validation_scores"] = np.array(estimator.validation_scores_, FLOAT64)
-    if estimator._best_parameters is not None:
-        arrays["best_parameters"] = estimator._best_parameters
-    document["training"] = _describe_training(estimator, arrays)
+    arrays["history"] = np.array(list(record.history.values()), FLOAT64, ndmin=2)
+    arrays["loss_curve"] = np.array(record.loss_curve, FLOAT64)
+    if record.validation_scores is not None:
+        arrays["validation_scores"] = np.array(record.validation_scores, FLOAT64)
+    if record.best_parameters is not None:
+        arrays["best_parameters"] = record.best_parameters
+    document["training"] = _describe_optimizer(record, arrays)
     return document, arrays
 
 
-def _refuse_unknown(estimator: BaseMLP, parameters: dict[str, Any]) -> None:
-    """Nothing is left out without a word."""
+def _refuse_unknown(estimator: BaseMLP, known: set[str]) -> None:
+    """Refuse what would be left out without notice."""
     if getattr(estimator, "_skl_callbacks", None):
         raise TypeError("callbacks cannot be saved; remove them with set_callbacks() first")
-    unknown = set(vars(estimator)) - set(parameters) - set(_NUMBERS) - _OTHERS
+    unknown = set(vars(estimator)) - known - {"_skl_callbacks"}
     if unknown:
         raise TypeError(
             f"the attribute {min(unknown)!r} cannot be saved; delete it from the estimator first"
@@ -106,41 +113,46 @@ def _encoded(name: str, value: Any) -> Any:
         ) from None
 
 
-def _describe_training(
-    estimator: BaseMLP, arrays: dict[str, NDArray[Any]]
+def _describe_optimizer(
+    record: FitRecord, arrays: dict[str, NDArray[Any]]
 ) -> dict[str, Any] | None:
-    """What the next partial_fit goes on with."""
-    if estimator._training is None:
+    """What the next partial_fit continues with."""
+    state = record.optimizer_state
+    if state is None:
         return None
-    memory = estimator._training.as_memory()
-    arrays["optimizer.states"] = memory.states
+    arrays["optimizer.states"] = state.states
     return {
-        "optimizer": memory.settings["optimizer"].name,
-        "initial_learning_rate": float(memory.settings["learning_rate"]),
-        "learning_rate": float(memory.learning_rate),
-        "n_steps": memory.n_steps,
-        "epochs_done": memory.epochs_done,
+        "optimizer": state.optimizer,
+        "initial_learning_rate": float(state.initial_learning_rate),
+        "learning_rate": float(state.learning_rate),
+        "n_steps": state.n_steps,
+        "epochs_done": state.epochs_done,
     }
 
 
 def restore_estimator(kind: str, document: Fields, arrays: Arrays) -> BaseMLP:
-    """The estimator of a document; parameters and their relations are checked as in `fit`."""
+    """Return the estimator of a document; parameters and their relations are checked as in `fit`.
+
+    Raises
+    ------
+    ModelFormatError
+        If a part of the document is missing, of another type, or contradicts another part.
+    """
     network = restore_network(document, arrays)
     estimator = _unfitted(ESTIMATORS[kind], document.fields("parameters"))
     if isinstance(estimator, MLPClassifier):
-        estimator._targets = _restore_targets(document, network)
-        estimator.classes_ = estimator._targets.classes
+        estimator._take_targets(_restore_targets(document, network))
     if estimator._output_and_loss()[0] != network.output:
         raise ModelFormatError(f"a {kind} of these parameters does not end in {network.output!r}")
-    estimator._architecture = Architecture(
-        network.sizes, network.activations, network.output, network.dtype.name
-    )
-    estimator._adopt(network)
     estimator.n_features_in_ = network.sizes[0]
     _restore_feature_names(estimator, document)
-    estimator._clear_records()
-    _restore_records(estimator, document, arrays)
-    _restore_progress(estimator, network, document, arrays)
+    architecture = Architecture(
+        network.sizes, network.activations, network.output, network.dtype.name
+    )
+    record = FitRecord.new(architecture, Weights(network), estimator)
+    _restore_numbers(record, document, arrays)
+    _restore_course(record, document, arrays)
+    estimator._adopt(record)
     return estimator
 
 
@@ -185,61 +197,54 @@ def _restore_feature_names(estimator: BaseMLP, document: Fields) -> None:
     estimator.feature_names_in_ = names
 
 
-def _restore_records(estimator: BaseMLP, document: Fields, arrays: Arrays) -> None:
-    """What scikit-learn's attributes and `history_` say."""
+def _restore_numbers(record: FitRecord, document: Fields, arrays: Arrays) -> None:
+    """The numbers of all epochs."""
     fields = document.fields("fitted")
-    for name, kind in _NUMBERS.items():
-        value = fields.plain(name, kind, type(None))
-        if name == "loss_" and value is None:  # no epoch has ended
-            continue
-        setattr(estimator, name, value)
+    for name, (field, kind) in _NUMBERS.items():
+        setattr(record, field, fields.plain(name, kind, type(None)))
     fields.end()
-    estimator.loss_curve_ = arrays.take("loss_curve", FLOAT64, (None,), finite=False).tolist()
-    estimator.validation_scores_ = None
+    record.loss_curve = arrays.take("loss_curve", FLOAT64, (None,), finite=False).tolist()
     if "validation_scores" in arrays:
         scores = arrays.take("validation_scores", FLOAT64, (None,), finite=False)
-        estimator.validation_scores_ = scores.tolist()
+        record.validation_scores = scores.tolist()
     names = document.texts("history")
     table = arrays.take("history", FLOAT64, (max(len(names), 1), None), finite=False)
     if len(set(names)) < len(names):
         raise ModelFormatError("document: 'history' has a name twice")
-    estimator.history_ = {name: table[i].tolist() for i, name in enumerate(names)}
+    record.history = {name: table[i].tolist() for i, name in enumerate(names)}
 
 
-def _restore_progress(
-    estimator: BaseMLP, network: Network, document: Fields, arrays: Arrays
-) -> None:
-    """What the next partial_fit or warm start goes on with."""
+def _restore_course(record: FitRecord, document: Fields, arrays: Arrays) -> None:
+    """What the next partial_fit or warm start continues with."""
+    network = record.weights.network
     fields = document.fields("plateau")
     tol, patience, best = (fields.plain(name, float) for name in ("tol", "patience", "best"))
-    estimator._plateau = Plateau(tol, patience, best, fields.count("count"))
+    record.plateau = Plateau(tol, patience, best, fields.count("count"))
     fields.end()
-    shape = (network.n_parameters,)
-    estimator._best_parameters = None
     if "best_parameters" in arrays:
-        estimator._best_parameters = arrays.take("best_parameters", network.dtype, shape)
+        shape = (network.n_parameters,)
+        record.best_parameters = arrays.take("best_parameters", network.dtype, shape)
     training = document.take("training", dict, type(None))
-    estimator._training = None
     if training is not None:
-        estimator._training = _restore_training(Fields(training, "training"), network, arrays)
+        record.last = _restore_optimizer(Fields(training, "training"), network, arrays)
 
 
-def _restore_training(fields: Fields, network: Network, arrays: Arrays) -> Memory:
+def _restore_optimizer(fields: Fields, network: Network, arrays: Arrays) -> OptimizerState:
     name = fields.take("optimizer", str)
     if name not in OPTIMIZERS:
         raise ModelFormatError(f"{fields.where}: 'optimizer' must be {', '.join(OPTIMIZERS)}")
-    optimizer = OPTIMIZERS[name]()
     initial, rate = _rate(fields, "initial_learning_rate"), _rate(fields, "learning_rate")
-    shape = (optimizer.n_states, network.n_parameters)
-    memory = Memory(
-        {"optimizer": optimizer, "learning_rate": initial},
+    shape = (OPTIMIZERS[name]().n_states, network.n_parameters)
+    state = OptimizerState(
+        name,
         arrays.take("optimizer.states", network.dtype, shape),
         fields.count("n_steps"),
         fields.count("epochs_done"),
+        initial,
         rate,
     )
     fields.end()
-    return memory
+    return state
 
 
 def _rate(fields: Fields, name: str) -> float:

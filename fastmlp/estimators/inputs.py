@@ -1,4 +1,4 @@
-"""Checked input of the estimators: rows, weights, and a word about their scale."""
+"""Input of the estimators, checked: rows, sample weights, and a warning about their scale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._checks import check_sample_weight, has_finite_sum
 from fastmlp._types import Array
 from fastmlp.engine.rows import Inputs, Rows, SparseRows
 from fastmlp.estimators.warn import warn
@@ -20,7 +21,7 @@ SCALE_SAMPLE_ROWS = 250
 
 
 def as_inputs(x: Any) -> Inputs:
-    """Checked rows, dense or sparse, as the engine wants them."""
+    """Return checked rows, dense or sparse, as the engine reads them."""
     if hasattr(x, "tocsr"):
         return SparseRows.from_matrix(x, x.dtype)
     dense: Array = np.require(x, requirements=["C", "A"])
@@ -28,7 +29,7 @@ def as_inputs(x: Any) -> Inputs:
 
 
 def as_matrix(x: Inputs) -> Any:
-    """The engine's rows as scikit-learn wants them; no copy of the numbers."""
+    """Return the engine's rows as scikit-learn reads them; the numbers are not copied."""
     if not isinstance(x, SparseRows):
         return x
     from scipy.sparse import csr_array
@@ -36,19 +37,19 @@ def as_matrix(x: Inputs) -> Any:
     return csr_array((x.values, x.columns, x.begin), shape=x.shape)
 
 
-def take(rows: Rows, chosen: Any) -> Rows:
-    """Some of the rows, copied."""
-    weights = None if rows.weights is None else rows.weights[chosen]
-    return Rows(as_inputs(as_matrix(rows.x)[chosen]), rows.y[chosen], weights)
+def select_rows(rows: Rows, row_index: NDArray[np.intp]) -> Rows:
+    """Return copies of the rows with these indices."""
+    weights = None if rows.weights is None else rows.weights[row_index]
+    return Rows(as_inputs(as_matrix(rows.x)[row_index]), rows.y[row_index], weights)
 
 
 def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) -> Array | None:
-    """Row weights >= 0, (n_rows,), from an array-like or a number; None stays None.
+    """Return sample weights >= 0, (n_rows,), from an array-like or a number; None stays None.
 
     Raises
     ------
-    ValueError
-        For another shape, for negative and not finite weights, and where all are zero.
+    ValueError, TypeError
+        As :func:`fastmlp._checks.check_sample_weight`.
     """
     if weights is None:
         return None
@@ -56,55 +57,44 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
         weights = np.full(n_rows, float(weights))
     from sklearn.utils import check_array
 
-    checked: Array = check_array(
-        weights, dtype=dtype, ensure_2d=False, order="C", input_name=name, ensure_min_samples=0
-    )
-    if checked.shape != (n_rows,):
-        raise ValueError(f"{name}.shape == {checked.shape}, expected {(n_rows,)}!")
-    if checked.min() < 0:
-        raise ValueError(f"{name} must not be negative; got {checked.min()}")
-    if not checked.any():
-        raise ValueError(f"{name} must contain a non-zero weight; all {n_rows} are zero")
-    if not _has_finite_sum(checked):
-        raise ValueError(f"{name} must have a finite sum; got weights up to {checked.max()}")
-    return checked
+    # Reads lists, and data frames' columns of any type; what the numbers may be is said elsewhere.
+    array = check_array(
+        weights, dtype="numeric", ensure_2d=False, ensure_all_finite=False, ensure_min_samples=0,
+        input_name=name,
+    )  # fmt: skip
+    return check_sample_weight(name, array, dtype, n_rows)
 
 
-def check_training_weights(weights: Array | None, chosen: NDArray[np.intp] | None) -> None:
-    """Refuse rows (all, or those chosen of them) whose weights are all zero or of infinite sum."""
+def check_training_weights(weights: Array | None, row_index: NDArray[np.intp] | None) -> None:
+    """Refuse weights that are all zero or of infinite sum, in all rows or in those indexed."""
     if weights is None:
         return
-    left = weights if chosen is None else weights[chosen]
+    left = weights if row_index is None else weights[row_index]
     if not left.any():
         raise ValueError(
             "the rows to train on must contain a non-zero weight; sample_weight times class_weight "
             f"is zero in all {len(left)}"
         )
-    if not _has_finite_sum(left):
+    if not has_finite_sum(left):
         raise ValueError("sample_weight times class_weight must have a finite sum")
 
 
-def _has_finite_sum(weights: Array) -> bool:
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(weights.sum(dtype=np.float64)))
-
-
-def class_row_weights(
+def class_sample_weights(
     class_weight: Mapping[Any, float] | str,
     classes: NDArray[Any],
     targets: Array,
     weights: Array | None,
 ) -> Array:
-    """Row weights (n,) that carry class weights; times `weights` where there are some.
+    """Return sample weights (n,): the weight of the row's class, times `weights` unless None.
 
-    "balanced" gives class c the weight W / (K W_c), with the sum W_c of its rows' weights, their
+    "balanced" gives class c the weight W / (K W_c), with the sum W_c of its rows' weights, the
     sum W over all rows and the number K of classes with W_c > 0: all these classes weigh W / K, and
     a weight counts as repetition here too.
 
     Parameters
     ----------
     class_weight : mapping of labels to weights >= 0, or "balanced"
-        Classes that are not named weigh 1.
+        Classes without a name here weigh 1.
     targets : ndarray of shape (n, n_outputs)
         0 and 1, as ClassTargets.encode makes them.
 
@@ -140,7 +130,7 @@ def _given_class_weights(
 
 
 def warn_if_unscaled(x: Inputs) -> None:
-    """Warn of features that deviate by more than 100, judged by at most 250 rows if dense.
+    """Warn of features with a standard deviation above 100, in at most 250 rows if dense.
 
     Warns
     -----
@@ -152,14 +142,14 @@ def warn_if_unscaled(x: Inputs) -> None:
     if deviation[feature] > LARGE_DEVIATION:
         warn(
             f"X is not scaled: feature {feature} has a standard deviation of about "
-            f"{deviation[feature]:.3g}. Gradient descent wants features of similar size around 0; "
+            f"{deviation[feature]:.3g}. Gradient descent needs features of similar size around 0; "
             "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
             UnscaledInputWarning,
         )
 
 
 def _deviations(x: Inputs) -> NDArray[np.float64]:
-    """Standard deviation of every feature (n_features,), of some rows where they are dense."""
+    """Standard deviation of every feature (n_features,); of some rows only if they are dense."""
     if not isinstance(x, SparseRows):
         some: NDArray[np.float64] = x[:: -(-len(x) // SCALE_SAMPLE_ROWS)].std(axis=0, dtype=float)
         return some

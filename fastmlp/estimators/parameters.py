@@ -1,12 +1,12 @@
-"""What the estimators' parameters may be, checked at fit."""
+"""Parameters of the estimators: their names and types, and the checks that `fit` makes."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,11 +26,59 @@ from fastmlp.training.trainer import SMALLEST_NORM
 STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "nesterov")
 SOLVERS = ("lbfgs", *STOCHASTIC_SOLVERS)
 ADAPTED_RATES = ("constant", "invscaling", "adaptive")
-"""scikit-learn's learning rates, which look at samples or progress; the others are schedules."""
+"""scikit-learn's learning rates, which depend on samples or progress; the others are schedules."""
 
 SCHEDULED_RATES = ("cosine", "one_cycle", "exponential", "power")
 ENDING_RATES = ("cosine", "one_cycle")
-"""Those that fall to almost nothing in the last of `max_iter` epochs, which is then the plan."""
+"""Schedules that fall to almost 0 in the last of `max_iter` epochs: reaching it is the plan."""
+
+
+class Parameters(Protocol):
+    """Parameters that both estimators have, to be read by those who are given the estimator.
+
+    What they mean is in the docstring of `MLPClassifier`.
+    """
+
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: str
+    alpha: float
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: int | np.random.RandomState | None
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: Any
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    l1: float
+    weight_decay: float
+    rho: float
+    learning_rate_decay: float
+    warmup: int
+    scoring: Any
+    monitor: str | None
+    initializer: str
+    dtype: str | None
+    n_threads: int | None
+    dropout: float | Sequence[float]
+    max_grad_norm: float | None
+    loss: Any
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return all parameters by name."""
+
 
 Check = Callable[[str, Any], object]
 
@@ -139,7 +187,7 @@ def _levels(name: str, value: object) -> None:
 
 
 def _loss(names: Iterable[str]) -> Check:
-    """A name, a Loss of such a name, or any function."""
+    """Allow a name, a Loss of such a name, or any function."""
 
     def check(name: str, value: object) -> None:
         if isinstance(value, Loss):
@@ -199,11 +247,11 @@ CHECKS: dict[str, Check] = {
     "quantile": _levels,
     "huber_delta": _positive,
 }
-"""The check of every parameter but `loss`, which each estimator has its own choice of."""
+"""The check of every parameter except `loss`, of which each estimator has its own choice."""
 
 
 def check_parameters(parameters: Mapping[str, Any], losses: Iterable[str]) -> None:
-    """Refuse the first parameter that is not allowed.
+    """Refuse the first parameter with a value that is not allowed.
 
     Raises
     ------
@@ -219,18 +267,18 @@ def check_parameters(parameters: Mapping[str, Any], losses: Iterable[str]) -> No
 
 
 def quantile_levels(quantile: Any) -> tuple[float, ...]:
-    """The levels of one quantile or of several."""
+    """Return the levels of one quantile or of several."""
     levels = quantile if isinstance(quantile, Iterable) else (quantile,)
     return tuple(check_number("quantile", level) for level in levels)
 
 
 def hidden_sizes(sizes: Any) -> tuple[int, ...]:
-    """Widths of the hidden layers from 100, (100, 50) or "100x50"; no layers from ().
+    """Return the widths of the hidden layers from 100, (100, 50) or "100x50"; no layers from ().
 
     Raises
     ------
     ValueError, TypeError
-        For anything else, and for widths below 1.
+        For other values, and for widths below 1.
     """
     if isinstance(sizes, str):
         parts = sizes.lower().split("x")
@@ -245,14 +293,14 @@ def hidden_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def _width(name: str, size: object) -> int:
-    """A width, under a message that scikit-learn's users know."""
+    """Check a width, with the error message that scikit-learn's users know."""
     if isinstance(size, numbers.Integral) and not isinstance(size, bool) and size <= 0:
         raise ValueError(f"hidden_layer_sizes must be > 0, got {name} = {size}")
     return check_integer(name, size, minimum=1)
 
 
 def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
-    """The engine's names of the hidden layers' activations, one each.
+    """Return the engine's names of the hidden layers' activations, one per layer.
 
     Parameters
     ----------
@@ -264,7 +312,7 @@ def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        For unknown names, or where their number does not fit.
+        For unknown names, or if their number does not fit.
     """
     allowed = dict.fromkeys((*ACTIVATIONS, *ALIASES))
     if isinstance(activation, list | tuple):
@@ -280,7 +328,7 @@ def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
 
 
 def is_stochastic(estimator: Any) -> bool:
-    """For available_if: raises what the missing method then raises."""
+    """Return True, or raise what `available_if` raises for the missing method."""
     if estimator.solver not in STOCHASTIC_SOLVERS:
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. "

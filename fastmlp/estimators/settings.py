@@ -1,12 +1,13 @@
-"""The Trainer that an estimator's parameters describe."""
+"""The Trainer that an estimator's parameters describe, and what partial_fit keeps of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastmlp._types import Array
-from fastmlp.estimators.parameters import SCHEDULED_RATES
+from fastmlp.estimators.parameters import SCHEDULED_RATES, Parameters
 from fastmlp.estimators.warn import warn
 from fastmlp.network.network import Network
 from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -15,26 +16,26 @@ from fastmlp.training.trainer import Trainer
 AUTO_BATCH_ROWS = 200
 
 
-def optimizer_of(estimator: Any) -> Optimizer:
-    """The optimizer of a solver's name and numbers; scikit-learn's Adam has epsilon hat."""
-    e = estimator
-    if e.solver == "adam":
-        return Adam(e.beta_1, e.beta_2, e.epsilon, epsilon_hat=True)
-    if e.solver == "adamw":
-        return AdamW(e.beta_1, e.beta_2, e.epsilon, weight_decay=e.weight_decay)
-    if e.solver == "rmsprop":
-        return RMSprop(e.rho, e.epsilon)
-    nesterov = e.solver == "nesterov" or e.nesterovs_momentum
-    return SGD(e.momentum, "nesterov" if nesterov else "classical")
+def optimizer_of(parameters: Parameters) -> Optimizer:
+    """Return the optimizer that `solver` names; Adam has scikit-learn's form of epsilon."""
+    p = parameters
+    if p.solver == "adam":
+        return Adam(p.beta_1, p.beta_2, p.epsilon, epsilon_hat=True)
+    if p.solver == "adamw":
+        return AdamW(p.beta_1, p.beta_2, p.epsilon, weight_decay=p.weight_decay)
+    if p.solver == "rmsprop":
+        return RMSprop(p.rho, p.epsilon)
+    nesterov = p.solver == "nesterov" or p.nesterovs_momentum
+    return SGD(p.momentum, "nesterov" if nesterov else "classical")
 
 
 def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
-    """scikit-learn's rule: "auto" is 200, and no batch has more rows than there are.
+    """Return the rows of a batch by scikit-learn's rule: "auto" is 200, and n_rows the maximum.
 
     Warns
     -----
     UserWarning
-        Where a number is cut to the number of rows.
+        If a number is reduced to the number of rows.
     """
     if isinstance(batch_size, str):
         return min(AUTO_BATCH_ROWS, n_rows)
@@ -43,75 +44,71 @@ def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
     return min(batch_size, n_rows)
 
 
-def trainer_settings(estimator: Any, loss: Any, batch_size: int) -> dict[str, Any]:
-    """The arguments of the Trainer, but for its network and its random state.
+def trainer_settings(parameters: Parameters, loss: Any, batch_size: int) -> dict[str, Any]:
+    """Return the arguments of the Trainer, except for its network and random state.
 
-    Means over a batch's row weights, and penalties divided by them: ``alpha / 2 sum w**2 / V``.
+    Losses are means over a batch's sample weights v_i, and penalties are divided by their sum V:
+    ``alpha / 2 * sum w**2 / V``.
     """
-    e = estimator
-    # The L-BFGS of SciPy has no use for an optimizer of ours; plain SGD has the smallest state.
-    optimizer = SGD() if e.solver == "lbfgs" else optimizer_of(e)
-    schedule = e.learning_rate if e.learning_rate in SCHEDULED_RATES else "constant"
+    p = parameters
+    # SciPy's L-BFGS has no use for an optimizer of ours; plain SGD has the smallest state.
+    optimizer = SGD() if p.solver == "lbfgs" else optimizer_of(p)
+    schedule = p.learning_rate if p.learning_rate in SCHEDULED_RATES else "constant"
     return {
         "loss": loss,
-        "learning_rate": float(e.learning_rate_init),
+        "learning_rate": float(p.learning_rate_init),
         "schedule": schedule,
-        "decay": e.learning_rate_decay if schedule in ("exponential", "power") else 0.0,
-        "warmup": e.warmup,
+        "decay": p.learning_rate_decay if schedule in ("exponential", "power") else 0.0,
+        "warmup": p.warmup,
         "optimizer": optimizer,
-        "l1": e.l1,
-        "l2": e.alpha,
+        "l1": p.l1,
+        "l2": p.alpha,
         "penalty_scale": "per_weight",
         "reduction": "mean",
         "batch_size": batch_size,
-        "dropout": e.dropout,
-        "max_grad_norm": e.max_grad_norm,
-        "shuffle": e.shuffle,
-        "n_threads": e.n_threads,
+        "dropout": p.dropout,
+        "max_grad_norm": p.max_grad_norm,
+        "shuffle": p.shuffle,
+        "n_threads": p.n_threads,
     }
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What the next partial_fit has to know of the last training, and nothing native.
+class OptimizerState:
+    """What the next partial_fit needs of the last one, without anything native.
 
     Attributes
     ----------
-    settings : dict
-        Arguments of the Trainer.
+    optimizer : str
+        Its name, as in :data:`fastmlp.optimizers.OPTIMIZERS`.
     states : ndarray of shape (n_states, n_parameters)
     n_steps, epochs_done : int
+    initial_learning_rate : float
+        As `learning_rate_init` was.
     learning_rate : float
-        In force; differs from the one in `settings` where it was adapted.
+        In force; differs from the initial one if it was adapted.
     """
 
-    settings: dict[str, Any]
+    optimizer: str
     states: Array
     n_steps: int
     epochs_done: int
+    initial_learning_rate: float
     learning_rate: float
 
     def hand_over(self, trainer: Trainer) -> None:
-        """Give all this to a new trainer, so far as it has the same kind of optimizer and rate."""
-        same_kind = trainer.optimizer.name == self.settings["optimizer"].name
-        if same_kind and trainer.states.shape == self.states.shape:
+        """Give a new trainer what fits its optimizer and its learning rate."""
+        same_optimizer = trainer.optimizer.name == self.optimizer
+        if same_optimizer and trainer.states.shape == self.states.shape:
             trainer.states[...] = self.states
             trainer.n_steps, trainer.epochs_done = self.n_steps, self.epochs_done
-        if trainer.learning_rate == self.settings["learning_rate"]:
+        if trainer.learning_rate == self.initial_learning_rate:
             trainer.learning_rate = self.learning_rate
 
-    def has_parameters_of(self, estimator: Any) -> bool:
-        """It does not know any."""
-        return False
 
-    def as_memory(self) -> Memory:
-        """What is pickled and copied: this memory itself, which nobody changes."""
-        return self
-
-
-@dataclass
-class Training:
-    """A trainer that the next partial_fit may go on with.
+@dataclass(frozen=True)
+class LastTrainer:
+    """The trainer of the last fit, which the next partial_fit uses again if it can.
 
     Attributes
     ----------
@@ -123,28 +120,26 @@ class Training:
     """
 
     trainer: Trainer
-    settings: dict[str, Any]
-    parameters: dict[str, Any]
+    settings: Mapping[str, Any]
+    parameters: Mapping[str, Any]
 
     @property
     def n_steps(self) -> int:
-        """Of its optimizer, so far."""
+        """Number of updates that its optimizer has made."""
         return self.trainer.n_steps
 
-    def fits(self, settings: dict[str, Any], network: Network) -> bool:
-        """Whether this trainer is what `settings` ask for."""
+    def fits(self, settings: Mapping[str, Any], network: Network) -> bool:
+        """Whether a new trainer of these settings and this network would be the same."""
         return self.settings == settings and self.trainer.network is network
 
-    def has_parameters_of(self, estimator: Any) -> bool:
-        """Whether the estimator has these very parameters."""
-        now = vars(estimator)
-        return all(now[name] is value for name, value in self.parameters.items())
+    def has_parameters(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether an estimator with these attributes still has the same parameters."""
+        return all(attributes[name] is value for name, value in self.parameters.items())
 
-    def hand_over(self, trainer: Trainer) -> None:
-        """Give the optimizer's states to a new trainer."""
-        self.as_memory().hand_over(trainer)
-
-    def as_memory(self) -> Memory:
-        """What is worth pickling and copying, apart from what this trainer goes on to change."""
-        t = self.trainer
-        return Memory(self.settings, t.states.copy(), t.n_steps, t.epochs_done, t.learning_rate)
+    def state(self) -> OptimizerState:
+        """Return a copy of what is worth keeping."""
+        t, initial_rate = self.trainer, self.settings["learning_rate"]
+        return OptimizerState(
+            t.optimizer.name, t.states.copy(), t.n_steps, t.epochs_done, initial_rate,
+            t.learning_rate,
+        )  # fmt: skip

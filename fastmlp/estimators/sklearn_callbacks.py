@@ -7,11 +7,11 @@ An estimator's fit is a task with one subtask per epoch. Callbacks of this proje
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from fastmlp.callbacks.base import EpochCallback
-from fastmlp.training.trainer import Trainer
+from fastmlp.callbacks.protocol import Training
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -21,12 +21,34 @@ except ImportError:  # scikit-learn before 1.9
     protocol = None
 
 
-class _OwnCallbacks:
-    """`set_callbacks` where scikit-learn has none, for this project's callbacks alone."""
+class IdleFitCallback:
+    """An EpochCallback with the four hooks without which scikit-learn accepts no callback.
 
-    def set_callbacks(self, *callbacks: EpochCallback) -> Any:
-        """Set the callbacks of the following fits; none removes them."""
-        if not all(isinstance(callback, EpochCallback) for callback in callbacks):
+    They do nothing: the Trainer calls the EpochCallback.
+    """
+
+    def __init__(self, callback: EpochCallback) -> None:
+        self.callback = callback
+
+    def setup(self, estimator: object, context: object) -> None:
+        """Do nothing."""
+
+    def on_fit_task_begin(self, estimator: object, context: object) -> None:
+        """Do nothing."""
+
+    def on_fit_task_end(self, estimator: object, context: object) -> bool:
+        """Do nothing, and let the fit continue."""
+        return False
+
+    def teardown(self, estimator: object, context: object) -> None:
+        """Do nothing."""
+
+
+class _OwnCallbackSupport:
+    """Callback support without scikit-learn's, for this project's callbacks alone."""
+
+    def set_callbacks(self, *callbacks: Any) -> Any:
+        if not all(isinstance(callback, IdleFitCallback) for callback in callbacks):
             raise TypeError(
                 "callbacks must be EpochCallback instances; others need scikit-learn 1.9"
             )
@@ -37,78 +59,97 @@ class _OwnCallbacks:
         return self
 
 
-CallbackSupport: Any = _OwnCallbacks if protocol is None else protocol.CallbackSupportMixin
-"""Base class of estimators that gives them `set_callbacks`."""
+Support: Any = _OwnCallbackSupport if protocol is None else protocol.CallbackSupportMixin
+
+
+class CallbackSupport(Support):  # type: ignore[misc]
+    """Base class of estimators to which callbacks can be given."""
+
+    def set_callbacks(self, *callbacks: Any) -> Any:
+        """Set the callbacks of all following fits; without arguments, remove them.
+
+        Parameters
+        ----------
+        *callbacks : fastmlp.callbacks.EpochCallback, or a callback of scikit-learn (1.9)
+            Every fit uses copies of an EpochCallback, so that one object can serve many estimators.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            For other objects.
+        """
+        return super().set_callbacks(
+            *(IdleFitCallback(c) if isinstance(c, EpochCallback) else c for c in callbacks)
+        )
 
 
 def manages_callbacks(method: Method) -> Method:
-    """Have callbacks torn down at the end of a fit, however it ends."""
+    """Decorate a method so that callbacks are torn down when it ends, by return or exception."""
     if protocol is None:
         return method
     managed: Method = protocol.with_callbacks(method)
     return managed
 
 
-def own_callbacks(estimator: Any) -> list[EpochCallback]:
-    """Copies of this project's callbacks for one fit, because clones share the objects."""
-    callbacks = getattr(estimator, "_skl_callbacks", [])
-    return [copy.copy(c) for c in callbacks if isinstance(c, EpochCallback)]
+def epoch_callbacks(callbacks: Iterable[object]) -> list[EpochCallback]:
+    """Return copies of this project's callbacks for one fit, because clones share the objects."""
+    return [copy.copy(c.callback) for c in callbacks if isinstance(c, IdleFitCallback)]
 
 
 class SklearnTasks(EpochCallback):
-    """Tells scikit-learn's callbacks about a fit and its epochs.
+    """Notifies scikit-learn's callbacks of a fit and its epochs.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
+        Its callbacks are set up here, and torn down by `manages_callbacks`.
     X, y, sample_weight
         As given to `fit`.
-    max_epochs : int
     """
 
-    def __init__(
-        self, estimator: Any, X: Any, y: Any, sample_weight: Any, *, max_epochs: int
-    ) -> None:
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
         self.estimator = estimator
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._fit: Any = None
         self._epoch: Any = None
         if protocol is not None:
-            self._fit = estimator._init_callback_context(max_subtasks=max_epochs)
-        foreign = [
-            c for c in getattr(estimator, "_skl_callbacks", []) if not isinstance(c, EpochCallback)
-        ]
-        self._active = bool(foreign)
+            self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter + 1)
+        callbacks = getattr(estimator, "_skl_callbacks", [])
+        self._active = not all(isinstance(c, IdleFitCallback) for c in callbacks)
 
     def settings(self) -> None:
-        """No part in the course of the training."""
+        """Return None: no part in the course of training."""
 
     def begin(self) -> None:
-        """The fit begins."""
+        """Notify of the begin of the fit."""
         if self._active:
             self._fit.call_on_fit_task_begin(**self._data)
 
     def end(self) -> None:
-        """The fit has ended."""
+        """Notify of the end of the fit."""
         if self._epoch is not None:  # L-BFGS knows only afterwards that there is no next iteration
             self._epoch.call_on_fit_task_end(estimator=self.estimator)
         if self._active:
             self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes={})
 
-    def before_epoch(self, trainer: Trainer) -> None:
-        """An epoch begins."""
+    def before_epoch(self, training: Training) -> None:
+        """Notify of the begin of an epoch."""
         if self._active:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(**self._data)
 
-    def after_epoch(self, trainer: Trainer) -> bool | None:
-        """An epoch has ended; scikit-learn's callbacks may end the training."""
+    def after_epoch(self, training: Training) -> bool | None:
+        """Notify of the end of an epoch; scikit-learn's callbacks may end the training run."""
         if not self._active:
             return None
-        # A copy of the estimator is all that a callback needs to predict: copying copies weights.
         if self._epoch is None:  # an epoch that was under way when it was saved
-            self.before_epoch(trainer)
+            self.before_epoch(training)
+        # A copy of the estimator is all that a callback needs to predict: copying copies weights.
         result = self._epoch.call_on_fit_task_end(**self._data, reconstruction_attributes={})
         self._epoch = None
         return bool(result)

@@ -2,206 +2,215 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp._checks import check_choice
-from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.base import Callback, EpochCallback
 from fastmlp.engine.rows import Rows
-from fastmlp.estimators.parameters import ENDING_RATES, STOCHASTIC_SOLVERS
-from fastmlp.estimators.records import Bookkeeper, Progress, append_row
-from fastmlp.estimators.settings import Training, rows_per_batch, trainer_settings
-from fastmlp.estimators.sklearn_callbacks import SklearnTasks, own_callbacks
+from fastmlp.estimators.convergence import Convergence
+from fastmlp.estimators.parameters import ENDING_RATES, STOCHASTIC_SOLVERS, Parameters
+from fastmlp.estimators.records import FitRecord, FitRecorder
+from fastmlp.estimators.settings import LastTrainer, rows_per_batch, trainer_settings
 from fastmlp.estimators.validation import Validator
-from fastmlp.estimators.verbose import Report
+from fastmlp.estimators.verbose import FitDisplay, is_silenced
 from fastmlp.estimators.warn import warn
 from fastmlp.exceptions import DivergenceError
-from fastmlp.training.checkpoints.checkpoint import Checkpoint
-from fastmlp.training.checkpoints.identity import Identity
+from fastmlp.losses import Loss
+from fastmlp.training.checkpoints.document import SavedTraining
+from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.lbfgs import minimize
 from fastmlp.training.trainer import Trainer
 
 
-def run_solver(
-    estimator: Any,
-    train: Rows,
-    validator: Validator | None,
-    tasks: SklearnTasks,
-    *,
-    chosen: NDArray[np.intp] | None,
-    incremental: bool,
-    random_state: np.random.RandomState,
-    identity: Identity | None,
-) -> None:
-    """Train an estimator that has been started, by its solver; its records are written.
+@dataclass(frozen=True)
+class Fit:
+    """One fit: who learns what from which rows, and who is notified.
 
-    Parameters
+    Attributes
     ----------
-    estimator : MLPClassifier or MLPRegressor
+    parameters : Parameters
+        The estimator, to be read.
+    record : FitRecord
+        Written.
+    publish : callable
+        Called after every epoch, when it is in the record.
     train : Rows
         Checked.
-    validator : Validator or None
-    tasks : SklearnTasks
-    chosen : ndarray of int or None
+    row_index : ndarray of int or None
         The rows to train on, if not all.
-    incremental : bool
-        One epoch, from the optimizer's state as it is.
+    validator : Validator or None
+    loss : Loss
+    loss_scale : float
+        What the loss is divided by when it is shown.
+    has_accuracy : bool
+        Whether the number of correct rows in a batch is an accuracy.
     random_state : RandomState
         Source of the shuffling.
-    identity : Identity or None
-        What checkpoints are compared by, and the one to go on from; None in partial_fit.
+    callbacks : sequence of EpochCallback
+        The user's.
+    incremental : bool
+        One epoch, from the optimizer's state as it is.
+    fingerprint : Fingerprint or None
+        What checkpoints are compared by; None without checkpoints.
+    saved : SavedTraining or None
+        The checkpoint to continue from.
+    """
+
+    parameters: Parameters
+    record: FitRecord
+    publish: Callable[[], None]
+    train: Rows
+    row_index: NDArray[np.intp] | None
+    validator: Validator | None
+    loss: Loss
+    loss_scale: float
+    has_accuracy: bool
+    random_state: np.random.RandomState
+    callbacks: Sequence[EpochCallback]
+    incremental: bool
+    fingerprint: Fingerprint | None
+    saved: SavedTraining | None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows to train on."""
+        return len(self.train.x) if self.row_index is None else len(self.row_index)
+
+
+def run_solver(fit: Fit) -> None:
+    """Train the network of a record by the estimator's solver.
 
     Raises
     ------
     DivergenceError, ValueError
-        Where loss or weights are not finite any more; with early stopping, after the first epoch, a
-        warning instead.
+        If the loss or a weight is not finite any more; with early stopping, after the first epoch,
+        a warning instead.
     """
-    own = own_callbacks(estimator)
-    if incremental and any(isinstance(call, Checkpoint) for call in own):
-        raise ValueError(
-            "a Checkpoint goes with fit, not with partial_fit: fastmlp.save keeps the estimator "
-            "between two calls, with the optimizer's state"
-        )
-    stochastic = estimator.solver in STOCHASTIC_SOLVERS
-    n_rows = len(train.x) if chosen is None else len(chosen)
-    trainer = _trainer(estimator, n_rows, incremental=incremental, random_state=random_state)
-    with Report(estimator.verbose) as report:
-        book = Bookkeeper(
-            estimator,
-            n_rows if stochastic else 0,
-            validator=validator,
-            report=report,
-            loss_scale=estimator._loss_scale(),
-            has_accuracy=stochastic and estimator._has_accuracy(),
-        )
-        others: list[EpochCallback] = [tasks, *own]
-        if stochastic:
-            _run_stochastic(
-                estimator, trainer, train, book, others, chosen=chosen, incremental=incremental,
-                identity=identity,
-            )  # fmt: skip
-        else:
-            _run_lbfgs(estimator, trainer, train, [book, *others], identity)
-
-
-def _trainer(
-    estimator: Any, n_rows: int, *, incremental: bool, random_state: np.random.RandomState
-) -> Trainer:
-    """A new trainer; in partial_fit the last one, or one with its optimizer's states."""
-    stochastic = estimator.solver in STOCHASTIC_SOLVERS
-    batch_size = rows_per_batch(estimator.batch_size if stochastic else "auto", n_rows)
-    settings = trainer_settings(estimator, estimator._output_and_loss()[1], batch_size)
-    network = estimator._weights.network
-    last = estimator._training if incremental else None
-    if isinstance(last, Training) and last.fits(settings, network):
-        trainer = last.trainer
+    stochastic = fit.parameters.solver in STOCHASTIC_SOLVERS
+    trainer = _trainer(fit, stochastic=stochastic)
+    recorder = FitRecorder(
+        fit.record,
+        trainer,
+        fit.n_rows if stochastic else 0,
+        validator=fit.validator,
+        loss_scale=fit.loss_scale,
+        has_accuracy=stochastic and fit.has_accuracy,
+    )
+    shows = fit.parameters.verbose and not is_silenced()
+    display = FitDisplay(fit.record) if shows else None
+    records: list[Callback] = [recorder] if display is None else [recorder, display]
+    others: list[Callback] = [lambda _: fit.publish(), *fit.callbacks]
+    if stochastic:
+        monitor = _monitor(fit, recorder.names)
+        convergence = _convergence(fit, monitor, None if display is None else display.show)
+        _run_stochastic(fit, trainer, [*records, convergence, *others])
     else:
-        rng = np.random.default_rng(random_state.randint(2**31 - 1))
+        _run_lbfgs(fit, trainer, [*records, *others])
+
+
+def _trainer(fit: Fit, *, stochastic: bool) -> Trainer:
+    """A new trainer; in partial_fit the last one, or one with its optimizer's state."""
+    parameters, record = fit.parameters, fit.record
+    batch_size = rows_per_batch(parameters.batch_size if stochastic else "auto", fit.n_rows)
+    settings = trainer_settings(parameters, fit.loss, batch_size)
+    network = record.weights.network
+    last = record.last if fit.incremental else None
+    if isinstance(last, LastTrainer) and last.fits(settings, network):
+        trainer = last.trainer
+        if last.has_parameters(vars(parameters)):
+            return trainer
+    else:
+        rng = np.random.default_rng(fit.random_state.randint(2**31 - 1))
         trainer = Trainer(network, **settings, random_state=rng)
-        if last is not None:
-            last.hand_over(trainer)
-    if last is None or not last.has_parameters_of(estimator):
-        estimator._training = Training(trainer, settings, estimator.get_params(deep=False))
+        if fit.incremental and record.optimizer_state is not None:
+            record.optimizer_state.hand_over(trainer)
+    record.last = LastTrainer(trainer, settings, parameters.get_params(deep=False))
     return trainer
 
 
-def _run_stochastic(
-    estimator: Any,
-    trainer: Trainer,
-    train: Rows,
-    book: Bookkeeper,
-    others: Sequence[EpochCallback],
-    *,
-    chosen: NDArray[np.intp] | None,
-    incremental: bool,
-    identity: Identity | None,
-) -> None:
-    """Epochs, until there is no more improvement."""
-    monitor = "loss"
-    if estimator.early_stopping:
-        monitor = "val_score" if estimator.monitor is None else estimator.monitor
-        check_choice("monitor", monitor, book.names)
-    if monitor != estimator._monitored:
-        estimator._watch(monitor)
-    estimator._plateau.tol, estimator._plateau.patience = estimator.tol, estimator.n_iter_no_change
-    if not incremental:
-        # scikit-learn goes on counting, so that a warm start after convergence ends at once.
-        estimator._plateau.count = 0
-    progress = Progress(
-        estimator,
-        estimator._plateau,
-        monitor=monitor,
-        keeps_best=estimator.early_stopping,
-        report=book.report,
-    )
+def _monitor(fit: Fit, names: Sequence[str]) -> str:
+    """The name of the number that has to improve."""
+    if not fit.parameters.early_stopping:
+        return "loss"
+    monitor = fit.parameters.monitor
+    return check_choice("monitor", "val_score" if monitor is None else monitor, names)
+
+
+def _convergence(fit: Fit, monitor: str, show: Callable[[str], object] | None) -> Convergence:
+    """The rules by which this fit ends, in a record that knows what it watches."""
+    parameters, record = fit.parameters, fit.record
+    if monitor != record.monitor:
+        record.watch(monitor, parameters)
+    record.plateau.tol, record.plateau.patience = parameters.tol, parameters.n_iter_no_change
+    if not fit.incremental:
+        # scikit-learn continues to count, so that a warm start after convergence ends at once.
+        record.plateau.count = 0
+    return Convergence(record, parameters, show)
+
+
+def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> None:
+    """Run epochs until there is no more improvement."""
+    parameters = fit.parameters
     try:
         stopped = trainer.train(
-            train,
-            chosen=chosen,
-            n_epochs=1 if incremental else estimator.max_iter,
-            callbacks=[book, progress, *others],
-            resume=incremental,
-            horizon=estimator.max_iter,
-            identity=identity,
+            fit.train,
+            row_index=fit.row_index,
+            n_epochs=1 if fit.incremental else parameters.max_iter,
+            callbacks=callbacks,
+            resume=fit.incremental,
+            horizon=parameters.max_iter,
+            fingerprint=fit.fingerprint,
+            saved=fit.saved,
         )
     except DivergenceError as error:
-        if not estimator.early_stopping or estimator.best_epoch_ is None:
-            raise  # there are no best weights to go back to
-        _note_divergence(estimator, error)
+        if not parameters.early_stopping or fit.record.best_epoch is None:
+            raise  # there are no best weights to restore
+        _note_divergence(fit.record, error)
     else:
-        if not (stopped or incremental or estimator.learning_rate in ENDING_RATES):
+        if not (stopped or fit.incremental or parameters.learning_rate in ENDING_RATES):
             warn(
-                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+                f"Stochastic Optimizer: Maximum iterations ({parameters.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
             )
 
 
-def _note_divergence(estimator: Any, error: DivergenceError) -> None:
-    """With early stopping there are best weights to go back to: warn instead of raising."""
-    estimator.n_iter_ += 1
-    estimator.loss_ = np.nan
-    estimator.loss_curve_.append(np.nan)
-    assert estimator.validation_scores_ is not None
-    estimator.validation_scores_.append(np.nan)
-    append_row(estimator.history_, {"loss": np.nan, "learning_rate": error.learning_rate})
+def _note_divergence(record: FitRecord, error: DivergenceError) -> None:
+    """Warn instead of raising: with early stopping the best weights have been restored."""
+    row = {"loss": np.nan, "learning_rate": error.learning_rate, "val_score": np.nan}
+    record.add_epoch(row, n_rows=0)
     warn(
-        f"{error} With early_stopping the weights of epoch {estimator.best_epoch_} are put back.",
+        f"{error} With early_stopping the best weights (epoch {record.best_epoch}) are restored.",
         ConvergenceWarning,
     )
 
 
-def _run_lbfgs(
-    estimator: Any,
-    trainer: Trainer,
-    train: Rows,
-    calls: list[EpochCallback],
-    identity: Identity | None,
-) -> None:
-    """Iterations on all rows at once."""
+def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> None:
+    """Run iterations on all rows at once."""
+    parameters, record = fit.parameters, fit.record
     result = minimize(
-        trainer, train, max_iter=estimator.max_iter, max_fun=estimator.max_fun, gtol=estimator.tol,
-        callbacks=calls, identity=identity,
+        trainer, fit.train, max_iter=parameters.max_iter, max_fun=parameters.max_fun,
+        gtol=parameters.tol, callbacks=callbacks, fingerprint=fit.fingerprint,
+        saved=fit.saved,
     )  # fmt: skip
-    estimator._training = None
+    record.last = None
     if not np.isfinite(result.fun):
         raise ValueError(
-            f"lbfgs diverged after {estimator.n_iter_} iteration(s): the loss is {result.fun}. "
+            f"lbfgs diverged after {record.n_iter} iteration(s): the loss is {result.fun}. "
             "Scale X (to mean 0 and variance 1) and y. The last finite weights are kept."
         )
-    estimator.n_iter_ = min(int(result.nit), estimator.max_iter)
-    penalty = trainer.penalty_share(train)
-    loss = float(result.fun - penalty) / estimator._loss_scale() + penalty
-    estimator.loss_ = estimator.best_loss_ = loss
+    record.n_iter = min(int(result.nit), parameters.max_iter)
+    penalty = trainer.objective.penalty_share(fit.train)
+    record.loss = record.best_loss = float(result.fun - penalty) / fit.loss_scale + penalty
     if result.status != 0:
         warn(
-            f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
+            f"lbfgs failed to converge after {record.n_iter} iteration(s) "
             f"(status={result.status}): {result.message} Increase max_iter "
-            f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the data.",
+            f"({parameters.max_iter}) or max_fun ({parameters.max_fun}), or scale the data.",
             ConvergenceWarning,
         )

@@ -1,40 +1,58 @@
-"""An estimator as scikit-learn's own, with the same predictions."""
+"""Conversion of a fitted estimator to scikit-learn's own, with the same predictions."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from fastmlp.estimators.parameters import hidden_sizes
+from fastmlp.estimators.parameters import ADAPTED_RATES, hidden_sizes
+from fastmlp.estimators.targets import ClassTargets
 from fastmlp.losses import ALIASES
-
-if TYPE_CHECKING:
-    from fastmlp.estimators.base import BaseMLP
+from fastmlp.network.network import Network
 
 SOLVERS = {"nesterov": "sgd", "adamw": "adam", "rmsprop": "adam"}
 """scikit-learn's solver that is closest to one that it does not have."""
 
-RATES = ("constant", "invscaling", "adaptive")
 ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu", "identity": "identity"}
 COPIED = ("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_", "loss_", "loss_curve_",
           "best_loss_", "validation_scores_", "best_validation_score_", "n_features_in_",
           "feature_names_in_", "classes_")  # fmt: skip
 
 
-def to_sklearn(estimator: BaseMLP, cls: type[Any]) -> Any:
-    """A fitted object of scikit-learn's class `cls` with copies of the weights and records."""
-    network = estimator.network_
-    result = cls(**_parameters(estimator, cls, _activation(network.activations)))
+def to_sklearn(
+    name: str, network: Network, parameters: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> Any:
+    """Return a fitted estimator of scikit-learn with copies of the weights and records.
+
+    Parameters
+    ----------
+    name : {"MLPClassifier", "MLPRegressor"}
+    network : Network
+    parameters : mapping
+        Of this package's estimator.
+    attributes : mapping
+        Its fitted attributes, and its ClassTargets as "_targets" if it has any.
+
+    Raises
+    ------
+    ValueError
+        If the hidden layers have no common function that scikit-learn knows.
+    """
+    import sklearn.neural_network
+
+    cls = getattr(sklearn.neural_network, name)
+    result = cls(**_parameters(parameters, cls, _activation(network.activations)))
     result.coefs_ = [np.array(w[:, 1:].T, order="C") for w in network.weights]
     result.intercepts_ = [w[:, 0].copy() for w in network.weights]
-    for name in COPIED:
-        if hasattr(estimator, name):
-            setattr(result, name, copy.copy(getattr(estimator, name)))
+    for copied in COPIED:
+        if copied in attributes:
+            setattr(result, copied, copy.copy(attributes[copied]))
     result._no_improvement_count = 0
-    if hasattr(estimator, "_targets"):
-        result._label_binarizer = _label_binarizer(estimator._targets)
+    if "_targets" in attributes:
+        result._label_binarizer = _label_binarizer(attributes["_targets"])
     return result
 
 
@@ -49,24 +67,23 @@ def _activation(activations: tuple[str, ...]) -> str:
     return names.pop()
 
 
-def _parameters(estimator: BaseMLP, cls: type[Any], activation: str) -> dict[str, Any]:
-    """The parameters that both have; what scikit-learn does not know is replaced."""
-    ours = estimator.get_params(deep=False)
+def _parameters(ours: Mapping[str, Any], cls: type[Any], activation: str) -> dict[str, Any]:
+    """The parameters that both have; values that scikit-learn does not know are replaced."""
     parameters = {name: ours[name] for name in cls._get_param_names() if name in ours}
     parameters |= {
         "activation": activation,
-        "hidden_layer_sizes": hidden_sizes(estimator.hidden_layer_sizes),
-        "solver": SOLVERS.get(estimator.solver, estimator.solver),
+        "hidden_layer_sizes": hidden_sizes(ours["hidden_layer_sizes"]),
+        "solver": SOLVERS.get(ours["solver"], ours["solver"]),
     }
-    if estimator.learning_rate not in RATES:
+    if ours["learning_rate"] not in ADAPTED_RATES:
         parameters["learning_rate"] = "constant"
-    if not isinstance(estimator.validation_fraction, float):
+    if not isinstance(ours["validation_fraction"], float):
         parameters["validation_fraction"] = 0.1
     return parameters
 
 
-def _label_binarizer(targets: Any) -> Any:
-    """scikit-learn's between labels and outputs."""
+def _label_binarizer(targets: ClassTargets) -> Any:
+    """scikit-learn's converter between labels and outputs."""
     from sklearn.preprocessing import LabelBinarizer
 
     binarizer = LabelBinarizer()

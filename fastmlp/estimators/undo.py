@@ -5,89 +5,78 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
+from fastmlp.estimators.records import FitRecord, RecordOwner
 from fastmlp.exceptions import DivergenceError
 
 
 @contextmanager
-def undone_on_failure(estimator: Any, *, keeps_first: bool) -> Iterator[None]:
-    """Give the estimator back what it was before, if what is done in between raises.
+def rollback_on_failure(owner: RecordOwner, *, keeps_first: bool) -> Iterator[None]:
+    """Make the estimator what it was before, if the code in this block raises.
 
-    Two things are kept, because they are worth a look: what Ctrl-C interrupts, once an epoch has
-    ended, and with `keeps_first` a first training that fails or is interrupted at any time, which
-    leaves its last finite weights.
+    Two things are kept, because they may be useful: what Ctrl-C interrupts, once an epoch has
+    ended, and with `keeps_first` a first training run that fails or is interrupted at any time,
+    which leaves its last finite weights.
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Its `n_iter_` is set to 0, and counts epochs from here on.
+    owner : RecordOwner
+        The estimator; the `n_iter` of its record is set to 0, and must count epochs from here on.
     keeps_first : bool
     """
-    before = _State(estimator)
-    estimator.n_iter_ = 0
+    attributes = dict(vars(owner))
+    before = None if owner._record is None else Snapshot(owner._record)
+    if owner._record is not None:
+        owner._record.n_iter = 0
     try:
         yield
     except BaseException as error:
-        has_learned = estimator.n_iter_ > 0
+        record = owner._record
+        has_learned = record is not None and record.n_iter > 0
         keeps = has_learned and isinstance(error, KeyboardInterrupt)
-        if keeps_first and not before.is_fitted:
-            keeps = has_learned or (
-                "_weights" in vars(estimator)
-                and isinstance(error, DivergenceError | KeyboardInterrupt)
-            )
-        if not keeps:
-            before.restore(estimator)
+        if keeps_first and before is None:
+            is_finite = isinstance(error, DivergenceError | KeyboardInterrupt)
+            keeps = has_learned or (record is not None and is_finite)
+        if keeps:
+            owner._publish()
+        else:
+            vars(owner).clear()
+            vars(owner).update(attributes)
+            if before is not None:
+                owner._record = before.restore()
             if isinstance(error, DivergenceError):
-                error.add_note(
-                    "The estimator is as it was before this call"
-                    + (", with its old weights." if before.is_fitted else ", not fitted.")
-                )
+                weights = ", not fitted." if before is None else ", with its old weights."
+                error.add_note("The estimator is as it was before this call" + weights)
         raise
 
 
-class _State:
-    """All that a fit can change of an estimator.
+class Snapshot:
+    """A copy of a FitRecord, from which it can be restored.
 
-    A new fit replaces attributes. A warm start and partial_fit also change arrays in place, which
-    are copied here, and append to lists, whose lengths are noted: they are as long as the training.
+    A new fit makes a new record. A warm start and partial_fit also change arrays in place, which
+    are copied here, and append to lists, of which the lengths are kept: a copy of them would take
+    time in proportion to the number of all epochs.
     """
 
-    def __init__(self, estimator: Any) -> None:
-        self.attributes = dict(vars(estimator))
-        self.is_fitted = "_weights" in self.attributes
-        if not self.is_fitted:
-            return
-        self.parameters = estimator._weights.network.parameters.copy()
-        self.lengths = [(records, len(records)) for records in _lists(estimator)]
-        self.columns = list(estimator.history_)
-        self.n_steps = _steps(estimator)
-        for name in ("_plateau", "_best_parameters"):
-            self.attributes[name] = copy.copy(self.attributes[name])
+    def __init__(self, record: FitRecord) -> None:
+        self.record = replace(record, plateau=copy.copy(record.plateau))
+        self.parameters = record.weights.network.parameters.copy()
+        self.n_scores = len(record.validation_scores or ())
+        self.n_epochs, self.columns = len(record.loss_curve), set(record.history)
+        self.n_steps = None if record.last is None else record.last.n_steps
 
-    def restore(self, estimator: Any) -> None:
-        """Make the estimator what it was."""
-        vars(estimator).clear()
-        vars(estimator).update(self.attributes)
-        if not self.is_fitted:
-            return
-        for records, length in self.lengths:
-            del records[length:]
-        for name in set(estimator.history_) - set(self.columns):
-            del estimator.history_[name]
-        estimator._weights.network.parameters[...] = self.parameters
-        if self.n_steps != _steps(estimator):
-            estimator._training = None  # the optimizer's state is that of other weights now
-
-
-def _lists(estimator: Any) -> list[list[float]]:
-    """The records that grow with every epoch."""
-    scores = estimator.validation_scores_
-    return [estimator.loss_curve_, *([] if scores is None else [scores]),
-            *estimator.history_.values()]  # fmt: skip
-
-
-def _steps(estimator: Any) -> int | None:
-    """Of the optimizer with which partial_fit would go on."""
-    training = vars(estimator).get("_training")
-    return None if training is None else int(training.n_steps)
+    def restore(self) -> FitRecord:
+        """Return the record as it was; arrays and lists are restored in place."""
+        record = self.record
+        record.weights.network.parameters[...] = self.parameters
+        if record.validation_scores is not None:
+            del record.validation_scores[self.n_scores :]
+        del record.loss_curve[self.n_epochs :]
+        for name in set(record.history) - self.columns:
+            del record.history[name]
+        for column in record.history.values():
+            del column[self.n_epochs :]
+        if record.last is not None and record.last.n_steps != self.n_steps:
+            record.last = None  # the optimizer's state is that of other weights now
+        return record

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fastmlp._types import Array
 from fastmlp.engine.rows import Rows
-from fastmlp.training.trainer import Evaluation, Trainer
+from fastmlp.training.history import Evaluation
+from fastmlp.training.trainer import Trainer
 
 Indices = NDArray[np.intp]
 Score = Callable[[Array], float]
@@ -139,7 +140,7 @@ class Validator:
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
         """``val_loss`` (mean per row, without penalty), ``val_score`` and named scores."""
-        result = trainer.evaluate_rows(self.rows)
+        result = trainer.objective.evaluate(self.rows)
         metrics = {"val_loss": result.loss / self.loss_scale}
         scores = {name: float(scorer()) for name, scorer in self.scorers.items()}
         main = next(iter(scores.values())) if scores else self._default(trainer, result)
@@ -149,7 +150,7 @@ class Validator:
     def _default(self, trainer: Trainer, result: Evaluation) -> float:
         if self.score is None:
             return result.accuracy
-        trainer.predict_rows(self.rows.x, self.outputs)
+        trainer.objective.predict(self.rows.x, self.outputs)
         return self.score(self.outputs) if np.isfinite(self.outputs).all() else math.nan
 
 

@@ -1,8 +1,8 @@
-"""What an estimator with `verbose` shows while it fits.
+"""Progress of a fit with `verbose`, as lines of text.
 
-One line that is kept up to date where standard output is a terminal and rich is installed; else a
-line per epoch. Lines go to the logger "fastmlp" where somebody listens to its INFO messages, and to
-standard output otherwise. ``logging.getLogger("fastmlp").setLevel("WARNING")`` silences both.
+On a terminal, and if rich is installed, it is one line that is updated in place; else one line per
+epoch. Lines go to the logger "fastmlp" if its INFO messages reach a handler, and to standard output
+otherwise. ``logging.getLogger("fastmlp").setLevel("WARNING")`` silences both.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
+
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.protocol import Training
+from fastmlp.estimators.records import FitRecord
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -21,7 +24,7 @@ REFRESH_SECONDS = 0.1
 
 
 def is_silenced() -> bool:
-    """Whether logging has been told not to pass INFO messages of fastmlp."""
+    """Whether INFO messages of fastmlp are switched off in logging."""
     if logger.disabled or logging.root.manager.disable >= logging.INFO:
         return True
     return logger.level > logging.INFO
@@ -32,66 +35,69 @@ def is_listened_to() -> bool:
     return logger.isEnabledFor(logging.INFO) and logger.hasHandlers()
 
 
-class Report:
-    """Shows the epochs of one fit; does nothing unless `verbose`. Use it in a with statement."""
+class FitDisplay(EpochCallback):
+    """Shows every epoch of a fit.
 
-    def __init__(self, verbose: bool | int) -> None:
-        self.verbose = bool(verbose) and not is_silenced()
+    Parameters
+    ----------
+    record : FitRecord
+        Has the number of the epoch.
+    """
+
+    def __init__(self, record: FitRecord) -> None:
+        self.record = record
         self._live: Live | None = None
         self._last_refresh = 0.0
 
-    def __enter__(self) -> Report:
+    def settings(self) -> None:
+        """Return None: what is shown has no part in the course of training."""
+
+    def before_training(self, training: Training) -> None:
+        """Begin with a line that is updated in place, on a terminal."""
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
-        if self.verbose and on_terminal and not is_listened_to():
-            self._start_live()
-        return self
+        if on_terminal and not is_listened_to():
+            self._live = _started_live()
 
-    def _start_live(self) -> None:
-        """A line that can be kept up to date; without rich, or beside another fit's, none."""
-        try:
-            from rich.errors import LiveError
-            from rich.live import Live
-        except ImportError:
-            return
-        live = Live(auto_refresh=False)
-        try:
-            live.start()
-        except LiveError:
-            return
-        self._live = live
+    def after_epoch(self, training: Training) -> bool | None:
+        """Show the numbers of the epoch."""
+        row = training.metrics
+        text = f"Iteration {self.record.n_iter}, loss = {row['loss']:.8f}"
+        if "val_loss" in row:
+            text += f", validation loss = {row['val_loss']:.8f}, score = {row['val_score']:.6f}"
+        if self._live is None:
+            self.show(text)
+            return None
+        now = time.monotonic()
+        refresh = now - self._last_refresh > REFRESH_SECONDS
+        self._live.update(text, refresh=refresh)
+        self._last_refresh = now if refresh else self._last_refresh
+        return None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def show(self, sentence: str) -> None:
+        """Show a sentence on a line of its own."""
+        if self._live is not None:
+            self._live.console.print(sentence, highlight=False)
+        elif is_listened_to():
+            logger.info(sentence)
+        else:
+            print(sentence)
+
+    def after_training(self, training: Training) -> None:
+        """Leave the last line as it is."""
         if self._live is not None:
             self._live.stop()
 
-    def epoch(self, number: int, row: dict[str, float]) -> None:
-        """Show the numbers of epoch `number`, counted from 1."""
-        if not self.verbose:
-            return
-        text = f"Iteration {number}, loss = {row['loss']:.8f}"
-        if "val_loss" in row:
-            text += f", validation loss = {row['val_loss']:.8f}, score = {row['val_score']:.6f}"
-        self._show(text)
 
-    def line(self, text: str) -> None:
-        """Show a message."""
-        if self.verbose and self._live is not None:
-            self._live.console.print(text, highlight=False)
-        elif self.verbose:
-            self._show(text)
-
-    def _show(self, text: str) -> None:
-        if self._live is not None:
-            now = time.monotonic()
-            refresh = now - self._last_refresh > REFRESH_SECONDS
-            self._live.update(text, refresh=refresh)
-            self._last_refresh = now if refresh else self._last_refresh
-        elif is_listened_to():
-            logger.info(text)
-        else:
-            print(text)
+def _started_live() -> Live | None:
+    """A line that can be updated; None without rich, or while another fit has one."""
+    try:
+        from rich.errors import LiveError
+        from rich.live import Live
+    except ImportError:
+        return None
+    live = Live(auto_refresh=False)
+    try:
+        live.start()
+    except LiveError:
+        return None
+    return live

@@ -20,7 +20,13 @@ ACTIVATIONS = {"identity": "linear"} | {
     for name in ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "gelu", "silu", "softmax",
                  "exponential")
 }  # fmt: skip
-"""Keras' names of functions; leaky_relu is a layer there, and increasing is unknown."""
+"""Keras' names of functions."""
+
+OWN_LAYERS = ("leaky_relu",)
+"""Functions that are a layer in Keras, after a Dense layer without function."""
+
+REFUSED = ("increasing",)
+"""Functions that Keras does not have."""
 
 FUNCTIONS = {name: ours for ours, name in ACTIVATIONS.items()}
 
@@ -55,8 +61,8 @@ def to_keras(model: Model) -> Any:
         For increasing outputs, which Keras has no layer for.
     """
     network = network_of_model(model)
-    if network.output == "increasing":
-        raise ValueError("output 'increasing' has no layer in Keras")
+    if network.output in REFUSED:
+        raise ValueError(f"output {network.output!r} has no layer in Keras")
     keras = _import_keras()
     dtype = network.dtype.name
     layers = [keras.Input((network.sizes[0],), dtype=dtype)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ OPSET, IR_VERSION = 20, 9
 MAX_BYTES = 2**31 - 1
 """Size of a protocol buffer, which an ONNX file is."""
 
-_OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
+OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "sigmoid": ("Sigmoid", {}),
     "tanh": ("Tanh", {}),
     "relu": ("Relu", {}),
@@ -36,6 +37,8 @@ _OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("Softmax", {"axis": 1}),
     "exponential": ("Exp", {}),
 }
+"""Functions that are one operator, with its attributes; COMPOSED has the others."""
+
 _SINGLE_ONLY = ("LeakyRelu", "Elu", "Selu", "Softplus", "Gelu")
 """Operators that onnxruntime does not have for float64; they are computed in float32 there."""
 
@@ -166,13 +169,9 @@ def _layers(graph: _Graph, a: str, network: Network) -> str:
 
 
 def _function(graph: _Graph, z: str, name: str) -> str:
-    if name == "identity":
-        return z
-    if name == "silu":
-        return graph.add("Mul", z, graph.add("Sigmoid", z))
-    if name == "increasing":
-        return _increasing(graph, z)
-    operator, attributes = _OPERATORS[name]
+    if name in COMPOSED:
+        return COMPOSED[name](graph, z)
+    operator, attributes = OPERATORS[name]
     return _elementwise(graph, operator, z, **attributes)
 
 
@@ -189,6 +188,14 @@ def _increasing(graph: _Graph, z: str) -> str:
     rest = _elementwise(graph, "Softplus", graph.add("Slice", z, one, end, one))
     steps = graph.add("Concat", first, rest, axis=1)
     return graph.add("CumSum", steps, graph.constant(np.array(1, np.int64)))
+
+
+COMPOSED: dict[str, Callable[[_Graph, str], str]] = {
+    "identity": lambda graph, z: z,
+    "silu": lambda graph, z: graph.add("Mul", z, graph.add("Sigmoid", z)),
+    "increasing": _increasing,
+}
+"""Functions without an operator of their own, called with graph and z; they return a name."""
 
 
 def _regression(graph: _Graph, outputs: str, n_outputs: int) -> None:

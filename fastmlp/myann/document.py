@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastmlp._checks import check_flag
 from fastmlp.datasets.labelled import without_rows
 from fastmlp.datasets.loading import NAMES
-from fastmlp.datasets.scaling import Scaler
+from fastmlp.datasets.scaling import MOMENTS, Scaler
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.plain_values import encode
@@ -26,9 +26,6 @@ from fastmlp.network.document import (
 from fastmlp.network.network import Network
 from fastmlp.training.history import PER_BATCH, History
 
-if TYPE_CHECKING:
-    from sklearn.preprocessing import StandardScaler
-
 NOT_SAVED = (
     "self", "my_data_set", "random_state", "b_train_on_init", "b_standardize", "callbacks",
     "resume",
@@ -36,7 +33,6 @@ NOT_SAVED = (
 """Of the constructor's parameters: what is data or is spoken of elsewhere."""
 
 SOURCE = "not in the model file"
-SCALER_ARRAYS = {"scaler.mean": "mean_", "scaler.scale": "scale_", "scaler.var": "var_"}
 STANDARDIZE = {"none": False, "feature": True, "global": "global"}
 """The parameter `b_standardize` of each kind of Scaler."""
 
@@ -64,11 +60,9 @@ def describe_myann(ann: MyANN) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
 def _describe_scaler(scaler: Scaler, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    fitted = scaler.standard_scaler
-    if fitted is None:
-        return {"kind": scaler.kind}
-    arrays |= {name: getattr(fitted, attribute) for name, attribute in SCALER_ARRAYS.items()}
-    return {"kind": scaler.kind, "n_rows": int(fitted.n_samples_seen_)}
+    state = scaler.state()
+    arrays |= {f"scaler.{name}": state.pop(name) for name in MOMENTS if name in state}
+    return {"kind": scaler.kind} | state
 
 
 def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
@@ -100,7 +94,7 @@ def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
     _adopt_weights(ann, network)
     if kind != "none":
         n_columns = 1 if kind == "global" else network.sizes[0]
-        ann.scaler.standard_scaler = _restore_scaler(scaler, arrays, n_columns)
+        ann.scaler = _restore_scaler(kind, scaler, arrays, n_columns)
     scaler.end()
     ann.history = ann.trainer.history = _restore_history(arrays)
     return ann
@@ -136,17 +130,13 @@ def _adopt_weights(ann: MyANN, network: Network) -> None:
     ann.network.parameters[...] = network.parameters
 
 
-def _restore_scaler(fields: Fields, arrays: Arrays, n_columns: int) -> StandardScaler:
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler()
-    for name, attribute in SCALER_ARRAYS.items():
-        setattr(scaler, attribute, arrays.take(name, DTYPES, (n_columns,)))
-    if not (scaler.scale_ > 0).all():
-        raise ModelFormatError("array 'scaler.scale' must be positive")
-    scaler.n_samples_seen_ = np.int64(fields.count("n_rows", 1))
-    scaler.n_features_in_ = n_columns
-    return scaler
+def _restore_scaler(kind: str, fields: Fields, arrays: Arrays, n_columns: int) -> Scaler:
+    state: dict[str, Any] = {
+        name: arrays.take(f"scaler.{name}", DTYPES, (n_columns,)) for name in MOMENTS
+    }
+    state["n_rows"] = fields.count("n_rows", 1)
+    restored: Scaler = checked(fields.where, lambda: Scaler.restored(kind, **state))
+    return restored
 
 
 def _restore_history(arrays: Arrays) -> History:

@@ -1,18 +1,17 @@
 """MyANN: the class of the article series on an MLP for MNIST, over this package's engine.
 
-Only this module uses the articles' names. Specification of the class: articles "A simple Python
-program for an ANN to cover the MNIST dataset" II to XIII, linux-blog.anracom.com.
+Only this room and :mod:`fastmlp.cnn.articles` use the articles' names. Specification of the class:
+articles "A simple Python program for an ANN to cover the MNIST dataset" II to XIII,
+linux-blog.anracom.com.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 import numbers
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +20,6 @@ from fastmlp import reference
 from fastmlp._checks import (
     as_labels,
     check_choice,
-    check_dtype,
-    check_flag,
     check_integer,
     check_number,
     check_same_length,
@@ -31,79 +28,17 @@ from fastmlp._types import Array
 from fastmlp.callbacks.base import Callback as TrainerCallback
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.datasets.labelled import DataTuple, LabelledData, flatten_rows, prepare
-from fastmlp.datasets.scaling import Scaler
-from fastmlp.engine.threads import resolve_threads
-from fastmlp.initializers import INITIALIZERS
-from fastmlp.losses import check_pair
+from fastmlp.myann.figures import Figures
+from fastmlp.myann.parameters import FREE, LOSS_FUNCTIONS, accept_aliases, check_parameters
 from fastmlp.myann.report import epoch_report
 from fastmlp.network.network import Network
-from fastmlp.optimizers import MOMENTUM_RULES
-from fastmlp.schedules import SCHEDULES
 from fastmlp.training.history import History
-from fastmlp.training.trainer import ENGINES, PENALTY_SCALES, REDUCTIONS, Trainer
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-ACTIVATION_FUNCTIONS = ("sigmoid", "tanh", "relu")
-OUT_FUNCTIONS = ("sigmoid", "softmax", "identity")
-LOSS_FUNCTIONS = {
-    "LogLoss": "log_loss",
-    "CrossEntropy": "cross_entropy",
-    "MSE": "squared_error",
-}
-VECT_MODES = ("cols", "rows")
-LEGEND_LOCATIONS = (
-    "best", "upper right", "upper left", "lower left", "lower right", "right", "center left",
-    "center right", "lower center", "upper center", "center",
-)  # fmt: skip
-
-ALIASES = {
-    "data_set": "my_data_set",
-    "n_nodes_out_layer": "n_nodes_layer_out",
-    "n_mini_batch": "n_size_mini_batch",
-    "lambda_reg2": "lambda2_reg",
-    "lambda_reg1": "lambda1_reg",
-    "mom_const": "mom_rate",
-}
-"""Parameter names of the articles' doc-strings, and the names of the signature they mean."""
+from fastmlp.training.trainer import Trainer
 
 Callback = EpochCallback | Callable[["MyANN"], object]
 
-FREE = {
-    "self", "my_data_set", "n_hidden_layers", "n_epochs", "figs_x1", "figs_x2", "legend_loc",
-    "b_print_test_data", "random_state", "n_threads", "b_standardize", "b_train_on_init",
-    "b_verbose", "callbacks", "resume",
-}  # fmt: skip
-"""Parameters that have no part in the course of a training, or are compared in another form."""
 
-
-def _accept_aliases(init: Callable[..., None]) -> Callable[..., None]:
-    """Let the constructor take the names of ALIASES too, and refuse unknown ones with a list."""
-    known = init.__annotations__
-
-    @functools.wraps(init)
-    def with_aliases(self: MyANN, *args: Any, **options: Any) -> None:
-        renamed: dict[str, Any] = {}
-        for name, value in options.items():
-            full_name = ALIASES.get(name, name)
-            if full_name not in known:
-                names = ", ".join([*(n for n in known if n != "return"), *ALIASES])
-                raise TypeError(f"MyANN has no parameter {name!r}; known: {names}")
-            if full_name in renamed:
-                raise TypeError(f"{name!r} and {full_name!r} are the same parameter of MyANN")
-            renamed[full_name] = value
-        init(self, *args, **renamed)
-
-    return with_aliases
-
-
-def _alias(name: str) -> Any:
-    """A read-only second name."""
-    return property(operator.attrgetter(name), doc=f"Same as ``{name}``.")
-
-
-class MyANN:
+class MyANN(Figures):
     """An MLP that trains on MNIST when it is constructed, as in the articles.
 
     Costs and gradients are sums over a mini-batch; weights are matrices ``(n_next, n_this + 1)``
@@ -218,7 +153,35 @@ class MyANN:
     True
     """
 
-    @_accept_aliases
+    __module__ = "fastmlp.myann"  # the public address, so that pickles survive moves of the file
+
+    # Set from the table of checks.
+    n_hidden_layers: int
+    n_nodes_layer_out: int
+    my_activation_function: str
+    my_out_function: str
+    my_loss_function: str
+    lambda2_reg: float
+    lambda1_reg: float
+    vect_mode: str
+    learn_rate: float
+    decrease_const: float
+    mom_rate: float
+    b_print_test_data: bool
+    dtype: np.dtype[Any]
+    b_shuffle: bool
+    engine: str
+    b_verbose: bool
+    my_initializer: str
+    my_momentum_rule: str
+    my_learn_rate_rule: str
+    reg_scale: str
+    reduction: str
+    legacy_split: bool
+    legacy_l1_cost: bool
+    b_measure_accuracy: bool
+
+    @accept_aliases
     def __init__(
         self,
         my_data_set: str | PathLike[str] | DataTuple | LabelledData = "mnist",
@@ -261,45 +224,12 @@ class MyANN:
         callbacks: Iterable[Callback] = (),
         resume: str | PathLike[str] | None = None,
     ) -> None:
+        checked = check_parameters(locals())
         self.my_data_set = my_data_set
-        self.n_hidden_layers = check_integer("n_hidden_layers", n_hidden_layers, minimum=0)
-        self.ay_nodes_layers = _check_node_list(ay_nodes_layers, self.n_hidden_layers)
-        self.n_nodes_layer_out = check_integer("n_nodes_layer_out", n_nodes_layer_out, minimum=0)
-        self.my_activation_function = check_choice(
-            "my_activation_function", my_activation_function, ACTIVATION_FUNCTIONS
-        )
-        self.my_out_function = check_choice("my_out_function", my_out_function, OUT_FUNCTIONS)
-        self.my_loss_function = check_choice("my_loss_function", my_loss_function, LOSS_FUNCTIONS)
-        self.n_size_mini_batch = check_integer("n_size_mini_batch", n_size_mini_batch, minimum=1)
-        self.n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
-        self.n_max_batches = _check_max_batches(n_max_batches)
-        self.lambda2_reg = check_number("lambda2_reg", lambda2_reg)
-        self.lambda1_reg = check_number("lambda1_reg", lambda1_reg)
-        self.vect_mode = check_choice("vect_mode", vect_mode, VECT_MODES)
-        self.learn_rate = check_number("learn_rate", learn_rate)
-        self.decrease_const = check_number("decrease_const", decrease_const)
-        self.mom_rate = check_number("mom_rate", mom_rate, maximum=1.0)
-        self.figs_x1 = check_number("figs_x1", figs_x1, minimum=0.1)
-        self.figs_x2 = check_number("figs_x2", figs_x2, minimum=0.1)
-        self.legend_loc = check_choice("legend_loc", legend_loc, LEGEND_LOCATIONS)
-        self.b_print_test_data = check_flag("b_print_test_data", b_print_test_data)
-        self.n_threads = n_threads
-        self.dtype = check_dtype("dtype", dtype)
-        self.b_shuffle = check_flag("b_shuffle", b_shuffle)
-        self.scaler = Scaler(_scaling_kind(b_standardize))
-        self.engine = check_choice("engine", engine, ENGINES)
-        self.b_verbose = check_flag("b_verbose", b_verbose)
-        self.my_initializer = check_choice("my_initializer", my_initializer, INITIALIZERS)
-        self.my_momentum_rule = check_choice("my_momentum_rule", my_momentum_rule, MOMENTUM_RULES)
-        self.my_learn_rate_rule = check_choice("my_learn_rate_rule", my_learn_rate_rule, SCHEDULES)
-        self.reg_scale = check_choice("reg_scale", reg_scale, PENALTY_SCALES)
-        self.reduction = check_choice("reduction", reduction, REDUCTIONS)
-        self.legacy_split = check_flag("legacy_split", legacy_split)
-        self.legacy_l1_cost = check_flag("legacy_l1_cost", legacy_l1_cost)
-        self.b_measure_accuracy = check_flag("b_measure_accuracy", b_measure_accuracy)
-        check_pair(self.my_out_function, LOSS_FUNCTIONS[self.my_loss_function])
-        resolve_threads(n_threads)
-        check_flag("b_train_on_init", b_train_on_init)
+        self.scaler = checked.pop("b_standardize")
+        train_at_once = checked.pop("b_train_on_init")
+        for name, value in checked.items():
+            setattr(self, name, value)
         self._rng = np.random.default_rng(random_state)
         self._seed = random_state if isinstance(random_state, numbers.Integral) else None
         self.history = History()
@@ -308,7 +238,7 @@ class MyANN:
         self._prepare_epochs_and_batches()
         if self.b_verbose and self.b_print_test_data:
             self._print_test_data()
-        if b_train_on_init:
+        if train_at_once:
             self.fit(callbacks=callbacks, resume=resume)
 
     # --- Construction -----------------------------------------------------------------------------
@@ -480,7 +410,9 @@ class MyANN:
         calls += [_with_ann(call, self) for call in callbacks]
         trainer.history = self.history  # until there is a new one
         try:
-            trainer._fit(
+            trainer.fit_as(
+                owner,
+                self._settings(),
                 self.X_train,
                 self.Y_train,
                 n_epochs=n_epochs,
@@ -488,8 +420,6 @@ class MyANN:
                 measure_train=self.b_measure_accuracy,
                 callbacks=calls,
                 resume=resume,
-                owner=owner,
-                owner_settings=self._settings(),
             )
         finally:
             self.history = trainer.history
@@ -503,14 +433,6 @@ class MyANN:
         settings = {name: getattr(self, name) for name in sorted(names)}
         settings |= {"dtype": self.dtype.name, "b_standardize": self.scaler.kind}
         return settings | {"random_state": "no number" if self._seed is None else self._seed}
-
-    def _require_rows(self, method: str) -> None:
-        """Refuse what needs data in an object from a model file, which holds none."""
-        if len(self.X_train) == 0:
-            raise ValueError(
-                f"{method} needs training and test data, which a model file does not hold: make a "
-                "MyANN with data and b_train_on_init=False, and set its weights to these"
-            )
 
     def _adopt_history(self, trainer: Trainer) -> None:
         self.history = trainer.history
@@ -578,109 +500,7 @@ class MyANN:
         )
         return {"Z": zs, "A": activations, "grad": gradients}
 
-    # --- What it knows and recorded ---------------------------------------------------------------
-
-    X_train = _alias("data.X_train")
-    y_train = _alias("data.y_train")
-    Y_train = _alias("data.Y_train")
-    X_test = _alias("data.X_test")
-    y_test = _alias("data.y_test")
-    Y_test = _alias("data.Y_test")
-    classes_ = _alias("data.classes")
-
-    @property
-    def weights(self) -> list[Array]:
-        """Weight matrices (n_next, n_this + 1), bias in column 0; views, and settable."""
-        return self.network.weights
-
-    @weights.setter
-    def weights(self, new: Sequence[ArrayLike]) -> None:
-        self.network.set_weights(new)
-
-    @property
-    def costs(self) -> NDArray[np.float64]:
-        """Cost of every mini-batch before its update, (n_epochs, n_batches)."""
-        return self.history["costs"]
-
-    @property
-    def errors(self) -> NDArray[np.float64]:
-        """Mean of abs(y - a) over outputs and rows of every mini-batch, (n_epochs, n_batches)."""
-        return self.history["errors"]
-
-    @property
-    def reg_share(self) -> NDArray[np.float64]:
-        """Share of the penalty in every mini-batch's cost, a fraction, (n_epochs, n_batches)."""
-        return self.history["reg_share"]
-
-    @property
-    def learning_rates(self) -> NDArray[np.float64]:
-        """Learning rate of every epoch, (n_epochs,)."""
-        return self.history["learning_rates"]
-
-    @property
-    def train_accuracy(self) -> NDArray[np.float64]:
-        """Accuracy on the training set after every epoch, (n_epochs,)."""
-        return self.history["train_accuracy"]
-
-    @property
-    def test_accuracy(self) -> NDArray[np.float64]:
-        """Accuracy on the test set after every epoch, (n_epochs,)."""
-        return self.history["test_accuracy"]
-
-    @property
-    def epoch_seconds(self) -> NDArray[np.float64]:
-        """Seconds of training in every epoch, without measuring accuracy, (n_epochs,)."""
-        return self.history["epoch_seconds"]
-
-    @property
-    def n_mini_batches(self) -> int:
-        """Mini-batches that the training set makes; `n_max_batches` may run fewer."""
-        return -(-len(self.X_train) // self.n_size_mini_batch)
-
-    @property
-    def n_batches(self) -> int:
-        """Mini-batches per epoch that are run."""
-        limit = self.n_max_batches
-        return min(self.n_mini_batches, limit) if limit > 0 else self.n_mini_batches
-
-    @property
-    def mini_batches(self) -> list[NDArray[np.intp]]:
-        """Row indices of the mini-batches of the last epoch (of the stored order before one)."""
-        order = self.trainer.order
-        rows = np.arange(len(self.X_train)) if order is None else order
-        return np.split(rows, range(self.n_size_mini_batch, len(rows), self.n_size_mini_batch))
-
-    _li_w = _alias("weights")
-    _ay_costs = _alias("costs")
-    _ay_theta = _alias("errors")
-    _ay_reg_cost_contrib = _alias("reg_share")
-    _ay_mini_batches = _alias("mini_batches")
-    _ay_onehot = property(lambda self: self.Y_train.T, doc="One-hot targets, (n_labels, n).")
-    _ay_oneval = _alias("data.codes_train")
-    _X_train = _alias("X_train")
-    _X_test = _alias("X_test")
-    _y_train = _alias("y_train")
-    _y_test = _alias("y_test")
-    _n_mini_batches = _alias("n_mini_batches")
-    _n_batches = _alias("n_batches")
-    _ay_nodes_layers = _alias("ay_nodes_layers")
-    _dim_features = property(lambda self: self.X_train.shape[1], doc="Number of input features.")
-    _dim_sets = property(lambda self: len(self.X_train), doc="Number of training rows.")
-    _n_labels = property(lambda self: len(self.classes_), doc="Number of classes.")
-    _n_total_layers = property(lambda self: len(self.ay_nodes_layers), doc="All layers.")
-    _dim_img = _img_h = _img_w = property(
-        lambda self: self.data.image_shape and self.data.image_shape[0],
-        doc="Side of the square images in pixels, or None.",
-    )
-    _shape_epochs_batches = property(
-        lambda self: (self.n_epochs, self.n_batches, 1), doc="(n_epochs, n_batches, 1)."
-    )
-    _li_mom = property(
-        lambda self: [*self.network.views(self.trainer.memory), None],
-        doc="Momentum matrices in the shapes of the weights; the last entry is unused.",
-    )
-
-    # --- Reports and plots ------------------------------------------------------------------------
+    # --- Reports ---------------------------------------------------------------------------------
 
     def _print_test_data(self) -> None:
         print(f"Data: {self.data.source}")
@@ -694,99 +514,11 @@ class MyANN:
         if self.history.n_epochs == 0:
             raise ValueError("nothing to report: no finished epoch")
         n_epochs = max(self.n_epochs, self.history.n_epochs)
-        return epoch_report(self.history, n_epochs, self.weights, self.trainer.penalty())
-
-    def _figure_options(self) -> dict[str, Any]:
-        return {"figsize": (self.figs_x1, self.figs_x2)}
-
-    def _curve_options(self) -> dict[str, Any]:
-        # The articles' default would cover rising curves; each plot has a better one of its own.
-        place = {} if self.legend_loc == "upper right" else {"legend_loc": self.legend_loc}
-        return place | self._figure_options()
-
-    def plot_costs(self) -> Figure:
-        """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""
-        from fastmlp import plots
-
-        return plots.plot_costs(self.history, **self._curve_options())
-
-    def plot_errors(self) -> Figure:
-        """Averaged error of every mini-batch over the run."""
-        from fastmlp import plots
-
-        return plots.plot_errors(self.history, **self._curve_options())
-
-    def plot_accuracy(self) -> Figure:
-        """Accuracy on training and test set after every epoch."""
-        from fastmlp import plots
-
-        return plots.plot_accuracy(self.history, **self._curve_options())
-
-    def plot_reg_share(self) -> Figure:
-        """Share of the penalty in the cost of every mini-batch over the run."""
-        from fastmlp import plots
-
-        return plots.plot_reg_share(self.history, **self._curve_options())
-
-    def plot_confusion_matrix(self) -> Figure:
-        """Confusion matrix on the test set."""
-        from fastmlp import plots
-
-        self._require_rows("plot_confusion_matrix")
-        predicted = self.classes_[self._test_outputs().argmax(axis=1)]
-        return plots.plot_confusion_matrix(
-            self.y_test, predicted, self.classes_, **self._figure_options()
-        )
-
-    def plot_misclassified(self, label: Any = None, *, max_images: int = 24) -> Figure:
-        """Test images that the network gets wrong; those of one class with `label`."""
-        from fastmlp import plots
-
-        self._require_rows("plot_misclassified")
-        if self.data.image_shape is None:
-            raise ValueError(f"{self.X_train.shape[1]} features do not make a square image")
-        outputs = self._test_outputs()
-        return plots.plot_misclassified(
-            self.scaler.inverse_transform(self.X_test), self.y_test,
-            self.classes_[outputs.argmax(axis=1)], outputs,
-            image_shape=self.data.image_shape, label=label, max_images=max_images,
-            **self._figure_options(),
-        )  # fmt: skip
-
-    def _test_outputs(self) -> Array:
-        return self.network.predict(self.X_test, n_threads=self.n_threads)
-
-
-def _check_node_list(nodes: Sequence[int], n_hidden: int) -> list[int]:
-    if isinstance(nodes, str) or not isinstance(nodes, Sequence | np.ndarray):
-        raise TypeError(f"ay_nodes_layers must be a list of layer widths; got {nodes!r}")
-    if len(nodes) != n_hidden + 2:
-        raise ValueError(
-            f"ay_nodes_layers must have n_hidden_layers + 2 = {n_hidden + 2} entries; "
-            f"got {len(nodes)}: {list(nodes)}"
-        )
-    outer = (0, len(nodes) - 1)  # may be 0, to be filled from the data
-    return [
-        check_integer(f"ay_nodes_layers[{i}]", n, minimum=0 if i in outer else 1)
-        for i, n in enumerate(nodes)
-    ]
-
-
-def _check_max_batches(n_max_batches: int) -> int:
-    number = check_integer("n_max_batches", n_max_batches, minimum=-(2**63))
-    if number == 0:
-        raise ValueError("n_max_batches must be positive, or negative for all; got 0")
-    return number
-
-
-def _scaling_kind(b_standardize: bool | str) -> str:
-    if isinstance(b_standardize, str):
-        return check_choice("b_standardize", b_standardize, ("feature", "global"))
-    return "feature" if check_flag("b_standardize", b_standardize) else "none"
+        return epoch_report(self.history, n_epochs, self.weights, self.trainer.objective.penalty())
 
 
 def _with_ann(callback: Callback, ann: MyANN) -> TrainerCallback:
-    """A callable that gets the MyANN in the place of its Trainer."""
+    """Return a callable that is passed the MyANN instead of its Trainer."""
     if isinstance(callback, EpochCallback) or not callable(callback):
         return callback  # the Trainer refuses what is neither
     return lambda trainer: callback(ann)

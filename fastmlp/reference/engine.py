@@ -10,25 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._types import Array
+from fastmlp.engine.rows import Inputs
 from fastmlp.losses import Loss
 from fastmlp.optimizers import Optimizer
-from fastmlp.reference.functions import (
-    LAYER_KEY,
+from fastmlp.reference.losses import cost, output_delta, through_output
+from fastmlp.reference.propagation import (
     BiasTreatment,
-    Inputs,
     Masks,
     Version,
-    apply_optimizer,
     backward,
-    clip,
-    cost,
-    dropout_mask,
     forward,
     input_layer,
-    output_delta,
+)
+from fastmlp.reference.updates import (
+    LAYER_KEY,
+    apply_optimizer,
+    clip,
+    dropout_mask,
     penalty,
     penalty_gradient,
-    through_output,
 )
 
 DONE, DIVERGED = 0, 2

@@ -21,7 +21,7 @@ from fastmlp import reference
 from fastmlp._types import Array
 from fastmlp.network.network import Network
 from fastmlp.plots.style import styled_pyplot
-from fastmlp.reference.functions import BIAS_TREATMENTS, VERSIONS, BiasTreatment, Version
+from fastmlp.reference.propagation import BIAS_TREATMENTS, VERSIONS, BiasTreatment, Version
 from fastmlp.studies.lab.data import load_scaled
 from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, headline, legend_below
 from fastmlp.studies.lab.results import rounded

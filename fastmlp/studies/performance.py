@@ -163,7 +163,7 @@ def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -
         )  # fmt: skip
     epoch = trainer.last_epoch
     assert epoch is not None
-    test = trainer.evaluate_rows(Rows(data.X_test, data.Y_test))
+    test = trainer.objective.evaluate(Rows(data.X_test, data.Y_test))
     return {
         "total_seconds": rounded(sum(seconds), 6), "last_epoch_seconds": rounded(seconds[-1], 5),
         "test_accuracy": test.accuracy,

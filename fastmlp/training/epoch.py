@@ -32,6 +32,8 @@ class EpochRecord:
         Wall time of the epoch, evaluation not included.
     """
 
+    __module__ = "fastmlp.training"  # the public address, so that pickles survive moves
+
     costs: NDArray[np.float64]
     penalties: NDArray[np.float64]
     errors: NDArray[np.float64]

@@ -1,12 +1,17 @@
-"""History: what a training run recorded."""
+"""What a training run recorded: a History, its recorder, and the Evaluation of a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastmlp.engine.rows import Rows
+from fastmlp.training.epoch import EpochRecord
 
 PER_BATCH = ("costs", "errors", "reg_share")
 PER_EPOCH = (
@@ -18,6 +23,32 @@ PER_EPOCH = (
     "test_accuracy",
     "epoch_seconds",
 )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network on one data set.
+
+    Attributes
+    ----------
+    loss : float
+        Sum over rows and outputs, without penalty; with ``reduction="mean"`` divided by the sum of
+        the row weights.
+    cost : float
+        loss + penalty, as of one batch of all rows.
+    error : float
+        Mean over rows and outputs of |y - a|.
+    accuracy : float
+        Fraction of rows whose largest output is the largest target; with one output, of rows on the
+        right side of 1/2.
+    """
+
+    __module__ = "fastmlp.training"  # the public address, so that pickles survive moves
+
+    loss: float
+    cost: float
+    error: float
+    accuracy: float
 
 
 class History(Mapping[str, NDArray[np.float64]]):
@@ -39,6 +70,8 @@ class History(Mapping[str, NDArray[np.float64]]):
 
     What was not measured is NaN.
     """
+
+    __module__ = "fastmlp.training"  # the public address, so that pickles survive moves
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Any]] = {name: [] for name in PER_BATCH + PER_EPOCH}
@@ -112,3 +145,72 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if value != value else value
+
+
+class Recorded(Protocol):
+    """What the recorder reads and writes of a training run."""
+
+    history: History
+    metrics: dict[str, float]
+    last_epoch: EpochRecord | None
+
+
+class HistoryRecorder:
+    """Measures a run's data sets after every epoch and writes its history.
+
+    It has the hooks with which a checkpoint keeps a callback.
+
+    Parameters
+    ----------
+    evaluate : callable
+        ``evaluate(rows) -> Evaluation`` of the network as it is.
+    train, test : Rows or None
+        What is measured; NaN is written for what is not.
+    """
+
+    def __init__(
+        self, evaluate: Callable[[Rows], Evaluation], train: Rows | None, test: Rows | None
+    ) -> None:
+        self.evaluate = evaluate
+        self.sets = {"train": train, "test": test}
+        self.history = History()
+
+    def begin(self, training: Recorded) -> None:
+        """Begin a new history."""
+        self.history = training.history = History()
+
+    def record(self, training: Recorded) -> None:
+        """Measure the data sets, and append the epoch to the history."""
+        for name, rows in self.sets.items():
+            result = None if rows is None else self.evaluate(rows)
+            training.metrics[f"{name}_cost"] = np.nan if result is None else result.cost
+            training.metrics[f"{name}_accuracy"] = np.nan if result is None else result.accuracy
+        record, metrics = training.last_epoch, training.metrics
+        assert record is not None
+        costs = record.costs
+        self.history.append(
+            costs=costs,
+            errors=record.errors,
+            reg_share=np.divide(record.penalties, costs, out=np.zeros_like(costs), where=costs > 0),
+            learning_rates=record.learning_rate,
+            batch_accuracy=record.mean(record.hits),
+            epoch_seconds=record.seconds,
+            **{
+                f"{data}_{what}": metrics[f"{data}_{what}"]
+                for data in self.sets
+                for what in ("cost", "accuracy")
+            },
+        )
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return nothing to compare; a resumed run must have a recorder again."""
+        return {}
+
+    def state(self) -> Mapping[str, Any]:
+        """Return the history."""
+        n_epochs = self.history.n_epochs
+        return {name: partial(self.history.first, name, n_epochs) for name in self.history}
+
+    def restore(self, training: Recorded, state: Mapping[str, Any]) -> None:
+        """Continue a history."""
+        self.history = training.history = History.of(state)

@@ -7,20 +7,20 @@ import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.callbacks.base import Callback, as_epoch_callback
+from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import ResumeError
-from fastmlp.training.checkpoints.identity import DATA_NAMES, Identity
-from fastmlp.training.checkpoints.keeper import Run
+from fastmlp.training.checkpoints.document import SavedTraining
+from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
+from fastmlp.training.checkpoints.keeper import Keeper
 from fastmlp.training.checkpoints.search import MAX_BYTES, Evaluations, checksum
-
-if TYPE_CHECKING:
-    from fastmlp.engine.rows import Rows
-    from fastmlp.training.trainer import Trainer
+from fastmlp.training.loop import Listeners
+from fastmlp.training.protocol import NetworkTraining
 
 
 class _Iterations:
@@ -30,77 +30,86 @@ class _Iterations:
     ----------
     point : ndarray of shape (n_parameters,)
         The last iterate that is finite. In between the network has the points that are tried.
-    told : Evaluations
-        What SciPy has been told, if checkpoints want to know.
+    evaluations : Evaluations
+        What has been evaluated, recorded where there are checkpoints.
     """
 
-    def __init__(self, trainer: Trainer, rows: Rows, run: Run, max_iter: int) -> None:
-        self.trainer, self.rows, self.run, self.max_iter = trainer, rows, run, max_iter
+    def __init__(
+        self,
+        trainer: NetworkTraining,
+        rows: Rows,
+        listeners: Listeners,
+        keeper: Keeper,
+        max_iter: int,
+    ) -> None:
+        self.trainer, self.rows, self.max_iter = trainer, rows, max_iter
+        self.listeners, self.keeper = listeners, keeper
         self.gradient = np.empty_like(trainer.network.parameters)
         self.begun = False
         self.n_evaluations = self.n_iterations = 0
         self.start = time.perf_counter()
-        progress = run.restore()
+        progress = keeper.restore()
+        listeners.ended = listeners.ended_for_good = keeper.was_ended
         if isinstance(progress, Evaluations):
-            self.told = progress
+            self.evaluations = progress
         else:
-            self.told = Evaluations(trainer.network.parameters.astype(np.float64))
-            run.mark(self.told)
-        self.n_saved, self.n_saved_iterations = len(self.told.told), trainer.epochs_done
-        self.point = self.told.start
+            self.evaluations = Evaluations(trainer.network.parameters.astype(np.float64))
+            keeper.take_snapshot(self.evaluations, ended=False)
+        self.n_saved, self.n_saved_iterations = len(self.evaluations.recorded), trainer.epochs_done
+        self.point = self.evaluations.start
 
     @property
     def is_replay(self) -> bool:
-        """Whether SciPy hears again what it has been told before the checkpoint."""
+        """Whether recorded evaluations of the checkpoint are being replayed."""
         return self.n_evaluations < self.n_saved or self.n_iterations < self.n_saved_iterations
 
     @property
     def is_at_start(self) -> bool:
-        """Whether callbacks have still to be told of the first iteration."""
-        saved = self.run.identity.saved
+        """Whether callbacks have still to be called for the first iteration."""
+        saved = self.keeper.saved
         return saved is None or (saved.epochs_done, saved.under_way) == (0, False)
 
     def cost(self, point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Cost and gradient at `point`, which becomes the network's parameters."""
         self.trainer.network.parameters[...] = point
         if self.n_evaluations < self.n_saved:
-            cost = self._hear_again(point)
+            cost = self._replay(point)
         else:
-            cost = self.trainer.objective(self.rows, self.gradient)
+            cost = self.trainer.objective.gradient(self.rows, self.gradient)
         if not (self.begun or (math.isfinite(cost) and np.isfinite(self.gradient).all())):
-            fault = self.trainer.fault_of_loss(self.rows)
+            fault = self.trainer.objective.fault_of_loss(self.rows)
             raise ValueError(
                 "the cost at the starting point must be finite, and so must its gradient; got a "
                 f"cost of {cost}" + (f": {fault}" if fault else ". Scale the input and the targets")
             )
         self.begun = True
-        if self.run.is_saving and self.n_evaluations >= self.n_saved:
+        if self.keeper.is_saving and self.n_evaluations >= self.n_saved:
             self._remember(point, cost)
         self.n_evaluations += 1
         return cost, self.gradient.astype(np.float64)
 
-    def _hear_again(self, point: NDArray[np.float64]) -> float:
-        known, cost, self.gradient[...] = self.told.told[self.n_evaluations]
+    def _replay(self, point: NDArray[np.float64]) -> float:
+        known, cost, self.gradient[...] = self.evaluations.recorded[self.n_evaluations]
         if known != checksum(point):
             self._refuse(f"point of evaluation {self.n_evaluations}", "one", "another")
         return cost
 
     def _remember(self, point: NDArray[np.float64], cost: float) -> None:
         """Keep an evaluation, and write a checkpoint if one is due."""
-        self.told.add(point, cost, self.gradient)
-        if self.told.n_bytes > MAX_BYTES:
+        self.evaluations.add(point, cost, self.gradient)
+        if self.evaluations.n_bytes > MAX_BYTES:
             warnings.warn(
                 f"no more checkpoints are written: the {self.n_evaluations + 1} gradients of this "
                 f"search need more than {MAX_BYTES >> 20} MB. Another solver needs no such memory",
                 stacklevel=2,
             )
-            self.run.stop_saving()
-        if self.run.seconds_left <= 0:
+            self.keeper.stop_saving()
+        if self.keeper.seconds_left <= 0:
             self.trainer.network.parameters[...] = self.point  # the one tried may be infinite
-            self.run.look()
+            self.keeper.write_if_due()
 
     def _refuse(self, what: str, then: str, now: str) -> None:
-        saved = self.run.identity.saved
+        saved = self.keeper.saved
         raise ResumeError("" if saved is None else saved.path, {what: (then, now)})
 
     def accept(self, point: NDArray[np.float64]) -> None:
@@ -110,13 +119,12 @@ class _Iterations:
 
     def begin(self) -> None:
         """Before an iteration."""
-        for call in self.run.calls:
-            call.before_epoch(self.trainer)
-        self.run.mark(self.told, under_way=True)
+        self.listeners.notify_epoch_begin()
+        self.keeper.take_snapshot(self.evaluations, under_way=True, ended=False)
 
     def end(self, intermediate_result: Any) -> None:
         """After an iteration; SciPy goes by the argument's name."""
-        trainer, run = self.trainer, self.run
+        trainer, listeners, keeper = self.trainer, self.listeners, self.keeper
         trainer.network.parameters[...] = intermediate_result.x
         self.accept(intermediate_result.x)
         self.n_iterations += 1
@@ -125,23 +133,23 @@ class _Iterations:
             return
         trainer.epochs_done += 1
         cost, now = float(intermediate_result.fun), time.perf_counter()
-        loss = cost - trainer.penalty_share(self.rows)
+        loss = cost - trainer.objective.penalty_share(self.rows)
         seconds, self.start = now - self.start, now
         trainer.metrics = {"cost": cost, "loss": loss, "learning_rate": np.nan, "seconds": seconds}
-        run.tell_epoch_done()
-        run.mark(self.told)
-        run.write_if_due()
-        if run.ended:
+        listeners.notify_epoch_end()
+        keeper.take_snapshot(self.evaluations, ended=listeners.ended_for_good)
+        keeper.write_after_epoch()
+        if listeners.ended:
             raise StopIteration
         if self.n_iterations < self.max_iter:
             self.begin()
 
     def _end_again(self) -> None:
         """After an iteration that callbacks knew before the checkpoint."""
-        saved = self.run.identity.saved
+        saved = self.keeper.saved
         assert saved is not None
         if self.n_iterations == self.n_saved_iterations:
-            if self.run.ended:
+            if self.listeners.ended:
                 raise StopIteration
             if not saved.under_way and self.n_iterations < self.max_iter:
                 self.begin()
@@ -155,14 +163,15 @@ class _Iterations:
 
 
 def minimize(
-    trainer: Trainer,
+    trainer: NetworkTraining,
     rows: Rows,
     *,
     max_iter: int,
     max_fun: int,
     gtol: float,
     callbacks: Iterable[Callback] = (),
-    identity: Identity | None = None,
+    fingerprint: Fingerprint | None = None,
+    saved: SavedTraining | None = None,
 ) -> Any:
     """Move the network's parameters to a minimum of ``trainer.objective(rows)`` by L-BFGS-B.
 
@@ -178,8 +187,10 @@ def minimize(
         Ends where no component of the gradient is larger.
     callbacks : iterable
         As in ``Trainer.train``, with an iteration as epoch.
-    identity : Identity or None
-        What checkpoints are compared by, and the one to go on from.
+    fingerprint : Fingerprint or None
+        What checkpoints are compared by; None for the rows alone.
+    saved : SavedTraining or None
+        The checkpoint to continue from.
 
     Returns
     -------
@@ -202,11 +213,17 @@ def minimize(
     from scipy.optimize import minimize as scipy_minimize
 
     calls = [as_epoch_callback(call) for call in callbacks]
-    identity = identity or Identity(dict(zip(DATA_NAMES, rows, strict=True)))
-    identity = replace(identity, settings={**identity.settings, "gtol": gtol})
-    run = Run(trainer, calls, identity, solver="lbfgs", n_epochs=max_iter)
-    with run.folders(), trainer.blas_guard(), run.around():
-        search = _Iterations(trainer, rows, run, max_iter)
+    listeners = Listeners(trainer, calls)
+    fingerprint = fingerprint or Fingerprint(dict(zip(DATA_NAMES, rows, strict=True)))
+    fingerprint = replace(fingerprint, settings={**fingerprint.settings, "gtol": gtol})
+    keeper = Keeper(trainer, calls, fingerprint, saved, solver="lbfgs", n_epochs=max_iter)
+    with (
+        keeper.folders(),
+        trainer.objective.blas_guard(),
+        listeners.around(),
+        keeper.interruptible(),
+    ):
+        search = _Iterations(trainer, rows, listeners, keeper, max_iter)
         try:
             if search.is_at_start:
                 search.begin()
@@ -222,7 +239,7 @@ def minimize(
             search.check_replay()
         finally:
             trainer.network.parameters[...] = search.point
-        run.finish()
-    if run.ended:
+        keeper.finish()
+    if listeners.ended:
         result.status = 0
     return result

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,64 +19,44 @@ from fastmlp._checks import (
     check_random_state,
     check_same_length,
     check_sample_weight,
+    check_targets,
 )
 from fastmlp._types import Array, RandomState
 from fastmlp.callbacks.base import Callback, as_epoch_callback
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
-from fastmlp.engine.threads import resolve_threads, single_threaded_blas
-from fastmlp.exceptions import DivergenceError
+from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
+    LOSS_FACTS,
     NATURAL_LOSS,
     Loss,
     OwnFunction,
-    OwnLoss,
     check_levels,
     check_loss,
     check_pair,
-    check_targets,
 )
 from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
-from fastmlp.reference.functions import penalty, penalty_gradient
-from fastmlp.schedules import SCHEDULES, warmed_up
+from fastmlp.schedules import SCHEDULES, rate_rule
+from fastmlp.training.checkpoints.document import SavedTraining
+from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.checkpoints.folder import read_newest
-from fastmlp.training.checkpoints.identity import DATA_NAMES, Identity
-from fastmlp.training.checkpoints.keeper import Run
-from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord, epoch_metrics
-from fastmlp.training.history import History
-from fastmlp.training.recorder import Recorder
+from fastmlp.training.checkpoints.keeper import Keeper
+from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
+from fastmlp.training.history import Evaluation, History, HistoryRecorder
+from fastmlp.training.loop import Listeners, Loop, NothingKept, RunKeeper
+from fastmlp.training.objective import Objective
 
 ENGINES = ("native", "numpy")
 PENALTY_SCALES = ("per_batch", "per_sample", "per_weight")
 REDUCTIONS = ("sum", "mean")
 
+PLANNED_SCHEDULES = ("cosine", "one_cycle")
+"""Schedules that depend on the number of epochs."""
+
 SMALLEST_NORM = float(np.finfo(np.float32).tiny)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A network on one data set.
-
-    Attributes
-    ----------
-    loss : float
-        Sum over rows and outputs, without penalty; with ``reduction="mean"`` divided by the sum of
-        the row weights.
-    cost : float
-        loss + penalty, as of one batch of all rows.
-    error : float
-        Mean over rows and outputs of |y - a|.
-    accuracy : float
-        Fraction of rows whose largest output is the largest target; with one output, of rows on the
-        right side of 1/2.
-    """
-
-    loss: float
-    cost: float
-    error: float
-    accuracy: float
 
 
 class Trainer:
@@ -168,6 +145,8 @@ class Trainer:
         Naming the parameter, what was given and what is allowed.
     """
 
+    __module__ = "fastmlp.training"  # the public address, so that pickles survive moves
+
     def __init__(
         self,
         network: Network,
@@ -205,6 +184,7 @@ class Trainer:
         self.schedule = check_choice("schedule", schedule, SCHEDULES)
         self.decay = check_number("decay", decay)
         self.warmup = check_integer("warmup", warmup, minimum=0)
+        self._rate_rule = rate_rule(self.schedule, self.decay, self.warmup)
         self.optimizer = check_optimizer(optimizer, momentum, momentum_rule)
         self.l1, self.l2 = check_number("l1", l1), check_number("l2", l2)
         self.l1_cost = self.l1 / 2 if check_flag("legacy_l1_cost", legacy_l1_cost) else self.l1
@@ -232,12 +212,21 @@ class Trainer:
         self.last_epoch: EpochRecord | None = None
         self.metrics: dict[str, float] = {}
         engine_class = _core.Engine if engine == "native" else ReferenceEngine
-        self._engine = engine_class(
-            network.sizes,
-            network.functions,
+        self.objective = Objective(
+            network,
+            engine_class(
+                network.sizes,
+                network.functions,
+                self.loss_function,
+                network.dtype,
+                self.threads.n_threads,
+            ),
             self.loss_function,
-            network.dtype,
-            self.threads.n_threads,
+            l1=self.l1,
+            l2=self.l2,
+            l1_cost=self.l1_cost,
+            penalty_scale=self.penalty_scale,
+            reduction=self.reduction,
         )
 
     def fit(
@@ -295,80 +284,103 @@ class Trainer:
         KeyboardInterrupt
             The network keeps the weights after the last finished batch.
         """
-        return self._fit(
-            X, Y, n_epochs=n_epochs, sample_weight=sample_weight, test_data=test_data,
-            measure_train=measure_train, callbacks=callbacks, resume=resume,
-        )  # fmt: skip
+        return self.fit_as(
+            "Trainer",
+            {},
+            X,
+            Y,
+            n_epochs=n_epochs,
+            sample_weight=sample_weight,
+            test_data=test_data,
+            measure_train=measure_train,
+            callbacks=callbacks,
+            resume=resume,
+        )
 
-    def _fit(
+    def fit_as(
         self,
+        owner: str,
+        owner_settings: Mapping[str, Any],
         X: ArrayLike,
         Y: ArrayLike,
         *,
-        n_epochs: int,
+        n_epochs: int = 1,
         sample_weight: ArrayLike | None = None,
-        test_data: tuple[ArrayLike, ArrayLike] | None,
-        measure_train: bool,
-        callbacks: Iterable[Callback],
-        resume: str | os.PathLike[str] | None,
-        owner: str = "Trainer",
-        owner_settings: Mapping[str, Any] | None = None,
+        test_data: tuple[ArrayLike, ArrayLike] | None = None,
+        measure_train: bool = False,
+        callbacks: Iterable[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
-        """`fit` for an owner with parameters in its own names."""
+        """`fit` for an owner whose parameters have names of their own.
+
+        Parameters
+        ----------
+        owner : str
+            Name of the class that trains; a checkpoint can be resumed by the same alone.
+        owner_settings : mapping of str to plain values
+            Its parameters, which a resumed run must share; differences are reported by these names.
+        """
         x, y = self._check_data("X", X, "Y", Y)
         rows = Rows(x, y, check_sample_weight("sample_weight", sample_weight, x.dtype, len(x)))
-        test = (
-            None
-            if test_data is None
-            else Rows(*self._check_data("test X", test_data[0], "test Y", test_data[1]))
-        )
+        test = None
+        if test_data is not None:
+            test = Rows(*self._check_data("test X", test_data[0], "test Y", test_data[1]))
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
         data = dict(zip(DATA_NAMES, rows, strict=True))
         data |= {"test X": test and test.x, "test Y": test and test.y}
-        identity = Identity(
-            data,
-            owner,
-            owner_settings or {},
-            settings={"measure_train": measure_train},
+        self.train(
+            rows,
+            n_epochs=n_epochs,
+            callbacks=callbacks,
+            recorder=HistoryRecorder(
+                self.objective.evaluate, Rows(x, y) if measure_train else None, test
+            ),
+            fingerprint=Fingerprint(
+                data, owner, owner_settings, settings={"measure_train": measure_train}
+            ),
             saved=None if resume is None else read_newest(resume),
         )
-        recorder = Recorder(Rows(x, y) if measure_train else None, test)
-        self.train(rows, n_epochs=n_epochs, callbacks=[recorder, *callbacks], identity=identity)
         return self.history
 
     def train(
         self,
         rows: Rows,
         *,
-        chosen: NDArray[np.intp] | None = None,
+        row_index: NDArray[np.intp] | None = None,
         n_epochs: int = 1,
         callbacks: Iterable[Callback] = (),
         resume: bool = False,
         horizon: int | None = None,
-        identity: Identity | None = None,
+        recorder: HistoryRecorder | None = None,
+        fingerprint: Fingerprint | None = None,
+        saved: SavedTraining | None = None,
     ) -> bool:
-        """`fit` on rows that have been checked, without a history.
+        """`fit` on rows that have been checked.
 
         Parameters
         ----------
         rows : Rows
             Trusted.
-        chosen : ndarray of shape (n_chosen,), intp, or None
+        row_index : ndarray of shape (n_taken,), intp, or None
             Indices of the rows to train on, which are read where they lie; None for all. Trusted.
         n_epochs : int >= 0
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             As in `fit`.
         resume : bool
-            Go on with the optimizer's states and the schedule's epoch as they are.
+            Continue with the optimizer's states and the schedule's epoch as they are.
         horizon : int >= 1 or None
-            Epochs that the schedule is laid out for; None means until the end of this call.
-        identity : Identity or None
-            What checkpoints are compared by, and the one to go on from; None for the rows alone.
+            Number of epochs that the schedule is planned for; None: until the end of this call.
+        recorder : HistoryRecorder or None
+            Writes a history.
+        fingerprint : Fingerprint or None
+            What checkpoints are compared by; None for the rows alone.
+        saved : SavedTraining or None
+            The checkpoint to continue from.
 
         Returns
         -------
         bool
-            Whether a callback ended the training.
+            Whether a callback ended the run.
 
         Raises
         ------
@@ -376,43 +388,32 @@ class Trainer:
             As in `fit`.
         """
         calls = [as_epoch_callback(call) for call in callbacks]
-        last = n_epochs + (self.epochs_done if resume else 0)
-        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": chosen}
-        run = Run(
-            self, calls, identity or Identity(data), solver="epochs", n_epochs=last,
-            n_batches=self._n_batches(len(rows.x if chosen is None else chosen)),
-        )  # fmt: skip
-        with run.folders():
-            if run.identity.saved is None and not resume:
-                self._reset_optimizer()
-            self.horizon = horizon or max(last, 1)
-            with self.blas_guard(), run.around():
-                self._train_epochs(rows, chosen, last, run)
-        return run.ended
-
-    def _train_epochs(
-        self, rows: Rows, chosen: NDArray[np.intp] | None, last: int, run: Run
-    ) -> None:
-        """Epochs until number `last`, from the position of the run on."""
-        epoch = run.restore()
-        while not run.ended and self.epochs_done < last:
-            if not isinstance(epoch, Epoch):
-                for call in run.calls:
-                    call.before_epoch(self)
-                epoch = self._draw_epoch(len(rows.x if chosen is None else chosen))
-                run.mark(epoch, under_way=True)
-            self._run_epoch(rows, chosen, epoch, run)
-            run.tell_epoch_done()
-            epoch = None
-            run.mark()
-            run.write_if_due()
-        run.finish()
+        last_epoch = n_epochs + (self.epochs_done if resume else 0)
+        listeners = Listeners(self, calls)
+        keeper: RunKeeper = NothingKept()
+        if saved is not None or any(isinstance(call, Checkpoint) for call in calls):
+            data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": row_index}
+            keeper = Keeper(
+                self,
+                calls if recorder is None else [recorder, *calls],
+                fingerprint or Fingerprint(data),
+                saved,
+                solver="epochs",
+                n_epochs=last_epoch,
+                n_batches=self._n_batches(len(rows.x if row_index is None else row_index)),
+            )
+        with keeper.folders():
+            if saved is None and not resume:
+                self.reset_optimizer()
+            self.horizon = horizon or max(last_epoch, 1)
+            Loop(self, rows, row_index, listeners, recorder, keeper).run(last_epoch)
+        return listeners.ended
 
     def forget(self) -> None:
         """Drop history, order and momentum of the last `fit`; the network stays as it is."""
         self.history, self.order, self.last_epoch = History(), None, None
         self.metrics = {}
-        self._reset_optimizer()
+        self.reset_optimizer()
 
     @property
     def memory(self) -> Array:
@@ -420,7 +421,8 @@ class Trainer:
         memory: Array = self.states[0]
         return memory
 
-    def _reset_optimizer(self) -> None:
+    def reset_optimizer(self) -> None:
+        """Set the optimizer's states, and the numbers of steps and epochs, to zero."""
         self.states[...] = 0
         self.n_steps = self.epochs_done = 0
 
@@ -432,74 +434,76 @@ class Trainer:
         X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
         """
         x, y = self._check_data("X", X, "Y", Y)
-        return self.evaluate_rows(Rows(x, y))
+        return self.objective.evaluate(Rows(x, y))
 
-    def evaluate_rows(self, rows: Rows) -> Evaluation:
-        """`evaluate` on rows that have been checked, counted by their weights."""
-        with self.blas_guard():
-            loss, error, weight, hits = self._engine.evaluate(self.network.parameters, *rows)
-        if self.reduction == "mean":
-            loss /= weight
-        error /= weight * rows.y.shape[1]
-        return Evaluation(loss, loss + self.penalty_share(rows), error, hits / weight)
+    # --- What callbacks see, besides the attributes (callbacks/protocol.py)
 
-    def predict_rows(self, x: Inputs, out: Array) -> None:
-        """Outputs of checked rows x (n, n_features) into `out` (n, n_out)."""
-        with self.blas_guard():
-            self._engine.predict(self.network.parameters, x, out)
+    @property
+    def can_be_saved(self) -> bool:
+        """True: a Checkpoint can save and resume the run."""
+        return True
 
-    def objective(self, rows: Rows, gradient: Array) -> float:
-        """Cost of all checked rows as one batch; its gradient goes into `gradient`.
+    def copy_weights(self) -> Array:
+        """Return a copy of the network's parameters, (n_parameters,)."""
+        return self.network.parameters.copy()
 
-        With ``penalty_scale="per_weight"`` and ``reduction="mean"``, for weights v_i of the rows
-        with sum V: (sum_i v_i loss_i + l2 / 2 sum w**2 + l1 sum |w|) / V.
+    def set_weights(self, weights: Array) -> None:
+        """Copy `weights`, (n_parameters,), into the network's parameters."""
+        self.network.parameters[...] = weights
 
-        Parameters
-        ----------
-        gradient : ndarray of shape (n_parameters,)
-            In the layout of ``network.parameters``; written.
+    def settings(self, n_epochs: int) -> dict[str, Any]:
+        """Return all parameters that a resumed run must share, but rates that may have changed.
+
+        The number of threads is not among them: no bit depends on it. `n_epochs` is, where the
+        schedule is planned for it.
         """
-        network = self.network
-        with self.blas_guard():
-            loss, _, weight, _ = self._engine.gradient(network.parameters, *rows, gradient)
-        scale = 1 / weight if self.reduction == "mean" else 1.0
-        share = 1 / weight if self.penalty_scale == "per_weight" else 1.0
-        gradient *= scale
-        for w, g in zip(network.weights, network.views(gradient), strict=True):
-            g += share * penalty_gradient(w, self.l1, self.l2)
-        return scale * loss + self.penalty_share(rows)
-
-    def blas_guard(self) -> AbstractContextManager[None]:
-        """BLAS on one thread for the native engine, which has threads of its own."""
-        return single_threaded_blas() if self.engine_name == "native" else nullcontext()
-
-    def penalty(self) -> float:
-        """l2 / 2 sum w^2 + l1 sum |w| of the network as it is, bias excluded."""
-        with np.errstate(over="ignore"):  # infinity says enough
-            return penalty(self.network.weights, self.l1_cost, self.l2)
-
-    def penalty_share(self, rows: Rows) -> float:
-        """The penalty as it counts in a batch of all these rows."""
-        if self.penalty_scale != "per_weight":
-            return self.penalty()
-        return self.penalty() / (len(rows.x) if rows.weights is None else float(rows.weights.sum()))
+        network, loss = self.network, self.loss_function
+        settings = {
+            "sizes": network.sizes,
+            "activation": network.activations,
+            "output": network.output,
+            "dtype": network.dtype.name,
+            "loss": self.loss if loss.function is None else f"own {_name_of(loss)}",
+            "loss parameters": loss.parameters(network.sizes[-1]),
+            "schedule": self.schedule,
+            "decay": self.decay,
+            "warmup": self.warmup,
+            "optimizer": (
+                self.optimizer.kind if self.optimizer.name == "sgd" else self.optimizer.name
+            ),
+            "optimizer's numbers": dict(self.optimizer.coefficients()),
+            "l1": self.l1,
+            "l2": self.l2,
+            "legacy_l1_cost": self.l1_cost != self.l1,
+            "penalty_scale": self.penalty_scale,
+            "reduction": self.reduction,
+            "batch_size": self.batch_size,
+            "max_batches": self.max_batches,
+            "dropout": self.dropout,
+            "max_grad_norm": self.max_grad_norm,
+            "shuffle": self.shuffle,
+            "engine": self.engine_name,
+        }
+        if self.schedule in PLANNED_SCHEDULES:
+            settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs
+        return settings
 
     def _check_data(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
         sizes, dtype = self.network.sizes, self.network.dtype
         x = check_inputs(x_name, X, dtype, n_columns=sizes[0])
         y = check_matrix(y_name, Y, dtype, n_columns=sizes[-1])
         check_same_length(x_name, len(x), y_name, len(y))
-        check_targets(y_name, y, self.loss)
+        check_targets(y_name, y, self.loss, LOSS_FACTS[self.loss].targets)
         return x, y
 
     def next_rate(self) -> float:
         """The learning rate of the next epoch, by schedule and warm-up."""
-        rule = SCHEDULES[self.schedule]
-        eta = rule(self.learning_rate, self.decay, self.epochs_done, self.horizon)
-        return warmed_up(eta, self.warmup, self.epochs_done)
+        if self._rate_rule is None:
+            return self.learning_rate
+        return self._rate_rule(self.learning_rate, self.epochs_done, self.horizon)
 
-    def _draw_epoch(self, n_rows: int) -> Epoch:
-        """The next epoch, with the random numbers that it takes."""
+    def draw_epoch(self, n_rows: int) -> Epoch:
+        """Return the next epoch, with the random numbers that it takes."""
         # One batch of all rows is the same in any order.
         is_mixed = self.shuffle and self.batch_size < n_rows
         return Epoch(
@@ -514,68 +518,12 @@ class Trainer:
         n_batches = -(-n_rows // self.batch_size)
         return min(n_batches, self.max_batches or n_batches)
 
-    def _run_epoch(
-        self, rows: Rows, chosen: NDArray[np.intp] | None, epoch: Epoch, run: Run
-    ) -> None:
-        """What is left of an epoch; its record goes into `last_epoch` and `metrics`."""
-        start = time.perf_counter()
-        n, seed = len(rows.x if chosen is None else chosen), epoch.order_seed
-        mixed = None if seed is None else _core.permutation(n, seed)
-        self.order = mixed if chosen is None else chosen if mixed is None else chosen[mixed]
-        before = epoch.seconds
-        while epoch.n_done < epoch.n_batches:
-            self._train_batches(rows, epoch, epoch.n_done + run.batches_to_go(epoch))
-            epoch.seconds = before + time.perf_counter() - start
-            run.look()
-        epoch.seconds = before + time.perf_counter() - start
-        self.n_steps = epoch.n_steps_before + epoch.n_done
-        self.last_epoch = epoch.record(self.batch_size, n)
-        self.epochs_done += 1
-        self.metrics = dict(epoch_metrics(self.last_epoch))
-
-    def _train_batches(self, rows: Rows, epoch: Epoch, last_batch: int) -> None:
-        """Updates until `last_batch` of an epoch."""
-        costs, penalties, errors, hits = epoch.measures
-        try:
-            status, _, interruption = self._engine.train(
-                self.network.parameters, self.states, rows.x, rows.y,
-                order=self.order, row_weights=rows.weights, batch_size=self.batch_size,
-                first_batch=epoch.n_done, last_batch=last_batch,
-                optimizer=self.optimizer, learning_rate=epoch.learning_rate,
-                n_steps=epoch.n_steps_before + epoch.n_done,
-                l1=self.l1, l2=self.l2, l1_cost=self.l1_cost,
-                mean_reduction=self.reduction == "mean",
-                penalty_scale=self.penalty_scale,
-                costs=costs, penalties=penalties, errors=errors, hits=hits,
-                dropout=self.dropout, dropout_seed=epoch.dropout_seed,
-                max_grad_norm=self.max_grad_norm or 0.0, progress=epoch.progress,
-            )  # fmt: skip
-        finally:
-            self.n_steps = epoch.n_steps_before + epoch.n_done
-        if interruption is not None:
-            raise interruption
-        if status == _core.DIVERGED:
-            number, batch = self.epochs_done, epoch.n_done
-            self._reset_optimizer()  # its states may be infinite
-            at_fault = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-            cause = self.fault_of_loss(
-                rows, at_fault if self.order is None else self.order[at_fault]
-            )
-            raise DivergenceError(
-                epoch=number, batch=batch, learning_rate=epoch.learning_rate, cause=cause
-            )
-
-    def fault_of_loss(self, rows: Rows, chosen: slice | NDArray[np.intp] = slice(None)) -> str:
-        """What is wrong with a loss from outside for the network as it is; else ""."""
-        if not isinstance(self.loss_function, OwnLoss):
-            return ""
-        y = rows.y[chosen]
-        outputs = np.empty_like(y)
-        self.predict_rows(rows.x[chosen], outputs)
-        return self.loss_function.fault(y, outputs)
-
     def _new_seed(self) -> int:
         return int(self.rng.integers(2**64, dtype=np.uint64))
+
+
+def _name_of(loss: Any) -> str:
+    return getattr(loss.own, "__qualname__", type(loss.own).__name__)
 
 
 def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ import pytest
 from processes import is_running, wait_until
 
 import fastmlp
-from fastmlp.bench import contenders, data, jobs, machine, picture, report, runner, session, timing
+from fastmlp.bench import contenders, data, jobs, picture, report, runner, session, timing
 from fastmlp.bench.adapters import Fitter, Learner
 from fastmlp.bench.adapters import _shared as shared
 from fastmlp.bench.contenders import CONTENDERS
@@ -236,15 +236,6 @@ def test_default_is_a_limited_selection_and_all_means_all(monkeypatch):
     assert {c.name for c in full.contenders} == set(CONTENDERS)
 
 
-def test_children_are_freed_from_settings_that_pin_blas_unless_asked(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    monkeypatch.setenv("OPENBLAS_L2_SIZE", "256")
-    freed = machine.child_environment(3, as_found=False)
-    assert not {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"} & freed.keys()
-    assert (freed["OMP_NUM_THREADS"], freed["OPENBLAS_NUM_THREADS"]) == ("3", "3")
-    assert machine.child_environment(3, as_found=True)["OPENBLAS_CORETYPE"] == "Haswell"
-
-
 def test_random_rows_are_the_same_every_time_and_have_all_classes():
     first, second = (data.load(TINY, None) for _ in range(2))
     for a, b in zip(first[:4], second[:4], strict=True):
@@ -402,7 +393,7 @@ def test_estimators_of_both_libraries_have_the_same_settings_rows_and_dtype():
         shared_names = other.get_params().keys()
         assert {k: own.get_params()[k] for k in shared_names} == other.get_params()
         assert (own.max_iter, own.random_state) == (2, 4)
-        assert tuple(own._architecture.sizes) == job.sizes
+        assert tuple(own.network_.sizes) == job.sizes
         assert own.out_activation_ == {"sigmoid": "logistic"}.get(job.output, job.output)
 
 

@@ -81,9 +81,9 @@ def test_a_file_has_a_line_per_record_and_seven_digits(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("# Results", "is not a JSON file: Expecting value"),
-        ("[1]", "is no result of the benchmark: it must have settings, not_installed"),
-        ('{"settings": {}}', "is no result of the benchmark: it must have settings"),
+        ("# Results", "expected JSON, found: Expecting value"),
+        ("[1]", "expected a JSON object, found list"),
+        ('{"settings": {}}', "is not a result of the benchmark: it must have settings, not_ins"),
     ],
 )
 def test_other_files_are_refused(tmp_path, text, sentence):
@@ -143,7 +143,7 @@ def test_help_lists_every_job_and_contender_unbroken():
     [
         (["--from-json", "absent.json"], "no such result file: absent.json"),
         (["--markdown"], "--markdown prints a result that is there: give --from-json too"),
-        (["--from-json", __file__], "is not a JSON file"),
+        (["--from-json", __file__], "expected JSON"),
         (["--seconds", "nan"], "argument --seconds: must be a number above 0, got 'nan'"),
     ],
 )

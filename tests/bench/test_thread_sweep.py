@@ -29,7 +29,6 @@ from fastmlp.bench.thread_sweep import (
     Point,
     Run,
     SweepPlan,
-    child_environment,
     choose_thread_counts,
     run_sweep,
     same_weights,
@@ -93,17 +92,6 @@ def test_thread_counts_are_all_up_to_eight_then_doubled_up_to_the_maximum(maximu
 def test_plans_that_cannot_be_run_are_refused(changes, error, message):
     with pytest.raises(error, match=message):
         make_plan(**changes)
-
-
-def test_child_gets_one_thread_count_for_every_blas_and_no_override():
-    environ = {"OMP_NUM_THREADS": "7", "OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_L2_SIZE": "512",
-               "HOME": "here"}  # fmt: skip
-    counts = {
-        f"{name}_NUM_THREADS": "3" for name in ("OPENBLAS", "OMP", "MKL", "BLIS")
-    } | {"VECLIB_MAXIMUM_THREADS": "3"}  # fmt: skip
-    assert child_environment(3, as_found=False, environ=environ) == {"HOME": "here"} | counts
-    assert child_environment(3, as_found=True, environ=environ) == environ | counts
-    assert environ["OMP_NUM_THREADS"] == "7"
 
 
 def test_points_have_medians_quartiles_speed_up_and_efficiency():

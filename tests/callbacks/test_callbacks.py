@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 from cases import make_classes, name_of
 
-from fastmlp import DivergenceError, Network, Trainer, callbacks
-from fastmlp.callbacks.base import (
-    EarlyStopping,
-    EpochCallback,
-    LearningRateScheduler,
-    TargetReached,
-    TimeBudget,
-    direction,
-)
+from fastmlp import DivergenceError, Network, Trainer
+from fastmlp.callbacks import stopping
+from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.plateau import Plateau
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping, TargetReached, TimeBudget, direction
 from fastmlp.engine.rows import Rows
 from fastmlp.training.lbfgs import minimize
 
@@ -144,7 +140,7 @@ def test_a_target_ends_the_training_after_the_first_epoch_that_reaches_it(monito
 
 def test_a_budget_of_time_ends_the_training_after_the_epoch_in_which_it_is_used_up(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
 
     def tick(trainer):
         now[0] += 30

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import stat
 import subprocess
 import sys
 from dataclasses import astuple
@@ -21,9 +20,7 @@ import pytest
 import fastmlp
 from fastmlp import cli, plots
 from fastmlp.cli import display as _cli_display
-from fastmlp.cli import output as _cli_output
 from fastmlp.cli.display import PlainDisplay, RichDisplay, choose_display
-from fastmlp.engine import environment as _environment
 from fastmlp.myann import recipes
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
 
@@ -146,28 +143,6 @@ def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
     assert f"test {record['test_accuracy'][-1]:.4f}" in out
     plots.plot_run(record).clear()
     matplotlib.pyplot.close("all")
-
-
-def test_history_json_respects_the_umask_and_replaces_an_older_one(tmp_path):
-    path = tmp_path / "history.json"
-    path.write_text("old")
-    mask = os.umask(0o027)
-    try:
-        _cli_output.write_json(path, {"a": [1.5, float("nan")], "b": {"c": float("inf")}})
-    finally:
-        os.umask(mask)
-    assert json.loads(path.read_text()) == {"a": [1.5, None], "b": {"c": None}}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_failed_writing_leaves_the_older_file(tmp_path):
-    path = tmp_path / "history.json"
-    path.write_text("old")
-    with pytest.raises(TypeError):
-        _cli_output.write_json(path, {"a": object()})
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_matplotlib_the_history_is_written_and_one_line_says_why_no_more(
@@ -356,25 +331,6 @@ def test_info_tells_of_a_variable_that_holds_no_number_of_threads(capsys, monkey
     assert "warning: OPENBLAS_NUM_THREADS=abc is no positive number of threads and is not used" in (
         out.splitlines()
     )
-
-
-def test_environment_is_json_and_keeps_the_data_folder_to_itself(tmp_path):
-    variables = {"FASTMLP_DATA": str(tmp_path), "OPENBLAS_NUM_THREADS": "2"}
-    facts = _environment.collect(environ=variables)
-    text = json.dumps(facts, allow_nan=False)
-    assert str(tmp_path) not in text and sys.prefix not in text
-    assert facts["variables"]["FASTMLP_DATA"] is True
-    assert facts["threads"] == {"count": 2, "source": "OPENBLAS_NUM_THREADS"}
-    assert facts["warnings"] == []
-    assert facts["simd"]["selected"] in fastmlp.engine._core.LEVELS
-    assert set(facts["blas"]) == {"library", "version", "kernels", "threading"}
-
-
-def test_processor_name_is_read_or_replaced(tmp_path):
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nmodel name\t: Some Processor 9000\nmodel name\t: other\n")
-    assert _environment.processor_name(cpuinfo) == "Some Processor 9000"
-    assert _environment.processor_name(tmp_path / "absent")
 
 
 def make_history(n_epochs: int) -> History:

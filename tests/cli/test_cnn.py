@@ -188,9 +188,9 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, data, run_fol
 
 
 def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatch, capsys):
-    from fastmlp.cnn import _tensorflow
+    from fastmlp.cnn import backend
 
-    monkeypatch.setattr(_tensorflow, "find_spec", lambda name: None)
+    monkeypatch.setattr(backend, "find_spec", lambda name: None)
     assert main(["cnn", "train"]) == 2
     assert 'pip install "fastmlp[cnn]"' in capsys.readouterr().err
 

@@ -16,7 +16,6 @@ from study_tools import STORED, stored
 from fastmlp import cli
 from fastmlp.cli import report as _cli_report
 from fastmlp.studies import NAMES, find_study
-from fastmlp.studies.lab import figures as _figures
 from fastmlp.studies.lab import report as _report
 from fastmlp.studies.lab.study import Table
 
@@ -55,7 +54,7 @@ def run(capsys, *argv):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A full result and a quick one."""
-    monkeypatch.setattr(_figures, "_image", lambda figure, kind: b"picture")
+    monkeypatch.setattr("fastmlp.studies.lab.figures.encode_image", lambda figure, kind: b"picture")
     (tmp_path / "seeds.json").write_text(json.dumps(stored("seeds") | {"quick": False}))
     shutil.copy(STORED / "clusters.json", tmp_path / "clusters-quick.json")
     return tmp_path

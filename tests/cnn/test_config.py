@@ -188,18 +188,18 @@ def test_importing_fastmlp_and_its_cnn_part_loads_no_tensorflow():
 
 
 def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatch):
-    from fastmlp.cnn import CNN, _tensorflow, devices
+    from fastmlp.cnn import CNN, backend, devices
 
-    monkeypatch.setattr(_tensorflow, "find_spec", lambda name: None)
-    for call in (CNN, devices, lambda: CNN(device="cpu"), _tensorflow.import_keras):
+    monkeypatch.setattr(backend, "find_spec", lambda name: None)
+    for call in (CNN, devices, lambda: CNN(device="cpu"), backend.import_keras):
         with pytest.raises(ImportError, match=r'pip install "fastmlp\[cnn\]"'):
             call()
 
 
 def test_other_keras_backends_are_refused(monkeypatch):
-    from fastmlp.cnn import _tensorflow
+    from fastmlp.cnn import backend
 
-    monkeypatch.setattr(_tensorflow, "find_spec", lambda name: object())
+    monkeypatch.setattr(backend, "find_spec", lambda name: object())
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     with pytest.raises(ImportError, match="KERAS_BACKEND is 'jax'"):
-        _tensorflow.import_keras()
+        backend.import_keras()

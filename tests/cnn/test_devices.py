@@ -17,7 +17,7 @@ import pytest
 from cnn_data import bars, needs_tensorflow, small_config
 
 from fastmlp import Trainer
-from fastmlp.cnn import CNN, _devices, choose_device, compare, configure, devices, report
+from fastmlp.cnn import CNN, choose_device, compare, configure, device, devices, report
 from fastmlp.cnn.bridge import dense_tail
 
 pytestmark = needs_tensorflow
@@ -61,7 +61,7 @@ def two_cards(monkeypatch):
     )
     debugging = SimpleNamespace(set_log_device_placement=lambda flag: None)
     module = SimpleNamespace(config=config, debugging=debugging)
-    monkeypatch.setattr(_devices, "import_tensorflow", lambda: module)
+    monkeypatch.setattr(device, "import_tensorflow", lambda: module)
     return settings
 
 
@@ -100,9 +100,9 @@ def test_memory_of_a_card_is_what_its_driver_says(monkeypatch, failing, expected
                 first._obj.value = (4 + second.value) << 30
             return 0
 
-    monkeypatch.setattr(_devices.ctypes, "CDLL", lambda name: Driver())
-    assert _devices._memory_bytes("GPU", 1) == expected
-    text = str(_devices.Device("gpu:1", "GPU", expected, "NVIDIA X"))
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda name: Driver())
+    assert device._memory_bytes("GPU", 1) == expected
+    text = str(device.Device("gpu:1", "GPU", expected, "NVIDIA X"))
     assert text == ("gpu:1: NVIDIA X, 5.0 GiB" if expected else "gpu:1: NVIDIA X")
 
 
@@ -110,8 +110,8 @@ def test_memory_of_a_card_without_a_driver_is_not_told(monkeypatch):
     def missing(name):
         raise OSError("libcuda.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(_devices.ctypes, "CDLL", missing)
-    assert _devices._memory_bytes("GPU", 0) is None
+    monkeypatch.setattr(device.ctypes, "CDLL", missing)
+    assert device._memory_bytes("GPU", 0) is None
 
 
 @pytest.fixture

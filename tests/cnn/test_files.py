@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn
 
-from fastmlp.cnn import CNN, _files, load_model
+from fastmlp.cnn import CNN, files, load_model
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.exceptions import DataFormatError
 
@@ -81,7 +81,7 @@ def test_old_format_is_refused_with_the_reason(trained, tmp_path, name):
 
 def test_a_save_that_fails_leaves_the_old_file(trained, saved, monkeypatch):
     before = saved.read_bytes()
-    monkeypatch.setattr(_files, "_extra", lambda cnn: 1 / 0)
+    monkeypatch.setattr(files, "_extra", lambda cnn: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         trained.save(saved)
     assert saved.read_bytes() == before
@@ -118,7 +118,7 @@ def test_keras_safe_mode_stands_behind_our_own_check(tmp_path, monkeypatch):
 
     layer = keras.layers.Lambda(lambda x: x + 1)
     keras.Sequential([keras.Input((4,)), layer]).save(tmp_path / "code.keras")
-    monkeypatch.setattr(_files, "check_archive", lambda path: None)
+    monkeypatch.setattr(files, "check_archive", lambda path: None)
     with pytest.raises(DataFormatError, match=r"Keras cannot read this model: .*safe_mode"):
         load_model(tmp_path / "code.keras")
 
@@ -273,7 +273,7 @@ def test_what_fastmlp_wrote_must_fit_the_model(saved, change, message):
 
 
 def test_a_model_that_was_not_compiled_is_refused(trained, saved, tmp_path):
-    from fastmlp.cnn._build import build_model
+    from fastmlp.cnn.build import build_model
 
     with zipfile.ZipFile(saved) as archive:
         members = {n: archive.read(n) for n in archive.namelist() if n.startswith("fastmlp")}

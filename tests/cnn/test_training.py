@@ -14,7 +14,9 @@ import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn, small_config
 
 from fastmlp import Checkpoint, DivergenceError, plots
-from fastmlp.callbacks.base import EarlyStopping, EpochCallback, LearningRateScheduler
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cnn import (
     CNN,
     BestEpoch,

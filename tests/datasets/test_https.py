@@ -22,8 +22,9 @@ import pytest
 from keras_layout import IDX_FILES, idx_bytes, npz_bytes, pinned_mnist, small_arrays
 from tls_server import serving
 
-from fastmlp.datasets import https as _https
-from fastmlp.datasets import loading as datasets
+from fastmlp.datasets import https, pinned
+from fastmlp.datasets.loading import load
+from fastmlp.datasets.pinned import PINNED
 from fastmlp.exceptions import DataFormatError
 
 GOOD = npz_bytes(small_arrays())
@@ -220,10 +221,10 @@ def cache(tmp_path, monkeypatch):
     for variable in ("FASTMLP_DATA", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setitem(datasets._PINNED, "mnist", pinned_mnist())
-    monkeypatch.setattr(_https, "MIN_BYTES_PER_SECOND", 1_000_000)
-    monkeypatch.setattr(_https, "MAX_BYTES", 40_000)
-    monkeypatch.setattr(_https, "OVERHEAD_BYTES", 200_000)
+    monkeypatch.setitem(PINNED, "mnist", pinned_mnist())
+    monkeypatch.setattr(https, "MIN_BYTES_PER_SECOND", 1_000_000)
+    monkeypatch.setattr(https, "MAX_BYTES", 40_000)
+    monkeypatch.setattr(https, "OVERHEAD_BYTES", 200_000)
     folder = tmp_path / "cache"
     folder.mkdir()
     return folder
@@ -231,7 +232,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def little_patience(monkeypatch):
-    monkeypatch.setattr(_https, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(https, "TIMEOUT_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -241,7 +242,7 @@ def serve(tmp_path, monkeypatch):
     def serve(answer, **options):
         context = serving(answer, tmp_path, **options)
         url, authority = context.__enter__()
-        monkeypatch.setattr(datasets, "_BASE_URL", url)
+        monkeypatch.setattr(pinned, "BASE_URL", url)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
         contexts.append(context)
 
@@ -257,7 +258,7 @@ def contents(folder):
 
 def test_a_server_that_behaves_is_believed(cache, serve):
     serve(good)
-    data = datasets.load("mnist", cache_dir=cache)
+    data = load("mnist", cache_dir=cache)
     np.testing.assert_array_equal(data.y_train, small_arrays()["y_train"])
     assert contents(cache) == {"mnist.npz": GOOD}
 
@@ -269,7 +270,7 @@ def test_a_server_that_misbehaves_leaves_the_cache_as_it_was(answer, cache, serv
     serve(answer)
     (cache / "mnist.npz").write_bytes(OLD)
     with pytest.raises((OSError, DataFormatError), match=MISBEHAVIOURS[answer]) as caught:
-        datasets.load("mnist", cache_dir=cache)
+        load("mnist", cache_dir=cache)
     assert type(caught.value) in (OSError, DataFormatError)
     assert "To supply it yourself" in str(caught.value)
     assert contents(cache) == {"mnist.npz": OLD}
@@ -278,7 +279,7 @@ def test_a_server_that_misbehaves_leaves_the_cache_as_it_was(answer, cache, serv
 def test_an_empty_cache_stays_empty(cache, serve):
     serve(wrong_file)
     with pytest.raises(DataFormatError, match="does not match"):
-        datasets.load("mnist", cache_dir=cache)
+        load("mnist", cache_dir=cache)
     assert contents(cache) == {}
 
 
@@ -286,14 +287,14 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(cache, serve, monkeypa
     serve(good)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        datasets.load("mnist", cache_dir=cache)
+        load("mnist", cache_dir=cache)
     assert contents(cache) == {}
 
 
 def test_a_certificate_of_another_host_is_refused(cache, serve):
     serve(good, host="other.example")
     with pytest.raises(OSError, match=r"CERTIFICATE_VERIFY_FAILED|doesn't match"):
-        datasets.load("mnist", cache_dir=cache)
+        load("mnist", cache_dir=cache)
     assert contents(cache) == {}
 
 
@@ -301,7 +302,7 @@ def test_a_certificate_of_another_host_is_refused(cache, serve):
 def test_a_server_without_tls_is_refused(answer, cache, serve, little_patience):
     serve(answer, tls=False)
     with pytest.raises(OSError, match=r"cannot download .*(SSL|timed out)"):
-        datasets.load("mnist", cache_dir=cache)
+        load("mnist", cache_dir=cache)
     assert contents(cache) == {}
 
 
@@ -314,7 +315,7 @@ def test_a_good_file_is_not_asked_for_again(cache, serve):
 
     serve(lies)
     (cache / "mnist.npz").write_bytes(GOOD)
-    datasets.load("mnist", cache_dir=cache)
+    load("mnist", cache_dir=cache)
     assert asked == []
     assert contents(cache) == {"mnist.npz": GOOD}
 
@@ -322,12 +323,12 @@ def test_a_good_file_is_not_asked_for_again(cache, serve):
 def test_good_files_of_a_folder_outlive_a_lie_about_another(cache, serve, monkeypatch):
     arrays = small_arrays()
     packed = {f"{IDX_FILES[name]}.gz": gzip.compress(idx_bytes(a)) for name, a in arrays.items()}
-    pinned = replace(
-        datasets._PINNED["fashion"],
+    fashion = replace(
+        PINNED["fashion"],
         files={f"fashion-mnist/{f}": hashlib.sha256(c).hexdigest() for f, c in packed.items()},
         arrays=pinned_mnist().arrays,
     )
-    monkeypatch.setitem(datasets._PINNED, "fashion", pinned)
+    monkeypatch.setitem(PINNED, "fashion", fashion)
     first, *_, last = packed
 
     def one_lie(connection, path):
@@ -339,16 +340,17 @@ def test_good_files_of_a_folder_outlive_a_lie_about_another(cache, serve, monkey
     (cache / "fashion-mnist" / last).write_bytes(OLD)
     for _ in range(2):
         with pytest.raises(DataFormatError, match=f"refused .*{last}"):
-            datasets.load("fashion", cache_dir=cache)
+            load("fashion", cache_dir=cache)
         assert contents(cache) == packed | {last: OLD}
 
 
 EIGHT = """
 import json, os, sys
 from keras_layout import pinned_mnist
-from fastmlp.datasets import loading as datasets
+from fastmlp.datasets import load, pinned
+from fastmlp.exceptions import DataFormatError
 import fastmlp.datasets.https, pooch
-datasets._PINNED["mnist"], datasets._BASE_URL = pinned_mnist(), sys.argv[1]
+pinned.PINNED["mnist"], pinned.BASE_URL = pinned_mnist(), sys.argv[1]
 begin, go = os.pipe()
 children = []
 for i in range(8):
@@ -357,8 +359,8 @@ for i in range(8):
         os.close(go)
         os.read(begin, 1)  # until the parent closes its end: all at once
         try:
-            datasets.load("mnist", cache_dir=sys.argv[2])
-        except (OSError, datasets.DataFormatError):
+            load("mnist", cache_dir=sys.argv[2])
+        except (OSError, DataFormatError):
             os._exit(7)
         except BaseException:
             os._exit(1)
@@ -381,7 +383,7 @@ def test_eight_processes_at_once_end_with_one_good_file(flaky, cache, serve, tmp
     serve(answer)
     path = os.pathsep.join([str(Path(keras_layout.__file__).parent), *filter(None, sys.path)])
     result = subprocess.run(
-        [sys.executable, "-c", EIGHT, datasets._BASE_URL, str(tmp_path / "new" / "cache")],
+        [sys.executable, "-c", EIGHT, pinned.BASE_URL, str(tmp_path / "new" / "cache")],
         capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

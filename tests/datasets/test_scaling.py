@@ -51,3 +51,32 @@ def test_scaler_that_was_not_fitted_says_so():
 def test_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="kind must be one of 'feature', 'global', 'none'"):
         Scaler("minmax")
+
+
+@pytest.mark.parametrize("kind", ["feature", "global"])
+def test_a_scaler_restored_from_its_state_scales_to_the_same_bits(pixels, kind):
+    scaler = Scaler(kind).fit(pixels)
+    again = Scaler.restored(kind, **scaler.state())
+    dtype = np.dtype("float64")
+    np.testing.assert_array_equal(again.transform(pixels, dtype), scaler.transform(pixels, dtype))
+    assert again.kind == kind and again.state()["n_rows"] == scaler.state()["n_rows"]
+
+
+def test_a_scaler_that_was_not_fitted_has_no_state():
+    assert Scaler("none").fit(np.ones((2, 2))).state() == Scaler("feature").state() == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mean": np.array([0.0, np.nan])}, "the scaler's mean must be finite, one number per fe"),
+        ({"var": np.ones(3)}, "the scaler's var must be finite, one number per feature"),
+        ({"scale": np.ones((2, 1))}, "the scaler's scale must be finite, one number per feature"),
+        ({"scale": np.array([1.0, 0.0])}, "the scaler's scale must be positive"),
+        ({"kind": "minmax"}, "kind must be one of 'feature', 'global', 'none'"),
+    ],
+)
+def test_a_bad_state_is_refused(change, message):
+    state = {"kind": "feature", "mean": np.zeros(2), "var": np.ones(2), "scale": np.ones(2)}
+    with pytest.raises(ValueError, match=message):
+        Scaler.restored(**(state | {"n_rows": 5} | change))

@@ -19,8 +19,8 @@ from fastmlp.losses import Loss
 from fastmlp.optimizers import SGD, Adam, RMSprop
 from fastmlp.reference import engine as _reference_engine
 from fastmlp.reference.engine import ReferenceEngine
-from fastmlp.reference.functions import penalty
-from fastmlp.training.checkpoints.keeper import Run
+from fastmlp.reference.updates import penalty
+from fastmlp.training.loop import NothingKept
 
 WIDTHS = [1, 2, 15, 16, 17, 70, 129]
 BATCH_SIZES = {1: 3, 7: 17, 16: 41, 500: 1203}
@@ -495,7 +495,7 @@ def test_an_epoch_in_pieces_has_the_bits_of_one_call(
     results = []
     for n_batches in (99, 1, 3):
         monkeypatch.setattr(
-            Run, "batches_to_go",
+            NothingKept, "batches_to_go",
             lambda self, epoch, most=n_batches: min(most, epoch.n_batches - epoch.n_done),
         )  # fmt: skip
         trainer = Trainer(Network(sizes, random_state=0), random_state=1, **options)

@@ -338,7 +338,7 @@ def test_output_activation_is_the_function_of_the_sum(kernels, function):
         a = Sheet(2 * rng.normal(size=(n_out, batch)), kernels.dtype, fill=CANARY)
         z = (a.matrix + bias.matrix.T).astype(float)
         expected = reference.FUNCTIONS[function](z)
-        kernels.output_activation(a(), a.stride, bias(), n_out, batch, FUNCTIONS[function])
+        kernels.output_activation(a(), a.stride, bias(), n_out, batch, FUNCTIONS[function], 0)
         cancelled = 16 * kernels.epsilon if function == "increasing" else 0.0
         a.assert_holds(expected, rtol=(16 + n_out) * kernels.epsilon, atol=cancelled,
                        case=(n_out, batch))  # fmt: skip
@@ -347,7 +347,7 @@ def test_output_activation_is_the_function_of_the_sum(kernels, function):
 def test_output_activation_of_huge_sums_is_a_softmax_without_overflow(kernels):
     sums = np.array([[800.0, -800.0, 1e30], [801.0, -801.0, -1e30], [799.0, -800.0, 1e30]])
     a, bias = Sheet(sums, kernels.dtype), Sheet(np.zeros(3), kernels.dtype)
-    kernels.output_activation(a(), a.stride, bias(), 3, 3, _core.FUNCTIONS["softmax"])
+    kernels.output_activation(a(), a.stride, bias(), 3, 3, _core.FUNCTIONS["softmax"], 0)
     e = np.exp(-1)
     expected = np.array([[e, 1, 1], [1, e, 0], [e * e, 1, 1]]) / [1 + e + e * e, 2 + e, 2]
     np.testing.assert_allclose(a.matrix, expected, rtol=8 * kernels.epsilon)

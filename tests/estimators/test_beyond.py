@@ -14,7 +14,8 @@ from sklearn import metrics
 from sklearn.model_selection import GroupShuffleSplit, PredefinedSplit, TimeSeriesSplit
 
 from fastmlp import MLPClassifier, MLPRegressor
-from fastmlp.callbacks.base import EarlyStopping, LearningRateScheduler
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.estimators.validation import r2, subset_accuracy
 from fastmlp.schedules import cosine
 
@@ -438,7 +439,7 @@ def test_callbacks_of_scikit_learn_are_torn_down_where_a_fit_fails():
     for bad in (dict(y=y[:9]), dict(sample_weight=np.zeros(200)), dict(X_val=x)):
         callback = StopAt(1)
         model = MLPClassifier(**SMALL).set_callbacks(callback)
-        with pytest.raises(ValueError, match=r"inconsistent|non-zero|missing"):
+        with pytest.raises(ValueError, match=r"inconsistent|positive weight|missing"):
             model.fit(**dict(X=x, y=y) | bad)
         assert callback.hooks == ["setup", "teardown"]
         assert set(vars(model)) - set(model.get_params()) == {"_skl_callbacks"}

@@ -435,7 +435,7 @@ def test_interruption_keeps_what_was_learned():
         if trainer.epochs_done == 3:
             raise KeyboardInterrupt
 
-    from fastmlp.callbacks.base import LearningRateScheduler
+    from fastmlp.callbacks.scheduler import LearningRateScheduler
 
     class Interrupt(LearningRateScheduler):
         def __init__(self):

@@ -144,22 +144,23 @@ def test_a_parameter_error_is_what_scikit_learn_raises():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (dict(sample_weight=np.ones(3)), r"sample_weight.shape == \(3,\), expected \(200,\)!"),
-        (dict(sample_weight=np.ones((200, 1))), r"sample_weight.shape == \(200, 1\), expected"),
+        (dict(sample_weight=np.ones(3)), r"sample_weight must have shape .*; got \(3,\)"),
+        (dict(sample_weight=np.ones((200, 1))), r"must have shape \(200,\), .*; got \(200, 1\)"),
         (dict(sample_weight=-np.ones(200)), "sample_weight must not be negative; got -1"),
-        (dict(sample_weight=np.zeros(200)), "non-zero weight; all 200 are zero"),
-        (dict(sample_weight=np.full(200, np.nan)), "sample_weight contains NaN"),
+        (dict(sample_weight=np.zeros(200)), "must have a positive weight; all 200 are 0"),
+        (dict(sample_weight=np.full(200, np.nan)),
+         "sample_weight must hold finite float64 numbers; found NaN at row 0"),
         (dict(sample_weight=np.full(200, 1e308)), "sample_weight must have a finite sum"),
-        (dict(sample_weight=0), "non-zero weight; all 200 are zero"),
+        (dict(sample_weight=0), "must have a positive weight; all 200 are 0"),
         (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=np.zeros(5)),
-         "sample_weight_val must contain a non-zero weight"),
+         "sample_weight_val must have a positive weight"),
         (dict(X_val=np.zeros((5, 6))), "y_val is missing"),
         (dict(y_val=np.zeros(5)), "X_val is missing"),
         (dict(sample_weight_val=np.ones(5)), "X_val is missing"),
         (dict(X_val=np.zeros((5, 4)), y_val=np.zeros(5)), "X has 4 features, but .* expecting 6"),
         (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(4)), "inconsistent numbers of samples"),
         (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=[1]),
-         r"sample_weight_val.shape == \(1,\), expected \(5,\)!"),
+         r"sample_weight_val must have shape .*; got \(1,\)"),
         (dict(X_val=np.full((5, 6), np.inf), y_val=np.zeros(5)), "contains infinity"),
     ],
 )  # fmt: skip
@@ -280,7 +281,7 @@ def test_class_weights_are_checked(class_weight, message):
 def test_going_on_needs_the_same_network():
     x, y = blobs()
     model = MLPClassifier(**SMALL, warm_start=True).fit(x, y)
-    with pytest.raises(ValueError, match="go on with the network of the previous fit"):
+    with pytest.raises(ValueError, match="continue with the network of the previous fit"):
         model.set_params(hidden_layer_sizes=(3,)).fit(x, y)
     model = MLPClassifier(**SMALL, warm_start=True).fit(x, y)
     with pytest.raises(ValueError, match=r"same classes.*Previously got \[0 1\], `y` has \[0 2\]"):
@@ -332,7 +333,7 @@ def test_with_early_stopping_a_diverging_fit_keeps_the_best_weights():
     x, y = exploding()
     model = MLPRegressor(**SMALL | dict(max_iter=200), activation="identity", solver="sgd",
                          learning_rate_init=1.0, early_stopping=True)  # fmt: skip
-    with pytest.warns(ConvergenceWarning, match=r"training diverged.*put back"):
+    with pytest.warns(ConvergenceWarning, match=r"training diverged.*restored"):
         model.fit(x, y)
     assert np.isnan(model.validation_scores_[-1])
     assert len(model.validation_scores_) == len(model.loss_curve_) == model.n_iter_

@@ -438,7 +438,7 @@ def test_a_value_that_cannot_be_is_refused(kind, where, value, match, files, ref
 def test_a_scale_that_is_not_positive_is_refused(files, refused):
     document, arrays = parts(files["myann"])
     arrays["scaler.scale"] = np.zeros_like(arrays["scaler.scale"])
-    refused(forge(document, arrays), "'scaler.scale' must be positive")
+    refused(forge(document, arrays), "document.scaler: the scaler's scale must be positive")
 
 
 @pytest.mark.parametrize("position", [625, -1, 10**6])

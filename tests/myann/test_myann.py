@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastmlp import DivergenceError, MyANN
-from fastmlp.callbacks.base import EarlyStopping
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.datasets.loading import load
 from fastmlp.losses import Loss
 from fastmlp.reference.engine import ReferenceEngine

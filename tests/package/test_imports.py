@@ -1,8 +1,13 @@
-"""What imports what: the direction of dependencies in docs/design.md, and light imports."""
+"""Imports: no circles, light ones, and the contracts of pyproject.toml refuse wrong ones.
+
+The direction of imports stands in pyproject.toml, under [tool.importlinter]; `make lint` checks it.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,133 +17,343 @@ import pytest
 import fastmlp
 
 PACKAGE = Path(fastmlp.__file__).parent
+ROOT = PACKAGE.parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
-LAYERS = [
-    {"exceptions", "_sparse", "_plan", "_plateau", "_idx", "_npz", "_atomic_file", "_plain_values",
-     "_safetensors_header", "_https"},
-    {"_model_file", "_model_fields"},
-    {"_checks"},
-    {"optimizers", "losses"},
-    {"_core", "_threads", "initializers", "schedules", "history", "datasets", "scaling",
-     "reference"},
-    {"network", "_environment", "_reference_engine"},
-    {"_saved_network", "_epochs", "_evaluations"},
-    {"trainer", "callbacks", "checkpoint", "_identity", "_saved_training", "_checkpoint_folder",
-     "_training_run", "_recorder", "_lbfgs", "_summary"},
-    {"_estimator_warnings", "_estimator_undo"},
-    {"_estimator_parameters", "_estimator_targets", "_estimator_data", "_estimator_weights",
-     "_estimator_report"},
-    {"_estimator_trainer", "_estimator_validation", "_estimator_callbacks", "_estimator_resume"},
-    {"_estimator_epochs"},
-    {"_estimator_run"},
-    {"_estimator_base", "_to_sklearn"},
-    {"_estimator_classifier", "_estimator_regressor"},
-    {"estimators"},
-    {"_plot_style"},
-    {"_plot_panels", "_plot_images", "_plot_live"},
-    {"plots", "live", "_tensorboard", "recipes", "_labelled_data", "_report", "_thread_sweep",
-     "_plot_threads"},
-    {"myann"},
-    {"_saved_myann", "_model_parts"},
-    {"_saved_estimator"},
-    {"persistence"},
-    {"onnx_export", "keras_exchange"},
-    {"bench", "cnn"},
-    {"_cli_options", "_cli_output", "_cli_display", "_cli_signals", "_cli_bench"},
-    {"studies"},
-    {"_cli_cnn"},
-    {"_cli_cnn_data"},
-    {"_cli_train", "_cli_cnn_train", "_cli_cnn_show", "_cli_cnn_compare", "_cli_study",
-     "_cli_report"},
-    {"_cli_cnn_evaluate"},
-    {"_cli_threads"},
-    {"cli"},
-    {"__init__", "__main__"},
-]  # fmt: skip
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-LAZY = {"_estimator_callbacks", "_estimator_run", "_estimator_base", "_estimator_classifier",
-        "_estimator_regressor", "estimators", "_saved_estimator", "_https"}  # fmt: skip
-"""Modules that import heavy packages for their classes, and are loaded when they are wanted."""
-
-HEAVY = (
-    "sklearn",
+HEAVY = {
+    "jax",
+    "keras",
     "matplotlib",
-    "tensorflow",
-    "rich",
+    "onnx",
     "pooch",
     "requests",
-    "threadpoolctl",
+    "rich",
     "safetensors",
-    "onnx",
-    "keras",
+    "sklearn",
     "tensorboard",
-)
+    "tensorflow",
+    "threadpoolctl",
+    "torch",
+}
+LATE = {
+    "bench/adapters/": HEAVY,  # each is loaded in the process that times it
+    "cnn/_recorder.py": {"keras"},  # a class derived from one of Keras
+    "cnn/articles/callbacks.py": {"keras"},  # likewise
+    "datasets/https.py": {"requests"},  # likewise; loaded for a download
+    "estimators/": {"sklearn"},  # loaded with the first estimator
+}
+"""Files, or rooms, that may import heavy packages outside functions: they are loaded late."""
+
+LIGHT_ROOMS = [
+    "fastmlp",
+    "fastmlp.bench",
+    "fastmlp.callbacks",
+    "fastmlp.cli",
+    "fastmlp.cnn",
+    "fastmlp.plots",
+    "fastmlp.studies",
+]
 
 
-def imported_modules(path, *, top_level_only=False):
-    """Names of fastmlp modules (and others with their full name) that a file imports."""
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else ast.walk(tree)
-    for node in nodes:
+def name_of(path):
+    """Dotted name of the module in a file."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def relative(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+FILES = {name_of(path): path for path in MODULES}
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def statements(tree, *, at_import_only):
+    """All nodes; or those that run when the module is imported: none in functions, no types."""
+    for node in ast.iter_child_nodes(tree):
+        if at_import_only and (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            or is_type_checking(node)
+        ):
+            continue
+        yield node
+        yield from statements(node, at_import_only=at_import_only)
+
+
+def imported_modules(path, *, at_import_only=False):
+    """Full names of the modules that a file imports, relative names resolved."""
+    package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
+    for node in statements(ast.parse(path.read_text()), at_import_only=at_import_only):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "fastmlp":
-            yield from (f"fastmlp.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, *filter(None, [base])])
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole in FILES else base
 
 
-MODULES = sorted(PACKAGE.glob("*.py"))
+def circles(graph):
+    """Return groups of two or more nodes that reach each other, sorted."""
+
+    def reached(start):
+        found, waiting = set(), list(graph[start])
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found.add(node)
+                waiting.extend(graph[node])
+        return found
+
+    from_node = {node: reached(node) for node in graph}
+    groups = {
+        tuple(sorted({node, *(other for other in there if node in from_node[other])}))
+        for node, there in from_node.items()
+    }
+    return sorted(group for group in groups if len(group) > 1)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
-def test_module_imports_nothing_above_its_layer(path):
-    assert path.stem in LEVEL, f"put {path.stem} into a layer"
-    for name in imported_modules(path):
-        if name.startswith("fastmlp."):
-            other = name.split(".")[1]
-            if other in LEVEL:  # names like fastmlp.__version__ are not modules
-                assert LEVEL[other] <= LEVEL[path.stem], f"{path.stem} imports {other}"
+def test_circles_of_a_graph_are_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"f"}, "f": {"e", "a"}}
+    assert circles(graph) == [("b", "c"), ("e", "f")]
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.stem not in LAZY], ids=lambda p: p.stem)
+def test_no_files_import_each_other_in_a_circle():
+    """Also for types alone, and through any number of files."""
+    graph = {
+        name: {other for other in imported_modules(path) if other in FILES and other != name}
+        for name, path in FILES.items()
+    }
+    assert circles(graph) == []
+
+
+def test_imports_are_read_in_all_their_forms(tmp_path, monkeypatch):
+    for name in ("__init__", "one", "room/__init__", "room/two"):
+        path = tmp_path / "top" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    path.write_text(
+        "import os.path\nfrom top import one\nfrom .. import one as again\nfrom . import three\n"
+        "from top.one import f\nif TYPE_CHECKING:\n    import types\n"
+        "class A:\n    import abc\n    def f():\n        import sklearn.base\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "top")
+    monkeypatch.setattr(sys.modules[__name__], "FILES", {"top.one": None, "top.room": None})
+    always = ["os.path", "top.one", "top.one", "top.room", "top.one"]
+    assert list(imported_modules(path)) == [*always, "types", "abc", "sklearn.base"]
+    assert list(imported_modules(path, at_import_only=True)) == [*always, "abc"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_heavy_packages_are_imported_inside_functions_only(path):
-    for name in imported_modules(path, top_level_only=True):
-        assert name.split(".")[0] not in HEAVY
+    allowed = set().union(*(v for k, v in LATE.items() if relative(path).startswith(k)))
+    imported = {name.split(".")[0] for name in imported_modules(path, at_import_only=True)}
+    assert imported & HEAVY <= allowed
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.stem not in LAZY], ids=lambda p: p.stem)
-def test_nothing_else_loads_the_lazy_modules(path):
-    names = {name.removeprefix("fastmlp.") for name in imported_modules(path, top_level_only=True)}
-    assert not names & LAZY
+@pytest.mark.parametrize("late", LATE)
+def test_files_that_may_import_heavy_packages_exist_and_do(late):
+    paths = [path for path in MODULES if relative(path).startswith(late)]
+    names = {n.split(".")[0] for p in paths for n in imported_modules(p, at_import_only=True)}
+    assert names & LATE[late]
 
 
-def test_estimators_are_listed_and_found_when_asked_for():
-    assert {"MLPClassifier", "MLPRegressor", "Trainer", "save", "load"} <= set(dir(fastmlp))
+@pytest.mark.parametrize("room", LIGHT_ROOMS)
+def test_import_loads_no_heavy_package(room):
+    code = f"import sys, {room}; print(sorted({HEAVY!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_only_the_command_line_knows_the_cnn_part(path):
+    names = [name for name in imported_modules(path) if name.startswith("fastmlp.cnn")]
+    assert not names or relative(path).startswith(("cnn/", "cli/"))
+
+
+PUBLIC = [
+    "Checkpoint",
+    "DataFormatError",
+    "DivergenceError",
+    "EarlyStopping",
+    "EpochCallback",
+    "Evaluation",
+    "History",
+    "LearningRateScheduler",
+    "LivePlot",
+    "MLPClassifier",
+    "MLPRegressor",
+    "ModelFormatError",
+    "MyANN",
+    "Network",
+    "ResumeError",
+    "TargetReached",
+    "TensorBoardLog",
+    "TimeBudget",
+    "Trainer",
+    "callbacks",
+    "datasets",
+    "export_onnx",
+    "from_keras",
+    "load",
+    "losses",
+    "optimizers",
+    "plots",
+    "resolve_threads",
+    "save",
+    "to_keras",
+]
+
+
+def test_the_package_lists_its_public_names_and_no_others():
+    names = [name for name in dir(fastmlp) if not name.startswith("__")]
+    assert names == PUBLIC
+    assert all(name.endswith("__") for name in dir(fastmlp) if name.startswith("_"))
+
+
+def test_the_list_is_the_same_after_all_names_have_been_used():
+    names = {name: getattr(fastmlp, name) for name in PUBLIC}
+    assert sorted(names) == sorted(set(fastmlp.__all__) - {"__version__"})
+    assert [name for name in dir(fastmlp) if not name.startswith("__")] == PUBLIC
+
+
+def test_estimators_are_found_when_asked_for():
     assert fastmlp.MLPClassifier is fastmlp.estimators.MLPClassifier
     with pytest.raises(AttributeError, match="module 'fastmlp' has no attribute 'MLPTransformer'"):
         fastmlp.MLPTransformer  # noqa: B018
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
-def test_only_the_command_line_knows_the_cnn_part(path):
-    names = {name.split(".")[1] for name in imported_modules(path) if name.startswith("fastmlp.")}
-    assert "cnn" not in names or path.stem.startswith("_cli_cnn")
+def test_the_face_of_the_callbacks_has_all_of_them():
+    names = {
+        name
+        for name in fastmlp.__all__
+        if getattr(getattr(fastmlp, name), "__module__", "").startswith("fastmlp.callbacks")
+    }
+    assert {"EarlyStopping", "LivePlot", "TensorBoardLog"} <= names
+    for name in names:
+        assert getattr(fastmlp.callbacks, name) is getattr(fastmlp, name)
 
 
-CNN_MODULES = sorted((PACKAGE / "cnn").glob("*.py"))
-ON_KERAS = {"_recorder", "_article_callbacks"}
-"""Modules of classes that derive from Keras' own."""
+PLANTED = {
+    "a low room imports a high one": (
+        "engine/plan.py",
+        "from fastmlp.training.history import History",
+        "fastmlp.engine is not allowed to import fastmlp.training:",
+    ),
+    "for types alone": (
+        "network/network.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fastmlp.myann import MyANN",
+        "fastmlp.network is not allowed to import fastmlp.myann:",
+    ),
+    "inside a function": (
+        "losses.py",
+        "def late():\n    from fastmlp.network.network import Network",
+        "fastmlp.losses is not allowed to import fastmlp.network:",
+    ),
+    "the top level": (
+        "plots/style.py",
+        "from fastmlp import Trainer",
+        "fastmlp.plots.style is not allowed to import fastmlp:",
+    ),
+    "against the order within a room": (
+        "plots/style.py",
+        "from fastmlp.plots.panels import draw",
+        "fastmlp.plots.style is not allowed to import fastmlp.plots.panels:",
+    ),
+    "a heavy package where it does not belong": (
+        "training/history.py",
+        "def table():\n    import sklearn",
+        "fastmlp.training.history -> sklearn",
+    ),
+    "the CNN part": (
+        "studies/seeds.py",
+        "from fastmlp.cnn.geometry import Geometry",
+        "fastmlp.studies.seeds -> fastmlp.cnn.geometry",
+    ),
+    "a file without a place": (
+        "plots/other.py",
+        "",
+        "- fastmlp.plots.other",
+    ),
+}
+"""File, lines planted at its end, and a sentence of the refusal, by what is wrong."""
 
 
-@pytest.mark.parametrize("path", CNN_MODULES, ids=lambda p: f"cnn-{p.stem}")
-def test_cnn_modules_import_keras_inside_functions_only(path):
-    for name in imported_modules(path, top_level_only=True):
-        assert path.stem in ON_KERAS or name.split(".")[0] not in HEAVY
-        assert name.removeprefix("fastmlp.cnn.") not in ON_KERAS
+@pytest.fixture(scope="module")
+def copied_package(tmp_path_factory):
+    """A folder with the Python files of the package and the contracts."""
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("no source tree beside the tests")
+    folder = tmp_path_factory.mktemp("planted")
+    shutil.copytree(
+        PACKAGE, folder / "fastmlp", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
 
 
-def test_import_loads_no_heavy_package():
-    code = f"import sys, fastmlp; print([m for m in {HEAVY!r} if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout.strip() == "[]", result.stderr
+def lint_imports(folder):
+    """Run import-linter there; return its exit status and what it prints, on long lines."""
+    code = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "--no-cache", "--no-logo"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "COLUMNS": "300"},
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_the_package_keeps_its_contracts(copied_package):
+    status, printed = lint_imports(copied_package)
+    assert status == 0, printed
+
+
+@pytest.mark.parametrize("wrong", PLANTED)
+def test_a_wrong_import_is_refused_with_a_sentence(copied_package, wrong):
+    name, lines, sentence = PLANTED[wrong]
+    path = copied_package / "fastmlp" / name
+    before = path.read_text() if path.exists() else None
+    path.write_text(f"{before or ''}\n{lines}\n")
+    try:
+        status, printed = lint_imports(copied_package)
+    finally:
+        path.unlink() if before is None else path.write_text(before)
+    assert status == 1
+    assert sentence in printed
+
+
+def tests_of_files():
+    """The table of covered_by.json: files of the package without a test file of their own."""
+    return json.loads(Path(__file__).with_name("covered_by.json").read_text())
+
+
+def own_test(path):
+    """Where the test file of a module stands."""
+    folder, stem = path.relative_to(PACKAGE).parent, path.stem.lstrip("_")
+    return Path(__file__).parents[1] / folder / f"test_{stem}.py"
+
+
+TESTED = [path for path in MODULES if not path.name.startswith("__")]
+
+
+@pytest.mark.parametrize("path", TESTED, ids=relative)
+def test_every_file_has_a_test_file_or_names_the_one_that_covers_it(path):
+    other = tests_of_files().get(relative(path))
+    if own_test(path).exists():
+        assert other is None, f"{relative(path)} has a test file now: remove it from the table"
+    else:
+        assert other is not None, f"{relative(path)} has no test file, and is not in the table"
+        assert (Path(__file__).parents[1] / other).exists()
+
+
+def test_the_table_of_covering_tests_names_files_that_exist():
+    assert set(tests_of_files()) <= {relative(path) for path in TESTED}

@@ -16,9 +16,10 @@ from study_tools import DOCS, lines, stored
 
 from fastmlp.engine.rows import Rows
 from fastmlp.network.network import Network
-from fastmlp.studies import _timed, _timed_ensemble, best_of_60s
-from fastmlp.studies._timed_ensemble import Recipe
-from fastmlp.studies.lab import data as _data
+from fastmlp.studies.best_of_60s import ensemble, study
+from fastmlp.studies.best_of_60s.clock import Pace, Shifts
+from fastmlp.studies.best_of_60s.ensemble import Recipe
+from fastmlp.studies.lab.data import load_raw
 from fastmlp.studies.lab.progress import Silence
 from fastmlp.studies.lab.session import Session, Tick
 from fastmlp.training.trainer import Trainer
@@ -64,7 +65,7 @@ def small_training(pace, clock, epoch_seconds):
 
 def test_training_ends_before_the_epoch_that_would_take_too_long():
     clock = Clock()
-    pace = _timed.Pace(10.0, 0.1, "cosine", clock)
+    pace = Pace(10.0, 0.1, "cosine", clock)
     trainer = small_training(pace, clock, 3.0)
     assert trainer.epochs_done == 3
     np.testing.assert_allclose(pace.seconds_used, [3, 6, 9])
@@ -72,7 +73,7 @@ def test_training_ends_before_the_epoch_that_would_take_too_long():
 
 def test_rates_follow_the_schedule_at_the_middle_of_every_epoch():
     clock = Clock()
-    pace = _timed.Pace(10.0, 0.1, "cosine", clock)
+    pace = Pace(10.0, 0.1, "cosine", clock)
     small_training(pace, clock, 2.0)
     # The first epoch's length is not known before it is over.
     positions = np.array([0.0, 3.0, 5.0, 7.0, 9.0]) / 10
@@ -83,11 +84,11 @@ def test_measuring_takes_no_time_of_the_training_and_renewing_does():
     clock = Clock()
     told = []
 
-    def measure(trainer):
+    def measure():
         clock.wait(50.0)
         return 0.5
 
-    pace = _timed.Pace(
+    pace = Pace(
         10.0, 0.1, "constant", clock, renew=lambda: clock.wait(1.0), measure=measure,
         tell=told.append,
     )  # fmt: skip
@@ -100,7 +101,7 @@ def test_measuring_takes_no_time_of_the_training_and_renewing_does():
 def test_a_set_stop_ends_the_training():
     clock, stop = Clock(), threading.Event()
     stop.set()
-    pace = _timed.Pace(10.0, 0.1, "constant", clock, stop=stop)
+    pace = Pace(10.0, 0.1, "constant", clock, stop=stop)
     assert small_training(pace, clock, 1.0).epochs_done == 1
 
 
@@ -108,7 +109,7 @@ def test_shifts_move_every_image_by_whole_pixels():
     rng = np.random.default_rng(0)
     images = rng.integers(1, 256, (40, 25)).astype(np.uint8)
     out = np.empty((40, 25), np.float32)
-    shifts = _timed.Shifts(images, 1, 255.0, np.random.default_rng(1))
+    shifts = Shifts(images, 1, 255.0, np.random.default_rng(1))
     shifts.into(out)
     padded = np.pad(images.reshape(-1, 5, 5), ((0, 0), (1, 1), (1, 1)))
     seen = set()
@@ -126,7 +127,7 @@ def test_shifts_move_every_image_by_whole_pixels():
 
 
 def test_same_seed_and_clock_give_the_same_networks():
-    raw = _data.load_raw("digits", 100)
+    raw = load_raw("digits", 100)
     recipe = Recipe((6,), 2, 1, dropout=0.1)
     outputs = []
     for _ in range(2):
@@ -136,7 +137,7 @@ def test_same_seed_and_clock_give_the_same_networks():
             clocks.now = getattr(clocks, "now", 0.0) + 1.0
             return clocks.now
 
-        found, both = _timed_ensemble.train_ensemble(
+        found, both = ensemble.train_ensemble(
             recipe, 3, raw, 8.0, tick=Tick(Silence(), threading.Event()), clock=clock
         )
         outputs.append(both)
@@ -152,42 +153,42 @@ def test_an_error_in_one_member_stops_the_others(monkeypatch):
         assert stop.wait(30)
         return None
 
-    monkeypatch.setattr(_timed_ensemble, "_train_member", work)
+    monkeypatch.setattr(ensemble, "_train_member", work)
     with pytest.raises(RuntimeError, match="the first fails"):
-        _timed_ensemble.train_ensemble(
-            Recipe((6,), 2), 0, _data.load_raw("digits", 50), 1.0, tick=None, clock=Clock()
+        ensemble.train_ensemble(
+            Recipe((6,), 2), 0, load_raw("digits", 50), 1.0, tick=None, clock=Clock()
         )
 
 
 def test_outputs_are_averaged_before_they_are_judged():
     outputs = [np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([[0.4, 0.6], [0.1, 0.9]])]
-    found = best_of_60s.judge(outputs, np.array([3, 7]))
+    found = ensemble.judge(outputs, np.array([3, 7]))
     assert found == {"accuracy": 1.0, "member_accuracy": [0.5, 0.5], "n_wrong": 0}
 
 
 def test_best_recipe_of_each_kind_is_chosen():
     recipes = (Recipe((1,)), Recipe((2,)), Recipe((3,), 1, 2), Recipe((4,), 1, 2))
-    config = best_of_60s.Config(recipes=recipes)
+    config = study.Config(recipes=recipes)
     tried = [{"accuracy": accuracy} for accuracy in (0.5, 0.7, 0.9, 0.8)]
-    assert best_of_60s.best_recipes(tried, config) == [1, 2]
+    assert study.best_recipes(tried, config) == [1, 2]
 
 
 def test_trials_never_see_the_test_rows(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        best_of_60s, "train_ensemble",
+        study, "train_ensemble",
         lambda recipe, seed, data, seconds, **_: (seen.append(data), ({}, []))[1],
     )  # fmt: skip
-    monkeypatch.setattr(best_of_60s, "judge", lambda outputs, labels: {"accuracy": 0.5})
-    raw = _data.load_raw("digits", 120)
-    config = best_of_60s.Config("digits", recipes=(Recipe((4,)),))
-    best_of_60s.try_all(config, Session("best-of-60s", n_threads=1), raw)
+    monkeypatch.setattr(study, "judge", lambda outputs, labels: {"accuracy": 0.5})
+    raw = load_raw("digits", 120)
+    config = study.Config("digits", recipes=(Recipe((4,)),))
+    study.try_all(config, Session("best-of-60s", n_threads=1), raw)
     np.testing.assert_array_equal(np.vstack([seen[0].X_train, seen[0].X_test]), raw.X_train)
     assert len(seen[0].X_test) == 20
 
 
 def test_trials_and_finals_are_drawn(result):
-    (axes,) = best_of_60s._draw_accuracy(result).axes
+    (axes,) = study._draw_accuracy(result).axes
     drawn = lines(axes)
     trials = drawn["trial, 0.05 s, validation rows"]
     np.testing.assert_allclose(trials[0], [run["accuracy"] for run in result["tried"]])
@@ -197,7 +198,7 @@ def test_trials_and_finals_are_drawn(result):
 
 
 def test_course_is_drawn_over_the_seconds(result):
-    left, right = best_of_60s._draw_course(result).axes
+    left, right = study._draw_course(result).axes
     run = result["tried"][0]
     x, y = lines(left)["2 × 8 gelu, dropout 0.2"]
     np.testing.assert_allclose(x, run["course_seconds"])
@@ -221,10 +222,10 @@ def test_published_full_run_reaches_both_goals():
 
 def test_table_sets_the_goals_beside_the_articles_results(result):
     result["config"]["data"], result["quick"] = "mnist", False
-    rows = best_of_60s.tables(result)[0].rows
+    rows = study.tables(result)[0].rows
     assert rows[0][2] == "0.9728" and rows[2][2] == "0.99"
     assert [row[1] for row in rows[3:]] == ["0.985", "0.99"]
     assert [row[3] for row in rows[3:]] == [f"{r['accuracy']:.4f}" for r in result["finals"]]
-    drawn = lines(best_of_60s._draw_accuracy(result).axes[0])
-    for name, accuracy in best_of_60s.PUBLISHED_BEST:
+    drawn = lines(study._draw_accuracy(result).axes[0])
+    for name, accuracy in study.PUBLISHED_BEST:
         np.testing.assert_allclose(drawn[name][0], accuracy)

@@ -12,7 +12,7 @@ import pytest
 from study_tools import lines, stored
 
 from fastmlp.studies import clusters
-from fastmlp.studies.lab import data as _data
+from fastmlp.studies.lab.data import load_scaled
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def _close_figures():
 
 @pytest.fixture(scope="module")
 def digits():
-    return _data.load_scaled("digits", "global", n_train=200)
+    return load_scaled("digits", "global", n_train=200)
 
 
 def test_distances_and_nearest_centres_are_of_the_same_clusters(digits):

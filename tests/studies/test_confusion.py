@@ -12,7 +12,7 @@ import pytest
 from study_tools import lines, stored
 
 from fastmlp.studies import confusion
-from fastmlp.studies.lab import packed as _packed
+from fastmlp.studies.lab import packed
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_critical_images_are_drawn_beside_all_outputs(result):
     figure = confusion._draw_critical(result)
     critical = result["critical"]
     images, bars = figure.axes[0::2], figure.axes[1::2]
-    pixels = _packed.unpack(critical["pixels"])
+    pixels = packed.unpack(critical["pixels"])
     for i, (image, bar) in enumerate(zip(images, bars, strict=True)):
         np.testing.assert_array_equal(image.images[0].get_array().ravel(), pixels[i])
         assert image.get_title(loc="left") == f"true: {critical['labels'][i]}"
@@ -76,7 +76,7 @@ def test_critical_images_are_drawn_beside_all_outputs(result):
 
 def test_weights_of_the_heeded_nodes_are_drawn_as_images(result):
     figure = confusion._draw_weights(result)
-    values = _packed.unpack(result["weights"]["values"])
+    values = packed.unpack(result["weights"]["values"])
     for axes, weights, node in zip(figure.axes, values, result["weights"]["nodes"], strict=False):
         np.testing.assert_array_equal(axes.images[0].get_array().ravel(), weights)
         assert axes.get_title(loc="left") == f"node {node}"
@@ -86,7 +86,7 @@ def test_strongest_nodes_are_those_the_next_layer_heeds():
     first, second = np.arange(12.0).reshape(3, 4) / 11, np.array([[9, 0.1, 5, 1], [9, 0, 5, 1]])
     found = confusion._strongest_nodes([first, second], 2)
     assert found["nodes"].tolist() == [1, 2]
-    np.testing.assert_allclose(_packed.unpack(found["values"]), first[[1, 2], 1:], atol=0.01)
+    np.testing.assert_allclose(packed.unpack(found["values"]), first[[1, 2], 1:], atol=0.01)
 
 
 def test_table_counts_false_negatives_and_positives(result):

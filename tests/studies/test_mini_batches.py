@@ -16,8 +16,8 @@ from study_tools import lines, stored, tiny_config
 from fastmlp import reference
 from fastmlp.engine.rows import Rows
 from fastmlp.network.network import Network
-from fastmlp.studies import _landscape, _mini_batches_figures, mini_batches
-from fastmlp.studies.lab import data as _data
+from fastmlp.studies.lab.data import load_raw, load_scaled
+from fastmlp.studies.mini_batches import figures, landscape, study
 from fastmlp.training.trainer import Trainer
 
 
@@ -35,7 +35,7 @@ def _close_figures():
 def test_main_directions_are_those_of_the_singular_value_decomposition():
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(12, 40)) * np.geomspace(1, 0.01, 40)
-    directions, explained = _landscape.main_directions(steps)
+    directions, explained = landscape.main_directions(steps)
     centred = steps - steps.mean(axis=0)
     _, sizes, expected = np.linalg.svd(centred, full_matrices=False)
     np.testing.assert_allclose(np.abs((directions * expected[:2]).sum(axis=1)), 1, rtol=1e-9)
@@ -49,17 +49,17 @@ def test_costs_in_a_plane_are_those_of_the_moved_weights_which_come_back():
     parameters = trainer.network.parameters
     end = parameters.copy()
     directions = rng.normal(size=(2, len(end)))
-    costs = _landscape.costs_in_plane(trainer, rows, end, directions, [0.0, 0.5], [0.0, 1.0])
+    costs = landscape.costs_in_plane(trainer, rows, end, directions, [0.0, 0.5], [0.0, 1.0])
     np.testing.assert_array_equal(parameters, end)
-    np.testing.assert_allclose(costs[0, 0], trainer.evaluate_rows(rows).loss / 6)
+    np.testing.assert_allclose(costs[0, 0], trainer.objective.evaluate(rows).loss / 6)
     parameters[...] = end + 0.5 * directions[0] + directions[1]
-    np.testing.assert_allclose(costs[1, 1], trainer.evaluate_rows(rows).loss / 6)
+    np.testing.assert_allclose(costs[1, 1], trainer.objective.evaluate(rows).loss / 6)
 
 
 @pytest.mark.parametrize("pixels", [2, -1])
 def test_images_are_moved_with_black_behind_them(pixels):
     images = np.arange(1, 33, dtype=np.uint8).reshape(2, 16)
-    moved = mini_batches._moved(images, pixels).reshape(2, 4, 4)
+    moved = study._moved(images, pixels).reshape(2, 4, 4)
     expected = np.zeros_like(moved)
     square = images.reshape(2, 4, 4)
     if pixels > 0:
@@ -71,9 +71,9 @@ def test_images_are_moved_with_black_behind_them(pixels):
 
 def test_halves_share_all_rows_and_strokes_are_told_by_their_ink():
     config = tiny_config("mini-batches")
-    raw = _data.load_raw("digits", 200)
-    for split in mini_batches.SPLITS:
-        whole, (first, second) = mini_batches._halves(config, raw, split)
+    raw = load_raw("digits", 200)
+    for split in study.SPLITS:
+        whole, (first, second) = study._halves(config, raw, split)
         assert len(first.x) == len(second.x) == 100
         both = np.sort(np.vstack([first.x, second.x]).sum(axis=1))
         np.testing.assert_allclose(both, np.sort(whole.X_train.sum(axis=1)), rtol=1e-4)
@@ -82,10 +82,10 @@ def test_halves_share_all_rows_and_strokes_are_told_by_their_ink():
 
 
 def test_a_batch_of_all_rows_points_where_all_rows_do():
-    data = _data.load_scaled("digits", "global", n_train=60)
+    data = load_scaled("digits", "global", n_train=60)
     config = tiny_config("mini-batches")
-    network = mini_batches._trainer(config, data).network
-    found = mini_batches._moments(config, network, data, [10, 60], np.random.default_rng(0))
+    network = study._trainer(config, data).network
+    found = study._moments(config, network, data, [10, 60], np.random.default_rng(0))
     np.testing.assert_allclose(found["cosine"][1], 1, atol=1e-3)
     assert found["deviation"][1] < 1e-3 < found["deviation"][0]
     assert found["cosine"][0][0] <= found["cosine"][0][1] <= found["cosine"][0][2] < 1
@@ -93,13 +93,13 @@ def test_a_batch_of_all_rows_points_where_all_rows_do():
 
 def test_directions_of_batches_are_those_of_their_loss_alone():
     """Where outputs are nearly right, the penalty would outweigh ten rows."""
-    data = _data.load_scaled("digits", "global", n_train=60)
+    data = load_scaled("digits", "global", n_train=60)
     config = replace(tiny_config("mini-batches"), n_batches=1)
-    network = mini_batches._trainer(config, data).network
+    network = study._trainer(config, data).network
     noise = np.random.default_rng(1).normal(0, 1e-3, data.Y_train.shape)
     targets = network.predict(data.X_train, n_threads=1) + noise
     data = replace(data, Y_train=targets.astype(np.float32))
-    found = mini_batches._moments(config, network, data, [10], np.random.default_rng(0))
+    found = study._moments(config, network, data, [10], np.random.default_rng(0))
     chosen = np.random.default_rng(0).choice(60, 10, replace=False)
     batch, whole = (_gradient(network, data, rows) for rows in (chosen, np.arange(60)))
     cosine = batch @ whole / np.linalg.norm(batch) / np.linalg.norm(whole)
@@ -125,7 +125,7 @@ def test_both_ends_share_their_first_epochs(result):
 
 
 def test_sketch_has_the_minimum_of_the_sum_between_those_of_the_batches(result):
-    height, flat = _mini_batches_figures.draw_sketch(result).axes
+    height, flat = figures.draw_sketch(result).axes
     assert height.name == "3d" and len(height.collections) == 3
     drawn = lines(flat)
     low, high = result["config"]["sketch_centres"]
@@ -136,7 +136,7 @@ def test_sketch_has_the_minimum_of_the_sum_between_those_of_the_batches(result):
 
 def test_path_of_the_descent_is_drawn_over_the_contours(result):
     part = result["landscape"]
-    height, _, flat = _mini_batches_figures.draw_landscape(result).axes
+    height, _, flat = figures.draw_landscape(result).axes
     drawn = lines(flat)
     x, y, z = height.get_lines()[0].get_data_3d()
     np.testing.assert_allclose(np.transpose([x, y]), part["path"])
@@ -152,7 +152,7 @@ def test_path_of_the_descent_is_drawn_over_the_contours(result):
 
 def test_statistics_are_drawn_over_the_size(result):
     part = result["statistics"]
-    left, middle, right = _mini_batches_figures.draw_statistics(result).axes
+    left, middle, right = figures.draw_statistics(result).axes
     later = part["moments"]["later"]
     cosines = [values[1] for values in later["cosine"]]
     np.testing.assert_allclose(lines(left)["trained"], [part["sizes"], cosines])
@@ -163,16 +163,16 @@ def test_statistics_are_drawn_over_the_size(result):
 
 
 def test_halves_are_drawn_with_distances_and_accuracies(result):
-    left, right = _mini_batches_figures.draw_halves(result).axes
+    left, right = figures.draw_halves(result).axes
     for item in result["halves"]:
-        label = _mini_batches_figures.HALF_NAMES[item["split"]]
+        label = figures.HALF_NAMES[item["split"]]
         np.testing.assert_allclose(lines(left)[label][1], item["distance"])
     own = [item["accuracy"][0][0] for item in result["halves"]]
     np.testing.assert_allclose(lines(right)["own half"][1], own)
 
 
 def test_ends_are_drawn_by_epoch(result):
-    cost, accuracy = _mini_batches_figures.draw_full_cost(result).axes
+    cost, accuracy = figures.draw_full_cost(result).axes
     for item in result["ends"]:
         rate = item["rate"]
         label = "mini-batches" if rate is None else f"full cost, rate × {rate:g}"
@@ -181,8 +181,8 @@ def test_ends_are_drawn_by_epoch(result):
 
 
 def test_tables_tell_every_part(result):
-    sizes, halves, ends = mini_batches.tables(result)
+    sizes, halves, ends = study.tables(result)
     assert [row[0] for row in sizes.rows] == ["10", "50"]
-    assert [row[0] for row in halves.rows] == list(mini_batches.SPLITS.values())
+    assert [row[0] for row in halves.rows] == list(study.SPLITS.values())
     assert [row[0] for row in ends.rows] == ["mini-batches", "full, rate × 1", "full, rate × 4"]
     assert ends.rows[0][2] == f"{result['ends'][0]['test_accuracy'][-1]:.4f}"

@@ -12,8 +12,8 @@ import pytest
 from study_tools import stored
 
 from fastmlp import datasets
-from fastmlp.studies import _moons_figures, moons
-from fastmlp.studies.lab import packed as _packed
+from fastmlp.studies.lab import packed
+from fastmlp.studies.moons import figures, study
 
 
 @pytest.fixture
@@ -29,22 +29,22 @@ def _close_figures():
 
 def test_packed_arrays_come_back_to_half_a_step():
     values = np.random.default_rng(0).uniform(-3, 3, (4, 5))
-    packed = _packed.pack(values, -2.0, 2.0)
-    found = _packed.unpack(packed)
+    stored_bytes = packed.pack(values, -2.0, 2.0)
+    found = packed.unpack(stored_bytes)
     np.testing.assert_allclose(found, np.clip(values, -2, 2), atol=4 / 510 + 1e-12)
     assert found.min() == -2 and found.max() == 2
 
 
 def test_damaged_packed_bytes_are_refused():
-    packed = _packed.pack(np.ones(3), 0.0, 1.0)
+    stored_bytes = packed.pack(np.ones(3), 0.0, 1.0)
     with pytest.raises(ValueError, match="bytes are damaged: "):
-        _packed.unpack(packed | {"bytes": packed["bytes"][:-5]})
+        packed.unpack(stored_bytes | {"bytes": stored_bytes["bytes"][:-5]})
     with pytest.raises(ValueError, match="reshape"):
-        _packed.unpack(packed | {"shape": [4]})
+        packed.unpack(packed | {"shape": [4]})
 
 
 def test_points_of_both_classes_are_drawn_in_the_plane_and_by_height(result):
-    flat, height = _moons_figures.draw_points(result).axes
+    flat, height = figures.draw_points(result).axes
     data = datasets.load("moons")
     X, y = data.X_train[:100], data.y_train[:100]
     for label in (0, 1):
@@ -55,12 +55,12 @@ def test_points_of_both_classes_are_drawn_in_the_plane_and_by_height(result):
 
 def test_demonstration_shows_an_ellipse_and_the_printed_saddle(result):
     config = result["config"]
-    X, Y, Z = _moons_figures.demo(config["ellipse"])
+    X, Y, Z = figures.demo(config["ellipse"])
     np.testing.assert_allclose(Z, 0.5 * X**2 + 4 * Y**2)
-    X, Y, Z = _moons_figures.demo(config["saddle"])
+    X, Y, Z = figures.demo(config["saddle"])
     np.testing.assert_allclose(Z, -0.5 * X**2 + 4 * Y**2)
     assert (X.shape, Z.shape) == ((81, 81), (81, 81))
-    figure = _moons_figures.draw_demo(result)
+    figure = figures.draw_demo(result)
     panels = [axes for axes in figure.axes if axes.get_title(loc="left").strip()]
     titles = [axes.get_title(loc="left") for axes in panels]
     assert titles[0] == "Ellipse: Z = 0.5 X² + 4 Y²" and "Saddle: Z = −0.5 X² + 4 Y²" in titles
@@ -74,10 +74,10 @@ def test_demonstration_shows_an_ellipse_and_the_printed_saddle(result):
 
 def test_decision_line_lies_where_the_surface_is_at_its_middle(result):
     run = next(run for run in result["runs"] if run["classifier"] == "MyANN")
-    xx, yy = _moons_figures.mesh(result["extent"], 0.4)
-    probability = _packed.unpack(run["surface"])
+    xx, yy = figures.mesh(result["extent"], 0.4)
+    probability = packed.unpack(run["surface"])
     assert probability.shape == xx.shape
-    figure = _moons_figures.draw_classifiers(result)
+    figure = figures.draw_classifiers(result)
     axes = next(a for a in figure.axes if a.get_title(loc="left").startswith("MyANN"))
     points = axes.collections[1].get_paths()[0].vertices
     from scipy.interpolate import RegularGridInterpolator
@@ -97,16 +97,16 @@ def test_surface_of_the_kernel_machine_is_that_of_scikit_learn():
     run = next(run for run in result["runs"] if run["classifier"].startswith("SVC"))
     model = make_pipeline(StandardScaler(), SVC()).fit(X, y)
     assert run["test_accuracy"] == pytest.approx(model.score(data.X_test, data.y_test))
-    xx, yy = _moons_figures.mesh(result["extent"], 0.4)
+    xx, yy = figures.mesh(result["extent"], 0.4)
     expected = model.decision_function(np.c_[xx.ravel(), yy.ravel()]).reshape(xx.shape)
-    np.testing.assert_allclose(_packed.unpack(run["surface"]), expected.clip(-2, 2), atol=0.01)
+    np.testing.assert_allclose(packed.unpack(run["surface"]), expected.clip(-2, 2), atol=0.01)
 
 
 def test_height_of_both_surfaces_is_drawn(result):
-    figure = _moons_figures.draw_surface(result)
+    figure = figures.draw_surface(result)
     panels = [axes for axes in figure.axes if axes.name == "3d"]
     assert [axes.get_title() for axes in panels] == ["SVC, RBF kernel", "MyANN"]
-    kernel, network = (_packed.unpack(run["surface"]) for run in result["runs"][-2:])
+    kernel, network = (packed.unpack(run["surface"]) for run in result["runs"][-2:])
     sure = ((network < 0.05) | (network > 0.95)).mean()
     corners = [kernel[0, 0], kernel[0, -1], kernel[-1, 0], kernel[-1, -1]]
     assert figure.get_suptitle().replace("\n", " ") == (
@@ -118,13 +118,13 @@ def test_height_of_both_surfaces_is_drawn(result):
 def test_epochs_are_drawn_with_their_accuracies(result):
     course = result["runs"][-1]["course"]
     assert [item["epoch"] for item in course] == [0, 3, 8]
-    figure = _moons_figures.draw_epochs(result)
+    figure = figures.draw_epochs(result)
     titles = [axes.get_title(loc="left") for axes in figure.axes[:3]]
     assert titles == [f"Epoch {item['epoch']}: {item['test_accuracy']:.3f}" for item in course]
     assert f"in the end {course[-1]['test_accuracy']:.3f}" in figure.get_suptitle()
 
 
 def test_table_has_what_the_articles_say(result):
-    (table,) = moons.tables(result)
+    (table,) = study.tables(result)
     assert table.rows[0][:2] == ("LinearSVC, degree 2", "no reasonable surface")
     assert table.rows[0][3] == f"{result['runs'][0]['test_accuracy']:.4f}"

@@ -12,7 +12,7 @@ import pytest
 from study_tools import lines, stored
 
 from fastmlp.studies import seeds
-from fastmlp.studies.lab import packed as _packed
+from fastmlp.studies.lab import packed
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_most_disputed_images_are_drawn_with_their_votes(result):
     figure = seeds._draw_images(result)
     images = result["images"]
     for i, axes in enumerate(figure.axes[: len(images["labels"])]):
-        pixels = _packed.unpack(images["pixels"])[i]
+        pixels = packed.unpack(images["pixels"])[i]
         np.testing.assert_array_equal(axes.images[0].get_array().ravel(), pixels)
         votes = images["votes"][i]
         assert sum(votes) == 4

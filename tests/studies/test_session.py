@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from fastmlp.studies.lab import session as _session
-from fastmlp.studies.lab.results import plain
+from fastmlp.files.json_file import plain
+from fastmlp.studies.lab import session
 from fastmlp.studies.lab.session import Session, StoppedError
 
 CASES = [{"number": i} for i in range(5)]
@@ -133,7 +133,7 @@ def test_quick_and_full_configurations_are_kept_apart(tmp_path):
 def test_configurations_made_under_other_circumstances_are_not_taken(tmp_path, change, monkeypatch):
     Session("regularisation", tmp_path).map(Counted(), CASES, config=Config())
     if change == "machine":
-        monkeypatch.setattr(_session._environment, "arithmetic", lambda: {"processor": "another"})
+        monkeypatch.setattr(session.environment, "arithmetic", lambda: {"processor": "another"})
     again = Counted()
     config = Config(factor=3) if change == "config" else Config()
     Session("regularisation", tmp_path).map(again, CASES, config=config)

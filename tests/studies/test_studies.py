@@ -25,12 +25,11 @@ import fastmlp
 from fastmlp import cli
 from fastmlp.cli import study as _cli_study
 from fastmlp.exceptions import DataFormatError
+from fastmlp.files.json_file import write_json
 from fastmlp.studies import NAMES, find_study
-from fastmlp.studies.lab import data as _data
-from fastmlp.studies.lab import figures as _figures
-from fastmlp.studies.lab import progress as _progress
-from fastmlp.studies.lab import results as _results
-from fastmlp.studies.lab import training as _training
+from fastmlp.studies.lab import figures, results, training
+from fastmlp.studies.lab.data import SCALES, choose_data, load_raw, load_scaled
+from fastmlp.studies.lab.progress import Bar, choose_progress
 from fastmlp.studies.lab.session import Session
 from fastmlp.studies.lab.study import Table, mean_and_range
 
@@ -44,7 +43,7 @@ def _close_figures():
 @pytest.fixture
 def tiny(monkeypatch):
     """Every study in its tiny size, on digits."""
-    monkeypatch.setattr(_data, "choose_data", lambda: "digits")
+    monkeypatch.setattr("fastmlp.studies.lab.data.choose_data", lambda: "digits")
     for name in NAMES:
         study = find_study(name)
         module = sys.modules[f"fastmlp.studies.{name.replace('-', '_')}"]
@@ -82,10 +81,10 @@ def test_configurations_are_frozen_and_plain(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_study_runs_draws_and_tells_through_the_command(name, tiny, tmp_path, capsys, monkeypatch):
     if name != "regularisation":  # one is enough to see the files themselves
-        monkeypatch.setattr(_figures, "_image", lambda figure, kind: b"")
+        monkeypatch.setattr("fastmlp.studies.lab.figures.encode_image", lambda figure, kind: b"")
     code, out, _ = run(capsys, name, "--quick", "--threads", "2", "--out", str(tmp_path))
     assert code == 0
-    result = _results.read_result(tmp_path / f"{name}-quick.json", name)
+    result = results.read_result(tmp_path / f"{name}-quick.json", name)
     study = find_study(name)
     assert shape_of(result) == shape_of(stored(name))
     assert out.startswith(f"{name}: {study.question}\n")
@@ -102,7 +101,7 @@ def test_study_runs_draws_and_tells_through_the_command(name, tiny, tmp_path, ca
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.json")), ids=lambda path: path.stem)
 def test_published_result_can_be_drawn_and_has_its_page(path):
-    result = _results.read_result(path, path.stem)
+    result = results.read_result(path, path.stem)
     assert not result["quick"]
     page = path.with_suffix(".md").read_text()
     for name in find_study(path.stem).draw(result):
@@ -145,7 +144,9 @@ def test_unknown_study_is_refused_with_the_list(capsys, tmp_path):
 
 
 def test_folder_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(_data, "choose_data", lambda: pytest.fail("work was begun"))
+    monkeypatch.setattr(
+        "fastmlp.studies.lab.data.choose_data", lambda: pytest.fail("work was begun")
+    )
     (tmp_path / "file").write_text("")
     code, out, err = run(capsys, "regularisation", "--out", str(tmp_path / "file"))
     assert (code, out) == (2, "")
@@ -153,7 +154,9 @@ def test_folder_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_pa
 
 
 def test_result_is_drawn_again_without_running(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(_data, "choose_data", lambda: pytest.fail("work was begun"))
+    monkeypatch.setattr(
+        "fastmlp.studies.lab.data.choose_data", lambda: pytest.fail("work was begun")
+    )
     path = tmp_path / "regularisation-quick.json"
     path.write_text(json.dumps(stored("regularisation")))
     code, out, _ = run(
@@ -208,7 +211,7 @@ def test_damaged_configuration_is_told(tiny, capsys, tmp_path, monkeypatch):
         session.complaints.append("that file is damaged")
         return stored("regularisation")
 
-    monkeypatch.setattr(_figures, "_image", lambda figure, kind: b"")
+    monkeypatch.setattr("fastmlp.studies.lab.figures.encode_image", lambda figure, kind: b"")
     module = sys.modules["fastmlp.studies.regularisation"]
     monkeypatch.setattr(module, "STUDY", dataclasses.replace(module.STUDY, run=complain))
     code, _, err = run(capsys, "regularisation", "--quick", "--out", str(tmp_path))
@@ -246,7 +249,7 @@ def test_ctrl_c_keeps_finished_configurations_and_the_next_call_goes_on(tmp_path
     assert err.splitlines()[-1] == f"fastmlp: interrupted; {sentence}"
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    result = _results.read_result(tmp_path / "regularisation-quick.json")
+    result = results.read_result(tmp_path / "regularisation-quick.json")
     assert result["seconds"]["resumed_configurations"] == kept
     assert not unfinished.exists()
 
@@ -254,21 +257,17 @@ def test_ctrl_c_keeps_finished_configurations_and_the_next_call_goes_on(tmp_path
 # --- Files, tables, progress ---------------------------------------------------------------------
 
 
-def test_results_hold_plain_values_only():
-    found = _results.plain(
-        {1: np.float32(0.5), "a": np.arange(3), "b": (np.nan, np.inf, 2), "c": None}
-    )
-    assert found == {"1": 0.5, "a": [0, 1, 2], "b": [None, None, 2], "c": None}
-    assert _results.rounded([[1.23456789, 2e-9]], 3) == [[1.23, 2e-9]]
-    assert _results.rounded(np.float32(0.1), 5) == 0.1
+def test_numbers_are_rounded_to_significant_digits():
+    assert results.rounded([[1.23456789, 2e-9]], 3) == [[1.23, 2e-9]]
+    assert results.rounded(np.float32(0.1), 5) == 0.1
 
 
 def test_result_of_another_study_is_refused(tmp_path):
     path = tmp_path / "x.json"
-    _results.write_json(path, {"format": 1, "study": "moons"})
-    assert _results.read_result(path)["study"] == "moons"
+    write_json(path, {"format": 1, "study": "moons"})
+    assert results.read_result(path)["study"] == "moons"
     with pytest.raises(DataFormatError, match=r"x\.json: .* expected study 'threads', found 'moo"):
-        _results.read_result(path, "threads")
+        results.read_result(path, "threads")
 
 
 def test_tables_are_aligned_and_written_as_markdown():
@@ -285,7 +284,7 @@ def test_tables_are_aligned_and_written_as_markdown():
 
 def test_lines_tell_of_every_configuration():
     stream = io.StringIO()
-    progress = _progress.choose_progress(stream)
+    progress = choose_progress(stream)
     progress.begin(2, 20)
     progress.tick()
     progress.finish_case({"lambda2": 0.1, "seed": 3}, 1.25)
@@ -303,8 +302,8 @@ def test_bar_shows_finished_configurations_on_a_terminal():
 
     stream = Terminal()
     os.environ.setdefault("TERM", "xterm")
-    progress = _progress.choose_progress(stream)
-    assert isinstance(progress, _progress.Bar)
+    progress = choose_progress(stream)
+    assert isinstance(progress, Bar)
     progress.begin(2, 4)
     progress.tick(2)
     progress.finish_case({"seed": 3}, 1.0)
@@ -315,15 +314,15 @@ def test_bar_shows_finished_configurations_on_a_terminal():
 
 
 def test_headline_is_broken_into_lines():
-    with _figures.import_pyplot().rc_context({"figure.constrained_layout.use": True}):
+    with figures.import_pyplot().rc_context({"figure.constrained_layout.use": True}):
         figure = plt.figure(figsize=(5, 3))
-    _figures.headline(figure, "finding " * 12)
+    figures.headline(figure, "finding " * 12)
     assert figure.get_suptitle() == "\n".join([("finding " * 6).strip()] * 2)
 
 
 def test_spread_is_a_mean_in_a_band_of_all_runs():
     _, axes = plt.subplots()
-    _figures.draw_spread(axes, [1, 2], [[0.0, 1.0], [2.0, 5.0]], label="x")
+    figures.draw_spread(axes, [1, 2], [[0.0, 1.0], [2.0, 5.0]], label="x")
     np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), [1, 3])
     (band,) = axes.collections
     points = band.get_paths()[0].vertices
@@ -335,16 +334,16 @@ def test_spread_is_a_mean_in_a_band_of_all_runs():
 
 def test_mnist_is_chosen_where_it_is(monkeypatch):
     monkeypatch.setattr(fastmlp.datasets, "find", lambda name: Path("x"))
-    assert _data.choose_data() == "mnist"
+    assert choose_data() == "mnist"
     monkeypatch.setattr(fastmlp.datasets, "find", lambda name: None)
-    assert _data.choose_data() == "digits"
+    assert choose_data() == "digits"
 
 
-@pytest.mark.parametrize("scale", _data.SCALES)
+@pytest.mark.parametrize("scale", SCALES)
 def test_scales_are_those_of_scikit_learn(scale):
     from sklearn.preprocessing import Normalizer, StandardScaler
 
-    raw = _data.load_raw("digits", 300)
+    raw = load_raw("digits", 300)
     train, test = raw.X_train, raw.X_test
     if scale == "feature":
         scaler = StandardScaler().fit(train)
@@ -361,7 +360,7 @@ def test_scales_are_those_of_scikit_learn(scale):
         )
     else:
         expected = tuple(X / (16 if scale == "unit" else 1) for X in (train, test))
-    data = _data.load_scaled("digits", scale, 300)
+    data = load_scaled("digits", scale, 300)
     assert (len(data.X_train), len(data.X_test)) == (300, 500)
     for found, wanted in zip((data.X_train, data.X_test), expected, strict=True):
         assert found.dtype == np.float32
@@ -370,20 +369,20 @@ def test_scales_are_those_of_scikit_learn(scale):
 
 def test_unknown_scale_is_refused():
     with pytest.raises(ValueError, match="scale must be one of 'feature', 'global', 'unit'"):
-        _data.load_scaled("digits", "minmax")
+        load_scaled("digits", "minmax")
 
 
 def test_chosen_epochs_begin_early_and_end_with_the_last():
-    assert _training.chosen_epochs(3) == [1, 2, 3]
-    epochs = _training.chosen_epochs(800)
+    assert training.chosen_epochs(3) == [1, 2, 3]
+    epochs = training.chosen_epochs(800)
     assert epochs[0] == 1 and epochs[-1] == 800 and 40 <= len(epochs) <= 50
     assert max(np.diff(epochs)) <= 800 / 39 + 1
 
 
 def test_training_measures_what_the_history_of_a_fit_has():
-    data = _data.load_scaled("digits", n_train=300)
+    data = load_scaled("digits", n_train=300)
     settings = {"l2": 0.1, "batch_size": 50, "learning_rate": 0.01}
-    _, found = _training.train(
+    _, found = training.train(
         data, seed=3, n_epochs=6, hidden=(8,), epochs_to_measure=[2, 6], **settings
     )
     network = fastmlp.Network((64, 8, 10), random_state=3)
@@ -411,8 +410,8 @@ def test_training_measures_what_the_history_of_a_fit_has():
 
 
 def test_training_that_diverges_says_so_and_keeps_what_it_has():
-    data = _data.load_scaled("digits", "none", n_train=100)
-    _, found = _training.train(
+    data = load_scaled("digits", "none", n_train=100)
+    _, found = training.train(
         data, seed=0, n_epochs=3, hidden=(8,), activation="relu", output="identity",
         loss="squared_error", learning_rate=1e6, keep=("epochs", "train_cost"),
     )  # fmt: skip

@@ -127,17 +127,17 @@ def plan_death(step, count):
 
 def look_after_every_batch():
     """Save within epochs too, which are over here before somebody looks at the clock."""
-    from fastmlp.training.checkpoints.keeper import Run
+    from fastmlp.training.checkpoints.keeper import Keeper
 
-    Run.batches_to_go = lambda run, epoch: 1
+    Keeper.batches_to_go = lambda run, epoch: 1
 
 
 def keep_diary(path):
     """Write the numbers of the last save that began and that ended into a file, as they do."""
-    from fastmlp.training.checkpoints import checkpoint
+    from fastmlp.training.checkpoints import keeper
     from fastmlp.training.checkpoints.folder import checkpoint_numbers
 
-    real = checkpoint.write_next
+    real = keeper.write_next
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
 
     def write_next(folder, *args):
@@ -147,7 +147,7 @@ def keep_diary(path):
         os.pwrite(descriptor, LENGTH.pack(ended + 1, ended + 1), 0)
         return written
 
-    checkpoint.write_next = write_next
+    keeper.write_next = write_next
 
 
 def read_diary(path):

@@ -1,15 +1,18 @@
-"""Small data sets in the files of Keras and of Yann LeCun."""
+"""Small data sets in the file formats of Keras and of Yann LeCun."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from fastmlp.datasets import loading as datasets
+from fastmlp.datasets.arrays import Dataset
+from fastmlp.datasets.pinned import PINNED
 
 
 def small_arrays(seed: int = 0) -> dict[str, np.ndarray]:
@@ -41,9 +44,41 @@ IDX_FILES = {
 }
 
 
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_idx(
+    folder: Path,
+    arrays: dict[str, np.ndarray],
+    rename: Callable[[str], str] = str,
+    pack: Callable[[bytes], bytes] = bytes,
+) -> Path:
+    folder.mkdir(parents=True)
+    for field, file in IDX_FILES.items():
+        (folder / rename(file)).write_bytes(pack(idx_bytes(arrays[field])))
+    return folder
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(npz_bytes(arrays))
+    return path
+
+
+def assert_holds(data: Dataset, arrays: dict[str, np.ndarray]) -> None:
+    for part, X, y in (("train", data.X_train, data.y_train), ("test", data.X_test, data.y_test)):
+        expected = arrays[f"x_{part}"]
+        np.testing.assert_array_equal(X, expected.reshape(len(expected), -1))
+        np.testing.assert_array_equal(y, arrays[f"y_{part}"])
+        assert X.dtype == expected.dtype
+        assert y.dtype == np.int64
+        assert X.flags.c_contiguous
+
+
 def pinned_mnist():
     return replace(
-        datasets._PINNED["mnist"],
+        PINNED["mnist"],
         files={"mnist.npz": hashlib.sha256(npz_bytes(small_arrays())).hexdigest()},
         arrays={name: hashlib.sha256(a).hexdigest() for name, a in small_arrays().items()},
     )

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from fastmlp.studies import find_study
-from fastmlp.studies.best_of_60s import Recipe
+from fastmlp.studies.best_of_60s.ensemble import Recipe
 from fastmlp.studies.lab.session import Session
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies"

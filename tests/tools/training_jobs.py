@@ -13,7 +13,8 @@ import numpy as np
 
 import fastmlp
 from fastmlp import Checkpoint, MyANN, Network, Trainer
-from fastmlp.callbacks.base import EarlyStopping, LearningRateScheduler
+from fastmlp.callbacks.scheduler import LearningRateScheduler
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.optimizers import Adam, AdamW, RMSprop
 
 EVERY = "0.005s"

@@ -40,11 +40,11 @@ def test_gradient_of_the_objective_is_that_of_finite_differences(rules, weighted
     def cost(parameters):
         before = trainer.network.parameters.copy()
         trainer.network.parameters[...] = parameters
-        value = trainer.objective(rows, other)
+        value = trainer.objective.gradient(rows, other)
         trainer.network.parameters[...] = before
         return value
 
-    trainer.objective(rows, gradient)
+    trainer.objective.gradient(rows, gradient)
     numeric = approx_fprime(trainer.network.parameters.copy(), cost, 1e-7)
     np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=2e-5)
 
@@ -53,7 +53,7 @@ def test_gradient_of_the_objective_is_that_of_finite_differences(rules, weighted
 def test_objective_is_the_cost_of_one_batch_of_all_rows(weighted):
     rules = dict(reduction="mean", penalty_scale="per_weight", l1=0.3, l2=0.2, learning_rate=0.0)
     trainer, rows = problem(weighted, **rules)
-    cost = trainer.objective(rows, np.empty(trainer.network.n_parameters))
+    cost = trainer.objective.gradient(rows, np.empty(trainer.network.n_parameters))
     history = trainer.fit(rows.x, rows.y, sample_weight=rows.weights)
     assert history["costs"][0, 0] == pytest.approx(cost)
 
@@ -64,7 +64,7 @@ def test_minimum_has_no_gradient_and_iterations_only_go_down():
     result = minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=1e-6,
                       callbacks=[lambda t: costs.append(t.metrics["cost"])])  # fmt: skip
     gradient = np.empty(trainer.network.n_parameters)
-    cost = trainer.objective(rows, gradient)
+    cost = trainer.objective.gradient(rows, gradient)
     assert result.status == 0
     assert cost == pytest.approx(result.fun)
     assert np.abs(gradient).max() < 1e-3
@@ -87,7 +87,7 @@ class Failure(Exception):
 def test_an_exception_in_the_search_leaves_the_last_iterate(error, monkeypatch):
     trainer, rows = problem(False, l2=0.5)
     iterates, points = [trainer.network.parameters.copy()], []
-    objective = trainer.objective
+    objective = trainer.objective.gradient
 
     def cost(rows, gradient):
         points.append(trainer.network.parameters.copy())
@@ -96,7 +96,7 @@ def test_an_exception_in_the_search_leaves_the_last_iterate(error, monkeypatch):
             raise error
         return objective(rows, gradient)
 
-    monkeypatch.setattr(trainer, "objective", cost)
+    monkeypatch.setattr(trainer.objective, "gradient", cost)
     with pytest.raises(error):
         minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0,
                  callbacks=[lambda t: iterates.append(t.network.parameters.copy())])  # fmt: skip
@@ -107,7 +107,7 @@ def test_an_exception_in_the_search_leaves_the_last_iterate(error, monkeypatch):
 def test_an_exception_at_the_first_point_leaves_the_starting_weights(monkeypatch):
     trainer, rows = problem(False)
     start = trainer.network.parameters.copy()
-    objective, calls = trainer.objective, []
+    objective, calls = trainer.objective.gradient, []
 
     def cost(rows, gradient):
         calls.append(1)
@@ -115,7 +115,7 @@ def test_an_exception_at_the_first_point_leaves_the_starting_weights(monkeypatch
             raise Failure
         return objective(rows, gradient)
 
-    monkeypatch.setattr(trainer, "objective", cost)
+    monkeypatch.setattr(trainer.objective, "gradient", cost)
     with pytest.raises(Failure):
         minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0)
     np.testing.assert_array_equal(trainer.network.parameters, start)

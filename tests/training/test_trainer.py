@@ -108,7 +108,7 @@ def test_chosen_rows_are_trained_on_as_if_there_were_no_others(
         )
         rows = Rows(check_inputs("X", container(x), np.dtype(float), n_columns=6), y, weights)
         part = check_inputs("X", container(x[chosen]), np.dtype(float), n_columns=6)
-        some.train(rows, chosen=chosen, n_epochs=3)
+        some.train(rows, row_index=chosen, n_epochs=3)
         alone.train(Rows(part, y[chosen], weights[chosen]), n_epochs=3)
         for a, b in zip(some.network.weights, alone.network.weights, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)

@@ -47,11 +47,11 @@ def run(options: argparse.Namespace) -> int:
     for name, value in QUIET_TENSORFLOW.items():
         os.environ.setdefault(name, value)
     try:
-        from fastmlp.cnn import _devices, _tensorflow
+        from fastmlp.cnn import backend, device
 
-        _load_quietly(_tensorflow.import_tensorflow)
+        _load_quietly(backend.import_tensorflow)
         if options.threads is not None or options.gpu_memory is not None:
-            _devices.configure(intra_threads=options.threads, memory_limit_mb=options.gpu_memory)
+            device.configure(intra_threads=options.threads, memory_limit_mb=options.gpu_memory)
         return COMMANDS[options.cnn_command].load().run(options)
     except ImportError as error:
         raise UsageError(str(error)) from error

@@ -13,8 +13,8 @@ from fastmlp.cli.cnn.options import add_data, add_device, add_seed
 from fastmlp.cli.exit_codes import FINISHED
 from fastmlp.cli.options import integer, integers
 from fastmlp.cli.output import prepare_folder
-from fastmlp.files.json_file import write_json
 from fastmlp.engine.threads import resolve_threads
+from fastmlp.files.json_file import write_json
 
 BATCH_SIZES = (500, 3000, 30000)
 EPOCHS = 5
@@ -51,17 +51,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Time, print a table and, with --out, write; bad input raises."""
-    from fastmlp.cnn import _devices, compare
+    from fastmlp.cnn import compare
+    from fastmlp.cnn.device import choose_device, devices, report
 
     folder = None if options.out is None else prepare_folder(options.out)
     names = None
     if options.device != "auto":
-        _devices.choose_device(options.device)
+        choose_device(options.device)
         names = [options.device]
     data = load_data(options, scale="none")
-    for device in _devices.devices():
+    for device in devices():
         print(device)
-    if not any(device.type == "GPU" for device in _devices.devices()):
+    if not any(device.type == "GPU" for device in devices()):
         print("TensorFlow finds no graphics card; only processors are compared")
     else:
         print("to watch the graphics card: nvidia-smi -lms 250")
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     ratios = compare.ratios(timings)
     print(_table(timings, ratios))
     print(f"ratio: images/s divided by those of {timings[0].contender} at the same batch size")
-    environment = _devices.report()
+    environment = report()
     engine_threads = resolve_threads(options.threads).n_threads
     print(f"threads: Keras {environment['intra_threads']}, fastmlp {engine_threads}")
     if folder is not None:

@@ -24,12 +24,10 @@ SECONDS_BETWEEN_UPDATES = 0.2
 
 
 def load_data(options: argparse.Namespace, **settings: Any) -> ImageData:
-    """Load the images that --data, --images and --test-images choose; `settings` as for `load_images`."""
+    """Load the images that the options choose; `settings` as for `load_images`."""
     from fastmlp.cnn.images import load_images
 
-    return load_images(
-        options.data, n_train=options.images, n_test=options.test_images, **settings
-    )
+    return load_images(options.data, n_train=options.images, n_test=options.test_images, **settings)
 
 
 def load_test_images(options: argparse.Namespace, cnn: Any) -> tuple[Any, Any, Any]:
@@ -129,7 +127,7 @@ def figures(folder: Path) -> Iterator[Any]:
 
 
 def confusion(outputs: Any, y: Any) -> list[list[int]]:
-    """Count images by true class (rows) and predicted class; outputs (n, n_classes), labels (n,)."""
+    """Count images by true class (rows) and predicted class, from outputs (n, n_classes)."""
     from sklearn.metrics import confusion_matrix
 
     codes = range(outputs.shape[1])

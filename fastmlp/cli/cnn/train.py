@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 from fastmlp._checks import check_choice
 from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, figures, load_data
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
-from fastmlp.cli.exit_codes import DIVERGED, FINISHED, INTERRUPTED
+from fastmlp.cli.exit_codes import FAILED, FINISHED, INTERRUPTED
 from fastmlp.cli.options import UsageError, integer, number
 from fastmlp.cli.output import prepare_folder
-from fastmlp.files.json_file import write_json
 from fastmlp.exceptions import DivergenceError
+from fastmlp.files.json_file import write_json
 
 if TYPE_CHECKING:
     from fastmlp.callbacks.live_plot import LivePlot
     from fastmlp.cnn.config import CNNConfig
     from fastmlp.cnn.images import ImageData
     from fastmlp.cnn.network import CNN
-    from fastmlp.training.trainer import Evaluation
+    from fastmlp.training.history import Evaluation
 
 DEFAULT_SEED = 42
-ENDINGS = {FINISHED: "finished", DIVERGED: "diverged", INTERRUPTED: "interrupted"}
+ENDINGS = {FINISHED: "finished", FAILED: "diverged", INTERRUPTED: "interrupted"}
 REFERENCES = {"mnist": 0.992}
 """The articles' line in the accuracy plot."""
 
@@ -143,7 +143,7 @@ def _config(options: argparse.Namespace) -> CNNConfig:
 
 def _callbacks(options: argparse.Namespace) -> list[Any]:
     """What the options ask for between epochs."""
-    from fastmlp.cnn._best_epoch import BestEpoch
+    from fastmlp.cnn.best_epoch import BestEpoch
 
     callbacks: list[Any] = []
     if options.stop_at is not None:
@@ -157,7 +157,7 @@ def _callbacks(options: argparse.Namespace) -> list[Any]:
 
 def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
     """Train with a line per epoch; an early end is told, and is the exit code."""
-    from fastmlp.cnn._recorder import BatchHook
+    from fastmlp.cnn.recorder import BatchHook
 
     name, X, y = data.watched
     epochs, size = cnn.config.epochs, cnn.config.batch_size
@@ -170,13 +170,13 @@ def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
         return INTERRUPTED
     except DivergenceError as error:
         print(f"\nfastmlp: error: {error}", file=sys.stderr)
-        return DIVERGED
+        return FAILED
     return FINISHED
 
 
 def _tensorboard(folder: str) -> Any:
     """Keras' own callback."""
-    from fastmlp.cnn._tensorflow import import_keras
+    from fastmlp.cnn.backend import import_keras
 
     if find_spec("tensorboard") is None:
         raise UsageError('--tensorboard needs TensorBoard: pip install "fastmlp[tensorboard]"')
@@ -245,7 +245,7 @@ def _write(
 
 def _record(cnn: CNN, data: ImageData, ended: str, seconds: float) -> dict[str, Any]:
     """What history.json holds of a training; the test set apart."""
-    from fastmlp.cnn._devices import report
+    from fastmlp.cnn.device import report
 
     return {
         **cnn.history.to_dict(),

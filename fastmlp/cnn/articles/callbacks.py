@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from fastmlp.cnn._state import current_rate, iterations
+from fastmlp.cnn.state import current_rate, iterations
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs
 
 

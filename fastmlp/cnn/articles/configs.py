@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastmlp._checks import check_choice
-from fastmlp.cnn._layers import ConvLayer, DenseLayer, PoolLayer
+from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer
 
 _POWER = {
     "regularizer": "l2",

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp.cnn._arrays import Images
-from fastmlp.cnn._layers import ConvLayer, DenseLayer, PoolLayer
+from fastmlp.cnn.arrays import Images
 from fastmlp.cnn.config import OPTIMIZERS, OUTPUT_OF_LOSS, WITH_MOMENTUM, CNNConfig
 from fastmlp.cnn.images import load_images
+from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer
 from fastmlp.cnn.network import CNN
 from fastmlp.training.history import History
 

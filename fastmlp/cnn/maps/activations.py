@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice
-from fastmlp.cnn._arrays import Images, check_images
-from fastmlp.cnn._tensorflow import import_keras, import_tensorflow
+from fastmlp.cnn.arrays import Images, check_images
+from fastmlp.cnn.backend import import_keras, import_tensorflow
 from fastmlp.cnn.geometry import receptive_fields
 from fastmlp.cnn.network import CNN, PREDICTION_BATCH
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_integer, check_number
-from fastmlp.cnn._arrays import Images, check_images
-from fastmlp.cnn._tensorflow import import_tensorflow
+from fastmlp.cnn.arrays import Images, check_images
+from fastmlp.cnn.backend import import_tensorflow
 from fastmlp.cnn.maps.activations import activation_maps, check_map_layer, layer_model
 from fastmlp.cnn.maps.oip_starts import SCALES, standardised, start_images
 from fastmlp.cnn.network import CNN

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import check_integer, check_number
-from fastmlp.cnn._arrays import Images
+from fastmlp.cnn.arrays import Images
 
 SCALES = (3, 7, 14, 28)
 """Sides of the squares of equal noise, in pixels."""

@@ -93,14 +93,14 @@ def write_figures(
         for name, figure in figures.items():
             for kind in kinds:
                 paths.append(folder / f"{stem}-{name}.{kind}")
-                write_atomically(paths[-1], [_image(figure, kind)])
+                write_atomically(paths[-1], [encode_image(figure, kind)])
     finally:
         for figure in figures.values():
             plt.close(figure)
     return paths
 
 
-def _image(figure: Figure, kind: str) -> bytes:
+def encode_image(figure: Figure, kind: str) -> bytes:
     """The figure's bytes, equal for equal figures; PNG with a palette, a third of the size."""
     buffer = io.BytesIO()
     if kind == "svg":

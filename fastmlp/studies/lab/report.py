@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from fastmlp.studies import NAMES, find_study
+from fastmlp.studies.lab.catalogue import NAMES, find_study
 from fastmlp.studies.lab.results import read_result, result_path
 from fastmlp.studies.lab.study import Study, Table
 
@@ -195,13 +195,13 @@ def _table(table: Table) -> str:
 def _figures(study: Study, result: Mapping[str, Any]) -> Iterator[str]:
     """Every figure as an image inside the page, its finding as the text for those who see none."""
     from fastmlp.plots.style import import_pyplot
-    from fastmlp.studies.lab.figures import _image
+    from fastmlp.studies.lab.figures import encode_image
 
     plt = import_pyplot()
     figures = study.draw(result)
     try:
         for figure in figures.values():
-            text = base64.b64encode(_image(figure, "png")).decode()
+            text = base64.b64encode(encode_image(figure, "png")).decode()
             finding = " ".join(figure.get_suptitle().split())
             image = f'<img alt="{escape(finding)}" src="data:image/png;base64,{text}">'
             yield f'<div class="figure">{image}</div>'

@@ -18,18 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fastmlp.engine import environment as _environment
+from fastmlp.engine import environment
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.exceptions import DataFormatError
+from fastmlp.files.json_file import plain, read_json, write_json
 from fastmlp.studies.lab.progress import Progress, Silence
-from fastmlp.studies.lab.results import (
-    FORMAT,
-    fingerprint,
-    plain,
-    read_json,
-    result_path,
-    write_json,
-)
+from fastmlp.studies.lab.results import FORMAT, fingerprint, result_path
 
 Case = dict[str, Any]
 
@@ -134,7 +128,7 @@ class Session:
             The first that a function raised; the others are stopped, and what is finished is kept.
         """
         cases = [plain(case) for case in cases]
-        settings = [asdict(config), _environment.arithmetic()]
+        settings = [asdict(config), environment.arithmetic()]
         paths = [self._path(case, settings) for case in cases]
         finished: dict[int, dict[str, Any]] = {}
         stop = threading.Event()
@@ -180,7 +174,7 @@ class Session:
                 "configurations": round(self._work_seconds, 3),
                 "resumed_configurations": self.n_resumed,
             },
-            "environment": _environment.collect(self.n_threads),
+            "environment": environment.collect(self.n_threads),
         }
         if taken := sorted(result.keys() & content.keys()):
             raise ValueError(f"content of a result must have other names than {', '.join(taken)}")

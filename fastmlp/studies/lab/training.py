@@ -117,7 +117,10 @@ class _Recorder:
             return
         record = trainer.last_epoch
         assert record is not None
-        train, test = trainer.evaluate_rows(self._train), trainer.evaluate_rows(self._test)
+        train, test = (
+            trainer.objective.evaluate(self._train),
+            trainer.objective.evaluate(self._test),
+        )
         costs = record.costs
         shares = np.divide(record.penalties, costs, out=np.zeros_like(costs), where=costs > 0)
         low, high = np.quantile(shares, [0.1, 0.9])

@@ -1,4 +1,4 @@
-"""A training that is under way as what a checkpoint file holds, and back."""
+"""A training run as what a checkpoint file holds, and back."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._types import Array
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file
 from fastmlp.files.plain_values import encode
 from fastmlp.files.safetensors_header import DTYPES
 from fastmlp.network.document import describe_network, restore_network
-from fastmlp.training.checkpoints.identity import Identity, described, trainer_settings
+from fastmlp.network.network import Network
+from fastmlp.training.checkpoints.fingerprint import Fingerprint, described
 from fastmlp.training.checkpoints.search import Evaluations
 from fastmlp.training.epoch import Epoch
-
-if TYPE_CHECKING:
-    from fastmlp._types import Array
-    from fastmlp.network.network import Network
-    from fastmlp.training.trainer import Trainer
+from fastmlp.training.protocol import NetworkTraining
 
 KIND = "Checkpoint"
 SOLVERS: dict[str, type[Epoch] | type[Evaluations]] = {"epochs": Epoch, "lbfgs": Evaluations}
@@ -39,12 +37,12 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Position:
-    """Where a training is between two steps, apart from weights and optimizer's states.
+class Snapshot:
+    """Where a run is between two steps, apart from weights and optimizer's states.
 
     It is taken when nothing is half done, and stays true while batches are trained and while the
-    callbacks after an epoch run, until the next one takes its place: whatever interrupts the
-    training, the last position and the weights fit together.
+    callbacks after an epoch run, until the next one takes its place: whatever interrupts the run,
+    the last snapshot and the weights fit together.
 
     Attributes
     ----------
@@ -57,12 +55,12 @@ class Position:
     metrics : mapping
         Of the last epoch.
     under_way : bool
-        Whether an epoch has begun: callbacks have been told, and random numbers drawn.
+        Whether an epoch has begun: callbacks have been called, and random numbers drawn.
     progress : Epoch, Evaluations or None
-        Live: it goes on while the position stands.
+        Live: it advances while the snapshot stays.
     callbacks : sequence of (name, settings, state)
     ended : bool
-        Whether a callback has ended the training.
+        Whether a callback has ended the run for good.
     """
 
     epochs_done: int
@@ -77,38 +75,42 @@ class Position:
 
 
 def describe_training(
-    trainer: Trainer, identity: Identity, position: Position, solver: str, settings: Any
+    training: NetworkTraining,
+    fingerprint: Fingerprint,
+    snapshot: Snapshot,
+    solver: str,
+    settings: Any,
 ) -> Content:
-    """A checkpoint of a trainer at this position."""
-    document, arrays = describe_network(trainer.network)
+    """Return the content of a checkpoint of a run at this snapshot."""
+    document, arrays = describe_network(training.network)
     document |= {
         "owner": {
-            "name": identity.owner,
-            "settings": _described(identity.owner_settings),
-            "state": {name: encode(value) for name, value in identity.owner_state.items()},
+            "name": fingerprint.owner,
+            "settings": _described(fingerprint.owner_settings),
+            "state": {name: encode(value) for name, value in fingerprint.owner_state.items()},
         },
         "settings": settings,
-        "data": identity.fingerprints,
+        "data": fingerprint.digests,
         "solver": solver,
         "position": {
-            "epochs_done": position.epochs_done,
-            "n_steps": position.n_steps,
-            "learning_rate": position.learning_rate,
-            "generator": encode(_generator(trainer.rng, position.generator)),
-            "metrics": _described(position.metrics),
-            "under_way": position.under_way,
-            "ended": position.ended,
+            "epochs_done": snapshot.epochs_done,
+            "n_steps": snapshot.n_steps,
+            "learning_rate": snapshot.learning_rate,
+            "generator": encode(_generator(training.rng, snapshot.generator)),
+            "metrics": _described(snapshot.metrics),
+            "under_way": snapshot.under_way,
+            "ended": snapshot.ended,
         },
         "progress": None,
     }
-    if position.progress is not None:
-        document["progress"], more = position.progress.describe()
+    if snapshot.progress is not None:
+        document["progress"], more = snapshot.progress.describe()
         arrays |= more
     if solver == "epochs":
-        arrays["optimizer.states"] = trainer.states
+        arrays["optimizer.states"] = training.states
     document["callbacks"] = [
         _describe_callback(f"callbacks.{i}", *callback, arrays)
-        for i, callback in enumerate(position.callbacks)
+        for i, callback in enumerate(snapshot.callbacks)
     ]
     return Content(KIND, document, arrays)
 
@@ -119,7 +121,7 @@ def _generator(like: np.random.Generator, state: Mapping[str, Any]) -> np.random
     return generator
 
 
-def check_callbacks(position: Position) -> None:
+def check_callbacks(snapshot: Snapshot) -> None:
     """Refuse callbacks whose state cannot be saved, before there is anything to lose.
 
     Raises
@@ -127,7 +129,7 @@ def check_callbacks(position: Position) -> None:
     TypeError
         Naming callback and value.
     """
-    for callback in position.callbacks:
+    for callback in snapshot.callbacks:
         _describe_callback("", *callback, {})
 
 
@@ -135,9 +137,11 @@ def _described(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: described(value) for name, value in values.items()}
 
 
-def all_settings(trainer: Trainer, identity: Identity, n_epochs: int) -> dict[str, Any]:
-    """The Trainer's parameters and those of this training, as JSON."""
-    return _described({**trainer_settings(trainer, n_epochs), **identity.settings})
+def all_settings(
+    training: NetworkTraining, fingerprint: Fingerprint, n_epochs: int
+) -> dict[str, Any]:
+    """Return the Trainer's parameters and those of this run, as JSON."""
+    return _described({**training.settings(n_epochs), **fingerprint.settings})
 
 
 def _describe_callback(
@@ -165,7 +169,7 @@ def _describe_callback(
 
 @dataclass
 class SavedTraining:
-    """What a checkpoint file says, checked as far as it can be without the training.
+    """What a checkpoint file holds, checked as far as it can be without the run.
 
     Attributes
     ----------
@@ -173,13 +177,13 @@ class SavedTraining:
         Of the file.
     network : Network
     owner, owner_settings, settings, data
-        JSON, to be compared with an Identity.
+        JSON, to be compared with a Fingerprint.
     owner_state : dict
     solver : str
     states : ndarray of shape (n_states, n_parameters) or None
         Of the optimizer.
     epochs_done, n_steps, learning_rate, generator, metrics, under_way, ended, progress
-        As of the Position.
+        As of the Snapshot.
     callbacks : list of (name, settings, state)
     arithmetic : dict
         What the last bits depend on.
@@ -207,7 +211,7 @@ class SavedTraining:
 
     @property
     def least_epochs(self) -> int:
-        """Epochs that a training must have to go on here."""
+        """Smallest number of epochs of a run that continues from here."""
         return self.epochs_done + self.under_way
 
 

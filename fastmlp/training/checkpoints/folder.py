@@ -1,4 +1,4 @@
-"""A folder of numbered checkpoints, of which a training keeps the last few."""
+"""A folder of numbered checkpoints, of which a run keeps the last few."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NAME = re.compile(PREFIX + r"(\d{8,})\.safetensors")
 
 
 def checkpoint_numbers(folder: Path) -> list[int]:
-    """Of the checkpoints in a folder, lowest first."""
+    """Return the numbers of the checkpoints in a folder, lowest first."""
     matches = map(NAME.fullmatch, os.listdir(folder))
     return sorted(int(match[1]) for match in matches if match)
 
 
 def checkpoint_path(folder: Path, number: int) -> Path:
-    """Name of the checkpoint of this number."""
+    """Return the path of the checkpoint of this number."""
     return folder / f"{PREFIX}{number:08d}.safetensors"
 
 
 def read_newest(path: str | os.PathLike[str]) -> SavedTraining | None:
-    """The checkpoint `path`, or the newest one that can be read in the folder `path`.
+    """Read the checkpoint `path`, or the newest one that can be read in the folder `path`.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def read_newest(path: str | os.PathLike[str]) -> SavedTraining | None:
         else:
             for reason in reasons:
                 warnings.warn(
-                    f"a checkpoint cannot be read: {reason}. The training goes on from an older "
+                    f"a checkpoint cannot be read: {reason}. The run resumes from an older "
                     f"one, {saved.path!r}",
                     stacklevel=2,
                 )
@@ -75,14 +75,14 @@ def read_newest(path: str | os.PathLike[str]) -> SavedTraining | None:
 
 @contextmanager
 def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
-    """Within this block the folder belongs to this training, and has no abandoned files.
+    """Own the folder within this block, without abandoned files in it.
 
     Raises
     ------
     FileExistsError
-        Where it has checkpoints of another training than the one that is resumed.
+        Where it has checkpoints of another run than the one that is resumed.
     BlockingIOError
-        Where another training writes into it.
+        Where another run writes into it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -93,8 +93,8 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
         if numbers and not (resumed_from and _is_in(folder, resumed_from)):
             last = checkpoint_path(folder, numbers[-1]).name
             raise FileExistsError(
-                f"{str(folder)!r} has checkpoints of a training, up to {last}: go on with it "
-                "(resume, --resume), or take another folder, or remove them"
+                f"{str(folder)!r} already contains checkpoints (latest: {last}); pass resume= "
+                "(--resume), choose another folder, or delete them"
             )
         yield
     finally:
@@ -106,7 +106,7 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise BlockingIOError(
-            error.errno, "another training writes its checkpoints there", str(folder)
+            error.errno, "another run writes its checkpoints there", str(folder)
         ) from None
     except OSError:  # a file system without locks
         pass

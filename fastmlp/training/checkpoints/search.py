@@ -1,9 +1,9 @@
-"""What an optimizer from outside has been told: the costs and gradients of a search, in order.
+"""The recorded evaluations of a search by SciPy: its costs and gradients, in order.
 
-SciPy's L-BFGS-B cannot be stopped and taken up again. But it is deterministic: begun at the same
-point and told the same costs and gradients it goes the same way, to the last bit. So a checkpoint
-keeps them all, and a resumed search hears them again without computing them; the points that it
-asks for are compared with those of the first time by a checksum.
+SciPy's L-BFGS-B cannot be stopped and resumed. But it is deterministic: from the same starting
+point and with the same costs and gradients it takes the same path, to the last bit. So a checkpoint
+keeps them all, and a resumed search replays the recorded evaluations without computing them; the
+points that SciPy evaluates are compared with those of the first time by a checksum.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 
 MAX_BYTES = 1 << 29
-"""Most bytes of gradients that are remembered."""
+"""Most bytes of gradients that are recorded."""
 
 
 def checksum(point: NDArray[np.float64]) -> int:
-    """64 bits of a point."""
+    """Return 64 bits that identify a point."""
     return int.from_bytes(hashlib.sha256(point.tobytes()).digest()[:8], "little")
 
 
@@ -37,34 +37,34 @@ class Evaluations:
     ----------
     start : ndarray of shape (n_parameters,), float64
         The first point.
-    told : list of (int, float, ndarray of shape (n_parameters,))
+    recorded : list of (int, float, ndarray of shape (n_parameters,))
         Checksum of the point, cost, and gradient in the network's dtype.
     """
 
     start: NDArray[np.float64]
-    told: list[tuple[int, float, Array]] = field(default_factory=list)
+    recorded: list[tuple[int, float, Array]] = field(default_factory=list)
 
     @property
     def n_bytes(self) -> int:
-        """Of the gradients."""
-        return sum(gradient.nbytes for _, _, gradient in self.told[-1:]) * len(self.told)
+        """Total bytes of stored gradients."""
+        return sum(gradient.nbytes for _, _, gradient in self.recorded[-1:]) * len(self.recorded)
 
     def add(self, point: NDArray[np.float64], cost: float, gradient: Array) -> None:
-        """Remember an evaluation."""
-        self.told.append((checksum(point), cost, gradient.copy()))
+        """Record an evaluation."""
+        self.recorded.append((checksum(point), cost, gradient.copy()))
 
     def __iter__(self) -> Iterator[tuple[int, float, Array]]:
-        return iter(list(self.told))
+        return iter(list(self.recorded))
 
     def describe(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Fields and arrays of a checkpoint."""
-        told = list(self.told)
-        gradients = [gradient for _, _, gradient in told]
-        return {"n_evaluations": len(told)}, {
+        recorded = list(self.recorded)
+        gradients = [gradient for _, _, gradient in recorded]
+        return {"n_evaluations": len(recorded)}, {
             "evaluations.start": self.start,
-            "evaluations.points": np.array([point for point, _, _ in told], np.uint64),
-            "evaluations.costs": np.array([cost for _, cost, _ in told], np.float64),
-            "evaluations.gradients": np.array(gradients).reshape(len(told), len(self.start)),
+            "evaluations.points": np.array([point for point, _, _ in recorded], np.uint64),
+            "evaluations.costs": np.array([cost for _, cost, _ in recorded], np.float64),
+            "evaluations.gradients": np.array(gradients).reshape(len(recorded), len(self.start)),
         }
 
     @classmethod

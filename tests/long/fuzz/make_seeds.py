@@ -23,7 +23,7 @@ from targets import CORPUS, X, Y, begun  # noqa: E402
 
 import fastmlp  # noqa: E402
 from fastmlp.files.plain_values import encode  # noqa: E402
-from fastmlp.training.checkpoints.keeper import Run  # noqa: E402
+from fastmlp.training.checkpoints.keeper import Keeper  # noqa: E402
 
 
 def idx_files():
@@ -72,7 +72,9 @@ def checkpoints():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with unittest.mock.patch.multiple(
-            Run, batches_to_go=lambda *_: 2, look=lambda run: run._write(run._checkpoints[0])
+            Keeper,
+            batches_to_go=lambda *_: 2,
+            write_if_due=lambda keeper: keeper._write(keeper._writers[0]),
         ):
             begun(folder / "pieces")
         begun(folder / "epochs")

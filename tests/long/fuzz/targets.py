@@ -23,7 +23,8 @@ import numpy as np
 
 import fastmlp
 import fastmlp.estimators.document  # else loaded with the first estimator, unseen by the fuzzer
-from fastmlp.callbacks.base import EarlyStopping, EpochCallback
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.datasets.idx import read_idx
 from fastmlp.datasets.npz import read_npz
 from fastmlp.exceptions import (

@@ -39,6 +39,7 @@ CLOSEST = {
         "-k",
         "activation or dropout or column_sums",
     ),
+    "src/output_functions.h": ("engine/test_single_kernels.py", "-k", "output"),
     "src/output.c": ("engine/test_single_kernels.py", "-k", "output_loss or output_backward"),
     "src/update.c": ("engine/test_single_kernels.py", "-k", "update or gradient_squares"),
     "src/transpose.c": ("engine/test_single_kernels.py", "-k", "gather or scatter or transpose"),

@@ -15,10 +15,12 @@ from damage import fail_in
 from saved_models import forge, taken_apart
 
 from fastmlp import Checkpoint, LivePlot, ModelFormatError, Network, ResumeError, Trainer
-from fastmlp.callbacks.base import EarlyStopping, EpochCallback, TimeBudget
-from fastmlp.training.checkpoints import checkpoint
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.stopping import EarlyStopping, TimeBudget
+from fastmlp.training.checkpoints import keeper
 from fastmlp.training.checkpoints.document import read_checkpoint
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path, read_newest
+from fastmlp.training.loop import Loop
 
 X, Y = make_classes(60, 5, 2)
 
@@ -70,15 +72,15 @@ def test_a_training_whose_last_epoch_was_due_is_written_once(tmp_path):
 def slow(monkeypatch):
     """A trainer whose batches take a second each, by clocks that show nothing else."""
     now = [0.0]
-    train = Trainer._train_batches
+    step = Loop._step
 
-    def train_slowly(self, rows, epoch, last_batch):
+    def step_slowly(self, epoch, last_batch):
         now[0] += last_batch - epoch.n_done
-        train(self, rows, epoch, last_batch)
+        step(self, epoch, last_batch)
 
-    monkeypatch.setattr(Trainer, "_train_batches", train_slowly)
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(Loop, "_step", step_slowly)
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(keeper.time, "perf_counter", lambda: now[0])
 
 
 def test_one_is_written_within_an_epoch_when_its_time_has_come(tmp_path, slow):
@@ -96,8 +98,8 @@ def test_one_is_written_within_an_epoch_when_its_time_has_come(tmp_path, slow):
 def test_an_epoch_is_one_call_of_the_engine_as_long_as_no_time_is_near(tmp_path, monkeypatch):
     calls = []
     t = trainer()
-    train = t._train_batches
-    monkeypatch.setattr(t, "_train_batches", lambda *args: (calls.append(args[2]), train(*args))[1])
+    step = Loop._step
+    monkeypatch.setattr(Loop, "_step", lambda *args: (calls.append(args[2]), step(*args))[1])
     t.fit(X, Y, n_epochs=9, callbacks=[Checkpoint(tmp_path, "1h")])
     assert calls[-7:] == [3] * 7  # the first ones find out how fast it is
     assert checkpoint_numbers(tmp_path) == [1]
@@ -212,7 +214,7 @@ def test_a_folder_with_another_training_is_not_written_into(tmp_path):
         t = trainer()
         t.fit(X, Y, n_epochs=1)
         weights, states = t.network.parameters.copy(), t.states.copy()
-        message = r"has checkpoints of a training, up to checkpoint-00000004\.safetensors: go on"
+        message = r"already contains checkpoints \(latest: checkpoint-00000004\.safetensors\); pass"
         with pytest.raises(FileExistsError, match=message):
             t.fit(X, Y, callbacks=[Checkpoint(tmp_path)], resume=resume)
         assert np.array_equal(t.network.parameters, weights) and np.array_equal(t.states, states)
@@ -221,7 +223,7 @@ def test_a_folder_with_another_training_is_not_written_into(tmp_path):
 
 
 def test_two_trainings_do_not_write_into_one_folder(tmp_path):
-    with pytest.raises(BlockingIOError, match="another training writes its checkpoints there"):
+    with pytest.raises(BlockingIOError, match="another run writes its checkpoints there"):
         fit(n_epochs=1, callbacks=[Checkpoint(tmp_path), Checkpoint(tmp_path)])
 
 
@@ -377,7 +379,7 @@ def test_forged_documents_are_refused(names, value, message, honest, tmp_path):
     ("optimizer.states", np.zeros((1, 34), np.float32), "'optimizer.states' must have shape"),
     ("optimizer.states", np.zeros((2, 5), np.float32), "'optimizer.states' must be float32"),
     ("callbacks.1.best_parameters", np.zeros(3, np.float32), "the state of EarlyStopping cannot"),
-    ("callbacks.0.costs", np.zeros(3), "the state of Recorder cannot be restored"),
+    ("callbacks.0.costs", np.zeros(3), "the state of HistoryRecorder cannot be restored"),
     ("callbacks.0.costs", None, "'callbacks.0.costs' is missing"),
     ("callbacks.7.x", np.zeros(3), "unknown arrays: 'callbacks.7.x'"),
 ])  # fmt: skip
@@ -480,7 +482,7 @@ def test_a_rate_that_a_callback_has_changed_is_no_difference_in_the_same_process
 def test_other_arithmetic_is_told_but_not_refused(tmp_path, monkeypatch):
     fit(tmp_path, n_epochs=2)
     monkeypatch.setattr("fastmlp.engine.environment.processor_name", lambda: "Z80")
-    message = r"under other conditions: arithmetic\.processor: .* then, 'Z80' now\. The training g"
+    message = r"different environment; .* last bits: arithmetic\.processor was .*, is now 'Z80'"
     with pytest.warns(UserWarning, match=message):
         fit(resume=tmp_path)
 
@@ -501,8 +503,11 @@ def test_pictures_and_logs_may_come_and_go_and_a_resumed_picture_has_the_earlier
 
 
 def test_a_training_of_something_else_is_refused():
-    with pytest.raises(TypeError, match="of a Trainer, a MyANN or an estimator; got one of a dict"):
-        Checkpoint("x").before_training({})
+    class Unsaved:
+        can_be_saved = False
+
+    with pytest.raises(TypeError, match="a MyANN or an estimator; got one of a Unsaved"):
+        Checkpoint("x").before_training(Unsaved())
 
 
 # --- Callbacks of one's own

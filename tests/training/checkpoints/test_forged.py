@@ -26,7 +26,8 @@ from fastmlp import (
     ResumeError,
     Trainer,
 )
-from fastmlp.callbacks.base import EarlyStopping, EpochCallback, TimeBudget
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.stopping import EarlyStopping, TimeBudget
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 LABELS = (X[:, 0] > 0).astype(int)
@@ -167,7 +168,7 @@ def try_forgeries(fit, folder, n):
     return n_refused
 
 
-@pytest.mark.filterwarnings("ignore:the checkpoint .* was written under other conditions")
+@pytest.mark.filterwarnings("ignore:the checkpoint .* was written in a different environment")
 @pytest.mark.parametrize("n", [60, pytest.param(3000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("owner", OWNERS)
 def test_a_forged_checkpoint_is_refused_as_documented_or_resumed(owner, n, tmp_path):

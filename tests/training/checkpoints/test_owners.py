@@ -14,9 +14,11 @@ from sklearn.model_selection import ShuffleSplit
 
 import fastmlp
 from fastmlp import Checkpoint, MLPClassifier, MLPRegressor, ModelFormatError, MyANN, ResumeError
-from fastmlp.callbacks.base import EarlyStopping, EpochCallback
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.training import lbfgs as _lbfgs
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path, read_newest
+from fastmlp.training.objective import Objective
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = blobs(120, n_classes=3)
@@ -161,7 +163,9 @@ def test_functions_and_splitters_are_compared_by_name(tmp_path):
 
 def test_partial_fit_has_no_checkpoints(tmp_path):
     model = classifier().set_callbacks(Checkpoint(tmp_path))
-    with pytest.raises(ValueError, match=r"goes with fit, not with partial_fit: fastmlp\.save"):
+    with pytest.raises(
+        ValueError, match=r"can be used with fit, not with partial_fit: fastmlp\.save"
+    ):
         model.partial_fit(X, Y, classes=np.unique(Y))
     assert not hasattr(model, "coefs_")
 
@@ -210,15 +214,15 @@ def forged(folder, name, value, *, callback=None):
 
 
 @pytest.mark.parametrize("callback, name, value, message", [
-    ("Bookkeeper", "loss_curve", "text", "loss_curve must be an array of float64"),
-    ("Bookkeeper", "history", np.zeros(7), r"history must have 2 dimension\(s\); got 1"),
-    ("Bookkeeper", "history", np.zeros((1, 1)), "history and loss curve must have the same epochs"),
-    ("Bookkeeper", "validation_scores", {"tuple": []}, "validation_scores must be an array of fl"),
-    ("Bookkeeper", "validation_scores", np.array(1.0), r"scores must have 1 dimension\(s\); got 0"),
-    ("Bookkeeper", "n_iter", -1, "n_iter must be at least 0; got -1"),
-    ("Progress", "best_parameters", None, "best_parameters must not be None with early stopping"),
-    ("Progress", "best_loss_", "low", "best_loss_ must be a number or None"),
-    ("Progress", "plateau", 3, "a plateau's state must be"),
+    ("FitRecorder", "loss_curve", "text", "loss_curve must be an array of float64"),
+    ("FitRecorder", "history", np.zeros(7), r"history must have 2 dimension\(s\); got 1"),
+    ("FitRecorder", "history", np.zeros((1, 1)), "history and loss curve must have the same"),
+    ("FitRecorder", "validation_scores", {"tuple": []}, "validation_scores must be an array of"),
+    ("FitRecorder", "validation_scores", np.array(1.0), r"must have 1 dimension\(s\); got 0"),
+    ("FitRecorder", "n_iter", -1, "n_iter must be at least 0; got -1"),
+    ("Convergence", "best_parameters", None, "best_parameters must not be None with early"),
+    ("Convergence", "best_loss_", "low", "best_loss_ must be a number or None"),
+    ("Convergence", "plateau", 3, "a plateau's state must be"),
 ], ids=str)  # fmt: skip
 def test_forged_records_of_an_estimator_are_refused(callback, name, value, message, tmp_path):
     model = interrupted(classifier(early_stopping=True), tmp_path)
@@ -242,13 +246,13 @@ def test_a_search_hears_again_what_it_was_told_and_computes_only_the_rest(tmp_pa
     saved = read_newest(tmp_path)
     assert (saved.epochs_done, saved.solver) == (19, "lbfgs")
     evaluations = []
-    objective = fastmlp.Trainer.objective
-    monkeypatch.setattr(fastmlp.Trainer, "objective", lambda self, rows, gradient:
+    objective = Objective.gradient
+    monkeypatch.setattr(Objective, "gradient", lambda self, rows, gradient:
                         (evaluations.append(1), objective(self, rows, gradient))[1])  # fmt: skip
     resumed = lbfgs().fit(X, Y, resume=tmp_path)
     n_resumed = len(evaluations)
     expected = lbfgs().fit(X, Y)
-    assert n_resumed == len(evaluations) - n_resumed - len(saved.progress.told)
+    assert n_resumed == len(evaluations) - n_resumed - len(saved.progress.recorded)
     assert_same(resumed, expected)
     assert resumed.history_["loss"] == expected.history_["loss"]
 
@@ -266,7 +270,7 @@ def test_a_search_is_saved_within_an_iteration(tmp_path):
     lbfgs().set_callbacks(Checkpoint(tmp_path, every="0.00001s", keep=999)).fit(X, Y)
     saved = [fastmlp.training.checkpoints.document.read_checkpoint(checkpoint_path(tmp_path, n))
              for n in checkpoint_numbers(tmp_path)]  # fmt: skip
-    lengths = [len(each.progress.told) for each in saved]
+    lengths = [len(each.progress.recorded) for each in saved]
     assert lengths == sorted(lengths) and len(saved) > 40
     assert {each.under_way for each in saved} == {True, False}
     expected = lbfgs().fit(X, Y)
@@ -302,8 +306,8 @@ def test_a_search_that_would_end_earlier_or_elsewhere_is_refused(tmp_path):
                                           r"of the search: beyond"):  # fmt: skip
         lbfgs(max_fun=5).fit(X, Y, resume=tmp_path)
     saved = read_newest(tmp_path)
-    checksum, cost, gradient = saved.progress.told[7]
-    saved.progress.told[7] = (checksum ^ 1, cost, gradient)
+    checksum, cost, gradient = saved.progress.recorded[7]
+    saved.progress.recorded[7] = (checksum ^ 1, cost, gradient)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastmlp.estimators.resume.read_newest", lambda _: saved)
         with pytest.raises(

@@ -13,9 +13,9 @@ from fork_server import ForkServer, read_diary
 from training_jobs import EVERY, JOBS
 
 from fastmlp.files.model_file import read_model_file
-from fastmlp.training.checkpoints import checkpoint
+from fastmlp.training.checkpoints import keeper
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, read_newest
-from fastmlp.training.checkpoints.keeper import Run
+from fastmlp.training.checkpoints.keeper import Keeper
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +124,9 @@ def positions(tmp_path_factory):
             place = position["epochs_done"], progress and progress["batches_done"]
             known[place] = {name: array.copy() for name, array in content.arrays.items()}
 
-        patch.setattr(checkpoint, "write_next", keep)
-        patch.setattr(Run, "batches_to_go", lambda self, epoch: 1)
-        patch.setattr(Run, "look", lambda self: self._write(self._checkpoints[0]))
+        patch.setattr(keeper, "write_next", keep)
+        patch.setattr(Keeper, "batches_to_go", lambda self, epoch: 1)
+        patch.setattr(Keeper, "write_if_due", lambda self: self._write(self._writers[0]))
         JOBS[BUSY["job"]](str(tmp_path_factory.mktemp("positions")), None, 1, 1)
     return known
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
-from fastmlp.cnn._tensorflow import import_keras
+from fastmlp.cnn.backend import import_keras
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.schedules import keras_rate
 

@@ -74,6 +74,28 @@ def current_rate(model: Any) -> float:
     return float(model.optimizer.learning_rate.numpy())
 
 
+def set_rate(model: Any, rate: float) -> None:
+    """Set the learning rate of the next batch.
+
+    Raises
+    ------
+    ValueError
+        If the model has a schedule, which decides the rate itself.
+    """
+    try:
+        model.optimizer.learning_rate = rate
+    except TypeError as error:
+        raise ValueError(
+            f"learning_rate cannot be set to {rate:g}: the schedule of the configuration decides "
+            "it; use schedule='none'"
+        ) from error
+
+
+def penalty(model: Any) -> float:
+    """Return what the regularisers add to the cost of every batch."""
+    return sum(map(float, model.losses))
+
+
 def iterations(model: Any) -> int:
     """Batches the optimiser has seen since its start."""
     return int(model.optimizer.iterations.numpy())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastmlp._checks import check_flag, check_integer
-from fastmlp.cnn._tensorflow import import_tensorflow
+from fastmlp.cnn.backend import import_tensorflow
 
 ENVIRONMENT = (
     "OPENBLAS_NUM_THREADS",

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.protocol import Training
 from fastmlp.schedules import SCHEDULES
-from fastmlp.training.trainer import Trainer
 
 Clock = Callable[[], float]
 
@@ -55,7 +55,7 @@ class Pace(EpochCallback):
         clock: Clock,
         *,
         renew: Callable[[], None] | None = None,
-        measure: Callable[[Trainer], float] | None = None,
+        measure: Callable[[], float] | None = None,
         tell: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -67,22 +67,22 @@ class Pace(EpochCallback):
         self.rates: list[float] = []
         self.measured: list[float] = []
 
-    def before_epoch(self, trainer: Trainer) -> None:
+    def before_epoch(self, training: Training) -> None:
         """Renew the rows, and set the rate of the epoch's middle, as far as it can be foreseen."""
         used = self._clock() - self._start
         if self._renew is not None:
             self._renew()
         epoch = used / len(self.seconds_used) if self.seconds_used else 0.0
         position = round(STEPS * min((used + epoch / 2) / self._seconds, 1.0))
-        trainer.learning_rate = self._schedule(self._peak, 0.0, position, STEPS)
-        self.rates.append(trainer.learning_rate)
+        training.learning_rate = self._schedule(self._peak, 0.0, position, STEPS)
+        self.rates.append(training.learning_rate)
 
-    def after_epoch(self, trainer: Trainer) -> bool:
+    def after_epoch(self, training: Training) -> bool:
         """Look at the clock."""
         now = self._clock()
         self.seconds_used.append(now - self._start)
         if self._measure is not None:
-            self.measured.append(self._measure(trainer))
+            self.measured.append(self._measure())
             self._start += self._clock() - now
         used, n_epochs = self.seconds_used[-1], len(self.seconds_used)
         if self._tell is not None:

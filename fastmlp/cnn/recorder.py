@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from fastmlp.callbacks.base import EpochCallback
-from fastmlp.cnn._build import ERROR_METRIC
-from fastmlp.cnn._state import TrainingState, current_rate
+from fastmlp.cnn.build import ERROR_METRIC
+from fastmlp.cnn.protocol import KerasTraining
+from fastmlp.cnn.state import TrainingState, current_rate, penalty
 from fastmlp.exceptions import DivergenceError
-
-if TYPE_CHECKING:
-    from fastmlp.cnn.network import CNN
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -26,14 +24,14 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     Parameters
     ----------
-    cnn : CNN
+    cnn : KerasTraining
     batch_sizes : ndarray of shape (n_batches,)
         Images of every batch of an epoch.
     measure_train : callable or None
         Returns an Evaluation of the training set.
     """
 
-    def __init__(self, cnn: CNN, batch_sizes: Any, measure_train: Any = None) -> None:
+    def __init__(self, cnn: KerasTraining, batch_sizes: Any, measure_train: Any = None) -> None:
         super().__init__()
         self.cnn, self.batch_sizes, self.measure_train = cnn, batch_sizes, measure_train
         self._has_penalty = bool(cnn.model.losses)
@@ -48,7 +46,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Note the penalty that enters the batch's cost."""
-        self._penalties.append(self.cnn.penalty() if self._has_penalty else 0.0)
+        self._penalties.append(penalty(self.cnn.model) if self._has_penalty else 0.0)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Note the running means; end a training whose loss is not finite."""
@@ -125,13 +123,13 @@ class HookRunner(keras.callbacks.Callback):  # type: ignore[misc]
 
     Parameters
     ----------
-    cnn : CNN
+    cnn : KerasTraining
     hooks : iterable of EpochCallback
     """
 
-    def __init__(self, cnn: CNN, hooks: Iterable[EpochCallback]) -> None:
+    def __init__(self, cnn: KerasTraining, hooks: Iterable[EpochCallback]) -> None:
         super().__init__()
-        self.cnn: Any = cnn
+        self.cnn = cnn
         self.hooks = list(hooks)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -148,7 +146,7 @@ class HookRunner(keras.callbacks.Callback):  # type: ignore[misc]
 class BatchHook(keras.callbacks.Callback):  # type: ignore[misc]
     """Calls ``call(epoch, batch)`` after every batch: epochs from 1, batches from 0."""
 
-    def __init__(self, cnn: CNN, call: Callable[[int, int], None]) -> None:
+    def __init__(self, cnn: KerasTraining, call: Callable[[int, int], None]) -> None:
         super().__init__()
         self.cnn, self.call = cnn, call
 

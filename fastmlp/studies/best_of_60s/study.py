@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.plots.style import BLUE, INK, ORANGE, styled_pyplot
-from fastmlp.studies._timed_ensemble import THREADS, Recipe, judge, train_ensemble
+from fastmlp.studies.best_of_60s.ensemble import THREADS, Recipe, judge, train_ensemble
 from fastmlp.studies.lab.data import RawData, load_raw
 from fastmlp.studies.lab.figures import FIGSIZE, headline, legend_below, ordered_colors
 from fastmlp.studies.lab.session import Case, Session, Tick

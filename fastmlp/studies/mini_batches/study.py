@@ -21,19 +21,19 @@ from fastmlp.datasets.labelled import LabelledData
 from fastmlp.engine.rows import Rows
 from fastmlp.myann.recipes import recipe_for
 from fastmlp.network.network import Network
-from fastmlp.studies._landscape import Parameters, costs_in_plane, main_directions
-from fastmlp.studies._mini_batches_figures import (
+from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
+from fastmlp.studies.lab.training import recipe_settings
+from fastmlp.studies.mini_batches.figures import (
     draw_full_cost,
     draw_halves,
     draw_landscape,
     draw_sketch,
     draw_statistics,
 )
-from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
-from fastmlp.studies.lab.results import rounded
-from fastmlp.studies.lab.session import Case, Session, Tick
-from fastmlp.studies.lab.study import Result, Study, Table
-from fastmlp.studies.lab.training import recipe_settings
+from fastmlp.studies.mini_batches.landscape import Parameters, costs_in_plane, main_directions
 from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _moments(
     # No penalty: its gradient is the same for every batch, and outweighs that of few rows.
     trainer = Trainer(network, n_threads=1)
     full = np.empty_like(network.parameters)
-    trainer.objective(Rows(data.X_train, data.Y_train), full)
+    trainer.objective.gradient(Rows(data.X_train, data.Y_train), full)
     found: dict[str, list[Any]] = {"cost": [], "deviation": [], "cosine": []}
     for size in sizes:
         costs, cosines = [], []
@@ -217,7 +217,7 @@ def _moments(
             chosen = rng.choice(len(data.X_train), size, replace=False)
             gradient = np.empty_like(full)
             rows = Rows(data.X_train[chosen], data.Y_train[chosen])
-            costs.append(trainer.objective(rows, gradient) / size)
+            costs.append(trainer.objective.gradient(rows, gradient) / size)
             cosines.append(_cosine(gradient, full))
         found["cost"].append(rounded(np.mean(costs), 4))
         found["deviation"].append(rounded(np.std(costs), 4))
@@ -257,7 +257,7 @@ def part_halves(config: Config, raw: RawData, split: str, tick: Tick) -> dict[st
         course["distance"].append(rounded(np.linalg.norm(a - b) / length, 4))
         course["cosine"].append(rounded(_cosine(a - start, b - start), 4))
     places = (*sets, Rows(whole.X_test, whole.Y_test))
-    accuracy = [[t.evaluate_rows(rows).accuracy for rows in places] for t in trainers]
+    accuracy = [[t.objective.evaluate(rows).accuracy for rows in places] for t in trainers]
     return {**course, "accuracy": rounded(accuracy, 5)}
 
 
@@ -311,8 +311,8 @@ def end_training(
 
     def measure(trainer: Trainer) -> None:
         course["epochs"].append(len(course["epochs"]) + 1)
-        course["train_cost"].append(rounded(trainer.evaluate_rows(rows).loss / len(rows.x)))
-        course["test_accuracy"].append(rounded(trainer.evaluate_rows(test).accuracy))
+        course["train_cost"].append(rounded(trainer.objective.evaluate(rows).loss / len(rows.x)))
+        course["test_accuracy"].append(rounded(trainer.objective.evaluate(test).accuracy))
         tick()
 
     trainer = _trainer(config, data, decay=0.0)

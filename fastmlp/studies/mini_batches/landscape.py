@@ -37,6 +37,6 @@ def costs_in_plane(
     costs = np.empty((len(y), len(x)))
     for i, j in np.ndindex(costs.shape):
         parameters[...] = end + x[j] * directions[0] + y[i] * directions[1]
-        costs[i, j] = trainer.evaluate_rows(rows).loss / len(rows.x)
+        costs[i, j] = trainer.objective.evaluate(rows).loss / len(rows.x)
     parameters[...] = before
     return costs

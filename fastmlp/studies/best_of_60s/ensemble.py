@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastmlp.engine.rows import Rows
 from fastmlp.network.network import Network
 from fastmlp.optimizers import AdamW
-from fastmlp.studies._timed import Clock, Pace, Shifts
+from fastmlp.studies.best_of_60s.clock import Clock, Pace, Shifts
 from fastmlp.studies.lab.data import RawData
 from fastmlp.studies.lab.results import rounded
 from fastmlp.studies.lab.session import Tick
@@ -144,7 +144,7 @@ def _train_member(
     pace = Pace(
         seconds, recipe.peak, recipe.schedule, clock, stop=stop,
         renew=None if shifts is None else lambda: shifts.into(rows.x),  # type: ignore[arg-type]
-        measure=(lambda trainer: trainer.evaluate_rows(seen).accuracy) if measured else None,
+        measure=(lambda: trainer.objective.evaluate(seen).accuracy) if measured else None,
         tell=None if tick is None else _per_second(tick),
     )  # fmt: skip
     network = Network(

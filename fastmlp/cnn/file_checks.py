@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fastmlp.cnn._tensorflow import import_keras
+from fastmlp.cnn.backend import import_keras
 from fastmlp.exceptions import DataFormatError
 
 NEEDED = ("config.json", "metadata.json", "model.weights.h5")

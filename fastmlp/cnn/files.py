@@ -13,34 +13,57 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastmlp._checks import check_integer
-from fastmlp.cnn._devices import choose_device
-from fastmlp.cnn._file_checks import check_archive
-from fastmlp.cnn._state import TrainingState, count_variables
-from fastmlp.cnn._tensorflow import import_keras
+from fastmlp.cnn.backend import import_keras
 from fastmlp.cnn.config import CNNConfig, regularizer_name
+from fastmlp.cnn.file_checks import check_archive
 from fastmlp.cnn.geometry import layer_table
+from fastmlp.cnn.state import TrainingState, count_variables
 from fastmlp.datasets.npz import read_npz
-from fastmlp.datasets.scaling import Scaler
+from fastmlp.datasets.scaling import MOMENTS, Scaler
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.atomic import write_atomically
-
-if TYPE_CHECKING:
-    from fastmlp.cnn.network import CNN
 
 MEMBER = "fastmlp.json"
 INITIAL = "fastmlp_initial_"
 """How the names of the arrays of the initial state begin."""
 
 
-def save(cnn: CNN, path: str | os.PathLike[str]) -> None:
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Everything of a CNN that its file holds.
+
+    Attributes
+    ----------
+    config : CNNConfig
+    model : keras.Model
+        Compiled, with the current weights and the state of its optimiser.
+    initial_state : TrainingState
+        The state to which `CNN.reset` goes back.
+    seed : int or None
+    entropy : int
+        Decides the order of the images in every epoch.
+    epochs_done : int
+    scaler : Scaler or None
+    """
+
+    config: CNNConfig
+    model: Any
+    initial_state: TrainingState
+    seed: int | None
+    entropy: int
+    epochs_done: int
+    scaler: Scaler | None
+
+
+def save(cnn: Parts, path: str | os.PathLike[str]) -> None:
     """Write model, initial state, configuration and scaler; `path` never holds half a file.
 
     Raises
@@ -63,7 +86,7 @@ def save(cnn: CNN, path: str | os.PathLike[str]) -> None:
         write_atomically(target, [model.read_bytes()])
 
 
-def load(path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
+def load(path: str | os.PathLike[str]) -> Parts:
     """Read what `save` wrote.
 
     Raises
@@ -75,7 +98,6 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
     DataFormatError
         For a damaged file, or one without fastmlp's part.
     """
-    choose_device(device)
     target = check_name(path)
     model = load_model(target)
     with zipfile.ZipFile(target) as archive:
@@ -86,16 +108,16 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
             )
         content = archive.read(MEMBER)
     try:
-        cnn = _from_extra(json.loads(content), model, device)
+        settings = _settings(json.loads(content), model)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataFormatError(f"{target}, {MEMBER}: cannot be read: {error}") from error
     names = [f"{INITIAL}{i}" for i in range(count_variables(model))]
     initial = read_npz(target, names)
     try:
-        cnn.initial_state = TrainingState.of_values(model, list(initial.values()))
+        state = TrainingState.of_values(model, list(initial.values()))
     except ValueError as error:
         raise DataFormatError(f"{target}, initial state: {error}") from error
-    return cnn
+    return Parts(model=model, initial_state=state, **settings)
 
 
 def load_model(path: str | os.PathLike[str]) -> Any:
@@ -147,20 +169,18 @@ def _check_registered(regularizer: Any) -> None:
         )
 
 
-def _extra(cnn: CNN) -> dict[str, Any]:
+def _extra(cnn: Parts) -> dict[str, Any]:
     return {
         "config": cnn.config.to_dict(),
         "seed": cnn.seed,
-        "entropy": cnn._entropy,
+        "entropy": cnn.entropy,
         "epochs_done": cnn.epochs_done,
         "scaler": _scaler_content(cnn.scaler),
     }
 
 
-def _from_extra(extra: dict[str, Any], model: Any, device: str) -> CNN:
-    """The CNN that `_extra` told of, around its Keras model."""
-    from fastmlp.cnn.network import CNN
-
+def _settings(extra: dict[str, Any], model: Any) -> dict[str, Any]:
+    """The fields of Parts that `_extra` wrote, checked against the Keras model of the file."""
     config, scaler = CNNConfig.from_dict(extra["config"]), _scaler(extra["scaler"])
     expected = [(layer.name, layer.output) for layer in layer_table(config)]
     found = [(layer.name, tuple(layer.output.shape[1:])) for layer in model.layers]
@@ -169,14 +189,17 @@ def _from_extra(extra: dict[str, Any], model: Any, device: str) -> CNN:
     if regularizer_name(extra["config"].get("regularizer")).startswith("own: "):
         own = model.get_layer(config.dense[0].name).kernel_regularizer
         config = replace(config, regularizer=own)
-    seed, entropy, epochs_done = (extra[name] for name in ("seed", "entropy", "epochs_done"))
-    cnn = CNN.of_model(config, model, seed=seed, device=device)
-    cnn.scaler, cnn._entropy = scaler, check_integer("entropy", entropy, minimum=0)
-    cnn.epochs_done = check_integer("epochs_done", epochs_done, minimum=0)
-    return cnn
+    seed = extra["seed"]
+    return {
+        "config": config,
+        "scaler": scaler,
+        "seed": None if seed is None else check_integer("seed", seed, minimum=0),
+        "entropy": check_integer("entropy", extra["entropy"], minimum=0),
+        "epochs_done": check_integer("epochs_done", extra["epochs_done"], minimum=0),
+    }
 
 
-def _initial_members(cnn: CNN) -> Iterator[tuple[str, bytes]]:
+def _initial_members(cnn: Parts) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the members with the initial state, one array each."""
     for i, value in enumerate(cnn.initial_state.values):
         content = io.BytesIO()
@@ -187,31 +210,16 @@ def _initial_members(cnn: CNN) -> Iterator[tuple[str, bytes]]:
 def _scaler_content(scaler: Scaler | None) -> dict[str, Any] | None:
     if scaler is None or scaler.standard_scaler is None:
         return None if scaler is None else {"kind": "none"}
-    fitted = scaler.standard_scaler
-    return {
-        "kind": scaler.kind,
-        "mean": fitted.mean_.tolist(),
-        "var": fitted.var_.tolist(),
-        "scale": fitted.scale_.tolist(),
-        "n": int(np.max(fitted.n_samples_seen_)),
-    }
+    state = scaler.state()
+    moments = {name: state[name].tolist() for name in MOMENTS}
+    return {"kind": scaler.kind, **moments, "n": state["n_rows"]}
 
 
 def _scaler(content: Any) -> Scaler | None:
     """The scaler whose numbers `content` holds."""
     if content is None:
         return None
-    scaler = Scaler(content["kind"])
-    if scaler.kind == "none":
-        return scaler
-    from sklearn.preprocessing import StandardScaler
-
-    fitted = StandardScaler()
-    fitted.mean_ = np.array(content["mean"], float)
-    fitted.var_ = np.array(content["var"], float)
-    fitted.scale_ = np.array(content["scale"], float)
-    fitted.n_samples_seen_, fitted.n_features_in_ = content["n"], len(fitted.mean_)
-    if not all(np.isfinite(part).all() for part in (fitted.mean_, fitted.scale_)):
-        raise ValueError("the scaler's numbers are not finite")
-    scaler.standard_scaler = fitted
-    return scaler
+    if content["kind"] == "none":
+        return Scaler("none")
+    moments = {name: np.array(content[name], float) for name in MOMENTS}
+    return Scaler.restored(content["kind"], n_rows=content["n"], **moments)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from fastmlp.callbacks.base import EpochCallback
-from fastmlp.cnn._state import TrainingState
+from fastmlp.cnn.state import TrainingState
 
 
 class BestEpoch(EpochCallback):

@@ -16,7 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import datasets
-from fastmlp.studies._moons_figures import (
+from fastmlp.studies.lab.packed import pack
+from fastmlp.studies.lab.results import rounded
+from fastmlp.studies.lab.session import Case, Session, Tick
+from fastmlp.studies.lab.study import Result, Study, Table
+from fastmlp.studies.moons.figures import (
     draw_classifiers,
     draw_demo,
     draw_epochs,
@@ -24,10 +28,6 @@ from fastmlp.studies._moons_figures import (
     draw_surface,
     mesh,
 )
-from fastmlp.studies.lab.packed import pack
-from fastmlp.studies.lab.results import rounded
-from fastmlp.studies.lab.session import Case, Session, Tick
-from fastmlp.studies.lab.study import Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

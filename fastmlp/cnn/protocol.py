@@ -1,0 +1,27 @@
+"""What the files of this room need of a CNN, so that none of them imports network.py."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from fastmlp.callbacks.protocol import Training
+from fastmlp.training.history import History
+
+
+class KerasTraining(Training, Protocol):
+    """A training run of a Keras model.
+
+    Attributes
+    ----------
+    model : keras.Model
+        Compiled, its optimiser built.
+    history : History
+        A Recorder appends every finished epoch.
+    """
+
+    model: Any
+
+    @property
+    def history(self) -> History:
+        """The finished epochs."""
+        ...

@@ -1,0 +1,71 @@
+"""The figures of a MyANN, drawn by :mod:`fastmlp.plots` with its size and place of legends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastmlp import plots
+from fastmlp._types import Array
+from fastmlp.datasets.scaling import Scaler
+from fastmlp.myann.records import Records
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Figures(Records):
+    """Methods that draw a run and its predictions; they need the extra ``plots``."""
+
+    scaler: Scaler
+    n_threads: int | None
+    figs_x1: float
+    figs_x2: float
+    legend_loc: str
+
+    def _figure_options(self) -> dict[str, Any]:
+        return {"figsize": (self.figs_x1, self.figs_x2)}
+
+    def _curve_options(self) -> dict[str, Any]:
+        # The articles' default would cover rising curves; each plot has a better one of its own.
+        place = {} if self.legend_loc == "upper right" else {"legend_loc": self.legend_loc}
+        return place | self._figure_options()
+
+    def plot_costs(self) -> Figure:
+        """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""
+        return plots.plot_costs(self.history, **self._curve_options())
+
+    def plot_errors(self) -> Figure:
+        """Averaged error of every mini-batch over the run."""
+        return plots.plot_errors(self.history, **self._curve_options())
+
+    def plot_accuracy(self) -> Figure:
+        """Accuracy on training and test set after every epoch."""
+        return plots.plot_accuracy(self.history, **self._curve_options())
+
+    def plot_reg_share(self) -> Figure:
+        """Share of the penalty in the cost of every mini-batch over the run."""
+        return plots.plot_reg_share(self.history, **self._curve_options())
+
+    def plot_confusion_matrix(self) -> Figure:
+        """Confusion matrix on the test set."""
+        self._require_rows("plot_confusion_matrix")
+        predicted = self.classes_[self._test_outputs().argmax(axis=1)]
+        return plots.plot_confusion_matrix(
+            self.y_test, predicted, self.classes_, **self._figure_options()
+        )
+
+    def plot_misclassified(self, label: Any = None, *, max_images: int = 24) -> Figure:
+        """Test images that the network gets wrong; those of one class with `label`."""
+        self._require_rows("plot_misclassified")
+        if self.data.image_shape is None:
+            raise ValueError(f"{self.X_train.shape[1]} features do not make a square image")
+        outputs = self._test_outputs()
+        return plots.plot_misclassified(
+            self.scaler.inverse_transform(self.X_test), self.y_test,
+            self.classes_[outputs.argmax(axis=1)], outputs,
+            image_shape=self.data.image_shape, label=label, max_images=max_images,
+            **self._figure_options(),
+        )  # fmt: skip
+
+    def _test_outputs(self) -> Array:
+        return self.network.predict(self.X_test, n_threads=self.n_threads)

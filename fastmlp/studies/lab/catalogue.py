@@ -1,0 +1,45 @@
+"""The names of all studies, and how a study is found by its name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from fastmlp.studies.lab.study import Study
+
+NAMES = (
+    "first-run",
+    "regularisation",
+    "learning-rate",
+    "batch-size",
+    "mini-batches",
+    "bias-variants",
+    "performance",
+    "confusion",
+    "clusters",
+    "perceptron",
+    "softmax-vs-sigmoid",
+    "moons",
+    "threads",
+    "seeds",
+    "best-of-60s",
+)
+"""All studies, in the order of the articles."""
+
+
+def find_study(name: str) -> Study:
+    """Import the module of a study and return the study.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
+    if name not in NAMES:
+        raise ValueError(f"unknown study {name!r}; there are: {', '.join(NAMES)}")
+    study: Study = import_module(f"fastmlp.studies.{name.replace('-', '_')}").STUDY
+    return study

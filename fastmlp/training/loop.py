@@ -1,0 +1,282 @@
+"""The loop of a training run: for every epoch, for every batch: step, record, notify.
+
+Checkpoints take part through a `Keeper`; a run without them has a `NothingKept`, and enters no
+file of theirs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.callbacks.base import EpochCallback, around_training
+from fastmlp.engine import _core
+from fastmlp.engine.rows import Rows
+from fastmlp.exceptions import DivergenceError
+from fastmlp.training.epoch import Epoch, epoch_metrics
+from fastmlp.training.history import HistoryRecorder
+from fastmlp.training.protocol import NetworkTraining
+
+
+class Listeners:
+    """The callbacks of a run, and whether one of them has ended it.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether a callback has ended the run.
+    ended_for_good : bool
+        Whether it is over, also for a `resume`.
+    """
+
+    def __init__(self, training: NetworkTraining, callbacks: Sequence[EpochCallback]) -> None:
+        self.training, self.callbacks = training, callbacks
+        self.ended = self.ended_for_good = False
+
+    def around(self) -> AbstractContextManager[None]:
+        """Call `before_training` of all, and at the end `after_training`."""
+        return around_training(self.callbacks, self.training) if self.callbacks else nullcontext()
+
+    def notify_epoch_begin(self) -> None:
+        """Call `before_epoch` of all."""
+        for callback in self.callbacks:
+            callback.before_epoch(self.training)
+
+    def notify_epoch_end(self) -> None:
+        """Call `after_epoch` of all; each of them may end the run."""
+        enders = [call for call in self.callbacks if call.after_epoch(self.training) is True]
+        self.ended = bool(enders)
+        self.ended_for_good = any(callback.ends_for_good for callback in enders)
+
+
+class RunKeeper(Protocol):
+    """What saves a run, as the loop sees it."""
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether the run had been ended for good when it was saved."""
+        ...
+
+    def folders(self) -> AbstractContextManager[None]:
+        """Own the folders of the checkpoints."""
+        ...
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Save the run where Ctrl-C or SystemExit ends it."""
+        ...
+
+    def restore(self) -> Any:
+        """Restore the saved run; return the epoch that was under way, or None."""
+        ...
+
+    def take_snapshot(self, epoch: Any = None, *, under_way: bool = False, ended: bool) -> None:
+        """Note where the run is: nothing is half done here."""
+        ...
+
+    def batches_to_go(self, epoch: Epoch) -> int:
+        """Return the number of batches until the next `write_if_due`."""
+        ...
+
+    def write_if_due(self) -> None:
+        """Write the files that are due within an epoch."""
+        ...
+
+    def write_after_epoch(self) -> None:
+        """Write the files that are due after an epoch."""
+        ...
+
+    def finish(self) -> None:
+        """Write what has not been written at the end."""
+        ...
+
+
+class NothingKept:
+    """The keeper of a run that is not saved."""
+
+    was_ended = False
+
+    def folders(self) -> AbstractContextManager[None]:
+        """Own no folder."""
+        return nullcontext()
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Save nothing."""
+        return nullcontext()
+
+    def restore(self) -> None:
+        """Restore nothing."""
+
+    def take_snapshot(self, epoch: Any = None, *, under_way: bool = False, ended: bool) -> None:
+        """Note nothing."""
+
+    def batches_to_go(self, epoch: Epoch) -> int:
+        """Return all batches that are left."""
+        return epoch.n_batches - epoch.n_done
+
+    def write_if_due(self) -> None:
+        """Write nothing."""
+
+    def write_after_epoch(self) -> None:
+        """Write nothing."""
+
+    def finish(self) -> None:
+        """Write nothing."""
+
+
+class Loop:
+    """Epochs of mini-batch gradient descent on rows that have been checked.
+
+    Parameters
+    ----------
+    training : NetworkTraining
+        The Trainer; its network, states and records are changed.
+    rows : Rows
+    row_index : ndarray of shape (n_taken,), intp, or None
+        The rows to train on; None for all.
+    listeners : Listeners
+    recorder : HistoryRecorder or None
+    keeper : RunKeeper
+    """
+
+    def __init__(
+        self,
+        training: NetworkTraining,
+        rows: Rows,
+        row_index: NDArray[np.intp] | None,
+        listeners: Listeners,
+        recorder: HistoryRecorder | None,
+        keeper: RunKeeper,
+    ) -> None:
+        self.training, self.rows, self.row_index = training, rows, row_index
+        self.n_rows = len(rows.x if row_index is None else row_index)
+        self.listeners, self.recorder, self.keeper = listeners, recorder, keeper
+
+    def run(self, last_epoch: int) -> None:
+        """Train until `last_epoch` epochs are done, or a callback ends the run."""
+        with self._surroundings():
+            epoch = self._restore()
+            while not self.listeners.ended and self.training.epochs_done < last_epoch:
+                epoch = epoch or self._begin_epoch()
+                for last_batch in self._batches(epoch):
+                    self._step(epoch, last_batch)
+                self._record(epoch)
+                self._notify()
+                epoch = None
+            self.keeper.finish()
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        if self.recorder is not None:
+            self.recorder.begin(self.training)
+        with (
+            self.training.objective.blas_guard(),
+            self.listeners.around(),
+            self.keeper.interruptible(),
+        ):
+            yield
+
+    def _restore(self) -> Epoch | None:
+        epoch = self.keeper.restore()
+        self.listeners.ended = self.listeners.ended_for_good = self.keeper.was_ended
+        return epoch if isinstance(epoch, Epoch) else None
+
+    def _begin_epoch(self) -> Epoch:
+        self.listeners.notify_epoch_begin()
+        epoch = self.training.draw_epoch(self.n_rows)
+        self.keeper.take_snapshot(epoch, under_way=True, ended=False)
+        return epoch
+
+    def _batches(self, epoch: Epoch) -> Iterator[int]:
+        """Yield the batch before which to stop next, until all batches of an epoch are done.
+
+        All batches of an epoch at once, unless a file may be due in between.
+        """
+        start, before = time.perf_counter(), epoch.seconds
+        self.training.order = self._order(epoch.order_seed)
+        while epoch.n_done < epoch.n_batches:
+            yield epoch.n_done + self.keeper.batches_to_go(epoch)
+            epoch.seconds = before + time.perf_counter() - start
+            self.keeper.write_if_due()
+        epoch.seconds = before + time.perf_counter() - start
+
+    def _order(self, seed: int | None) -> NDArray[np.intp] | None:
+        """Return the rows in the order of an epoch; None for that of the data."""
+        if seed is None:
+            return self.row_index
+        mixed = _core.permutation(self.n_rows, seed)
+        return mixed if self.row_index is None else self.row_index[mixed]
+
+    def _step(self, epoch: Epoch, last_batch: int) -> None:
+        """Update the weights by every batch until `last_batch`."""
+        training, rows, objective = self.training, self.rows, self.training.objective
+        costs, penalties, errors, hits = epoch.measures
+        try:
+            status, _, interruption = objective.engine.train(
+                objective.parameters,
+                training.states,
+                rows.x,
+                rows.y,
+                order=training.order,
+                row_weights=rows.weights,
+                batch_size=training.batch_size,
+                first_batch=epoch.n_done,
+                last_batch=last_batch,
+                optimizer=training.optimizer,
+                learning_rate=epoch.learning_rate,
+                n_steps=epoch.n_steps_before + epoch.n_done,
+                l1=objective.l1,
+                l2=objective.l2,
+                l1_cost=objective.l1_cost,
+                mean_reduction=objective.reduction == "mean",
+                penalty_scale=objective.penalty_scale,
+                costs=costs,
+                penalties=penalties,
+                errors=errors,
+                hits=hits,
+                dropout=training.dropout,
+                dropout_seed=epoch.dropout_seed,
+                max_grad_norm=training.max_grad_norm or 0.0,
+                progress=epoch.progress,
+            )
+        finally:
+            training.n_steps = epoch.n_steps_before + epoch.n_done
+        if interruption is not None:
+            raise interruption
+        if status == _core.DIVERGED:
+            raise self._divergence(epoch)
+
+    def _divergence(self, epoch: Epoch) -> DivergenceError:
+        training, batch = self.training, epoch.n_done
+        number, size = training.epochs_done, training.batch_size
+        training.reset_optimizer()  # its states may be infinite
+        at_fault = slice(batch * size, (batch + 1) * size)
+        order = training.order
+        return DivergenceError(
+            epoch=number,
+            batch=batch,
+            learning_rate=epoch.learning_rate,
+            cause=training.objective.fault_of_loss(
+                self.rows, at_fault if order is None else order[at_fault]
+            ),
+        )
+
+    def _record(self, epoch: Epoch) -> None:
+        """Count a finished epoch, and write down what it was like."""
+        training = self.training
+        training.n_steps = epoch.n_steps_before + epoch.n_done
+        training.last_epoch = epoch.record(training.batch_size, self.n_rows)
+        training.epochs_done += 1
+        training.metrics = dict(epoch_metrics(training.last_epoch))
+        if self.recorder is not None:
+            self.recorder.record(training)
+
+    def _notify(self) -> None:
+        """Tell callbacks and checkpoints of the end of an epoch."""
+        self.listeners.notify_epoch_end()
+        self.keeper.take_snapshot(ended=self.listeners.ended_for_good)
+        self.keeper.write_after_epoch()

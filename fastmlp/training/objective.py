@@ -1,0 +1,121 @@
+"""The objective of a training run: loss, cost and penalty of a network on rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._types import Array
+from fastmlp.engine._core import Engine
+from fastmlp.engine.rows import Inputs, Rows
+from fastmlp.engine.threads import single_threaded_blas
+from fastmlp.losses import Loss, OwnLoss
+from fastmlp.network.network import Network
+from fastmlp.reference.engine import ReferenceEngine
+from fastmlp.reference.updates import penalty, penalty_gradient
+from fastmlp.training.history import Evaluation
+
+
+class Objective:
+    """What training minimises: sum or mean of the loss over the rows, plus the penalty.
+
+    With penalty P = l2 / 2 sum w**2 + l1 sum |w| (bias excluded) and the loss C_i of row i with
+    sample weight v_i, the cost of a batch is sum_i v_i C_i + P; ``reduction="mean"`` divides the
+    loss by sum_i v_i, and ``penalty_scale="per_weight"`` the penalty.
+
+    Parameters
+    ----------
+    network : Network
+        Read; its parameters may change between two calls.
+    engine : Engine or ReferenceEngine
+        Made for this network and loss.
+    l1, l2 : float >= 0
+    l1_cost : float >= 0
+        Factor of sum |w| in the reported penalty; `l1` is its factor in the gradient.
+    penalty_scale, reduction : str
+        See :class:`fastmlp.Trainer`.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        Those of the network.
+    blas_guard : callable
+        Returns a context that keeps BLAS on one thread, where the engine needs that.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        engine: Engine | ReferenceEngine,
+        loss: Loss,
+        *,
+        l1: float,
+        l2: float,
+        l1_cost: float,
+        penalty_scale: str,
+        reduction: str,
+    ) -> None:
+        self.network, self.engine, self.loss = network, engine, loss
+        self.l1, self.l2, self.l1_cost = l1, l2, l1_cost
+        self.penalty_scale, self.reduction = penalty_scale, reduction
+        self.parameters = network.parameters
+        # The native engine has threads of its own, and wants BLAS on one.
+        native = isinstance(engine, Engine)
+        self.blas_guard: Callable[[], AbstractContextManager[None]] = (
+            single_threaded_blas if native else nullcontext
+        )
+
+    def evaluate(self, rows: Rows) -> Evaluation:
+        """Return loss, cost, error and accuracy on checked rows, counted by their weights."""
+        with self.blas_guard():
+            loss, error, weight, hits = self.engine.evaluate(self.parameters, *rows)
+        if self.reduction == "mean":
+            loss /= weight
+        error /= weight * rows.y.shape[1]
+        return Evaluation(loss, loss + self.penalty_share(rows), error, hits / weight)
+
+    def predict(self, x: Inputs, out: Array) -> None:
+        """Write the outputs of checked rows x (n, n_features) into `out` (n, n_out)."""
+        with self.blas_guard():
+            self.engine.predict(self.parameters, x, out)
+
+    def gradient(self, rows: Rows, out: Array) -> float:
+        """Return the cost of all checked rows as one batch; its gradient goes into `out`.
+
+        Parameters
+        ----------
+        out : ndarray of shape (n_parameters,)
+            In the layout of ``network.parameters``; written.
+        """
+        network = self.network
+        with self.blas_guard():
+            loss, _, weight, _ = self.engine.gradient(self.parameters, *rows, out)
+        scale = 1 / weight if self.reduction == "mean" else 1.0
+        share = 1 / weight if self.penalty_scale == "per_weight" else 1.0
+        out *= scale
+        for w, g in zip(network.weights, network.views(out), strict=True):
+            g += share * penalty_gradient(w, self.l1, self.l2)
+        return scale * loss + self.penalty_share(rows)
+
+    def penalty(self) -> float:
+        """Return l2 / 2 sum w**2 + l1 sum |w| of the network as it is, bias excluded."""
+        with np.errstate(over="ignore"):  # infinity says enough
+            return penalty(self.network.weights, self.l1_cost, self.l2)
+
+    def penalty_share(self, rows: Rows) -> float:
+        """Return the penalty as it counts in a batch of all these rows."""
+        if self.penalty_scale != "per_weight":
+            return self.penalty()
+        return self.penalty() / (len(rows.x) if rows.weights is None else float(rows.weights.sum()))
+
+    def fault_of_loss(self, rows: Rows, row_index: slice | NDArray[np.intp] = slice(None)) -> str:
+        """Return what is wrong with a custom loss for the network as it is, or ""."""
+        if not isinstance(self.loss, OwnLoss):
+            return ""
+        y = rows.y[row_index]
+        outputs = np.empty_like(y)
+        self.predict(rows.x[row_index], outputs)
+        return self.loss.fault(y, outputs)

@@ -1,0 +1,45 @@
+"""What the parts of a training run see of the Trainer, which builds them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._types import Array
+from fastmlp.callbacks.protocol import Training
+from fastmlp.network.network import Network
+from fastmlp.optimizers import Optimizer
+from fastmlp.training.epoch import Epoch, EpochRecord
+from fastmlp.training.history import History
+from fastmlp.training.objective import Objective
+
+
+class NetworkTraining(Training, Protocol):
+    """The run of a Trainer; its attributes are explained there."""
+
+    network: Network
+    objective: Objective
+    optimizer: Optimizer
+    states: Array
+    n_steps: int
+    batch_size: int
+    dropout: tuple[float, ...]
+    max_grad_norm: float | None
+    rng: np.random.Generator
+    order: NDArray[np.intp] | None
+    last_epoch: EpochRecord | None
+    history: History
+
+    def draw_epoch(self, n_rows: int) -> Epoch:
+        """Return the next epoch, with the random numbers that it takes."""
+        ...
+
+    def reset_optimizer(self) -> None:
+        """Set the optimizer's states, and the numbers of steps and epochs, to zero."""
+        ...
+
+    def settings(self, n_epochs: int) -> dict[str, Any]:
+        """Return all parameters that a resumed run must share."""
+        ...

@@ -1,0 +1,67 @@
+"""Ordinary calls enter few files of the package."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trips
+
+WANTED = {name: wanted for name, (_, _, wanted) in trips.TRIPS.items() if wanted is not None}
+
+
+def run_script(*arguments):
+    command = [sys.executable, str(Path(trips.__file__)), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def counts():
+    """In a process of its own, where nothing is loaded yet and nothing else is profiled."""
+    return json.loads(run_script("--json"))
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_trip_enters_no_more_files_than_wanted(counts, name):
+    assert counts[name]["files"] <= WANTED[name]
+
+
+def test_a_prediction_makes_no_plan(counts):
+    """The plan of a network is made once, when it is built."""
+    assert counts["Network.predict"]["plan_calls"] == 0
+
+
+def test_a_fit_that_saves_nothing_never_enters_the_checkpoint_room():
+    files = run_script("--files", "Trainer.fit")
+    assert "training/trainer.py" in files
+    assert "training/checkpoints/" not in files
+
+
+def test_files_and_changes_are_counted(tmp_path, monkeypatch):
+    """By hand: one calls two twice, a module that is imported on the way does not count."""
+    (tmp_path / "one.py").write_text(
+        "import two\ndef go():\n    two.step()\n    two.step()\n    inner()\n    import three\n"
+        "def inner(): pass\n"
+    )
+    (tmp_path / "two.py").write_text("def step(): pass\n")
+    (tmp_path / "three.py").write_text("def at_import(): pass\nat_import()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(trips, "PACKAGE", tmp_path)
+    import one
+
+    steps = trips.Steps()
+    with steps.recorded():
+        one.go()
+    assert steps.files == ["one.py", "two.py", "two.py", "one.py"]
+    assert steps.entered == ["one.py", "two.py"]
+    assert steps.n_changes == 2
+
+
+def test_the_table_names_all_trips():
+    lines = run_script().splitlines()
+    assert [line.split("  ")[0] for line in lines[2 : 2 + len(trips.TRIPS)]] == list(trips.TRIPS)
