@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
             "patterns": _draw_patterns(draw, cnn, layer, options.starts, options.seed),
         }
         if chosen is not None:
-            found["refinement"] = _draw_refinement(draw, cnn, layer, chosen, first)
+            found["carving"] = _draw_refinement(draw, cnn, layer, chosen, first)
         if other is not None:
             found["matching"] = _draw_matching(draw, cnn, other, X[:IMAGES_TO_MATCH])
     write_json(folder / "maps.json", found)
@@ -209,5 +209,5 @@ def _draw_refinement(draw: Any, cnn: Any, layer: str, number: int, image: Any) -
     states = carve(cnn, layer, number, image)
     activations = mean_activations(cnn, layer, np.stack(states))[:, number].tolist()
     figure = plots.plot_carving(states, layer, number, answers=activations)
-    draw(f"refinement_{layer}", figure)
-    return {"layer": layer, "map": number, "activations": activations}
+    draw(f"carving_{layer}", figure)
+    return {"layer": layer, "map": number, "answers": activations}
