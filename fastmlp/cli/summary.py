@@ -98,7 +98,7 @@ def make_record(
             "classes": ann.classes_.tolist(),
         },
         "settings": {
-            **asdict(recipe),
+            **_settings(recipe),
             "sizes": list(ann.network.sizes),
             "n_parameters": ann.network.n_parameters,
             "dtype": options.dtype,
@@ -109,6 +109,12 @@ def make_record(
         **({"speed": _speed(ann)} if ann.history.n_epochs else {}),
         "environment": environment.collect(options.threads),
     }
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of `recipe` under the names that history.json has always had."""
+    old_names = {"l2": "lambda2", "l1": "lambda1"}
+    return {old_names.get(name, name): value for name, value in asdict(recipe).items()}
 
 
 def _accuracies(ann: MyANN) -> str:

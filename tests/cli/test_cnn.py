@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow
 
-from fastmlp.cli.cnn.options import _load_quietly
+from fastmlp.cli.cnn.command import _load_quietly
 from fastmlp.cli.main import main
 
 pytestmark = KERAS_SAVES_BY_COPY
@@ -98,7 +98,7 @@ def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
 @needs_tensorflow
 def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, capsys, tmp_path):
     code = main(["cnn", "show", str(run_folder / "model.keras"), "--data", data, "--label", "1",
-                 "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--carve", "strongest",
+                 "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--refine", "strongest",
                  "--match", str(run_folder / "model.keras"), "--device", "cpu",
                  "--out", str(tmp_path)])  # fmt: skip
     assert code == 0
@@ -159,7 +159,7 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
                 "DATA",
                 "--label",
                 "1",
-                "--carve",
+                "--refine",
                 "64",
                 "--layer",
                 "Conv2D_2",
