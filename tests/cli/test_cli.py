@@ -66,7 +66,9 @@ def test_training_prints_one_line_per_epoch_and_a_summary(capsys):
     code, out, err = run(capsys, *DIGITS, "--epochs", "3")
     lines = out.splitlines()
     assert (code, err) == (0, "")
-    assert lines[0].startswith("digits (embedded in scikit-learn): 1297 training and 500 validation rows")
+    assert lines[0].startswith(
+        "digits (embedded in scikit-learn): 1297 training and 500 validation rows"
+    )
     assert lines[1].startswith("network 64-70-30-10, 6990 parameters, float32, sigmoid/sigmoid")
     assert lines[3].split()[:6] == ["epoch", "seconds", "rate", "cost", "reg.", "error"]
     assert [line.split()[0] for line in lines[4:7]] == ["1/3", "2/3", "3/3"]
