@@ -174,6 +174,7 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
             ["compare-devices", "--batch-sizes", "a"],
             "--batch-sizes must be whole numbers of at least 1",
         ),
+        (["compare-devices", "--batch-sizes", ""], "--batch-sizes needs at least one number"),
         (["paint"], "invalid choice: 'paint'"),
     ],
 )

@@ -11,7 +11,7 @@ from fastmlp._tables import text_table
 from fastmlp.cli.cnn.data import figures, load_data
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
 from fastmlp.cli.exit_codes import FINISHED
-from fastmlp.cli.options import integer, integers
+from fastmlp.cli.options import UsageError, integer, integers
 from fastmlp.cli.output import prepare_folder
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.files.json_file import write_json
@@ -54,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     from fastmlp.cnn import compare
     from fastmlp.cnn.device import choose_device, devices, report
 
+    if not options.batch_sizes:
+        raise UsageError("--batch-sizes needs at least one number; got ''")
     folder = None if options.out is None else prepare_folder(options.out)
     names = None
     if options.device != "auto":
