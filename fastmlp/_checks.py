@@ -199,7 +199,7 @@ def check_sample_weight(
         row = int(result.argmin())
         raise ValueError(f"{name} must not be negative; got {result[row]} at row {row}")
     if not result.any():
-        raise ValueError(f"{name} must have a positive weight; all {n_rows} are 0")
+        raise ValueError(f"{name} must have a positive weight; all {n_rows} are zero")
     if not has_finite_sum(result):
         raise ValueError(f"{name} must have a finite sum; got weights up to {result.max()}")
     return result

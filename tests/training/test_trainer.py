@@ -312,7 +312,7 @@ def bad_data(**change):
     (dict(n_epochs=-1), "n_epochs must be at least 0; got -1"),
     (dict(sample_weight=np.ones(9)), r"sample_weight must have shape \(10,\), one per row"),
     (dict(sample_weight=-np.ones(10)), "sample_weight must not be negative; got -1.0 at row 0"),
-    (dict(sample_weight=np.zeros(10)), "must have a positive weight; all 10 are 0"),
+    (dict(sample_weight=np.zeros(10)), "must have a positive weight; all 10 are zero"),
     (dict(sample_weight=[np.nan] * 10), "sample_weight must hold finite float32 numbers; found NaN "
                                         "at row 0"),
     (dict(test_data=(np.ones((3, 5)), np.ones((2, 2)))), "test X and test Y must have the same"),
