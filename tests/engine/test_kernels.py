@@ -139,7 +139,7 @@ def test_level_that_this_processor_lacks_is_refused():
 
 @pytest.mark.parametrize("level", RUNNABLE_LEVELS)
 def test_environment_variable_forces_a_level_at_import(level):
-    code = "from fastmlp import _core; print(_core.selected_level())"
+    code = "from fastmlp.engine import _core; print(_core.selected_level())"
     assert run_python(code, FASTMLP_SIMD=level).stdout.strip() == level
 
 
