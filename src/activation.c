@@ -151,7 +151,8 @@ FM_INLINE void drop(real *a, real *derivatives, ptrdiff_t stride, ptrdiff_t batc
         for (ptrdiff_t j = 0; j < stride; j++) {
             const uint32_t drawn = hash_32(row_key + (uint32_t)j * 0x9e3779b9u);
             const real m = drawn < threshold ? REAL_C(0.0) : scale;
-            row_derivative[j] = m * (DERIVATIVE_NEEDS_Z(function) ? row_derivative[j] : derivative(row[j], function));
+            row_derivative[j] = m * (DERIVATIVE_NEEDS_Z(function) ? row_derivative[j]
+                                                                  : derivative(row[j], function));
             row[j] *= m;
         }
     }

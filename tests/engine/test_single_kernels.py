@@ -353,6 +353,28 @@ def test_output_activation_of_huge_sums_is_a_softmax_without_overflow(kernels):
     np.testing.assert_allclose(a.matrix, expected, rtol=8 * kernels.epsilon)
 
 
+@pytest.mark.parametrize(
+    "output, loss",
+    [("sigmoid", "log_loss"), ("softmax", "cross_entropy"), ("identity", "squared_error"),
+     ("exponential", "poisson"), ("increasing", "quantile")],
+)  # fmt: skip
+def test_outputs_of_training_and_prediction_have_the_same_bits(kernels, output, loss):
+    rng, n_out = np.random.default_rng(11), 5
+    bias = Sheet(rng.normal(size=n_out), kernels.dtype)
+    levels = Sheet(np.linspace(0.1, 0.9, n_out), kernels.dtype)
+    for batch in (1, 7, 64, 150):
+        z = 3 * rng.normal(size=(n_out, batch))
+        trained, predicted = (Sheet(z, kernels.dtype) for _ in range(2))
+        y, delta = (Sheet(rng.uniform(size=z.shape), kernels.dtype) for _ in range(2))
+        kernels.output_loss(trained(), delta(), read_struct("fm_totals")(), bias(), y(), None,
+                            levels(), trained.stride, n_out, batch, FUNCTIONS[output],
+                            LOSSES[loss])  # fmt: skip
+        kernels.output_activation(
+            predicted(), predicted.stride, bias(), n_out, batch, FUNCTIONS[output], 0
+        )
+        np.testing.assert_array_equal(trained.matrix, predicted.matrix)
+
+
 def loss_object(name, n_out):
     """The loss with numbers that are its own for every output."""
     levels = np.linspace(0.05, 0.9, n_out)
