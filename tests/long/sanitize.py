@@ -79,7 +79,7 @@ def package(name: str, flags: str) -> Path:
         ROOT / "fastmlp", packages / "fastmlp", ignore=shutil.ignore_patterns("*.so", "__pycache__")
     )
     (extension,) = folder.glob("_core*.so")
-    shutil.copy(extension, packages / "fastmlp")
+    shutil.copy(extension, packages / "fastmlp" / "engine")
     return packages
 
 
