@@ -525,3 +525,17 @@ def test_no_warnings_where_nothing_is_wrong():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MLPClassifier((5,), tol=0.1, random_state=0).fit(x, y)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_weights_put_in_between_partial_fits_do_not_bring_an_old_optimizer_state_back(solver):
+    x, y = blobs()
+    undisturbed, replaced = (
+        MLPClassifier(solver=solver, hidden_layer_sizes=(5,), random_state=0) for _ in range(2)
+    )
+    for _ in range(3):
+        undisturbed.partial_fit(x, y, classes=np.unique(y))
+        replaced.partial_fit(x, y, classes=np.unique(y))
+        replaced.coefs_ = [weights.copy() for weights in replaced.coefs_]
+    for found, expected in zip(replaced.coefs_, undisturbed.coefs_, strict=True):
+        np.testing.assert_array_equal(found, expected)
