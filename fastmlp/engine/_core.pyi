@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._types import Array
-from fastmlp.engine.plan import BatchPlan
+from fastmlp.engine.plan import BatchPlan, NetworkPlan
 from fastmlp.engine.rows import SparseRows
 from fastmlp.losses import Loss
 from fastmlp.optimizers import Optimizer
@@ -57,6 +57,8 @@ class Engine:
     loss: Loss
     dtype: np.dtype[Any]
     n_threads: int
+    network_plan: NetworkPlan
+    """What the shapes decide; made here, unless an engine of the same network has it already."""
     uses_blas: bool
     """Whether a layer is too wide for the package's own products."""
 
@@ -67,6 +69,7 @@ class Engine:
         loss: Loss,
         dtype: np.dtype[Any] | str,
         n_threads: int,
+        network_plan: NetworkPlan | None = None,
     ) -> None: ...
     def plan(self, n_rows: int) -> BatchPlan:
         """How a batch of `n_rows` is cut."""

@@ -12,7 +12,7 @@ and biases b_l:
 
 Products are the package's own (narrow.c) for narrow layers and BLAS gemm for wide ones. Every thread
 runs the same loop over the batches: rows, barrier, update, barrier. Which thread takes what never
-changes a bit (see _plan.py). Worker 0 is the Python thread; it looks for signals about every 50 ms.
+changes a bit (see plan.py). Worker 0 is the Python thread; it looks for signals about every 50 ms.
 
 The passes over one chunk are in _passes.pxi, the loops over chunks and batches in _training.pxi.
 """
@@ -35,7 +35,7 @@ import os
 
 import numpy as np
 
-from fastmlp.engine import plan as _plan
+from fastmlp.engine import plan as planner
 from fastmlp.engine.rows import SparseRows
 
 cdef extern from "<stdatomic.h>" nogil:
@@ -128,10 +128,10 @@ cdef struct Weights:           # what a forward and a backward pass read
     void *matrices
     void *biases
 
-cdef struct Block:             # _plan.Block; the update may run over the padding of a lane
+cdef struct Block:             # plan.Block; the update may run over the padding of a lane
     Py_ssize_t layer, row, n_rows, column, n_columns, n_updated_columns, n_updated_biases
 
-cdef struct Plan:              # _plan.BatchPlan
+cdef struct Plan:              # plan.BatchPlan
     Py_ssize_t n_rows, n_lanes, lane_rows, chunk_rows, n_totals
     bint blocks
 
@@ -241,7 +241,7 @@ cdef class Engine:
 
     cdef Job job
     cdef readonly tuple sizes, functions
-    cdef readonly object loss
+    cdef readonly object loss, network_plan
     cdef object own_loss, loss_parameters, sparse_x
     cdef readonly object dtype
     cdef readonly int n_threads
@@ -250,12 +250,16 @@ cdef class Engine:
     cdef object interruption
     cdef _Buffer vectors, states, packed, biases, scratch, own, lanes, totals, blocks, penalties, few, squares
     cdef object planned, last_plans
-    cdef Py_ssize_t largest_block, few_rows
+    cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
+    cdef Py_ssize_t n_biases
+    cdef bint gathers, gathers_shuffled
     cdef bint busy, has_table, table_is_for_blocks
 
-    def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads):
+    def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
+                  network_plan=None):
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
+        self.network_plan = network_plan or planner.plan_network(sizes, self.dtype.itemsize)
         self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
         self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
         self.lanes, self.totals, self.blocks = _Buffer(), _Buffer(), _Buffer()
@@ -273,12 +277,12 @@ cdef class Engine:
         cdef Job *job = &self.job
         cdef Layer *layer
         cdef Py_ssize_t public = 0, at = 0, packed = 0
-        narrow = _plan.narrow_layers(self.sizes, self.dtype.itemsize)
+        network = self.network_plan
         for l in range(job.n_layers):
             layer = &job.layers[l]
             layer.n_in, layer.n_out = self.sizes[l], self.sizes[l + 1]
-            layer.function, layer.narrow = FUNCTIONS[self.functions[l]], narrow[l]
-            layer.stride, layer.padded_stride = _plan.padded(layer.n_out), _plan.padded(layer.n_in)
+            layer.function, layer.narrow = FUNCTIONS[self.functions[l]], network.narrow[l]
+            layer.stride, layer.padded_stride = network.strides[l + 1], network.strides[l]
             layer.public, layer.padded_bias, layer.packed = public, at, packed
             layer.padded_weights = at + layer.stride
             public += layer.n_out * (layer.n_in + 1)
@@ -287,10 +291,14 @@ cdef class Engine:
         job.n_features, job.n_out = self.sizes[0], self.sizes[job.n_layers]
         job.n_padded = round_up(at, 64)
         job.widest = round_up(max(self.sizes[1:]), 16)
-        self.uses_blas = not all(narrow)
+        self.uses_blas = not all(network.narrow)
+        self.n_biases = sum(network.strides[1:])
+        self.gathers, self.gathers_shuffled = network.gathers, network.gathers_shuffled
+        self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows
+        self.row_flop, self.worker_flop = network.row_flop, network.worker_flop
         # Here, because predict_few may be called from several threads.
         self.few.reserve(3 * job.widest * self.dtype.itemsize)
-        self.few_rows = _plan.few_rows(self.sizes, self.dtype.itemsize)
+        self.few_rows = network.few_rows
 
     cdef int enter_loss(self) except -1:
         """Kind, numbers and function of the loss."""
@@ -351,7 +359,7 @@ cdef class Engine:
         if self.has_table and self.table_is_for_blocks == blocks:
             return self.largest_block
         self.has_table = False
-        table = list(_plan.weight_blocks(self.sizes, self.dtype.itemsize, blocks))
+        table = list(planner.weight_blocks(self.sizes, self.dtype.itemsize, blocks))
         job.n_blocks = len(table)
         job.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
         job.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))
@@ -402,9 +410,9 @@ cdef class Engine:
         job.training = training
         self.enter_inputs(x)
         job.row_weights, job.order = address(row_weights), <Py_ssize_t *> address(order)
-        job.gathers = job.columns != NULL or training and _plan.gathers_inputs(
-            job.n_features, job.layers[0].narrow, order is not None)
-        job.input_stride = _plan.padded(job.n_features) if job.gathers else job.n_features
+        job.gathers = job.columns != NULL or training and (
+            self.gathers if order is None else self.gathers_shuffled)
+        job.input_stride = job.layers[0].padded_stride if job.gathers else job.n_features
         job.n_rows, job.out = len(x if order is None else order), NULL
         job.status, job.batches_done, self.interruption = OK, 0, None
         job.watched_since = seconds()
@@ -445,7 +453,7 @@ cdef class Engine:
 
     def plan(self, Py_ssize_t n_rows):
         """The BatchPlan of a batch of n_rows."""
-        return _plan.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads)
+        return planner.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads)
 
     cdef Plan enter_plan(self, plan):
         cdef Plan result
@@ -578,9 +586,9 @@ cdef class Engine:
         blocks = False if job.max_norm > 0 else None
         key = job.n_rows, job.batch_size, blocks
         if key != self.planned:
-            first = _plan.plan_batch(min(job.batch_size, job.n_rows), self.sizes,
+            first = planner.plan_batch(min(job.batch_size, job.n_rows), self.sizes,
                                      self.dtype.itemsize, self.n_threads, blocks=blocks)
-            last = _plan.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes,
+            last = planner.plan_batch(job.n_rows % job.batch_size or first.n_rows, self.sizes,
                                     self.dtype.itemsize, self.n_threads, blocks=first.blocks)
             self.planned, self.last_plans = key, (first, last)
             job.alone_window = 0
@@ -644,7 +652,7 @@ cdef class Engine:
         cdef Job *job = &self.job
         cdef Py_ssize_t item = self.dtype.itemsize
         cdef Weights now
-        plan = _plan.plan_batch(job.n_rows, self.sizes, item, self.n_threads, blocks=False)
+        plan = planner.plan_batch(job.n_rows, self.sizes, item, self.n_threads, blocks=False)
         job.full = self.enter_plan(plan)
         self.reserve_scratch(plan.chunk_rows, plan.n_workers, plan.chunk_rows, 0, plan.n_workers,
                              True)
@@ -677,13 +685,13 @@ cdef class Engine:
         cdef Job *job = &self.job
         cdef Py_ssize_t item = self.dtype.itemsize, n_chunks, chunk
         cdef Weights now
-        chunk = _plan.prediction_rows(self.sizes, item, job.n_rows, is_sparse=job.columns != NULL)
+        chunk = min(job.n_rows, self.chunk_rows if job.columns == NULL else self.sparse_chunk_rows)
         n_chunks = (job.n_rows + chunk - 1) // chunk
-        cdef int n_workers = _plan.prediction_workers(self.sizes, job.n_rows, n_chunks,
-                                                      self.n_threads)
+        cdef int n_workers = max(1, min(self.n_threads, n_chunks,
+                                        job.n_rows * self.row_flop // self.worker_flop))
         job.full.chunk_rows = chunk
         self.use_public()
-        job.biases = self.biases.reserve(sum(map(_plan.padded, self.sizes[1:])) * item)
+        job.biases = self.biases.reserve(self.n_biases * item)
         if item == 4:
             copy_biases(job, <float *> job.biases, <float *> job.parameters)
         else:

@@ -93,6 +93,37 @@ MIN_PREDICTION_FLOP = 20_000_000
 
 
 @dataclass(frozen=True)
+class NetworkPlan:
+    """What the shapes of a network decide for every batch; made once, with its engine.
+
+    Attributes
+    ----------
+    narrow : tuple of bool
+        For every layer, whether its products are the package's own instead of BLAS.
+    strides : tuple of int
+        Columns reserved for the nodes of every layer, the input included.
+    gathers, gathers_shuffled : bool
+        Whether training copies the rows of a chunk side by side, in their order and shuffled.
+    few_rows : int
+        Most rows that a prediction takes one by one.
+    chunk_rows, sparse_chunk_rows : int
+        Most rows of one set of products of a prediction, of a dense and of a sparse matrix.
+    row_flop, worker_flop : int
+        Floating-point operations of a prediction per row, and those that pay for a thread.
+    """
+
+    narrow: tuple[bool, ...]
+    strides: tuple[int, ...]
+    gathers: bool
+    gathers_shuffled: bool
+    few_rows: int
+    chunk_rows: int
+    sparse_chunk_rows: int
+    row_flop: int
+    worker_flop: int
+
+
+@dataclass(frozen=True)
 class BatchPlan:
     """The cut of one batch.
 
@@ -194,20 +225,23 @@ def chunk_rows_most(sizes: tuple[int, ...], itemsize: int) -> int:
     return min(most, max(PADDING, MAX_CHUNK_FLOP // training_flop(sizes, 1)))
 
 
-def prediction_rows(
-    sizes: tuple[int, ...], itemsize: int, n_rows: int, *, is_sparse: bool = False
-) -> int:
-    """Most rows of one set of products of a prediction."""
-    rows = min(n_rows, chunk_rows_most(sizes, itemsize))
-    if is_sparse:
-        rows = min(rows, max(PADDING, SPARSE_CHUNK_BYTES // (padded(sizes[0]) * itemsize)))
-    return rows
-
-
-def prediction_workers(sizes: tuple[int, ...], n_rows: int, n_chunks: int, n_threads: int) -> int:
-    """Threads worth waking for a prediction in `n_chunks`."""
-    flop = 2 * n_rows * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    return max(1, min(n_threads, n_chunks, flop // MIN_PREDICTION_FLOP))
+def plan_network(sizes: tuple[int, ...], itemsize: int) -> NetworkPlan:
+    """Return what the layer widths `sizes` and the size of a parameter in bytes decide."""
+    narrow, strides = narrow_layers(sizes, itemsize), tuple(map(padded, sizes))
+    chunk_rows = chunk_rows_most(sizes, itemsize)
+    return NetworkPlan(
+        narrow=narrow,
+        strides=strides,
+        gathers=gathers_inputs(sizes[0], narrow[0], shuffled=False),
+        gathers_shuffled=gathers_inputs(sizes[0], narrow[0], shuffled=True),
+        few_rows=few_rows(sizes, itemsize),
+        chunk_rows=chunk_rows,
+        sparse_chunk_rows=min(
+            chunk_rows, max(PADDING, SPARSE_CHUNK_BYTES // (strides[0] * itemsize))
+        ),
+        row_flop=2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes)),
+        worker_flop=MIN_PREDICTION_FLOP,
+    )
 
 
 def plan_batch(

@@ -21,7 +21,7 @@ from fastmlp._checks import (
 )
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
-from fastmlp.engine.plan import count_parameters
+from fastmlp.engine.plan import NetworkPlan, count_parameters
 from fastmlp.engine.rows import check_inputs
 from fastmlp.engine.threads import MAX_THREADS, resolve_threads, single_threaded_blas
 from fastmlp.initializers import INITIALIZERS
@@ -250,16 +250,30 @@ class Network:
         try:
             engine = idle.pop()
         except IndexError:
-            engine = self._create_engine(n_threads)
+            engine = self._create_engine(n_threads, self.plan)
         try:
             with single_threaded_blas() if engine.uses_blas else nullcontext():
                 yield engine
         finally:
             idle.append(engine)
 
-    def _create_engine(self, n_threads: int) -> _core.Engine:
+    def _create_engine(
+        self, n_threads: int, network_plan: NetworkPlan | None = None
+    ) -> _core.Engine:
         loss = Loss(NATURAL_LOSS[self.output])
-        return _core.Engine(self.sizes, self.functions, loss, self.dtype, n_threads)
+        return _core.Engine(
+            self.sizes,
+            self.functions,
+            loss,
+            self.dtype,
+            n_threads,
+            network_plan,
+        )
+
+    @property
+    def plan(self) -> NetworkPlan:
+        """What the shapes of this network decide for every batch, for engines of it."""
+        return self._row_engine.network_plan
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the idle engines, which are made anew when they are wanted."""

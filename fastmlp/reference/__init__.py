@@ -34,6 +34,7 @@ from fastmlp.reference.losses import gamma as gamma
 from fastmlp.reference.losses import log_loss as log_loss
 from fastmlp.reference.losses import output_delta as output_delta
 from fastmlp.reference.losses import poisson as poisson
+from fastmlp.reference.losses import squared_error as squared_error
 from fastmlp.reference.losses import through_output as through_output
 from fastmlp.reference.propagation import BIAS_TREATMENTS as BIAS_TREATMENTS
 from fastmlp.reference.propagation import VERSIONS as VERSIONS

@@ -19,7 +19,7 @@ from fastmlp.training.checkpoints.document import SavedTraining
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.checkpoints.keeper import Keeper
 from fastmlp.training.checkpoints.search import MAX_BYTES, Evaluations, checksum
-from fastmlp.training.loop import Listeners
+from fastmlp.training.loop import Listeners, NothingKept, keeper_of
 from fastmlp.training.protocol import NetworkTraining
 
 
@@ -39,7 +39,7 @@ class _Iterations:
         trainer: NetworkTraining,
         rows: Rows,
         listeners: Listeners,
-        keeper: Keeper,
+        keeper: Keeper | NothingKept,
         max_iter: int,
     ) -> None:
         self.trainer, self.rows, self.max_iter = trainer, rows, max_iter
@@ -216,7 +216,7 @@ def minimize(
     listeners = Listeners(trainer, calls)
     fingerprint = fingerprint or Fingerprint(dict(zip(DATA_NAMES, rows, strict=True)))
     fingerprint = replace(fingerprint, settings={**fingerprint.settings, "gtol": gtol})
-    keeper = Keeper(trainer, calls, fingerprint, saved, solver="lbfgs", n_epochs=max_iter)
+    keeper = keeper_of(trainer, calls, None, fingerprint, saved, solver="lbfgs", n_epochs=max_iter)
     with (
         keeper.folders(),
         trainer.objective.blas_guard(),

@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.callbacks.base import EpochCallback, around_training
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import DivergenceError
+from fastmlp.training.checkpoints.document import SavedTraining
+from fastmlp.training.checkpoints.fingerprint import Fingerprint
+from fastmlp.training.checkpoints.keeper import Keeper
 from fastmlp.training.epoch import Epoch, epoch_metrics
 from fastmlp.training.history import HistoryRecorder
 from fastmlp.training.protocol import NetworkTraining
@@ -54,51 +58,12 @@ class Listeners:
         self.ended_for_good = any(callback.ends_for_good for callback in enders)
 
 
-class RunKeeper(Protocol):
-    """What saves a run, as the loop sees it."""
-
-    @property
-    def was_ended(self) -> bool:
-        """Whether the run had been ended for good when it was saved."""
-        ...
-
-    def folders(self) -> AbstractContextManager[None]:
-        """Own the folders of the checkpoints."""
-        ...
-
-    def interruptible(self) -> AbstractContextManager[None]:
-        """Save the run where Ctrl-C or SystemExit ends it."""
-        ...
-
-    def restore(self) -> Any:
-        """Restore the saved run; return the epoch that was under way, or None."""
-        ...
-
-    def take_snapshot(self, epoch: Any = None, *, under_way: bool = False, ended: bool) -> None:
-        """Note where the run is: nothing is half done here."""
-        ...
-
-    def batches_to_go(self, epoch: Epoch) -> int:
-        """Return the number of batches until the next `write_if_due`."""
-        ...
-
-    def write_if_due(self) -> None:
-        """Write the files that are due within an epoch."""
-        ...
-
-    def write_after_epoch(self) -> None:
-        """Write the files that are due after an epoch."""
-        ...
-
-    def finish(self) -> None:
-        """Write what has not been written at the end."""
-        ...
-
-
 class NothingKept:
     """The keeper of a run that is not saved."""
 
-    was_ended = False
+    was_ended = is_saving = False
+    saved = None
+    seconds_left = np.inf
 
     def folders(self) -> AbstractContextManager[None]:
         """Own no folder."""
@@ -124,8 +89,39 @@ class NothingKept:
     def write_after_epoch(self) -> None:
         """Write nothing."""
 
+    def stop_saving(self) -> None:
+        """Nothing is saved."""
+
     def finish(self) -> None:
         """Write nothing."""
+
+
+def keeper_of(
+    training: NetworkTraining,
+    callbacks: Sequence[EpochCallback],
+    recorder: HistoryRecorder | None,
+    fingerprint: Fingerprint,
+    saved: SavedTraining | None,
+    *,
+    solver: str,
+    n_epochs: int,
+    n_batches: int = 0,
+) -> Keeper | NothingKept:
+    """Return what saves a run: nothing, without a Checkpoint and a file to continue from.
+
+    The arguments are those of :class:`fastmlp.training.checkpoints.keeper.Keeper`.
+    """
+    if saved is None and not any(isinstance(call, Checkpoint) for call in callbacks):
+        return NothingKept()
+    return Keeper(
+        training,
+        callbacks if recorder is None else [recorder, *callbacks],
+        fingerprint,
+        saved,
+        solver=solver,
+        n_epochs=n_epochs,
+        n_batches=n_batches,
+    )
 
 
 class Loop:
@@ -140,7 +136,7 @@ class Loop:
         The rows to train on; None for all.
     listeners : Listeners
     recorder : HistoryRecorder or None
-    keeper : RunKeeper
+    keeper : Keeper or NothingKept
     """
 
     def __init__(
@@ -150,7 +146,7 @@ class Loop:
         row_index: NDArray[np.intp] | None,
         listeners: Listeners,
         recorder: HistoryRecorder | None,
-        keeper: RunKeeper,
+        keeper: Keeper | NothingKept,
     ) -> None:
         self.training, self.rows, self.row_index = training, rows, row_index
         self.n_rows = len(rows.x if row_index is None else row_index)

@@ -23,7 +23,6 @@ from fastmlp._checks import (
 )
 from fastmlp._types import Array, RandomState
 from fastmlp.callbacks.base import Callback, as_epoch_callback
-from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
@@ -43,10 +42,9 @@ from fastmlp.schedules import SCHEDULES, rate_rule
 from fastmlp.training.checkpoints.document import SavedTraining
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.checkpoints.folder import read_newest
-from fastmlp.training.checkpoints.keeper import Keeper
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
-from fastmlp.training.loop import Listeners, Loop, NothingKept, RunKeeper
+from fastmlp.training.loop import Listeners, Loop, keeper_of
 from fastmlp.training.objective import Objective
 
 ENGINES = ("native", "numpy")
@@ -211,16 +209,9 @@ class Trainer:
         self.horizon = 1
         self.last_epoch: EpochRecord | None = None
         self.metrics: dict[str, float] = {}
-        engine_class = _core.Engine if engine == "native" else ReferenceEngine
         self.objective = Objective(
             network,
-            engine_class(
-                network.sizes,
-                network.functions,
-                self.loss_function,
-                network.dtype,
-                self.threads.n_threads,
-            ),
+            self._create_engine(),
             self.loss_function,
             l1=self.l1,
             l2=self.l2,
@@ -228,6 +219,13 @@ class Trainer:
             penalty_scale=self.penalty_scale,
             reduction=self.reduction,
         )
+
+    def _create_engine(self) -> _core.Engine | ReferenceEngine:
+        network, n_threads = self.network, self.threads.n_threads
+        shape = network.sizes, network.functions, self.loss_function, network.dtype, n_threads
+        if self.engine_name == "numpy":
+            return ReferenceEngine(*shape)
+        return _core.Engine(*shape, network.plan)
 
     def fit(
         self,
@@ -390,18 +388,17 @@ class Trainer:
         calls = [as_epoch_callback(call) for call in callbacks]
         last_epoch = n_epochs + (self.epochs_done if resume else 0)
         listeners = Listeners(self, calls)
-        keeper: RunKeeper = NothingKept()
-        if saved is not None or any(isinstance(call, Checkpoint) for call in calls):
-            data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": row_index}
-            keeper = Keeper(
-                self,
-                calls if recorder is None else [recorder, *calls],
-                fingerprint or Fingerprint(data),
-                saved,
-                solver="epochs",
-                n_epochs=last_epoch,
-                n_batches=self._n_batches(len(rows.x if row_index is None else row_index)),
-            )
+        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": row_index}
+        keeper = keeper_of(
+            self,
+            calls,
+            recorder,
+            fingerprint or Fingerprint(data),
+            saved,
+            solver="epochs",
+            n_epochs=last_epoch,
+            n_batches=self._n_batches(len(rows.x if row_index is None else row_index)),
+        )
         with keeper.folders():
             if saved is None and not resume:
                 self.reset_optimizer()

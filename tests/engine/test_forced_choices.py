@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pytest
@@ -84,12 +84,19 @@ def test_every_choice_agrees_with_the_reference(choice, sizes, monkeypatch):
 
 @pytest.mark.parametrize("blocks", [False, True])
 def test_lanes_and_blocks_can_be_forced_on_the_plan(blocks, monkeypatch):
-    monkeypatch.setattr(_plan, "plan_batch", partial(_plan.plan_batch, blocks=blocks))
-    assert _plan.plan_batch(BATCH_SIZE, (20, 33, 17, 4), 8).blocks == blocks
+    real, plans = _plan.plan_batch, []
+
+    def forced(*args, **options):
+        plans.append(real(*args, **options | {"blocks": blocks}))
+        return plans[-1]
+
+    monkeypatch.setattr(_plan, "plan_batch", forced)
     for sizes in NETWORKS:
         found = results(sizes, "float64", Adam())
         for pair in zip(found, reference_results(sizes, "float64", Adam()), strict=True):
             assert relative_difference(*pair) <= TOLERANCE["float64"]
+    assert len(plans) >= len(NETWORKS)  # the engine asked here
+    assert {plan.blocks for plan in plans} == {blocks}
 
 
 def test_choices_above_are_different_plans(monkeypatch):

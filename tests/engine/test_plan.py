@@ -18,6 +18,7 @@ from fastmlp.engine.plan import (
     narrow_layers,
     padded,
     plan_batch,
+    plan_network,
     training_flop,
     weight_blocks,
 )
@@ -120,3 +121,18 @@ def test_blocks_wake_no_more_threads_than_there_are_chunks_or_pieces_of_weights(
 
 def test_flop_of_the_reference_job_are_those_of_the_matrix_products():
     assert training_flop((784, 70, 30, 10), 500) == pytest.approx(117e6, rel=0.01)
+
+
+@pytest.mark.parametrize("itemsize", [4, 8])
+@pytest.mark.parametrize("sizes", [(20, 33, 4), (784, 70, 30, 10), (50_000, 32, 2), (300, 900, 1)])
+def test_plan_of_a_network_is_what_single_questions_answer(sizes, itemsize):
+    network = plan_network(sizes, itemsize)
+    assert network.narrow == narrow_layers(sizes, itemsize)
+    assert all(n <= stride <= n + 31 and stride % 16 == 0
+               for n, stride in zip(sizes, network.strides, strict=True))  # fmt: skip
+    assert network.few_rows == few_rows(sizes, itemsize)
+    assert network.gathers == gathers_inputs(sizes[0], network.narrow[0], False)
+    assert network.gathers_shuffled == gathers_inputs(sizes[0], network.narrow[0], True)
+    weights = [np.ones((b, a)) for a, b in pairwise(sizes)]
+    assert network.row_flop == 2 * sum(w.size for w in weights)  # a product and a sum per weight
+    assert 1 <= network.sparse_chunk_rows <= network.chunk_rows

@@ -15,9 +15,8 @@ WANTED = {name: wanted for name, (_, _, wanted) in trips.TRIPS.items() if wanted
 STILL_ABOVE: dict[str, str] = {
     "Trainer.fit": "9 files: also checks, threads, planner and optimizers",
     "MLPClassifier.fit": "28 files: 12 of the estimators and 16 below them",
-    "load": "21 files: also the estimators' parameters and records, and the planner",
+    "load": "20 files: also the estimators' parameters and records, and the planner",
     "train": "36 files: the parsers of all commands are built",
-    "Network.predict": "47 calls: the plan is made in every prediction",
 }
 """What keeps a trip above the wanted number, by its name: to be removed when it is reached."""
 

@@ -117,3 +117,10 @@ def test_penalty_gradient_is_the_derivative_of_the_penalty():
         w.ravel(), lambda v: reference.penalty([v.reshape(3, 4)], 0.3, 0.7), 1e-7
     )
     np.testing.assert_allclose(reference.penalty_gradient(w, 0.3, 0.7).ravel(), numeric, atol=1e-5)
+
+
+def test_squared_error_is_half_the_square_of_the_difference():
+    a, y = np.array([[0.25, 2.0]]), np.array([[1.0, -1.0]])
+    np.testing.assert_array_equal(
+        reference.squared_error(a, a, y, "identity"), [[0.75**2 / 2, 9 / 2]]
+    )

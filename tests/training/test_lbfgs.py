@@ -146,3 +146,19 @@ def test_a_start_whose_cost_is_not_finite_is_refused(dtype):
     ):
         minimize(Trainer(network), Rows(x, y), max_iter=5, max_fun=50, gtol=0.0)
     np.testing.assert_array_equal(network.parameters, start)
+
+
+class Unsaved(np.random.PCG64):
+    """A generator of bits that no checkpoint can hold."""
+
+
+def test_a_search_without_checkpoints_asks_nothing_of_them(monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("a keeper was made")
+
+    monkeypatch.setattr("fastmlp.training.loop.Keeper", refuse)
+    trainer, rows = problem(False)
+    trainer.rng = np.random.Generator(Unsaved(0))
+    before = trainer.network.parameters.copy()
+    minimize(trainer, rows, max_iter=3, max_fun=30, gtol=0.0)
+    assert not np.array_equal(trainer.network.parameters, before)
