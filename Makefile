@@ -44,7 +44,7 @@ guard: .venv/train-ready  ## instructions and relative time of a step against be
 study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; history, pictures in docs/cnn
 	$(BIN)/fastmlp cnn train --article C2 --out docs/cnn
 	$(BIN)/fastmlp cnn train --article C2 --seed 43 --out out/cnn-second
-	$(BIN)/fastmlp cnn show docs/cnn/model.keras --match out/cnn-second/model.keras --carve strongest \
+	$(BIN)/fastmlp cnn show docs/cnn/model.keras --match out/cnn-second/model.keras --refine strongest \
 		--out docs/cnn
 
 .venv/cnn-ready: .venv/train-ready

@@ -1,7 +1,7 @@
 """The benchmarks of fastmlp against other libraries, with all options.
 
-    FASTMLP_DATA=folder python benchmarks/headline.py [--json FILE] [--picture FILE.png]
-    python benchmarks/headline.py --from-json FILE [--markdown] [--picture FILE.png]
+    FASTMLP_DATA=folder python benchmarks/headline.py [--json FILE] [--figure FILE.png]
+    python benchmarks/headline.py --from-json FILE [--markdown] [--figure FILE.png]
 
 Without --jobs it is the headline: seconds per epoch of 784-70-30-10 on MNIST. What that does not
 show stands first in docs/benchmarks.md. Every contender has the same network, the same starting
@@ -42,7 +42,7 @@ def main() -> int:
     )
     not_installed = [c.name for c in arguments.contenders if not c.installed()]
     try:
-        return session.run_and_report(plan, not_installed, arguments.json, arguments.picture)
+        return session.run_and_report(plan, not_installed, arguments.json, arguments.figure)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -54,7 +54,7 @@ def _report(arguments: argparse.Namespace) -> int:
         if arguments.markdown:
             session.markdown_file(arguments.from_json)
         else:
-            session.report_file(arguments.from_json, arguments.picture)
+            session.report_file(arguments.from_json, arguments.figure)
     except ValueError as error:
         print(f"headline.py: error: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -89,7 +89,7 @@ def _arguments() -> argparse.Namespace:
     add("--data", type=Path, default=session.find_mnist(), metavar="PATH",
         help="mnist.npz in Keras' layout or a folder of IDX files; default: as found")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="write everything measured to this file")
-    add("--picture", type=Path, metavar="FILE", help="write a bar chart (needs matplotlib)")
+    add("--figure", type=Path, metavar="FILE", help="write a bar chart (needs matplotlib)")
     add("--from-json", type=Path, metavar="FILE",
         help="measure nothing, print the table of this result")  # fmt: skip
     add("--markdown", action="store_true", help="print it as in docs/benchmarks.md")
@@ -98,8 +98,8 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"no such result file: {arguments.from_json}")
     if arguments.markdown and not arguments.from_json:
         parser.error("--markdown prints a result that is there: give --from-json too")
-    if arguments.picture and find_spec("matplotlib") is None:
-        parser.error("--picture needs matplotlib, which is not installed")
+    if arguments.figure and find_spec("matplotlib") is None:
+        parser.error("--figure needs matplotlib, which is not installed")
     if arguments.data is not None and not arguments.data.exists():
         parser.error(f"no such data file: {arguments.data}")
     try:

@@ -1,4 +1,4 @@
-"""One run of the benchmark from a plan to table, JSON and picture."""
+"""One run of the benchmark from a plan to table, JSON and figure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def run_and_report(
     plan: Plan,
     not_installed: list[str],
     json_path: Path | None = None,
-    picture_path: Path | None = None,
+    figure_path: Path | None = None,
 ) -> int:
     """Run, print the table, write the files asked for.
 
     Returns 1 if a contender failed or missed the accuracy it was checked against, else 0.
     """
-    for path in filter(None, (json_path, picture_path)):
+    for path in filter(None, (json_path, figure_path)):
         _check_folder(path)
     records = run(plan)
     rows = report.summarize(records, plan.jobs)
@@ -43,25 +43,25 @@ def run_and_report(
     content = report.as_json(_settings(plan), rows, records, not_installed, missing)
     if json_path:
         files.write(json_path, content)
-    if picture_path:
-        from .picture import draw
+    if figure_path:
+        from .figure import draw
 
-        draw(picture_path, content)
+        draw(figure_path, content)
     return int(report.failed(rows))
 
 
-def report_file(json_path: Path, picture_path: Path | None = None) -> None:
-    """Print the table of a result that was written before, and draw its picture if asked to."""
+def report_file(json_path: Path, figure_path: Path | None = None) -> None:
+    """Print the table of a result that was written before, and draw its figure if asked to."""
     content = files.read(json_path)
     records, jobs = content["records"], jobs_of(content)
     rows = report.summarize(records, jobs)
     print(report.table(rows, jobs, content["not_installed"]), report.where(records), sep="\n\n")
     for sentence in content.get("left_out", []):
         print(sentence)
-    if picture_path:
-        from .picture import draw
+    if figure_path:
+        from .figure import draw
 
-        draw(picture_path, content)
+        draw(figure_path, content)
 
 
 def jobs_of(content: dict[str, Any]) -> list[Job]:

@@ -1,30 +1,30 @@
-"""What a training run shows while it runs: plain lines, or a live table where rich can draw it."""
+"""The progress of a training run: plain lines, or a live table where rich can draw one."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import astuple, dataclass
 from typing import Any, Protocol, TextIO
 
+from fastmlp.cli.terminal import RowPrinter, rich_console
 from fastmlp.training.history import History
 
-COLUMNS = ("epoch", "seconds", "rate", "cost", "reg.", "error", "train acc.", "test acc.")
+COLUMNS = ("epoch", "seconds", "rate", "cost", "reg.", "error", "train acc.", "val. acc.")
 WIDTHS = (9, 8, 10, 9, 7, 8, 11, 10)
 RECENT_EPOCHS = 10
 """Rows of the live table."""
 
 SECONDS_BETWEEN_FRAMES = 0.1
-"""Short epochs share a frame of the live table, or drawing would take longer than training."""
+"""Short epochs share a frame of the live table; drawing would take longer than training."""
 
 
 @dataclass(frozen=True)
 class EpochRow:
-    """The last finished epoch as texts, in the order of COLUMNS.
+    """The last finished epoch as strings, in the order of COLUMNS.
 
-    Cost, regularisation share and error are means over the epoch's mini-batches.
+    Cost, share of the penalty in it and error are means over the epoch's mini-batches.
     """
 
     epoch: str
@@ -34,11 +34,11 @@ class EpochRow:
     reg_share: str
     error: str
     train_accuracy: str
-    test_accuracy: str
+    validation_accuracy: str
 
     @classmethod
     def of(cls, history: History, n_epochs: int) -> EpochRow:
-        """The row of the last epoch of `history`, of `n_epochs` planned ones."""
+        """Return the row of the last epoch of `history`; `n_epochs` are planned."""
         return cls(
             f"{history.n_epochs}/{n_epochs}",
             f"{history.last('epoch_seconds'):.4f}",
@@ -52,7 +52,7 @@ class EpochRow:
 
 
 class Display(Protocol):
-    """Shows the epochs of one run; a context manager around the training."""
+    """Shows the epochs of one run; used as a context manager around the training."""
 
     def __enter__(self) -> Display:
         """Begin."""
@@ -71,10 +71,11 @@ class PlainDisplay:
     """One line per epoch."""
 
     def __init__(self, n_epochs: int, stream: TextIO) -> None:
-        self.n_epochs, self.stream = n_epochs, stream
+        self.n_epochs = n_epochs
+        self._printer = RowPrinter(COLUMNS, WIDTHS, stream)
 
     def __enter__(self) -> PlainDisplay:
-        self._write(COLUMNS)
+        self._printer.header()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -82,11 +83,7 @@ class PlainDisplay:
 
     def update(self, history: History) -> None:
         """Write the line of the last epoch."""
-        self._write(astuple(EpochRow.of(history, self.n_epochs)))
-
-    def _write(self, cells: tuple[str, ...]) -> None:
-        line = "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
-        print(line, file=self.stream, flush=True)
+        self._printer.row(astuple(EpochRow.of(history, self.n_epochs)))
 
 
 class RichDisplay:
@@ -121,7 +118,7 @@ class RichDisplay:
         self._live.stop()
 
     def update(self, history: History) -> None:
-        """Add the last epoch; draw, unless that was done a moment ago."""
+        """Add the last epoch; redraw unless that was done a moment ago."""
         self.rows.append(EpochRow.of(history, self.n_epochs))
         self._progress.update(self._task, completed=history.n_epochs)
         now = time.monotonic()
@@ -142,13 +139,7 @@ class RichDisplay:
 
 
 def choose_display(n_epochs: int, stream: TextIO | None = None) -> Display:
-    """The live table if `stream` (stdout) is a terminal and rich is installed, else plain lines."""
+    """Return the live table if `stream` (stdout) is a terminal and rich is there, else lines."""
     stream = sys.stdout if stream is None else stream
-    if stream.isatty():
-        with suppress(ImportError):
-            from rich.console import Console
-
-            console = Console(file=stream)
-            if console.is_terminal and not console.is_dumb_terminal:
-                return RichDisplay(n_epochs, console)
-    return PlainDisplay(n_epochs, stream)
+    console = rich_console(stream)
+    return PlainDisplay(n_epochs, stream) if console is None else RichDisplay(n_epochs, console)

@@ -1,207 +1,185 @@
-"""The command line's options: how they are parsed, checked and merged with a recipe."""
+"""Options of the command line: parsers, readers of values, and options that commands share.
+
+A reader turns the text after an option into its value, or raises `UsageError` with a sentence that
+names the option, what was given and what is allowed.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn, Protocol, cast
 
 from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_number, check_seconds
-from fastmlp._version import __version__
-from fastmlp.datasets.scaling import KINDS
 from fastmlp.engine.threads import MAX_THREADS
-from fastmlp.losses import NATURAL_LOSS
-from fastmlp.myann.parameters import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
-from fastmlp.myann.recipes import PRESETS, Recipe, recipe_for
-from fastmlp.training.trainer import ENGINES
 
 DEFAULT_SEED = 42
-INFO_BATCH_ROWS = 500
-LOSS_NAMES = {name: label for label, name in LOSS_FUNCTIONS.items()}
 
 
 class UsageError(Exception):
     """A wrong command line; unlike ValueError it passes through argparse unchanged."""
 
 
-class _Parser(argparse.ArgumentParser):
+class CommandModule(Protocol):
+    """What the module of a command defines."""
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Describe the command's options."""
+        ...
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Run the command and return its exit code; bad input raises."""
+        ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """An entry in a table of commands.
+
+    Attributes
+    ----------
+    module : str
+        Full name of the command's module, see `CommandModule`.
+    help : str
+        What it does, in the list of all commands.
+    """
+
+    module: str
+    help: str
+
+    def load(self) -> CommandModule:
+        """Import the module."""
+        return cast(CommandModule, import_module(self.module))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `UsageError`, and that adds a command's options when it is first used.
+
+    Parameters
+    ----------
+    command : Command or None
+        Whose options to add; None means none.
+    **settings
+        As for ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, command: Command | None = None, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+        self._command = command
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Import the command's module, then parse."""
+        if self._command is not None:
+            self._command.load().add_options(self)
+            self._command = None
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and ending the process."""
         raise UsageError(message)
 
 
-AddOptions = Callable[[argparse.ArgumentParser], None]
-
-
-DESCRIPTION = "fast, small, well-behaved dense neural networks on the CPU"
-
-
-def build_parser(more: Mapping[str, tuple[str, AddOptions]]) -> argparse.ArgumentParser:
-    """The parser of ``fastmlp``: train, info, and `more`, a help text and an adder by name."""
-    parser = _Parser(prog="fastmlp", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
-    metavar = "|".join(["train", "info", *more])
-    commands = parser.add_subparsers(dest="command", required=True, metavar=metavar)
-    _add_train(
-        commands.add_parser(
-            "train", help="train a network and show how it goes", allow_abbrev=False
-        )
+def add_commands(
+    parser: argparse.ArgumentParser, commands: Mapping[str, Command], dest: str
+) -> None:
+    """Let `parser` accept one of `commands`; its name is stored as the attribute `dest`."""
+    parsers = parser.add_subparsers(
+        dest=dest, required=True, metavar="|".join(commands), parser_class=Parser
     )
-    _add_info(
-        commands.add_parser(
-            "info", help="show versions, processor, BLAS and threads", allow_abbrev=False
-        )
-    )
-    for name, (text, add_options) in more.items():
-        add_options(commands.add_parser(name, help=text, allow_abbrev=False))
-    return parser
+    for name, command in commands.items():
+        parsers.add_parser(name, help=command.help, command=command)
 
 
-def merge(options: argparse.Namespace, data_set: str) -> Recipe:
-    """The recipe of the data set or preset, with the options that were given in its place.
-
-    An output function that is given without a loss brings the loss that belongs to it.
-    """
-    recipe = recipe_for(data_set, options.preset)
-    given = {
-        field.name: value
-        for field in fields(Recipe)
-        if (value := getattr(options, field.name, None)) is not None
-    }
-    if "output" in given and "loss" not in given:
-        given["loss"] = LOSS_NAMES[NATURAL_LOSS[given["output"]]]
-    return replace(recipe, **given)
-
-
-def thread_source(source: str) -> str:
-    """What decided the number of threads, in the command line's words."""
-    return "--threads" if source == "n_threads" else source
-
-
-def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Train a network. What is not given comes from the best recipe known for the data set."
-    )
-    add = parser.add_argument
-    add(
-        "--data",
-        metavar="NAME|PATH",
-        help="mnist, fashion (downloaded when missing), digits, "
-        "moons, an npz file, or a folder of IDX files; default: mnist if it is here, else digits",
-    )
-    add("--hidden", metavar="70,30", type=_widths("--hidden"), help="widths of the hidden layers")
-    add("--batch-size", metavar="N", type=_integer("--batch-size", 1), help="rows per mini-batch")
-    add("--epochs", metavar="N", type=_integer("--epochs", 1), help="passes over the data")
-    add("--learn-rate", metavar="X", type=_number("--learn-rate"), help="first learning rate")
-    add("--decay", metavar="X", type=_number("--decay"), help="epoch e divides the rate by 1 + X e")
-    add("--lambda2", metavar="X", type=_number("--lambda2"), help="strength of the L2 penalty")
-    add("--lambda1", metavar="X", type=_number("--lambda1"), help="strength of the L1 penalty")
-    add(
-        "--momentum",
-        metavar="X",
-        type=_number("--momentum", 1.0),
-        help="share of the last step that is repeated",
-    )
-    for name, allowed in (
-        ("--activation", ACTIVATION_FUNCTIONS), ("--output", OUT_FUNCTIONS),
-        ("--loss", LOSS_FUNCTIONS), ("--scale", KINDS), ("--preset", PRESETS),
-    ):  # fmt: skip
-        add(name, metavar="NAME", type=_choice(name, allowed), help=", ".join(allowed))
-    _add_machine_options(parser)
-    add(
-        "--seed",
+def add_threads(parser: argparse.ArgumentParser, what: str = "number of threads") -> None:
+    """Add ``--threads``, which sets `what`."""
+    parser.add_argument(
+        "--threads",
         metavar="N",
-        type=_integer("--seed", 0),
-        default=DEFAULT_SEED,
-        help=f"of weights and shuffling; default {DEFAULT_SEED}",
+        type=integer("--threads", 1, MAX_THREADS),
+        help=f"{what}; default: OPENBLAS_NUM_THREADS, OMP_NUM_THREADS or, if neither is set, the "
+        "number of usable processors",
     )
-    add(
-        "--engine",
+
+
+def add_dtype(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Add ``--dtype``, the precision of a network."""
+    parser.add_argument(
+        "--dtype",
         metavar="NAME",
-        type=_choice("--engine", ENGINES),
-        default="native",
-        help=", ".join(ENGINES),
-    )
-    add("--out", metavar="DIR", help="write history.json and pictures into this folder")
-    add(
-        "--checkpoint",
-        metavar="DIR",
-        help="keep the last states of the training in this folder, also after Ctrl-C and SIGTERM",
-    )
-    add(
-        "--checkpoint-every",
-        metavar="TIME|N",
-        type=_every("--checkpoint-every"),
-        help="a time such as 30s, 5min or 1h, or a number of epochs; default 5min",
-    )
-    add(
-        "--resume",
-        action="store_true",
-        help="go on from the newest state in --checkpoint, from the beginning where there is none",
+        type=choice("--dtype", FLOAT_DTYPES),
+        default=default,
+        help=f"precision: {', '.join(FLOAT_DTYPES)}; default {FLOAT_DTYPES[0]}",
     )
 
 
-def _add_info(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Show what decides the speed: versions, processor, BLAS, threads."
-    parser.add_argument(
-        "--shape", metavar="784,70,30,10", type=_widths("--shape", 2),
-        help="also show how a network of these widths cuts a mini-batch into work",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch", metavar="N", type=_integer("--batch", 1),
-        help=f"rows of that mini-batch; default {INFO_BATCH_ROWS}",
-    )  # fmt: skip
-    _add_machine_options(parser)
-    parser.set_defaults(dtype=None)
-
-
-def _add_machine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--threads", metavar="N", type=_integer("--threads", 1, MAX_THREADS),
-        help="default: OPENBLAS_NUM_THREADS, OMP_NUM_THREADS or the usable processors",
-    )  # fmt: skip
-    parser.add_argument(
-        "--dtype", metavar="NAME", type=_choice("--dtype", FLOAT_DTYPES), default="float32",
-        help=", ".join(FLOAT_DTYPES),
-    )  # fmt: skip
-
-
-def _integer(name: str, minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    return lambda text: _checked(
-        check_integer, name, _read(int, text), minimum=minimum, maximum=maximum
+def integer(name: str, minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `minimum` to `maximum`."""
+    return lambda text: int(
+        _checked(check_integer, name, _convert(int, text), minimum=minimum, maximum=maximum)
     )
 
 
-def _number(name: str, maximum: float = float("inf")) -> Callable[[str], float]:
-    return lambda text: _checked(check_number, name, _read(float, text), maximum=maximum)
+def number(name: str, maximum: float = float("inf")) -> Callable[[str], float]:
+    """Return a reader of finite numbers from 0 to `maximum`."""
+    return lambda text: float(_checked(check_number, name, _convert(float, text), maximum=maximum))
 
 
-def _choice(name: str, allowed: Iterable[str]) -> Callable[[str], str]:
-    return lambda text: _checked(check_choice, name, text, allowed)
+def positive(name: str) -> Callable[[str], float]:
+    """Return a reader of finite numbers above 0."""
+
+    def read(text: str) -> float:
+        value = number(name)(text)
+        if value == 0:
+            raise UsageError(f"{name} must be above 0; got {text!r}")
+        return value
+
+    return read
 
 
-def _widths(name: str, n_least: int = 0) -> Callable[[str], tuple[int, ...]]:
-    """A reader of comma-separated widths, at least `n_least`; an empty text means none."""
+def choice(name: str, allowed: Iterable[str]) -> Callable[[str], str]:
+    """Return a reader of one of the `allowed` words."""
+    return lambda text: str(_checked(check_choice, name, text, allowed))
+
+
+def choices(name: str, allowed: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return a reader of comma-separated words out of `allowed`; each counts once."""
+    read = choice(name, allowed)
+    return lambda text: tuple(dict.fromkeys(map(read, text.split(","))))
+
+
+def integers(name: str) -> Callable[[str], tuple[int, ...]]:
+    """Return a reader of comma-separated whole numbers of at least 1; none in an empty text."""
 
     def read(text: str) -> tuple[int, ...]:
         try:
-            widths = tuple(int(part) for part in text.split(",")) if text.strip() else ()
+            values = tuple(int(part) for part in text.split(",")) if text.strip() else ()
         except ValueError:
-            widths = (0,)
-        if any(width < 1 for width in widths):
+            values = (0,)
+        if any(value < 1 for value in values):
             raise UsageError(
                 f"{name} must be whole numbers of at least 1, separated by commas; got {text!r}"
             )
-        if len(widths) < n_least:
+        return values
+
+    return read
+
+
+def layer_widths(name: str) -> Callable[[str], tuple[int, ...]]:
+    """Return a reader of the widths of all layers of a network, such as "784,70,30,10"."""
+
+    def read(text: str) -> tuple[int, ...]:
+        widths = integers(name)(text)
+        if len(widths) < 2:
             raise UsageError(f"{name} needs an input and an output width; got {text!r}")
         return widths
 
     return read
 
 
-def _every(name: str) -> Callable[[str], str | int]:
-    """A reader of a time with its unit, or of a number of epochs."""
+def interval(name: str) -> Callable[[str], str | int]:
+    """Return a reader of a time with its unit, or of a number of epochs."""
 
     def read(text: str) -> str | int:
         if text.isdecimal():
@@ -212,10 +190,15 @@ def _every(name: str) -> Callable[[str], str | int]:
     return read
 
 
-def _read(kind: Callable[[str], Any], text: str) -> Any:
-    """The number a text holds; the text itself if it holds none, for the check to name it."""
+def thread_source(source: str) -> str:
+    """Name what decided the number of threads in the command line's words."""
+    return "--threads" if source == "n_threads" else source
+
+
+def _convert(to: Callable[[str], Any], text: str) -> Any:
+    """Return the number that a text holds; without one the text itself, for the error message."""
     try:
-        return kind(text)
+        return to(text)
     except ValueError:
         return text
 

@@ -1,26 +1,29 @@
-"""What ``fastmlp train --out DIR`` leaves behind: history.json and pictures."""
+"""Files that commands leave behind: folders, figures, and what ``fastmlp train --out`` writes."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastmlp.datasets.arrays import Dataset
-from fastmlp.myann.myann import MyANN
+from fastmlp.files.json_file import write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEAST_IMAGE_SIDE = 8
-"""Square numbers of features from 8 x 8 up are taken for images."""
+    from fastmlp.datasets import Dataset
+    from fastmlp.myann.myann import MyANN
 
-PICTURE_DPI = 100
+LEAST_IMAGE_SIDE = 8
+"""Square numbers of features from 8 x 8 up are treated as images."""
+
+FIGURE_DPI = 100
 
 
 def prepare_folder(name: str, option: str = "--out") -> Path:
-    """Create the folder if it is missing, and make sure that files can be written into it.
+    """Create the folder if it is missing, and make sure that files can be written to it.
 
     Raises
     ------
@@ -33,12 +36,12 @@ def prepare_folder(name: str, option: str = "--out") -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OSError(f"cannot write into {option} {name}: {error.strerror}") from error
+        raise OSError(f"cannot write to {option} {name}: {error.strerror}") from error
     return folder
 
 
-def write_pictures(folder: Path, ann: MyANN, data: Dataset) -> list[Path]:
-    """Write all pictures of a run as PNG files; returns their paths.
+def pyplot_without_display() -> Any:
+    """Return ``matplotlib.pyplot`` with the backend that writes files.
 
     Raises
     ------
@@ -49,15 +52,56 @@ def write_pictures(folder: Path, ann: MyANN, data: Dataset) -> list[Path]:
 
     plt = import_pyplot()
     plt.switch_backend("Agg")
-    paths = []
-    for name, figure in _figures(ann, data):
-        paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=PICTURE_DPI)
-        plt.close(figure)
-    return paths
+    return plt
+
+
+def can_draw() -> bool:
+    """Return whether matplotlib can be used; if not, say on stderr how to install it."""
+    try:
+        pyplot_without_display()
+    except ImportError as error:
+        print(f"fastmlp: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write `figure` as a PNG file and close it."""
+    plt = pyplot_without_display()
+    figure.savefig(path, dpi=FIGURE_DPI)
+    plt.close(figure)
+
+
+def write_run(folder: Path, ann: MyANN, data: Dataset, record: dict[str, Any]) -> None:
+    """Write history.json and, with matplotlib, all figures of a run; print their names."""
+    write_json(folder / "history.json", record)
+    written = ["history.json"]
+    if ann.history.n_epochs:
+        try:
+            written += write_figures(folder, _figures(ann, data))
+        except ImportError as error:
+            print(f"fastmlp: {error}")
+    print(f"written   {', '.join(written)} in {folder}")
+
+
+def write_figures(folder: Path, figures: Iterable[tuple[str, Figure]]) -> list[str]:
+    """Write figures as NAME.png and return the names of the files.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing, with the command that installs it.
+    """
+    pyplot_without_display()
+    names = []
+    for name, figure in figures:
+        names.append(f"{name}.png")
+        save_figure(folder / names[-1], figure)
+    return names
 
 
 def _figures(ann: MyANN, data: Dataset) -> Iterator[tuple[str, Figure]]:
+    """Yield all figures of a run with their names."""
     from fastmlp import plots
 
     yield "run", plots.plot_run(ann.history)

@@ -4,41 +4,34 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-MADE, DAMAGED = 0, 1
+from fastmlp.cli.exit_codes import FAILED, FINISHED
+from fastmlp.cli.output import can_draw
+from fastmlp.files.atomic import write_atomically
+from fastmlp.studies import NAMES
+from fastmlp.studies.lab.report import make_report
+
 PAGE_NAME = "report.html"
 
 
-def add_report_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp report``."""
     parser.description = (
-        f"Put the results of all studies in a folder on one page, {PAGE_NAME}, that needs no "
-        "network. Exit code 1 if a result is damaged; the others are shown all the same."
+        f"Collect the results of all studies in a folder on one page, {PAGE_NAME}, which can be "
+        "read offline. The exit code is 1 if a result is damaged; the others are still shown."
     )
     parser.add_argument(
-        "folder", metavar="DIR", help="folder that fastmlp study wrote into; the page goes there"
+        "folder", metavar="DIR", help="folder that fastmlp study wrote to; the page goes there too"
     )
 
 
-def report(options: argparse.Namespace) -> int:
-    """Run ``fastmlp report`` and return its exit code."""
-    from fastmlp.files.atomic import write_atomically
-    from fastmlp.studies import NAMES
-    from fastmlp.studies.lab.report import make_report
-
+def run(options: argparse.Namespace) -> int:
+    """Write the page and return the exit code, 1 if a result is damaged."""
     folder = Path(options.folder)
     if not folder.is_dir():
         raise ValueError(f"DIR must be a folder with results of studies; got {options.folder}")
-    with_figures = find_spec("matplotlib") is not None
-    if with_figures:
-        from fastmlp.plots.style import import_pyplot
-
-        import_pyplot().switch_backend("Agg")
-    else:
-        print('fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"', file=sys.stderr)
-    made = make_report(folder, with_figures=with_figures)
+    made = make_report(folder, with_figures=can_draw())
     for complaint in made.complaints:
         print(f"fastmlp: {complaint}", file=sys.stderr)
     if not made.studies and not made.complaints:
@@ -49,4 +42,4 @@ def report(options: argparse.Namespace) -> int:
     print(f"written   {path}: {', '.join(made.studies) or 'no study'}")
     if missing:
         print(f"missing   {', '.join(missing)}")
-    return DAMAGED if made.complaints else MADE
+    return FAILED if made.complaints else FINISHED

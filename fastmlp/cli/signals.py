@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that what Ctrl-C may end can be ended by the system too."""
+"""SIGTERM as an exception, so that it can end a run as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 
 class Terminated(KeyboardInterrupt):
-    """The process has been asked to end."""
+    """SIGTERM has been received."""
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -18,9 +18,9 @@ def _terminate(*_: object) -> NoReturn:
 
 
 @contextmanager
-def terminable(wanted: bool) -> Iterator[None]:
-    """Within this block SIGTERM raises Terminated, if wanted and in the main thread."""
-    if not wanted or threading.current_thread() is not threading.main_thread():
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` within this block; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, _terminate)

@@ -1,47 +1,49 @@
-"""``fastmlp study``: the articles' experiments, run, drawn, and set beside what was published."""
+"""``fastmlp study``: run an experiment of the articles, and show what it found."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from importlib.util import find_spec
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastmlp.cli.options import _integer
-from fastmlp.cli.output import prepare_folder
-from fastmlp.engine.threads import MAX_THREADS
+from fastmlp.cli.exit_codes import FINISHED, INTERRUPTED
+from fastmlp.cli.options import add_threads
+from fastmlp.cli.output import can_draw, prepare_folder
 from fastmlp.exceptions import DataFormatError
+from fastmlp.files.json_file import write_json
+from fastmlp.studies import NAMES, find_study
+from fastmlp.studies.lab.data import choose_data
+from fastmlp.studies.lab.progress import choose_progress
+from fastmlp.studies.lab.results import read_result, result_path
+from fastmlp.studies.lab.session import Session
+from fastmlp.studies.lab.study import Study
 
-if TYPE_CHECKING:
-    from fastmlp.studies.lab.session import Session
-    from fastmlp.studies.lab.study import Study
-
-FINISHED, INTERRUPTED = 0, 130
 DEFAULT_FOLDER = "studies"
 
 
-def add_study_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp study``."""
     parser.description = (
-        "Repeat an experiment of the articles; what is finished when it is stopped is kept, and "
-        "the same command goes on from there."
+        "Repeat an experiment of the articles and compare the results with the published ones. "
+        "An interrupted study keeps its finished parts; the same command resumes it."
     )
     add = parser.add_argument
-    add("name", metavar="NAME", help="of a study, or list")
-    add("--quick", action="store_true", help="smaller settings: less than 30 seconds")
-    add("--out", metavar="DIR", default=DEFAULT_FOLDER,
-        help=f"folder for results and pictures; default {DEFAULT_FOLDER}")  # fmt: skip
-    add("--draw", action="store_true", help="draw the stored result again, without running")
-    add("--threads", metavar="N", type=_integer("--threads", 1, MAX_THREADS),
-        help="networks at once; default: as for training")  # fmt: skip
+    add("name", metavar="NAME", help="name of a study, or 'list' for all names")
+    add("--quick", action="store_true", help="smaller settings that take less than 30 seconds")
+    add(
+        "--out",
+        metavar="DIR",
+        default=DEFAULT_FOLDER,
+        help=f"folder for results and figures; default {DEFAULT_FOLDER}",
+    )
+    add("--draw", action="store_true", help="redraw the figures of a stored result")
+    add_threads(parser, "number of configurations that run in parallel")
 
 
-def study(options: argparse.Namespace) -> int:
-    """Run ``fastmlp study`` and return its exit code; bad input raises before any work."""
-    from fastmlp.studies import NAMES, find_study
-    from fastmlp.studies.lab.results import read_result, result_path
-
+def run(options: argparse.Namespace) -> int:
+    """Run or redraw a study and return the exit code; bad input raises before any work."""
     if options.name == "list":
         width = max(map(len, NAMES))
         print("\n".join(f"{name:<{width}}  {find_study(name).question}" for name in NAMES))
@@ -49,9 +51,9 @@ def study(options: argparse.Namespace) -> int:
     chosen = find_study(options.name)
     path = result_path(Path(options.out), chosen.name, options.quick)
     if options.draw and not path.exists():
-        raise ValueError(f"--draw needs the result {path}, which the study writes without --draw")
+        raise ValueError(f"--draw needs the result {path}; run the study without --draw first")
     folder = prepare_folder(options.out)
-    _warn_without_pictures()
+    with_figures = can_draw()
     if options.draw:
         result = read_result(path, chosen.name)
     else:
@@ -60,25 +62,22 @@ def study(options: argparse.Namespace) -> int:
         if code != FINISHED:
             return code
         result = read_result(path, chosen.name)
-    _show(chosen, result, path)
+    _show(chosen, result, path, with_figures)
     return FINISHED
 
 
 def _open_session(chosen: Study, folder: Path, options: argparse.Namespace) -> Session:
-    from fastmlp.studies.lab.progress import choose_progress
-    from fastmlp.studies.lab.session import Session
-
     return Session(
-        chosen.name, folder, quick=options.quick, n_threads=options.threads,
+        chosen.name,
+        folder,
+        quick=options.quick,
+        n_threads=options.threads,
         progress=choose_progress(),
-    )  # fmt: skip
+    )
 
 
 def _run(chosen: Study, session: Session, path: Path, quick: bool) -> int:
-    """Run, and write the result; Ctrl-C is told, with what is kept."""
-    from fastmlp.files.json_file import write_json
-    from fastmlp.studies.lab.data import choose_data
-
+    """Run, and write the result; after Ctrl-C say what is kept."""
     config = chosen.configure(choose_data(), quick)
     print(f"{chosen.name}: {chosen.question}\n{_describe(config)}", flush=True)
     try:
@@ -86,7 +85,7 @@ def _run(chosen: Study, session: Session, path: Path, quick: bool) -> int:
     except KeyboardInterrupt:
         kept = f"{session.n_kept} finished configuration{'' if session.n_kept == 1 else 's'}"
         print(
-            f"fastmlp: interrupted; {kept} kept, the same command goes on from there",
+            f"fastmlp: interrupted; {kept} kept, the same command resumes from there",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -98,19 +97,17 @@ def _run(chosen: Study, session: Session, path: Path, quick: bool) -> int:
 
 
 def _describe(config: Any) -> str:
-    """For example "data mnist, seeds 0 1 2"."""
-    from dataclasses import asdict
-
-    texts = []
+    """Return, for example, "data mnist, seeds 0 1 2"."""
+    strings = []
     for name, value in asdict(config).items():
         if value is not None:
             text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            texts.append(f"{name} {text}")
-    return ", ".join(texts)
+            strings.append(f"{name} {text}")
+    return ", ".join(strings)
 
 
-def _show(chosen: Study, result: dict[str, Any], path: Path) -> None:
-    """Tables on stdout, and pictures beside the result where matplotlib is.
+def _show(chosen: Study, result: dict[str, Any], path: Path, with_figures: bool) -> None:
+    """Print the tables and, if wanted, write the figures next to the result.
 
     Raises
     ------
@@ -120,7 +117,7 @@ def _show(chosen: Study, result: dict[str, Any], path: Path) -> None:
     written = [path.name]
     try:
         print("\n" + "\n\n".join(table.as_text() for table in chosen.tables(result)) + "\n")
-        if find_spec("matplotlib") is not None:
+        if with_figures:
             written += _draw(chosen, result, path)
     except (OSError, ImportError):
         raise
@@ -132,14 +129,6 @@ def _show(chosen: Study, result: dict[str, Any], path: Path) -> None:
 
 
 def _draw(chosen: Study, result: dict[str, Any], path: Path) -> list[str]:
-    from fastmlp.plots.style import import_pyplot
     from fastmlp.studies.lab.figures import write_figures
 
-    import_pyplot().switch_backend("Agg")
-    paths = write_figures(chosen.draw(result), path.parent, path.stem)
-    return [picture.name for picture in paths]
-
-
-def _warn_without_pictures() -> None:
-    if find_spec("matplotlib") is None:
-        print('fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"', file=sys.stderr)
+    return [written.name for written in write_figures(chosen.draw(result), path.parent, path.stem)]

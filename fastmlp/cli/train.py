@@ -1,4 +1,4 @@
-"""``fastmlp train``: load, train, show, sum up, write."""
+"""``fastmlp train``: load, train, show the progress, summarise, write."""
 
 from __future__ import annotations
 
@@ -6,79 +6,195 @@ import argparse
 import shlex
 import sys
 import time
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from dataclasses import fields, replace
 
-from fastmlp import datasets
 from fastmlp.callbacks.checkpoint import Checkpoint
-from fastmlp.cli import output as _cli_output
+from fastmlp.cli.data import DATA_HELP, load_data
 from fastmlp.cli.display import choose_display
-from fastmlp.cli.options import merge, thread_source
-from fastmlp.cli.signals import Terminated
-from fastmlp.datasets.arrays import Dataset
-from fastmlp.engine import environment as _environment
-from fastmlp.engine.plan import plan_batch, training_flop
+from fastmlp.cli.exit_codes import FAILED, FINISHED, INTERRUPTED, TERMINATED
+from fastmlp.cli.options import (
+    DEFAULT_SEED,
+    add_dtype,
+    add_threads,
+    choice,
+    integer,
+    integers,
+    interval,
+    number,
+)
+from fastmlp.cli.output import prepare_folder, write_run
+from fastmlp.cli.signals import Terminated, terminable
+from fastmlp.cli.summary import (
+    describe,
+    describe_end,
+    describe_resume,
+    make_record,
+    summarize,
+)
+from fastmlp.datasets import Dataset
+from fastmlp.datasets.scaling import KINDS
 from fastmlp.exceptions import DivergenceError, ResumeError
-from fastmlp.files.json_file import write_json
+from fastmlp.losses import NATURAL_LOSS
 from fastmlp.myann.myann import Callback, MyANN
-from fastmlp.myann.recipes import Recipe
-from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path
-
-FINISHED, DIVERGED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
-"""Exit codes of a run that began."""
+from fastmlp.myann.parameters import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
+from fastmlp.myann.recipes import PRESETS, Recipe, recipe_for
+from fastmlp.training.trainer import ENGINES
 
 ENDINGS = {
     FINISHED: "finished",
-    DIVERGED: "diverged",
+    FAILED: "diverged",
     INTERRUPTED: "interrupted",
     TERMINATED: "terminated",
 }
 CHECKPOINT_EVERY = "5min"
+LOSS_NAMES = {name: label for label, name in LOSS_FUNCTIONS.items()}
 
 
-def train(options: argparse.Namespace) -> int:
-    """Run ``fastmlp train`` and return its exit code; bad input raises."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``fastmlp train``."""
+    parser.description = (
+        "Train a network. Settings that are not given come from the best known recipe for the "
+        "data set. The test rows of the data set serve as validation data: they are evaluated "
+        "after every epoch."
+    )
+    parser.add_argument("--data", metavar="NAME|PATH", help=DATA_HELP)
+    _add_network(parser)
+    _add_training(parser)
+    add_threads(parser)
+    add_dtype(parser, default="float32")
+    parser.add_argument(
+        "--out", metavar="DIR", help="write history.json and figures to this folder"
+    )
+    _add_checkpoints(parser)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--hidden", metavar="70,30", type=integers("--hidden"), help="widths of the hidden layers")
+    for name, what, allowed in (
+        ("--activation", "activation function of the hidden layers", ACTIVATION_FUNCTIONS),
+        ("--output", "activation function of the output layer", OUT_FUNCTIONS),
+        ("--loss", "loss function; default: the one that suits --output", LOSS_FUNCTIONS),
+        ("--scale", "how the inputs are scaled", KINDS),
+        ("--preset", "settings to use instead of the recipe", PRESETS),
+    ):
+        help_text = f"{what}: {', '.join(allowed)}"
+        add(name, metavar="NAME", type=choice(name, allowed), help=help_text)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--batch-size", metavar="N", type=integer("--batch-size", 1), help="rows per mini-batch")
+    add("--epochs", metavar="N", type=integer("--epochs", 1), help="number of passes over the data")
+    for name, text in (
+        ("--learn-rate", "initial learning rate"),
+        ("--decay", "divide the learning rate by 1 + X e in epoch e = 1, 2, ..."),
+        ("--l2", "strength of the L2 penalty"),
+        ("--l1", "strength of the L1 penalty"),
+    ):
+        add(name, metavar="X", type=number(name), help=text)
+    add("--momentum", metavar="X", type=number("--momentum", 1.0), help="momentum coefficient")
+    add(
+        "--seed",
+        metavar="N",
+        type=integer("--seed", 0),
+        default=DEFAULT_SEED,
+        help=f"random seed; default {DEFAULT_SEED}",
+    )
+    add(
+        "--engine",
+        metavar="NAME",
+        type=choice("--engine", ENGINES),
+        default="native",
+        help=f"compiled code or the NumPy reference: {', '.join(ENGINES)}; default native",
+    )
+
+
+def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--checkpoint",
+        metavar="DIR",
+        help="save checkpoints to this folder, also after Ctrl-C and SIGTERM",
+    )
+    add(
+        "--checkpoint-every",
+        metavar="TIME|N",
+        type=interval("--checkpoint-every"),
+        help="time between checkpoints, such as 30s, 5min or 1h, or number of epochs; "
+        f"default {CHECKPOINT_EVERY}",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="resume from the latest checkpoint, or start fresh if there is none",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train and return the exit code; SIGTERM ends the run like Ctrl-C. Bad input raises."""
+    with terminable():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     checkpoint = _checkpoint(options)
-    folder = None if options.out is None else _cli_output.prepare_folder(options.out)
-    data = _load(options.data)
+    folder = None if options.out is None else prepare_folder(options.out)
+    data = load_data(options.data)
     recipe = merge(options, data.name)
     ann = build(data, recipe, options)
-    print(_describe(ann, data, recipe, options))
+    print(describe(ann, data, recipe, options))
     if options.resume:
-        print(_describe_resume(options.checkpoint))
+        print(describe_resume(options.checkpoint))
     start = time.perf_counter()
     code, n_epochs = _fit(ann, options, checkpoint)
     total_seconds = time.perf_counter() - start
     if ann.history.n_epochs:
-        print(_summary(ann, total_seconds, n_epochs))
+        print(summarize(ann, total_seconds, n_epochs))
     if folder is not None:
-        _write(folder, ann, data, _record(ann, data, recipe, options, total_seconds, code))
+        record = make_record(ann, data, recipe, options, total_seconds, ENDINGS[code])
+        write_run(folder, ann, data, record)
     return code
 
 
 def _checkpoint(options: argparse.Namespace) -> Checkpoint | None:
-    """The callback that saves the training, if it shall be saved.
+    """Return the callback that saves checkpoints, if they are wanted.
 
     Raises
     ------
     ValueError
-        Where an option about it stands alone.
+        If an option about checkpoints is given without --checkpoint.
     OSError
-        Where the folder cannot be written into.
+        If the folder cannot be written to.
     """
     if options.checkpoint is None:
-        for name, given in (("--resume", options.resume),
-                            ("--checkpoint-every", options.checkpoint_every)):  # fmt: skip
-            if given:
-                raise ValueError(f"{name} needs --checkpoint, the folder of the states")
+        given = {"--resume": options.resume, "--checkpoint-every": options.checkpoint_every}
+        for name, value in given.items():
+            if value:
+                raise ValueError(f"{name} needs --checkpoint, the folder of the checkpoints")
         return None
-    folder = _cli_output.prepare_folder(options.checkpoint, "--checkpoint")
+    folder = prepare_folder(options.checkpoint, "--checkpoint")
     return Checkpoint(folder, every=options.checkpoint_every or CHECKPOINT_EVERY)
 
 
+def merge(options: argparse.Namespace, data_set: str) -> Recipe:
+    """Return the recipe of the data set or preset, with the given options in its place.
+
+    An output function that is given without a loss brings the loss that suits it.
+    """
+    recipe = recipe_for(data_set, options.preset)
+    given = {
+        field.name: value
+        for field in fields(Recipe)
+        if (value := getattr(options, field.name, None)) is not None
+    }
+    if "output" in given and "loss" not in given:
+        given["loss"] = LOSS_NAMES[NATURAL_LOSS[given["output"]]]
+    return replace(recipe, **given)
+
+
 def build(data: Dataset, recipe: Recipe, options: argparse.Namespace) -> MyANN:
-    """An untrained MyANN for the data, as recipe and options describe it."""
+    """Return an untrained MyANN for the data, as recipe and options describe it."""
     return MyANN(
         (data.X_train, data.y_train, data.X_test, data.y_test),
         len(recipe.hidden),
@@ -89,8 +205,8 @@ def build(data: Dataset, recipe: Recipe, options: argparse.Namespace) -> MyANN:
         my_loss_function=recipe.loss,
         n_size_mini_batch=recipe.batch_size,
         n_epochs=recipe.epochs,
-        lambda2_reg=recipe.lambda2,
-        lambda1_reg=recipe.lambda1,
+        lambda2_reg=recipe.l2,
+        lambda1_reg=recipe.l1,
         learn_rate=recipe.learn_rate,
         decrease_const=recipe.decay,
         mom_rate=recipe.momentum,
@@ -110,8 +226,8 @@ OPTIONS = {
     "my_out_function": "--output",
     "my_loss_function": "--loss",
     "n_size_mini_batch": "--batch-size",
-    "lambda2_reg": "--lambda2",
-    "lambda1_reg": "--lambda1",
+    "lambda2_reg": "--l2",
+    "lambda1_reg": "--l1",
     "learn_rate": "--learn-rate",
     "decrease_const": "--decay",
     "mom_rate": "--momentum",
@@ -121,26 +237,13 @@ OPTIONS = {
     "engine": "--engine",
     "number of epochs": "--epochs",
 }
-"""Options by the parameters of MyANN that they give."""
-
-
-def _load(name: str | None) -> Dataset:
-    """The data set of this name; without one MNIST if it is here, else the digits."""
-    if name is not None:
-        return datasets.load(name)
-    if datasets.find("mnist") is not None:
-        return datasets.load("mnist", download=False)
-    print(
-        "MNIST is not on this computer (--data mnist downloads it, FASTMLP_DATA names a folder "
-        "that holds it); training on scikit-learn's small digits."
-    )
-    return datasets.load("digits")
+"""Names of the options that set MyANN's parameters."""
 
 
 def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None) -> tuple[int, int]:
-    """Train with a display; an early end is told on stderr.
+    """Train with a display; report an early end on stderr.
 
-    Returns the exit code, and the number of epochs without those that a resumed training had.
+    Returns the exit code and the number of epochs of this run, without those of the checkpoint.
     """
     callbacks: list[Callback] = [] if checkpoint is None else [checkpoint]
     n_epochs = 0
@@ -155,140 +258,27 @@ def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None)
             callbacks.append(show)
             ann.fit(callbacks=callbacks, resume=options.checkpoint if options.resume else None)
     except KeyboardInterrupt as error:
-        terminated = isinstance(error, Terminated)
-        code = TERMINATED if terminated else INTERRUPTED
-        print(f"fastmlp: {ENDINGS[code]} after {_finished(ann)}", file=sys.stderr)
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        print(f"fastmlp: {ENDINGS[code]} after {describe_end(ann)}", file=sys.stderr)
         if checkpoint is not None and checkpoint.last_path is not None:
-            print(f"saved in {checkpoint.last_path}; go on with", file=sys.stderr)
-            print(f"  {_command_to_go_on(options)}", file=sys.stderr)
+            print(f"saved in {checkpoint.last_path}; resume with", file=sys.stderr)
+            print(f"  {_resuming_command(options)}", file=sys.stderr)
         return code, n_epochs
     except DivergenceError as error:
         print(f"fastmlp: error: {error}", file=sys.stderr)
-        return DIVERGED, n_epochs
+        return FAILED, n_epochs
     except ResumeError as error:
         raise ValueError(_in_options(error)) from error
     return FINISHED, n_epochs
 
 
-def _command_to_go_on(options: argparse.Namespace) -> str:
-    """The command line of this run, with --resume."""
+def _resuming_command(options: argparse.Namespace) -> str:
+    """Return the command line of this run, with --resume."""
     words = [word for word in options.words if word != "--resume"]
     return shlex.join(["fastmlp", *words, "--resume"])
 
 
 def _in_options(error: ResumeError) -> str:
-    """Its sentence, with the options' names in place of the parameters'."""
+    """Return its sentence, with the options' names in place of the parameters'."""
     differences = {OPTIONS.get(name, name): values for name, values in error.differences.items()}
     return str(ResumeError(error.path, differences))
-
-
-def _finished(ann: MyANN) -> str:
-    """For example "2 finished epochs; train accuracy 0.9312, test accuracy 0.9290"."""
-    n = ann.history.n_epochs
-    text = f"{n} finished epoch{'' if n == 1 else 's'}"
-    if n:
-        text += (
-            f"; train accuracy {ann.train_accuracy[-1]:.4f}, "
-            f"test accuracy {ann.test_accuracy[-1]:.4f}"
-        )
-    return text
-
-
-def _describe(ann: MyANN, data: Dataset, recipe: Recipe, options: argparse.Namespace) -> str:
-    widths = "-".join(map(str, ann.network.sizes))
-    return "\n".join(
-        [
-            f"{data.name} ({data.source}): {len(ann.X_train)} training and {len(ann.X_test)} "
-            f"test rows, {len(ann.classes_)} classes",
-            f"network {widths}, {ann.network.n_parameters} parameters, {options.dtype}, "
-            f"{recipe.activation}/{recipe.output}, {recipe.loss}, scaling {recipe.scale}",
-            f"batch size {recipe.batch_size}, learning rate {recipe.learn_rate:g}, decay "
-            f"{recipe.decay:g}, lambda2 {recipe.lambda2:g}, lambda1 {recipe.lambda1:g}, "
-            f"momentum {recipe.momentum:g}, seed {options.seed}",
-        ]
-    )
-
-
-def _describe_resume(folder: str) -> str:
-    numbers = checkpoint_numbers(Path(folder))
-    if not numbers:
-        return f"resume    nothing is saved in {folder}: from the beginning"
-    return f"resume    {checkpoint_path(Path(folder), numbers[-1])}"
-
-
-def _speed(ann: MyANN) -> dict[str, float]:
-    """Seconds and rates of the finished epochs, evaluation not included."""
-    seconds = float(ann.epoch_seconds.sum())
-    rows = len(ann.X_train) * ann.history.n_epochs
-    return {
-        "training_seconds": seconds,
-        "rows_per_second": rows / seconds,
-        "gflop_per_second": training_flop(ann.network.sizes, rows) / seconds / 1e9,
-    }
-
-
-def _summary(ann: MyANN, total_seconds: float, n_epochs: int) -> str:
-    speed = _speed(ann)
-    resumed = ann.history.n_epochs > n_epochs
-    here = f"{n_epochs} of them in this run: " if resumed else ""
-    threads = ann.trainer.threads
-    batch = min(ann.n_size_mini_batch, len(ann.X_train))
-    plan = plan_batch(batch, ann.network.sizes, ann.dtype.itemsize, threads.n_threads)
-    n_workers = plan.n_workers if ann.engine == "native" else 1
-    return "\n".join(
-        [
-            f"time      {speed['training_seconds']:.3f} s of training in {ann.history.n_epochs} "
-            f"epochs, {here}{total_seconds:.3f} s with evaluation and display",
-            f"speed     {speed['rows_per_second']:,.0f} samples/s, "
-            f"{speed['gflop_per_second']:.1f} GFLOP/s in matrix products",
-            f"threads   {threads.n_threads} (from {thread_source(threads.source)}), "
-            f"{n_workers} at work on a batch",
-            f"accuracy  train {ann.train_accuracy[-1]:.4f}, test {ann.test_accuracy[-1]:.4f}",
-        ]
-    )
-
-
-def _record(
-    ann: MyANN,
-    data: Dataset,
-    recipe: Recipe,
-    options: argparse.Namespace,
-    total_seconds: float,
-    code: int,
-) -> dict[str, Any]:
-    """The content of history.json: the History under its own names, and what led to it."""
-    return {
-        **ann.history.to_dict(),
-        "ended": ENDINGS[code],
-        "n_epochs": ann.history.n_epochs,
-        "seed": options.seed,
-        "data": {
-            "name": data.name,
-            "n_train": len(ann.X_train),
-            "n_test": len(ann.X_test),
-            "n_features": ann.X_train.shape[1],
-            "classes": ann.classes_.tolist(),
-        },
-        "settings": {
-            **asdict(recipe),
-            "sizes": list(ann.network.sizes),
-            "n_parameters": ann.network.n_parameters,
-            "dtype": options.dtype,
-            "engine": options.engine,
-            "preset": options.preset,
-        },
-        "seconds": {"total": total_seconds},
-        **({"speed": _speed(ann)} if ann.history.n_epochs else {}),
-        "environment": _environment.collect(options.threads),
-    }
-
-
-def _write(folder: Path, ann: MyANN, data: Dataset, record: dict[str, Any]) -> None:
-    write_json(folder / "history.json", record)
-    written = ["history.json"]
-    if ann.history.n_epochs:
-        try:
-            written += [path.name for path in _cli_output.write_pictures(folder, ann, data)]
-        except ImportError as error:
-            print(f"fastmlp: {error}")
-    print(f"written   {', '.join(written)} in {folder}")

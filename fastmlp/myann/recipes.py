@@ -16,7 +16,8 @@ class Recipe:
     batch_size, epochs : int
     learn_rate, decay : float
         Rate and constant of the cumulative rule, see :mod:`fastmlp.schedules`.
-    lambda2, lambda1, momentum : float
+    l2, l1, momentum : float
+        Strengths of the L2 and L1 penalties; momentum coefficient.
     scale : str
         feature, global or none.
     initializer, activation, output, loss : str
@@ -27,8 +28,8 @@ class Recipe:
     epochs: int = 35
     learn_rate: float = 0.003
     decay: float = 1e-3
-    lambda2: float = 0.1
-    lambda1: float = 0.0
+    l2: float = 0.1
+    l1: float = 0.0
     momentum: float = 5e-5
     scale: str = "global"
     initializer: str = "sqrt_nodes"
@@ -37,20 +38,20 @@ class Recipe:
     loss: str = "LogLoss"
 
 
-ARTICLE = Recipe(scale="feature", learn_rate=0.001, decay=1e-5, lambda2=0.2)
+ARTICLE = Recipe(scale="feature", learn_rate=0.001, decay=1e-5, l2=0.2)
 """The settings of the articles' best run (part XIII), for 35 epochs instead of 800."""
 
 RECIPES = {
     "mnist": Recipe(),
     "fashion": Recipe(decay=2e-3),
-    "digits": Recipe(batch_size=50, epochs=60, learn_rate=0.04, decay=5e-4, lambda2=0.01),
+    "digits": Recipe(batch_size=50, epochs=60, learn_rate=0.04, decay=5e-4, l2=0.01),
     "moons": Recipe(
         hidden=(10,),
         batch_size=50,
         epochs=100,
         learn_rate=0.1,
         decay=5e-4,
-        lambda2=0.001,
+        l2=0.001,
         scale="feature",
     ),
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.bench.thread_picture import plot_threads
+from fastmlp.bench.thread_figure import plot_threads
 from fastmlp.bench.thread_sweep import (
     Point,
     SweepPlan,

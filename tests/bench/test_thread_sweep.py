@@ -24,7 +24,7 @@ from processes import is_running, wait_until
 
 from fastmlp import cli
 from fastmlp.bench import thread_sweep as _thread_sweep
-from fastmlp.bench.thread_picture import plot_threads
+from fastmlp.bench.thread_figure import plot_threads
 from fastmlp.bench.thread_sweep import (
     Point,
     Run,
@@ -179,7 +179,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "json.py").write_text("raise ImportError('not me')")
     argv = ["threads", "--data", "digits", "--max-threads", "2", "--epochs", "2", "--rounds", "1",
-            "--json", "sweep.json", "--picture", "sweep.png"]  # fmt: skip
+            "--json", "sweep.json", "--figure", "sweep.png"]  # fmt: skip
     output, before = io.StringIO(), Path.cwd()
     os.chdir(folder)
     try:
@@ -222,7 +222,7 @@ def test_processes_of_the_command_ran_with_the_threads_they_were_given(measured)
 def test_weights_do_not_depend_on_the_number_of_threads(measured):
     _, lines, content, _ = measured
     assert len({r["weights"] for r in content["runs"] if r["engine"] == "native"}) == 1
-    assert "weights that fastmlp trained: the same bits in all processes" in lines
+    assert "weights trained by fastmlp: bit for bit the same in all processes" in lines
 
 
 def test_json_of_the_command_has_settings_and_machine_but_no_paths(measured):
@@ -263,13 +263,13 @@ def command(capsys, *argv: str) -> tuple[int, str, str]:
 
 def test_options_reach_the_plan(capsys, no_processes):
     code, out, err = command(
-        capsys, "--shape", "2,5,2", "--batch", "7", "--max-threads", "3", "--engines",
+        capsys, "--shape", "2,5,2", "--batch-size", "7", "--max-threads", "3", "--engines",
         "numpy,numpy", "--epochs", "4", "--rounds", "2", "--as-found",
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert no_processes == [SweepPlan((2, 5, 2), 7, (1, 2, 3), ("numpy",), 4, 2, True)]
-    assert "NumPy          3     133.3      133.3 - 133.3      3.00       100 %" in out.splitlines()
-    assert "fastmlp" not in out and "best against best" not in out
+    assert "NumPy          3      133.3   133.3 - 133.3       3.00        100 %" in out.splitlines()
+    assert "fastmlp" not in out and "best times" not in out
 
 
 def test_defaults_are_the_usable_processors_and_the_shape_of_the_data(
@@ -282,7 +282,7 @@ def test_defaults_are_the_usable_processors_and_the_shape_of_the_data(
     n_epochs = no_processes[0].n_epochs
     assert (n_epochs - 1) * n_rows < 600_000 <= n_epochs * n_rows
     assert no_processes == [SweepPlan((2, 70, 30, 2), 500, (1, 2), ("native", "numpy"), n_epochs)]
-    assert "best against best: NumPy takes 1.00 times as long as fastmlp" in out
+    assert "best times: NumPy takes 1.00 times as long as fastmlp" in out
 
 
 def test_overrides_of_openblas_are_told(capsys, monkeypatch, no_processes):
@@ -290,7 +290,7 @@ def test_overrides_of_openblas_are_told(capsys, monkeypatch, no_processes):
     monkeypatch.delenv("OPENBLAS_L2_SIZE", raising=False)
     line = "OPENBLAS_CORETYPE=Haswell is"
     out = command(capsys)[1].splitlines()
-    assert f"{line} not passed on" in out and not any("L2_SIZE" in text for text in out)
+    assert f"{line} ignored" in out and not any("L2_SIZE" in text for text in out)
     assert f"{line} kept and can halve the speed" in command(capsys, "--as-found")[1].splitlines()
 
 
@@ -314,7 +314,7 @@ def test_without_data_and_mnist_the_digits_are_timed_and_it_says_so(
         monkeypatch.setenv(name, str(tmp_path / "empty"))
     assert cli.main(["threads"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("MNIST is not on this computer") and "\ndigits (" in out
+    assert out.startswith("MNIST is not available locally") and "\ndigits (" in out
     assert no_processes[0].sizes == (64, 70, 30, 10)
 
 
@@ -327,8 +327,8 @@ def test_epochs_too_short_to_measure_are_told_with_how_many_would_do(capsys, mon
     monkeypatch.setattr(_cli_threads, "run_sweep", lambda *_: runs)
     _, out, _ = command(capsys, "--engines", "native", "--epochs", "2")
     assert out.splitlines()[-1] == (
-        "the epochs timed in one process took only 1 ms together, too little to tell: "
-        "--epochs 100 or more would be measurable"
+        "the timed epochs of one process took only 1 ms in total, too little to measure; "
+        "use --epochs 100 or more"
     )
     runs[1] = make_run("native", 2, [0.03, 0.03])
     runs[0] = make_run("native", 1, [0.05])
@@ -340,7 +340,7 @@ def test_different_bits_are_shouted_and_exit_with_1(capsys, monkeypatch):
     monkeypatch.setattr(_cli_threads, "run_sweep", lambda *_: runs)
     code, out, _ = command(capsys, "--engines", "native")
     assert code == 1
-    assert "weights that fastmlp trained: DIFFERENT BITS in all processes" in out
+    assert "weights trained by fastmlp: DIFFERENT in all processes" in out
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_different_bits_are_shouted_and_exit_with_1(capsys, monkeypatch):
     [
         (["--max-threads", "0"], "--max-threads must be from 1 to 256; got 0"),
         (["--max-threads", "two"], "--max-threads must be an integer; got 'two'"),
-        (["--batch", "0"], "--batch must be at least 1; got 0"),
+        (["--batch-size", "0"], "--batch-size must be at least 1; got 0"),
         (["--epochs", "0"], "--epochs must be at least 1; got 0"),
         (["--rounds", "0"], "--rounds must be at least 1; got 0"),
         (["--engines", "native,jax"], "--engines must be one of 'native', 'numpy'; got 'jax'"),
@@ -357,12 +357,12 @@ def test_different_bits_are_shouted_and_exit_with_1(capsys, monkeypatch):
             ["--shape", "784,70,10"],
             "--shape must begin with 2 and end with 2 for moons; got 784,70,10",
         ),
-        (["--picture", "sweep.jpg"], "--picture must end with .png; got sweep.jpg"),
+        (["--figure", "sweep.jpg"], "--figure must end with .png; got sweep.jpg"),
         (
             ["--json", "no/such/folder.json"],
-            "--json must be a file in a folder that can be written; got no/such/folder.json",
+            "--json must be a file in a writable folder; got no/such/folder.json",
         ),
-        (["--json", "."], "--json must be a file in a folder that can be written; got ."),
+        (["--json", "."], "--json must be a file in a writable folder; got ."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -378,7 +378,7 @@ def test_picture_without_matplotlib_is_refused_before_any_process_runs(
     capsys, monkeypatch, tmp_path, no_processes
 ):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    assert command(capsys, "--picture", str(tmp_path / "a.png")) == (
+    assert command(capsys, "--figure", str(tmp_path / "a.png")) == (
         2, "", 'fastmlp: error: pictures need matplotlib: pip install "fastmlp[plots]"\n',
     )  # fmt: skip
     assert no_processes == []

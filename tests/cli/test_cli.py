@@ -66,7 +66,9 @@ def test_training_prints_one_line_per_epoch_and_a_summary(capsys):
     code, out, err = run(capsys, *DIGITS, "--epochs", "3")
     lines = out.splitlines()
     assert (code, err) == (0, "")
-    assert lines[0].startswith("digits (embedded in scikit-learn): 1297 training and 500 test rows")
+    assert lines[0].startswith(
+        "digits (embedded in scikit-learn): 1297 training and 500 validation rows"
+    )
     assert lines[1].startswith("network 64-70-30-10, 6990 parameters, float32, sigmoid/sigmoid")
     assert lines[3].split()[:6] == ["epoch", "seconds", "rate", "cost", "reg.", "error"]
     assert [line.split()[0] for line in lines[4:7]] == ["1/3", "2/3", "3/3"]
@@ -85,14 +87,14 @@ def test_same_seed_gives_the_same_numbers_and_another_seed_others(capsys):
 def test_options_take_the_place_of_the_recipe(capsys, tmp_path):
     options = {
         "--hidden": "5,4,3", "--batch-size": "100", "--epochs": "2", "--learn-rate": "0.01",
-        "--decay": "0.1", "--lambda2": "0.2", "--lambda1": "0.3", "--momentum": "0.4",
+        "--decay": "0.1", "--l2": "0.2", "--l1": "0.3", "--momentum": "0.4",
         "--activation": "tanh", "--output": "softmax", "--scale": "none", "--threads": "1",
         "--seed": "7", "--dtype": "float64", "--engine": "numpy",
     }  # fmt: skip
     argv = [text for pair in options.items() for text in pair]
     code, out, _ = run(capsys, *DIGITS, *argv, "--out", str(tmp_path))
     assert code == 0
-    assert "threads   1 (from --threads), 1 at work on a batch" in out
+    assert "threads   1 (from --threads), 1 used for a batch" in out
     record = json.loads((tmp_path / "history.json").read_text())
     assert record["seed"] == 7
     assert record["settings"] == {
@@ -111,7 +113,7 @@ def test_preset_article_takes_the_place_of_the_recipe_and_options_that_of_the_pr
         capsys, *DIGITS, "--preset", "article", "--epochs", "1", "--momentum", "0", "--hidden", ""
     )
     assert "network 64-10, 650 parameters" in out and "scaling feature" in out
-    assert "batch size 500, learning rate 0.001, decay 1e-05, lambda2 0.2, lambda1 0, " in out
+    assert "batch size 500, learning rate 0.001, decay 1e-05, l2 0.2, l1 0, " in out
     assert "momentum 0, seed 42" in out
 
 
@@ -140,7 +142,7 @@ def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
     assert record["ended"] == "finished" and record["n_epochs"] == 3
     assert record["data"]["classes"] == list(range(10))
     assert record["environment"]["versions"]["fastmlp"] == fastmlp.__version__
-    assert f"test {record['test_accuracy'][-1]:.4f}" in out
+    assert f"validation {record['test_accuracy'][-1]:.4f}" in out
     plots.plot_run(record).clear()
     matplotlib.pyplot.close("all")
 
@@ -160,8 +162,8 @@ def test_without_data_and_mnist_the_digits_are_taken_and_one_line_says_so(capsys
     assert code == 0
     first, second = out.splitlines()[:2]
     assert first == (
-        "MNIST is not on this computer (--data mnist downloads it, FASTMLP_DATA names a folder "
-        "that holds it); training on scikit-learn's small digits."
+        "MNIST is not available locally (--data mnist downloads it, FASTMLP_DATA names a folder "
+        "that contains it); training on scikit-learn's small digits instead."
     )
     assert second.startswith("digits (")
 
@@ -172,11 +174,11 @@ def test_without_data_mnist_is_taken_where_it_is_found(capsys, tmp_path, monkeyp
         rng.normal(size=(20, 4)), np.arange(20) % 2, rng.normal(size=(6, 4)), np.arange(6) % 2,
         "mnist", "here",
     )  # fmt: skip
-    monkeypatch.setattr(fastmlp.datasets, "find", lambda name: tmp_path)
-    monkeypatch.setattr(fastmlp.datasets, "load", lambda name, download: wanted)
+    monkeypatch.setattr("fastmlp.cli.data.find", lambda name: tmp_path)
+    monkeypatch.setattr("fastmlp.cli.data.load", lambda name, download: wanted)
     code, out, _ = run(capsys, "train", "--epochs", "1")
     assert code == 0
-    assert out.splitlines()[0] == "mnist (here): 20 training and 6 test rows, 2 classes"
+    assert out.splitlines()[0] == "mnist (here): 20 training and 6 validation rows, 2 classes"
     assert "learning rate 0.003" in out
 
 
@@ -191,7 +193,7 @@ def test_path_of_an_npz_file_is_trained_with_the_recipe_of_mnist(capsys, tmp_pat
 
 
 WIDTHS = "must be whole numbers of at least 1, separated by commas"
-NEEDS_SHAPE = "says how a network's batch is cut, and needs --shape"
+NEEDS_SHAPE = "describes the mini-batch of a network, and needs --shape"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ NEEDS_SHAPE = "says how a network's batch is cut, and needs --shape"
         (["info", "--shape", "784"], "--shape needs an input and an output width; got '784'"),
         (["info", "--shape", "a,b"], f"--shape {WIDTHS}; got 'a,b'"),
         (["info", "--shape", "784,,10"], f"--shape {WIDTHS}; got '784,,10'"),
-        (["info", "--batch", "5"], f"--batch {NEEDS_SHAPE}"),
+        (["info", "--batch-size", "5"], f"--batch-size {NEEDS_SHAPE}"),
         (["info", "--dtype", "float64"], f"--dtype {NEEDS_SHAPE}"),
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
@@ -236,7 +238,7 @@ def test_folder_that_cannot_be_written_is_refused_before_training(capsys, tmp_pa
     for folder in (file, file / "below"):
         code, out, err = run(capsys, *DIGITS, "--out", str(folder))
         assert (code, out) == (2, "")
-        assert err.startswith(f"fastmlp: error: cannot write into --out {folder}: ")
+        assert err.startswith(f"fastmlp: error: cannot write to --out {folder}: ")
 
 
 def test_divergence_is_exit_code_1_and_what_was_finished_is_written(capsys, tmp_path):
@@ -257,8 +259,8 @@ def test_ctrl_c_tells_and_writes_what_was_finished(capsys, tmp_path, monkeypatch
     assert code == 130
     assert err == (
         "fastmlp: interrupted after 2 finished epochs; "
-        f"train accuracy {record['train_accuracy'][1]:.4f}, "
-        f"test accuracy {record['test_accuracy'][1]:.4f}\n"
+        f"accuracy: train {record['train_accuracy'][1]:.4f}, "
+        f"validation {record['test_accuracy'][1]:.4f}\n"
     )
     assert record["ended"] == "interrupted" and np.shape(record["costs"])[0] == 2
     assert (tmp_path / "run.png").exists()
@@ -269,7 +271,7 @@ def test_ctrl_c_before_training_is_quiet(capsys, monkeypatch):
     def pressed(name):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fastmlp.datasets, "load", pressed)
+    monkeypatch.setattr("fastmlp.cli.data.load", pressed)
     assert run(capsys, *DIGITS) == (130, "", "fastmlp: interrupted\n")
 
 
@@ -304,12 +306,12 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.setenv("OPENBLAS_L2_SIZE", "512")
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
-    code, out, err = run(capsys, "info", "--shape", "784,70,30,10", "--batch", "500")
+    code, out, err = run(capsys, "info", "--shape", "784,70,30,10", "--batch-size", "500")
     shown = dict(line.split(maxsplit=1) for line in map(str.strip, out.splitlines()) if line)
     assert (code, err) == (0, "")
     assert shown["parameters"] == "57,390 (0.23 MB)"
     assert shown["gradient"] == "in 8 lanes of at most 64 rows"
-    assert shown["layer"].split(maxsplit=1) == ["3", "30 x 10, own products"]
+    assert shown["layer"].split(maxsplit=1) == ["3", "30 x 10, matrix kernels of fastmlp"]
     assert shown["chunks"] == "at most 64 rows"
     assert shown["workers"] == "3 of 3 threads"
     assert shown["FLOP"] == "per step         116,960,000"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow
 
-from fastmlp.cli.cnn.options import _load_quietly
+from fastmlp.cli.cnn.command import _load_quietly
 from fastmlp.cli.main import main
 
 pytestmark = KERAS_SAVES_BY_COPY
@@ -98,7 +98,7 @@ def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
 @needs_tensorflow
 def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, capsys, tmp_path):
     code = main(["cnn", "show", str(run_folder / "model.keras"), "--data", data, "--label", "1",
-                 "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--carve", "strongest",
+                 "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--refine", "strongest",
                  "--match", str(run_folder / "model.keras"), "--device", "cpu",
                  "--out", str(tmp_path)])  # fmt: skip
     assert code == 0
@@ -142,11 +142,11 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
     ("arguments", "message"),
     [
         (["train", "--article", "C9"], "--article must be one of 'C2'"),
-        (["train", "--epochs", "0"], "--epochs must be a whole number, at least 1; got '0'"),
-        (["train", "--momentum", "x"], "--momentum must be a number, at least 0; got 'x'"),
+        (["train", "--epochs", "0"], "--epochs must be at least 1; got 0"),
+        (["train", "--momentum", "x"], "--momentum must be a number; got 'x'"),
         (["train", "--keep-best"], "--keep-best needs --validation N: test images must not"),
-        (["train", "--reference", "2"], "--reference must be a number, from 0 to 1; got '2'"),
-        (["train", "--stop-at", "2"], "--stop-at must be a number, from 0 to 1; got '2'"),
+        (["train", "--reference", "2"], "--reference must be a finite number, 0 to 1; got 2.0"),
+        (["train", "--stop-at", "2"], "--stop-at must be a finite number, 0 to 1; got 2.0"),
         (["train", "--optimizer", "lion"], "optimizer must be one of"),
         (["train", "--data", "moons"], "data must be square images"),
         (["train", "--data", "digits"], "use larger images"),
@@ -159,7 +159,7 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
                 "DATA",
                 "--label",
                 "1",
-                "--carve",
+                "--refine",
                 "64",
                 "--layer",
                 "Conv2D_2",
@@ -170,7 +170,11 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
         (["show", "MODEL", "--data", "DATA", "--layer", "Conv2D_9"], "layer must be one of"),
         (["evaluate", "model.h5"], "can carry Python code"),
         (["evaluate", "nothing.keras"], "expected a .keras file, found none"),
-        (["compare-devices", "--batch-sizes", "a"], "--batch-sizes must be a whole number"),
+        (
+            ["compare-devices", "--batch-sizes", "a"],
+            "--batch-sizes must be whole numbers of at least 1",
+        ),
+        (["compare-devices", "--batch-sizes", ""], "--batch-sizes needs at least one number"),
         (["paint"], "invalid choice: 'paint'"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import shutil
+import sys
 
 import matplotlib
 
@@ -14,7 +15,6 @@ import pytest
 from study_tools import STORED, stored
 
 from fastmlp import cli
-from fastmlp.cli import report as _cli_report
 from fastmlp.studies import NAMES, find_study
 from fastmlp.studies.lab import report as _report
 from fastmlp.studies.lab.study import Table
@@ -186,7 +186,7 @@ def test_missing_folder_is_refused(tmp_path, capsys):
 
 
 def test_without_matplotlib_the_tables_are_shown(folder, capsys, monkeypatch):
-    monkeypatch.setattr(_cli_report, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     code, _, err = run(capsys, folder)
     assert code == 0 and 'pictures need matplotlib: pip install "fastmlp[plots]"' in err
     page = Page((folder / "report.html").read_text())

@@ -23,7 +23,6 @@ from study_tools import DOCS, TINY, shape_of, stored, tiny_config
 
 import fastmlp
 from fastmlp import cli
-from fastmlp.cli import study as _cli_study
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.json_file import write_json
 from fastmlp.studies import NAMES, find_study
@@ -150,7 +149,7 @@ def test_folder_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_pa
     (tmp_path / "file").write_text("")
     code, out, err = run(capsys, "regularisation", "--out", str(tmp_path / "file"))
     assert (code, out) == (2, "")
-    assert err.startswith(f"fastmlp: error: cannot write into --out {tmp_path / 'file'}: ")
+    assert err.startswith(f"fastmlp: error: cannot write to --out {tmp_path / 'file'}: ")
 
 
 def test_result_is_drawn_again_without_running(capsys, tmp_path, monkeypatch):
@@ -190,16 +189,14 @@ def test_missing_result_is_named_and_no_folder_made(capsys, tmp_path):
     path = tmp_path / "new" / "regularisation.json"
     code, _, err = run(capsys, "regularisation", "--draw", "--out", str(path.parent))
     assert code == 2 and not path.parent.exists()
-    wanted = f"--draw needs the result {path}, which the study writes without --draw"
+    wanted = f"--draw needs the result {path}; run the study without --draw first"
     assert err == f"fastmlp: error: {wanted}\n"
 
 
 def test_without_matplotlib_the_result_is_written_and_the_remedy_named(
     tiny, capsys, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(
-        _cli_study, "find_spec", lambda name: None if name == "matplotlib" else object()
-    )
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     code, out, err = run(capsys, "regularisation", "--quick", "--out", str(tmp_path))
     assert code == 0 and 'fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"' in err
     assert [path.name for path in tmp_path.iterdir()] == ["regularisation-quick.json"]
@@ -245,7 +242,7 @@ def test_ctrl_c_keeps_finished_configurations_and_the_next_call_goes_on(tmp_path
     kept = len(list(unfinished.glob("*.json")))
     assert child.returncode == 130
     s = "" if kept == 1 else "s"
-    sentence = f"{kept} finished configuration{s} kept, the same command goes on from there"
+    sentence = f"{kept} finished configuration{s} kept, the same command resumes from there"
     assert err.splitlines()[-1] == f"fastmlp: interrupted; {sentence}"
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -251,8 +251,8 @@ def test_the_command_line_saves_where_it_is_and_says_how_to_go_on(number, code, 
         _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     first, second, third = err.splitlines()
-    assert re.fullmatch(rf"fastmlp: {word} after \d+ finished epochs?; train acc.*", first)
-    assert second == f"saved in {folder / 'checkpoint-00000001.safetensors'}; go on with"
+    assert re.fullmatch(rf"fastmlp: {word} after \d+ finished epochs?; accuracy: train .*", first)
+    assert second == f"saved in {folder / 'checkpoint-00000001.safetensors'}; resume with"
     command = ["fastmlp", *TRAIN[3:-1], "1000000", "--checkpoint", str(folder), "--seed", "7"]
     assert third == "  " + shlex.join([*command, "--resume"])
     saved = read_newest(folder)
@@ -299,7 +299,7 @@ def test_sigterm_without_checkpoints_ends_with_143_and_writes_what_was_finished(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(PlainDisplay, "update", terminated)
-    monkeypatch.setattr("fastmlp.cli.output.write_pictures", lambda *_: [])
+    monkeypatch.setattr("fastmlp.cli.output.write_figures", lambda *_: [])
     code, _, err = in_process("--out", str(tmp_path))
     assert code == 143
     assert err.startswith("fastmlp: terminated after 2 finished epochs; ") and "saved" not in err
@@ -311,18 +311,18 @@ def test_sigterm_before_the_training_ends_with_143(in_process, monkeypatch):
     def load(_):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("fastmlp.datasets.load", load)
+    monkeypatch.setattr("fastmlp.cli.data.load", load)
     assert in_process() == (143, "", "fastmlp: terminated\n")
 
 
 def test_the_command_line_refuses_in_its_own_words(tmp_path, in_process):
     folder = str(tmp_path / "states")
     code, out, _ = in_process("--checkpoint", folder, "--resume", "--epochs", "2")
-    assert code == 0 and f"resume    nothing is saved in {folder}: from the beginning" in out
+    assert code == 0 and f"resume    no checkpoint in {folder}; starting fresh" in out
     code, _, err = in_process("--checkpoint", folder)
     assert code == 2 and "already contains checkpoints" in err and "--resume" in err
-    code, _, err = in_process("--checkpoint", folder, "--resume", "--lambda2", "3", "--seed", "1")
-    assert code == 2 and "--lambda2: 0.01 in the checkpoint, 3.0 now; --seed: 42" in err
+    code, _, err = in_process("--checkpoint", folder, "--resume", "--l2", "3", "--seed", "1")
+    assert code == 2 and "--l2: 0.01 in the checkpoint, 3.0 now; --seed: 42" in err
     code, _, err = in_process("--checkpoint", folder, "--resume", "--epochs", "1")
     assert code == 2 and "--epochs: 2 are done in the checkpoint, 1 now" in err
 
@@ -336,11 +336,11 @@ def test_the_time_of_a_resumed_run_is_told_beside_that_of_the_whole_training(tmp
 
 
 @pytest.mark.parametrize("argv, message", [
-    (["--resume"], "--resume needs --checkpoint, the folder of the states"),
+    (["--resume"], "--resume needs --checkpoint, the folder of the checkpoints"),
     (["--checkpoint-every", "5"], "--checkpoint-every needs --checkpoint"),
     (["--checkpoint", "x", "--checkpoint-every", "soon"], "--checkpoint-every must be seconds or"),
     (["--checkpoint", "x", "--checkpoint-every", "0"], "--checkpoint-every must be at least 1"),
-    (["--checkpoint", "/dev/null/x"], "cannot write into --checkpoint /dev/null/x"),
+    (["--checkpoint", "/dev/null/x"], "cannot write to --checkpoint /dev/null/x"),
 ])  # fmt: skip
 def test_wrong_options_of_checkpoints_are_one_line(argv, message, in_process):
     code, _, err = in_process(*argv)

@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
-from fastmlp.cli import output as _cli_output
-from fastmlp.cli.cnn.data import load_data, pictures
-from fastmlp.cli.cnn.options import read_integer
+from fastmlp.cli.cnn.data import figures, load_data
+from fastmlp.cli.cnn.options import add_data, add_device, add_seed
+from fastmlp.cli.exit_codes import FINISHED
+from fastmlp.cli.options import UsageError, integer, integers
+from fastmlp.cli.output import prepare_folder
+from fastmlp.cli.tables import text_table
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.files.json_file import write_json
+
+BATCH_SIZES = (500, 3000, 30000)
+EPOCHS = 5
+COLUMNS = ("contender", "batch size", "s, all epochs", "images/s", "ratio", "test acc.")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``fastmlp cnn compare-devices``."""
+    parser.description = (
+        "Train one dense network in Keras on every device and in fastmlp, and compare the times."
+    )
+    add_data(parser, training=True)
+    add = parser.add_argument
+    usual = ",".join(map(str, BATCH_SIZES))
+    add(
+        "--batch-sizes",
+        metavar="A,B",
+        type=integers("--batch-sizes"),
+        default=BATCH_SIZES,
+        help=f"rows per mini-batch, each timed; default {usual}",
+    )
+    add(
+        "--epochs",
+        metavar="N",
+        type=integer("--epochs", 1),
+        default=EPOCHS,
+        help=f"timed epochs of every run; default {EPOCHS}",
+    )
+    add_seed(parser, 0, "the initial weights")
+    add("--xla", action="store_true", help="compile Keras' training step with XLA")
+    add("--out", metavar="DIR", help="write devices.json and a figure here")
+    add_device(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,12 +54,9 @@ def run(options: argparse.Namespace) -> int:
     from fastmlp.cnn import compare
     from fastmlp.cnn.device import choose_device, devices, report
 
-    folder = None if options.out is None else _cli_output.prepare_folder(options.out)
-    sizes = [read_integer("--batch-sizes", part, minimum=1)
-             for part in options.batch_sizes.split(",")]  # fmt: skip
-    epochs = read_integer("--epochs", options.epochs, minimum=1)
-    seed = read_integer("--seed", options.seed, minimum=0)
-    n_threads = None if options.threads is None else int(options.threads)  # checked before
+    if not options.batch_sizes:
+        raise UsageError("--batch-sizes needs at least one number; got ''")
+    folder = None if options.out is None else prepare_folder(options.out)
     names = None
     if options.device != "auto":
         choose_device(options.device)
@@ -31,32 +65,51 @@ def run(options: argparse.Namespace) -> int:
     for device in devices():
         print(device)
     if not any(device.type == "GPU" for device in devices()):
-        print("TensorFlow sees no graphics card; only processors are compared")
+        print("TensorFlow finds no graphics card; only processors are compared")
     else:
-        print("watch the card with: nvidia-smi -lms 250")
+        print("to watch the graphics card: nvidia-smi -lms 250")
     largest = float(data.X_train.max())
     timings = compare.compare_devices(
-        data.X_train / largest, data.y_train, (data.X_test / largest, data.y_test),
-        batch_sizes=sizes, epochs=epochs, names=names, xla=options.xla, seed=seed,
-        n_threads=n_threads,
-    )  # fmt: skip
+        data.X_train / largest,
+        data.y_train,
+        (data.X_test / largest, data.y_test),
+        batch_sizes=list(options.batch_sizes),
+        epochs=options.epochs,
+        names=names,
+        xla=options.xla,
+        seed=options.seed,
+        n_threads=options.threads,
+    )
     ratios = compare.ratios(timings)
-    print(f"{'batch':>8}  {'contender':<16}{'s, all epochs':>14}{'images/s':>12}"
-          f"{'ratio':>8}{'test acc.':>11}")  # fmt: skip
-    for t in timings:
-        print(
-            f"{t.batch_size:>8}  {t.contender:<16}{t.total_seconds:>14.4f}"
-            f"{t.images_per_second:>12,.0f}{ratios[t.batch_size][t.contender]:>8.2f}"
-            f"{t.accuracy:>11.4f}"
-        )
-    print(f"ratio: images/s over those of {timings[0].contender} at the same batch size")
+    print(_table(timings, ratios))
+    print(f"ratio: images/s divided by those of {timings[0].contender} at the same batch size")
     environment = report()
-    engine_threads = resolve_threads(n_threads).n_threads
+    engine_threads = resolve_threads(options.threads).n_threads
     print(f"threads: Keras {environment['intra_threads']}, fastmlp {engine_threads}")
     if folder is not None:
-        content = {"timings": [asdict(t) for t in timings], "ratios": ratios,
-                   "engine_threads": engine_threads, "environment": environment}  # fmt: skip
+        content = {
+            "timings": [asdict(t) for t in timings],
+            "ratios": ratios,
+            "engine_threads": engine_threads,
+            "environment": environment,
+        }
         write_json(folder / "devices.json", content)
-        with pictures(folder) as draw:
+        with figures(folder) as draw:
             draw("devices", compare.plot_devices(timings))
-    return 0
+    return FINISHED
+
+
+def _table(timings: Sequence[Any], ratios: Mapping[int, Mapping[str, float]]) -> str:
+    """Return a table with a row per contender and batch size."""
+    rows = [
+        (
+            t.contender,
+            str(t.batch_size),
+            f"{t.total_seconds:.4f}",
+            f"{t.images_per_second:,.0f}",
+            f"{ratios[t.batch_size][t.contender]:.2f}",
+            f"{t.accuracy:.4f}",
+        )
+        for t in timings
+    ]
+    return "\n".join(text_table(COLUMNS, rows))

@@ -1,4 +1,4 @@
-"""What the commands of ``fastmlp cnn`` share about images, progress and pictures."""
+"""Images, progress and figures of the commands of ``fastmlp cnn``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fastmlp.cli.cnn.options import read_integer
-from fastmlp.cli.output import PICTURE_DPI
+from fastmlp.cli.output import pyplot_without_display, save_figure
+from fastmlp.cli.terminal import RowPrinter, StatusLine
+from fastmlp.datasets import load
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,51 +20,45 @@ if TYPE_CHECKING:
     from fastmlp.cnn.images import ImageData
 
 COLUMNS = ("epoch", "seconds", "rate", "cost", "accuracy")
-SECONDS_BETWEEN_LINES = 0.2
+SECONDS_BETWEEN_UPDATES = 0.2
 
 
 def load_data(options: argparse.Namespace, **settings: Any) -> ImageData:
-    """The images that --data, --images and --test-images name; other settings of `load_images`."""
+    """Load the images that the options choose; `settings` as for `load_images`."""
     from fastmlp.cnn.images import load_images
 
-    return load_images(
-        options.data,
-        n_train=_count("--images", options.images),
-        n_test=_count("--test-images", options.test_images),
-        **settings,
-    )
+    return load_images(options.data, n_train=options.images, n_test=options.test_images, **settings)
 
 
 def load_test_images(options: argparse.Namespace, cnn: Any) -> tuple[Any, Any, Any]:
-    """Standardised test images by the model's own scaler, raw ones, and labels."""
-    from fastmlp import datasets
+    """Return test images, standardised by the model's own scaler and raw, and their labels."""
     from fastmlp.cnn.images import scale_images
 
-    data = datasets.load(options.data)
-    n = _count("--test-images", options.test_images)
+    data = load(options.data)
+    n = options.test_images
     raw, labels = data.X_test[:n], data.y_test[:n]
     shape = cnn.config.input_shape
     if raw.shape[1] != shape[0] * shape[1] * shape[2]:
         raise ValueError(
-            f"--data {options.data} has images of {raw.shape[1]} pixels; the model wants "
+            f"--data {options.data} has images of {raw.shape[1]} pixels; the model needs "
             f"{shape[0]} x {shape[1]} x {shape[2]}"
         )
     if cnn.scaler is None:
-        raise ValueError("the model holds no scaler: it was not written by fastmlp cnn train")
+        raise ValueError("the model contains no scaler: it was not written by fastmlp cnn train")
     return scale_images(cnn.scaler, raw, shape), raw.reshape(-1, *shape), labels
 
 
 class EpochLines:
-    """One line per finished epoch, and in a terminal a line that grows within an epoch.
+    """One line per finished epoch and, on a terminal, a status line within an epoch.
 
     Parameters
     ----------
     n_epochs : int
-        Planned.
+        Planned epochs.
     n_batches : int
-        Of an epoch.
+        Batches per epoch.
     held_out : str
-        Name of the set that is measured after every epoch.
+        Name of the images that are evaluated after every epoch.
     stream : TextIO or None
         None means stdout.
     """
@@ -71,64 +66,60 @@ class EpochLines:
     def __init__(
         self, n_epochs: int, n_batches: int, held_out: str, stream: TextIO | None = None
     ) -> None:
+        stream = sys.stdout if stream is None else stream
         self.n_epochs, self.n_batches = n_epochs, n_batches
-        self.stream = sys.stdout if stream is None else stream
         columns = (*COLUMNS, f"{held_out} cost", f"{held_out} acc.")
-        self._widths = [max(10, len(column) + 2) for column in columns]
-        self._line(columns)
-        self._shown_at = 0.0
+        self._printer = RowPrinter(columns, [max(10, len(name) + 2) for name in columns], stream)
+        self._printer.header()
+        self._status = StatusLine(stream)
+        self._updated_at = 0.0
         self._start = time.monotonic()
 
     def batch(self, epoch: int, batch: int) -> None:
-        """Show how far the epoch is, in a terminal."""
+        """Show how much of the epoch is done, on a terminal."""
         now = time.monotonic()
         if batch == 0:
             self._start = now
-        if not self.stream.isatty() or now - self._shown_at < SECONDS_BETWEEN_LINES:
+        if not self._status.shown or now - self._updated_at < SECONDS_BETWEEN_UPDATES:
             return
-        self._shown_at = now
+        self._updated_at = now
         share = (batch + 1) / self.n_batches
         left = (now - self._start) * (1 - share) / share
         bar = "#" * round(20 * share)
-        self.stream.write(f"\repoch {epoch}/{self.n_epochs} [{bar:<20}] {left:4.0f} s left ")
-        self.stream.flush()
+        self._status.show(f"epoch {epoch}/{self.n_epochs} [{bar:<20}] {left:4.0f} s left ")
 
     def epoch(self, cnn: Any) -> None:
         """Write the line of the last epoch; a callback for ``CNN.fit``."""
         numbers = cnn.metrics
-        if self.stream.isatty():
-            self.stream.write("\r" + " " * 60 + "\r")
-        self._line(
-            (f"{cnn.history.n_epochs}/{self.n_epochs}", f"{numbers['seconds']:.2f}",
-             f"{numbers['learning_rate']:.4g}", f"{numbers['cost']:.4f}",
-             f"{numbers['accuracy']:.4f}", f"{numbers['test_cost']:.4f}",
-             f"{numbers['test_accuracy']:.4f}")
-        )  # fmt: skip
-
-    def _line(self, cells: tuple[str, ...]) -> None:
-        line = "".join(f"{c:>{w}}" for c, w in zip(cells, self._widths, strict=True))
-        print(line, file=self.stream, flush=True)
+        self._status.clear()
+        self._printer.row(
+            (
+                f"{cnn.history.n_epochs}/{self.n_epochs}",
+                f"{numbers['seconds']:.2f}",
+                f"{numbers['learning_rate']:.4g}",
+                f"{numbers['cost']:.4f}",
+                f"{numbers['accuracy']:.4f}",
+                f"{numbers['test_cost']:.4f}",
+                f"{numbers['test_accuracy']:.4f}",
+            )
+        )
 
 
 @contextmanager
-def pictures(folder: Path) -> Iterator[Any]:
-    """A function ``draw(name, figure)`` that writes PNG files; prints their names at the end.
+def figures(folder: Path) -> Iterator[Any]:
+    """Yield a function ``draw(name, figure)`` that writes PNG files; print their names at the end.
 
     Raises
     ------
     ImportError
         If matplotlib is missing, with the command that installs it.
     """
-    from fastmlp.plots.style import import_pyplot
-
-    plt = import_pyplot()
-    plt.switch_backend("Agg")
+    pyplot_without_display()
     written: list[str] = []
 
     def draw(name: str, figure: Figure) -> None:
-        figure.savefig(folder / f"{name}.png", dpi=PICTURE_DPI)
-        plt.close(figure)
         written.append(f"{name}.png")
+        save_figure(folder / written[-1], figure)
 
     yield draw
     if written:
@@ -136,7 +127,7 @@ def pictures(folder: Path) -> Iterator[Any]:
 
 
 def confusion(outputs: Any, y: Any) -> list[list[int]]:
-    """Images by true class (rows) and predicted class, from outputs (n, n_classes)."""
+    """Count images by true class (rows) and predicted class, from outputs (n, n_classes)."""
     from sklearn.metrics import confusion_matrix
 
     codes = range(outputs.shape[1])
@@ -145,7 +136,7 @@ def confusion(outputs: Any, y: Any) -> list[list[int]]:
 
 
 def draw_predictions(draw: Any, cnn: Any, X: Any, y: Any, outputs: Any) -> None:
-    """Confusion matrix and misclassified images of standardised images `X`."""
+    """Draw the confusion matrix and misclassified images; `X` are standardised images."""
     from fastmlp import plots
     from fastmlp.cnn.images import unscale_images
 
@@ -157,7 +148,3 @@ def draw_predictions(draw: Any, cnn: Any, X: Any, y: Any, outputs: Any) -> None:
         "misclassified",
         plots.plot_misclassified(pixels, y, predicted, outputs, image_shape=shape),
     )
-
-
-def _count(name: str, text: str | None) -> int | None:
-    return None if text is None else read_integer(name, text, minimum=1)

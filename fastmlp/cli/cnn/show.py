@@ -1,4 +1,4 @@
-"""``fastmlp cnn show``: pictures of what a trained CNN sees."""
+"""``fastmlp cnn show``: figures of what a trained CNN sees."""
 
 from __future__ import annotations
 
@@ -7,13 +7,47 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.cli import output as _cli_output
-from fastmlp.cli.cnn.data import load_test_images, pictures
-from fastmlp.cli.cnn.options import read_integer
+from fastmlp.cli.cnn.data import figures, load_test_images
+from fastmlp.cli.cnn.options import add_data, add_device, add_seed
+from fastmlp.cli.exit_codes import FINISHED
+from fastmlp.cli.options import integer
+from fastmlp.cli.output import prepare_folder
+from fastmlp.cli.tables import text_table
 from fastmlp.files.json_file import write_json
 
 IMAGES_TO_MATCH = 500
 N_CLIMBERS = 2
+LABEL, IMAGES, STARTS = 4, 3, 400
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``fastmlp cnn show``."""
+    parser.description = (
+        "Draw what a trained CNN sees: the maps of its layers for some images, its filters, and "
+        "for every map an image found by activation maximisation: random images are optimised to "
+        "activate the map."
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a .keras file written by fastmlp")
+    add_data(parser)
+    add("--out", metavar="DIR", required=True, help="write maps.json and the figures here")
+    add("--layer", metavar="NAME", help="convolution whose maps are searched; default: the last")
+    for name, least, default, text in (
+        ("--label", 0, LABEL, "class of the images that are shown"),
+        ("--images", 1, IMAGES, "number of images shown side by side"),
+        ("--starts", 2, STARTS, "number of random images that the search starts from"),
+    ):
+        help_text = f"{text}; default {default}"
+        add(name, metavar="N", type=integer(name, least), default=default, help=help_text)
+    add(
+        "--refine",
+        metavar="MAP",
+        help="also change the first image step by step towards the pattern of this map, a number "
+        "or 'strongest'",
+    )
+    add("--match", metavar="MODEL", help="also match the maps with those of this other model")
+    add_seed(parser, 0, "the search")
+    add_device(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,11 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from fastmlp.cnn.maps.activations import check_map_layer
     from fastmlp.cnn.network import CNN
 
-    numbers = {
-        name: read_integer(f"--{name}", getattr(options, name), minimum=least)
-        for name, least in (("label", 0), ("images", 1), ("starts", 2), ("seed", 0))
-    }
-    folder = _cli_output.prepare_folder(options.out)
+    folder = prepare_folder(options.out)
     cnn = CNN.load(options.model, device=options.device)
     X, raw, y = load_test_images(options, cnn)
     print(format_table(cnn.config))
@@ -34,37 +64,40 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("the model has no convolutions, and so no maps to show")
     layer = check_map_layer(cnn, options.layer or cnn.config.conv[-1].name)
     other = None if options.match is None else _other(options, cnn)
-    rows = np.flatnonzero(y == numbers["label"])[: numbers["images"]]
+    rows = np.flatnonzero(y == options.label)[: options.images]
     if len(rows) == 0:
-        raise ValueError(f"--label {options.label} is the class of no test image")
-    carved = None if options.carve is None else _carved_map(options.carve, cnn, layer, X[rows[0]])
-    with pictures(folder) as draw:
+        raise ValueError(f"--label {options.label}: no test image is of this class")
+    first = X[rows[0]]
+    chosen = None if options.refine is None else _chosen_map(options.refine, cnn, layer, first)
+    with figures(folder) as draw:
         found: dict[str, Any] = {
-            "data": str(options.data), "label": numbers["label"], "n_images": len(rows),
+            "data": str(options.data),
+            "label": options.label,
+            "n_images": len(rows),
             **_draw_layers(draw, cnn, X, raw, y, rows),
-            "patterns": _draw_patterns(draw, cnn, layer, numbers),
-        }  # fmt: skip
-        if carved is not None:
-            found["carving"] = _draw_carving(draw, cnn, layer, carved, X[rows[0]])
+            "patterns": _draw_patterns(draw, cnn, layer, options.starts, options.seed),
+        }
+        if chosen is not None:
+            found["carving"] = _draw_refinement(draw, cnn, layer, chosen, first)
         if other is not None:
             found["matching"] = _draw_matching(draw, cnn, other, X[:IMAGES_TO_MATCH])
     write_json(folder / "maps.json", found)
     print(f"written   maps.json in {folder}")
-    return 0
+    return FINISHED
 
 
-def _carved_map(text: str, cnn: Any, layer: str, image: Any) -> int:
-    """The map that --carve names, or that answers most to the image."""
+def _chosen_map(text: str, cnn: Any, layer: str, image: Any) -> int:
+    """Return the map that --refine names, or the one that the image activates most."""
     from fastmlp.cnn.maps.oip import check_maps, mean_activations
 
     if text == "strongest":
         return int(mean_activations(cnn, layer, image[np.newaxis]).argmax())
-    number = read_integer("--carve", text, minimum=0)
+    number = integer("--refine", 0)(text)
     return int(check_maps(cnn, layer, [number])[0])
 
 
 def _other(options: argparse.Namespace, cnn: Any) -> Any:
-    """The model of --match, if it has the same layers."""
+    """Load the model of --match; it must have the same layers."""
     from fastmlp.cnn.network import CNN
 
     other = CNN.load(options.match, device=options.device)
@@ -77,7 +110,7 @@ def _other(options: argparse.Namespace, cnn: Any) -> Any:
 
 
 def _draw_layers(draw: Any, cnn: Any, X: Any, raw: Any, y: Any, rows: Any) -> dict[str, Any]:
-    """Maps of every convolution and pooling, first filters, and the first dense layer."""
+    """Draw the maps of every convolution and pooling, the first filters and first dense layer."""
     from fastmlp.cnn.geometry import receptive_fields
     from fastmlp.cnn.maps import plots
     from fastmlp.cnn.maps.activations import (
@@ -94,8 +127,8 @@ def _draw_layers(draw: Any, cnn: Any, X: Any, raw: Any, y: Any, rows: Any) -> di
         every, none = answering_maps(maps)
         layers[layer] = {"maps": maps.shape[-1], "answer_to_all": every, "answer_to_none": none}
         labels = y[rows].tolist()
-        draw(f"maps_{layer}", plots.plot_activation_maps(maps, raw[rows], labels, layer,
-                                                         field=field))  # fmt: skip
+        figure = plots.plot_activation_maps(maps, raw[rows], labels, layer, field=field)
+        draw(f"maps_{layer}", figure)
     first = cnn.config.conv[0].name
     draw(f"filters_{first}", plots.plot_filters(filters(cnn, first), first))
     dense, means = cnn.config.dense[0].name, class_activations(cnn, X, y)
@@ -104,56 +137,77 @@ def _draw_layers(draw: Any, cnn: Any, X: Any, raw: Any, y: Any, rows: Any) -> di
     return {"layers": layers, "classes": nodes}
 
 
-def _draw_patterns(draw: Any, cnn: Any, layer: str, numbers: dict[str, int]) -> dict[str, Any]:
-    """The hunt over all maps of a layer: table and contact sheet."""
+def _draw_patterns(draw: Any, cnn: Any, layer: str, n_starts: int, seed: int) -> dict[str, Any]:
+    """Search a pattern for every map of a layer: table and contact sheet."""
     from fastmlp.cnn.maps import plots
     from fastmlp.cnn.maps.oip import find_oips, format_oips
 
-    settings: dict[str, Any] = {
-        "n_starts": numbers["starts"],
-        "n_climbers": N_CLIMBERS,
-        "seed": numbers["seed"],
-    }
+    settings: dict[str, Any] = {"n_starts": n_starts, "n_climbers": N_CLIMBERS, "seed": seed}
     oips = find_oips(cnn, layer, **settings)
     print(format_oips(oips, layer))
     draw(f"patterns_{layer}", plots.plot_oips(oips, layer))
     best = max(oips, key=lambda oip: oip.activation)
     draw(f"strongest_pattern_{layer}", plots.plot_oip(best, layer))
-    found = [{"map": oip.map, "first": float(oip.losses[0]), "last": oip.activation,
-              "steps": oip.n_steps} for oip in oips if oip.found]  # fmt: skip
+    found = [
+        {
+            "map": oip.map,
+            "first": float(oip.losses[0]),
+            "last": oip.activation,
+            "steps": oip.n_steps,
+        }
+        for oip in oips
+        if oip.found
+    ]
     missed = [oip.map for oip in oips if not oip.found]
     return {"layer": layer, **settings, "found": found, "missed": missed}
 
 
 def _draw_matching(draw: Any, cnn: Any, other: Any, X: Any) -> list[dict[str, Any]]:
-    """The maps of every convolution, matched with those of another training: table, pictures."""
+    """Match the maps of every convolution with those of another model: table and figures."""
     from fastmlp.cnn.maps import plots
     from fastmlp.cnn.maps.matching import match_maps
 
-    print(f"{'matching':<14}{'pairs':>7}{'median':>9}{'by chance':>11}{'above 0.9':>11}")
     rows = []
     for conv in cnn.config.conv:
         found = match_maps(cnn, other, conv.name, X)
-        row = {
-            "layer": conv.name, "images": len(X), "pairs": len(found.matched),
-            "median": float(np.median(found.matched)),
-            "by_chance": float(np.median(found.by_chance)),
-            "above_0.9": int((found.matched > 0.9).sum()),
-        }  # fmt: skip
-        rows.append(row)
-        print(
-            f"{conv.name:<14}{row['pairs']:>7}{row['median']:>9.2f}{row['by_chance']:>11.2f}"
-            f"{row['above_0.9']:>11}"
+        rows.append(
+            {
+                "layer": conv.name,
+                "images": len(X),
+                "pairs": len(found.matched),
+                "median": float(np.median(found.matched)),
+                "by_chance": float(np.median(found.by_chance)),
+                "above_0.9": int((found.matched > 0.9).sum()),
+            }
         )
         draw(f"matching_{conv.name}", plots.plot_matching(found))
+    print(_matching_table(rows))
     return rows
 
 
-def _draw_carving(draw: Any, cnn: Any, layer: str, number: int, image: Any) -> dict[str, Any]:
+def _matching_table(rows: list[dict[str, Any]]) -> str:
+    """Return a table with a row per convolution."""
+    columns = ("matching", "pairs", "median", "by chance", "above 0.9")
+    cells = [
+        (
+            row["layer"],
+            str(row["pairs"]),
+            f"{row['median']:.2f}",
+            f"{row['by_chance']:.2f}",
+            str(row["above_0.9"]),
+        )
+        for row in rows
+    ]
+    return "\n".join(text_table(columns, cells))
+
+
+def _draw_refinement(draw: Any, cnn: Any, layer: str, number: int, image: Any) -> dict[str, Any]:
+    """Change an image step by step so that it activates a map more: the images in between."""
     from fastmlp.cnn.maps import plots
     from fastmlp.cnn.maps.oip import mean_activations, refine
 
     states = refine(cnn, layer, number, image)
-    answers = mean_activations(cnn, layer, np.stack(states))[:, number].tolist()
-    draw(f"carving_{layer}", plots.plot_refinement(states, layer, number, answers=answers))
-    return {"layer": layer, "map": number, "answers": answers}
+    activations = mean_activations(cnn, layer, np.stack(states))[:, number].tolist()
+    figure = plots.plot_refinement(states, layer, number, answers=activations)
+    draw(f"carving_{layer}", figure)
+    return {"layer": layer, "map": number, "answers": activations}

@@ -1,4 +1,4 @@
-"""``fastmlp cnn train``: load, train, show, sum up, write."""
+"""``fastmlp cnn train``: train a CNN, show its progress, write record, model and figures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastmlp._checks import check_choice
-from fastmlp.cli import output as _cli_output
-from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, load_data, pictures
-from fastmlp.cli.cnn.options import read_integer, read_number
-from fastmlp.cli.options import UsageError
+from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, figures, load_data
+from fastmlp.cli.cnn.options import add_data, add_device, add_seed
+from fastmlp.cli.exit_codes import FAILED, FINISHED, INTERRUPTED
+from fastmlp.cli.options import UsageError, integer, number
+from fastmlp.cli.output import prepare_folder
 from fastmlp.exceptions import DivergenceError
 from fastmlp.files.json_file import write_json
 
@@ -25,20 +26,68 @@ if TYPE_CHECKING:
     from fastmlp.cnn.network import CNN
     from fastmlp.training.history import Evaluation
 
-FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130
-ENDINGS = {FINISHED: "finished", DIVERGED: "diverged", INTERRUPTED: "interrupted"}
+DEFAULT_SEED = 42
+ENDINGS = {FINISHED: "finished", FAILED: "diverged", INTERRUPTED: "interrupted"}
 REFERENCES = {"mnist": 0.992}
 """The articles' line in the accuracy plot."""
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``fastmlp cnn train``."""
+    parser.description = "Train a CNN with the settings of an article."
+    add = parser.add_argument
+    add_data(parser, training=True)
+    add(
+        "--validation",
+        metavar="N",
+        type=integer("--validation", 0),
+        default=0,
+        help="evaluate the last N training images after every epoch instead of the test set; "
+        "default 0",
+    )
+    add(
+        "--legacy-split",
+        action="store_true",
+        help="mix training and test images as the articles do, with a scaler fitted on all",
+    )
+    add("--article", metavar="NAME", default="C2", help="settings: C2, C3a, C3b, C3c; default C2")
+    of_settings = "default: that of the settings"
+    add("--epochs", metavar="N", type=integer("--epochs", 1), help=of_settings)
+    add("--batch-size", metavar="N", type=integer("--batch-size", 1), help=of_settings)
+    add("--momentum", metavar="X", type=number("--momentum"), help=of_settings)
+    add("--optimizer", metavar="NAME", help="rmsprop, nadam, adamax, adam or sgd")
+    add("--learn-rate", metavar="X", type=number("--learn-rate"), help="initial learning rate")
+    add("--l2", metavar="X", type=number("--l2"), help="factor of sum w^2 over the dense kernels")
+    add(
+        "--stop-at",
+        metavar="X",
+        type=number("--stop-at", maximum=1.0),
+        help="stop when this accuracy is reached on the evaluated images",
+    )
+    add(
+        "--keep-best",
+        action="store_true",
+        help="restore the weights of the epoch with the best validation accuracy; needs "
+        "--validation",
+    )
+    add(
+        "--reference",
+        metavar="X",
+        type=number("--reference", maximum=1.0),
+        help="dashed line in the figure of the accuracy; default 0.992 for mnist, else none",
+    )
+    add_seed(parser, DEFAULT_SEED, "weights and shuffling")
+    add("--xla", action="store_true", help="compile the training step with XLA")
+    add("--tensorboard", metavar="DIR", help="write Keras' logs for TensorBoard")
+    add("--out", metavar="DIR", help="write history.json, model.keras and figures here")
+    add_device(parser)
+
+
 def run(options: argparse.Namespace) -> int:
     """Train and return the exit code; bad input raises."""
-    folder = None if options.out is None else _cli_output.prepare_folder(options.out)
+    folder = None if options.out is None else prepare_folder(options.out)
     config = _config(options)
-    seed = read_integer("--seed", options.seed, minimum=0)
-    stop_at = _share("--stop-at", options.stop_at)
-    reference = _share("--reference", options.reference)
-    n_validation = read_integer("--validation", options.validation, minimum=0)
+    seed, n_validation = options.seed, options.validation
     if options.keep_best and n_validation == 0:
         raise UsageError("--keep-best needs --validation N: test images must not choose the epoch")
     data = load_data(
@@ -58,10 +107,10 @@ def run(options: argparse.Namespace) -> int:
     drawn = folder is not None and find_spec("matplotlib") is not None
     live = LivePlot(
         out=folder / "training.png" if folder and drawn else None, held_out=data.watched[0],
-        reference=REFERENCES.get(data.name) if reference is None else reference,
+        reference=REFERENCES.get(data.name) if options.reference is None else options.reference,
     )  # fmt: skip
     start = time.perf_counter()
-    code = _fit(cnn, data, [live, *_callbacks(options, stop_at)])
+    code = _fit(cnn, data, [live, *_callbacks(options)])
     seconds = time.perf_counter() - start
     test = cnn.evaluate(data.X_test, data.y_test) if cnn.history.n_epochs else None
     if test is not None:
@@ -71,23 +120,20 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _share(name: str, text: str | None) -> float | None:
-    return None if text is None else read_number(name, text, maximum=1.0)
-
-
 def _config(options: argparse.Namespace) -> CNNConfig:
     """The article's settings with the options in their place."""
     from fastmlp.cnn.articles.configs import ARTICLE_NAMES
     from fastmlp.cnn.config import CNNConfig
 
     config = CNNConfig.article(check_choice("--article", options.article, ARTICLE_NAMES))
-    changes: dict[str, Any] = {}
-    for field, name in (("epochs", "epochs"), ("batch_size", "batch-size")):
-        if (text := getattr(options, field)) is not None:
-            changes[field] = read_integer(f"--{name}", text, minimum=1)
-    for field, option in (("momentum", "momentum"), ("learning_rate", "learn_rate"), ("l2", "l2")):
-        if (text := getattr(options, option)) is not None:
-            changes[field] = read_number(f"--{option.replace('_', '-')}", text)
+    given = {
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "momentum": options.momentum,
+        "learning_rate": options.learn_rate,
+        "l2": options.l2,
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if "l2" in changes:
         changes["regularizer"] = "l2" if changes["l2"] else None
     if options.optimizer is not None:
@@ -95,13 +141,13 @@ def _config(options: argparse.Namespace) -> CNNConfig:
     return replace(config, **changes)
 
 
-def _callbacks(options: argparse.Namespace, stop_at: float | None) -> list[Any]:
+def _callbacks(options: argparse.Namespace) -> list[Any]:
     """What the options ask for between epochs."""
     from fastmlp.cnn.best_epoch import BestEpoch
 
     callbacks: list[Any] = []
-    if stop_at is not None:
-        callbacks.append(lambda cnn: cnn.metrics["test_accuracy"] >= stop_at)
+    if options.stop_at is not None:
+        callbacks.append(lambda cnn: cnn.metrics["test_accuracy"] >= options.stop_at)
     if options.keep_best:
         callbacks.append(BestEpoch())
     if options.tensorboard is not None:
@@ -124,7 +170,7 @@ def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
         return INTERRUPTED
     except DivergenceError as error:
         print(f"\nfastmlp: error: {error}", file=sys.stderr)
-        return DIVERGED
+        return FAILED
     return FINISHED
 
 
@@ -174,7 +220,7 @@ def _write(
     folder: Path, cnn: CNN, data: ImageData, live: LivePlot, ended: str, seconds: float,
     test: Evaluation | None,
 ) -> None:  # fmt: skip
-    """history.json, model.keras and the pictures."""
+    """history.json, model.keras and the figures."""
     record = _record(cnn, data, ended, seconds)
     outputs = None if test is None else cnn.predict(data.X_test)
     if test is not None:
@@ -191,7 +237,7 @@ def _write(
     if outputs is None:
         return
     try:
-        with pictures(folder) as draw:
+        with figures(folder) as draw:
             draw_predictions(draw, cnn, data.X_test, data.y_test, outputs)
     except ImportError as error:
         print(f"fastmlp: {error}")

@@ -36,7 +36,7 @@ def recipe_settings(data: str) -> dict[str, Any]:
     return {
         "batch_size": recipe.batch_size, "learning_rate": recipe.learn_rate,
         "schedule": "cumulative", "decay": recipe.decay, "momentum": recipe.momentum,
-        "l2": recipe.lambda2,
+        "l2": recipe.l2,
     }  # fmt: skip
 
 

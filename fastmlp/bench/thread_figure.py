@@ -1,4 +1,4 @@
-"""The picture of a thread sweep: seconds per epoch, and the speed-up next to the ideal one."""
+"""The figure of a thread sweep: seconds per epoch, and the speed-up next to the ideal one."""
 
 from __future__ import annotations
 

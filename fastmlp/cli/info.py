@@ -1,0 +1,114 @@
+"""``fastmlp info``: what decides the speed here, and how a mini-batch is split."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastmlp._checks import check_sizes
+from fastmlp.cli.exit_codes import FINISHED
+from fastmlp.cli.options import (
+    UsageError,
+    add_dtype,
+    add_threads,
+    integer,
+    layer_widths,
+    thread_source,
+)
+from fastmlp.engine import environment
+from fastmlp.engine.plan import (
+    count_parameters,
+    narrow_layers,
+    plan_batch,
+    training_flop,
+    weight_blocks,
+)
+
+DEFAULT_BATCH_SIZE = 500
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``fastmlp info``."""
+    parser.description = "Show what decides the speed: versions, processor, BLAS and threads."
+    parser.add_argument(
+        "--shape",
+        metavar="784,70,30,10",
+        type=layer_widths("--shape"),
+        help="also show how a mini-batch is split for a network with these layer widths",
+    )
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=integer("--batch-size", 1),
+        help=f"rows of that mini-batch; default {DEFAULT_BATCH_SIZE}",
+    )
+    add_threads(parser)
+    add_dtype(parser, default=None)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the facts of the environment and, with --shape, the plan of a mini-batch."""
+    for name in ("batch_size", "dtype"):
+        if options.shape is None and getattr(options, name) is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')} describes the mini-batch of a network, "
+                "and needs --shape"
+            )
+    facts = environment.collect(options.threads)
+    rows = list(_environment_rows(facts))
+    if options.shape is not None:
+        rows += _plan_rows(options, facts["threads"]["count"])
+    width = 2 + max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}{value}")
+    for warning in facts["warnings"]:
+        print(f"warning: {warning}")
+    return FINISHED
+
+
+def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield names and values of what `environment.collect` found."""
+    yield from facts["versions"].items()
+    yield "processor", f"{facts['processor']}, {facts['system']}"
+    counts = facts["processors"]
+    yield "processors", f"{counts['online']} online, {counts['usable']} usable"
+    yield "  affinity mask", _or(counts["affinity"], "not known")
+    yield "  control group", _or(counts["control_group"], "no limit")
+    yield "SIMD level", f"{facts['simd']['selected']} (best: {facts['simd']['best']})"
+    blas = facts["blas"]
+    yield "BLAS", _or(blas and f"{blas['library']} {_or(blas['version'], '')}", "not found")
+    if blas:
+        yield "  kernels", _or(blas["kernels"], "not known")
+    threads = facts["threads"]
+    yield "threads", f"{threads['count']} (from {thread_source(threads['source'])})"
+    for name, value in facts["variables"].items():
+        yield f"  {name}", "set" if value is True else _or(value, "not set")
+
+
+def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[str, str]]:
+    """Yield names and values of the plan of one mini-batch."""
+    itemsize = np.dtype(options.dtype or "float32").itemsize
+    sizes = check_sizes("--shape", options.shape, itemsize)
+    plan = plan_batch(options.batch_size or DEFAULT_BATCH_SIZE, sizes, itemsize, n_threads)
+    n_parameters = count_parameters(sizes)
+    yield "network", "-".join(map(str, sizes))
+    yield "  parameters", f"{n_parameters:,} ({n_parameters * itemsize / 1e6:.2f} MB)"
+    yield "batch", f"{plan.n_rows} rows"
+    if plan.blocks:
+        n_blocks = sum(1 for _ in weight_blocks(sizes, itemsize, plan.blocks))
+        yield "  gradient", f"over the whole batch, in {n_blocks} blocks of the weights"
+    else:
+        yield "  gradient", f"in {plan.n_lanes} lanes of at most {plan.lane_rows} rows"
+    yield "  chunks", f"at most {plan.chunk_rows} rows"
+    for layer, narrow in enumerate(narrow_layers(sizes, itemsize), start=1):
+        shape = f"{sizes[layer - 1]} x {sizes[layer]}"
+        yield f"  layer {layer}", f"{shape}, matrix kernels of {'fastmlp' if narrow else 'BLAS'}"
+    yield "  workers", f"{plan.n_workers} of {n_threads} threads"
+    yield "  FLOP per step", f"{training_flop(sizes, plan.n_rows):,}"
+
+
+def _or(value: Any, otherwise: str) -> str:
+    return otherwise if value is None else str(value)
