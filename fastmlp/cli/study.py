@@ -14,7 +14,7 @@ from fastmlp.cli.output import can_draw, prepare_folder
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.json_file import write_json
 from fastmlp.studies import NAMES, find_study
-from fastmlp.studies.lab.data import choose_data
+from fastmlp.studies.lab import data
 from fastmlp.studies.lab.progress import choose_progress
 from fastmlp.studies.lab.results import read_result, result_path
 from fastmlp.studies.lab.session import Session
@@ -78,7 +78,7 @@ def _open_session(chosen: Study, folder: Path, options: argparse.Namespace) -> S
 
 def _run(chosen: Study, session: Session, path: Path, quick: bool) -> int:
     """Run, and write the result; after Ctrl-C say what is kept."""
-    config = chosen.configure(choose_data(), quick)
+    config = chosen.configure(data.choose_data(), quick)
     print(f"{chosen.name}: {chosen.question}\n{_describe(config)}", flush=True)
     try:
         result = chosen.run(config, session)
