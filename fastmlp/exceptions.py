@@ -22,7 +22,7 @@ class ModelFormatError(ValueError):
 
 
 class ResumeError(ValueError):
-    """A checkpoint is of another training: with other parameters, other data, or too many epochs.
+    """A checkpoint is of another run: with other parameters, other data, or too many epochs.
 
     Parameters
     ----------
@@ -40,10 +40,9 @@ class ResumeError(ValueError):
     def __init__(self, path: str, differences: Mapping[str, tuple[str, str]]) -> None:
         self.path, self.differences = path, dict(differences)
         text = "; ".join(
-            f"{name}: {saved} in the checkpoint, {now} now"
-            for name, (saved, now) in self.differences.items()
+            f"{name} was {saved}, is now {now}" for name, (saved, now) in self.differences.items()
         )
-        super().__init__(f"the training saved in {path!r} cannot go on with what is given: {text}")
+        super().__init__(f"cannot resume from {path!r}: {text}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.differences)

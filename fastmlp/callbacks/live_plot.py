@@ -1,4 +1,4 @@
-"""LivePlot: a picture of a training that follows it, for MLPs and CNNs."""
+"""LivePlot: a figure of a run that is updated during training, for MLPs and CNNs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ CANVASES_THAT_STAY = ("ipympl", "widget", "nbagg", "notebook")
 
 
 class LivePlot(EpochCallback):
-    """Accuracy, cost and learning rate, drawn while the training goes on.
+    """Accuracy, cost and learning rate, drawn during training.
 
-    In a notebook the figure is updated in its place, with matplotlib's inline backend and with
+    In a notebook the figure updates in place, with matplotlib's inline backend and with
     ipympl. In a terminal nothing is drawn, unless `out` asks for a file. Given to a `Trainer`, an
     estimator, a `MyANN` or a `CNN` in ``callbacks=[LivePlot()]``.
 
     Parameters
     ----------
     out : path or None
-        A picture file that is written anew with every drawing; it never holds half a picture.
+        File of the figure, replaced with every drawing; it is never half written.
     reference : float or None
         A dashed line in the accuracy panel, for example 0.992.
     held_out : str
-        How the measured set is called: "test" or "validation".
+        Name of the measured set: "test" or "validation".
     seconds_between : float >= 0
         At most one drawing in this time; the last epoch is always drawn.
     figsize : (float, float)
@@ -51,7 +51,7 @@ class LivePlot(EpochCallback):
     Raises
     ------
     ImportError, FileNotFoundError
-        Before the training, when a picture is wanted and matplotlib or the folder is missing.
+        Before the run, if a figure is wanted and matplotlib or the folder is missing.
     """
 
     __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
@@ -77,7 +77,7 @@ class LivePlot(EpochCallback):
         self._begin()
 
     def before_training(self, training: Training) -> None:
-        """Begin a new picture; what would keep it from being drawn is told here."""
+        """Begin a new figure; raise here if it could not be drawn."""
         if self.out is not None and not self.out.parent.is_dir():
             raise FileNotFoundError(f"out must lie in a folder that exists; got {self.out}")
         if self.out is not None or notebook_shell() is not None:
@@ -85,13 +85,13 @@ class LivePlot(EpochCallback):
         self._begin()
 
     def after_epoch(self, training: Training) -> None:
-        """Note the epoch; draw, unless that was done a moment ago."""
+        """Add the epoch; draw, unless that was done a moment ago."""
         self._note(training)
         if time.monotonic() - self._drawn_at >= self.seconds_between:
             self._draw()
 
     def after_training(self, training: Training) -> None:
-        """Draw the last epoch, and close the figure where it does not stay on the page."""
+        """Draw the last epoch, and close the figure if it does not stay on the page."""
         if self.progress.n_epochs > self._epochs_drawn:
             self._draw()
         if self._figure is not None and not self._stays:
@@ -101,14 +101,14 @@ class LivePlot(EpochCallback):
             self._figure = None
 
     def settings(self) -> None:
-        """It has no part in the course of the training."""
+        """Return None: it has no influence on the run."""
 
     def state(self) -> Mapping[str, Any]:
-        """What has been drawn so far."""
+        """Return what has been drawn so far."""
         return {"numbers": partial(self.progress.first, self.progress.n_epochs)}
 
     def restore(self, training: Training, state: Mapping[str, Any]) -> None:
-        """Begin with what was drawn before."""
+        """Continue with what was drawn before."""
         for column, numbers in zip(self.progress.columns, state["numbers"], strict=True):
             column[:] = numbers.tolist()
 
@@ -132,7 +132,7 @@ class LivePlot(EpochCallback):
         progress.rate.append(_first(numbers, "learning_rate", "learning_rates"))
 
     def _draw(self) -> None:
-        """Draw all panels and show or write them, if anybody is to see them."""
+        """Draw all panels and show or write them, if there is somewhere to show them."""
         shell = notebook_shell()
         if shell is None and self.out is None:
             return
@@ -155,7 +155,7 @@ class LivePlot(EpochCallback):
         self._drawn_at = time.monotonic()
 
     def _show(self) -> None:
-        """Bring the figure onto the page, or the drawing into the figure that is there."""
+        """Show the figure, or update the one that is shown."""
         if self._stays:
             if self.n_drawn == 0:
                 self._figure.show()

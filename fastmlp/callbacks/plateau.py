@@ -12,13 +12,13 @@ class Plateau:
     """Counts epochs without an improvement of at least `tol` over the best value.
 
     A value v counts as no improvement where v < best + tol. The best value itself follows every
-    v > best, so that many small steps never add up to an improvement. NaN starts the count anew.
+    v > best, so that many small steps never add up to an improvement. NaN restarts the count.
 
     Attributes
     ----------
     tol : float
     patience : float
-        Epochs without improvement that are borne; may be infinite.
+        Number of epochs without improvement to tolerate; may be infinite.
     best : float
     count : int
         Epochs in a row without improvement.
@@ -30,7 +30,7 @@ class Plateau:
     count: int = 0
 
     def update(self, value: float) -> bool:
-        """Take in the next value; whether it is the best so far."""
+        """Take in the next value; return whether it is the best so far."""
         self.count = self.count + 1 if value < self.best + self.tol else 0
         is_best = value > self.best
         if is_best:
@@ -47,7 +47,7 @@ class Plateau:
         return self.best, self.count
 
     def restore(self, state: Any) -> None:
-        """Go on from a state.
+        """Continue from a state.
 
         Raises
         ------

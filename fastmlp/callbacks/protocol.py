@@ -1,4 +1,4 @@
-"""What a callback may see of a training run, whoever trains: a Trainer, or a CNN in Keras."""
+"""What a callback may see of a training run, of a Trainer as of a CNN in Keras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorBoardLog: the numbers of a training for TensorBoard."""
+"""TensorBoardLog: the numbers of a run for TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TensorBoardLog(EpochCallback):
     Parameters
     ----------
     folder : path
-        One folder per run; TensorBoard shows those below a common one side by side.
+        One folder per run; TensorBoard compares those in a common folder.
 
     Raises
     ------
@@ -36,7 +36,7 @@ class TensorBoardLog(EpochCallback):
         self._writer: Any = None
 
     def settings(self) -> None:
-        """It has no part in the course of the training."""
+        """Return None: it has no influence on the run."""
 
     def before_training(self, training: Training) -> None:
         """Open a new file."""

@@ -18,7 +18,7 @@ N_MEASURES = 4
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch of training was like.
+    """The record of one epoch of training.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class Epoch:
     ----------
     learning_rate : float
     order_seed : int or None
-        Of the order of its rows; None without shuffling.
+        Random seed of the order of its rows; None without shuffling.
     dropout_seed : int
-        Of the masks; 0 without dropout.
+        Random seed of the masks; 0 without dropout.
     n_steps_before : int
         Updates of the optimizer before it.
     measures : ndarray of shape (4, n_batches)
@@ -78,22 +78,22 @@ class Epoch:
 
     @property
     def n_batches(self) -> int:
-        """Batches of the whole epoch."""
+        """Number of batches of the whole epoch."""
         return len(self.measures[0])
 
     @property
     def n_done(self) -> int:
-        """Batches that are done."""
+        """Number of finished batches."""
         return int(self.progress[0])
 
     def record(self, batch_size: int, n_rows: int) -> EpochRecord:
-        """What it was like, when all its batches are done."""
+        """Return its record, when all its batches are done."""
         rows = np.minimum(batch_size, n_rows - batch_size * np.arange(self.n_batches))
         costs, penalties, errors, hits = self.measures
         return EpochRecord(costs, penalties, errors, hits, rows, self.learning_rate, self.seconds)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Fields and arrays of a checkpoint."""
+        """Return fields and arrays of a checkpoint."""
         fields = {
             "learning_rate": self.learning_rate,
             "order_seed": None if self.order_seed is None else str(self.order_seed),
@@ -133,7 +133,7 @@ def _seed(name: str, text: str) -> int:
 
 
 def epoch_metrics(record: EpochRecord) -> Mapping[str, float]:
-    """What callbacks are told of an epoch."""
+    """Return the metrics of an epoch for callbacks."""
     cost = record.mean(record.costs)
     return {
         "cost": cost,

@@ -70,7 +70,7 @@ class _Iterations:
         return saved is None or (saved.epochs_done, saved.under_way) == (0, False)
 
     def cost(self, point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Cost and gradient at `point`, which becomes the network's parameters."""
+        """Return cost and gradient at `point`, which becomes the network's parameters."""
         self.trainer.network.parameters[...] = point
         if self.n_evaluations < self.n_saved:
             cost = self._replay(point)
@@ -95,7 +95,7 @@ class _Iterations:
         return cost
 
     def _remember(self, point: NDArray[np.float64], cost: float) -> None:
-        """Keep an evaluation, and write a checkpoint if one is due."""
+        """Record an evaluation, and write a checkpoint if one is due."""
         self.evaluations.add(point, cost, self.gradient)
         if self.evaluations.n_bytes > MAX_BYTES:
             warnings.warn(
@@ -113,17 +113,17 @@ class _Iterations:
         raise ResumeError("" if saved is None else saved.path, {what: (then, now)})
 
     def accept(self, point: NDArray[np.float64]) -> None:
-        """Take a point for an iterate."""
+        """Accept a finite point as the last iterate."""
         if np.isfinite(point).all():
             self.point = point.copy()
 
     def begin(self) -> None:
-        """Before an iteration."""
+        """Notify of the begin of an iteration."""
         self.listeners.notify_epoch_begin()
         self.keeper.take_snapshot(self.evaluations, under_way=True, ended=False)
 
     def end(self, intermediate_result: Any) -> None:
-        """After an iteration; SciPy goes by the argument's name."""
+        """Notify of the end of an iteration; SciPy calls it by the argument's name."""
         trainer, listeners, keeper = self.trainer, self.listeners, self.keeper
         trainer.network.parameters[...] = intermediate_result.x
         self.accept(intermediate_result.x)
@@ -145,7 +145,7 @@ class _Iterations:
             self.begin()
 
     def _end_again(self) -> None:
-        """After an iteration that callbacks knew before the checkpoint."""
+        """Replay the end of an iteration that callbacks saw before the checkpoint."""
         saved = self.keeper.saved
         assert saved is not None
         if self.n_iterations == self.n_saved_iterations:
@@ -155,7 +155,7 @@ class _Iterations:
                 self.begin()
 
     def check_replay(self) -> None:
-        """The search must not end before the checkpoint."""
+        """Refuse a search that ends before the checkpoint."""
         if self.is_replay:
             self._refuse(
                 "end of the search", f"beyond evaluation {self.n_saved}", str(self.n_evaluations)
@@ -175,7 +175,7 @@ def minimize(
 ) -> Any:
     """Move the network's parameters to a minimum of ``trainer.objective(rows)`` by L-BFGS-B.
 
-    However the search ends, also by an exception, the network has its last finite iterate.
+    However the search ends, even by an exception, the network keeps its last finite iterate.
 
     Parameters
     ----------

@@ -100,13 +100,13 @@ class Trainer:
         Batches per epoch at most.
     dropout : float in [0, 1) or sequence of such
         Share of the activations of every hidden layer, or of each, that are set to 0 in training,
-        anew for every row; the others are divided by 1 - dropout (Srivastava et al., 2014).
+        drawn for every row; the others are divided by 1 - dropout (Srivastava et al., 2014).
         Costs and errors of the batches are those of the thinned network.
     max_grad_norm : float > 0 or None
         Longer gradients (of loss and penalty, all layers together) are shortened to exactly this
         length: times ``max_grad_norm / norm``, where PyTorch has ``norm + 1e-6``.
     shuffle : bool
-        Mix all rows anew before every epoch, unless one batch holds them all.
+        Shuffle all rows before every epoch, unless one batch holds them all.
     n_threads : int or None
         See :func:`fastmlp.resolve_threads`. The result does not depend on it, bit for bit.
     engine : {"native", "numpy"}
@@ -249,7 +249,7 @@ class Trainer:
             Inputs and targets (one-hot for classes); used in place when C-ordered and of the
             network's dtype. Never modified. Sparse rows are never all dense at once.
         n_epochs : int >= 0
-            Epochs from the first one on, also of a training that is resumed.
+            Number of epochs from the beginning, also of a resumed run.
         sample_weight : array-like of shape (n,), optional
             Weight >= 0 of every row in loss and gradient.
         test_data : (X, Y), optional
@@ -257,11 +257,11 @@ class Trainer:
         measure_train : bool
             Also measure the whole training set after every epoch.
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
-            Called with this trainer after every epoch; one that returns True ends the training.
+            Called with this trainer after every epoch; one that returns True ends the run.
         resume : str or PathLike, optional
             A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
-            it that can be read: go on from there, with weights, states, generator and history as
-            they were. From the beginning where the folder is empty.
+            it that can be read: continue from there, with weights, states, generator and history
+            as they were; start fresh if the folder is empty.
 
         Returns
         -------
@@ -273,10 +273,10 @@ class Trainer:
         ValueError, TypeError
             Naming the argument, before any training.
         ResumeError
-            A ValueError: where the checkpoint is of a training with other data or parameters, which
-            are named. Nothing has changed then.
+            A ValueError: if the checkpoint is of a run with other data or parameters, which are
+            named. Nothing has changed then.
         ModelFormatError, OSError
-            Where the checkpoint is damaged or missing.
+            If the checkpoint is damaged or missing.
         DivergenceError
             If a batch's cost or a new weight is not finite; the network keeps the weights before.
         KeyboardInterrupt
@@ -424,7 +424,7 @@ class Trainer:
         self.n_steps = self.epochs_done = 0
 
     def evaluate(self, X: ArrayLike, Y: ArrayLike) -> Evaluation:
-        """Loss, cost, error and accuracy of the network as it is.
+        """Return loss, cost, error and accuracy of the network as it is.
 
         Parameters
         ----------

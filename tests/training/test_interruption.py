@@ -322,9 +322,9 @@ def test_the_command_line_refuses_in_its_own_words(tmp_path, in_process):
     code, _, err = in_process("--checkpoint", folder)
     assert code == 2 and "already contains checkpoints" in err and "--resume" in err
     code, _, err = in_process("--checkpoint", folder, "--resume", "--l2", "3", "--seed", "1")
-    assert code == 2 and "--l2: 0.01 in the checkpoint, 3.0 now; --seed: 42" in err
+    assert code == 2 and "--l2 was 0.01, is now 3.0; --seed was 42" in err
     code, _, err = in_process("--checkpoint", folder, "--resume", "--epochs", "1")
-    assert code == 2 and "--epochs: 2 are done in the checkpoint, 1 now" in err
+    assert code == 2 and "--epochs was at least 2, is now 1" in err
 
 
 def test_the_time_of_a_resumed_run_is_told_beside_that_of_the_whole_training(tmp_path, in_process):

@@ -94,8 +94,8 @@ class Comparison:
         fingerprint = self.fingerprint
         now = {name: described(value) for name, value in fingerprint.owner_settings.items()}
         return differences(
-            {"training by": saved.owner, "solver": saved.solver},
-            {"training by": fingerprint.owner, "solver": self.solver},
+            {"owner": saved.owner, "solver": saved.solver},
+            {"owner": fingerprint.owner, "solver": self.solver},
         ) or differences(saved.owner_settings, now)
 
     def refuse_wrong_shapes(self, saved: SavedTraining, n_batches: int) -> None:
@@ -137,10 +137,7 @@ class Comparison:
         """A run can become longer, but not shorter than what is done."""
         if self.n_epochs >= saved.least_epochs:
             return {}
-        under_way = " and one is under way" if saved.under_way else ""
-        return {
-            "number of epochs": (f"{saved.epochs_done} are done{under_way}", str(self.n_epochs))
-        }
+        return {"number of epochs": (f"at least {saved.least_epochs}", str(self.n_epochs))}
 
 
 def _warn_of_other_arithmetic(saved: SavedTraining) -> None:

@@ -95,20 +95,20 @@ def test_a_warm_start_is_resumed_on_an_estimator_that_has_been_fitted_before(tmp
     expected = fitted().fit(X, Y)
     interrupted(fitted(), tmp_path)
     assert_same(fitted().fit(X, Y, resume=tmp_path), expected)
-    with pytest.raises(ResumeError, match="new network: False in the checkpoint, True now"):
+    with pytest.raises(ResumeError, match="new network was False, is now True"):
         classifier(warm_start=True).fit(X, Y, resume=tmp_path)
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(alpha=0.1), "alpha: 0.0001 in the checkpoint, 0.1 now$"),
-    (dict(hidden_layer_sizes=(9,)), r"hidden_layer_sizes: \(8,\) in the checkpoint, \(9,\) now$"),
-    (dict(random_state=2), "random_state: 1 in the checkpoint, 2 now$"),
-    (dict(random_state=None), "random_state: 1 in the checkpoint, 'no number' now$"),
-    (dict(solver="sgd"), "solver: 'adam' in the checkpoint, 'sgd' now$"),
-    (dict(solver="lbfgs"), "solver: 'epochs' in the checkpoint, 'lbfgs' now$"),
-    (dict(n_iter_no_change=3), "n_iter_no_change: 10 in the checkpoint, 3 now$"),
-    (dict(max_iter=3), "number of epochs: 3 are done and one is under way in the ch.*, 3 now$"),
-    (dict(learning_rate="cosine"), "learning_rate: 'constant' in the checkpoint, 'cosine' now$"),
+    (dict(alpha=0.1), "alpha was 0.0001, is now 0.1$"),
+    (dict(hidden_layer_sizes=(9,)), r"hidden_layer_sizes was \(8,\), is now \(9,\)$"),
+    (dict(random_state=2), "random_state was 1, is now 2$"),
+    (dict(random_state=None), "random_state was 1, is now 'no number'$"),
+    (dict(solver="sgd"), "solver was 'adam', is now 'sgd'$"),
+    (dict(solver="lbfgs"), "solver was 'epochs', is now 'lbfgs'$"),
+    (dict(n_iter_no_change=3), "n_iter_no_change was 10, is now 3$"),
+    (dict(max_iter=3), "number of epochs was at least 4, is now 3$"),
+    (dict(learning_rate="cosine"), "learning_rate was 'constant', is now 'cosine'$"),
 ])  # fmt: skip
 def test_other_parameters_are_named_as_the_estimator_names_them(change, message, tmp_path):
     model = interrupted(classifier(), tmp_path)
@@ -123,13 +123,13 @@ def test_other_parameters_are_named_as_the_estimator_names_them(change, message,
 def test_other_data_and_validation_rows_are_named(tmp_path):
     interrupted(classifier(), tmp_path)
     for data, message in [
-        (dict(X=2 * X, y=Y), r"X: float64 \(120, 6\) with SHA-256 .*, float64 \(120, 6\) with SHA"),
-        (dict(X=X, y=Y[::-1]), "y: float64"),
+        (dict(X=2 * X, y=Y), r"X was float64 \(120, 6\) with SHA-256 .*, is now float64 \(120, "),
+        (dict(X=X, y=Y[::-1]), "y was float64"),
         (
             dict(X=X, y=Y, sample_weight=np.ones(120)),
-            "sample_weight: None in the checkpoint, float",
+            "sample_weight was None, is now float",
         ),
-        (dict(X=X, y=Y, X_val=X[:9], y_val=Y[:9]), "X_val: None in the checkpoint, float64"),
+        (dict(X=X, y=Y, X_val=X[:9], y_val=Y[:9]), "X_val was None, is now float64"),
     ]:
         with pytest.raises(ResumeError, match=message):
             classifier().fit(**data, resume=tmp_path)
@@ -142,7 +142,7 @@ def test_other_rows_that_a_splitter_holds_back_are_noticed(tmp_path):
 
     interrupted(split(0), tmp_path)
     assert_same(split(0).fit(X, Y, resume=tmp_path), split(0).fit(X, Y))
-    with pytest.raises(ResumeError, match=r"rows to train on: int64 \(96,\).*; X_val: float64"):
+    with pytest.raises(ResumeError, match=r"rows to train on was int64 \(96,\).*; X_val was fl"):
         split(1).fit(X, Y, resume=tmp_path)
 
 
@@ -157,7 +157,7 @@ def test_functions_and_splitters_are_compared_by_name(tmp_path):
     assert_same(
         classifier(loss=squared).fit(X, Y, resume=tmp_path), classifier(loss=squared).fit(X, Y)
     )
-    with pytest.raises(ResumeError, match=r"loss: 'function .*squared' in the .*other' now"):
+    with pytest.raises(ResumeError, match=r"loss was 'function .*squared', is now .*other'"):
         classifier(loss=other).fit(X, Y, resume=tmp_path)
 
 
@@ -172,9 +172,7 @@ def test_partial_fit_has_no_checkpoints(tmp_path):
 
 def test_an_estimator_does_not_go_on_with_the_training_of_another(tmp_path):
     interrupted(classifier(), tmp_path)
-    with pytest.raises(
-        ResumeError, match=r"training by: 'MLPClassifier' in the .*'MLPRegressor' now"
-    ):
+    with pytest.raises(ResumeError, match=r"owner was 'MLPClassifier', is now 'MLPRegressor'"):
         MLPRegressor(hidden_layer_sizes=(8,)).fit(X, Y, resume=tmp_path)
 
 
@@ -302,8 +300,7 @@ def test_a_search_that_reached_its_last_iteration_is_resumed_there_and_beyond(tm
 
 def test_a_search_that_would_end_earlier_or_elsewhere_is_refused(tmp_path):
     interrupted(lbfgs(), tmp_path, epoch=20)
-    with pytest.raises(ResumeError, match=r"end of the search: 'beyond evaluation \d+' in the|end "
-                                          r"of the search: beyond"):  # fmt: skip
+    with pytest.raises(ResumeError, match=r"end of the search was beyond evaluation \d+, is now \d+"):  # fmt: skip
         lbfgs(max_fun=5).fit(X, Y, resume=tmp_path)
     saved = read_newest(tmp_path)
     checksum, cost, gradient = saved.progress.recorded[7]
@@ -355,10 +352,10 @@ def test_myann_goes_on_when_it_is_constructed_or_fitted(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(lambda2_reg=0.3), "lambda2_reg: 0.1 in the checkpoint, 0.3 now$"),
-    (dict(b_standardize="global"), "b_standardize: 'feature' in the checkpoint, 'global' now$"),
-    (dict(random_state=1), "random_state: 0 in the checkpoint, 1 now$"),
-    (dict(b_measure_accuracy=False), "b_measure_accuracy: True in the checkpoint, False now$"),
+    (dict(lambda2_reg=0.3), "lambda2_reg was 0.1, is now 0.3$"),
+    (dict(b_standardize="global"), "b_standardize was 'feature', is now 'global'$"),
+    (dict(random_state=1), "random_state was 0, is now 1$"),
+    (dict(b_measure_accuracy=False), "b_measure_accuracy was True, is now False$"),
 ])  # fmt: skip
 def test_myann_names_differences_as_the_articles_do(change, message, tmp_path):
     myann(callbacks=[Checkpoint(tmp_path)])
@@ -390,9 +387,7 @@ def test_full_cost_takes_a_rate_and_is_a_training_of_its_own(tmp_path):
     other = myann()
     other.fit_full_cost(4, learn_rate=0.001, resume=checkpoint_path(tmp_path, 1))
     assert same_ann(other, ann)
-    with pytest.raises(
-        ResumeError, match=r"training by: 'MyANN on the full cost' in the .*'MyANN' n"
-    ):
+    with pytest.raises(ResumeError, match=r"owner was 'MyANN on the full cost', is now 'MyANN'"):
         other.fit(resume=tmp_path)
     with pytest.raises(ValueError, match="learn_rate must be a finite number"):
         ann.fit_full_cost(1, learn_rate=-1.0)
