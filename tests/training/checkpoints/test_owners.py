@@ -300,16 +300,15 @@ def test_a_search_that_reached_its_last_iteration_is_resumed_there_and_beyond(tm
 
 def test_a_search_that_would_end_earlier_or_elsewhere_is_refused(tmp_path):
     interrupted(lbfgs(), tmp_path, epoch=20)
-    with pytest.raises(ResumeError, match=r"end of the search was beyond evaluation \d+, is now \d+"):  # fmt: skip
+    message = r"end of the search was beyond evaluation \d+, is now \d+"
+    with pytest.raises(ResumeError, match=message):
         lbfgs(max_fun=5).fit(X, Y, resume=tmp_path)
     saved = read_newest(tmp_path)
     checksum, cost, gradient = saved.progress.recorded[7]
     saved.progress.recorded[7] = (checksum ^ 1, cost, gradient)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastmlp.estimators.resume.read_newest", lambda _: saved)
-        with pytest.raises(
-            ResumeError, match=r"point of evaluation 7: one in the ch.*, another now"
-        ):
+        with pytest.raises(ResumeError, match=r"point of evaluation 7 was one, is now another"):
             lbfgs().fit(X, Y, resume=tmp_path)
 
 
