@@ -19,9 +19,6 @@ FACES = sorted(
 )
 GOLDEN = Path(__file__).parents[1] / "exchange" / "golden"
 
-STILL_DEEP: set[str] = set()
-"""Faces some of whose classes still give the address of the file that defines them."""
-
 
 def public_classes(module):
     """Classes of this package that a module shows, by name."""
@@ -35,9 +32,7 @@ def public_classes(module):
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_public_classes_of_a_face_carry_its_address(face, request):
-    if face in STILL_DEEP:
-        request.applymarker(pytest.mark.xfail(reason="no __module__ in some class", strict=True))
+def test_public_classes_of_a_face_carry_its_address(face):
     wrong = {
         name: cls.__module__
         for name, cls in public_classes(importlib.import_module(face)).items()
@@ -46,9 +41,7 @@ def test_public_classes_of_a_face_carry_its_address(face, request):
     assert wrong == {}
 
 
-def test_public_classes_of_the_package_are_found_where_they_say(request):
-    if "fastmlp" in STILL_DEEP:
-        request.applymarker(pytest.mark.xfail(reason="no __module__ in some class", strict=True))
+def test_public_classes_of_the_package_are_found_where_they_say():
     classes = {name: getattr(fastmlp, name) for name in fastmlp.__all__}
     classes = {name: cls for name, cls in classes.items() if isinstance(cls, type)}
     assert {"Trainer", "MLPClassifier", "Checkpoint"} <= set(classes)
