@@ -12,38 +12,40 @@ cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t at, Py_ssize_t begin,
                     Py_ssize_t n) noexcept nogil:
     """Rows begin..begin+n of the epoch's order, copied side by side if the job says so."""
     cdef Rows rows
-    cdef Py_ssize_t skipped = begin if job.order == NULL else 0
-    cdef real *x = <real *> job.x
-    rows.n, rows.at, rows.begin, rows.x = n, at, begin, x + skipped * job.n_features
-    rows.index = NULL if job.order == NULL else job.order + begin
-    if job.gathers:
-        rows.x = scratch + job.inputs + at * job.input_stride
-        if job.columns != NULL:
-            scatter_rows(<real *> rows.x, job.input_stride, x, job.columns,
-                         job.row_begin + skipped, rows.index, n)
+    cdef Py_ssize_t skipped = begin if job.data.order == NULL else 0
+    cdef real *x = <real *> job.data.x
+    rows.n, rows.at, rows.begin, rows.x = n, at, begin, x + skipped * job.network.n_features
+    rows.index = NULL if job.data.order == NULL else job.data.order + begin
+    if job.data.gathers:
+        rows.x = scratch + job.scratch.inputs + at * job.data.input_stride
+        if job.data.columns != NULL:
+            scatter_rows(<real *> rows.x, job.data.input_stride, x, job.data.columns,
+                         job.data.row_begin + skipped, rows.index, n)
         else:
-            gather_rows(<real *> rows.x, job.input_stride, x + skipped * job.n_features,
-                        rows.index, n, job.n_features)
+            gather_rows(<real *> rows.x, job.data.input_stride,
+                        x + skipped * job.network.n_features,
+                        rows.index, n, job.network.n_features)
         rows.index = NULL
     return rows
 
 
 cdef real *load_targets(Job *job, real *own, Py_ssize_t begin, Py_ssize_t n) noexcept nogil:
     """Targets of the same rows, feature-major; returns the rows' weights or NULL."""
-    cdef Py_ssize_t *index = NULL if job.order == NULL else job.order + begin
-    cdef Py_ssize_t skipped = begin if job.order == NULL else 0
-    gather_transposed(own + job.targets_at, job.row_stride,
-                      (<real *> job.targets) + skipped * job.n_out, index, n, job.n_out)
-    if job.row_weights == NULL:
+    cdef Py_ssize_t *index = NULL if job.data.order == NULL else job.data.order + begin
+    cdef Py_ssize_t skipped = begin if job.data.order == NULL else 0
+    gather_transposed(own + job.scratch.targets_at, job.scratch.row_stride,
+                      (<real *> job.data.targets) + skipped * job.network.n_out, index, n,
+                      job.network.n_out)
+    if job.data.row_weights == NULL:
         return NULL
-    gather_transposed(own + job.row_weights_at, job.row_stride,
-                      (<real *> job.row_weights) + skipped, index, n, 1)
-    return own + job.row_weights_at
+    gather_transposed(own + job.scratch.row_weights_at, job.scratch.row_stride,
+                      (<real *> job.data.row_weights) + skipped, index, n, 1)
+    return own + job.scratch.row_weights_at
 
 
 cdef real *slope_matrix(Job *job, real *scratch, Rows *rows, Layer *layer) noexcept nogil:
     """f'(Z_l) of layers for which it does not follow from A_l, in training; NULL otherwise."""
-    if not job.training or layer.slope < 0:
+    if not job.run.training or layer.slope < 0:
         return NULL
     return scratch + layer.slope + rows.at * layer.stride
 
@@ -51,59 +53,59 @@ cdef real *slope_matrix(Job *job, real *scratch, Rows *rows, Layer *layer) noexc
 cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
                         Py_ssize_t l) noexcept nogil:
     """A_l = f(A_{l-1} W_l^T + b_l), (n, n_out); of the last layer only A_{l-1} W_l^T."""
-    cdef Layer *layer = &job.layers[l]
+    cdef Layer *layer = &job.network.layers[l]
     cdef real *a = scratch + layer.activation + rows.at * layer.stride
     cdef real *x = <real *> rows.x
     cdef real *w = (<real *> now.matrices) + layer.weights
     cdef real *bias = (<real *> now.biases) + layer.bias
-    cdef Py_ssize_t x_stride = job.input_stride
+    cdef Py_ssize_t x_stride = job.data.input_stride
     cdef Py_ssize_t *index = rows.index
     cdef real *slope
-    if l == job.n_layers - 1:
+    if l == job.network.n_layers - 1:
         bias = NULL
     if l > 0:
-        x_stride, index = job.layers[l - 1].stride, NULL
-        x = scratch + job.layers[l - 1].activation + rows.at * x_stride
+        x_stride, index = job.network.layers[l - 1].stride, NULL
+        x = scratch + job.network.layers[l - 1].activation + rows.at * x_stride
     if layer.narrow:
         narrow_product(a, layer.stride, x, x_stride, index,
-                       (<real *> job.packed) + layer.packed, layer.stride, bias, rows.n,
+                       (<real *> job.network.packed) + layer.packed, layer.stride, bias, rows.n,
                        layer.n_in, layer.n_out)
         bias = NULL
     else:
         gemm_nt(a, x, w, rows.n, layer.n_out, layer.n_in, layer.stride, x_stride,
                 layer.weight_stride, False)
-    if l == job.n_layers - 1:
+    if l == job.network.n_layers - 1:
         return
     slope = slope_matrix(job, scratch, rows, layer)
     bias_activation(a, slope, layer.stride, bias, layer.n_out, rows.n, layer.function)
-    if job.training and layer.dropout > 0:
+    if job.run.training and layer.dropout > 0:
         dropout(a, slope, layer.stride, rows.n, layer.function, layer.dropout,
-                job.dropout_seed + <uint64_t> l * LAYER_KEY, rows.begin)
+                job.run.dropout_seed + <uint64_t> l * LAYER_KEY, rows.begin)
 
 
 cdef real *forward(Job *job, Weights *now, real *scratch, real *own, Rows *rows) noexcept nogil:
     """The output layer's sums without bias, feature-major (n_out, row_stride)."""
-    cdef Layer *last = &job.layers[job.n_layers - 1]
-    for l in range(job.n_layers):
+    cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
+    for l in range(job.network.n_layers):
         forward_layer(job, now, scratch, rows, l)
-    transpose_padded(own + job.output_at, job.row_stride,
+    transpose_padded(own + job.scratch.output_at, job.scratch.row_stride,
                      scratch + last.activation + rows.at * last.stride, last.stride, rows.n,
                      last.n_out)
-    return own + job.output_at
+    return own + job.scratch.output_at
 
 
 cdef matrix_view(void *matrix, Job *job, Py_ssize_t n, Py_ssize_t item):
     """A feature-major matrix (n_out, row_stride) as an array (n, n_out)."""
-    cdef Py_ssize_t n_bytes = job.n_out * job.row_stride * item
+    cdef Py_ssize_t n_bytes = job.network.n_out * job.scratch.row_stride * item
     memory = PyMemoryView_FromMemory(<char *> matrix, n_bytes, PyBUF_WRITE)
     values = np.frombuffer(memory, np.float32 if item == 4 else np.float64)
-    return values.reshape(job.n_out, job.row_stride)[:, :n].T
+    return values.reshape(job.network.n_out, job.scratch.row_stride)[:, :n].T
 
 
 cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *row_weights,
                           Py_ssize_t n, Py_ssize_t item) noexcept with gil:
     """The user's loss of n rows: their weighted sum; weighted dC/dA goes into delta."""
-    cdef Engine engine = <Engine> job.engine
+    cdef Engine engine = <Engine> job.run.engine
     try:
         losses, gradients = engine.own_loss(matrix_view(targets, job, n, item).copy(),
                                             matrix_view(a, job, n, item).copy())
@@ -116,33 +118,34 @@ cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *r
         return float((losses * weights).sum())
     except BaseException as error:
         engine.interruption = error
-        atomic_store(&job.stop, 1)
+        atomic_store(&job.run.stop, 1)
         return 0.0
 
 
 cdef void finish_output(Job *job, Weights *now, real *own, real *row_weights, Py_ssize_t n,
                         fm_totals *totals) noexcept nogil:
     """Output activation, totals, and the output delta, all feature-major."""
-    cdef Layer *last = &job.layers[job.n_layers - 1]
-    cdef real *a = own + job.output_at
-    cdef real *delta = own + job.output_delta_at
-    cdef real *targets = own + job.targets_at
+    cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
+    cdef real *a = own + job.scratch.output_at
+    cdef real *delta = own + job.scratch.output_delta_at
+    cdef real *targets = own + job.scratch.targets_at
     cdef real *bias = (<real *> now.biases) + last.bias
-    if job.loss != OWN_LOSS:
-        output_loss(a, delta, totals, bias, targets, row_weights, <real *> job.loss_parameters,
-                    job.row_stride, last.n_out, n, last.function, job.loss)
+    if job.network.loss != OWN_LOSS:
+        output_loss(a, delta, totals, bias, targets, row_weights,
+                    <real *> job.network.loss_parameters,
+                    job.scratch.row_stride, last.n_out, n, last.function, job.network.loss)
         return
-    output_activation(a, job.row_stride, bias, last.n_out, n, last.function, True)
+    output_activation(a, job.scratch.row_stride, bias, last.n_out, n, last.function, True)
     totals.loss += call_own_loss(job, a, delta, targets, row_weights, n, sizeof(real))
-    output_backward(delta, a, totals, targets, row_weights, job.row_stride, last.n_out, n,
+    output_backward(delta, a, totals, targets, row_weights, job.scratch.row_stride, last.n_out, n,
                     last.function)
 
 
 cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
                          Py_ssize_t l) noexcept nogil:
     """D_{l-1} = (D_l W_l) * f'(A_{l-1}), (n, n_in), of a layer l > 0."""
-    cdef Layer *layer = &job.layers[l]
-    cdef Layer *below = &job.layers[l - 1]
+    cdef Layer *layer = &job.network.layers[l]
+    cdef Layer *below = &job.network.layers[l - 1]
     cdef real *w = (<real *> now.matrices) + layer.weights
     cdef real *delta = scratch + layer.delta + rows.at * layer.stride
     cdef real *delta_below = scratch + below.delta + rows.at * below.stride
@@ -159,10 +162,10 @@ cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
 
 cdef void backward(Job *job, Weights *now, real *scratch, real *own, Rows *rows) noexcept nogil:
     """The deltas of all layers, beginning with the output delta that finish_output left."""
-    cdef Layer *last = &job.layers[job.n_layers - 1]
-    cdef Py_ssize_t l = job.n_layers - 1
+    cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
+    cdef Py_ssize_t l = job.network.n_layers - 1
     transpose_padded(scratch + last.delta + rows.at * last.stride, last.stride,
-                     own + job.output_delta_at, job.row_stride, last.n_out, rows.n)
+                     own + job.scratch.output_delta_at, job.scratch.row_stride, last.n_out, rows.n)
     while l > 0:
         backward_layer(job, now, scratch, rows, l)
         l -= 1
@@ -171,15 +174,15 @@ cdef void backward(Job *job, Weights *now, real *scratch, real *own, Rows *rows)
 cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, real *g,
                           bint accumulate) noexcept nogil:
     """g = or += D_l^T A_{l-1} for a block of W_l; g has the row stride of the padded weights."""
-    cdef Layer *layer = &job.layers[block.layer]
+    cdef Layer *layer = &job.network.layers[block.layer]
     cdef real *delta = scratch + layer.delta + rows.at * layer.stride + block.row
     cdef real *x = <real *> rows.x
-    cdef Py_ssize_t x_stride = job.input_stride, n_columns = block.n_columns
+    cdef Py_ssize_t x_stride = job.data.input_stride, n_columns = block.n_columns
     cdef Py_ssize_t *index = rows.index
     if block.layer > 0:
-        x_stride, index = job.layers[block.layer - 1].stride, NULL
-        x = scratch + job.layers[block.layer - 1].activation + rows.at * x_stride
-    if block.layer > 0 or job.gathers:
+        x_stride, index = job.network.layers[block.layer - 1].stride, NULL
+        x = scratch + job.network.layers[block.layer - 1].activation + rows.at * x_stride
+    if block.layer > 0 or job.data.gathers:
         n_columns = (n_columns + 15) // 16 * 16   # the padding is there, and zero
     x += block.column
     if layer.narrow:
@@ -193,6 +196,6 @@ cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, rea
 cdef void bias_gradient(Job *job, real *scratch, Rows *rows, Py_ssize_t l, Py_ssize_t row,
                         Py_ssize_t n, real *g, bint accumulate) noexcept nogil:
     """g (n) = or += the column sums of D_l from column `row` on."""
-    cdef Layer *layer = &job.layers[l]
+    cdef Layer *layer = &job.network.layers[l]
     column_sums(g, scratch + layer.delta + rows.at * layer.stride + row, layer.stride, n, rows.n,
                 accumulate)

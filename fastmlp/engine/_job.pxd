@@ -1,0 +1,98 @@
+"""What a run works on: a network, its data, the run itself and its scratch."""
+from libc.stdint cimport uint64_t
+
+from fastmlp.engine._kernels cimport fm_rule, fm_totals
+
+cdef extern from "<stdatomic.h>" nogil:
+    ctypedef int atomic_int
+    int atomic_fetch_add(atomic_int *, int)
+    int atomic_load(atomic_int *)
+    void atomic_store(atomic_int *, int)
+
+cdef struct Layer:
+    Py_ssize_t n_in, n_out
+    Py_ssize_t stride          # of the rows of its activations and deltas
+    Py_ssize_t public          # offset of its (n_out, n_in + 1) matrix in the public parameters
+    Py_ssize_t padded_bias, padded_weights, padded_stride   # where they lie in a padded vector
+    Py_ssize_t bias, weights, weight_stride                 # where this call's Weights have them
+    Py_ssize_t packed          # offset of W^T (n_in, stride), if narrow
+    Py_ssize_t activation, delta, slope                     # offsets in a scratch; slope or -1
+    double dropout
+    int function
+    bint narrow
+
+cdef struct Weights:           # what a forward and a backward pass read
+    void *matrices
+    void *biases
+
+cdef struct Block:             # plan.Block; the update may run over the padding of a lane
+    Py_ssize_t layer, row, n_rows, column, n_columns, n_updated_columns, n_updated_biases
+
+cdef struct Plan:              # plan.BatchPlan
+    Py_ssize_t n_rows, n_lanes, lane_rows, chunk_rows, n_totals
+    bint blocks
+
+cdef struct Network:           # and its weights
+    Layer *layers
+    Py_ssize_t n_layers, n_features, n_out, n_padded, widest
+    int loss
+    void *loss_parameters      # (n_out) or NULL
+    void *parameters           # the public ones
+    void *vectors              # two padded vectors, of which a step reads one and writes the other
+    void *states               # padded
+    void *packed               # transposed matrices of narrow layers
+    void *biases               # of an evaluation
+    int n_states
+
+cdef struct Data:              # x (n_rows, n_features), targets (n_rows, n_out), C order
+    void *x                    # or sparse: the values of row i in columns[row_begin[i]] and so on
+    Py_ssize_t *columns
+    Py_ssize_t *row_begin
+    void *targets
+    void *row_weights
+    void *out
+    Py_ssize_t *order          # row of each position of the epoch, or NULL for 0, 1, ...
+    Py_ssize_t n_rows
+    bint gathers               # rows are copied side by side, input_stride apart
+    Py_ssize_t input_stride
+
+cdef struct Run:
+    Py_ssize_t batch_size, first_batch, last_batch, n_steps
+    Plan full, short_last
+    Block *blocks
+    Py_ssize_t n_blocks
+    fm_rule rule
+    bint training, mean_reduction, scales_epsilon
+    double max_norm            # or 0
+    uint64_t dropout_seed
+    int penalty_scale
+    double *costs
+    double *penalties
+    double *errors
+    double *hits
+    # What the workers agree on
+    atomic_int next_piece, next_block, stop, broken, sleeps, alone
+    int status
+    Py_ssize_t batches_done
+    Py_ssize_t *progress       # of the caller, or NULL
+    double next_poll, watched_since, alone_window
+    int slow_windows
+    void *engine
+
+cdef struct Scratch:
+    char *matrices             # of the layers, per worker or for the whole batch
+    Py_ssize_t matrices_bytes, inputs
+    char *own                  # of a worker: the output layer feature-major, a block's gradient
+    Py_ssize_t own_bytes, row_stride, output_at, output_delta_at, targets_at, row_weights_at
+    Py_ssize_t block_at, block_bias_at
+    void *lanes                # of gradients
+    Py_ssize_t lane_stride
+    fm_totals *totals          # per lane or chunk
+    double *block_penalties
+    double *block_squares
+
+cdef struct Job:
+    Network network
+    Data data
+    Run run
+    Scratch scratch

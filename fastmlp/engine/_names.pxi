@@ -1,0 +1,59 @@
+# Names of functions, losses, updates and SIMD levels, with their numbers in C; part of _core.pyx.
+
+FUNCTIONS = {
+    "sigmoid": FM_SIGMOID, "tanh": FM_TANH, "relu": FM_RELU, "identity": FM_IDENTITY,
+    "leaky_relu": FM_LEAKY_RELU, "elu": FM_ELU, "selu": FM_SELU, "softplus": FM_SOFTPLUS,
+    "gelu": FM_GELU, "silu": FM_SILU,
+    "softmax": FM_SOFTMAX, "exponential": FM_EXPONENTIAL, "increasing": FM_INCREASING,
+}
+cdef enum: OWN_LOSS = -1       # a Python function
+LOSSES = {
+    "log_loss": FM_LOG_LOSS, "cross_entropy": FM_CROSS_ENTROPY, "squared_error": FM_SQUARED_ERROR,
+    "brier": FM_BRIER, "absolute_error": FM_ABSOLUTE_ERROR, "huber": FM_HUBER,
+    "quantile": FM_QUANTILE, "poisson": FM_POISSON, "gamma": FM_GAMMA, "own": OWN_LOSS,
+}
+UPDATES = {
+    "one_step": FM_ONE_STEP, "classical": FM_CLASSICAL, "nesterov": FM_NESTEROV,
+    "adam": FM_ADAM, "rmsprop": FM_RMSPROP,
+}
+cdef enum: PER_BATCH, PER_SAMPLE, PER_WEIGHT
+_PENALTY_SCALES = {"per_batch": PER_BATCH, "per_sample": PER_SAMPLE, "per_weight": PER_WEIGHT}
+LEVELS = {"baseline": FM_BASELINE, "avx2": FM_AVX2, "avx512": FM_AVX512}
+
+cdef enum: OK = 0, STOPPED = 1, BROKEN = 2
+DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
+
+cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
+cdef double POLL_SECONDS = 0.05
+# Where two windows of this many steps in a row, each with this many sleeps at barriers, take longer
+# than one thread alone, workers have no processor of their own: one goes on alone for a while.
+cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 4, SLOW_WINDOWS = 2  # an even number of steps
+cdef double ALONE_SECONDS = 0.2
+
+
+cdef str _level = "baseline"
+
+
+def best_level():
+    """Name of the highest SIMD level this processor can run."""
+    return {code: name for name, code in LEVELS.items()}[fm_best_level()]
+
+
+def select_level(str name, *, str argument="name"):
+    """Use the kernels of one SIMD level, baseline, avx2 or avx512, from now on."""
+    global _level
+    if name not in LEVELS:
+        raise ValueError(f"{argument} must be one of {', '.join(LEVELS)}; got {name!r}")
+    if LEVELS[name] > fm_best_level():
+        raise ValueError(
+            f"{argument} must be at most {best_level()!r} on this processor; got {name!r}")
+    fm_select_level(LEVELS[name])
+    _level = name
+
+
+def selected_level():
+    """Name of the SIMD level in use."""
+    return _level
+
+
+select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_SIMD")

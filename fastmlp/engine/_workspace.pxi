@@ -1,0 +1,255 @@
+# The memory of an engine and its layout, and the plans of its batches; part of _core.pyx.
+
+cdef class _Buffer:
+    """Zeroed memory on cache lines of its own, which grows and never shrinks."""
+
+    cdef object bytes
+    cdef void *data
+
+    cdef void *reserve(self, Py_ssize_t n_bytes) except NULL:
+        cdef size_t value
+        if self.bytes is None or len(self.bytes) < n_bytes:
+            self.bytes = None                      # first, in case there is memory for one only
+            raw = np.zeros(n_bytes + 64, dtype=np.uint8)
+            aligned = raw[-raw.ctypes.data % 64:]
+            value = aligned.ctypes.data
+            self.bytes, self.data = aligned, <void *> value
+        return self.data
+
+
+cdef Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept:
+    return (n + multiple - 1) // multiple * multiple
+
+
+cdef void *address(array) except? NULL:
+    """Of the first element of a C-ordered array, or NULL for None."""
+    cdef size_t value
+    if array is None:
+        return NULL
+    value = array.ctypes.data
+    return <void *> value
+
+
+cdef class _Workspace:
+    """The memory of an engine: where everything lies, in buffers that only grow."""
+
+    cdef Job job
+    cdef readonly tuple sizes, functions
+    cdef readonly object loss, network_plan
+    cdef readonly object dtype
+    cdef readonly int n_threads
+    cdef readonly bint uses_blas
+    cdef _Buffer vectors, states, packed, biases, scratch, own
+    cdef _Buffer lanes, totals, blocks, penalties, few, squares
+    cdef object planned, last_plans
+    cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
+    cdef Py_ssize_t n_biases
+    cdef bint gathers, gathers_shuffled
+    cdef bint has_table, table_is_for_blocks
+
+    def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
+                  network_plan=None):
+        self.sizes, self.functions, self.loss = sizes, functions, loss
+        self.dtype, self.n_threads = np.dtype(dtype), n_threads
+        self.network_plan = network_plan or planner.plan_network(sizes, self.dtype.itemsize)
+        self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
+        self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
+        self.lanes, self.totals, self.blocks = _Buffer(), _Buffer(), _Buffer()
+        self.penalties, self.squares, self.few = _Buffer(), _Buffer(), _Buffer()
+        self.job.network.n_layers = len(functions)
+        self.job.network.layers = <Layer *> calloc(self.job.network.n_layers, sizeof(Layer))
+        if self.job.network.layers == NULL:
+            raise MemoryError()
+        self.job.run.engine = <void *> self
+        self.place_layers()
+
+    cdef void place_layers(self):
+        """Where everything of a layer lies in public and padded vectors."""
+        cdef Job *job = &self.job
+        cdef Layer *layer
+        cdef Py_ssize_t public = 0, at = 0, packed = 0
+        network = self.network_plan
+        for l in range(job.network.n_layers):
+            layer = &job.network.layers[l]
+            layer.n_in, layer.n_out = self.sizes[l], self.sizes[l + 1]
+            layer.function, layer.narrow = FUNCTIONS[self.functions[l]], network.narrow[l]
+            layer.stride, layer.padded_stride = network.strides[l + 1], network.strides[l]
+            layer.public, layer.padded_bias, layer.packed = public, at, packed
+            layer.padded_weights = at + layer.stride
+            public += layer.n_out * (layer.n_in + 1)
+            at = layer.padded_weights + layer.n_out * layer.padded_stride
+            packed += layer.n_in * layer.stride if layer.narrow else 0
+        job.network.n_features, job.network.n_out = self.sizes[0], self.sizes[job.network.n_layers]
+        job.network.n_padded = round_up(at, 64)
+        job.network.widest = round_up(max(self.sizes[1:]), 16)
+        self.uses_blas = not all(network.narrow)
+        self.n_biases = sum(network.strides[1:])
+        self.gathers, self.gathers_shuffled = network.gathers, network.gathers_shuffled
+        self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows
+        self.row_flop, self.worker_flop = network.row_flop, network.worker_flop
+        # Here, because predict_few may be called from several threads.
+        self.few.reserve(3 * job.network.widest * self.dtype.itemsize)
+        self.few_rows = network.few_rows
+
+    def __dealloc__(self):
+        free(self.job.network.layers)
+
+    cdef int reserve_scratch(self, Py_ssize_t n_rows, int n_copies, Py_ssize_t chunk_rows,
+                             Py_ssize_t block_size, int n_workers, bint deltas) except -1:
+        """Matrices of n_rows rows, in n_copies, and every worker's own buffers."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t item = self.dtype.itemsize, at = 0, output
+        cdef Layer *layer
+        for l in range(job.network.n_layers):
+            layer = &job.network.layers[l]
+            layer.activation = at
+            at += layer.stride * n_rows
+            layer.delta = at
+            at += layer.stride * n_rows if deltas else 0
+            layer.slope = -1
+            if deltas and (layer.function in (FM_GELU, FM_SILU) or layer.dropout > 0):
+                layer.slope = at
+                at += layer.stride * n_rows
+        job.scratch.inputs = at
+        at += n_rows * job.data.input_stride if job.data.gathers else 0
+        job.scratch.matrices_bytes = round_up(at * item, 64)
+        job.scratch.matrices = <char *> self.scratch.reserve(job.scratch.matrices_bytes * n_copies)
+
+        job.scratch.row_stride = round_up(chunk_rows, 16)
+        output = job.network.n_out * job.scratch.row_stride
+        job.scratch.output_at, job.scratch.output_delta_at = 0, output
+        job.scratch.targets_at = 2 * output
+        job.scratch.row_weights_at = 3 * output
+        job.scratch.block_bias_at = job.scratch.row_weights_at + job.scratch.row_stride
+        job.scratch.block_at = job.scratch.block_bias_at + (job.network.widest if block_size else 0)
+        job.scratch.own_bytes = round_up((job.scratch.block_at + block_size) * item, 64)
+        job.scratch.own = <char *> self.own.reserve(job.scratch.own_bytes * n_workers)
+        return 0
+
+    cdef int reserve_totals(self, Py_ssize_t n) except -1:
+        self.job.scratch.totals = <fm_totals *> self.totals.reserve(n * sizeof(fm_totals))
+        return 0
+
+    cdef Py_ssize_t enter_blocks(self, bint blocks) except -1:
+        """The table of blocks; returns the numbers in the gradient of the largest."""
+        cdef Job *job = &self.job
+        cdef Block *block
+        cdef Py_ssize_t largest = 0
+        if self.has_table and self.table_is_for_blocks == blocks:
+            return self.largest_block
+        self.has_table = False
+        table = list(planner.weight_blocks(self.sizes, self.dtype.itemsize, blocks))
+        job.run.n_blocks = len(table)
+        job.run.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
+        job.scratch.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))
+        job.scratch.block_squares = <double *> self.squares.reserve(len(table) * sizeof(double))
+        for i, entry in enumerate(table):
+            block = &job.run.blocks[i]
+            block.layer, block.row, block.n_rows = entry.layer, entry.row, entry.n_rows
+            block.column, block.n_columns = entry.column, entry.n_columns
+            block.n_updated_columns = entry.n_columns if blocks else round_up(entry.n_columns, 16)
+            block.n_updated_biases = entry.n_rows if blocks else round_up(entry.n_rows, 16)
+            largest = max(largest, entry.n_rows * job.network.layers[entry.layer].padded_stride)
+        self.has_table, self.table_is_for_blocks = True, blocks
+        self.largest_block = largest if blocks else 0
+        return self.largest_block
+
+    cdef void use_padded(self):
+        """The passes read weights and biases from a padded vector."""
+        cdef Layer *layer
+        for l in range(self.job.network.n_layers):
+            layer = &self.job.network.layers[l]
+            layer.bias, layer.weights = layer.padded_bias, layer.padded_weights
+            layer.weight_stride = layer.padded_stride
+
+    cdef void use_public(self):
+        """The passes read weights from the public parameters, and biases from a copy."""
+        cdef Layer *layer
+        cdef Py_ssize_t at = 0
+        for l in range(self.job.network.n_layers):
+            layer = &self.job.network.layers[l]
+            layer.bias, layer.weights, layer.weight_stride = at, layer.public + 1, layer.n_in + 1
+            at += layer.stride
+
+    cdef void enter_weights(self, Weights now):
+        """Transposed copies for the narrow layers."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t n = 0
+        for l in range(job.network.n_layers):
+            if job.network.layers[l].narrow:
+                n += job.network.layers[l].n_in * job.network.layers[l].stride
+        job.network.packed = self.packed.reserve(n * self.dtype.itemsize + 64)
+        if self.dtype.itemsize == 4:
+            pack(job, &now, <float *> job.network.packed)
+        else:
+            pack(job, &now, <double *> job.network.packed)
+
+    def plan(self, Py_ssize_t n_rows):
+        """The BatchPlan of a batch of n_rows."""
+        return planner.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads)
+
+    cdef Plan enter_plan(self, plan):
+        cdef Plan result
+        result.n_rows, result.n_lanes, result.blocks = plan.n_rows, plan.n_lanes, plan.blocks
+        result.lane_rows, result.chunk_rows = plan.lane_rows, plan.chunk_rows
+        result.n_totals = plan.n_lanes
+        if plan.blocks:
+            result.n_totals = -(-plan.n_rows // plan.chunk_rows)
+        return result
+
+    cdef tuple plans(self):
+        """Of a full batch and of the last one; kept, because small epochs are over in no time."""
+        cdef Job *job = &self.job
+        # The length of a gradient is known before the update only if it lies in lanes.
+        blocks = False if job.run.max_norm > 0 else None
+        key = job.data.n_rows, job.run.batch_size, blocks
+        if key != self.planned:
+            first = planner.plan_batch(min(job.run.batch_size, job.data.n_rows), self.sizes,
+                                     self.dtype.itemsize, self.n_threads, blocks=blocks)
+            last = planner.plan_batch(job.data.n_rows % job.run.batch_size or first.n_rows,
+                                      self.sizes,
+                                    self.dtype.itemsize, self.n_threads, blocks=first.blocks)
+            self.planned, self.last_plans = key, (first, last)
+            job.run.alone_window = 0
+        return self.last_plans
+
+    cdef int copy_in(self, states) except -1:
+        """Parameters and states into the padded layout."""
+        cdef Job *job = &self.job
+        cdef char *from_states = <char *> address(states)
+        cdef Py_ssize_t n_bytes = states.shape[1] * self.dtype.itemsize, i
+        if self.dtype.itemsize == 4:
+            pad(job, <float *> job.network.vectors, <float *> job.network.parameters)
+            for i in range(job.network.n_states):
+                pad(job, (<float *> job.network.states) + i * job.network.n_padded,
+                    <float *> (from_states + i * n_bytes))
+        else:
+            pad(job, <double *> job.network.vectors, <double *> job.network.parameters)
+            for i in range(job.network.n_states):
+                pad(job, (<double *> job.network.states) + i * job.network.n_padded,
+                    <double *> (from_states + i * n_bytes))
+        return 0
+
+    cdef int copy_out(self, states) except -1:
+        """The weights after the last finished batch, and the states, into the public layout.
+
+        After the first lines no Python code runs: a signal finds all of it done, or nothing.
+        """
+        cdef Job *job = &self.job
+        cdef char *to_states = <char *> address(states)
+        cdef Py_ssize_t item = self.dtype.itemsize, i
+        cdef Py_ssize_t n_bytes = states.shape[1] * item
+        cdef Py_ssize_t at = job.network.n_padded * (job.run.batches_done % 2)
+        if item == 4:
+            unpad(job, <float *> job.network.parameters, (<float *> job.network.vectors) + at)
+            for i in range(job.network.n_states):
+                unpad(job, <float *> (to_states + i * n_bytes),
+                      (<float *> job.network.states) + i * job.network.n_padded)
+        else:
+            unpad(job, <double *> job.network.parameters, (<double *> job.network.vectors) + at)
+            for i in range(job.network.n_states):
+                unpad(job, <double *> (to_states + i * n_bytes),
+                      (<double *> job.network.states) + i * job.network.n_padded)
+        if job.run.progress != NULL:
+            job.run.progress[0] += job.run.batches_done
+        return 0
