@@ -289,7 +289,7 @@ def prepare(job: Job, engine: str) -> Callable[[int], float]:
     )
 
     def train(n_steps: int) -> float:
-        trainer.max_batches = n_steps
+        trainer.steps_per_epoch = n_steps
         return float(trainer.fit(x, y)["epoch_seconds"][0])
 
     return train

@@ -111,7 +111,7 @@ in the table above. tests/package/test_functions_everywhere.py names the place t
 OUTPUTS_OF_LOSS = {name: facts.outputs for name, facts in LOSS_FACTS.items()}
 LOSSES = tuple(name for name in LOSS_FACTS if name != "own")
 
-OwnFunction = Callable[[Array, Array], tuple[Array, Array]]
+CustomFunction = Callable[[Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Loss:
     name: str
 
     @property
-    def function(self) -> OwnFunction | None:
+    def function(self) -> CustomFunction | None:
         """The checked Python function of a custom loss; None for the losses of this package."""
         return None
 
@@ -170,7 +170,7 @@ class Quantile(Loss):
 
 
 @dataclass(frozen=True)
-class OwnLoss(Loss):
+class CustomLoss(Loss):
     """A custom loss.
 
     `own(y, a)` gets targets and outputs of some rows, (n, n_out) each in the network's dtype, and
@@ -178,7 +178,7 @@ class OwnLoss(Loss):
     rows, from several threads (one at a time, with the GIL), in no particular order.
     """
 
-    own: OwnFunction
+    own: CustomFunction
     name: str = field(default="own", init=False)
 
     def __post_init__(self) -> None:
@@ -186,7 +186,7 @@ class OwnLoss(Loss):
             raise TypeError(f"own must be callable; got {self.own!r}")
 
     @property
-    def function(self) -> OwnFunction:
+    def function(self) -> CustomFunction:
         """The function, which also checks what the custom one returns."""
         return self._checked
 
@@ -232,7 +232,7 @@ def check_loss(loss: object) -> Loss:
     if isinstance(loss, Loss) and type(loss) is not Loss:
         return loss
     if callable(loss):
-        return OwnLoss(loss)
+        return CustomLoss(loss)
     name = check_choice("loss", loss.name if isinstance(loss, Loss) else loss, LOSSES)
     with_defaults: dict[str, type[Loss]] = {"huber": Huber, "quantile": Quantile}
     return with_defaults[name]() if name in with_defaults else Loss(name)  # type: ignore[call-arg]

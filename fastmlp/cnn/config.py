@@ -51,7 +51,7 @@ class CNNConfig:
     regularizer : {"l1", "l2", "l1_l2"}, callable or None
         Of the kernels of all dense layers, the output included: ``l1 * sum |w|``, ``l2 * sum w**2``
         (without one half, as Keras has it), both, or a function of a weight tensor that returns a
-        scalar. One's own function must be registered with Keras if the model is to be loaded again.
+        scalar. A custom function must be registered with Keras if the model is to be loaded again.
     l1, l2 : float >= 0
         Factors of the named regularisers; 0 where they are not used.
     regularize_conv : bool
@@ -257,7 +257,7 @@ class CNNConfig:
 
 
 def regularizer_name(regularizer: Regularizer) -> str:
-    """The name of a named regulariser, or of one's own function or object."""
+    """The name of a named regulariser, or of a custom function or object."""
     if regularizer is None or isinstance(regularizer, str):
         return str(regularizer).lower()
     return str(getattr(regularizer, "__name__", type(regularizer).__name__))

@@ -66,7 +66,7 @@ cdef class Engine(_Workspace):
     Not for concurrent use: one engine per thread. Arguments are trusted, _checks.py checks them.
     """
 
-    cdef object own_loss, loss_parameters, sparse_x
+    cdef object custom_loss, loss_parameters, sparse_x
     cdef double alone_until
     cdef object interruption
     cdef bint busy
@@ -77,7 +77,7 @@ cdef class Engine(_Workspace):
 
     cdef int enter_loss(self) except -1:
         """Kind, numbers and function of the loss."""
-        self.job.network.loss, self.own_loss = LOSSES[self.loss.name], self.loss.function
+        self.job.network.loss, self.custom_loss = LOSSES[self.loss.name], self.loss.function
         self.loss_parameters = self.loss.parameters(self.job.network.n_out)
         if self.loss_parameters is not None:
             self.loss_parameters = np.ascontiguousarray(self.loss_parameters, self.dtype)

@@ -107,7 +107,7 @@ cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *r
     """The user's loss of n rows: their weighted sum; weighted dC/dA goes into delta."""
     cdef Engine engine = <Engine> job.run.engine
     try:
-        losses, gradients = engine.own_loss(matrix_view(targets, job, n, item).copy(),
+        losses, gradients = engine.custom_loss(matrix_view(targets, job, n, item).copy(),
                                             matrix_view(a, job, n, item).copy())
         weights = 1.0
         if row_weights != NULL:

@@ -128,7 +128,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         s of the training targets ``(1 - s) y + s / K`` with K classes.
     loss : {"log_loss", "brier"} or callable, default="log_loss"
         "brier" is ``sum (y - p)**2`` over the outputs; for a function see
-        :class:`fastmlp.losses.OwnLoss`.
+        :class:`fastmlp.losses.CustomLoss`.
 
     Attributes
     ----------

@@ -33,8 +33,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     loss : str, Loss or callable, default="squared_error"
         "squared_error", "absolute_error", "huber", "quantile", "poisson" and "gamma", with the
         formulas of :mod:`fastmlp.losses`; predictions of the last two are exponentials. Also a Loss
-        of that module, or a function as its OwnLoss has it. The value of the first four is shown as
-        a mean over the outputs, the gradient is that of their sum: both as in scikit-learn.
+        of that module, or a function as its CustomLoss has it. The value of the first four is shown
+        as a mean over the outputs, the gradient is that of their sum: both as in scikit-learn.
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
         Widths of the hidden layers, each >= 1; as text joined by x, such as ``"128x64"``, so that a
         search can vary them. () for none.

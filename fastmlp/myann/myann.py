@@ -287,7 +287,7 @@ class MyANN(Figures):
         limit = self.n_max_batches if self.n_max_batches > 0 else None
         self.trainer = self._trainer(self.learn_rate, self.n_size_mini_batch, limit)
 
-    def _trainer(self, learn_rate: float, batch_size: int, max_batches: int | None) -> Trainer:
+    def _trainer(self, learn_rate: float, batch_size: int, steps_per_epoch: int | None) -> Trainer:
         return Trainer(
             self.network,
             loss=LOSS_FUNCTIONS[self.my_loss_function],
@@ -302,7 +302,7 @@ class MyANN(Figures):
             penalty_scale=self.reg_scale,
             reduction=self.reduction,
             batch_size=batch_size,
-            max_batches=max_batches,
+            steps_per_epoch=steps_per_epoch,
             shuffle=self.b_shuffle,
             n_threads=self.n_threads,
             engine=self.engine,

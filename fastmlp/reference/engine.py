@@ -105,7 +105,7 @@ class ReferenceEngine:
         """Gradients of the summed loss of all rows, and the totals of these rows."""
         rows = slice(None)
         zs, activations = forward(weights, input_layer(x, rows), self.functions, masks)
-        own = self.own_loss(activations[-1], y)
+        own = self.custom_loss(activations[-1], y)
         delta = self.delta(activations[-1], y.T, own)
         if row_weights is not None:
             delta = delta * row_weights
@@ -115,8 +115,8 @@ class ReferenceEngine:
         )
         return gradients, totals
 
-    def own_loss(self, a: Array, y: Array) -> tuple[Array, Array] | None:
-        """What a loss from outside says of outputs (n_out, n) and targets (n, n_out)."""
+    def custom_loss(self, a: Array, y: Array) -> tuple[Array, Array] | None:
+        """Return losses and gradients of a custom loss: outputs (n_out, n), targets (n, n_out)."""
         if self.loss.function is None:
             return None
         return self.loss.function(y.copy(), a.T.copy())
@@ -229,7 +229,7 @@ class ReferenceEngine:
         zs, activations = forward(
             self.matrices(parameters), input_layer(x, slice(None)), self.functions
         )
-        own = self.own_loss(activations[-1], targets)
+        own = self.custom_loss(activations[-1], targets)
         return self.totals(zs[-1], activations[-1], targets.T, row_weights, own)
 
     def predict(self, parameters: Array, x: Inputs, out: Array) -> None:

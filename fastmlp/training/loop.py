@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,14 @@ from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import DivergenceError
-from fastmlp.training.checkpoints.document import SavedTraining
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
-from fastmlp.training.checkpoints.keeper import Keeper
 from fastmlp.training.epoch import Epoch, epoch_metrics
 from fastmlp.training.history import HistoryRecorder
 from fastmlp.training.protocol import NetworkTraining
+
+if TYPE_CHECKING:  # a run without checkpoints does not even load them
+    from fastmlp.training.checkpoints.document import SavedTraining
+    from fastmlp.training.checkpoints.keeper import Keeper
 
 
 class Listeners:
@@ -113,6 +115,8 @@ def keeper_of(
     """
     if saved is None and not any(isinstance(call, Checkpoint) for call in callbacks):
         return NothingKept()
+    from fastmlp.training.checkpoints.keeper import Keeper
+
     return Keeper(
         training,
         callbacks if recorder is None else [recorder, *callbacks],

@@ -12,7 +12,7 @@ from fastmlp._types import Array
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows
 from fastmlp.engine.threads import single_threaded_blas
-from fastmlp.losses import Loss, OwnLoss
+from fastmlp.losses import CustomLoss, Loss
 from fastmlp.network.network import Network
 from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.reference.updates import penalty, penalty_gradient
@@ -113,7 +113,7 @@ class Objective:
 
     def fault_of_loss(self, rows: Rows, row_index: slice | NDArray[np.intp] = slice(None)) -> str:
         """Return what is wrong with a custom loss for the network as it is, or ""."""
-        if not isinstance(self.loss, OwnLoss):
+        if not isinstance(self.loss, CustomLoss):
             return ""
         y = rows.y[row_index]
         outputs = np.empty_like(y)

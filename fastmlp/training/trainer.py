@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,8 +29,8 @@ from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
     LOSS_FACTS,
     NATURAL_LOSS,
+    CustomFunction,
     Loss,
-    OwnFunction,
     check_levels,
     check_loss,
     check_pair,
@@ -39,13 +39,14 @@ from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.schedules import SCHEDULES, rate_rule
-from fastmlp.training.checkpoints.document import SavedTraining
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
-from fastmlp.training.checkpoints.folder import read_newest
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
 from fastmlp.training.loop import Listeners, Loop, keeper_of
 from fastmlp.training.objective import Objective
+
+if TYPE_CHECKING:
+    from fastmlp.training.checkpoints.document import SavedTraining
 
 ENGINES = ("native", "numpy")
 PENALTY_SCALES = ("per_batch", "per_sample", "per_weight")
@@ -71,8 +72,8 @@ class Trainer:
         Trained in place.
     loss : str, Loss, callable or None
         A name or an object of :mod:`fastmlp.losses`, which lists them with the output functions
-        they go with; a function as :class:`fastmlp.losses.OwnLoss` has it; None for the loss that
-        fits the output function.
+        they go with; a function as :class:`fastmlp.losses.CustomLoss` has it; None for the loss
+        that fits the output function.
     learning_rate : float >= 0
     schedule : {"cumulative", "power", "exponential", "constant", "cosine", "one_cycle"}
         Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
@@ -96,7 +97,7 @@ class Trainer:
         Loss and gradient of a batch as sum or mean over its rows (weighted).
     batch_size : int >= 1
         The last batch of an epoch has the rows that are left.
-    max_batches : int >= 1 or None
+    steps_per_epoch : int >= 1 or None
         Batches per epoch at most.
     dropout : float in [0, 1) or sequence of such
         Share of the activations of every hidden layer, or of each, that are set to 0 in training,
@@ -149,7 +150,7 @@ class Trainer:
         self,
         network: Network,
         *,
-        loss: str | Loss | OwnFunction | None = None,
+        loss: str | Loss | CustomFunction | None = None,
         learning_rate: float = 0.001,
         schedule: str = "constant",
         decay: float = 0.0,
@@ -163,7 +164,7 @@ class Trainer:
         penalty_scale: str = "per_batch",
         reduction: str = "sum",
         batch_size: int = 500,
-        max_batches: int | None = None,
+        steps_per_epoch: int | None = None,
         dropout: float | Sequence[float] = 0.0,
         max_grad_norm: float | None = None,
         shuffle: bool = True,
@@ -190,9 +191,9 @@ class Trainer:
         self.reduction = check_choice("reduction", reduction, REDUCTIONS)
         # More rows than any data set has are all rows; native code counts in 64 bits.
         self.batch_size = min(check_integer("batch_size", batch_size, minimum=1), 2**62)
-        if max_batches is not None:
-            check_integer("max_batches", max_batches, minimum=1)
-        self.max_batches = max_batches
+        if steps_per_epoch is not None:
+            check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+        self.steps_per_epoch = steps_per_epoch
         self.dropout = _check_dropout(dropout, len(network.sizes) - 2)
         if max_grad_norm is not None:
             check_number("max_grad_norm", max_grad_norm, minimum=SMALLEST_NORM)
@@ -336,7 +337,7 @@ class Trainer:
             fingerprint=Fingerprint(
                 data, owner, owner_settings, settings={"measure_train": measure_train}
             ),
-            saved=None if resume is None else read_newest(resume),
+            saved=_read(resume),
         )
         return self.history
 
@@ -475,7 +476,7 @@ class Trainer:
             "penalty_scale": self.penalty_scale,
             "reduction": self.reduction,
             "batch_size": self.batch_size,
-            "max_batches": self.max_batches,
+            "steps_per_epoch": self.steps_per_epoch,
             "dropout": self.dropout,
             "max_grad_norm": self.max_grad_norm,
             "shuffle": self.shuffle,
@@ -513,10 +514,19 @@ class Trainer:
 
     def _n_batches(self, n_rows: int) -> int:
         n_batches = -(-n_rows // self.batch_size)
-        return min(n_batches, self.max_batches or n_batches)
+        return min(n_batches, self.steps_per_epoch or n_batches)
 
     def _new_seed(self) -> int:
         return int(self.rng.integers(2**64, dtype=np.uint64))
+
+
+def _read(resume: str | os.PathLike[str] | None) -> SavedTraining | None:
+    """Read the checkpoint to continue from; a fit without one does not load that room."""
+    if resume is None:
+        return None
+    from fastmlp.training.checkpoints.folder import read_newest
+
+    return read_newest(resume)
 
 
 def _name_of(loss: Any) -> str:

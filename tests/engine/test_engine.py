@@ -74,7 +74,7 @@ def test_every_simd_level_agrees_with_the_reference(simd_level):
 
 @pytest.mark.parametrize("option", [
     {"penalty_scale": "per_sample"}, {"penalty_scale": "per_weight"}, {"reduction": "mean"},
-    {"max_batches": 2}, {"legacy_l1_cost": True}, {"momentum": 0.0},
+    {"steps_per_epoch": 2}, {"legacy_l1_cost": True}, {"momentum": 0.0},
 ], ids=str)  # fmt: skip
 def test_options_of_the_trainer_agree_with_the_reference(option):
     x, y = make_classes(250, 6, 3)
@@ -478,7 +478,7 @@ def test_a_long_epoch_ends_at_the_batch_that_diverges_also_among_the_first_ones(
         expected = Network((300, 70, 10), activation="identity", output="identity", random_state=0)
         if batch:
             Trainer(expected, batch_size=64, shuffle=False, learning_rate=1e-6,
-                    max_batches=batch).fit(x, y)  # fmt: skip
+                    steps_per_epoch=batch).fit(x, y)  # fmt: skip
         np.testing.assert_array_equal(network.parameters, expected.parameters)
 
 

@@ -14,16 +14,16 @@ from fastmlp.engine.rows import Rows
 from fastmlp.losses import (
     ACTIVATIONS,
     OUTPUTS_OF_LOSS,
+    CustomLoss,
     Huber,
     Loss,
-    OwnLoss,
     Quantile,
     check_loss,
     check_pair,
 )
 from fastmlp.reference.engine import ReferenceEngine
 
-SMOOTH_L1 = OwnLoss(
+SMOOTH_L1 = CustomLoss(
     lambda y, a: (np.sqrt(1 + (a - y) ** 2).sum(axis=1), (a - y) / np.sqrt(1 + (a - y) ** 2))
 )
 LEVELS = (0.1, 0.5, 0.8, 0.95)
@@ -450,7 +450,7 @@ def test_bad_sparse_inputs_are_named(x, error, message):
             ValueError,
             "levels must be one number or 3, one per output; got 2",
         ),
-        (lambda: OwnLoss(3), TypeError, "own must be callable; got 3"),
+        (lambda: CustomLoss(3), TypeError, "own must be callable; got 3"),
         (lambda: check_loss("x"), ValueError, "loss must be one of 'log_loss', .*; got 'x'"),
         (lambda: check_loss(Loss("x")), ValueError, "loss must be one of 'log_loss', .*; got 'x'"),
         (
@@ -538,7 +538,7 @@ def test_a_loss_that_fails_in_a_later_batch_leaves_the_weights_after_the_last_fi
 ):
     x, y = make_data(400, 6, 3)
     finished = Network((6, 20, 3), output="identity", dtype="float64", random_state=0)
-    Trainer(finished, loss=half_square, batch_size=100, shuffle=False, max_batches=2).fit(x, y)
+    Trainer(finished, loss=half_square, batch_size=100, shuffle=False, steps_per_epoch=2).fit(x, y)
 
     def fails_at_the_third_batch(y_chunk, a):
         if (y_chunk[:, 0] == y[250, 0]).any():

@@ -357,3 +357,13 @@ def test_every_file_has_a_test_file_or_names_the_one_that_covers_it(path):
 
 def test_the_table_of_covering_tests_names_files_that_exist():
     assert set(covering_tests()) <= {relative(path) for path in TESTED}
+
+
+def test_a_fit_without_checkpoints_does_not_even_load_their_room():
+    code = (
+        "import sys, numpy as np, fastmlp;"
+        "fastmlp.Trainer(fastmlp.Network((2, 2))).fit(np.eye(2), np.eye(2));"
+        "print('fastmlp.training.checkpoints.keeper' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "False", result.stderr

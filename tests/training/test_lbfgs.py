@@ -156,7 +156,7 @@ def test_a_search_without_checkpoints_asks_nothing_of_them(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("a keeper was made")
 
-    monkeypatch.setattr("fastmlp.training.loop.Keeper", refuse)
+    monkeypatch.setattr("fastmlp.training.checkpoints.keeper.Keeper", refuse)
     trainer, rows = problem(False)
     trainer.rng = np.random.Generator(Unsaved(0))
     before = trainer.network.parameters.copy()

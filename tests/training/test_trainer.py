@@ -276,7 +276,7 @@ def trainer_with(**options):
     (dict(reduction="x"), ValueError, "reduction must be one of 'sum', 'mean'; got 'x'"),
     (dict(batch_size=0), ValueError, "batch_size must be at least 1; got 0"),
     (dict(batch_size=True), TypeError, "batch_size must be an integer; got True"),
-    (dict(max_batches=0), ValueError, "max_batches must be at least 1; got 0"),
+    (dict(steps_per_epoch=0), ValueError, "steps_per_epoch must be at least 1; got 0"),
     (dict(shuffle="yes"), TypeError, "shuffle must be True or False; got 'yes'"),
     (dict(n_threads=0), ValueError, "n_threads must be from 1 to 256; got 0"),
     (dict(engine="cuda"), ValueError, "engine must be one of 'native', 'numpy'; got 'cuda'"),
@@ -330,7 +330,7 @@ def test_batches_without_weight_change_nothing_with_means():
     weights = np.r_[np.zeros(50), np.ones(50)]
     network = Network((5, 2), dtype="float64", random_state=0)
     before = network.parameters.copy()
-    trainer = Trainer(network, reduction="mean", batch_size=50, shuffle=False, max_batches=1)
+    trainer = Trainer(network, reduction="mean", batch_size=50, shuffle=False, steps_per_epoch=1)
     history = trainer.fit(x, y, sample_weight=weights)
     np.testing.assert_array_equal(network.parameters, before)
     assert history["costs"][0, 0] == 0
