@@ -67,15 +67,18 @@ int main(int n, char **words)
 }"""
 RACE = """
 #include <pthread.h>
-static int shared;
+static volatile int shared;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void *add(void *locked)
 {
-    if (locked)
-        pthread_mutex_lock(&lock);
-    shared++;
-    if (locked)
-        pthread_mutex_unlock(&lock);
+    /* Often: ThreadSanitizer misses a pair of accesses that hit the same memory at once. */
+    for (int i = 0; i < 1000; i++) {
+        if (locked)
+            pthread_mutex_lock(&lock);
+        shared++;
+        if (locked)
+            pthread_mutex_unlock(&lock);
+    }
     return NULL;
 }
 int main(int n, char **words)
