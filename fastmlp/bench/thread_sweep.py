@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from fastmlp._checks import check_choice, check_integer
 from fastmlp.engine import _core
+from fastmlp.engine.blas import find_blas
 from fastmlp.engine.environment import blas_facts, child_environment
-from fastmlp.engine.threads import MAX_THREADS, find_blas
+from fastmlp.engine.threads import MAX_THREADS
 from fastmlp.network.network import Network
 from fastmlp.training.trainer import ENGINES, Trainer
 
