@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastmlp._checks import check_choice
 from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, figures, load_data
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
-from fastmlp.cli.exit_codes import FAILED, FINISHED, INTERRUPTED
+from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, code_of
 from fastmlp.cli.options import UsageError, integer, number
 from fastmlp.cli.output import prepare_folder
 from fastmlp.exceptions import DivergenceError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fastmlp.training.history import Evaluation
 
 DEFAULT_SEED = 42
-ENDINGS = {FINISHED: "finished", FAILED: "diverged", INTERRUPTED: "interrupted"}
 REFERENCES = {"mnist": 0.992}
 """The articles' line in the accuracy plot."""
 
@@ -156,7 +155,7 @@ def _callbacks(options: argparse.Namespace) -> list[Any]:
 
 
 def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
-    """Train with a line per epoch; an early end is told, and is the exit code."""
+    """Train with a line per epoch; report an early end on stderr, and return the exit code."""
     from fastmlp.cnn.recorder import BatchHook
 
     name, X, y = data.watched
@@ -165,9 +164,10 @@ def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
     shown = [BatchHook(cnn, lines.batch), lines.epoch]
     try:
         cnn.fit(data.X_train, data.y_train, test_data=(X, y), callbacks=[*shown, *callbacks])
-    except KeyboardInterrupt:
-        print(f"\nfastmlp: interrupted after {cnn.history.n_epochs} epochs", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        code = code_of(interrupt)
+        print(f"\nfastmlp: {ENDINGS[code]} after {cnn.history.n_epochs} epochs", file=sys.stderr)
+        return code
     except DivergenceError as error:
         print(f"\nfastmlp: error: {error}", file=sys.stderr)
         return FAILED
