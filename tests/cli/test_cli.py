@@ -346,11 +346,12 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     code, out, err = run(capsys, "info", "--shape", "784,70,30,10", "--batch-size", "500")
     shown = dict(line.split(maxsplit=1) for line in map(str.strip, out.splitlines()) if line)
     assert (code, err) == (0, "")
-    assert shown["parameters"] == "57,390 (0.23 MB)"
+    assert shown["parameters"] == "57,390 (224.2 KiB)"
     assert shown["gradient"] == "in 8 lanes of at most 64 rows"
     assert shown["layer"].split(maxsplit=1) == ["3", "30 x 10, matrix kernels of fastmlp"]
     assert shown["chunks"] == "at most 64 rows"
     assert shown["workers"] == "3 of 3 threads"
+    assert shown["prediction"] == "114,560 FLOP per row"
     assert shown["FLOP"] == "per step         116,960,000"
     assert shown["threads"] == "3 (from OMP_NUM_THREADS)"
     assert shown["OMP_NUM_THREADS"] == "3"
