@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 
-from .adapters import Adapter, Data
+from fastmlp.bench.adapters.contract import Adapter
+from fastmlp.bench.adapters.job import Data
 
 BASELINE = "fastmlp"
 REFERENCE = "fastmlp.reference"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .contenders import BASELINE, FLOOR, REFERENCE
-from .report import UNITS
+from fastmlp.bench.contenders import BASELINE, FLOOR, REFERENCE
+from fastmlp.bench.report import UNITS
 
 DPI = 100
 WIDTH_INCHES = 8.0

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .adapters import Job
+from fastmlp.bench.adapters.job import Job
 
 N_MNIST, N_DIGITS = 60_000, 1_297
 HEADLINE_RATES = {32: 0.5 / 32, 500: 0.001, 20_000: 0.0001}

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median, quantiles
 from typing import Any
 
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
+from fastmlp.bench.runner import Record
 from fastmlp.engine.environment import COUNT_VARIABLES
-
-from .adapters import Job
-from .contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
-from .runner import Record
 
 QUIET_SHARE = 0.85
 """Of the processors asked for: what a product gets on a machine that does nothing else."""

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fastmlp.bench import contenders, jobs, session
-from fastmlp.bench.adapters import Job
+from fastmlp.bench.adapters.job import Job
 from fastmlp.bench.runner import Plan
 from fastmlp.cli.options import UsageError, add_threads, integer, positive
 from fastmlp.engine.threads import resolve_threads

@@ -14,7 +14,6 @@ import numpy as np
 
 from fastmlp._terminal import StatusLine, text_table
 from fastmlp.bench.thread_sweep import (
-    WARM_UP_EPOCHS,
     Point,
     Run,
     SweepPlan,
@@ -24,6 +23,7 @@ from fastmlp.bench.thread_sweep import (
     same_weights,
     summarise,
 )
+from fastmlp.bench.thread_worker import WARM_UP_EPOCHS
 from fastmlp.cli.exit_codes import FAILED, FINISHED
 from fastmlp.cli.options import UsageError, add_data, choices, integer, layer_widths, load_data
 from fastmlp.cli.output import pyplot_without_display, save_figure

@@ -18,8 +18,7 @@ from processes import is_running, wait_until
 
 import fastmlp
 from fastmlp.bench import contenders, data, figure, jobs, report, runner, session, timing
-from fastmlp.bench.adapters import Fitter, Learner
-from fastmlp.bench.adapters import _shared as shared
+from fastmlp.bench.adapters import Fitter, Learner, shared
 from fastmlp.bench.contenders import CONTENDERS
 from fastmlp.cli import bench as bench_command
 from fastmlp.cli.options import UsageError

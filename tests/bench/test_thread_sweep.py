@@ -33,8 +33,8 @@ from fastmlp.bench.thread_sweep import (
     run_sweep,
     same_weights,
     summarise,
-    time_epochs,
 )
+from fastmlp.bench.thread_worker import time_epochs
 from fastmlp.cli import threads as _cli_threads
 from fastmlp.engine import _core
 
