@@ -1,4 +1,4 @@
-"""Pictures of predictions: the confusion matrix and the misclassified images."""
+"""Figures of predictions: the confusion matrix and the misclassified images."""
 
 from __future__ import annotations
 

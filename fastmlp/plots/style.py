@@ -1,7 +1,7 @@
-"""The look of all pictures: colours, fonts, and the import of matplotlib.
+"""The look of all figures: colours, fonts, and the import of matplotlib.
 
 Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for
-colour-blind readers. Fonts grow with the width of a figure, so that a picture shown 800 pixels wide
+colour-blind readers. Fonts grow with the width of a figure, so that one shown 800 pixels wide
 has letters of about 12 pixels, whatever its size in inches.
 """
 
@@ -26,7 +26,7 @@ def import_pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            'pictures need matplotlib: pip install "fastmlp[plots]"', name=error.name
+            'figures need matplotlib: pip install "fastmlp[plots]"', name=error.name
         ) from error
     return plt
 

@@ -26,7 +26,7 @@ from fastmlp.cli.display import PlainDisplay, RichDisplay, choose_display
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
 
 DIGITS = ["train", "--data", "digits"]
-PICTURES = {
+FIGURES = {
     f"{name}.png"
     for name in ("run", "costs", "errors", "reg_share", "accuracy", "confusion_matrix")
 }
@@ -134,20 +134,20 @@ def test_number_of_classes_comes_from_the_data(capsys, tmp_path):
     code, out, _ = run(capsys, "train", "--data", "moons", "--epochs", "2", "--out", str(tmp_path))
     assert code == 0
     assert "2 classes" in out and "network 2-10-2" in out
-    assert {path.name for path in tmp_path.iterdir()} == PICTURES | {"history.json"}
+    assert {path.name for path in tmp_path.iterdir()} == FIGURES | {"history.json"}
 
 
 def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
     folder = tmp_path / "new" / "out"
     code, out, _ = run(capsys, *DIGITS, "--epochs", "3", "--out", str(folder))
     assert code == 0
-    assert {path.name for path in folder.iterdir()} == PICTURES | {
+    assert {path.name for path in folder.iterdir()} == FIGURES | {
         "history.json",
         "misclassified.png",
     }
     assert f"in {folder}" in out.splitlines()[-1]
-    for picture in folder.glob("*.png"):
-        assert picture.read_bytes().startswith(b"\x89PNG")
+    for figure in folder.glob("*.png"):
+        assert figure.read_bytes().startswith(b"\x89PNG")
     text = (folder / "history.json").read_text()
     record = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert set(PER_BATCH) | set(PER_EPOCH) <= set(record)
@@ -166,7 +166,7 @@ def test_without_matplotlib_the_history_is_written_and_one_line_says_why_no_more
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     code, out, err = run(capsys, *DIGITS, "--epochs", "1", "--out", str(tmp_path))
     assert (code, err) == (0, "")
-    assert 'fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"\n' in out
+    assert 'fastmlp: figures need matplotlib: pip install "fastmlp[plots]"\n' in out
     assert [path.name for path in tmp_path.iterdir()] == ["history.json"]
 
 

@@ -193,7 +193,7 @@ def test_without_matplotlib_the_result_is_written_and_the_remedy_named(
 ):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     code, out, err = run(capsys, "regularisation", "--quick", "--out", str(tmp_path))
-    assert code == 0 and 'fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"' in err
+    assert code == 0 and 'fastmlp: figures need matplotlib: pip install "fastmlp[plots]"' in err
     assert [path.name for path in tmp_path.iterdir()] == ["regularisation-quick.json"]
     assert out.endswith(f"written   regularisation-quick.json in {tmp_path}\n")
 
