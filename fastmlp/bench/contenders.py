@@ -90,8 +90,8 @@ QUICK_CONTENDERS = (PEAK, BASELINE, REFERENCE, "sklearn", "torch", "jax-scan", "
 
 
 def listing(width: int = 79) -> str:
-    """All contenders, for people who ask for help."""
-    text = f"contenders: {', '.join(CONTENDERS)}; all are all of them"
+    """Return the names of all contenders, for the help text."""
+    text = f"contenders: {', '.join(CONTENDERS)}; 'all' selects them all"
     return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 

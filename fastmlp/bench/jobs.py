@@ -150,8 +150,8 @@ def select(names: Iterable[str], max_rows: int | None = None) -> tuple[Job, ...]
 
 
 def listing(width: int = 79) -> str:
-    """All jobs by group, for people who ask for help."""
-    lines = ["jobs by group; all are all of them:"]
+    """Return the names of all jobs by group, for the help text."""
+    lines = ["jobs by group ('all' selects them all):"]
     for group, members in GROUPS.items():
         names = ", ".join(job.name for job in members)
         lines += textwrap.wrap(

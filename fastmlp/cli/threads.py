@@ -50,8 +50,8 @@ COLUMNS = ("engine", "threads", "ms/epoch", "quartiles", "speed-up", "efficiency
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp threads``."""
     parser.description = (
-        "Time the epochs of a network for each number of threads, in processes of their own: "
-        "time per epoch, speed-up and efficiency of fastmlp and of its NumPy reference."
+        "Time the epochs of a network for each number of threads, each in a process of its own, "
+        "and print time per epoch, speed-up and efficiency of fastmlp and of its NumPy reference."
     )
     add = parser.add_argument
     add_data(parser)

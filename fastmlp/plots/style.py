@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-INK, PALE = "#333333", "#D9D9D9"
+SKY, PURPLE = "#56B4E9", "#CC79A7"
+INK, GREY, SILVER, PALE = "#333333", "#777777", "#BBBBBB", "#D9D9D9"
 
 FONT_POINTS_PER_INCH = 1.1
 """Points per inch of width: 1.1 / 72 * 800 = 12 pixels of 800."""

@@ -33,7 +33,9 @@ REFERENCES = {"mnist": 0.992}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp cnn train``."""
-    parser.description = "Train a CNN with the settings of an article."
+    parser.description = (
+        "Train a CNN with the settings of an article; options replace single settings."
+    )
     add = parser.add_argument
     add_data(parser, training=True)
     add(
@@ -50,10 +52,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mix training and test images as the articles do, with a scaler fitted on all",
     )
     add("--article", metavar="NAME", default="C2", help="settings: C2, C3a, C3b, C3c; default C2")
-    of_settings = "default: that of the settings"
-    add("--epochs", metavar="N", type=integer("--epochs", 1), help=of_settings)
-    add("--batch-size", metavar="N", type=integer("--batch-size", 1), help=of_settings)
-    add("--momentum", metavar="X", type=number("--momentum"), help=of_settings)
+    add("--epochs", metavar="N", type=integer("--epochs", 1), help="number of epochs")
+    add("--batch-size", metavar="N", type=integer("--batch-size", 1), help="images per mini-batch")
+    add("--momentum", metavar="X", type=number("--momentum"), help="momentum coefficient")
     add("--optimizer", metavar="NAME", help="rmsprop, nadam, adamax, adam or sgd")
     add("--learn-rate", metavar="X", type=number("--learn-rate"), help="initial learning rate")
     add("--l2", metavar="X", type=number("--l2"), help="factor of sum w^2 over the dense kernels")
@@ -187,7 +188,7 @@ def _describe(cnn: CNN, data: ImageData) -> str:
     from fastmlp.cnn.geometry import format_table
 
     config = cnn.config
-    watched = f"{len(data.watched[1])} {data.watched[0]} images are measured after every epoch"
+    watched = f"{len(data.watched[1])} {data.watched[0]} images are evaluated after every epoch"
     return "\n".join(
         [
             f"{data.name} ({data.source}): {len(data.X_train)} training, "
