@@ -34,7 +34,7 @@ import numpy as np
 import fastmlp
 from fastmlp.engine import _core
 from fastmlp.engine.blas import find_blas
-from fastmlp.engine.environment import SLOWING_VARIABLES, processor_name
+from fastmlp.engine.environment import child_environment, processor_name
 
 FINE, SLOWER, NO_COMPARISON = 0, 1, 2
 RECORD = Path(__file__).with_name("guard.json")
@@ -47,7 +47,6 @@ FORMATS = {"instructions": ",.0f", "ratio": ".3f"}
 ROUNDS = 15
 """Turns of both engines in the ratio's process; the median counts."""
 
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 COUNTED = {"OPENBLAS_CORETYPE": "Haswell", "FASTMLP_SIMD": "avx2", "PYTHONHASHSEED": "0"}
 """Fixes the kernels of the counted process: valgrind knows AVX2 but not AVX-512."""
 
@@ -232,11 +231,9 @@ def _call_child(method: str, settings: Mapping[str, str], command: Sequence[str]
 
     OpenBLAS chooses its kernels itself unless the settings choose them.
     """
-    environment = {k: v for k, v in os.environ.items() if k not in SLOWING_VARIABLES}
-    environment |= {**ONE_THREAD, **settings}
     done = subprocess.run(
         [*command, sys.executable, str(Path(__file__)), "--child", method],
-        env=environment, capture_output=True, text=True,
+        env=child_environment(1, as_found=False) | settings, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

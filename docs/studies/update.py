@@ -1,4 +1,4 @@
-"""Put results of full runs into this folder: JSON, pictures, and the tables of their pages.
+"""Put results of full runs into this folder: JSON, figures, and the tables of their pages.
 
     fastmlp study NAME --out DIR
     python docs/studies/update.py DIR NAME [NAME ...]

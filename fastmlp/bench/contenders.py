@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 
-from .adapters import Adapter, Data
+from fastmlp.bench.adapters.contract import Adapter
+from fastmlp.bench.adapters.job import Data
 
 BASELINE = "fastmlp"
 REFERENCE = "fastmlp.reference"
@@ -89,8 +90,8 @@ QUICK_CONTENDERS = (PEAK, BASELINE, REFERENCE, "sklearn", "torch", "jax-scan", "
 
 
 def listing(width: int = 79) -> str:
-    """All contenders, for people who ask for help."""
-    text = f"contenders: {', '.join(CONTENDERS)}; all are all of them"
+    """Return the names of all contenders, for the help text."""
+    text = f"contenders: {', '.join(CONTENDERS)}; 'all' selects them all"
     return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 

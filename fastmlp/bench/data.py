@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp import datasets
-
-from .adapters import Array, Data, Job
+from fastmlp._types import Array
+from fastmlp.bench.adapters.job import Data, Job
 
 N_TEST_ROWS = 10_000
 TEACHER_WIDTH = 8
@@ -86,19 +88,21 @@ def random_rows(job: Job) -> Data:
     )
 
 
-def _one_hot(labels: Array, n_classes: int) -> Array:
+def _one_hot(labels: NDArray[Any], n_classes: int) -> Array:
     """(n, n_classes) float32 of labels (n,)."""
-    return np.eye(n_classes, dtype=np.float32)[labels]
+    rows: Array = np.eye(n_classes, dtype=np.float32)[labels]
+    return rows
 
 
-def _numbers(labels: Array) -> Array:
+def _numbers(labels: NDArray[Any]) -> Array:
     """(n, 1) float32 of labels or numbers (n,)."""
-    return labels.astype(np.float32)[:, np.newaxis]
+    column: Array = labels.astype(np.float32)[:, np.newaxis]
+    return column
 
 
-def _scaled(images: Array, mean: float, deviation: float) -> Array:
+def _scaled(images: NDArray[Any], mean: float, deviation: float) -> Array:
     """(images - mean) / deviation as (n, pixels) float32, one row per image."""
-    rows = images.reshape(len(images), -1).astype(np.float32)
+    rows: Array = images.reshape(len(images), -1).astype(np.float32)
     rows -= np.float32(mean)
     rows /= np.float32(deviation)
     return rows

@@ -1,18 +1,19 @@
-"""A bar chart from a result's JSON alone, readable at 800 pixels; colors after Okabe and Ito."""
+"""A bar chart from a result's JSON alone, readable at 800 pixels."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from .contenders import BASELINE, FLOOR, REFERENCE
-from .report import UNITS
+from fastmlp.bench.contenders import BASELINE, FLOOR, REFERENCE
+from fastmlp.bench.report import UNITS
+from fastmlp.plots.style import BLUE, ORANGE, SKY
 
 DPI = 100
 WIDTH_INCHES = 8.0
 BAR_INCHES, FRAME_INCHES = 0.27, 0.75
-COLORS = {BASELINE: "#0072B2", REFERENCE: "#56B4E9"}
-OTHER_COLOR = "#E69F00"
+COLORS = {BASELINE: BLUE, REFERENCE: SKY}
+OTHER_COLOR = ORANGE
 PER = {
     "train": "per epoch",
     "predict": "per call",

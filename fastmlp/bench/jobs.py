@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .adapters import Job
+from fastmlp.bench.adapters.job import Job
 
 N_MNIST, N_DIGITS = 60_000, 1_297
 HEADLINE_RATES = {32: 0.5 / 32, 500: 0.001, 20_000: 0.0001}
@@ -150,8 +150,8 @@ def select(names: Iterable[str], max_rows: int | None = None) -> tuple[Job, ...]
 
 
 def listing(width: int = 79) -> str:
-    """All jobs by group, for people who ask for help."""
-    lines = ["jobs by group; all are all of them:"]
+    """Return the names of all jobs by group, for the help text."""
+    lines = ["jobs by group ('all' selects them all):"]
     for group, members in GROUPS.items():
         names = ", ".join(job.name for job in members)
         lines += textwrap.wrap(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .contenders import BASELINE, REFERENCE
-from .report import UNITS
+from fastmlp.bench.contenders import BASELINE, REFERENCE
+from fastmlp.bench.report import UNITS
 
 NAMES = {
     BASELINE: "fastmlp",

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median, quantiles
 from typing import Any
 
+from fastmlp._terminal import text_table
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
+from fastmlp.bench.runner import Record
 from fastmlp.engine.environment import COUNT_VARIABLES
-
-from .adapters import Job
-from .contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
-from .runner import Record
 
 QUIET_SHARE = 0.85
 """Of the processors asked for: what a product gets on a machine that does nothing else."""
@@ -26,6 +26,9 @@ CHECKED_AGAINST = (REFERENCE, "sklearn")
 
 UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (float("inf"), "s", 1.0))
 """Times below the first number are shown in the unit, of which a second has the last number."""
+
+COLUMNS = ("ratio", "q1", "q3", "GFLOP/s", "% peak", "cores", "MB", "acc. %", "check")
+"""Those after the contender's name and its median time."""
 
 PER = {"train": "epoch", "predict": "call", "ensemble": "all models", "estimator": "fit"}
 
@@ -204,28 +207,32 @@ def _section(title: str, per: str, rows: Sequence[Summary]) -> str:
     times = {r.contender: r.seconds for r in rows if r.seconds is not None and r.gflop_per_second}
     typical = times.get(BASELINE, min(times.values(), default=1.0))
     unit, scale = next((unit, scale) for limit, unit, scale in UNITS if typical < limit)
-    header = (
-        f"{'contender':<18}{unit + '/' + per:>14}{'ratio':>7}{'q1':>10}{'q3':>10}"
-        f"{'GFLOP/s':>9}{'% peak':>8}{'cores':>6}{'MB':>6}{'acc. %':>8}  check"
-    )
-    return "\n".join([title, header, *(_line(row, scale) for row in rows)])
+    columns = ("contender", f"{unit}/{per}", *COLUMNS)
+    lines = text_table(columns, [_cells(row, scale) for row in rows], left=(0, len(columns) - 1))
+    return "\n".join([title, *lines])
 
 
-def _line(row: Summary, scale: float) -> str:
-    """One line of the table; a dash where there is no number."""
+def _cells(row: Summary, scale: float) -> tuple[str, ...]:
+    """Return one row of the table; a dash where there is no number."""
     if row.error is not None:
-        return f"{row.contender:<18}{'error':>14}  {row.error}"
+        return (row.contender, "error", *[""] * (len(COLUMNS) - 1), row.error)
     return (
-        f"{row.contender:<18}{_number(row.seconds, 14, 3, scale)}{_number(row.ratio, 7, 2)}"
-        f"{_number(row.q1_seconds, 10, 3, scale)}{_number(row.q3_seconds, 10, 3, scale)}"
-        f"{_number(row.gflop_per_second, 9, 1)}{_number(row.peak_fraction, 8, 1, 100)}"
-        f"{_number(row.busy_cores, 6, 1)}{_number(row.training_peak_bytes, 6, 0, 1e-6)}"
-        f"{_number(row.accuracy, 8, 2, 100)}  {row.check}"
+        row.contender,
+        _number(row.seconds, 3, scale),
+        _number(row.ratio, 2),
+        _number(row.q1_seconds, 3, scale),
+        _number(row.q3_seconds, 3, scale),
+        _number(row.gflop_per_second, 1),
+        _number(row.peak_fraction, 1, 100),
+        _number(row.busy_cores, 1),
+        _number(row.training_peak_bytes, 0, 1e-6),
+        _number(row.accuracy, 2, 100),
+        row.check,
     )
 
 
-def _number(value: float | None, width: int, digits: int, scale: float = 1.0) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value * scale:{width}.{digits}f}"
+def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
+    return "-" if value is None else f"{value * scale:.{digits}f}"
 
 
 def where(records: Sequence[Record]) -> str:
@@ -238,7 +245,7 @@ def where(records: Sequence[Record]) -> str:
     lines = [
         f"{machine['processor']}, {machine['usable_processors']} processors usable, "
         f"SIMD level {machine['simd_level']}, {machine['system']}, Python {machine['python']}",
-        "% peak is of the sgemm measured in this run; MB come on top of library and data",
+        "% peak: relative to sgemm in this run; MB: memory in addition to libraries and data",
     ]
     lines += [f"  {name}: {_versions(record)}" for name, record in good.items()]
     return "\n".join(lines + _warnings(list(records)))

@@ -15,11 +15,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.contenders import Contender
+from fastmlp.bench.jobs import MACHINE_JOB
 from fastmlp.engine.environment import child_environment
-
-from .adapters import Job
-from .contenders import Contender
-from .jobs import MACHINE_JOB
 
 WORKER = f"{__package__}.worker"
 ASSUMED_SECONDS = 10.0

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import datasets
-
-from . import files, markdown, report
-from .adapters import Job
-from .runner import Plan, left_out, run
+from fastmlp.bench import files, markdown, report
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.runner import Plan, left_out, run
 
 NO_MNIST = "MNIST is not on this computer: jobs on it run on random rows of its shape"
 

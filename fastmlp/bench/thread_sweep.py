@@ -10,7 +10,6 @@ among threads of its own and asks BLAS for one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -25,22 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import check_choice, check_integer
-from fastmlp.engine import _core
-from fastmlp.engine.blas import find_blas
-from fastmlp.engine.environment import blas_facts, child_environment
+from fastmlp.bench.thread_worker import WARM_UP_EPOCHS
+from fastmlp.engine.environment import child_environment
 from fastmlp.engine.threads import MAX_THREADS
-from fastmlp.network.network import Network
-from fastmlp.training.trainer import ENGINES, Trainer
+from fastmlp.training.trainer import ENGINES
 
-WARM_UP_EPOCHS = 2
 EVERY_COUNT_UP_TO = 8
 """Thread counts beyond this one are doubled: 8, 16, 32."""
 
-RATE_PER_ROW = 0.5
-"""Learning rate for means over the rows of a batch; that of the published runs at batch 500."""
-
 CHILD = (
-    "import sys; sys.path[:] = sys.argv[1:]; from fastmlp.bench.thread_sweep import serve; serve()"
+    "import sys; sys.path[:] = sys.argv[1:]; from fastmlp.bench.thread_worker import serve; serve()"
 )
 """Code of a child: it finds modules where its parent does, whatever folder it is called in."""
 
@@ -144,10 +137,6 @@ class Point:
     efficiency: float
 
 
-LARGEST_KEPT = 31 << 20
-"""Bytes of a block, freed once, after which glibc keeps smaller ones."""
-
-
 def choose_thread_counts(maximum: int) -> tuple[int, ...]:
     """Every count up to 8, then doubled ones, and the maximum: 1 … 8, 16, 32, 48 for 48."""
     counts = list(range(1, min(maximum, EVERY_COUNT_UP_TO) + 1))
@@ -234,73 +223,6 @@ def _run_child(plan: SweepPlan, folder: str, engine: str, n_threads: int, round_
     answer = json.loads(output.splitlines()[-1])
     answer["epoch_seconds"] = tuple(answer["epoch_seconds"])
     return Run(engine=engine, round_number=round_number, **answer)
-
-
-def serve() -> None:
-    """The child's side: train what the request on stdin says, write the answer to stdout."""
-    request = json.load(sys.stdin)
-    folder = Path(request.pop("folder"))
-    settle_malloc()
-    print(json.dumps(time_epochs(np.load(folder / "X.npy"), np.load(folder / "Y.npy"), **request)))
-
-
-def settle_malloc() -> None:
-    """Let glibc keep freed memory, as it does in programs that have loaded and scaled data.
-
-    Its threshold is the largest block that was freed so far, up to 32 MiB. In a fresh process
-    NumPy's arrays of megabytes go back to the system each time, and an epoch of the reference
-    takes twice as long.
-    """
-    np.empty(LARGEST_KEPT, np.uint8)
-
-
-def time_epochs(
-    X: NDArray[Any],
-    Y: NDArray[Any],
-    *,
-    engine: str,
-    sizes: Iterable[int],
-    batch_size: int,
-    n_epochs: int,
-) -> dict[str, Any]:
-    """Train in this process, with the threads that its environment asks for.
-
-    Returns
-    -------
-    dict
-        The attributes of a :class:`Run` that only this process knows.
-    """
-    network = Network(tuple(sizes), initializer="sqrt_nodes", random_state=0)
-    trainer = Trainer(
-        network,
-        learning_rate=RATE_PER_ROW / min(batch_size, len(X)),
-        batch_size=batch_size,
-        engine=engine,
-        random_state=0,
-    )
-    history = trainer.fit(X, Y, n_epochs=WARM_UP_EPOCHS + n_epochs)
-    return {
-        "n_threads": trainer.threads.n_threads,
-        "epoch_seconds": [float(s) for s in history["epoch_seconds"][WARM_UP_EPOCHS:]],
-        "blas": _describe_blas(find_blas("scipy" if engine == "native" else "numpy")),
-        "simd": _core.selected_level() if engine == "native" else _simd_of_numpy(),
-        "weights": hashlib.sha256(network.parameters.tobytes()).hexdigest()[:16],
-    }
-
-
-def _describe_blas(libraries: list[Any]) -> str:
-    facts = blas_facts(libraries)
-    if facts is None:
-        return "unknown BLAS"
-    return f"{facts['library']} {facts['version']}, {facts['kernels']} kernels"
-
-
-def _simd_of_numpy() -> str:
-    """The highest instruction set that NumPy was built for and found on this processor."""
-    known: Any = np.show_config(mode="dicts")
-    extensions = known.get("SIMD Extensions", {})
-    found = extensions.get("found") or extensions.get("baseline")
-    return str(found[-1]) if found else "unknown"
 
 
 def summarise(runs: Iterable[Run]) -> list[Point]:

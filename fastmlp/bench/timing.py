@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from . import machine
-from .adapters import Adapter, Array, Ensembler, Fitter, Job, Learner, Predictor
-from .adapters._shared import expected_outputs
+from fastmlp._types import Array
+from fastmlp.bench import machine
+from fastmlp.bench.adapters.contract import Adapter, Ensembler, Fitter, Learner, Predictor
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.adapters.shared import expected_outputs
 
 WARM_UP_EPOCHS = 2
 MIN_TIMED_EPOCHS = 5

@@ -14,12 +14,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from fastmlp.bench import machine, timing
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.contenders import CONTENDERS
+from fastmlp.bench.data import load
 from fastmlp.engine.environment import loaded_libraries
-
-from . import machine, timing
-from .adapters import Job
-from .contenders import CONTENDERS
-from .data import load
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:

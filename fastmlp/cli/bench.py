@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fastmlp.bench import contenders, jobs, session
-from fastmlp.bench.adapters import Job
+from fastmlp.bench.adapters.job import Job
 from fastmlp.bench.runner import Plan
 from fastmlp.cli.options import UsageError, add_threads, integer, positive
 from fastmlp.engine.threads import resolve_threads
@@ -41,7 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--contenders",
         metavar="A,B",
-        help=f"default: those of {', '.join(contenders.QUICK_CONTENDERS)} that are installed",
+        help="names of contenders; default: the installed ones of "
+        f"{', '.join(contenders.QUICK_CONTENDERS)}",
     )
     add(
         "--rounds",
@@ -73,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--as-found",
         action="store_true",
-        help="keep environment variables that choose OpenBLAS's kernels",
+        help="keep the environment variables that select OpenBLAS's kernels",
     )
     add("--json", metavar="FILE", type=Path, help="write all measurements to this file")
     add("--figure", metavar="FILE", type=Path, help="write a bar chart (needs matplotlib)")

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import astuple, dataclass
 from typing import Any, Protocol, TextIO
 
-from fastmlp.cli.terminal import RowPrinter, rich_console
+from fastmlp._terminal import RowPrinter, rich_console
 from fastmlp.training.history import History
 
 COLUMNS = ("epoch", "seconds", "rate", "cost", "reg.", "error", "train acc.", "val. acc.")

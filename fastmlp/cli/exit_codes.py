@@ -1,4 +1,6 @@
-"""Exit codes of the command ``fastmlp``."""
+"""How a command can end: its exit codes, and the exception that stands for SIGTERM."""
+
+from __future__ import annotations
 
 FINISHED = 0
 FAILED = 1
@@ -13,3 +15,20 @@ BROKEN_PIPE = 141
 
 TERMINATED = 143
 """After SIGTERM."""
+
+ENDINGS = {
+    FINISHED: "finished",
+    FAILED: "diverged",
+    INTERRUPTED: "interrupted",
+    TERMINATED: "terminated",
+}
+"""What messages and files call the end of a run, by exit code."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has been received; it ends a command as Ctrl-C does."""
+
+
+def code_of(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit code after Ctrl-C or SIGTERM."""
+    return TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED

@@ -20,12 +20,12 @@ from fastmlp.cli.options import (
 )
 from fastmlp.engine import environment
 from fastmlp.engine.plan import (
-    count_parameters,
     narrow_layers,
     plan_batch,
     training_flop,
     weight_blocks,
 )
+from fastmlp.network.summary import Summary, format_bytes
 
 DEFAULT_BATCH_SIZE = 500
 
@@ -90,12 +90,14 @@ def _environment_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[str, str]]:
     """Yield names and values of the plan of one mini-batch."""
-    itemsize = np.dtype(options.dtype or "float32").itemsize
+    dtype = np.dtype(options.dtype or "float32")
+    itemsize = dtype.itemsize
     sizes = check_sizes("--shape", options.shape, itemsize)
     plan = plan_batch(options.batch_size or DEFAULT_BATCH_SIZE, sizes, itemsize, n_threads)
-    n_parameters = count_parameters(sizes)
+    summary = Summary.of(sizes, dtype)
     yield "network", "-".join(map(str, sizes))
-    yield "  parameters", f"{n_parameters:,} ({n_parameters * itemsize / 1e6:.2f} MB)"
+    yield "  parameters", f"{summary.n_parameters:,} ({format_bytes(summary.n_bytes)})"
+    yield "  prediction", f"{summary.flop:,} FLOP per row"
     yield "batch", f"{plan.n_rows} rows"
     if plan.blocks:
         n_blocks = sum(1 for _ in weight_blocks(sizes, itemsize, plan.blocks))

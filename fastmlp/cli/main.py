@@ -5,22 +5,24 @@ A command is a module with two functions: ``add_options(parser)`` describes its 
 is called.
 
 Exit codes: 0; 1 if training diverged or a check failed; 2 for bad input; 130 after Ctrl-C; 141 if
-the reader of the output has gone; 143 if SIGTERM ended a training run. Errors are one line on
-stderr.
+the reader of the output has gone; 143 after SIGTERM, which ends a command as Ctrl-C does. Errors
+are one line on stderr.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from fastmlp._version import __version__
-from fastmlp.cli.exit_codes import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, TERMINATED
+from fastmlp.cli.exit_codes import BAD_INPUT, BROKEN_PIPE, ENDINGS, Terminated, code_of
 from fastmlp.cli.options import Command, Parser, UsageError, add_commands
-from fastmlp.cli.signals import Terminated
 
 DESCRIPTION = "Fast, small, well-behaved dense neural networks on the CPU."
 
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(words)
         options.words = words
-        with warnings.catch_warnings():
+        with _terminable(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code = COMMANDS[options.command].load().run(options)
         sys.stdout.flush()
@@ -62,12 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return BROKEN_PIPE
-    except Terminated:
-        print("fastmlp: terminated", file=sys.stderr)
-        return TERMINATED
-    except KeyboardInterrupt:
-        print("fastmlp: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        code = code_of(interrupt)
+        print(f"fastmlp: {ENDINGS[code]}", file=sys.stderr)
+        return code
     except (UsageError, ValueError, TypeError, OSError) as error:
         print(f"fastmlp: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
@@ -79,6 +79,23 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     add_commands(parser, COMMANDS, "command")
     return parser
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` within this block; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import Any, NoReturn, Protocol, cast
 
 from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_number, check_seconds
+from fastmlp.datasets import Dataset, load
+from fastmlp.datasets.loading import default_name
 from fastmlp.engine.threads import MAX_THREADS
 
 DEFAULT_SEED = 42
@@ -90,6 +92,36 @@ def add_commands(
     )
     for name, command in commands.items():
         parsers.add_parser(name, help=command.help, command=command)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data``, the data set that `load_data` loads."""
+    parser.add_argument(
+        "--data",
+        metavar="NAME|PATH",
+        help="mnist, fashion (downloaded if missing), digits, moons, an npz file or a folder of "
+        "IDX files; default: mnist if it is available locally, else digits",
+    )
+
+
+def load_data(name: str | None, purpose: str) -> Dataset:
+    """Load the data set that ``--data`` names; None means MNIST if it is available, else digits.
+
+    Parameters
+    ----------
+    name : str or None
+    purpose : str
+        What is done with the digits where MNIST is missing, such as "training on".
+    """
+    if name is not None:
+        return load(name)
+    name = default_name()
+    if name == "digits":
+        print(
+            "MNIST is not available locally (--data mnist downloads it, FASTMLP_DATA names a "
+            f"folder that contains it); {purpose} scikit-learn's small digits instead."
+        )
+    return load(name, download=False)
 
 
 def add_threads(parser: argparse.ArgumentParser, what: str = "number of threads") -> None:

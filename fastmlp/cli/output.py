@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastmlp.datasets import Dataset
-    from fastmlp.myann.myann import MyANN
+    from fastmlp.datasets.labelled import LabelledData
+    from fastmlp.training.trainer import Trainer
 
 LEAST_IMAGE_SIDE = 8
 """Square numbers of features from 8 x 8 up are treated as images."""
@@ -72,13 +73,28 @@ def save_figure(path: Path, figure: Figure) -> None:
     plt.close(figure)
 
 
-def write_run(folder: Path, ann: MyANN, data: Dataset, record: dict[str, Any]) -> None:
-    """Write history.json and, with matplotlib, all figures of a run; print their names."""
+def write_run(
+    folder: Path, dataset: Dataset, data: LabelledData, trainer: Trainer, record: dict[str, Any]
+) -> None:
+    """Write history.json and, with matplotlib, all figures of a run; print their names.
+
+    Parameters
+    ----------
+    folder : Path
+    dataset : Dataset
+        Rows as stored, for the figure of misclassified images.
+    data : LabelledData
+        The same rows as the network sees them.
+    trainer : Trainer
+        After its run.
+    record : dict
+        Content of history.json.
+    """
     write_json(folder / "history.json", record)
     written = ["history.json"]
-    if ann.history.n_epochs:
+    if trainer.history.n_epochs:
         try:
-            written += write_figures(folder, _figures(ann, data))
+            written += write_figures(folder, _figures(dataset, data, trainer))
         except ImportError as error:
             print(f"fastmlp: {error}")
     print(f"written   {', '.join(written)} in {folder}")
@@ -100,23 +116,26 @@ def write_figures(folder: Path, figures: Iterable[tuple[str, Figure]]) -> list[s
     return names
 
 
-def _figures(ann: MyANN, data: Dataset) -> Iterator[tuple[str, Figure]]:
+def _figures(
+    dataset: Dataset, data: LabelledData, trainer: Trainer
+) -> Iterator[tuple[str, Figure]]:
     """Yield all figures of a run with their names."""
     from fastmlp import plots
 
-    yield "run", plots.plot_run(ann.history)
-    yield "costs", plots.plot_costs(ann.history)
-    yield "errors", plots.plot_errors(ann.history)
-    yield "reg_share", plots.plot_reg_share(ann.history)
-    yield "accuracy", plots.plot_accuracy(ann.history)
-    outputs = ann.network.predict(ann.X_test, n_threads=ann.n_threads)
-    predicted = ann.classes_[outputs.argmax(axis=1)]
-    yield "confusion_matrix", plots.plot_confusion_matrix(data.y_test, predicted, ann.classes_)
-    shape = ann.data.image_shape
+    history = trainer.history
+    yield "run", plots.plot_run(history)
+    yield "costs", plots.plot_costs(history)
+    yield "errors", plots.plot_errors(history)
+    yield "reg_share", plots.plot_reg_share(history)
+    yield "accuracy", plots.plot_accuracy(history)
+    outputs = trainer.network.predict(data.X_test, n_threads=trainer.threads.n_threads)
+    predicted = data.classes[outputs.argmax(axis=1)]
+    yield "confusion_matrix", plots.plot_confusion_matrix(dataset.y_test, predicted, data.classes)
+    shape = data.image_shape
     if shape is not None and shape[0] >= LEAST_IMAGE_SIDE:
         yield (
             "misclassified",
             plots.plot_misclassified(
-                data.X_test, data.y_test, predicted, outputs, image_shape=shape
+                dataset.X_test, dataset.y_test, predicted, outputs, image_shape=shape
             ),
         )

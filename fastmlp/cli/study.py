@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastmlp.cli.exit_codes import FINISHED, INTERRUPTED
+from fastmlp.cli.exit_codes import ENDINGS, FINISHED, code_of
 from fastmlp.cli.options import add_threads
 from fastmlp.cli.output import can_draw, prepare_folder
+from fastmlp.datasets.loading import default_name
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.json_file import write_json
 from fastmlp.studies import NAMES, find_study
-from fastmlp.studies.lab import data
 from fastmlp.studies.lab.progress import choose_progress
 from fastmlp.studies.lab.results import read_result, result_path
 from fastmlp.studies.lab.session import Session
@@ -77,18 +77,19 @@ def _open_session(chosen: Study, folder: Path, options: argparse.Namespace) -> S
 
 
 def _run(chosen: Study, session: Session, path: Path, quick: bool) -> int:
-    """Run, and write the result; after Ctrl-C say what is kept."""
-    config = chosen.configure(data.choose_data(), quick)
+    """Run, and write the result; after Ctrl-C or SIGTERM, report what is kept."""
+    config = chosen.configure(default_name(), quick)
     print(f"{chosen.name}: {chosen.question}\n{_describe(config)}", flush=True)
     try:
         result = chosen.run(config, session)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        code = code_of(interrupt)
         kept = f"{session.n_kept} finished configuration{'' if session.n_kept == 1 else 's'}"
         print(
-            f"fastmlp: interrupted; {kept} kept, the same command resumes from there",
+            f"fastmlp: {ENDINGS[code]}; {kept} kept, the same command resumes from there",
             file=sys.stderr,
         )
-        return INTERRUPTED
+        return code
     for complaint in session.complaints:
         print(f"fastmlp: {complaint}", file=sys.stderr)
     write_json(path, result)

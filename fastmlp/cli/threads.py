@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp._terminal import StatusLine, text_table
 from fastmlp.bench.thread_sweep import (
-    WARM_UP_EPOCHS,
     Point,
     Run,
     SweepPlan,
@@ -23,12 +23,10 @@ from fastmlp.bench.thread_sweep import (
     same_weights,
     summarise,
 )
-from fastmlp.cli.data import DATA_HELP, load_data
+from fastmlp.bench.thread_worker import WARM_UP_EPOCHS
 from fastmlp.cli.exit_codes import FAILED, FINISHED
-from fastmlp.cli.options import UsageError, choices, integer, layer_widths
+from fastmlp.cli.options import UsageError, add_data, choices, integer, layer_widths, load_data
 from fastmlp.cli.output import pyplot_without_display, save_figure
-from fastmlp.cli.tables import text_table
-from fastmlp.cli.terminal import StatusLine
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.scaling import Scaler
@@ -52,11 +50,11 @@ COLUMNS = ("engine", "threads", "ms/epoch", "quartiles", "speed-up", "efficiency
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp threads``."""
     parser.description = (
-        "Time the epochs of a network for each number of threads, in processes of their own: "
-        "time per epoch, speed-up and efficiency of fastmlp and of its NumPy reference."
+        "Time the epochs of a network for each number of threads, each in a process of its own, "
+        "and print time per epoch, speed-up and efficiency of fastmlp and of its NumPy reference."
     )
     add = parser.add_argument
-    add("--data", metavar="NAME|PATH", help=DATA_HELP)
+    add_data(parser)
     add(
         "--shape",
         metavar="784,70,30,10",
@@ -113,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     That would be a broken promise. Bad input raises before any measurement.
     """
     _check_files(options)
-    dataset = load_data(options.data)
+    dataset = load_data(options.data, "timing epochs on")
     data = prepare(
         (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test),
         Scaler("global"),

@@ -6,24 +6,27 @@ import argparse
 import shlex
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
+import numpy as np
+
+from fastmlp.callbacks.base import Callback
 from fastmlp.callbacks.checkpoint import Checkpoint
-from fastmlp.cli.data import DATA_HELP, load_data
 from fastmlp.cli.display import choose_display
-from fastmlp.cli.exit_codes import FAILED, FINISHED, INTERRUPTED, TERMINATED
+from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, code_of
 from fastmlp.cli.options import (
     DEFAULT_SEED,
+    add_data,
     add_dtype,
     add_threads,
     choice,
     integer,
     integers,
     interval,
+    load_data,
     number,
 )
 from fastmlp.cli.output import prepare_folder, write_run
-from fastmlp.cli.signals import Terminated, terminable
 from fastmlp.cli.summary import (
     describe,
     describe_end,
@@ -31,23 +34,19 @@ from fastmlp.cli.summary import (
     make_record,
     summarize,
 )
-from fastmlp.datasets import Dataset
-from fastmlp.datasets.scaling import KINDS
+from fastmlp.datasets.labelled import LabelledData, prepare
+from fastmlp.datasets.recipes import PRESETS, Recipe, recipe_for
+from fastmlp.datasets.scaling import KINDS, Scaler
 from fastmlp.exceptions import DivergenceError, ResumeError
-from fastmlp.losses import NATURAL_LOSS
-from fastmlp.myann.myann import Callback, MyANN
-from fastmlp.myann.parameters import ACTIVATION_FUNCTIONS, LOSS_FUNCTIONS, OUT_FUNCTIONS
-from fastmlp.myann.recipes import PRESETS, Recipe, recipe_for
-from fastmlp.training.trainer import ENGINES
+from fastmlp.losses import ACTIVATIONS, NATURAL_LOSS
+from fastmlp.network.network import Network
+from fastmlp.training.trainer import ENGINES, Trainer
 
-ENDINGS = {
-    FINISHED: "finished",
-    FAILED: "diverged",
-    INTERRUPTED: "interrupted",
-    TERMINATED: "terminated",
-}
+OUTPUTS = ("sigmoid", "softmax", "identity")
+"""Output functions that suit classes."""
+
+LOSSES = ("log_loss", "cross_entropy", "squared_error")
 CHECKPOINT_EVERY = "5min"
-LOSS_NAMES = {name: label for label, name in LOSS_FUNCTIONS.items()}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "data set. The test rows of the data set serve as validation data: they are evaluated "
         "after every epoch."
     )
-    parser.add_argument("--data", metavar="NAME|PATH", help=DATA_HELP)
+    add_data(parser)
     _add_network(parser)
     _add_training(parser)
     add_threads(parser)
@@ -72,9 +71,9 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--hidden", metavar="70,30", type=integers("--hidden"), help="widths of the hidden layers")
     for name, what, allowed in (
-        ("--activation", "activation function of the hidden layers", ACTIVATION_FUNCTIONS),
-        ("--output", "activation function of the output layer", OUT_FUNCTIONS),
-        ("--loss", "loss function; default: the one that suits --output", LOSS_FUNCTIONS),
+        ("--activation", "activation function of the hidden layers", ACTIVATIONS),
+        ("--output", "activation function of the output layer", OUTPUTS),
+        ("--loss", "loss function; default: the one that suits --output", LOSSES),
         ("--scale", "how the inputs are scaled", KINDS),
         ("--preset", "settings to use instead of the recipe", PRESETS),
     ):
@@ -132,28 +131,28 @@ def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train and return the exit code; SIGTERM ends the run like Ctrl-C. Bad input raises."""
-    with terminable():
-        return _run(options)
-
-
-def _run(options: argparse.Namespace) -> int:
+    """Train and return the exit code. Bad input raises."""
     checkpoint = _checkpoint(options)
     folder = None if options.out is None else prepare_folder(options.out)
-    data = load_data(options.data)
-    recipe = merge(options, data.name)
-    ann = build(data, recipe, options)
-    print(describe(ann, data, recipe, options))
+    dataset = load_data(options.data, "training on")
+    recipe = merge(options, dataset.name)
+    data = prepare(
+        (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test),
+        Scaler(recipe.scale),
+        np.dtype(options.dtype),
+    )
+    trainer = build(data, recipe, options)
+    print(describe(dataset, trainer.network, recipe, options))
     if options.resume:
         print(describe_resume(options.checkpoint))
     start = time.perf_counter()
-    code, n_epochs = _fit(ann, options, checkpoint)
+    code, n_epochs = _fit(trainer, data, recipe, options, checkpoint)
     total_seconds = time.perf_counter() - start
-    if ann.history.n_epochs:
-        print(summarize(ann, total_seconds, n_epochs))
+    if trainer.history.n_epochs:
+        print(summarize(trainer, len(data.X_train), total_seconds, n_epochs))
     if folder is not None:
-        record = make_record(ann, data, recipe, options, total_seconds, ENDINGS[code])
-        write_run(folder, ann, data, record)
+        record = make_record(dataset, trainer, recipe, options, total_seconds, ENDINGS[code])
+        write_run(folder, dataset, data, trainer, record)
     return code
 
 
@@ -189,58 +188,44 @@ def merge(options: argparse.Namespace, data_set: str) -> Recipe:
         if (value := getattr(options, field.name, None)) is not None
     }
     if "output" in given and "loss" not in given:
-        given["loss"] = LOSS_NAMES[NATURAL_LOSS[given["output"]]]
+        given["loss"] = NATURAL_LOSS[given["output"]]
     return replace(recipe, **given)
 
 
-def build(data: Dataset, recipe: Recipe, options: argparse.Namespace) -> MyANN:
-    """Return an untrained MyANN for the data, as recipe and options describe it."""
-    return MyANN(
-        (data.X_train, data.y_train, data.X_test, data.y_test),
-        len(recipe.hidden),
-        [0, *recipe.hidden, 0],
-        n_nodes_layer_out=0,
-        my_activation_function=recipe.activation,
-        my_out_function=recipe.output,
-        my_loss_function=recipe.loss,
-        n_size_mini_batch=recipe.batch_size,
-        n_epochs=recipe.epochs,
-        lambda2_reg=recipe.l2,
-        lambda1_reg=recipe.l1,
-        learn_rate=recipe.learn_rate,
-        decrease_const=recipe.decay,
-        mom_rate=recipe.momentum,
-        random_state=options.seed,
-        n_threads=options.threads,
+def build(data: LabelledData, recipe: Recipe, options: argparse.Namespace) -> Trainer:
+    """Return the trainer of a new network for the data, as recipe and options describe it."""
+    rng = np.random.default_rng(options.seed)
+    network = Network(
+        (data.X_train.shape[1], *recipe.hidden, len(data.classes)),
+        activation=recipe.activation,
+        output=recipe.output,
         dtype=options.dtype,
-        b_standardize=False if recipe.scale == "none" else recipe.scale,
+        initializer=recipe.initializer,
+        random_state=rng,
+    )
+    return Trainer(
+        network,
+        loss=recipe.loss,
+        learning_rate=recipe.learn_rate,
+        schedule="cumulative",
+        decay=recipe.decay,
+        momentum=recipe.momentum,
+        l1=recipe.l1,
+        l2=recipe.l2,
+        batch_size=recipe.batch_size,
+        n_threads=options.threads,
         engine=options.engine,
-        my_initializer=recipe.initializer,
-        b_train_on_init=False,
+        random_state=rng,
     )
 
 
-OPTIONS = {
-    "ay_nodes_layers": "--hidden",
-    "my_activation_function": "--activation",
-    "my_out_function": "--output",
-    "my_loss_function": "--loss",
-    "n_size_mini_batch": "--batch-size",
-    "lambda2_reg": "--l2",
-    "lambda1_reg": "--l1",
-    "learn_rate": "--learn-rate",
-    "decrease_const": "--decay",
-    "mom_rate": "--momentum",
-    "random_state": "--seed",
-    "dtype": "--dtype",
-    "b_standardize": "--scale",
-    "engine": "--engine",
-    "number of epochs": "--epochs",
-}
-"""Names of the options that set MyANN's parameters."""
-
-
-def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None) -> tuple[int, int]:
+def _fit(
+    trainer: Trainer,
+    data: LabelledData,
+    recipe: Recipe,
+    options: argparse.Namespace,
+    checkpoint: Checkpoint | None,
+) -> tuple[int, int]:
     """Train with a display; report an early end on stderr.
 
     Returns the exit code and the number of epochs of this run, without those of the checkpoint.
@@ -248,18 +233,27 @@ def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None)
     callbacks: list[Callback] = [] if checkpoint is None else [checkpoint]
     n_epochs = 0
 
-    def show(ann: MyANN) -> None:
+    def show(trainer: Trainer) -> None:
         nonlocal n_epochs
         n_epochs += 1
-        display.update(ann.history)
+        display.update(trainer.history)
 
     try:
-        with choose_display(ann.n_epochs) as display:
-            callbacks.append(show)
-            ann.fit(callbacks=callbacks, resume=options.checkpoint if options.resume else None)
-    except KeyboardInterrupt as error:
-        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-        print(f"fastmlp: {ENDINGS[code]} after {describe_end(ann)}", file=sys.stderr)
+        with choose_display(recipe.epochs) as display:
+            trainer.fit_as(
+                "fastmlp train",
+                _compared(recipe, options),
+                data.X_train,
+                data.Y_train,
+                n_epochs=recipe.epochs,
+                test_data=(data.X_test, data.Y_test),
+                measure_train=True,
+                callbacks=[*callbacks, show],
+                resume=options.checkpoint if options.resume else None,
+            )
+    except KeyboardInterrupt as interrupt:
+        code = code_of(interrupt)
+        print(f"fastmlp: {ENDINGS[code]} after {describe_end(trainer.history)}", file=sys.stderr)
         if checkpoint is not None and checkpoint.last_path is not None:
             print(f"saved in {checkpoint.last_path}; resume with", file=sys.stderr)
             print(f"  {_resuming_command(options)}", file=sys.stderr)
@@ -272,6 +266,15 @@ def _fit(ann: MyANN, options: argparse.Namespace, checkpoint: Checkpoint | None)
     return FINISHED, n_epochs
 
 
+def _compared(recipe: Recipe, options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings that a resumed run must share, by the names of the options."""
+    settings = asdict(recipe) | {
+        "seed": options.seed, "dtype": options.dtype, "engine": options.engine,
+    }  # fmt: skip
+    del settings["epochs"]  # a resumed run may have more
+    return {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
+
+
 def _resuming_command(options: argparse.Namespace) -> str:
     """Return the command line of this run, with --resume."""
     words = [word for word in options.words if word != "--resume"]
@@ -279,6 +282,7 @@ def _resuming_command(options: argparse.Namespace) -> str:
 
 
 def _in_options(error: ResumeError) -> str:
-    """Return its sentence, with the options' names in place of the parameters'."""
-    differences = {OPTIONS.get(name, name): values for name, values in error.differences.items()}
+    """Return its sentence, with the option's name for the number of epochs."""
+    names = {"number of epochs": "--epochs"}
+    differences = {names.get(name, name): values for name, values in error.differences.items()}
     return str(ResumeError(error.path, differences))

@@ -59,6 +59,10 @@ def find_blas(package: str = "scipy") -> list[Any]:
     return of_package or found
 
 
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
 def _thread_functions(library: Any) -> tuple[int, int, bool] | None:
     """Addresses of the functions that read and set the thread count; None where they are missing.
 
@@ -66,9 +70,8 @@ def _thread_functions(library: Any) -> tuple[int, int, bool] | None:
     """
     per_thread = getattr(library, "threading_layer", None) == "openmp"
     for names in _OPENMP if per_thread else _SYMBOLS.get(library.internal_api, []):
-        functions = [getattr(library.dynlib, name, None) for name in names]
-        if None not in functions:
-            get, set_ = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions)
+        if all(hasattr(library.dynlib, name) for name in names):
+            get, set_ = (_address(getattr(library.dynlib, name)) for name in names)
             return get, set_, per_thread
     return None
 

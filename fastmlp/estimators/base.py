@@ -423,15 +423,20 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         return network.predict(x, n_threads=self.n_threads)
 
     def summary(self) -> Summary:
-        """Summarize the fitted network: layers, shapes, parameters, operations and memory.
+        """Summarize the fitted network: its layers, their output shapes, functions and parameters.
 
         Returns
         -------
         Summary
-            Text when printed, a table in a notebook.
+            As of :meth:`fastmlp.Network.summary`: a table as text, in a notebook as HTML.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
         """
         check_is_fitted(self)
-        return Summary.of(self._network())
+        return self._network().summary()
 
     def to_sklearn(self) -> Any:
         """Convert to scikit-learn's own estimator, for code that requires that very class.

@@ -1,3 +1,5 @@
 """Network: layer widths, functions, and one flat parameter vector."""
 
 from fastmlp.network.network import Network as Network
+from fastmlp.network.summary import LayerSummary as LayerSummary
+from fastmlp.network.summary import Summary as Summary

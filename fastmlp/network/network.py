@@ -27,6 +27,7 @@ from fastmlp.engine.rows import check_inputs
 from fastmlp.engine.threads import MAX_THREADS, resolve_threads
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
+from fastmlp.network.summary import Summary
 
 MANY_ROWS = 64
 
@@ -159,6 +160,31 @@ class Network:
             views.append(flat[begin:end].reshape(n_out, n_in + 1))
             begin = end
         return views
+
+    def summary(self) -> Summary:
+        """Summarize the network: its layers, their output shapes, functions and parameters.
+
+        Nothing is printed: the table appears where the result is the last value of a cell or of a
+        line of the interpreter, and a script prints it with ``print(network.summary())``.
+
+        Returns
+        -------
+        Summary
+            A table as text, in a notebook as HTML; ``n_parameters``, ``n_bytes`` (memory of the
+            parameters) and ``flop`` (operations to predict one row) are the totals, and ``layers``
+            has the numbers of every layer.
+
+        Examples
+        --------
+        >>> Network((64, 30, 10), activation="relu", output="softmax").summary()
+        layer      output shape   activation   parameters   FLOP per row
+        ----------------------------------------------------------------
+        input           (n, 64)
+        hidden 1        (n, 30)   relu              1,950          3,840
+        output          (n, 10)   softmax             310            600
+        2,260 float32 parameters, 8.8 KiB; 4,440 FLOP to predict a row
+        """
+        return Summary.of(self.sizes, self.dtype, self.functions)
 
     def initialize(self, random_state: RandomState = None) -> None:
         """Draw new initial weights in place."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from typing import Any
 
-from fastmlp.network.network import Network
+import numpy as np
 
-HEADER = ("layer", "output", "activation", "parameters", "FLOP per row")
+from fastmlp._terminal import text_table
+
+HEADER = ("layer", "output shape", "activation", "parameters", "FLOP per row")
+OF_TEXT = (0, 2)
+"""Positions of the columns that hold words, not numbers."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +24,14 @@ class LayerSummary:
     Attributes
     ----------
     name : str
+        "hidden 1", "hidden 2", ..., "output".
     n_in, n_out : int
+        Widths of the layer before and of this one.
     function : str
+        Name of the activation function.
     """
+
+    __module__ = "fastmlp.network"  # the public address, so that pickles survive moves
 
     name: str
     n_in: int
@@ -29,7 +40,7 @@ class LayerSummary:
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return self.n_out * (self.n_in + 1)
 
     @property
@@ -40,16 +51,21 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A network's layers and what they cost; prints as a table, also in a notebook.
+    """The layers of a network and what they cost: a table as text, and in a notebook as HTML.
 
     Attributes
     ----------
     n_features : int
+        Width of the input.
     layers : tuple of LayerSummary
+        The layers after the input.
     dtype : str
+        Type of the parameters.
     itemsize : int
-        Bytes per number.
+        Bytes per parameter.
     """
+
+    __module__ = "fastmlp.network"  # the public address, so that pickles survive moves
 
     n_features: int
     layers: tuple[LayerSummary, ...]
@@ -57,19 +73,32 @@ class Summary:
     itemsize: int
 
     @classmethod
-    def of(cls, network: Network) -> Summary:
-        """The summary of a network."""
-        pairs, functions = list(pairwise(network.sizes)), network.functions
+    def of(
+        cls, sizes: Sequence[int], dtype: np.dtype[Any], functions: Sequence[str] | None = None
+    ) -> Summary:
+        """Return the summary of a network of this shape.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Widths of all layers.
+        dtype : dtype
+            Type of the parameters.
+        functions : sequence of str or None
+            Function of every layer after the input; None leaves their column empty.
+        """
+        pairs = list(pairwise(sizes))
+        functions = [""] * len(pairs) if functions is None else functions
         names = [f"hidden {i + 1}" for i in range(len(pairs) - 1)] + ["output"]
         layers = tuple(
             LayerSummary(name, n_in, n_out, function)
             for name, (n_in, n_out), function in zip(names, pairs, functions, strict=True)
         )
-        return cls(network.sizes[0], layers, str(network.dtype), network.dtype.itemsize)
+        return cls(sizes[0], layers, str(dtype), dtype.itemsize)
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases of all layers."""
+        """Number of weights and biases of all layers."""
         return sum(layer.n_parameters for layer in self.layers)
 
     @property
@@ -79,43 +108,34 @@ class Summary:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the parameters."""
+        """Memory of the parameters in bytes."""
         return self.n_parameters * self.itemsize
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table's rows as text, without header and sums."""
-        rows: list[tuple[str, ...]] = [("input", str(self.n_features), "", "", "")]
+        """Return the rows of the table as strings, without header and totals."""
+        rows: list[tuple[str, ...]] = [("input", f"(n, {self.n_features})", "", "", "")]
         for layer in self.layers:
             rows.append(
-                (layer.name, str(layer.n_out), layer.function, f"{layer.n_parameters:,}",
+                (layer.name, f"(n, {layer.n_out})", layer.function, f"{layer.n_parameters:,}",
                  f"{layer.flop:,}")
             )  # fmt: skip
         return rows
 
     def footer(self) -> str:
-        """The sums in a sentence."""
+        """Return the totals as a sentence."""
         return (
-            f"{self.n_parameters:,} {self.dtype} parameters, {_bytes(self.n_bytes)}; "
+            f"{self.n_parameters:,} {self.dtype} parameters, {format_bytes(self.n_bytes)}; "
             f"{self.flop:,} FLOP to predict a row"
         )
 
     def __str__(self) -> str:
-        table = [HEADER, *self.rows()]
-        widths = [max(len(row[i]) for row in table) for i in range(len(HEADER))]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if i in (1, 3, 4) else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in table
-        ]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join([*lines, self.footer()])
+        header, *lines = text_table(HEADER, self.rows(), OF_TEXT)
+        return "\n".join([header, "-" * len(header), *lines, self.footer()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """A table for notebooks."""
+        """Return a table for notebooks."""
         head = "".join(f"<th>{escape(name)}</th>" for name in HEADER)
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
@@ -127,8 +147,8 @@ class Summary:
         )
 
 
-def _bytes(n_bytes: int) -> str:
-    """A number of bytes in a unit that suits it."""
+def format_bytes(n_bytes: int) -> str:
+    """Return a number of bytes in a unit that suits it, such as "224.2 KiB"."""
     size, unit = float(n_bytes), "bytes"
     for larger in ("KiB", "MiB", "GiB"):
         if size < 1024:

@@ -1,4 +1,4 @@
-"""Pictures of predictions: the confusion matrix and the misclassified images."""
+"""Figures of predictions: the confusion matrix and the misclassified images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_integer, check_same_length
-from fastmlp.plots.style import FigureSize, styled_pyplot
+from fastmlp.plots.style import INK, FigureSize, styled_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -193,7 +193,7 @@ def _adapt_text_colors(shown: Any) -> None:
     image = shown.im_
     shades = image.norm(shown.confusion_matrix)
     for text, shade in zip(shown.text_.ravel(), shades.ravel(), strict=True):
-        text.set_color("white" if shade > 0.55 else "#333333")
+        text.set_color("white" if shade > 0.55 else INK)
 
 
 def _check_predictions(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

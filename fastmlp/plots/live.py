@@ -1,4 +1,4 @@
-"""The picture of a training that is going on: accuracy, cost and learning rate so far."""
+"""The figure of a training run under way: accuracy, cost and learning rate so far."""
 
 from __future__ import annotations
 

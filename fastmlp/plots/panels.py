@@ -1,4 +1,4 @@
-"""The panels of the pictures in plots.py: each draws one record of a History on given axes."""
+"""The panels of the figures in runs.py: each draws one record of a History on given axes."""
 
 from __future__ import annotations
 

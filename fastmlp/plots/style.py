@@ -1,7 +1,7 @@
-"""The look of all pictures: colours, fonts, and the import of matplotlib.
+"""The look of all figures: colours, fonts, and the import of matplotlib.
 
 Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for
-colour-blind readers. Fonts grow with the width of a figure, so that a picture shown 800 pixels wide
+colour-blind readers. Fonts grow with the width of a figure, so that one shown 800 pixels wide
 has letters of about 12 pixels, whatever its size in inches.
 """
 
@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-INK, PALE = "#333333", "#D9D9D9"
+SKY, PURPLE = "#56B4E9", "#CC79A7"
+INK, GREY, SILVER, PALE = "#333333", "#777777", "#BBBBBB", "#D9D9D9"
 
 FONT_POINTS_PER_INCH = 1.1
 """Points per inch of width: 1.1 / 72 * 800 = 12 pixels of 800."""
@@ -26,7 +27,7 @@ def import_pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            'pictures need matplotlib: pip install "fastmlp[plots]"', name=error.name
+            'figures need matplotlib: pip install "fastmlp[plots]"', name=error.name
         ) from error
     return plt
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.myann.recipes import recipe_for
+from fastmlp.datasets.recipes import recipe_for
 from fastmlp.plots.images import _adapt_text_colors
 from fastmlp.plots.style import BLUE, ORANGE, VERMILLION, styled_pyplot
 from fastmlp.studies.lab.data import load_raw, scale_rows

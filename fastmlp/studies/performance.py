@@ -20,7 +20,7 @@ from fastmlp.datasets.labelled import LabelledData
 from fastmlp.engine.rows import Rows
 from fastmlp.engine.threads import usable_processors
 from fastmlp.network.network import Network
-from fastmlp.plots.style import BLUE, INK, ORANGE, VERMILLION, styled_pyplot
+from fastmlp.plots.style import BLUE, INK, ORANGE, SILVER, VERMILLION, styled_pyplot
 from fastmlp.studies.lab.data import load_scaled
 from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, PUBLISHED, headline, legend_below
 from fastmlp.studies.lab.results import rounded
@@ -292,9 +292,7 @@ def _draw_time(result: Result) -> Figure:
 
 
 def _draw_bars(axis: Axes, result: Result, batch: int, rate: float) -> None:
-    bars = [
-        (name, seconds, "#BBBBBB") for name, seconds in published_seconds(result, batch).items()
-    ]
+    bars = [(name, seconds, SILVER) for name, seconds in published_seconds(result, batch).items()]
     for name, runs in contenders_of(result, batch, rate).items():
         bars.append((name, best(runs)["total_seconds"], COLORS[runs[0]["engine"]]))
     names, seconds, colors = zip(*bars, strict=True)

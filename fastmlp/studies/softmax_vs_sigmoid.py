@@ -29,7 +29,7 @@ PAIRS = {
 }
 KEPT = ("epochs", "train_accuracy", "test_accuracy")
 SHOWN_BELOW_BEST = 0.1
-"""Accuracies that lie more than this below the best one are off the picture."""
+"""Accuracies that lie more than this below the best one are left out of the figure."""
 
 GOOD_ENOUGH = 0.96
 """A test accuracy; the table has the epochs that it takes."""

@@ -18,8 +18,7 @@ from processes import is_running, wait_until
 
 import fastmlp
 from fastmlp.bench import contenders, data, figure, jobs, report, runner, session, timing
-from fastmlp.bench.adapters import Fitter, Learner
-from fastmlp.bench.adapters import _shared as shared
+from fastmlp.bench.adapters import Fitter, Learner, shared
 from fastmlp.bench.contenders import CONTENDERS
 from fastmlp.cli import bench as bench_command
 from fastmlp.cli.options import UsageError
@@ -470,7 +469,7 @@ def test_report_of_a_real_run_names_machine_versions_and_level(small_run):
     assert str(Path.home()) not in json.dumps(content)
 
 
-def test_picture_is_drawn_from_the_file_alone(small_run, tmp_path):
+def test_figure_is_drawn_from_the_file_alone(small_run, tmp_path):
     _, content, _, _ = small_run
     source, target = tmp_path / "result.json", tmp_path / "picture.png"
     source.write_text(json.dumps(content))
@@ -481,7 +480,7 @@ def test_picture_is_drawn_from_the_file_alone(small_run, tmp_path):
         figure.draw(target, content)
 
 
-def test_picture_of_the_stored_result_can_be_drawn_again(tmp_path):
+def test_figure_of_the_stored_result_can_be_drawn_again(tmp_path):
     stored = Path(__file__).parents[2] / "benchmarks" / "results" / "headline.json"
     if not stored.exists():
         pytest.skip("no stored result beside the tests")

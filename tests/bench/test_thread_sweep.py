@@ -1,4 +1,4 @@
-"""The thread-count sweep: its processes, its numbers, its command and its picture."""
+"""The thread-count sweep: its processes, its numbers, its command and its figure."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from fastmlp.bench.thread_sweep import (
     run_sweep,
     same_weights,
     summarise,
-    time_epochs,
 )
+from fastmlp.bench.thread_worker import time_epochs
 from fastmlp.cli import threads as _cli_threads
 from fastmlp.engine import _core
 
@@ -172,7 +172,7 @@ def test_process_that_fails_is_named_with_its_last_words(monkeypatch, code, sent
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """Exit code, output, JSON and picture of a short sweep over the digits, called elsewhere.
+    """Exit code, output, JSON and figure of a short sweep over the digits, called elsewhere.
 
     The folder it is called in has a module that the children must not take for Python's own.
     """
@@ -237,7 +237,7 @@ def test_json_of_the_command_has_settings_and_machine_but_no_paths(measured):
     assert str(Path.home()) not in json.dumps(content)
 
 
-def test_picture_of_the_command_is_a_png(measured):
+def test_figure_of_the_command_is_a_png(measured):
     assert measured[3].startswith(b"\x89PNG")
 
 
@@ -374,12 +374,12 @@ def test_wrong_options_are_refused_before_any_process_runs(
     assert no_processes == []
 
 
-def test_picture_without_matplotlib_is_refused_before_any_process_runs(
+def test_figure_without_matplotlib_is_refused_before_any_process_runs(
     capsys, monkeypatch, tmp_path, no_processes
 ):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     assert command(capsys, "--figure", str(tmp_path / "a.png")) == (
-        2, "", 'fastmlp: error: pictures need matplotlib: pip install "fastmlp[plots]"\n',
+        2, "", 'fastmlp: error: figures need matplotlib: pip install "fastmlp[plots]"\n',
     )  # fmt: skip
     assert no_processes == []
 
@@ -432,7 +432,7 @@ def drawn(axes) -> dict[str, np.ndarray]:
     }
 
 
-def test_picture_shows_seconds_with_quartiles_and_speed_up_beside_the_ideal():
+def test_figure_shows_seconds_with_quartiles_and_speed_up_beside_the_ideal():
     left, right = plot_threads(make_points([1, 2, 4]), title="my network").axes
     assert left.figure.get_suptitle() == "my network"
     assert left.get_title(loc="left") == "Fastest: fastmlp with 4 threads, 0.025 s per epoch"
@@ -452,17 +452,17 @@ def test_picture_shows_seconds_with_quartiles_and_speed_up_beside_the_ideal():
         assert axes.get_xscale() == "linear"
 
 
-def test_picture_of_many_threads_has_logarithmic_counts():
+def test_figure_of_many_threads_has_logarithmic_counts():
     left, right = plot_threads(make_points([1, 2, 4, 8, 16])).axes
     assert [left.get_xscale(), right.get_xscale(), right.get_yscale()] == ["log"] * 3
 
 
-def test_picture_of_nothing_is_refused():
+def test_figure_of_nothing_is_refused():
     with pytest.raises(ValueError, match="nothing to plot: no thread count was timed"):
         plot_threads([])
 
 
-def test_picture_without_matplotlib_names_the_command_that_installs_it(monkeypatch):
+def test_figure_without_matplotlib_names_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install \"fastmlp\[plots\]\""):
         plot_threads(make_points([1]))

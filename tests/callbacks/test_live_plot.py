@@ -79,7 +79,7 @@ def test_a_file_is_written_with_the_last_epoch_and_the_figure_closed(tmp_path):
     assert plt.get_fignums() == []
 
 
-def test_what_keeps_the_picture_from_being_drawn_is_told_before_the_training(tmp_path, monkeypatch):
+def test_what_keeps_the_figure_from_being_drawn_is_told_before_the_training(tmp_path, monkeypatch):
     seen = []
     plot = LivePlot(out=tmp_path / "nowhere" / "live.png")
     with pytest.raises(FileNotFoundError, match="out must lie in a folder that exists; got"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
 
@@ -21,11 +23,10 @@ import fastmlp
 from fastmlp import cli, plots
 from fastmlp.cli import display as _cli_display
 from fastmlp.cli.display import PlainDisplay, RichDisplay, choose_display
-from fastmlp.myann import recipes
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
 
 DIGITS = ["train", "--data", "digits"]
-PICTURES = {
+FIGURES = {
     f"{name}.png"
     for name in ("run", "costs", "errors", "reg_share", "accuracy", "confusion_matrix")
 }
@@ -101,11 +102,23 @@ def test_options_take_the_place_of_the_recipe(capsys, tmp_path):
         "hidden": [5, 4, 3], "batch_size": 100, "epochs": 2, "learn_rate": 0.01, "decay": 0.1,
         "lambda2": 0.2, "lambda1": 0.3, "momentum": 0.4, "scale": "none",
         "initializer": "sqrt_nodes", "activation": "tanh", "output": "softmax",
-        "loss": "CrossEntropy", "sizes": [64, 5, 4, 3, 10], "n_parameters": 404,
+        "loss": "cross_entropy", "sizes": [64, 5, 4, 3, 10], "n_parameters": 404,
         "dtype": "float64", "engine": "numpy", "preset": None,
     }  # fmt: skip
     np.testing.assert_allclose(record["learning_rates"], [0.01, 0.01 / 1.1])
     assert np.shape(record["costs"]) == (2, 13)
+
+
+def test_training_gives_the_numbers_of_the_articles_class_with_the_same_settings(capsys, tmp_path):
+    run(capsys, *DIGITS, "--epochs", "2", "--output", "softmax", "--out", str(tmp_path))
+    record = json.loads((tmp_path / "history.json").read_text())
+    ann = fastmlp.MyANN(
+        "digits", 2, [0, 70, 30, 0], my_out_function="softmax", my_loss_function="CrossEntropy",
+        n_size_mini_batch=50, n_epochs=2, learn_rate=0.04, decrease_const=5e-4, lambda2_reg=0.01,
+        mom_rate=5e-5, random_state=42, b_standardize="global", my_initializer="sqrt_nodes",
+    )  # fmt: skip
+    for name in ("costs", "errors", "train_accuracy", "test_accuracy"):
+        np.testing.assert_array_equal(record[name], ann.history[name])
 
 
 def test_preset_article_takes_the_place_of_the_recipe_and_options_that_of_the_preset(capsys):
@@ -121,20 +134,20 @@ def test_number_of_classes_comes_from_the_data(capsys, tmp_path):
     code, out, _ = run(capsys, "train", "--data", "moons", "--epochs", "2", "--out", str(tmp_path))
     assert code == 0
     assert "2 classes" in out and "network 2-10-2" in out
-    assert {path.name for path in tmp_path.iterdir()} == PICTURES | {"history.json"}
+    assert {path.name for path in tmp_path.iterdir()} == FIGURES | {"history.json"}
 
 
 def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
     folder = tmp_path / "new" / "out"
     code, out, _ = run(capsys, *DIGITS, "--epochs", "3", "--out", str(folder))
     assert code == 0
-    assert {path.name for path in folder.iterdir()} == PICTURES | {
+    assert {path.name for path in folder.iterdir()} == FIGURES | {
         "history.json",
         "misclassified.png",
     }
     assert f"in {folder}" in out.splitlines()[-1]
-    for picture in folder.glob("*.png"):
-        assert picture.read_bytes().startswith(b"\x89PNG")
+    for figure in folder.glob("*.png"):
+        assert figure.read_bytes().startswith(b"\x89PNG")
     text = (folder / "history.json").read_text()
     record = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert set(PER_BATCH) | set(PER_EPOCH) <= set(record)
@@ -153,7 +166,7 @@ def test_without_matplotlib_the_history_is_written_and_one_line_says_why_no_more
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     code, out, err = run(capsys, *DIGITS, "--epochs", "1", "--out", str(tmp_path))
     assert (code, err) == (0, "")
-    assert 'fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"\n' in out
+    assert 'fastmlp: figures need matplotlib: pip install "fastmlp[plots]"\n' in out
     assert [path.name for path in tmp_path.iterdir()] == ["history.json"]
 
 
@@ -174,8 +187,8 @@ def test_without_data_mnist_is_taken_where_it_is_found(capsys, tmp_path, monkeyp
         rng.normal(size=(20, 4)), np.arange(20) % 2, rng.normal(size=(6, 4)), np.arange(6) % 2,
         "mnist", "here",
     )  # fmt: skip
-    monkeypatch.setattr("fastmlp.cli.data.find", lambda name: tmp_path)
-    monkeypatch.setattr("fastmlp.cli.data.load", lambda name, download: wanted)
+    monkeypatch.setattr("fastmlp.datasets.loading.find", lambda name: tmp_path)
+    monkeypatch.setattr("fastmlp.cli.options.load", lambda name, download: wanted)
     code, out, _ = run(capsys, "train", "--epochs", "1")
     assert code == 0
     assert out.splitlines()[0] == "mnist (here): 20 training and 6 validation rows, 2 classes"
@@ -215,7 +228,7 @@ NEEDS_SHAPE = "describes the mini-batch of a network, and needs --shape"
             ["train", "--data", "no.npz"],
             "no.npz: expected an npz file or a folder of IDX files, found none",
         ),
-        ([*DIGITS, "--output", "identity", "--loss", "LogLoss"], None),
+        ([*DIGITS, "--output", "identity", "--loss", "log_loss"], None),
         (["info", "--shape", "784"], "--shape needs an input and an output width; got '784'"),
         (["info", "--shape", "a,b"], f"--shape {WIDTHS}; got 'a,b'"),
         (["info", "--shape", "784,,10"], f"--shape {WIDTHS}; got '784,,10'"),
@@ -267,11 +280,35 @@ def test_ctrl_c_tells_and_writes_what_was_finished(capsys, tmp_path, monkeypatch
     assert "2 epochs" in out
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of a POSIX system")
+def test_sigterm_ends_every_command_like_ctrl_c(capsys, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def load(name):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("fastmlp.cli.options.load", load)
+    assert run(capsys, "threads", "--data", "digits") == (143, "", "fastmlp: terminated\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_command_runs_in_another_thread_too(capsys):
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(cli.main, ["info"]).result() == 0
+
+
+def test_timing_without_data_and_mnist_says_what_the_digits_are_for(capsys, no_mnist, monkeypatch):
+    monkeypatch.setattr("fastmlp.cli.threads.prepare", lambda *_: sys.exit("enough"))
+    with pytest.raises(SystemExit, match="enough"):
+        cli.main(["threads"])
+    assert "; timing epochs on scikit-learn's small digits instead." in capsys.readouterr().out
+
+
 def test_ctrl_c_before_training_is_quiet(capsys, monkeypatch):
     def pressed(name):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.cli.data.load", pressed)
+    monkeypatch.setattr("fastmlp.cli.options.load", pressed)
     assert run(capsys, *DIGITS) == (130, "", "fastmlp: interrupted\n")
 
 
@@ -309,11 +346,12 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     code, out, err = run(capsys, "info", "--shape", "784,70,30,10", "--batch-size", "500")
     shown = dict(line.split(maxsplit=1) for line in map(str.strip, out.splitlines()) if line)
     assert (code, err) == (0, "")
-    assert shown["parameters"] == "57,390 (0.23 MB)"
+    assert shown["parameters"] == "57,390 (224.2 KiB)"
     assert shown["gradient"] == "in 8 lanes of at most 64 rows"
     assert shown["layer"].split(maxsplit=1) == ["3", "30 x 10, matrix kernels of fastmlp"]
     assert shown["chunks"] == "at most 64 rows"
     assert shown["workers"] == "3 of 3 threads"
+    assert shown["prediction"] == "114,560 FLOP per row"
     assert shown["FLOP"] == "per step         116,960,000"
     assert shown["threads"] == "3 (from OMP_NUM_THREADS)"
     assert shown["OMP_NUM_THREADS"] == "3"
@@ -389,12 +427,6 @@ def test_training_on_a_terminal_ends_with_the_same_summary(monkeypatch):
     assert cli.main([*DIGITS, "--epochs", "2"]) == 0
     assert "2/2" in terminal.getvalue()
     assert terminal.getvalue().splitlines()[-1].startswith("accuracy  train ")
-
-
-def test_recipes_cover_the_data_sets_and_unknown_data_get_mnist_s():
-    assert set(recipes.RECIPES) == {"mnist", "fashion", "digits", "moons"}
-    assert recipes.recipe_for("some.npz") is recipes.RECIPES["mnist"]
-    assert recipes.recipe_for("digits", "article") is recipes.ARTICLE
 
 
 def accuracy_of(capsys, tmp_path, *argv: str) -> float:

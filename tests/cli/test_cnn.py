@@ -41,7 +41,7 @@ def run_folder(data, tmp_path_factory):
 
 
 @needs_tensorflow
-def test_train_leaves_history_model_and_pictures(run_folder):
+def test_train_leaves_history_model_and_figures(run_folder):
     names = {path.name for path in run_folder.iterdir()}
     assert names == {"history.json", "model.keras", "training.png", "confusion_matrix.png",
                      "misclassified.png", "logs"}  # fmt: skip
@@ -200,18 +200,18 @@ def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatc
 
 
 @needs_tensorflow
-def test_a_missing_matplotlib_costs_the_pictures_only(monkeypatch, data, capsys, tmp_path):
+def test_a_missing_matplotlib_costs_the_figures_only(monkeypatch, data, capsys, tmp_path):
     from fastmlp.cli.cnn import train as _cli_cnn_train
     from fastmlp.plots import style as _plot_style
 
     def missing():
-        raise ImportError('pictures need matplotlib: pip install "fastmlp[plots]"')
+        raise ImportError('figures need matplotlib: pip install "fastmlp[plots]"')
 
     monkeypatch.setattr(_cli_cnn_train, "find_spec", lambda name: None)
     monkeypatch.setattr(_plot_style, "import_pyplot", missing)
     options = ["--data", data, "--epochs", "1", "--out", str(tmp_path)]
     assert main(["cnn", "train", *options]) == 0
-    assert 'pictures need matplotlib: pip install "fastmlp[plots]"' in capsys.readouterr().out
+    assert 'figures need matplotlib: pip install "fastmlp[plots]"' in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"history.json", "model.keras"}
 
 

@@ -188,6 +188,6 @@ def test_missing_folder_is_refused(tmp_path, capsys):
 def test_without_matplotlib_the_tables_are_shown(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     code, _, err = run(capsys, folder)
-    assert code == 0 and 'pictures need matplotlib: pip install "fastmlp[plots]"' in err
+    assert code == 0 and 'figures need matplotlib: pip install "fastmlp[plots]"' in err
     page = Page((folder / "report.html").read_text())
     assert not page.images and any(tag == "table" for tag, _ in page.tags)

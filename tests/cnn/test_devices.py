@@ -258,7 +258,7 @@ def test_keras_and_the_engine_train_the_same_network():
     np.testing.assert_allclose(found["costs"], history["costs"], rtol=1e-4)
 
 
-def test_picture_names_the_fastest_and_its_factor(timings):
+def test_figure_names_the_fastest_and_its_factor(timings):
     figure = compare.plot_devices(timings)
     best = max(timings, key=lambda t: t.images_per_second)
     title = figure.axes[0].get_title(loc="left")

@@ -345,7 +345,7 @@ def test_networks_of_other_shapes_are_not_matched(trained):
         match_maps(trained, other, "conv_1", X)
 
 
-def test_map_pictures_number_the_maps_and_count_the_answers(trained):
+def test_map_figures_number_the_maps_and_count_the_answers(trained):
     from fastmlp.cnn.maps.activations import activation_maps
 
     maps = activation_maps(trained, "conv_2", X[:3])
@@ -396,6 +396,6 @@ def test_mosaic_puts_tiles_in_rows_with_gaps():
     np.testing.assert_array_equal(stretched(np.full((2, 2), 3.0)), 0.5)
 
 
-def test_matching_picture_needs_no_networks():
+def test_matching_figure_needs_no_networks():
     matching = Matching("layer", np.eye(4), np.arange(4), np.ones(4), np.zeros(4))
     assert "4 of 4 maps have a twin" in title(plots.plot_matching(matching))

@@ -17,7 +17,7 @@ from keras_layout import (
     write_npz,
 )
 
-from fastmlp.datasets.loading import find, load
+from fastmlp.datasets.loading import default_name, find, load
 
 pytestmark = pytest.mark.usefixtures("home")  # empty folders, and no network
 
@@ -112,3 +112,20 @@ def test_a_folder_named_like_a_data_set_is_loaded_through_a_pathlike(
     write_idx(home / "digits", arrays)
     assert_holds(load(Path("digits")), arrays)
     assert load("digits").X_train.shape == (1297, 64)
+
+
+def test_the_default_is_mnist_where_it_is_available_and_else_the_digits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fastmlp.datasets.loading.find", lambda name: Path(name))
+    assert default_name() == "mnist"
+    monkeypatch.setattr("fastmlp.datasets.loading.find", lambda name: None)
+    assert default_name() == "digits"
+
+
+@pytest.mark.parametrize("name", ["digits", "moons"])
+def test_generated_rows_are_laid_out_as_those_from_files(name: str) -> None:
+    data = load(name)
+    for X, y in ((data.X_train, data.y_train), (data.X_test, data.y_test)):
+        assert X.dtype == np.float64 and X.flags.c_contiguous and X.ndim == 2
+        assert y.dtype == np.int64 and y.shape == (len(X),)

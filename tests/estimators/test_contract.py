@@ -456,7 +456,7 @@ def test_summary_counts_what_there_is():
     summary = model.summary()
     assert summary.n_parameters == sum(a.size for a in (*model.coefs_, *model.intercepts_))
     assert summary.flop == 2 * (6 * 12 + 12 * 7 + 7 * 3)
-    assert "hidden 2       7  relu                91           168" in str(summary)
+    assert "hidden 2         (n, 7)   relu                 91            168" in str(summary)
     assert "<td>softmax</td>" in summary._repr_html_()
     assert "199 float64 parameters, 1.6 KiB; 354 FLOP to predict a row" in str(summary)
 

@@ -139,7 +139,7 @@ def test_temperatures_are_split_at_the_new_year():
 
 
 @pytest.mark.parametrize("name", ["mnist_pipeline", "quantile_intervals"])
-def test_a_picture_without_matplotlib_is_refused_before_any_work(name, monkeypatch, capsys):
+def test_a_figure_without_matplotlib_is_refused_before_any_work(name, monkeypatch, capsys):
     script = example(name)
     monkeypatch.setattr(script, "find_spec", lambda package: None)
     monkeypatch.setattr(script, "load", lambda: pytest.fail("it began"))
@@ -161,7 +161,7 @@ def test_search_over_sizes_gives_the_same_scores_on_one_thread_and_on_two(capsys
     assert "30 fits in" in text
 
 
-def test_examples_are_listed_with_their_data_and_pictures():
+def test_examples_are_listed_with_their_data_and_figures():
     if not EXAMPLES.exists():
         pytest.skip("no examples beside the tests")
     text = (EXAMPLES / "README.md").read_text()

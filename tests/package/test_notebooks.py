@@ -38,7 +38,7 @@ def test_notebook_runs_with_small_settings(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_stored_notebook_shows_its_pictures_and_is_small(name):
+def test_stored_notebook_shows_its_figures_and_is_small(name):
     path = EXAMPLES / f"{name}.ipynb"
     if not path.exists():
         pytest.skip("no examples beside the tests")

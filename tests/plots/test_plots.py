@@ -1,4 +1,4 @@
-"""The pictures show the numbers of the History they were given, and say what they found."""
+"""The figures show the numbers of the History they were given, and say what they found."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_one_epoch_of_one_batch_can_be_drawn(plot, tmp_path):
 
 
 @pytest.mark.parametrize("plot", HISTORY_PLOTS)
-def test_what_went_through_json_gives_the_same_picture(plot):
+def test_what_went_through_json_gives_the_same_figure(plot):
     history = make_history(train_accuracy=np.nan)
     again = json.loads(json.dumps(history.to_dict(), allow_nan=False))
     for a, b in zip(plot(history).axes, plot(again).axes, strict=True):

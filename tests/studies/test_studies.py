@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib
 
@@ -27,7 +26,7 @@ from fastmlp.exceptions import DataFormatError
 from fastmlp.files.json_file import write_json
 from fastmlp.studies import NAMES, find_study
 from fastmlp.studies.lab import figures, results, training
-from fastmlp.studies.lab.data import SCALES, choose_data, load_raw, load_scaled
+from fastmlp.studies.lab.data import SCALES, load_raw, load_scaled
 from fastmlp.studies.lab.progress import Bar, choose_progress
 from fastmlp.studies.lab.session import Session
 from fastmlp.studies.lab.study import Table, mean_and_range
@@ -42,7 +41,7 @@ def _close_figures():
 @pytest.fixture
 def tiny(monkeypatch):
     """Every study in its tiny size, on digits."""
-    monkeypatch.setattr("fastmlp.studies.lab.data.choose_data", lambda: "digits")
+    monkeypatch.setattr("fastmlp.cli.study.default_name", lambda: "digits")
     for name in NAMES:
         study = find_study(name)
         module = sys.modules[f"fastmlp.studies.{name.replace('-', '_')}"]
@@ -143,9 +142,7 @@ def test_unknown_study_is_refused_with_the_list(capsys, tmp_path):
 
 
 def test_folder_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "fastmlp.studies.lab.data.choose_data", lambda: pytest.fail("work was begun")
-    )
+    monkeypatch.setattr("fastmlp.cli.study.default_name", lambda: pytest.fail("work was begun"))
     (tmp_path / "file").write_text("")
     code, out, err = run(capsys, "regularisation", "--out", str(tmp_path / "file"))
     assert (code, out) == (2, "")
@@ -153,9 +150,7 @@ def test_folder_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_pa
 
 
 def test_result_is_drawn_again_without_running(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "fastmlp.studies.lab.data.choose_data", lambda: pytest.fail("work was begun")
-    )
+    monkeypatch.setattr("fastmlp.cli.study.default_name", lambda: pytest.fail("work was begun"))
     path = tmp_path / "regularisation-quick.json"
     path.write_text(json.dumps(stored("regularisation")))
     code, out, _ = run(
@@ -198,7 +193,7 @@ def test_without_matplotlib_the_result_is_written_and_the_remedy_named(
 ):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     code, out, err = run(capsys, "regularisation", "--quick", "--out", str(tmp_path))
-    assert code == 0 and 'fastmlp: pictures need matplotlib: pip install "fastmlp[plots]"' in err
+    assert code == 0 and 'fastmlp: figures need matplotlib: pip install "fastmlp[plots]"' in err
     assert [path.name for path in tmp_path.iterdir()] == ["regularisation-quick.json"]
     assert out.endswith(f"written   regularisation-quick.json in {tmp_path}\n")
 
@@ -219,8 +214,8 @@ SLOWER = """
 import dataclasses, sys
 from fastmlp import cli
 from fastmlp.studies import regularisation
-from fastmlp.studies.lab import data as _data
-_data.choose_data = lambda: "digits"
+from fastmlp.cli import study as _study
+_study.default_name = lambda: "digits"
 config = regularisation.Config(
     "digits", n_train=500, n_epochs=40, seeds=(0, 1, 2), batch_size=10, learning_rate=0.01
 )
@@ -327,13 +322,6 @@ def test_spread_is_a_mean_in_a_band_of_all_runs():
 
 
 # --- Data and training ---------------------------------------------------------------------------
-
-
-def test_mnist_is_chosen_where_it_is(monkeypatch):
-    monkeypatch.setattr(fastmlp.datasets, "find", lambda name: Path("x"))
-    assert choose_data() == "mnist"
-    monkeypatch.setattr(fastmlp.datasets, "find", lambda name: None)
-    assert choose_data() == "digits"
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -96,7 +96,7 @@ def test_learning_rate_draws_both_accuracies_of_every_group(group, value, label)
         np.testing.assert_allclose(y, mean(runs, f"{part}_accuracy"))
 
 
-def test_learning_rate_says_which_curve_lies_below_the_picture():
+def test_learning_rate_says_which_curve_lies_below_the_figure():
     result = stored("learning-rate")
     for rate, accuracy in ((1e-3, 0.1), (1e-2, 0.9)):
         for run in select(result, group="rate", rate=rate):
@@ -231,7 +231,7 @@ def test_softmax_study_draws_test_accuracy_by_rate():
             np.testing.assert_allclose(lines(axes)[pair], [[1e-3, 1e-2], expected])
 
 
-def test_softmax_study_leaves_collapsed_networks_off_the_picture():
+def test_softmax_study_leaves_collapsed_networks_off_the_figure():
     result = stored("softmax-vs-sigmoid")
     for run in result["runs"]:
         run["test_accuracy"][-1] = 0.95 if run["activation"] == "sigmoid" else 0.9

@@ -311,7 +311,7 @@ def test_sigterm_before_the_training_ends_with_143(in_process, monkeypatch):
     def load(_):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("fastmlp.cli.data.load", load)
+    monkeypatch.setattr("fastmlp.cli.options.load", load)
     assert in_process() == (143, "", "fastmlp: terminated\n")
 
 

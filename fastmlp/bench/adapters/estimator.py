@@ -17,9 +17,9 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp._version import __version__
+from fastmlp.bench.adapters.contract import Fitter
+from fastmlp.bench.adapters.job import Job
 from fastmlp.engine import _core
-
-from . import Fitter, Job
 
 
 class Contestant(Fitter):

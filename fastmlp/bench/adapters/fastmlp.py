@@ -14,11 +14,12 @@ import scipy
 
 import fastmlp
 from fastmlp import reference
+from fastmlp._types import Array
 from fastmlp._version import __version__
+from fastmlp.bench.adapters.contract import Ensembler
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.adapters.shared import choose, initial_weights, on_threads, share_correct
 from fastmlp.engine import _core
-
-from . import Array, Ensembler, Job
-from ._shared import choose, initial_weights, on_threads, share_correct
 
 ACTIVATIONS = {"sigmoid": "sigmoid", "relu": "relu"}
 LOSSES = {

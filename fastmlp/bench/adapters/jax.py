@@ -20,8 +20,16 @@ import jaxlib
 import numpy as np
 from jax import lax
 
-from . import Array, Ensembler, Job
-from ._shared import choose, initial_weights, on_threads, seconds_of_each, share_correct
+from fastmlp._types import Array
+from fastmlp.bench.adapters.contract import Ensembler
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.adapters.shared import (
+    choose,
+    initial_weights,
+    on_threads,
+    seconds_of_each,
+    share_correct,
+)
 
 Params: TypeAlias = list[tuple[jax.Array, jax.Array]]
 State: TypeAlias = Any

@@ -19,8 +19,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import Array, Job, Predictor
-from ._shared import choose, initial_weights, share_correct
+from fastmlp._types import Array
+from fastmlp.bench.adapters.contract import Predictor
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.adapters.shared import choose, initial_weights, share_correct
 
 ACTIVATIONS = {"sigmoid": "sigmoid", "relu": "relu"}
 OUTPUTS = {"sigmoid": tf.sigmoid, "softmax": tf.nn.softmax}

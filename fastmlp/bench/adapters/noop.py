@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import Array, Ensembler, Job, Trained
-from ._shared import seconds_of_each
+from fastmlp._types import Array
+from fastmlp.bench.adapters.contract import Ensembler, Trained
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.adapters.shared import seconds_of_each
 
 
 class Contestant(Ensembler):

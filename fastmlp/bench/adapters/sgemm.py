@@ -10,8 +10,9 @@ import numpy as np
 import scipy
 from scipy.linalg.blas import sgemm
 
-from . import Job, Learner
-from ._shared import seconds_of_each
+from fastmlp.bench.adapters.contract import Learner
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.adapters.shared import seconds_of_each
 
 SIDE = 2048
 

@@ -26,8 +26,10 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from . import Array, Data, Ensembler, Job
-from ._shared import choose, initial_weights, share_correct
+from fastmlp._types import Array
+from fastmlp.bench.adapters.contract import Ensembler
+from fastmlp.bench.adapters.job import Data, Job
+from fastmlp.bench.adapters.shared import choose, initial_weights, share_correct
 
 ACTIVATIONS = {"sigmoid": "logistic", "relu": "relu"}
 OPTIMIZERS: dict[str, dict[str, Any]] = {

@@ -15,8 +15,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import Array, Ensembler, Job
-from ._shared import choose, initial_weights, on_threads, seconds_of_each, share_correct
+from fastmlp._types import Array
+from fastmlp.bench.adapters.contract import Ensembler
+from fastmlp.bench.adapters.job import Job
+from fastmlp.bench.adapters.shared import (
+    choose,
+    initial_weights,
+    on_threads,
+    seconds_of_each,
+    share_correct,
+)
 
 ACTIVATIONS: dict[str, Any] = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
 OUTPUTS: dict[str, Any] = {"sigmoid": nn.Sigmoid, "softmax": lambda: nn.Softmax(dim=1)}

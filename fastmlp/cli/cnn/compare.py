@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from fastmlp._terminal import text_table
 from fastmlp.cli.cnn.data import figures, load_data
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
 from fastmlp.cli.exit_codes import FINISHED
 from fastmlp.cli.options import UsageError, integer, integers
 from fastmlp.cli.output import prepare_folder
-from fastmlp.cli.tables import text_table
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.files.json_file import write_json
 

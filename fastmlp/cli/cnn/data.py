@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fastmlp._terminal import RowPrinter, StatusLine
 from fastmlp.cli.output import pyplot_without_display, save_figure
-from fastmlp.cli.terminal import RowPrinter, StatusLine
 from fastmlp.datasets import load
 
 if TYPE_CHECKING:

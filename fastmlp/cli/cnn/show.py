@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp._terminal import text_table
 from fastmlp.cli.cnn.data import figures, load_test_images
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
 from fastmlp.cli.exit_codes import FINISHED
 from fastmlp.cli.options import integer
 from fastmlp.cli.output import prepare_folder
-from fastmlp.cli.tables import text_table
 from fastmlp.files.json_file import write_json
 
 IMAGES_TO_MATCH = 500

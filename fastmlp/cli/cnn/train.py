@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastmlp._checks import check_choice
 from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, figures, load_data
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
-from fastmlp.cli.exit_codes import FAILED, FINISHED, INTERRUPTED
+from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, code_of
 from fastmlp.cli.options import UsageError, integer, number
 from fastmlp.cli.output import prepare_folder
 from fastmlp.exceptions import DivergenceError
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from fastmlp.training.history import Evaluation
 
 DEFAULT_SEED = 42
-ENDINGS = {FINISHED: "finished", FAILED: "diverged", INTERRUPTED: "interrupted"}
 REFERENCES = {"mnist": 0.992}
 """The articles' line in the accuracy plot."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp cnn train``."""
-    parser.description = "Train a CNN with the settings of an article."
+    parser.description = (
+        "Train a CNN with the settings of an article; options replace single settings."
+    )
     add = parser.add_argument
     add_data(parser, training=True)
     add(
@@ -51,10 +52,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mix training and test images as the articles do, with a scaler fitted on all",
     )
     add("--article", metavar="NAME", default="C2", help="settings: C2, C3a, C3b, C3c; default C2")
-    of_settings = "default: that of the settings"
-    add("--epochs", metavar="N", type=integer("--epochs", 1), help=of_settings)
-    add("--batch-size", metavar="N", type=integer("--batch-size", 1), help=of_settings)
-    add("--momentum", metavar="X", type=number("--momentum"), help=of_settings)
+    add("--epochs", metavar="N", type=integer("--epochs", 1), help="number of epochs")
+    add("--batch-size", metavar="N", type=integer("--batch-size", 1), help="images per mini-batch")
+    add("--momentum", metavar="X", type=number("--momentum"), help="momentum coefficient")
     add("--optimizer", metavar="NAME", help="rmsprop, nadam, adamax, adam or sgd")
     add("--learn-rate", metavar="X", type=number("--learn-rate"), help="initial learning rate")
     add("--l2", metavar="X", type=number("--l2"), help="factor of sum w^2 over the dense kernels")
@@ -156,7 +156,7 @@ def _callbacks(options: argparse.Namespace) -> list[Any]:
 
 
 def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
-    """Train with a line per epoch; an early end is told, and is the exit code."""
+    """Train with a line per epoch; report an early end on stderr, and return the exit code."""
     from fastmlp.cnn.recorder import BatchHook
 
     name, X, y = data.watched
@@ -165,9 +165,10 @@ def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
     shown = [BatchHook(cnn, lines.batch), lines.epoch]
     try:
         cnn.fit(data.X_train, data.y_train, test_data=(X, y), callbacks=[*shown, *callbacks])
-    except KeyboardInterrupt:
-        print(f"\nfastmlp: interrupted after {cnn.history.n_epochs} epochs", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        code = code_of(interrupt)
+        print(f"\nfastmlp: {ENDINGS[code]} after {cnn.history.n_epochs} epochs", file=sys.stderr)
+        return code
     except DivergenceError as error:
         print(f"\nfastmlp: error: {error}", file=sys.stderr)
         return FAILED
@@ -187,7 +188,7 @@ def _describe(cnn: CNN, data: ImageData) -> str:
     from fastmlp.cnn.geometry import format_table
 
     config = cnn.config
-    watched = f"{len(data.watched[1])} {data.watched[0]} images are measured after every epoch"
+    watched = f"{len(data.watched[1])} {data.watched[0]} images are evaluated after every epoch"
     return "\n".join(
         [
             f"{data.name} ({data.source}): {len(data.X_train)} training, "

@@ -57,10 +57,10 @@ def plot_activation_maps(
     figsize : (float, float) or None
         Width and height in inches.
     """
-    values, pictures = np.asarray(maps, float), _grey(images)
+    values, grey = np.asarray(maps, float), _grey(images)
     if values.ndim != 4 or len(values) == 0:
         raise ValueError(f"maps must have shape (n, height, width, maps); got {values.shape}")
-    check_same_length("maps", len(values), "images", len(pictures))
+    check_same_length("maps", len(values), "images", len(grey))
     check_same_length("maps", len(values), "labels", len(labels))
     n, n_maps = len(values), values.shape[-1]
     n_columns = columns_for(n_maps, 1.0)
@@ -68,7 +68,7 @@ def plot_activation_maps(
     with styled_pyplot(figsize or (min(5.0 * n, 15) + 1, 8 if n < 3 else 7.2)) as plt:
         figure, axes = plt.subplots(2, n, height_ratios=[1, 4.2], squeeze=False)
         for i in range(n):
-            axes[0, i].imshow(pictures[i], cmap="gray_r")
+            axes[0, i].imshow(grey[i], cmap="gray_r")
             axes[0, i].set_axis_off()
             axes[0, i].set_title(f"shows {labels[i]}", loc="center", weight="normal")
             shown = draw_numbered_grid(
@@ -254,13 +254,13 @@ def plot_receptive_field(
     image: ArrayLike, window: tuple[slice, slice], title: str, *, figsize: FigureSize = (6, 6.4)
 ) -> Figure:
     """An image with a frame around the pixels that one node sees."""
-    picture = _grey(np.asarray(image)[np.newaxis])[0]
+    grey = _grey(np.asarray(image)[np.newaxis])[0]
     rows, columns = window
     with styled_pyplot(figsize) as plt:
         from matplotlib.patches import Rectangle
 
         figure, axis = plt.subplots()
-        axis.imshow(picture, cmap="gray_r")
+        axis.imshow(grey, cmap="gray_r")
         axis.grid(False)
         axis.add_patch(
             Rectangle(
@@ -299,8 +299,8 @@ def _refinement_sentence(states: Sequence[NDArray[Any]], answers: Sequence[float
 
 def _grey(images: ArrayLike) -> NDArray[np.float64]:
     """(n, height, width) from that, or from (n, height, width, channels) by the mean."""
-    pictures = np.asarray(images, float)
-    return pictures.mean(axis=-1) if pictures.ndim == 4 else pictures
+    pixels = np.asarray(images, float)
+    return pixels.mean(axis=-1) if pixels.ndim == 4 else pixels
 
 
 def _title(figure: Figure, plt: Any, text: str, points: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Data of the studies: MNIST if it is available locally, else scikit-learn's digits."""
+"""Data of the studies: rows as stored, and scaled in one of several ways."""
 
 from __future__ import annotations
 
@@ -28,11 +28,6 @@ class RawData:
     X_test: NDArray[Any]
     y_test: NDArray[Any]
     highest: float
-
-
-def choose_data() -> str:
-    """Return mnist if it is available locally, else digits; nothing is downloaded."""
-    return "digits" if datasets.find("mnist") is None else "mnist"
 
 
 def load_raw(name: str, n_train: int | None = None) -> RawData:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.files.atomic import write_atomically
-from fastmlp.plots.style import BLUE, GREEN, INK, ORANGE, VERMILLION, import_pyplot
+from fastmlp.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    import_pyplot,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +35,6 @@ PALETTE = 200
 HEADLINE_CHARACTERS_PER_INCH = 9.4
 """Of the bold headline's font, on average; it is broken into lines before it leaves the figure."""
 
-SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#777777"
 CATEGORIES = (
     (BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (VERMILLION, "D"), (PURPLE, "v"), (SKY, "P"),
     (INK, "X"), (GREY, "*"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Protocol, TextIO
+
+from fastmlp._terminal import rich_console
 
 
 class Progress(Protocol):
@@ -115,11 +116,5 @@ def describe(case: Mapping[str, Any]) -> str:
 def choose_progress(stream: TextIO | None = None) -> Progress:
     """A bar if `stream` (stderr) is a terminal and rich is installed, else lines."""
     stream = sys.stderr if stream is None else stream
-    if stream.isatty():
-        with suppress(ImportError):
-            from rich.console import Console
-
-            console = Console(file=stream)
-            if console.is_terminal and not console.is_dumb_terminal:
-                return Bar(console)
-    return Lines(stream)
+    console = rich_console(stream)
+    return Lines(stream) if console is None else Bar(console)

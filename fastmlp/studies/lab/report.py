@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from fastmlp.plots.style import BLUE, VERMILLION
 from fastmlp.studies.lab.catalogue import NAMES, find_study
 from fastmlp.studies.lab.results import read_result, result_path
 from fastmlp.studies.lab.study import Study, Table
@@ -30,7 +31,7 @@ PAGE = Template("""\
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
        max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1, h2 { line-height: 1.2; }
-section { border-top: 2px solid #0072B2; margin-top: 3rem; }
+section { border-top: 2px solid $blue; margin-top: 3rem; }
 .facts { color: #555; }
 .table, .figure { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: .85rem; }
@@ -42,7 +43,7 @@ th:first-child, td:first-child { text-align: left; white-space: normal; min-widt
        position: sticky; left: 0; background: #fff; }
 .published, tr.published td:first-child { background: #FFF3DC; }
 img { max-width: 100%; min-width: 40rem; display: block; margin: 1rem 0; }
-.damaged { border-left: 4px solid #D55E00; padding-left: .8rem; }
+.damaged { border-left: 4px solid $vermillion; padding-left: .8rem; }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr;
      gap: .1rem 1rem; font-size: .85rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
@@ -106,6 +107,8 @@ def make_report(folder: Path, *, with_figures: bool = True) -> Report:
                 break
     count = f"{len(shown)} {'study' if len(shown) == 1 else 'studies'}"
     html = PAGE.substitute(
+        blue=BLUE,
+        vermillion=VERMILLION,
         n_studies=count,
         damaged="\n".join(
             f'<p class="damaged">Not shown: {escape(complaint)}</p>' for complaint in complaints

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._terminal import text_table
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -33,9 +35,8 @@ class Table:
 
     def as_text(self) -> str:
         """Format for a terminal: the first column to the left, the others to the right."""
-        lines = [self.columns, *self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join([self.title, *("  " + _aligned(line, widths) for line in lines)])
+        lines = text_table(self.columns, self.rows)
+        return "\n".join([self.title, *(f"  {line}" for line in lines)])
 
     def as_markdown(self) -> str:
         """For a page: title, header, rows."""
@@ -78,8 +79,3 @@ def mean_and_range(values: Iterable[float], digits: int = 4) -> str:
     if len(values) > 1:
         text += f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
     return text
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(cells, widths, strict=True)
-    return "   ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastmlp.datasets.labelled import LabelledData
+from fastmlp.datasets.recipes import recipe_for
 from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import DivergenceError
-from fastmlp.myann.recipes import recipe_for
 from fastmlp.network.network import Network
 from fastmlp.studies.lab.results import rounded
 from fastmlp.studies.lab.session import Tick

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.plots.style import BLUE, GREEN, INK, ORANGE, VERMILLION, styled_pyplot
+from fastmlp.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION, styled_pyplot
 from fastmlp.studies.lab.figures import (
     CATEGORIES,
     headline,
@@ -249,7 +249,7 @@ def draw_full_cost(result: Result) -> Figure:
             for axis, name in zip(axes, ("train_cost", "test_accuracy"), strict=True):
                 axis.plot(item["epochs"], item[name], color=color, label=label)
         for axis in axes:
-            axis.axvline(begin, color="#777777", linestyle=":", label="_")
+            axis.axvline(begin, color=GREY, linestyle=":", label="_")
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.set_xlabel("epochs of training (dotted: here it changes)")
         axes[0].set_yscale("log")

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.datasets.labelled import LabelledData
+from fastmlp.datasets.recipes import recipe_for
 from fastmlp.engine.rows import Rows
-from fastmlp.myann.recipes import recipe_for
 from fastmlp.network.network import Network
 from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
 from fastmlp.studies.lab.results import rounded

@@ -1,4 +1,4 @@
-"""How does a classifier cut the plane in two? The articles' moons, and the pictures of surfaces.
+"""How does a classifier cut the plane in two? The articles' moons, and figures of surfaces.
 
 Two half moons of points; LinearSVC on polynomial features (3000 iterations, as published), SVC
 with a kernel, and MyANN; and the demonstration of contours and surfaces. The article prints

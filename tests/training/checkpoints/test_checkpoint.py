@@ -490,7 +490,7 @@ def test_other_arithmetic_is_told_but_not_refused(tmp_path, monkeypatch):
 # --- Other callbacks
 
 
-def test_pictures_and_logs_may_come_and_go_and_a_resumed_picture_has_the_earlier_epochs(tmp_path):
+def test_figures_and_logs_may_come_and_go_and_a_resumed_figure_has_the_earlier_epochs(tmp_path):
     first, second = LivePlot(), LivePlot()
     fit(tmp_path, n_epochs=3, callbacks=[first])
     assert same(fit(resume=tmp_path, n_epochs=5, callbacks=[second]), fit(n_epochs=5))

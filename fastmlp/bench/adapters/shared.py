@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from . import Array, Job
+from fastmlp._types import Array
+from fastmlp.bench.adapters.job import Job
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -58,7 +60,7 @@ def expected_outputs(job: Job, x: Array) -> Array:
     return a
 
 
-def share_correct(outputs: Array, labels: Array) -> float:
+def share_correct(outputs: Array, labels: NDArray[Any]) -> float:
     """Share of rows whose largest output is the label; outputs (m, n_out), labels (m,)."""
     return float(np.mean(np.argmax(outputs, axis=1) == labels))
 

@@ -1,4 +1,4 @@
-"""Recipes: the training settings that the command line uses when it is told nothing else."""
+"""Recipes: the best known training settings for each data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of one training run, in the terms of :class:`fastmlp.myann.MyANN`.
+    """Settings of one training run, in the terms of :class:`fastmlp.Trainer`.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Recipe:
     initializer: str = "sqrt_nodes"
     activation: str = "sigmoid"
     output: str = "sigmoid"
-    loss: str = "LogLoss"
+    loss: str = "log_loss"
 
 
 ARTICLE = Recipe(scale="feature", learn_rate=0.001, decay=1e-5, l2=0.2)

@@ -1,12 +1,38 @@
-"""What programs show on a terminal while they work: rows of text, a status line, rich's console."""
+"""Text for a terminal: tables, rows that are printed one by one, a status line, rich's console."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
 ERASE_LINE = "\r\033[K"
+GAP = "   "
+
+
+def text_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)
+) -> list[str]:
+    """Return the lines of a table, its columns as wide as their longest cell.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names, the first line.
+    rows : sequence of sequences of str
+        As long as `columns`.
+    left : collection of int
+        Positions of the left-aligned columns; the others are right-aligned.
+    """
+    lines = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        GAP.join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
 
 
 class RowPrinter:
@@ -16,7 +42,7 @@ class RowPrinter:
     ----------
     columns : sequence of str
     widths : sequence of int
-        Of the columns, in characters, the space between them included.
+        Widths of the columns in characters, including the space between them.
     stream : TextIO
         Flushed after every row.
     """
