@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fastmlp._types import Array
 from fastmlp.engine import _core
+from fastmlp.engine.blas import single_threaded_blas
 from fastmlp.engine.rows import Inputs, Rows
-from fastmlp.engine.threads import single_threaded_blas
 from fastmlp.losses import CustomLoss, Loss
 from fastmlp.network.network import Network
 from fastmlp.reference.engine import ReferenceEngine
