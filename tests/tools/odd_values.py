@@ -172,8 +172,14 @@ def regressor():
 def my_ann():
     data = (X, LABELS, X, LABELS)
     with contextlib.redirect_stdout(io.StringIO()):
-        return fastmlp.MyANN(data, n_hidden_layers=1, ay_nodes_layers=[0, 3, 0],
-                             n_nodes_layer_out=3, n_size_mini_batch=3, n_epochs=1)
+        return fastmlp.MyANN(
+            data,
+            n_hidden_layers=1,
+            ay_nodes_layers=[0, 3, 0],
+            n_nodes_layer_out=3,
+            n_size_mini_batch=3,
+            n_epochs=1,
+        )
 
 
 def history():
@@ -181,7 +187,7 @@ def history():
 
 
 def saved():
-    path = tempfile.NamedTemporaryFile(suffix=".safetensors", delete=False).name
+    path = file("safetensors")
     fastmlp.save(network(), path)
     return path
 
