@@ -14,7 +14,8 @@ class BestEpoch(EpochCallback):
 
     The accuracy is that on the ``validation_data`` of the fit; on images that choose the epoch it
     is no longer an unbiased estimate. Weights, optimiser and `epochs_done` are those of that epoch
-    afterwards, so that a further fit continues from there; the history has all epochs. The first of several equal epochs is kept.
+    afterwards, so that a further fit continues from there; the history has all epochs. The first of
+    several equal epochs is kept.
 
     Attributes
     ----------
