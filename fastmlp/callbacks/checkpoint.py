@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
-from fastmlp._checks import check_integer, check_seconds
+from fastmlp._checks import check_integer, check_path, check_seconds
+from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
 
@@ -27,7 +27,7 @@ class Checkpoint(EpochCallback):
 
     Parameters
     ----------
-    folder : str or PathLike
+    folder : str, bytes or PathLike
         Created if it is missing; for one training run alone.
     every : str or int
         A time such as "30s", "5min" or "1h", also within an epoch; or a number of epochs >= 1.
@@ -82,12 +82,8 @@ class Checkpoint(EpochCallback):
 
     __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
 
-    def __init__(
-        self, folder: str | os.PathLike[str], every: str | int = "5min", keep: int = 3
-    ) -> None:
-        if not isinstance(folder, str | os.PathLike):
-            raise TypeError(f"folder must be a path; got {folder!r}")
-        self.folder = Path(folder)
+    def __init__(self, folder: StrPath, every: str | int = "5min", keep: int = 3) -> None:
+        self.folder = Path(check_path("folder", folder))
         self.every = every
         self.every_seconds, self.every_epochs = math.inf, 0
         if isinstance(every, str):

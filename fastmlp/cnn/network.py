@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_flag, check_integer
+from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_callback
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.callbacks.scheduler import LearningRateScheduler
@@ -272,7 +272,7 @@ class CNN:
         """What the regularisers add to every batch's cost."""
         return penalty(self.model)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: StrPath) -> None:
         """Write model, initial weights, configuration and scaler to one ``.keras`` file."""
         parts = Parts(
             self.config,
@@ -286,7 +286,7 @@ class CNN:
         save(parts, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
+    def load(cls, path: StrPath, *, device: str = "auto") -> CNN:
         """Read what `save` wrote, in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
         choose_device(device)  # before the file is read
         parts = load(path)

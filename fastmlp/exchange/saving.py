@@ -7,10 +7,11 @@ no code from the file, whatever its name ends in. Pickles are never read here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file, write_model_file
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
 
 
-def save(model: Model, path: str | os.PathLike[str]) -> None:
+def save(model: Model, path: StrPath) -> None:
     """Save a model to a file, whole or not at all.
 
     The file is written beside `path`, synchronised with the disk, and renamed: a crash or a full
@@ -37,7 +38,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         The estimators fitted; not of a subclass. Of a MyANN everything but its data is saved; of an
         estimator everything but callbacks, with the optimizer's state, so that `partial_fit` and
         warm starts go on.
-    path : str or PathLike
+    path : str, bytes or PathLike
         Any name; ``.safetensors`` tells other programs what it is.
 
     Raises
@@ -66,12 +67,13 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     ...     fastmlp.load(f"{folder}/network.safetensors")
     Network(4-3-2, 23 parameters, float32)
     """
+    target = check_path("path", path)
     kind, describe = _describer(model)
     document, arrays = describe(model)
-    write_model_file(path, Content(kind, document, arrays))
+    write_model_file(target, Content(kind, document, arrays))
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: StrPath) -> Any:
     """Load a model that `save` wrote.
 
     Nothing in the file is run, and only the four kinds of model can come out of it. Predictions
@@ -79,7 +81,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Parameters
     ----------
-    path : str or PathLike
+    path : str, bytes or PathLike
 
     Returns
     -------
@@ -99,11 +101,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     --------
     save
     """
+    source = check_path("path", path)
     try:
-        content = read_model_file(path, KINDS)
+        content = read_model_file(source, KINDS)
         return _restore(content)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{os.fspath(path)!r}: {error}") from error.__cause__
+        raise ModelFormatError(f"{source!r}: {error}") from error.__cause__
 
 
 def _describer(model: object) -> tuple[str, Callable[[Any], Any]]:

@@ -461,7 +461,7 @@ class Trainer:
             "activation": network.activations,
             "output": network.output,
             "dtype": network.dtype.name,
-            "loss": self.loss if loss.function is None else f"own {_name_of(loss)}",
+            "loss": getattr(loss, "own", self.loss),
             "loss parameters": loss.parameters(network.sizes[-1]),
             "schedule": self.schedule,
             "decay": self.decay,
@@ -527,10 +527,6 @@ def _read(resume: str | os.PathLike[str] | None) -> SavedTraining | None:
     from fastmlp.training.checkpoints.folder import read_newest
 
     return read_newest(resume)
-
-
-def _name_of(loss: Any) -> str:
-    return getattr(loss.own, "__qualname__", type(loss.own).__name__)
 
 
 def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:

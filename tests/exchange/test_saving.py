@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -325,10 +326,48 @@ def test_weights_that_are_not_finite_are_refused(value, path):
 
 def test_names_that_need_too_much_room_are_refused_before_writing(path):
     model = regressor()
-    model.feature_names_in_ = np.array(["x" * 400_000] * 6, object)
-    with pytest.raises(ValueError, match=r"header has .* bytes, allowed"):
+    model.feature_names_in_ = np.array(["x" * 12_000_000] * 6, object)
+    with pytest.raises(ValueError, match=r"document has 72.* bytes, allowed 67108864"):
         fastmlp.save(model, path)
     assert not path.exists()
+
+
+def test_very_many_labels_class_weights_and_layers_are_saved(path):
+    x, y = blobs(n_classes=2)
+    labels = np.array([f"a label of some length, {i:06d}" for i in range(100_000)], object)
+    many = MLPClassifier(hidden_layer_sizes=(), max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        many.partial_fit(x, labels[y], classes=labels)
+    assert again(many, path).classes_.tolist() == labels.tolist()
+    weighted = classifier()
+    weighted.class_weight = {i: 1.5 for i in range(70_000)}
+    assert again(weighted, path).class_weight == weighted.class_weight
+    deep = Network((1,) * 12_001, random_state=0)
+    assert again(deep, path).sizes == deep.sizes
+
+
+@pytest.mark.parametrize("where", ["fifo", "link", "folder"])
+def test_what_is_no_regular_file_is_not_replaced(where, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    target = tmp_path / where
+    before = target.stat()
+    with pytest.raises(OSError, match=r"cannot replace a (folder|device, pipe or socket) by"):
+        fastmlp.save(network(), target)
+    assert (target.stat().st_mode, target.stat().st_ino) == (before.st_mode, before.st_ino)
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "folder", "link"]
+
+
+def test_saving_takes_the_memory_of_one_layer(path):
+    model = Network((1000, 1000, 1000, 1000, 1000, 10), random_state=0)
+    fastmlp.save(model, path)
+    tracemalloc.start()
+    fastmlp.save(model, path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.4 * model.parameters.nbytes
 
 
 # --- Names, pickles, light imports
