@@ -21,7 +21,7 @@ from fastmlp.cnn.best_epoch import BestEpoch
 from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.device import choose_device
-from fastmlp.cnn.files import Parts, load, save
+from fastmlp.cnn.files import Parts, check_name, load, save
 from fastmlp.cnn.protocol import KerasTraining
 from fastmlp.cnn.state import TrainingState, current_rate, iterations, penalty, set_rate
 from fastmlp.datasets.scaling import Scaler
@@ -274,6 +274,7 @@ class CNN:
 
     def save(self, path: StrPath) -> None:
         """Write model, initial weights, configuration and scaler to one ``.keras`` file."""
+        target = check_name(path)
         parts = Parts(
             self.config,
             self.model,
@@ -283,7 +284,7 @@ class CNN:
             self.epochs_done,
             self.scaler,
         )
-        save(parts, path)
+        save(parts, target)
 
     @classmethod
     def load(cls, path: StrPath, *, device: str = "auto") -> CNN:

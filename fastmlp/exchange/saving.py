@@ -8,9 +8,10 @@ no code from the file, whatever its name ends in. Pickles are never read here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastmlp._checks import check_path
+from fastmlp._checks import check_flag, check_path
 from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
 
 
-def save(model: Model, path: StrPath) -> None:
+def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
     """Save a model to a file, whole or not at all.
 
     The file is written beside `path`, synchronised with the disk, and renamed: a crash or a full
@@ -40,6 +41,11 @@ def save(model: Model, path: StrPath) -> None:
         warm starts go on.
     path : str, bytes or PathLike
         Any name; ``.safetensors`` tells other programs what it is.
+    resumable : bool
+        Also save what only further training of an estimator needs: the optimizer's states (with
+        Adam two numbers per weight), the generator that shuffles, and the best weights of early
+        stopping. Without it the file has little more than the weights; `partial_fit` and warm
+        starts of the loaded estimator begin with a new optimizer.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def save(model: Model, path: StrPath) -> None:
     Network(4-3-2, 23 parameters, float32)
     """
     target = check_path("path", path)
-    kind, describe = _describer(model)
+    kind, describe = _describer(model, resumable=check_flag("resumable", resumable))
     document, arrays = describe(model)
     write_model_file(target, Content(kind, document, arrays))
 
@@ -109,7 +115,7 @@ def load(path: StrPath) -> Any:
         raise ModelFormatError(f"{source!r}: {error}") from error.__cause__
 
 
-def _describer(model: object) -> tuple[str, Callable[[Any], Any]]:
+def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], Any]]:
     """The model's kind, and the function that describes it."""
     if type(model) is Network:
         return "Network", describe_network
@@ -119,7 +125,7 @@ def _describer(model: object) -> tuple[str, Callable[[Any], Any]]:
 
     name = type(model).__name__
     if type(model) is ESTIMATORS.get(name):
-        return name, describe_estimator
+        return name, partial(describe_estimator, resumable=resumable)
     raise TypeError(f"model must be of one of {', '.join(KINDS)}, not of a subclass; got {name}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from fastmlp._checks import (
     check_sample_weight,
     check_targets,
 )
-from fastmlp._types import Array, RandomState
+from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, as_epoch_callback
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
@@ -238,7 +237,7 @@ class Trainer:
         test_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
-        resume: str | os.PathLike[str] | None = None,
+        resume: StrPath | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
@@ -259,7 +258,7 @@ class Trainer:
             Also measure the whole training set after every epoch.
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             Called with this trainer after every epoch; one that returns True ends the run.
-        resume : str or PathLike, optional
+        resume : str, bytes or PathLike, optional
             A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
             it that can be read: continue from there, with weights, states, generator and history
             as they were; start fresh if the folder is empty.
@@ -308,7 +307,7 @@ class Trainer:
         test_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
-        resume: str | os.PathLike[str] | None = None,
+        resume: StrPath | None = None,
     ) -> History:
         """`fit` for an owner whose parameters have names of their own.
 
@@ -520,7 +519,7 @@ class Trainer:
         return int(self.rng.integers(2**64, dtype=np.uint64))
 
 
-def _read(resume: str | os.PathLike[str] | None) -> SavedTraining | None:
+def _read(resume: StrPath | None) -> SavedTraining | None:
     """Read the checkpoint to continue from; a fit without one does not load that room."""
     if resume is None:
         return None

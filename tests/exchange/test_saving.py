@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import name_of
 from estimator_data import blobs, multilabel, regression
 from saved_models import (
     MODELS,
@@ -24,6 +26,7 @@ from saved_models import (
     regressor,
     taken_apart,
 )
+from sklearn.exceptions import NotFittedError
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network
@@ -368,6 +371,67 @@ def test_saving_takes_the_memory_of_one_layer(path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.4 * model.parameters.nbytes
+
+
+COPIES = {
+    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
+    "deepcopy": lambda model, path: copy.deepcopy(model),
+    "save and load": again,
+}
+
+
+@pytest.mark.parametrize("random_state", [0, None, np.random.RandomState(3)], ids=name_of)
+@pytest.mark.parametrize("how", COPIES)
+def test_the_rows_of_a_copy_are_shuffled_on_as_those_of_the_original(how, random_state, path):
+    x, y = blobs()
+    original = MLPClassifier((5,), batch_size=10, random_state=random_state)
+    original.partial_fit(x, y, classes=np.unique(y))
+    copied, cycled = COPIES[how](original, path), original
+    orders = set()
+    for _ in range(3):
+        cycled = COPIES[how](cycled, path)
+        for model in (original, copied, cycled):
+            model.partial_fit(x, y)
+        assert_same(copied, original)
+        assert_same(cycled, original)
+        orders.add(tuple(cycled._record.last.trainer.order))
+    assert len(orders) == 3, "every epoch has an order of its own"
+
+
+def test_a_copy_whose_parameters_change_is_shuffled_on_too(path):
+    x, y = blobs()
+    original = classifier(batch_size=10)
+    copied = again(original, path)
+    for model in (original, copied):
+        model.set_params(alpha=0.1, random_state=None).partial_fit(x, y)
+    assert_same(copied, original)
+
+
+def test_a_model_without_what_training_needs_is_a_third(path):
+    x, y = blobs()
+    big = classifier(hidden_layer_sizes=(150, 150), early_stopping=True)
+    fastmlp.save(big, path)
+    whole, whole_pickle = path.stat().st_size, len(pickle.dumps(big))
+    fastmlp.save(big, path, resumable=False)
+    small = fastmlp.load(path)
+    assert path.stat().st_size < 0.27 * whole
+    assert_same(small, big)
+    assert small.history_["loss"] == big.history_["loss"]
+    assert big._record.last is not None, "the model itself keeps it"
+    dropped = copy.deepcopy(big)
+    assert dropped.drop_training_state() is dropped
+    assert_same(dropped, big)
+    assert len(pickle.dumps(dropped)) < 0.3 * whole_pickle
+    fastmlp.save(dropped, path)
+    assert path.stat().st_size < 0.27 * whole
+    for model in (small, dropped):
+        model.set_params(early_stopping=False).partial_fit(x, y)
+        fitted(model.set_params(early_stopping=True, warm_start=True), x, y)
+    assert_same(small, dropped)
+    with pytest.raises(TypeError, match="resumable must be True or False; got 'no'"):
+        fastmlp.save(big, path, resumable="no")
+    with pytest.raises(NotFittedError):
+        MLPClassifier().drop_training_state()
 
 
 # --- Names, pickles, light imports

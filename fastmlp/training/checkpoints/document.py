@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._types import Array
+from fastmlp._checks import check_path
+from fastmlp._types import Array, StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file
@@ -221,7 +221,7 @@ class SavedTraining:
         return self.epochs_done + self.under_way
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> SavedTraining:
+def read_checkpoint(path: StrPath) -> SavedTraining:
     """Read a checkpoint file.
 
     Raises
@@ -231,11 +231,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> SavedTraining:
     OSError
         Where the file cannot be opened or read.
     """
+    name = check_path("path", path)
     try:
-        content = read_model_file(path, (KIND,))
-        return _restore(os.fspath(path), content)
+        return _restore(name, read_model_file(name, (KIND,)))
     except ModelFormatError as error:
-        raise ModelFormatError(f"{os.fspath(path)!r}: {error}") from error.__cause__
+        raise ModelFormatError(f"{name!r}: {error}") from error.__cause__
 
 
 def _restore(path: str, content: Content) -> SavedTraining:

@@ -161,7 +161,7 @@ def test_functions_and_splitters_are_compared_by_name(tmp_path):
         classifier(loss=squared).fit(X, Y, resume=tmp_path), classifier(loss=squared).fit(X, Y)
     )
     with pytest.raises(
-        ResumeError, match=r"loss was function .*squared with .*, is now .*other with"
+        ResumeError, match=r"loss was function .*squared with .*, is now .*other wi"
     ):
         classifier(loss=other).fit(X, Y, resume=tmp_path)
 
