@@ -21,7 +21,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from fastmlp._terminal import text_table
+from fastmlp.cli.options import Parser, UsageError, number
 
 NO_SLOWDOWN, SLOWDOWN, BAD_INPUT = 0, 1, 2
 BAD_VERDICTS = ("slower", "failed", "gone")
@@ -85,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             thresholds=Thresholds(options.relative, options.absolute),
             normalise_by=options.normalise_by,
         )
-    except InputError as error:
+    except (InputError, UsageError) as error:
         print(f"compare.py: error: {error}", file=sys.stderr)
         return BAD_INPUT
     print(_table(changes, options.normalise_by), *_notes(before, after), sep="\n")
@@ -260,30 +263,20 @@ def _table(changes: list[Change], normalise_by: str | None) -> str:
     names = [n for n in changes[0].normalised if any(c.normalised[n] for c in changes)]
     heads = ["ratio" + ("" if normalise_by else "*")]
     heads += [f"/ {name}" + ("*" if name == normalise_by else "") for name in names]
-    widths = [max(9, len(head) + 2) for head in heads]
-    first = max(len("job"), *(len(change.job) for change in changes)) + 1
-    lines = [
-        f"{'job':<{first}}{'before':>10}{'after':>10}"
-        + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
-        + "  verdict"
-    ]
+    columns = ["job", "before", "after", *heads, "verdict"]
+    rows = []
     for change in changes:
         ratios = (change.ratio, *(change.normalised[name] for name in names))
-        lines.append(
-            f"{change.job:<{first}}{_time(change.before)}{_time(change.after)}"
-            + "".join(_number(r, width, 3) for r, width in zip(ratios, widths, strict=True))
-            + f"  {change.verdict}"
-        )
+        # Four digits: times are from microseconds to minutes.
+        times = (_format(seconds, "#.4g") for seconds in (change.before, change.after))
+        numbers = (_format(ratio, ".3f") for ratio in ratios)
+        rows.append([change.job, *times, *numbers, change.verdict])
+    lines = text_table(columns, rows, left=(0, len(columns) - 1))
     return "\n".join([*lines, "seconds per epoch, call or fit; * decides"])
 
 
-def _time(value: float | None) -> str:
-    """Four digits: times are from microseconds to minutes."""
-    return f"{'-':>10}" if value is None else f"{value:>#10.4g}"
-
-
-def _number(value: float | None, width: int, digits: int) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
+def _format(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _read(path: Path) -> dict:
@@ -311,15 +304,9 @@ def _is_result(content: Any) -> bool:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and ending the process."""
-        raise InputError(message)
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="compare.py",
         description=(__doc__ or "").split("\n\n")[0],
         epilog="exit status: 0 nothing slower, 1 slower, failed or gone, 2 cannot be compared",
@@ -329,21 +316,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("after", type=Path, metavar="AFTER.json")
     add("--contender", default="fastmlp", help="whose jobs are judged; default fastmlp")
     add("--jobs", type=lambda text: text.split(","), help="comma-separated; default: all")
-    add("--relative", type=_threshold, default=0.05, help="fraction that counts; default 0.05")
-    add("--absolute", type=_threshold, default=1e-6, help="seconds that count; default 1e-6")
+    add(
+        "--relative",
+        type=number("--relative"),
+        default=0.05,
+        help="fraction that counts; default 0.05",
+    )
+    add(
+        "--absolute",
+        type=number("--absolute"),
+        default=1e-6,
+        help="seconds that count; default 1e-6",
+    )
     add("--normalise-by", metavar="CONTENDER", help="judge by the ratio over this contender's")
     return parser.parse_args(arguments)
-
-
-def _threshold(text: str) -> float:
-    """A finite number of at least 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of at least 0, got {text!r}")
-    return value
 
 
 if __name__ == "__main__":

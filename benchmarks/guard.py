@@ -33,8 +33,8 @@ import numpy as np
 
 import fastmlp
 from fastmlp.engine import _core
+from fastmlp.engine.blas import find_blas
 from fastmlp.engine.environment import child_environment, processor_name
-from fastmlp.engine.threads import find_blas
 
 FINE, SLOWER, NO_COMPARISON = 0, 1, 2
 RECORD = Path(__file__).with_name("guard.json")

@@ -19,6 +19,7 @@ from pathlib import Path
 from fastmlp.bench import contenders, jobs, session
 from fastmlp.bench.machine import usable_processors
 from fastmlp.bench.runner import Plan
+from fastmlp.cli.options import Parser, UsageError, integer, integers, positive
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -27,9 +28,13 @@ def main() -> int:
     """Run, print, write; 1 if a contender failed or missed its check, 2 for bad input, 130 after
     Ctrl-C.
     """
-    arguments = _arguments()
-    if arguments.from_json:
-        return _report(arguments)
+    try:
+        arguments = _arguments()
+        if arguments.from_json:
+            return _report(arguments)
+    except (UsageError, ValueError) as error:
+        print(f"headline.py: error: {error}", file=sys.stderr)
+        return BAD_INPUT
     plan = Plan(
         contenders=tuple(c for c in arguments.contenders if c.installed()),
         jobs=_jobs(arguments),
@@ -50,20 +55,16 @@ def main() -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     """Print and draw what is in a file."""
-    try:
-        if arguments.markdown:
-            session.markdown_file(arguments.from_json)
-        else:
-            session.report_file(arguments.from_json, arguments.figure)
-    except ValueError as error:
-        print(f"headline.py: error: {error}", file=sys.stderr)
-        return BAD_INPUT
+    if arguments.markdown:
+        session.markdown_file(arguments.from_json)
+    else:
+        session.report_file(arguments.from_json, arguments.figure)
     return 0
 
 
 def _arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=(__doc__ or "").splitlines()[0],
         epilog=f"{jobs.listing()}\n{contenders.listing()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -74,16 +75,16 @@ def _arguments() -> argparse.Namespace:
         help="names of jobs or groups; default: headline")  # fmt: skip
     add("--contenders", type=_contenders, default=usual, metavar="A,B",
         help="default: all that are installed but torch-compile")  # fmt: skip
-    add("--batch-sizes", type=_numbers, metavar="N,N", help="of the headline job")
-    add("--rounds", type=_positive, default=5, metavar="N",
+    add("--batch-sizes", type=integers("--batch-sizes"), metavar="N,N", help="of the headline job")
+    add("--rounds", type=integer("--rounds", 1), default=5, metavar="N",
         help="processes per contender and job; default 5")  # fmt: skip
-    add("--seconds", type=_seconds, default=1.0, metavar="X",
+    add("--seconds", type=positive("--seconds"), default=1.0, metavar="X",
         help="timed work per process, about; default 1")  # fmt: skip
-    add("--threads", type=_positive, default=usable_processors(), metavar="N",
+    add("--threads", type=integer("--threads", 1), default=usable_processors(), metavar="N",
         help="default: the usable processors")  # fmt: skip
-    add("--rows", type=_positive, metavar="N",
+    add("--rows", type=integer("--rows", 1), metavar="N",
         help="at most this many training rows, for a quick look")  # fmt: skip
-    add("--timeout", type=_seconds, default=900.0, metavar="X",
+    add("--timeout", type=positive("--timeout"), default=900.0, metavar="X",
         help="seconds per process; default 900")  # fmt: skip
     add("--as-found", action="store_true", help="keep variables that choose OpenBLAS's kernels")
     add("--data", type=Path, default=session.find_mnist(), metavar="PATH",
@@ -102,17 +103,14 @@ def _arguments() -> argparse.Namespace:
         parser.error("--figure needs matplotlib, which is not installed")
     if arguments.data is not None and not arguments.data.exists():
         parser.error(f"no such data file: {arguments.data}")
-    try:
-        jobs.select(arguments.jobs)
-    except ValueError as error:
-        parser.error(str(error))
+    jobs.select(arguments.jobs)  # refuses unknown names
     return arguments
 
 
 def _jobs(arguments: argparse.Namespace) -> tuple[jobs.Job, ...]:
     """The jobs named; --batch-sizes replaces those of the headline."""
     chosen = jobs.select(arguments.jobs, arguments.rows)
-    if arguments.batch_sizes is None:
+    if not arguments.batch_sizes:
         return chosen
     n_rows = min(arguments.rows or jobs.N_MNIST, jobs.N_MNIST)
     others = tuple(job for job in chosen if not job.name.startswith("headline"))
@@ -128,30 +126,7 @@ def _contenders(text: str) -> tuple[contenders.Contender, ...]:
     try:
         return contenders.select(_names(text))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    """A finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
-    return value
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """Positive whole numbers from a comma-separated list."""
-    return tuple(_positive(part) for part in text.split(","))
+        raise UsageError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.engine import _core
+from fastmlp.engine.blas import find_blas
 from fastmlp.engine.environment import blas_facts
-from fastmlp.engine.threads import find_blas
 from fastmlp.network.network import Network
 from fastmlp.training.trainer import Trainer
 

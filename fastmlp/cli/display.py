@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import astuple, dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from fastmlp._terminal import RowPrinter, rich_console
-from fastmlp.training.history import History
+from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.protocol import RecordedEpochs, Training
 
 COLUMNS = ("epoch", "seconds", "rate", "cost", "reg.", "error", "train acc.", "val. acc.")
 WIDTHS = (9, 8, 10, 9, 7, 8, 11, 10)
@@ -37,7 +39,7 @@ class EpochRow:
     validation_accuracy: str
 
     @classmethod
-    def of(cls, history: History, n_epochs: int) -> EpochRow:
+    def of(cls, history: RecordedEpochs, n_epochs: int) -> EpochRow:
         """Return the row of the last epoch of `history`; `n_epochs` are planned."""
         return cls(
             f"{history.n_epochs}/{n_epochs}",
@@ -51,42 +53,54 @@ class EpochRow:
         )
 
 
-class Display(Protocol):
-    """Shows the epochs of one run; used as a context manager around the training."""
+class Display(EpochCallback, ABC):
+    """A callback that shows the epochs of a run.
 
-    def __enter__(self) -> Display:
-        """Begin."""
-        ...
+    Parameters
+    ----------
+    n_epochs : int
+        Planned epochs.
 
-    def __exit__(self, *exception: object) -> None:
-        """End, also after an exception."""
-        ...
+    Attributes
+    ----------
+    n_shown : int
+        Epochs of this run, without those of a checkpoint that it resumed.
+    """
 
-    def update(self, history: History) -> None:
-        """Show the epoch that was just finished."""
-        ...
+    def __init__(self, n_epochs: int) -> None:
+        self.n_epochs = n_epochs
+        self.n_shown = 0
+
+    def settings(self) -> None:
+        """Return None: what is shown has no influence on the run."""
+
+    def after_epoch(self, training: Training) -> None:
+        """Show the epoch."""
+        self.n_shown += 1
+        self.update(training.history)
+
+    @abstractmethod
+    def update(self, history: RecordedEpochs) -> None:
+        """Show the last epoch of `history`."""
 
 
-class PlainDisplay:
+class PlainDisplay(Display):
     """One line per epoch."""
 
     def __init__(self, n_epochs: int, stream: TextIO) -> None:
-        self.n_epochs = n_epochs
+        super().__init__(n_epochs)
         self._printer = RowPrinter(COLUMNS, WIDTHS, stream)
 
-    def __enter__(self) -> PlainDisplay:
+    def before_training(self, training: Training) -> None:
+        """Write the names of the columns."""
         self._printer.header()
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def update(self, history: History) -> None:
+    def update(self, history: RecordedEpochs) -> None:
         """Write the line of the last epoch."""
         self._printer.row(astuple(EpochRow.of(history, self.n_epochs)))
 
 
-class RichDisplay:
+class RichDisplay(Display):
     """A progress bar over a table of the last epochs, drawn after an epoch and never in between.
 
     Parameters
@@ -100,7 +114,7 @@ class RichDisplay:
         from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-        self.n_epochs = n_epochs
+        super().__init__(n_epochs)
         self.rows: deque[EpochRow] = deque(maxlen=RECENT_EPOCHS)
         self._progress = Progress(
             "epochs", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
@@ -109,15 +123,16 @@ class RichDisplay:
         self._live = Live(self._frame(), console=console, auto_refresh=False)
         self._last_frame = 0.0
 
-    def __enter__(self) -> RichDisplay:
+    def before_training(self, training: Training) -> None:
+        """Draw an empty bar."""
         self._live.start()
-        return self
 
-    def __exit__(self, *exception: object) -> None:
+    def after_training(self, training: Training) -> None:
+        """Draw the last frame, also after an exception."""
         self._live.update(self._frame(), refresh=True)
         self._live.stop()
 
-    def update(self, history: History) -> None:
+    def update(self, history: RecordedEpochs) -> None:
         """Add the last epoch; redraw unless that was done a moment ago."""
         self.rows.append(EpochRow.of(history, self.n_epochs))
         self._progress.update(self._task, completed=history.n_epochs)
@@ -139,7 +154,7 @@ class RichDisplay:
 
 
 def choose_display(n_epochs: int, stream: TextIO | None = None) -> Display:
-    """Return the live table if `stream` (stdout) is a terminal and rich is there, else lines."""
+    """Return the live table if rich can draw on `stream` (default: stdout), else lines."""
     stream = sys.stdout if stream is None else stream
     console = rich_console(stream)
     return PlainDisplay(n_epochs, stream) if console is None else RichDisplay(n_epochs, console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,13 @@ def write_run(
             written += write_figures(folder, _figures(dataset, data, trainer))
         except ImportError as error:
             print(f"fastmlp: {error}")
-    print(f"written   {', '.join(written)} in {folder}")
+    report_written(written, folder)
+
+
+def report_written(names: Sequence[str], folder: Path) -> None:
+    """Print the names of the files that were written to a folder; nothing without any."""
+    if names:
+        print(f"written   {', '.join(names)} in {folder}")
 
 
 def write_figures(folder: Path, figures: Iterable[tuple[str, Figure]]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastmlp.cli.exit_codes import ENDINGS, FINISHED, code_of
 from fastmlp.cli.options import add_threads
-from fastmlp.cli.output import can_draw, prepare_folder
+from fastmlp.cli.output import can_draw, prepare_folder, report_written
 from fastmlp.datasets.loading import default_name
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.json_file import write_json
@@ -126,7 +126,7 @@ def _show(chosen: Study, result: dict[str, Any], path: Path, with_figures: bool)
         raise DataFormatError(
             f"{path}: damaged: no complete result of {chosen.name} ({error!r})"
         ) from error
-    print(f"written   {', '.join(written)} in {path.parent}")
+    report_written(written, path.parent)
 
 
 def _draw(chosen: Study, result: dict[str, Any], path: Path) -> list[str]:

@@ -10,7 +10,6 @@ from dataclasses import asdict, fields, replace
 
 import numpy as np
 
-from fastmlp.callbacks.base import Callback
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.cli.display import choose_display
 from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, code_of
@@ -230,40 +229,32 @@ def _fit(
 
     Returns the exit code and the number of epochs of this run, without those of the checkpoint.
     """
-    callbacks: list[Callback] = [] if checkpoint is None else [checkpoint]
-    n_epochs = 0
-
-    def show(trainer: Trainer) -> None:
-        nonlocal n_epochs
-        n_epochs += 1
-        display.update(trainer.history)
-
+    display = choose_display(recipe.epochs)
     try:
-        with choose_display(recipe.epochs) as display:
-            trainer.fit_as(
-                "fastmlp train",
-                _compared(recipe, options),
-                data.X_train,
-                data.Y_train,
-                n_epochs=recipe.epochs,
-                test_data=(data.X_test, data.Y_test),
-                measure_train=True,
-                callbacks=[*callbacks, show],
-                resume=options.checkpoint if options.resume else None,
-            )
+        trainer.fit_as(
+            "fastmlp train",
+            _compared(recipe, options),
+            data.X_train,
+            data.Y_train,
+            n_epochs=recipe.epochs,
+            test_data=(data.X_test, data.Y_test),
+            measure_train=True,
+            callbacks=[display] if checkpoint is None else [checkpoint, display],
+            resume=options.checkpoint if options.resume else None,
+        )
     except KeyboardInterrupt as interrupt:
         code = code_of(interrupt)
         print(f"fastmlp: {ENDINGS[code]} after {describe_end(trainer.history)}", file=sys.stderr)
         if checkpoint is not None and checkpoint.last_path is not None:
             print(f"saved in {checkpoint.last_path}; resume with", file=sys.stderr)
             print(f"  {_resuming_command(options)}", file=sys.stderr)
-        return code, n_epochs
+        return code, display.n_shown
     except DivergenceError as error:
         print(f"fastmlp: error: {error}", file=sys.stderr)
-        return FAILED, n_epochs
+        return FAILED, display.n_shown
     except ResumeError as error:
         raise ValueError(_in_options(error)) from error
-    return FINISHED, n_epochs
+    return FINISHED, display.n_shown
 
 
 def _compared(recipe: Recipe, options: argparse.Namespace) -> dict[str, object]:

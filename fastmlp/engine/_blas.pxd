@@ -1,11 +1,20 @@
 # Row-major matrix products over SciPy's Fortran BLAS; the only place that calls BLAS.
 #
 # Fortran reads a row-major matrix as its transpose, and (A B)^T = B^T A^T, so every product is the
-# Fortran product with the operands swapped. Calls are single-threaded: _threads.py sees to that.
+# Fortran product with the operands swapped. Calls are single-threaded: blas_threads.c sees to that.
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 # SciPy >= 1.18 may be built with 64-bit BLAS integers; CMake writes the type into _blas_int.pxd.
 from fastmlp.engine._blas_int cimport blas_int
+
+cdef extern from "blas_threads.h":
+    unsigned fm_blas_keep_single() noexcept nogil
+    bint fm_blas_stayed_single(unsigned changes_before) noexcept nogil
+    void fm_blas_mark_disturbed() noexcept nogil
+    bint fm_blas_was_disturbed() noexcept nogil
+
+cdef enum:
+    MAX_ATTEMPTS = 100   # against others that change the thread count all the time
 
 ctypedef fused real:
     float
@@ -20,11 +29,19 @@ cdef inline void gemm(
     """c (m, n) = op(a) (m, k) @ op(b) (k, n), or += when `accumulate`; all row-major."""
     cdef blas_int m_ = <blas_int> m, n_ = <blas_int> n, k_ = <blas_int> k
     cdef blas_int ldc_ = <blas_int> ldc, lda_ = <blas_int> lda, ldb_ = <blas_int> ldb
+    cdef unsigned changes_before
     cdef real alpha = 1, beta = 1 if accumulate else 0
-    if real is float:
-        sgemm(&tb, &ta, &n_, &m_, &k_, &alpha, b, &ldb_, a, &lda_, &beta, c, &ldc_)
-    else:
-        dgemm(&tb, &ta, &n_, &m_, &k_, &alpha, b, &ldb_, a, &lda_, &beta, c, &ldc_)
+    for _ in range(MAX_ATTEMPTS):
+        changes_before = fm_blas_keep_single()
+        if real is float:
+            sgemm(&tb, &ta, &n_, &m_, &k_, &alpha, b, &ldb_, a, &lda_, &beta, c, &ldc_)
+        else:
+            dgemm(&tb, &ta, &n_, &m_, &k_, &alpha, b, &ldb_, a, &lda_, &beta, c, &ldc_)
+        if fm_blas_stayed_single(changes_before):
+            return
+        if accumulate:
+            fm_blas_mark_disturbed()
+            return
 
 
 cdef inline void gemm_nn(

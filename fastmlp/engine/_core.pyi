@@ -2,7 +2,7 @@
 
 Arrays named x, targets, row_weights, parameters and states are C-ordered, aligned and of the
 engine's dtype; they are trusted, ``_checks`` has checked them. The caller keeps BLAS on one thread
-(``_threads.single_threaded_blas``).
+(``fastmlp.engine.blas.single_threaded_blas``).
 """
 
 from typing import Any
@@ -44,6 +44,28 @@ def permutation(n: int, seed: int) -> NDArray[np.intp]:
 
 def apply(name: str, x: Array) -> Array:
     """A new array with exp, log, sigmoid, tanh or softplus of every element of `x`."""
+
+def add_blas(get: int, set: int, per_thread: bool) -> None:
+    """Add a library by the addresses of the functions that read and set its thread count.
+
+    RuntimeError when there are more than eight, or no memory is left.
+    """
+
+def blas_users() -> int:
+    """Contexts of :class:`SingleThreadedBlas` that are entered at the moment."""
+
+def restore_blas_after_fork() -> None:
+    """Restore BLAS in a forked child, if all contexts belonged to threads that it does not have."""
+
+class SingleThreadedBlas:
+    """The added libraries use one thread in this context; may be nested, enter and leave in C.
+
+    Nothing between taking and giving back runs Python code, so that a signal handler that raises
+    cannot lose the setting.
+    """
+
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
 
 class Engine:
     """Passes of one network of layer widths `sizes`.

@@ -17,7 +17,7 @@ never changes a bit (see plan.py). Worker 0 is the Python thread; it looks for s
 
 _passes.pxi has the passes over one chunk, _training.pxi the loops over chunks and batches,
 _update.pxi the update, _prediction.pxi evaluation and prediction, _layout.pxi the way between the
-public and the padded parameters, _workspace.pxi the memory, _names.pxi the names, and _job.pxd what
+public and the padded parameters, _workspace.pxi the memory, _blas_threads.pxi the thread count of BLAS, _names.pxi the names, and _job.pxd what
 all of them work on.
 """
 from cpython.buffer cimport (
@@ -32,7 +32,9 @@ from libc.math cimport sqrt
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from fastmlp.engine._blas cimport gemm_nn, gemm_nt, gemm_tn, real
+from fastmlp.engine._blas cimport (
+    MAX_ATTEMPTS, fm_blas_was_disturbed, gemm_nn, gemm_nt, gemm_tn, real,
+)
 from fastmlp.engine._job cimport *
 from fastmlp.engine._kernels cimport *
 
@@ -43,6 +45,7 @@ import numpy as np
 from fastmlp.engine import plan as planner
 from fastmlp.engine.rows import SparseRows
 
+include "_blas_threads.pxi"
 include "_names.pxi"
 include "_passes.pxi"
 include "_training.pxi"

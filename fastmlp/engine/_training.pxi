@@ -106,7 +106,10 @@ cdef void run_rows(Job *job, Weights *now, real *own, Plan *plan, Py_ssize_t bat
         elif piece >= plan.n_lanes:
             return
         else:
-            run_lane(job, now, scratch, own, plan, batch_begin, piece, worker)
+            for _ in range(MAX_ATTEMPTS):
+                run_lane(job, now, scratch, own, plan, batch_begin, piece, worker)
+                if not fm_blas_was_disturbed():
+                    break
 
 
 cdef void synchronise(Job *job, int n_workers) noexcept nogil:

@@ -16,10 +16,10 @@ import numpy as np
 
 from fastmlp._version import __version__
 from fastmlp.engine import _core
+from fastmlp.engine.blas import find_blas
 from fastmlp.engine.threads import (
     THREAD_VARIABLES,
     cgroup_quota,
-    find_blas,
     ignored_variables,
     resolve_threads,
     usable_processors,

@@ -1,21 +1,13 @@
-"""Who decides the thread count, and the guard that keeps BLAS on one thread meanwhile.
-
-fastmlp splits the mini-batch itself; every product inside a share must be single-threaded, or two
-pools would fight for the same processors. The BLAS setting belongs to the whole process, so the
-guard counts its users: the first one lowers the setting, the last one restores it.
-"""
+"""The number of threads of a run, and what decided it."""
 
 from __future__ import annotations
 
 import functools
 import math
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fastmlp._checks import check_integer
 
@@ -99,116 +91,3 @@ def _count_in(value: str) -> int:
 def ignored_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Names of the variables that are set, but to no positive number."""
     return [n for n in THREAD_VARIABLES if environ.get(n) and not _count_in(environ[n])]
-
-
-def find_blas(package: str = "scipy") -> list[Any]:
-    """Return threadpoolctl's controllers of the BLAS that a package calls.
-
-    Parameters
-    ----------
-    package : {"scipy", "numpy"}
-        SciPy's is the one the engine calls.
-
-    Returns
-    -------
-    list
-        Every BLAS library of the process where none lies in the package's folders.
-    """
-    import scipy.linalg.cython_blas  # noqa: F401  (loads it)
-    from threadpoolctl import ThreadpoolController
-
-    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
-    folders = {f"{package}.libs", package}
-    of_package = [
-        library
-        for library in found
-        if folders & {folder.name for folder in Path(library.filepath).parents}
-    ]
-    return of_package or found
-
-
-def _set_blas_threads(library: Any, n_threads: int) -> None:
-    """Set a BLAS library's thread count from whatever Python thread this is.
-
-    threadpoolctl >= 3.8 lets only one "controlling" Python thread set OpenBLAS and ignores the
-    others without a word. The guard is called by several, and leaves the control to nobody.
-    """
-    release = getattr(library, "clear_controlling_thread", None)
-    if release is not None:
-        release(force=True)
-    library.set_num_threads(n_threads)
-    if release is not None:
-        release(force=True)
-
-
-class _BlasGuard:
-    """Reference-counted "BLAS on one thread"."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()  # the thread that forks may be the one that has it
-        self._users = 0
-        self._libraries: list[Any] | None = None
-        self._saved: list[int] = []
-
-    def enter(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                if self._libraries is None:
-                    self._libraries = find_blas()
-                self._saved = [library.get_num_threads() for library in self._libraries]
-                self._set([1] * len(self._saved))
-            self._users += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            if self._users == 0:  # a child forked inside the guard has already left it
-                return
-            self._users -= 1
-            if self._users == 0:
-                self._set(self._saved)
-
-    def _set(self, counts: list[int]) -> None:
-        """Set all libraries; where Ctrl-C comes in between, to what they had before the guard."""
-        libraries = self._libraries or []
-        try:
-            for library, count in zip(libraries, counts, strict=True):
-                _set_blas_threads(library, count)
-        except BaseException:
-            for library, count in zip(libraries, self._saved, strict=True):
-                _set_blas_threads(library, count)
-            raise
-
-    def before_fork(self) -> None:
-        """Wait for a thread that changes the setting: its lock in BLAS would hang the child."""
-        self._lock.acquire()
-
-    def go_on_after_fork(self) -> None:
-        """Let the parent's threads in again."""
-        self._lock.release()
-
-    def forget_after_fork(self) -> None:
-        """In a forked child the parent's other threads are gone, and with them their leave()."""
-        inherited = self._users > 0
-        self._lock = threading.RLock()
-        if inherited:
-            self._users = 1
-            self.leave()
-
-
-_guard = _BlasGuard()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_guard.before_fork,
-        after_in_parent=_guard.go_on_after_fork,
-        after_in_child=_guard.forget_after_fork,
-    )
-
-
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Within this block, in any thread, BLAS calls use one thread; then the old setting returns."""
-    _guard.enter()
-    try:
-        yield
-    finally:
-        _guard.leave()

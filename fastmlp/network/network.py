@@ -21,9 +21,10 @@ from fastmlp._checks import (
 )
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
+from fastmlp.engine.blas import single_threaded_blas
 from fastmlp.engine.plan import NetworkPlan, count_parameters
 from fastmlp.engine.rows import check_inputs
-from fastmlp.engine.threads import MAX_THREADS, resolve_threads, single_threaded_blas
+from fastmlp.engine.threads import MAX_THREADS, resolve_threads
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
 from fastmlp.network.summary import Summary

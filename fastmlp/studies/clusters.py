@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastmlp.datasets.labelled import LabelledData
 from fastmlp.datasets.recipes import recipe_for
-from fastmlp.engine.threads import single_threaded_blas
+from fastmlp.engine.blas import single_threaded_blas
 from fastmlp.plots.style import INK, styled_pyplot
 from fastmlp.studies.lab.data import load_raw, scale_rows
 from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below

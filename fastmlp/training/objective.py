@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from fastmlp._types import Array
 from fastmlp.engine import _core
+from fastmlp.engine.blas import single_threaded_blas
 from fastmlp.engine.rows import Inputs, Rows
-from fastmlp.engine.threads import single_threaded_blas
 from fastmlp.losses import CustomLoss, Loss
 from fastmlp.network.network import Network
 from fastmlp.reference.engine import ReferenceEngine
-from fastmlp.reference.updates import penalty, penalty_gradient
 from fastmlp.training.history import Evaluation
 
 
@@ -96,14 +95,19 @@ class Objective:
         scale = 1 / weight if self.reduction == "mean" else 1.0
         share = 1 / weight if self.penalty_scale == "per_weight" else 1.0
         out *= scale
-        for w, g in zip(network.weights, network.views(out), strict=True):
-            g += share * penalty_gradient(w, self.l1, self.l2)
+        if self.l1 or self.l2:
+            for weights, gradient in zip(network.weights, network.views(out), strict=True):
+                w, g = weights[:, 1:], gradient[:, 1:]  # no penalty on the bias
+                g += share * (self.l2 * w + self.l1 * np.sign(w))
         return scale * loss + self.penalty_share(rows)
 
     def penalty(self) -> float:
         """Return l2 / 2 sum w**2 + l1 sum |w| of the network as it is, bias excluded."""
+        weights = [w[:, 1:] for w in self.network.weights]
         with np.errstate(over="ignore"):  # infinity says enough
-            return penalty(self.network.weights, self.l1_cost, self.l2)
+            squares = sum(float((w**2).sum()) for w in weights) if self.l2 else 0.0
+            magnitudes = sum(float(np.abs(w).sum()) for w in weights) if self.l1_cost else 0.0
+        return self.l2 / 2 * squares + self.l1_cost * magnitudes
 
     def penalty_share(self, rows: Rows) -> float:
         """Return the penalty as it counts in a batch of all these rows."""

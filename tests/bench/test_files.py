@@ -144,7 +144,10 @@ def test_help_lists_every_job_and_contender_unbroken():
         (["--from-json", "absent.json"], "no such result file: absent.json"),
         (["--markdown"], "--markdown prints a result that is there: give --from-json too"),
         (["--from-json", __file__], "expected JSON"),
-        (["--seconds", "nan"], "argument --seconds: must be a number above 0, got 'nan'"),
+        (["--seconds", "nan"], "--seconds must be a finite number, at least 0; got nan"),
+        (["--seconds", "0"], "--seconds must be above 0; got '0'"),
+        (["--jobs", "huge"], "no job 'huge'; jobs are headline-32, "),
+        (["--contenders", "huge"], "no contender 'huge'"),
     ],
 )
 def test_bad_options_of_the_full_benchmark_exit_with_2(arguments, sentence):
@@ -154,7 +157,8 @@ def test_bad_options_of_the_full_benchmark_exit_with_2(arguments, sentence):
         [sys.executable, HEADLINE, *arguments], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert sentence in done.stderr.splitlines()[-1]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("headline.py: error: ") and sentence in line
 
 
 @pytest.mark.parametrize("name", ["headline", "estimator"])

@@ -395,7 +395,11 @@ def children(pid: int) -> list[int]:
 @pytest.mark.skipif(
     not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="no list of children"
 )
-def test_ctrl_c_ends_the_running_process_and_exits_with_130(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_ends_the_running_process_and_decides_the_exit_code(number, code, word, tmp_path):
     argv = ["threads", "--data", "moons", "--epochs", "1000000", "--max-threads", "1"]
     sweep = subprocess.Popen(
         [sys.executable, "-m", "fastmlp", *argv],
@@ -405,11 +409,11 @@ def test_ctrl_c_ends_the_running_process_and_exits_with_130(tmp_path):
     try:
         while not (started := children(sweep.pid)) and sweep.poll() is None:
             time.sleep(0.02)
-        sweep.send_signal(signal.SIGINT)
+        sweep.send_signal(number)
         _, err = sweep.communicate(timeout=60)
     finally:
         sweep.kill()
-    assert (sweep.returncode, err) == (130, "fastmlp: interrupted\n")
+    assert (sweep.returncode, err) == (code, f"fastmlp: {word}\n")
     assert len(started) == 1
     wait_until(lambda: not is_running(started[0]))
     assert list(tmp_path.iterdir()) == []

@@ -391,9 +391,11 @@ def test_live_table_shows_bar_and_last_epochs():
     rich_console = pytest.importorskip("rich.console")
     stream = io.StringIO()
     console = rich_console.Console(file=stream, force_terminal=True, width=100, color_system=None)
-    with RichDisplay(12, console) as display:
-        for n_epochs in range(1, 13):
-            display.update(make_history(n_epochs))
+    display = RichDisplay(12, console)
+    display.before_training(None)
+    for n_epochs in range(1, 13):
+        display.update(make_history(n_epochs))
+    display.after_training(None)
     last_frame = stream.getvalue().rsplit("epochs ", 1)[1]
     assert "12/12" in last_frame and "3/12" in last_frame
     assert " 2/12" not in last_frame

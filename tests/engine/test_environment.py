@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fastmlp.engine import _core, environment
-from fastmlp.engine.threads import find_blas
+from fastmlp.engine.blas import find_blas
 
 
 def test_environment_is_json_and_keeps_the_data_folder_to_itself(tmp_path):

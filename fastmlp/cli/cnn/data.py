@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastmlp._terminal import RowPrinter, StatusLine
-from fastmlp.cli.output import pyplot_without_display, save_figure
+from fastmlp.cli.output import pyplot_without_display, report_written, save_figure
 from fastmlp.datasets import load
 
 if TYPE_CHECKING:
@@ -122,8 +122,7 @@ def figures(folder: Path) -> Iterator[Any]:
         save_figure(folder / written[-1], figure)
 
     yield draw
-    if written:
-        print(f"written   {', '.join(written)} in {folder}")
+    report_written(written, folder)
 
 
 def confusion(outputs: Any, y: Any) -> list[list[int]]:

@@ -7,7 +7,7 @@ import argparse
 from fastmlp.cli.cnn.data import confusion, draw_predictions, figures, load_test_images
 from fastmlp.cli.cnn.options import add_data, add_device
 from fastmlp.cli.exit_codes import FINISHED
-from fastmlp.cli.output import prepare_folder
+from fastmlp.cli.output import prepare_folder, report_written
 from fastmlp.files.json_file import write_json
 
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
             "data": str(options.data),
         }
         write_json(folder / "evaluation.json", content)
-        print(f"written   evaluation.json in {folder}")
+        report_written(["evaluation.json"], folder)
         with figures(folder) as draw:
             draw_predictions(draw, cnn, X, y, outputs)
     return FINISHED

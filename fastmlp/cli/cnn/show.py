@@ -12,7 +12,7 @@ from fastmlp.cli.cnn.data import figures, load_test_images
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
 from fastmlp.cli.exit_codes import FINISHED
 from fastmlp.cli.options import integer
-from fastmlp.cli.output import prepare_folder
+from fastmlp.cli.output import prepare_folder, report_written
 from fastmlp.files.json_file import write_json
 
 IMAGES_TO_MATCH = 500
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         if other is not None:
             found["matching"] = _draw_matching(draw, cnn, other, X[:IMAGES_TO_MATCH])
     write_json(folder / "maps.json", found)
-    print(f"written   maps.json in {folder}")
+    report_written(["maps.json"], folder)
     return FINISHED
 
 

@@ -15,7 +15,7 @@ from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, figure
 from fastmlp.cli.cnn.options import add_data, add_device, add_seed
 from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, code_of
 from fastmlp.cli.options import UsageError, integer, number
-from fastmlp.cli.output import prepare_folder
+from fastmlp.cli.output import prepare_folder, report_written
 from fastmlp.exceptions import DivergenceError
 from fastmlp.files.json_file import write_json
 
@@ -234,7 +234,7 @@ def _write(
     names = ["history.json", "model.keras"]
     if live.n_drawn:
         names.append("training.png")
-    print(f"written   {', '.join(names)} in {folder}")
+    report_written(names, folder)
     if outputs is None:
         return
     try:

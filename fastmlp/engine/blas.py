@@ -1,0 +1,96 @@
+"""The BLAS libraries of the process, and one thread in them while the engine computes.
+
+fastmlp splits the mini-batch itself; a product that BLAS splits again would have other bits, and
+two pools would fight for the same processors. The setting belongs to the whole process:
+``src/blas_threads.c`` lowers and restores it, and looks at it again before each product.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from fastmlp.engine import _core
+
+_OPENBLAS = [
+    (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
+    for prefix in ("", "scipy_")
+    for suffix in ("", "64_", "_64")
+]
+_OPENMP = [("omp_get_max_threads", "omp_set_num_threads")]
+_SYMBOLS = {
+    "openblas": _OPENBLAS,
+    "mkl": [("MKL_Get_Max_Threads", "MKL_Set_Num_Threads")],
+    "blis": [("bli_thread_get_num_threads", "bli_thread_set_num_threads")],
+    "flexiblas": [("flexiblas_get_num_threads", "flexiblas_set_num_threads")],
+}
+"""The C functions that read and set the thread count, by threadpoolctl's name of the library."""
+
+_finding = threading.Lock()
+_found = False
+
+
+def find_blas(package: str = "scipy") -> list[Any]:
+    """Return threadpoolctl's controllers of the BLAS that a package calls.
+
+    Parameters
+    ----------
+    package : {"scipy", "numpy"}
+        SciPy's is the one the engine calls.
+
+    Returns
+    -------
+    list
+        Every BLAS library of the process where none lies in the package's folders.
+    """
+    import scipy.linalg.cython_blas  # noqa: F401  (loads it)
+    from threadpoolctl import ThreadpoolController
+
+    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    folders = {f"{package}.libs", package}
+    of_package = [
+        library
+        for library in found
+        if folders & {folder.name for folder in Path(library.filepath).parents}
+    ]
+    return of_package or found
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _thread_functions(library: Any) -> tuple[int, int, bool] | None:
+    """Addresses of the functions that read and set the thread count; None where they are missing.
+
+    The third value says whether every thread has a setting of its own.
+    """
+    per_thread = getattr(library, "threading_layer", None) == "openmp"
+    for names in _OPENMP if per_thread else _SYMBOLS.get(library.internal_api, []):
+        if all(hasattr(library.dynlib, name) for name in names):
+            get, set_ = (_address(getattr(library.dynlib, name)) for name in names)
+            return get, set_, per_thread
+    return None
+
+
+def single_threaded_blas() -> _core.SingleThreadedBlas:
+    """Return a context in which BLAS calls of the process, in any thread, use one thread.
+
+    The setting from before returns with the last context that is left; a setting that another
+    thread makes meanwhile takes its place. Contexts may be nested.
+    """
+    global _found
+    if not _found:
+        with _finding:
+            if not _found:
+                for functions in filter(None, map(_thread_functions, find_blas())):
+                    _core.add_blas(*functions)
+                _found = True
+    return _core.SingleThreadedBlas()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_core.restore_blas_after_fork)
