@@ -28,7 +28,8 @@ class Checkpoint(EpochCallback):
     Parameters
     ----------
     folder : str, bytes or PathLike
-        Created if it is missing; for one training run alone.
+        Created if it is missing; for one training run alone. A relative one is that of the working
+        directory when `fit` begins.
     every : str or int
         A time such as "30s", "5min" or "1h", also within an epoch; or a number of epochs >= 1.
         Solver "lbfgs" counts iterations as epochs. Short times cost time: every file is
@@ -54,9 +55,15 @@ class Checkpoint(EpochCallback):
     FileExistsError
         From `fit`, where the folder has the checkpoints of another run.
     BlockingIOError
-        From `fit`, where another run is writing there.
+        From `fit`, where another run is writing there, with its process.
     OSError
-        From `fit`, where a checkpoint cannot be written; those before it are still there.
+        From `fit`, where the folder cannot be written when it begins.
+
+    Warns
+    -----
+    UserWarning
+        From `fit`, where a checkpoint cannot be written later, once for every reason: the run
+        continues, those before it are still there, and the next one that is due is tried again.
 
     Notes
     -----

@@ -156,8 +156,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             For a splitter in `validation_fraction`.
         resume : str, bytes or PathLike, optional
             A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
-            it: continue from there, as if that fit had not ended; start fresh if the folder is
-            empty. `max_iter` and `n_threads` may differ, other parameters and the data may not.
+            it: continue from there, as if that fit had not ended; start fresh if the folder does
+            not exist or has none. `max_iter` and `n_threads` may differ, other parameters and the
+            data may not.
 
         Returns
         -------
@@ -443,7 +444,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
         That is the optimizer's states (with Adam two numbers per weight), the generator that
         shuffles, and the copy of the best weights of early stopping. Predictions, records and
-        parameters stay; `partial_fit` and warm starts begin with a new optimizer.
+        parameters stay; the next `partial_fit` begins with a new optimizer.
 
         Returns
         -------

@@ -31,21 +31,22 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
     """Save a model to a file, whole or not at all.
 
     The file is written beside `path`, synchronised with the disk, and renamed: a crash or a full
-    disk leaves the old file as it was.
+    disk leaves the old file as it was. That takes the memory of the largest layer besides the
+    model's.
 
     Parameters
     ----------
     model : Network, MyANN, MLPClassifier or MLPRegressor
         The estimators fitted; not of a subclass. Of a MyANN everything but its data is saved; of an
         estimator everything but callbacks, with the optimizer's state, so that `partial_fit` and
-        warm starts go on.
+        warm starts continue.
     path : str, bytes or PathLike
         Any name; ``.safetensors`` tells other programs what it is.
     resumable : bool
         Also save what only further training of an estimator needs: the optimizer's states (with
         Adam two numbers per weight), the generator that shuffles, and the best weights of early
-        stopping. Without it the file has little more than the weights; `partial_fit` and warm
-        starts of the loaded estimator begin with a new optimizer.
+        stopping. Without it the file has little more than the weights; `partial_fit` of the
+        loaded estimator begins with a new optimizer.
 
     Raises
     ------
@@ -54,11 +55,12 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
         splitters, by name.
     ValueError
         For weights that are not finite, and where parameters, classes and feature names need more
-        than 2 MB.
+        than 64 MB as JSON, or there are more than some 20000 layers.
     sklearn.exceptions.NotFittedError
         For an estimator that has not been fitted.
     OSError
-        Where the file cannot be written, with the step that failed.
+        Where the file cannot be written, with the step that failed, and where `path` is a folder,
+        a device or a pipe.
 
     See Also
     --------

@@ -261,7 +261,7 @@ class Trainer:
         resume : str, bytes or PathLike, optional
             A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
             it that can be read: continue from there, with weights, states, generator and history
-            as they were; start fresh if the folder is empty.
+            as they were; start fresh if the folder does not exist or has no file.
 
         Returns
         -------

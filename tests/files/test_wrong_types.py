@@ -34,9 +34,11 @@ OBJECTS = (
 
 
 def places(value, here=()):
-    """Every place in a document, of lists the first three items."""
+    """Every place in a document, of lists the first three items; but the processor's name."""
     inner = value.items() if isinstance(value, dict) else enumerate(value[:3])
     for name, item in inner:
+        if name == "arithmetic":
+            continue
         yield (*here, name)
         if isinstance(item, dict | list):
             yield from places(item, (*here, name))
@@ -117,6 +119,7 @@ def test_an_array_of_another_type_or_shape_is_refused(kind, tmp_path):
             array.astype(other)
             for other in ("float32", "float64", "int64", "uint8")
             if other != array.dtype.name
+            and not (name.startswith("scaler") and other[:5] == "float")  # either is right
         ]
         for other in [*others, array[..., np.newaxis], array.reshape(1, 1, 1, *array.shape)]:
             path.write_bytes(forge(document, arrays | {name: other}))
