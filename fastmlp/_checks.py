@@ -140,6 +140,14 @@ def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int,
     return widths
 
 
+def check_pair_of_arrays(name: str, value: Any) -> tuple[Any, Any]:
+    """`value` must be a tuple or list of two."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
+        raise TypeError(f"{name} must be a pair (X, Y); got {type(value).__name__}{length}")
+    return value[0], value[1]
+
+
 def as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """`values` as an array of real numbers (bool, integer or floating point)."""
     if hasattr(values, "tocsr"):

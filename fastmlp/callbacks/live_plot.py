@@ -35,8 +35,8 @@ class LivePlot(EpochCallback):
         File of the figure, replaced with every drawing; it is never half written.
     reference : float or None
         A dashed line in the accuracy panel, for example 0.992.
-    held_out : str
-        Name of the measured set: "test" or "validation".
+    validation_name : str
+        What the figure calls the validation set: "test" where the test set was watched.
     seconds_between : float >= 0
         At most one drawing in this time; the last epoch is always drawn.
     figsize : (float, float)
@@ -62,7 +62,7 @@ class LivePlot(EpochCallback):
         *,
         out: StrPath | None = None,
         reference: float | None = None,
-        held_out: str = "test",
+        validation_name: str = "validation",
         seconds_between: float = 0.4,
         figsize: FigureSize = (14, 4.5),
     ) -> None:
@@ -70,7 +70,7 @@ class LivePlot(EpochCallback):
         self.reference = (
             None if reference is None else check_number("reference", reference, maximum=1.0)
         )
-        self.held_out = str(held_out)
+        self.validation_name = str(validation_name)
         self.seconds_between = check_number("seconds_between", seconds_between)
         self.figsize = figsize
         self._figure: Any = None
@@ -114,7 +114,7 @@ class LivePlot(EpochCallback):
             column[:] = numbers.tolist()
 
     def _begin(self) -> None:
-        self.progress = Progress(held_out_name=self.held_out)
+        self.progress = Progress(validation_name=self.validation_name)
         self.n_drawn = self._epochs_drawn = 0
         self._drawn_at = -math.inf
         self._figure = self._handle = None
@@ -127,9 +127,9 @@ class LivePlot(EpochCallback):
         progress.train_accuracy.append(
             _first(numbers, "train_accuracy", "accuracy", "batch_accuracy")
         )
-        progress.held_out_accuracy.append(_first(numbers, "test_accuracy", "val_score"))
+        progress.val_accuracy.append(_first(numbers, "val_accuracy", "val_score"))
         progress.train_cost.append(_first(numbers, "train_cost", "cost", "loss"))
-        progress.held_out_cost.append(_first(numbers, "test_cost", "val_loss"))
+        progress.val_cost.append(_first(numbers, "val_cost", "val_loss"))
         progress.rate.append(_first(numbers, "learning_rate", "learning_rates"))
 
     def _draw(self) -> None:
@@ -189,7 +189,7 @@ def _from_history(training: Training) -> dict[str, float]:
     history = training.history
     if not history.n_epochs:
         return {}
-    names = ("batch_accuracy", "train_accuracy", "test_accuracy", "train_cost", "test_cost",
+    names = ("batch_accuracy", "train_accuracy", "val_accuracy", "train_cost", "val_cost",
              "learning_rates")  # fmt: skip
     return {"cost": history.last_mean("costs"), **{name: history.last(name) for name in names}}
 

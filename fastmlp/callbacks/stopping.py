@@ -36,7 +36,7 @@ class EarlyStopping(EpochCallback):
     ----------
     monitor : str
         A name in ``training.metrics``: ``loss``; of a Trainer also ``cost`` and ``error``, with
-        ``test_data`` ``test_cost`` and ``test_accuracy``; with an estimator's validation set
+        ``validation_data`` ``val_cost`` and ``val_accuracy``; with an estimator's validation set
         ``val_loss`` and ``val_score``.
     patience : int >= 0
         Number of epochs without improvement to tolerate; the next one ends the run.
@@ -141,7 +141,7 @@ class TargetReached(EpochCallback):
 
     Examples
     --------
-    >>> stop = TargetReached(0.98, monitor="test_accuracy")
+    >>> stop = TargetReached(0.98, monitor="val_accuracy")
     """
 
     __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves

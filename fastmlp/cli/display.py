@@ -49,7 +49,7 @@ class EpochRow:
             f"{history.last_mean('reg_share'):.1%}",
             f"{history.last_mean('errors'):.5f}",
             f"{history.last('train_accuracy'):.4f}",
-            f"{history.last('test_accuracy'):.4f}",
+            f"{history.last('val_accuracy'):.4f}",
         )
 
 

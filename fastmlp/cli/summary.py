@@ -125,7 +125,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def _accuracies(history: History) -> str:
-    train, validation = history.last("train_accuracy"), history.last("test_accuracy")
+    train, validation = history.last("train_accuracy"), history.last("val_accuracy")
     return f"train {train:.4f}, validation {validation:.4f}"
 
 

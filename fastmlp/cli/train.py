@@ -237,7 +237,7 @@ def _fit(
             data.X_train,
             data.Y_train,
             n_epochs=recipe.epochs,
-            test_data=(data.X_test, data.Y_test),
+            validation_data=(data.X_test, data.Y_test),
             measure_train=True,
             callbacks=[display] if checkpoint is None else [checkpoint, display],
             resume=options.checkpoint if options.resume else None,

@@ -12,10 +12,10 @@ from fastmlp.cnn.state import TrainingState
 class BestEpoch(EpochCallback):
     """Keep the state after the epoch with the highest accuracy, and restore it at the end.
 
-    The accuracy is that on the ``test_data`` of the fit, which should be validation images: on
-    images that choose the epoch, the accuracy is no longer an unbiased estimate. Weights, optimiser
-    and `epochs_done` are those of that epoch afterwards, so that a further fit continues from
-    there; the history has all epochs. The first of several equal epochs is kept.
+    The accuracy is that on the ``validation_data`` of the fit; on images that choose the epoch it
+    is no longer an unbiased estimate. Weights, optimiser and `epochs_done` are those of that epoch
+    afterwards, so that a further fit continues from there; the history has all epochs. The first of
+    several equal epochs is kept.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class BestEpoch(EpochCallback):
 
     def after_epoch(self, trainer: Any) -> None:
         """Keep the state if it is the best so far."""
-        accuracy = trainer.metrics["test_accuracy"]
+        accuracy = trainer.metrics["val_accuracy"]
         if not accuracy <= self.accuracy:
             self.epoch, self.accuracy = trainer.epochs_done, accuracy
             self._state = TrainingState(trainer.model)

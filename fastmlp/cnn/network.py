@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp._checks import check_choice, check_flag, check_integer
+from fastmlp._checks import check_choice, check_flag, check_integer, check_pair_of_arrays
 from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_callback
 from fastmlp.callbacks.checkpoint import Checkpoint
@@ -59,8 +59,8 @@ class CNN:
     model : keras.Sequential
     history : History
         Of the last `fit`. ``costs`` are means over a batch's images, penalty included;
-        ``learning_rates`` are those at the end of the epoch; ``test_...`` belong to the
-        ``test_data`` of the fit.
+        ``learning_rates`` are those at the end of the epoch; ``val_...`` belong to the
+        ``validation_data`` of the fit.
     metrics : dict
         Numbers of the last epoch by name.
     epochs_done : int
@@ -78,7 +78,7 @@ class CNN:
     Examples
     --------
     >>> cnn = CNN(CNNConfig.article("C2"), seed=0)  # doctest: +SKIP
-    >>> history = cnn.fit(X, y, test_data=(X_test, y_test))  # doctest: +SKIP
+    >>> history = cnn.fit(X, y, validation_data=(X_test, y_test))  # doctest: +SKIP
     """
 
     __module__ = "fastmlp.cnn"  # its public address, which pickles keep when files move
@@ -192,7 +192,7 @@ class CNN:
         *,
         epochs: int | None = None,
         batch_size: int | None = None,
-        test_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Any] = (),
         verbose: bool = False,
@@ -207,7 +207,7 @@ class CNN:
             Labels from 0 to n_classes - 1, or one-hot.
         epochs, batch_size : int >= 1 or None
             None means those of the configuration.
-        test_data : (X, y), optional
+        validation_data : (X, y), optional
             Measured after every epoch, never trained on.
         measure_train : bool
             Also measure the whole training set after every epoch.
@@ -230,7 +230,7 @@ class CNN:
             If a loss is not finite; the network is then back at the last finished epoch.
         """
         x, targets = self._check_data("X", X, "y", y)
-        held_out = None if test_data is None else self._check_test_data(test_data)
+        validation = self._check_validation_data(validation_data)
         n_epochs = check_integer(
             "epochs", self.config.epochs if epochs is None else epochs, minimum=1
         )
@@ -240,7 +240,7 @@ class CNN:
         measure = (lambda: self._evaluate(x, targets)) if measure_train else None
         keras_callbacks, hooks = _sort_callbacks(callbacks)
         if any(isinstance(hook, BestEpoch) for hook in hooks):
-            self._check_accuracy_is_measured(held_out)
+            self._check_accuracy_is_measured(validation)
         from fastmlp.cnn.recorder import HookRunner, Recorder
 
         self.history = History()
@@ -250,7 +250,7 @@ class CNN:
             self.model.fit(
                 self._batches(x, targets, size),
                 epochs=n_epochs,
-                validation_data=held_out,
+                validation_data=validation,
                 validation_batch_size=PREDICTION_BATCH,
                 callbacks=[recorder, *keras_callbacks, HookRunner(training, hooks)],
                 shuffle=False,  # Keras', beside that of the batches
@@ -312,19 +312,18 @@ class CNN:
         x = check_images(x_name, X, self.config.input_shape)
         return x, check_targets(y_name, y, self.config.n_classes, len(x))
 
-    def _check_test_data(self, test_data: Any) -> tuple[Images, Images]:
-        if not isinstance(test_data, tuple | list) or len(test_data) != 2:
-            raise TypeError(
-                f"test_data must be a pair (X, y); got {type(test_data).__name__} of length "
-                f"{len(test_data) if hasattr(test_data, '__len__') else 'unknown'}"
-            )
-        return self._check_data("test X", test_data[0], "test y", test_data[1])
+    def _check_validation_data(self, validation_data: Any) -> tuple[Images, Images] | None:
+        if validation_data is None:
+            return None
+        x, y = check_pair_of_arrays("validation_data", validation_data)
+        return self._check_data("validation_data[0]", x, "validation_data[1]", y)
 
-    def _check_accuracy_is_measured(self, held_out: object) -> None:
-        if held_out is None or "accuracy" not in self.config.metrics:
+    def _check_accuracy_is_measured(self, validation: object) -> None:
+        if validation is None or "accuracy" not in self.config.metrics:
+            metrics = f"metrics {self.config.metrics}"
             raise ValueError(
-                "callbacks: BestEpoch needs test_data, and 'accuracy' among the metrics; got "
-                f"{'no test_data' if held_out is None else f'metrics {self.config.metrics}'}"
+                "callbacks: BestEpoch needs validation_data, and 'accuracy' among the metrics; got "
+                f"{'no validation_data' if validation is None else metrics}"
             )
 
     def _batches(self, x: Images, targets: Images, batch_size: int) -> Any:

@@ -72,8 +72,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             "batch_accuracy": accuracy,
             "train_cost": train.cost if train else math.nan,
             "train_accuracy": train.accuracy if train else math.nan,
-            "test_cost": logs.get("val_loss", math.nan),
-            "test_accuracy": _accuracy(logs, "val_accuracy"),
+            "val_cost": logs.get("val_loss", math.nan),
+            "val_accuracy": _accuracy(logs, "val_accuracy"),
             "epoch_seconds": self._seconds,
         }
         self.cnn.history.append(costs=costs, errors=errors, reg_share=shares, **record)
@@ -84,9 +84,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             "accuracy": accuracy,
             "learning_rate": record["learning_rates"],
             "seconds": self._seconds,
-            **{
-                n: record[n] for n in ("train_cost", "train_accuracy", "test_cost", "test_accuracy")
-            },
+            **{n: record[n] for n in ("train_cost", "train_accuracy", "val_cost", "val_accuracy")},
         }
 
     def _per_batch(self) -> tuple[Any, Any]:

@@ -56,7 +56,7 @@ def describe_myann(ann: MyANN) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
         "generator": encode(ann._rng),
         "scaler": _describe_scaler(ann.scaler, arrays),
     }
-    arrays |= {f"history.{name}": values for name, values in ann.history.items()}
+    arrays |= {_name_in_file(name): values for name, values in ann.history.items()}
     return document, arrays
 
 
@@ -132,13 +132,21 @@ def _restore_scaler(kind: str, fields: Fields, arrays: Arrays, n_columns: int) -
     return restored
 
 
+NAMES_IN_FILES = {"val_cost": "test_cost", "val_accuracy": "test_accuracy"}
+"""What MyANN watches during training is the articles' test set; its files call it so."""
+
+
+def _name_in_file(name: str) -> str:
+    return f"history.{NAMES_IN_FILES.get(name, name)}"
+
+
 def _restore_history(arrays: Arrays) -> History:
     """Epochs of a run; what was not measured is NaN."""
     history, float64 = History(), np.dtype(np.float64)
     n_epochs, columns = None, {}
     for name in history:
         shape = (n_epochs, None) if name in PER_BATCH else (n_epochs,)
-        columns[name] = arrays.take(f"history.{name}", float64, shape, finite=False)
+        columns[name] = arrays.take(_name_in_file(name), float64, shape, finite=False)
         n_epochs = len(columns[name])
     for epoch in range(n_epochs or 0):
         history.append(**{name: column[epoch] for name, column in columns.items()})

@@ -32,7 +32,7 @@ class Figures(Records):
 
     def plot_costs(self) -> Figure:
         """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""
-        return plots.plot_costs(self.history, **self._curve_options())
+        return plots.plot_costs(self.history, validation_name="test", **self._curve_options())
 
     def plot_errors(self) -> Figure:
         """Averaged error of every mini-batch over the run."""
@@ -40,7 +40,7 @@ class Figures(Records):
 
     def plot_accuracy(self) -> Figure:
         """Accuracy on training and test set after every epoch."""
-        return plots.plot_accuracy(self.history, **self._curve_options())
+        return plots.plot_accuracy(self.history, validation_name="test", **self._curve_options())
 
     def plot_reg_share(self) -> Figure:
         """Share of the penalty in the cost of every mini-batch over the run."""

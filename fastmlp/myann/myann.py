@@ -111,7 +111,7 @@ class MyANN(Figures):
         Measure cost and accuracy on the whole training and test set after every epoch.
     callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
         Callables are called with this object after every epoch; one that returns True ends the
-        training. EpochCallbacks see its `trainer`: ``EarlyStopping("test_accuracy")`` ends the
+        training. EpochCallbacks see its `trainer`: ``EarlyStopping("val_accuracy")`` ends the
         training when a number stops improving, ``TargetReached(0.01)`` when the mean error is down
         to that, ``TimeBudget("10min")`` after a time; ``Checkpoint(folder)`` saves it,
         and `LivePlot` draws it.
@@ -125,8 +125,9 @@ class MyANN(Figures):
     ----------
     history : History
         Everything recorded; its entries ``costs``, ``errors``, ``reg_share`` (per epoch and batch),
-        ``learning_rates``, ``train_accuracy``, ``test_accuracy``, ``epoch_seconds`` (per epoch) are
-        attributes too. After an interrupted or diverged fit it holds the finished epochs.
+        ``learning_rates``, ``train_accuracy``, ``epoch_seconds`` (per epoch) are attributes too;
+        ``val_accuracy`` is `test_accuracy`, the test set's. After an interrupted or
+        diverged fit it holds the finished epochs.
     weights : list of ndarray of shape (n_next, n_this + 1)
         Can be set, before `fit` or later.
     classes_ : ndarray of shape (n_classes,)
@@ -415,7 +416,7 @@ class MyANN(Figures):
                 self.X_train,
                 self.Y_train,
                 n_epochs=n_epochs,
-                test_data=(self.X_test, self.Y_test) if self.b_measure_accuracy else None,
+                validation_data=(self.X_test, self.Y_test) if self.b_measure_accuracy else None,
                 measure_train=self.b_measure_accuracy,
                 callbacks=calls,
                 resume=resume,

@@ -78,7 +78,7 @@ class Records:
     @property
     def test_accuracy(self) -> NDArray[np.float64]:
         """Accuracy on the test set after every epoch, (n_epochs,)."""
-        return self.history["test_accuracy"]
+        return self.history["val_accuracy"]
 
     @property
     def epoch_seconds(self) -> NDArray[np.float64]:

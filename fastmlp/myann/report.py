@@ -28,7 +28,7 @@ def epoch_report(history: History, n_epochs: int, weights: Sequence[Array], pena
         ("average error, last batch", history.last("errors"), ".5f"),
         ("batch-averaged accuracy", history.last("batch_accuracy"), ".5f"),
         ("accuracy on training set", history.last("train_accuracy"), ".5f"),
-        ("accuracy on test set", history.last("test_accuracy"), ".5f"),
+        ("accuracy on test set", history.last("val_accuracy"), ".5f"),
         *(
             (f"mean |weight| at L{i}", float(np.abs(w).mean()), ".5f")
             for i, w in enumerate(weights)

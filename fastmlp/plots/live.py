@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG_RANGE = 20.0
 """Costs that span more than this factor are drawn on a logarithmic axis."""
 
-LOOKS = {"train": (GREEN, "o", "-"), "held_out": (VERMILLION, "s", "-.")}
+LOOKS = {"train": (GREEN, "o", "-"), "val": (VERMILLION, "s", "-.")}
 """Colour, marker and line of the two sets, which differ without colours too."""
 
 
@@ -27,18 +27,18 @@ class Progress:
 
     Attributes
     ----------
-    train_accuracy, held_out_accuracy, train_cost, held_out_cost, rate : list of float
-    train_name, held_out_name : str
+    train_accuracy, val_accuracy, train_cost, val_cost, rate : list of float
+    train_name, validation_name : str
         How the two sets are called in the legend.
     """
 
     train_accuracy: list[float] = field(default_factory=list)
-    held_out_accuracy: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
     train_cost: list[float] = field(default_factory=list)
-    held_out_cost: list[float] = field(default_factory=list)
+    val_cost: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
     train_name: str = "training"
-    held_out_name: str = "test"
+    validation_name: str = "validation"
 
     @property
     def n_epochs(self) -> int:
@@ -48,7 +48,7 @@ class Progress:
     @property
     def columns(self) -> list[list[float]]:
         """The five lists."""
-        return [self.train_accuracy, self.held_out_accuracy, self.train_cost, self.held_out_cost,
+        return [self.train_accuracy, self.val_accuracy, self.train_cost, self.val_cost,
                 self.rate]  # fmt: skip
 
     def first(self, n_epochs: int) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ class Progress:
 def draw_accuracies(axis: Axes, progress: Progress, reference: float | None) -> None:
     """Accuracy of both sets, and a dashed line at `reference`."""
     axis.clear()
-    shown = _draw_both(axis, progress, progress.train_accuracy, progress.held_out_accuracy)
+    shown = _draw_both(axis, progress, progress.train_accuracy, progress.val_accuracy)
     if reference is not None:
         axis.axhline(reference, color=BLUE, linestyle="--", label=f"reference {reference:g}")
         shown = np.append(shown, reference)
@@ -77,18 +77,18 @@ def draw_accuracies(axis: Axes, progress: Progress, reference: float | None) -> 
 def draw_costs(axis: Axes, progress: Progress) -> None:
     """Cost of both sets."""
     axis.clear()
-    shown = _draw_both(axis, progress, progress.train_cost, progress.held_out_cost)
+    shown = _draw_both(axis, progress, progress.train_cost, progress.val_cost)
     if len(shown):
         if shown.min() > 0 and shown.max() > LOG_RANGE * shown.min():
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)
         axis.legend(loc="upper right")
-    held_out = _last(progress.held_out_cost)
+    validation = _last(progress.val_cost)
     name, value = (
         (progress.train_name, _last(progress.train_cost))
-        if np.isnan(held_out)
-        else (progress.held_out_name, held_out)
+        if np.isnan(validation)
+        else (progress.validation_name, validation)
     )
     axis.set_ylabel("cost (loss + penalty)")
     axis.set_xlabel("epochs of training")
@@ -111,11 +111,11 @@ def draw_rate(axis: Axes, progress: Progress) -> None:
 
 
 def _draw_both(
-    axis: Axes, progress: Progress, train: Sequence[float], held_out: Sequence[float]
+    axis: Axes, progress: Progress, train: Sequence[float], validation: Sequence[float]
 ) -> NDArray[np.float64]:
     """Curves of both sets; returns the finite values."""
-    names = {"train": progress.train_name, "held_out": progress.held_out_name}
-    for kind, values in (("train", train), ("held_out", held_out)):
+    names = {"train": progress.train_name, "val": progress.validation_name}
+    for kind, values in (("train", train), ("val", validation)):
         if np.isfinite(values).any():
             color, marker, line = LOOKS[kind]
             axis.plot(
@@ -124,7 +124,7 @@ def _draw_both(
             )  # fmt: skip
     axis.locator_params(axis="x", integer=True)
     axis.grid(True)
-    both = np.array([*train, *held_out], float)
+    both = np.array([*train, *validation], float)
     finite: NDArray[np.float64] = both[np.isfinite(both)]
     return finite
 
@@ -143,9 +143,9 @@ def _last(values: Sequence[float]) -> float:
 
 def _sentence(progress: Progress) -> str:
     """For example "Epoch 5: test accuracy 0.9893, best 0.9901 in epoch 4"."""
-    held_out = np.array(progress.held_out_accuracy, float)
-    if np.isfinite(held_out).any():
-        name, values = progress.held_out_name, held_out
+    validation = np.array(progress.val_accuracy, float)
+    if np.isfinite(validation).any():
+        name, values = progress.validation_name, validation
     else:
         name, values = progress.train_name, np.array(progress.train_accuracy, float)
     if not np.isfinite(values).any():

@@ -22,8 +22,13 @@ LOG_RANGE = 20.0
 MOST_MARKERS = 40
 """Curves of more points are drawn without markers."""
 
-SETS = {"train": (BLUE, "training set"), "test": (VERMILLION, "test set")}
-"""Colour and label of each data set."""
+SETS = {"train": BLUE, "val": VERMILLION}
+"""Colour of each data set, by the beginning of its names in a History."""
+
+
+def set_names(validation_name: str) -> dict[str, str]:
+    """Names of the data sets in titles and legends."""
+    return {"val": validation_name, "train": "training", "batch": "batch"}
 
 
 def draw_costs(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
@@ -34,13 +39,16 @@ def draw_costs(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
     axis.set_title(f"Mean cost of a mini-batch: {_course(means)} in {_epochs(history)}")
 
 
-def draw_set_costs(axis: Axes, history: HistoryLike, sets: list[str], legend_loc: Any) -> None:
-    """Costs of the whole training set, test set or both, after each epoch."""
+def draw_set_costs(
+    axis: Axes, history: HistoryLike, sets: list[str], legend_loc: Any, validation_name: str
+) -> None:
+    """Costs of the whole training set, validation set or both, after each epoch."""
+    names = set_names(validation_name)
     curves = {kind: _values(history, f"{kind}_cost") for kind in sets}
     parts = []
     for kind, values in curves.items():
-        _draw_per_epoch(axis, values, *SETS[kind])
-        parts.append(f"{SETS[kind][1]} {_number(values[-1])}")
+        _draw_per_epoch(axis, values, SETS[kind], f"{names[kind]} set")
+        parts.append(f"{names[kind]} set {_number(values[-1])}")
     axis.set_ylabel("cost of a whole set")
     axis.set_title(f"Cost after {_epochs(history)}: {', '.join(parts)}")
     _choose_scale(axis, np.concatenate(list(curves.values())))
@@ -64,21 +72,21 @@ def draw_reg_share(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
     axis.set_title(f"Regularisation is {means[-1]:.1f} % of the cost in epoch {len(means)}")
 
 
-def draw_accuracy(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
-    """Accuracy of training and test set after each epoch, and of the batches during it."""
-    shown = []
+def draw_accuracy(axis: Axes, history: HistoryLike, legend_loc: Any, validation_name: str) -> None:
+    """Accuracy of training and validation set after each epoch, and of the batches during it."""
+    names, shown = set_names(validation_name), []
     batch = _values(history, "batch_accuracy")
-    for kind, look in SETS.items():
+    for kind, color in SETS.items():
         if measured(history, f"{kind}_accuracy"):
             values = _values(history, f"{kind}_accuracy")
-            _draw_per_epoch(axis, values, *look)
+            _draw_per_epoch(axis, values, color, f"{names[kind]} set")
             shown.append(values)
     if not np.isnan(batch).all():
         middles = np.arange(len(batch)) + 0.5
         axis.plot(middles, batch, color=BLUE, lw=1, ls=":", label="batches, during the epoch")
         shown.append(batch)
     axis.set_ylabel("accuracy (fraction correct)")
-    axis.set_title(_accuracy_sentence(history))
+    axis.set_title(_accuracy_sentence(history, names))
     if shown:
         axis.set_ylim(_accuracy_limits(np.concatenate(shown)))
         axis.legend(loc=legend_loc)
@@ -142,30 +150,30 @@ def _accuracy_limits(values: NDArray[np.float64]) -> tuple[float, float]:
     return bottom - margin, top + margin
 
 
-def _accuracy_sentence(history: HistoryLike) -> str:
-    """For example "Test accuracy 0.974, train 0.999 after 35 epochs"."""
+def _accuracy_sentence(history: HistoryLike, names: dict[str, str]) -> str:
+    """For example "Validation accuracy 0.974, training 0.999 after 35 epochs"."""
     found = {
-        kind: f"{_values(history, f'{kind}_accuracy')[-1]:.3f}"
-        for kind in ("test", "train", "batch")
+        name: f"{_values(history, f'{kind}_accuracy')[-1]:.3f}"
+        for kind, name in names.items()
         if measured(history, f"{kind}_accuracy")
     }
     if not found:
         return f"Accuracy not measured in {_epochs(history)}"
     if len(found) > 1:
         found.pop("batch", None)
-    (kind, first), *others = found.items()
+    (name, first), *others = found.items()
     rest = "".join(f", {other} {value}" for other, value in others)
-    return f"{kind.capitalize()} accuracy {first}{rest} after {_epochs(history)}"
+    return f"{name.capitalize()} accuracy {first}{rest} after {_epochs(history)}"
 
 
-def run_title(history: HistoryLike) -> str:
-    """For example "35 epochs in 3.8 s of training: test accuracy 0.974"."""
+def run_title(history: HistoryLike, validation_name: str) -> str:
+    """For example "35 epochs in 3.8 s of training: validation accuracy 0.974"."""
     seconds = _values(history, "epoch_seconds").sum()
     title = _epochs(history)
     if not np.isnan(seconds):
         title += f" in {seconds:.3g} s of training"
-    if measured(history, "test_accuracy"):
-        title += f": test accuracy {_values(history, 'test_accuracy')[-1]:.3f}"
+    if measured(history, "val_accuracy"):
+        title += f": {validation_name} accuracy {_values(history, 'val_accuracy')[-1]:.3f}"
     return title
 
 

@@ -10,9 +10,11 @@ an epoch in the middle of that epoch, and what was measured after an epoch at th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.plots.panels import (
+    SETS,
     HistoryLike,
     check_not_empty,
     draw_accuracy,
@@ -32,12 +34,17 @@ if TYPE_CHECKING:
 
 
 def plot_costs(
-    history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "upper right"
+    history: HistoryLike,
+    *,
+    figsize: FigureSize = (12, 8),
+    legend_loc: str = "upper right",
+    validation_name: str = "validation",
 ) -> Figure:
     """Cost (loss + penalty) of every mini-batch and its mean per epoch.
 
-    Where they were measured, a second panel has the costs of the whole training and test set: these
-    are sums over other numbers of rows, and comparable with a batch's cost only in their course.
+    Where they were measured, a second panel has the costs of the whole training and validation set:
+    these are sums over other numbers of rows, and comparable with a batch's cost only in their
+    course.
     The axes are logarithmic where the values span more than a factor of 20.
 
     Parameters
@@ -47,6 +54,8 @@ def plot_costs(
         Width and height in inches.
     legend_loc : str
         Location of the legends, as matplotlib names it.
+    validation_name : str
+        What the figure calls the validation set: "test" where the test set was watched.
 
     Returns
     -------
@@ -60,12 +69,12 @@ def plot_costs(
         If matplotlib is missing.
     """
     check_not_empty(history)
-    sets = [kind for kind in ("train", "test") if measured(history, f"{kind}_cost")]
+    sets = [kind for kind in SETS if measured(history, f"{kind}_cost")]
     with styled_pyplot(figsize) as plt:
         figure, axes = plt.subplots(1 + bool(sets), sharex=True, squeeze=False)
         draw_costs(axes[0, 0], history, legend_loc)
         if sets:
-            draw_set_costs(axes[1, 0], history, sets, legend_loc)
+            draw_set_costs(axes[1, 0], history, sets, legend_loc, validation_name)
         label_epochs(axes[-1, 0])
     return figure  # type: ignore[no-any-return]
 
@@ -91,18 +100,27 @@ def plot_reg_share(
 
 
 def plot_accuracy(
-    history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "lower right"
+    history: HistoryLike,
+    *,
+    figsize: FigureSize = (12, 8),
+    legend_loc: str = "lower right",
+    validation_name: str = "validation",
 ) -> Figure:
-    """Accuracy on training and test set after every epoch, and of the batches during it.
+    """Accuracy on training and validation set after every epoch, and of the batches during it.
 
     The axis shows the range near the final values; the first epochs may lie below it.
     Parameters, returned figure and exceptions as in :func:`plot_costs`.
     """
-    return _single(draw_accuracy, history, figsize, legend_loc)
+    draw = partial(draw_accuracy, validation_name=validation_name)
+    return _single(draw, history, figsize, legend_loc)
 
 
 def plot_run(
-    history: HistoryLike, *, title: str | None = None, figsize: FigureSize = (12, 8)
+    history: HistoryLike,
+    *,
+    title: str | None = None,
+    figsize: FigureSize = (12, 8),
+    validation_name: str = "validation",
 ) -> Figure:
     """A run on one page: cost, accuracy, output error, learning rate and regularisation share.
 
@@ -113,6 +131,8 @@ def plot_run(
         None means a sentence made of the number of epochs, their time and the accuracy.
     figsize : (float, float)
         Width and height in inches.
+    validation_name : str
+        What the figure calls the validation set: "test" where the test set was watched.
 
     Returns
     -------
@@ -129,13 +149,13 @@ def plot_run(
     with styled_pyplot(figsize) as plt:
         figure, axes = plt.subplots(2, 2, sharex=True)
         draw_costs(axes[0, 0], history, "upper right")
-        draw_accuracy(axes[0, 1], history, "best")
+        draw_accuracy(axes[0, 1], history, "best", validation_name)
         draw_errors(axes[1, 0], history, "upper right")
         draw_rate_and_share(axes[1, 1], history)
         for axis in axes[1]:
             label_epochs(axis)
         figure.suptitle(
-            run_title(history) if title is None else title,
+            run_title(history, validation_name) if title is None else title,
             x=0.01, ha="left", weight="bold", size=1.25 * plt.rcParams["font.size"],
         )  # fmt: skip
         figure.get_layout_engine().set(hspace=0.06, wspace=0.05)

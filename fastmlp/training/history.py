@@ -20,8 +20,8 @@ PER_EPOCH = (
     "batch_accuracy",
     "train_cost",
     "train_accuracy",
-    "test_cost",
-    "test_accuracy",
+    "val_cost",
+    "val_accuracy",
     "epoch_seconds",
 )
 
@@ -34,7 +34,7 @@ class Evaluation:
     ----------
     loss : float
         Sum over rows and outputs, without penalty; with ``reduction="mean"`` divided by the sum of
-        the row weights.
+        the sample weights.
     cost : float
         loss + penalty, as of one batch of all rows.
     error : float
@@ -65,8 +65,8 @@ class History(Mapping[str, NDArray[np.float64]]):
 
     - ``learning_rates``: rate used in the epoch.
     - ``batch_accuracy``: fraction of rows classified correctly when their batch came up.
-    - ``train_cost``, ``test_cost``: summed loss + penalty over the whole set, after the epoch.
-    - ``train_accuracy``, ``test_accuracy``: fraction classified correctly, after the epoch.
+    - ``train_cost``, ``val_cost``: summed loss + penalty over the whole set, after the epoch.
+    - ``train_accuracy``, ``val_accuracy``: fraction classified correctly, after the epoch.
     - ``epoch_seconds``: wall time of the epoch's training, evaluation not included.
 
     What was not measured is NaN.
@@ -160,15 +160,15 @@ class HistoryRecorder:
     ----------
     evaluate : callable
         ``evaluate(rows) -> Evaluation`` of the network as it is.
-    train, test : Rows or None
+    train, validation : Rows or None
         What is measured; NaN is written for what is not.
     """
 
     def __init__(
-        self, evaluate: Callable[[Rows], Evaluation], train: Rows | None, test: Rows | None
+        self, evaluate: Callable[[Rows], Evaluation], train: Rows | None, validation: Rows | None
     ) -> None:
         self.evaluate = evaluate
-        self.sets = {"train": train, "test": test}
+        self.sets = {"train": train, "val": validation}
         self.history = History()
 
     def begin(self, training: Recorded) -> None:

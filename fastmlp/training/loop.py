@@ -199,7 +199,7 @@ class Loop:
         start, before = time.perf_counter(), epoch.seconds
         self.training.order = self._order(epoch.order_seed)
         while epoch.n_done < epoch.n_batches:
-            yield epoch.n_done + self.keeper.batches_to_go(epoch)
+            yield min(epoch.n_done + self.keeper.batches_to_go(epoch), epoch.n_batches)
             epoch.seconds = before + time.perf_counter() - start
             self.keeper.write_if_due()
         epoch.seconds = before + time.perf_counter() - start

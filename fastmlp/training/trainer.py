@@ -15,6 +15,7 @@ from fastmlp._checks import (
     check_integer,
     check_matrix,
     check_number,
+    check_pair_of_arrays,
     check_random_state,
     check_same_length,
     check_sample_weight,
@@ -134,8 +135,8 @@ class Trainer:
     metrics : dict of str to float
         Numbers about the last epoch by name, for callbacks: ``cost`` (mean over its rows), ``loss``
         (without penalty), ``error`` (mean of abs(y - a)), ``learning_rate`` and ``seconds``; after
-        `fit` also what it measured, ``train_cost``, ``train_accuracy``, ``test_cost`` and
-        ``test_accuracy``. Callbacks may add to it.
+        `fit` also what it measured, ``train_cost``, ``train_accuracy``, ``val_cost`` and
+        ``val_accuracy``. Callbacks may add to it.
 
     Raises
     ------
@@ -234,7 +235,7 @@ class Trainer:
         *,
         n_epochs: int = 1,
         sample_weight: ArrayLike | None = None,
-        test_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
@@ -252,7 +253,7 @@ class Trainer:
             Number of epochs from the beginning, also of a resumed run.
         sample_weight : array-like of shape (n,), optional
             Weight >= 0 of every row in loss and gradient.
-        test_data : (X, Y), optional
+        validation_data : (X, Y), optional
             Measured after every epoch.
         measure_train : bool
             Also measure the whole training set after every epoch.
@@ -289,7 +290,7 @@ class Trainer:
             Y,
             n_epochs=n_epochs,
             sample_weight=sample_weight,
-            test_data=test_data,
+            validation_data=validation_data,
             measure_train=measure_train,
             callbacks=callbacks,
             resume=resume,
@@ -304,7 +305,7 @@ class Trainer:
         *,
         n_epochs: int = 1,
         sample_weight: ArrayLike | None = None,
-        test_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
@@ -320,18 +321,20 @@ class Trainer:
         """
         x, y = self._check_data("X", X, "Y", Y)
         rows = Rows(x, y, check_sample_weight("sample_weight", sample_weight, x.dtype, len(x)))
-        test = None
-        if test_data is not None:
-            test = Rows(*self._check_data("test X", test_data[0], "test Y", test_data[1]))
+        validation = None
+        if validation_data is not None:
+            x_val, y_val = check_pair_of_arrays("validation_data", validation_data)
+            names = "validation_data[0]", "validation_data[1]"
+            validation = Rows(*self._check_data(names[0], x_val, names[1], y_val))
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
         data = dict(zip(DATA_NAMES, rows, strict=True))
-        data |= {"test X": test and test.x, "test Y": test and test.y}
+        data |= {"X_val": validation and validation.x, "Y_val": validation and validation.y}
         self.train(
             rows,
             n_epochs=n_epochs,
             callbacks=callbacks,
             recorder=HistoryRecorder(
-                self.objective.evaluate, Rows(x, y) if measure_train else None, test
+                self.objective.evaluate, Rows(x, y) if measure_train else None, validation
             ),
             fingerprint=Fingerprint(
                 data, owner, owner_settings, settings={"measure_train": measure_train}

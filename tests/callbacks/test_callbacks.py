@@ -61,30 +61,32 @@ def test_training_that_diverges_is_ended_too():
 def test_metrics_describe_the_last_epoch():
     x, y = make_classes(130, 5, 2)
     trainer = learner(l2=0.5)
-    history = trainer.fit(x, y, n_epochs=2, test_data=(x, y))
+    history = trainer.fit(x, y, n_epochs=2, validation_data=(x, y))
     metrics, rows = trainer.metrics, np.array([50, 50, 30])
     assert metrics["cost"] == pytest.approx(history["costs"][-1] @ rows / 130)
     share = history["reg_share"][-1] * history["costs"][-1]
     assert metrics["cost"] - metrics["loss"] == pytest.approx(share @ rows / 130)
-    assert metrics["test_cost"] == history["test_cost"][-1]
+    assert metrics["val_cost"] == history["val_cost"][-1]
     assert metrics["error"] == pytest.approx(history["errors"][-1] @ rows / 130)
     assert metrics["learning_rate"] == 0.002
     assert metrics["seconds"] == history["epoch_seconds"][-1]
 
 
-@pytest.mark.parametrize(("monitor", "better"), [("test_cost", min), ("test_accuracy", max)])
+@pytest.mark.parametrize(("monitor", "better"), [("val_cost", min), ("val_accuracy", max)])
 def test_early_stopping_goes_back_to_the_best_epoch(monitor, better):
     x, y = make_classes(60, 5, 2)
     x_test, y_test = make_classes(60, 5, 2, seed=1)
     trainer = learner(optimizer="adam", reduction="mean")
     trainer.learning_rate = 0.1
     stopping = EarlyStopping(monitor, patience=5)
-    history = trainer.fit(x, y, n_epochs=200, test_data=(x_test, y_test), callbacks=[stopping])
+    history = trainer.fit(
+        x, y, n_epochs=200, validation_data=(x_test, y_test), callbacks=[stopping]
+    )
     best = better(history[monitor])
     assert history.n_epochs < 200
     assert history[monitor][stopping.best_epoch] == stopping.best_value == best
     result = trainer.evaluate(x_test, y_test)
-    assert getattr(result, monitor.removeprefix("test_")) == pytest.approx(best)
+    assert getattr(result, monitor.removeprefix("val_")) == pytest.approx(best)
 
 
 def test_early_stopping_can_leave_the_last_weights():
@@ -124,10 +126,10 @@ def test_a_name_that_is_not_measured_is_refused():
         learner().fit(*make_classes(60, 5, 2), callbacks=[EarlyStopping("val_loss")])
 
 
-@pytest.mark.parametrize("monitor, sign", [("error", -1), ("test_accuracy", 1)])
+@pytest.mark.parametrize("monitor, sign", [("error", -1), ("val_accuracy", 1)])
 def test_a_target_ends_the_training_after_the_first_epoch_that_reaches_it(monitor, sign):
     x, y = make_classes(200, 5, 2)
-    data = dict(n_epochs=30, test_data=(x, y))
+    data = dict(n_epochs=30, validation_data=(x, y))
     whole = learner()
     numbers = []
     whole.fit(x, y, callbacks=[lambda t: numbers.append(sign * t.metrics[monitor])], **data)
@@ -203,7 +205,7 @@ def test_learning_rate_scheduler_sets_the_rate_of_the_coming_epoch():
 
 
 def test_losses_and_costs_are_to_fall_and_the_rest_to_rise():
-    assert [direction(name) for name in ("val_loss", "test_cost", "val_score")] == [-1, -1, 1]
+    assert [direction(name) for name in ("val_loss", "val_cost", "val_score")] == [-1, -1, 1]
     assert [direction("val_score", mode) for mode in ("min", "max")] == [-1, 1]
     names = ("error", "neg_log_loss", "val_neg_mean_squared_error")
     assert [direction(name) for name in names] == [-1, 1, 1]

@@ -58,7 +58,7 @@ def train_mlp(n_epochs=4, **options):
         Network((5, 4, 3), output="softmax", random_state=0), reduction="mean", batch_size=20,
         random_state=0,
     )  # fmt: skip
-    return trainer.fit(X, Y, n_epochs=n_epochs, test_data=(X[:20], Y[:20]), **options)
+    return trainer.fit(X, Y, n_epochs=n_epochs, validation_data=(X[:20], Y[:20]), **options)
 
 
 def test_in_a_plain_terminal_nothing_is_drawn_but_the_numbers_are_there():
@@ -66,7 +66,7 @@ def test_in_a_plain_terminal_nothing_is_drawn_but_the_numbers_are_there():
     history = train_mlp(callbacks=[plot])
     assert plot.n_drawn == 0
     assert plt.get_fignums() == []
-    assert plot.progress.held_out_accuracy == history["test_accuracy"].tolist()
+    assert plot.progress.val_accuracy == history["val_accuracy"].tolist()
     assert plot.progress.rate == history["learning_rates"].tolist()
 
 
@@ -132,12 +132,12 @@ def test_drawings_are_limited_in_time(notebook, monkeypatch):
 def test_panels_show_the_numbers_a_reference_line_and_sentences(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(LivePlot, "_write", lambda self, path: figures.append(self._figure))
-    plot = LivePlot(out=tmp_path / "live.png", reference=0.9, held_out="validation")
+    plot = LivePlot(out=tmp_path / "live.png", reference=0.9, validation_name="validation")
     history = train_mlp(callbacks=[plot])
     accuracy, cost, rate = figures[-1].axes
     lines = {line.get_label(): line for line in accuracy.get_lines()}
     assert list(lines) == ["training", "validation", "reference 0.9"]
-    np.testing.assert_allclose(lines["validation"].get_ydata(), history["test_accuracy"])
+    np.testing.assert_allclose(lines["validation"].get_ydata(), history["val_accuracy"])
     np.testing.assert_allclose(lines["training"].get_ydata(), history["batch_accuracy"])
     assert lines["training"].get_linestyle() != lines["validation"].get_linestyle()
     assert "Epoch 4: validation accuracy" in accuracy.get_title(loc="left")
@@ -154,7 +154,7 @@ def test_a_resumed_training_goes_on_with_its_curves(tmp_path):
     resumed(2, LivePlot())
     plot = LivePlot(out=tmp_path.parent / "live.png")
     history = resumed(4, plot)
-    assert plot.progress.held_out_accuracy == history["test_accuracy"].tolist()
+    assert plot.progress.val_accuracy == history["val_accuracy"].tolist()
     assert plot.progress.n_epochs == 4
     assert resumed(5).n_epochs == 5  # and without the plot
 
@@ -165,7 +165,7 @@ def test_my_ann_and_estimators_take_it_too(tmp_path):
     plot = LivePlot(out=tmp_path / "ann.png", seconds_between=3600)
     ann = MyANN(data, ay_nodes_layers=[0, 9, 0], n_epochs=9, learn_rate=0.01, random_state=0,
                 callbacks=[plot, lambda ann: ann.history.n_epochs == 3])  # fmt: skip
-    assert plot.progress.held_out_accuracy == ann.test_accuracy.tolist()
+    assert plot.progress.val_accuracy == ann.test_accuracy.tolist()
     assert plot.progress.n_epochs == plot._epochs_drawn == 3  # the last one is drawn too
     plot = LivePlot(out=tmp_path / "mlp.png")
     mlp = fastmlp.MLPClassifier((5,), max_iter=300, early_stopping=True, random_state=0,
@@ -177,10 +177,10 @@ def test_my_ann_and_estimators_take_it_too(tmp_path):
 @needs_tensorflow
 def test_a_cnn_takes_it_too(tmp_path):
     X, y = bars(40)
-    plot = LivePlot(out=tmp_path / "cnn.png", held_out="validation")
-    history = small_cnn().fit(X, y, epochs=2, test_data=(X, y), callbacks=[plot])
+    plot = LivePlot(out=tmp_path / "cnn.png", validation_name="validation")
+    history = small_cnn().fit(X, y, epochs=2, validation_data=(X, y), callbacks=[plot])
     assert (tmp_path / "cnn.png").exists()
-    np.testing.assert_allclose(plot.progress.held_out_accuracy, history["test_accuracy"])
+    np.testing.assert_allclose(plot.progress.val_accuracy, history["val_accuracy"])
     np.testing.assert_allclose(plot.progress.train_accuracy, history["batch_accuracy"])
     np.testing.assert_allclose(plot.progress.rate, history["learning_rates"])
 
@@ -204,8 +204,8 @@ def test_tensorboard_logs_hold_the_numbers_of_a_trainer(tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     history = train_mlp(callbacks=[TensorBoardLog(tmp_path / "run")])
     found = logged(tmp_path / "run")
-    assert list(found["test_accuracy"]) == [1, 2, 3, 4]
-    np.testing.assert_allclose(list(found["test_accuracy"].values()), history["test_accuracy"])
+    assert list(found["val_accuracy"]) == [1, 2, 3, 4]
+    np.testing.assert_allclose(list(found["val_accuracy"].values()), history["val_accuracy"])
     assert found["learning_rate"][1] == pytest.approx(history["learning_rates"][0])
     assert "train_accuracy" not in found  # not measured
 
@@ -216,7 +216,7 @@ def test_my_ann_and_estimators_write_tensorboard_logs_too(tmp_path):
     data = (digits.X_train[:200], digits.y_train[:200], digits.X_test[:50], digits.y_test[:50])
     ann = MyANN(data, ay_nodes_layers=[0, 9, 0], n_epochs=2, learn_rate=0.01, random_state=0,
                 callbacks=[TensorBoardLog(tmp_path / "ann")])  # fmt: skip
-    assert logged(tmp_path / "ann")["test_accuracy"][2] == pytest.approx(ann.test_accuracy[-1])
+    assert logged(tmp_path / "ann")["val_accuracy"][2] == pytest.approx(ann.test_accuracy[-1])
     mlp = fastmlp.MLPClassifier((5,), max_iter=300, early_stopping=True, n_iter_no_change=3)
     mlp.set_callbacks(TensorBoardLog(tmp_path / "mlp")).fit(digits.X_train / 16, digits.y_train)
     scores = logged(tmp_path / "mlp")["val_score"]

@@ -117,7 +117,7 @@ def test_training_gives_the_numbers_of_the_articles_class_with_the_same_settings
         n_size_mini_batch=50, n_epochs=2, learn_rate=0.04, decrease_const=5e-4, lambda2_reg=0.01,
         mom_rate=5e-5, random_state=42, b_standardize="global", my_initializer="sqrt_nodes",
     )  # fmt: skip
-    for name in ("costs", "errors", "train_accuracy", "test_accuracy"):
+    for name in ("costs", "errors", "train_accuracy", "val_accuracy"):
         np.testing.assert_array_equal(record[name], ann.history[name])
 
 
@@ -155,7 +155,7 @@ def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
     assert record["ended"] == "finished" and record["n_epochs"] == 3
     assert record["data"]["classes"] == list(range(10))
     assert record["environment"]["versions"]["fastmlp"] == fastmlp.__version__
-    assert f"validation {record['test_accuracy'][-1]:.4f}" in out
+    assert f"validation {record['val_accuracy'][-1]:.4f}" in out
     plots.plot_run(record).clear()
     matplotlib.pyplot.close("all")
 
@@ -273,7 +273,7 @@ def test_ctrl_c_tells_and_writes_what_was_finished(capsys, tmp_path, monkeypatch
     assert err == (
         "fastmlp: interrupted after 2 finished epochs; "
         f"accuracy: train {record['train_accuracy'][1]:.4f}, "
-        f"validation {record['test_accuracy'][1]:.4f}\n"
+        f"validation {record['val_accuracy'][1]:.4f}\n"
     )
     assert record["ended"] == "interrupted" and np.shape(record["costs"])[0] == 2
     assert (tmp_path / "run.png").exists()
@@ -433,7 +433,7 @@ def test_training_on_a_terminal_ends_with_the_same_summary(monkeypatch):
 
 def accuracy_of(capsys, tmp_path, *argv: str) -> float:
     assert run(capsys, "train", *argv, "--out", str(tmp_path))[0] == 0
-    return json.loads((tmp_path / "history.json").read_text())["test_accuracy"][-1]
+    return json.loads((tmp_path / "history.json").read_text())["val_accuracy"][-1]
 
 
 @pytest.mark.parametrize(("data", "least"), [("digits", 0.965), ("moons", 0.95)])

@@ -53,7 +53,7 @@ def test_train_leaves_history_model_and_figures(run_folder):
     assert (record["data"]["n_train"], record["data"]["n_validation"]) == (120, 40)
     assert record["settings"]["l2"] == 0.001
     assert record["settings"]["n_parameters"] > 1000
-    assert record["kept_epoch"] == np.argmax(record["test_accuracy"]) + 1
+    assert record["kept_epoch"] == np.argmax(record["val_accuracy"]) + 1
     accuracy = np.trace(record["test_set"]["confusion"]) / 60
     assert record["test_set"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
     assert np.sum(record["test_set"]["confusion"]) == 60

@@ -161,11 +161,11 @@ def test_momentum_is_passed_where_there_is_one_and_told_where_not(capsys):
 @needs_tensorflow
 def test_validation_data_are_those_that_are_given_and_no_others():
     _, _, without, _ = train(None, True, X, Y, *LISTS, epochs=1, verbose=False)
-    assert np.isnan(without["test_accuracy"]).all()
+    assert np.isnan(without["val_accuracy"]).all()
     cnn, _, given, _ = train(
         None, True, X, Y, *LISTS, epochs=1, verbose=False, validation_data=(X[:9], Y[:9])
     )
-    assert given["test_accuracy"][-1] == pytest.approx(cnn.evaluate(X[:9], Y[:9]).accuracy)
+    assert given["val_accuracy"][-1] == pytest.approx(cnn.evaluate(X[:9], Y[:9]).accuracy)
 
 
 @needs_tensorflow

@@ -70,18 +70,18 @@ def test_a_node_depends_on_the_pixels_of_its_receptive_field_and_on_no_others():
 
 def test_history_has_the_shapes_and_names_of_the_mlp_part_and_its_plots():
     cnn = small_cnn(regularizer="l2", l2=0.01)
-    history = cnn.fit(X, Y, epochs=3, test_data=(X[:20], Y[:20]))
+    history = cnn.fit(X, Y, epochs=3, validation_data=(X[:20], Y[:20]))
     assert isinstance(history, History)
     assert history["costs"].shape == history["errors"].shape == history["reg_share"].shape == (3, 5)
     assert history["epoch_seconds"].min() > 0
     assert np.isnan(history["train_accuracy"]).all()
-    assert not np.isnan(history["test_accuracy"]).any()
+    assert not np.isnan(history["val_accuracy"]).any()
     assert ((history["reg_share"] > 0) & (history["reg_share"] < 1)).all()
     assert cnn.epochs_done == 3
-    assert cnn.metrics["test_accuracy"] == history["test_accuracy"][-1]
+    assert cnn.metrics["val_accuracy"] == history["val_accuracy"][-1]
     figure = plots.plot_run(history)
     drawn = [line.get_ydata() for axis in figure.axes for line in axis.get_lines()]
-    assert any(np.array_equal(y, history["test_accuracy"]) for y in drawn)
+    assert any(np.array_equal(y, history["val_accuracy"]) for y in drawn)
     plt.close(figure)
 
 
@@ -313,7 +313,7 @@ def test_keras_own_callbacks_stop_save_and_set_rates(tmp_path):
     stop = calls.EarlyStopping("val_loss", patience=0, min_delta=100, restore_best_weights=True)
     save = calls.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
     rate = calls.LearningRateScheduler(lambda epoch, rate: 0.01 / (epoch + 1))
-    history = cnn.fit(X, Y, epochs=5, test_data=(X, Y), callbacks=[stop, save, rate])
+    history = cnn.fit(X, Y, epochs=5, validation_data=(X, Y), callbacks=[stop, save, rate])
     np.testing.assert_allclose(history["learning_rates"], [0.01, 0.005], rtol=1e-6)
     first = small_cnn(5)
     first.model.load_weights(tmp_path / "1.weights.h5")
@@ -324,8 +324,8 @@ def test_best_epoch_ends_with_weights_and_optimizer_of_the_epoch_with_the_highes
     images, labels = bars(30, seed=4)
     settings = {"optimizer": "adam", "learning_rate": 0.02, "schedule": "power", "decay_rate": 0.1}
     cnn, best = small_cnn(**settings), BestEpoch()
-    history = cnn.fit(X, Y, epochs=6, test_data=(images, labels), callbacks=[best])
-    accuracies = history["test_accuracy"]
+    history = cnn.fit(X, Y, epochs=6, validation_data=(images, labels), callbacks=[best])
+    accuracies = history["val_accuracy"]
     epoch = int(accuracies.argmax()) + 1  # the first of equals
     assert epoch < 6
     assert (best.epoch, best.accuracy) == (epoch, accuracies.max())
@@ -346,15 +346,15 @@ def test_best_epoch_survives_a_divergence_and_an_early_end():
             cnn.model.optimizer.learning_rate = 1e38
 
     with pytest.raises(DivergenceError):
-        cnn.fit(X, Y, epochs=4, test_data=(X, Y), callbacks=[burn, best := BestEpoch()])
+        cnn.fit(X, Y, epochs=4, validation_data=(X, Y), callbacks=[burn, best := BestEpoch()])
     assert cnn.epochs_done == best.epoch in (1, 2)
     assert cnn.evaluate(X, Y).accuracy == pytest.approx(best.accuracy)
 
 
 def test_best_epoch_needs_something_to_choose_by():
-    for settings, options in (({}, {}), ({"metrics": ()}, {"test_data": (X, Y)})):
+    for settings, options in (({}, {}), ({"metrics": ()}, {"validation_data": (X, Y)})):
         cnn = small_cnn(**settings)
-        with pytest.raises(ValueError, match="BestEpoch needs test_data, and 'accuracy' among"):
+        with pytest.raises(ValueError, match="BestEpoch needs validation_data, and 'accuracy'"):
             cnn.fit(X, Y, callbacks=[BestEpoch()], **options)
         assert cnn.iterations == 0
 
@@ -424,11 +424,11 @@ def test_other_arguments_that_do_not_fit_are_named():
     cnn = small_cnn()
     with pytest.raises(ValueError, match="epochs must be at least 1"):
         cnn.fit(X, Y, epochs=0)
-    with pytest.raises(ValueError, match="test X must be images"):
-        cnn.fit(X, Y, test_data=(X[:, :3], Y))
+    with pytest.raises(ValueError, match=r"validation_data\[0\] must be images"):
+        cnn.fit(X, Y, validation_data=(X[:, :3], Y))
     for wrong in (X, (X,), 3):
-        with pytest.raises(TypeError, match=r"test_data must be a pair \(X, y\); got"):
-            cnn.fit(X, Y, test_data=wrong)
+        with pytest.raises(TypeError, match=r"validation_data must be a pair \(X, y\); got"):
+            cnn.fit(X, Y, validation_data=wrong)
     with pytest.raises(TypeError, match="config must be a CNNConfig"):
         CNN("C2")
     with pytest.raises(TypeError, match="seed must be an integer; got 'a'"):

@@ -255,9 +255,9 @@ def test_a_function_as_loss_learns_what_the_same_loss_by_name_learns(n_threads):
             n_threads=n_threads,
             random_state=0,
         )
-        history = trainer.fit(x, y, n_epochs=3, sample_weight=weights, test_data=(x, y))
+        history = trainer.fit(x, y, n_epochs=3, sample_weight=weights, validation_data=(x, y))
         results.append(
-            (network.parameters, history["costs"], history["errors"], history["test_cost"])
+            (network.parameters, history["costs"], history["errors"], history["val_cost"])
         )
     for named, own in zip(*results, strict=True):
         np.testing.assert_allclose(own, named, rtol=1e-12)
@@ -383,8 +383,8 @@ def test_sparse_inputs_train_and_predict_like_dense_ones(sizes, make):
     for data in (x, make(x)):
         network = Network(sizes, dtype="float64", random_state=0)
         trainer = Trainer(network, learning_rate=0.01, batch_size=100, random_state=0, n_threads=2)
-        trainer.fit(data, y, n_epochs=2, test_data=(data, y))
-        results.append((network.parameters, network.predict(data), trainer.history["test_cost"]))
+        trainer.fit(data, y, n_epochs=2, validation_data=(data, y))
+        results.append((network.parameters, network.predict(data), trainer.history["val_cost"]))
     for dense, sparse in zip(*results, strict=True):
         np.testing.assert_allclose(sparse, dense, rtol=1e-10, atol=1e-13)
 

@@ -263,7 +263,7 @@ def test_callback_sees_the_class_and_can_end_the_training():
 
 
 def test_epoch_callbacks_get_the_trainer_and_all_their_hooks():
-    stopping = EarlyStopping("test_accuracy", patience=1)
+    stopping = EarlyStopping("val_accuracy", patience=1)
     ann = digits(n_epochs=60, learn_rate=0.1, callbacks=[stopping])
     assert ann.history.n_epochs < 60
     assert stopping.best_value == ann.test_accuracy.max()

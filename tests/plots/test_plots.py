@@ -42,7 +42,7 @@ def make_history(n_epochs=N_EPOCHS, n_batches=N_BATCHES, **fixed) -> History:
         record = {name: rng.uniform(0.5, 1.0, n_batches) / (epoch + 1) for name in PER_BATCH}
         record["reg_share"] = record["reg_share"] / 2
         record |= {name: (epoch + 1) / (n_epochs + 1) for name in PER_EPOCH}
-        record |= {"train_accuracy": 0.9 + 0.02 * epoch, "test_accuracy": 0.88 + 0.02 * epoch}
+        record |= {"train_accuracy": 0.9 + 0.02 * epoch, "val_accuracy": 0.88 + 0.02 * epoch}
         history.append(**record | fixed)
     return history
 
@@ -80,18 +80,18 @@ def test_costs_of_whole_sets_have_a_panel_of_their_own():
     history = make_history()
     batches, sets = plots.plot_costs(history).axes
     drawn = lines(sets)
-    for kind, label in (("train", "training set"), ("test", "test set")):
+    for kind, label in (("train", "training set"), ("val", "validation set")):
         np.testing.assert_allclose(drawn[label][0], [1, 2, 3, 4])
         np.testing.assert_allclose(drawn[label][1], history[f"{kind}_cost"])
-    assert title(sets) == "Cost after 4 epochs: training set 0.8, test set 0.8"
+    assert title(sets) == "Cost after 4 epochs: training set 0.8, validation set 0.8"
     assert sets.get_xlabel() == "epochs of training"
     assert batches.get_ylabel() == "cost of a mini-batch"
 
 
 def test_costs_that_were_not_measured_are_left_out():
-    assert len(plots.plot_costs(make_history(train_cost=np.nan, test_cost=np.nan)).axes) == 1
+    assert len(plots.plot_costs(make_history(train_cost=np.nan, val_cost=np.nan)).axes) == 1
     (_, sets) = plots.plot_costs(make_history(train_cost=np.nan)).axes
-    assert list(lines(sets)) == ["test set"]
+    assert list(lines(sets)) == ["validation set"]
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_accuracies_are_drawn_after_their_epoch_and_told_apart():
     (axes,) = plots.plot_accuracy(history).axes
     drawn = lines(axes)
     np.testing.assert_allclose(drawn["training set"], [[1, 2, 3, 4], history["train_accuracy"]])
-    np.testing.assert_allclose(drawn["test set"], [[1, 2, 3, 4], history["test_accuracy"]])
+    np.testing.assert_allclose(drawn["validation set"], [[1, 2, 3, 4], history["val_accuracy"]])
     np.testing.assert_allclose(
         drawn["batches, during the epoch"], [[0.5, 1.5, 2.5, 3.5], history["batch_accuracy"]]
     )
     colors = {line.get_label(): line.get_color() for line in axes.get_lines()}
-    assert colors["training set"] != colors["test set"]
+    assert colors["training set"] != colors["validation set"]
     widths = {line.get_label(): line.get_linewidth() for line in axes.get_lines()}
     assert widths["batches, during the epoch"] < widths["training set"]
 
@@ -120,11 +120,11 @@ def test_accuracies_are_drawn_after_their_epoch_and_told_apart():
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
-        ((), "Test accuracy 0.940, train 0.960 after 4 epochs"),
-        (("train_accuracy",), "Test accuracy 0.940 after 4 epochs"),
-        (("train_accuracy", "test_accuracy"), "Batch accuracy 0.800 after 4 epochs"),
+        ((), "Validation accuracy 0.940, training 0.960 after 4 epochs"),
+        (("train_accuracy",), "Validation accuracy 0.940 after 4 epochs"),
+        (("train_accuracy", "val_accuracy"), "Batch accuracy 0.800 after 4 epochs"),
         (
-            ("train_accuracy", "test_accuracy", "batch_accuracy"),
+            ("train_accuracy", "val_accuracy", "batch_accuracy"),
             "Accuracy not measured in 4 epochs",
         ),
     ],
@@ -142,7 +142,7 @@ def test_accuracy_axis_shows_the_values_near_the_end():
         history.append(
             **{name: np.array([1.0]) for name in PER_BATCH},
             **dict.fromkeys(PER_EPOCH, 1.0)
-            | dict.fromkeys(("train_accuracy", "test_accuracy", "batch_accuracy"), value),
+            | dict.fromkeys(("train_accuracy", "val_accuracy", "batch_accuracy"), value),
         )
     bottom, top = plots.plot_accuracy(history).axes[0].get_ylim()
     assert 0.8 < bottom < 0.95
@@ -153,9 +153,9 @@ def test_overview_has_four_panels_and_a_second_axis_for_the_share():
     history = make_history()
     figure = plots.plot_run(history)
     cost, accuracy, error, rate, share = figure.axes
-    assert figure.get_suptitle() == "4 epochs in 2 s of training: test accuracy 0.940"
+    assert figure.get_suptitle() == "4 epochs in 2 s of training: validation accuracy 0.940"
     np.testing.assert_allclose(lines(cost)["every mini-batch"][1], history["costs"].ravel())
-    np.testing.assert_allclose(lines(accuracy)["test set"][1], history["test_accuracy"])
+    np.testing.assert_allclose(lines(accuracy)["validation set"][1], history["val_accuracy"])
     np.testing.assert_allclose(lines(error)["every mini-batch"][1], history["errors"].ravel())
     (rates,) = lines(rate).values()
     np.testing.assert_allclose(rates[1], [*history["learning_rates"], 0.8])

@@ -374,11 +374,13 @@ def test_training_measures_what_the_history_of_a_fit_has():
     trainer = fastmlp.Trainer(network, random_state=3, n_threads=1, **settings)
     history = trainer.fit(
         data.X_train, data.Y_train, n_epochs=6, measure_train=True,
-        test_data=(data.X_test, data.Y_test),
+        validation_data=(data.X_test, data.Y_test),
     )  # fmt: skip
     assert found["epochs"] == [2, 6] and found["diverged"] is None
-    for name in ("train_accuracy", "test_accuracy", "train_cost", "test_cost"):
-        np.testing.assert_allclose(found[name], history[name][[1, 5]], rtol=1e-4)
+    for what in ("accuracy", "cost"):
+        for mine, its in (("train", "train"), ("test", "val")):
+            measured = history[f"{its}_{what}"][[1, 5]]
+            np.testing.assert_allclose(found[f"{mine}_{what}"], measured, rtol=1e-4)
     for mine, its in (
         ("batch_cost", "costs"),
         ("batch_error", "errors"),

@@ -58,7 +58,7 @@ def of_trainer(
             x,
             y,
             n_epochs=n_epochs,
-            test_data=(x[:200], y[:200]),
+            validation_data=(x[:200], y[:200]),
             resume=resume,
             sample_weight=np.linspace(0.5, 2, N_ROWS),
             callbacks=[*callbacks(), *checkpoints(folder, every)],
@@ -90,7 +90,7 @@ def of_myann(**options):
             n_threads=n_threads,
             n_size_mini_batch=50,
             resume=resume,
-            callbacks=[EarlyStopping("test_accuracy", patience=4), *checkpoints(folder, every)],
+            callbacks=[EarlyStopping("val_accuracy", patience=4), *checkpoints(folder, every)],
             **options,
         )
         records = {name: ann.history[name] for name in ann.history if name != "epoch_seconds"}
@@ -142,7 +142,7 @@ JOBS = {
         optimizer=Adam(),
         dropout=0.2,
         max_grad_norm=0.5,
-        callbacks=lambda: [EarlyStopping("test_cost", patience=3)],
+        callbacks=lambda: [EarlyStopping("val_cost", patience=3)],
     ),
     "adamw": of_trainer(optimizer=AdamW(), schedule="cosine", dropout=(0.1, 0.3), dtype="float64"),
     "rmsprop": of_trainer(

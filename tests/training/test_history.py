@@ -17,7 +17,7 @@ def filled():
         values |= {
             name: np.array([epoch, epoch + 0.5]) for name in ("costs", "errors", "reg_share")
         }
-        history.append(**values | {"test_accuracy": np.nan})
+        history.append(**values | {"val_accuracy": np.nan})
     return history
 
 
@@ -41,7 +41,7 @@ def test_first_epochs_make_a_history_again():
     with pytest.raises(ValueError, match="'errors' must be float64 of shape"):
         History.of(columns | {"errors": np.zeros((2, 3))})
     with pytest.raises(KeyError):
-        History.of({name: array for name, array in columns.items() if name != "test_cost"})
+        History.of({name: array for name, array in columns.items() if name != "val_cost"})
 
 
 def test_an_epoch_that_is_half_written_is_not_shown():
@@ -63,7 +63,7 @@ def test_empty_history_has_empty_arrays():
 
 def test_json_has_null_where_nothing_was_measured():
     loaded = json.loads(json.dumps(filled().to_dict(), allow_nan=False))
-    assert loaded["test_accuracy"] == [None, None]
+    assert loaded["val_accuracy"] == [None, None]
     assert loaded["costs"] == [[0, 0.5], [1, 1.5]]
 
 

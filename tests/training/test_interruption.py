@@ -64,7 +64,7 @@ class OfTrainer:
 
     def fit(self, n_epochs=FOREVER):
         test = self.x[:500], self.y[:500]
-        self.trainer.fit(self.x, self.y, n_epochs=n_epochs, test_data=test,
+        self.trainer.fit(self.x, self.y, n_epochs=n_epochs, validation_data=test,
                          callbacks=[EarlyStopping("cost", patience=FOREVER)])  # fmt: skip
 
     def check(self):

@@ -29,19 +29,19 @@ def test_training_learns_and_reports_what_it_did():
     x, y = learnable()
     trainer = Trainer(Network((5, 8, 2), random_state=0), learning_rate=0.002, batch_size=50,
                       random_state=0)  # fmt: skip
-    history = trainer.fit(x, y, n_epochs=30, test_data=(x[:100], y[:100]), measure_train=True)
+    history = trainer.fit(x, y, n_epochs=30, validation_data=(x[:100], y[:100]), measure_train=True)
     assert history["costs"].shape == history["errors"].shape == (30, 8)
     assert history["train_accuracy"][-1] > 0.9 > history["batch_accuracy"][0]
     assert history["train_cost"][-1] < history["train_cost"][0]
     assert history["train_accuracy"][-1] == trainer.evaluate(x, y).accuracy
-    assert history["test_cost"][-1] == trainer.evaluate(x[:100], y[:100]).cost
+    assert history["val_cost"][-1] == trainer.evaluate(x[:100], y[:100]).cost
     assert (history["epoch_seconds"] > 0).all()
     assert trainer.history is history
 
 
 def test_what_is_not_measured_is_nan():
     history = Trainer(Network((5, 2))).fit(*learnable())
-    for name in ("train_cost", "train_accuracy", "test_cost", "test_accuracy"):
+    for name in ("train_cost", "train_accuracy", "val_cost", "val_accuracy"):
         assert np.isnan(history[name]).all()
 
 
@@ -315,7 +315,8 @@ def bad_data(**change):
     (dict(sample_weight=np.zeros(10)), "must have a positive weight; all 10 are zero"),
     (dict(sample_weight=[np.nan] * 10), "sample_weight must hold finite float32 numbers; found NaN "
                                         "at row 0"),
-    (dict(test_data=(np.ones((3, 5)), np.ones((2, 2)))), "test X and test Y must have the same"),
+    (dict(validation_data=(np.ones((3, 5)), np.ones((2, 2)))),
+     r"validation_data\[0\] and validation_data\[1\] must have the same"),
 ], ids=lambda v: v if isinstance(v, str) else "")  # fmt: skip
 def test_bad_data_is_named_before_any_training(change, message):
     trainer = trainer_with()
@@ -323,6 +324,15 @@ def test_bad_data_is_named_before_any_training(change, message):
     with pytest.raises(ValueError, match=message):
         trainer.fit(**bad_data(**change))
     np.testing.assert_array_equal(trainer.network.parameters, before)
+
+
+@pytest.mark.parametrize("value, got", [
+    (np.ones((3, 5)), "ndarray"), ((), "tuple of length 0"), (True, "bool"),
+])  # fmt: skip
+def test_validation_data_must_be_a_pair(value, got):
+    with pytest.raises(TypeError) as error:
+        trainer_with().fit(**bad_data(validation_data=value))
+    assert str(error.value) == f"validation_data must be a pair (X, Y); got {got}"
 
 
 def test_batches_without_weight_change_nothing_with_means():

@@ -57,18 +57,18 @@ class EpochLines:
         Planned epochs.
     n_batches : int
         Batches per epoch.
-    held_out : str
+    validation_name : str
         Name of the images that are evaluated after every epoch.
     stream : TextIO or None
         None means stdout.
     """
 
     def __init__(
-        self, n_epochs: int, n_batches: int, held_out: str, stream: TextIO | None = None
+        self, n_epochs: int, n_batches: int, validation_name: str, stream: TextIO | None = None
     ) -> None:
         stream = sys.stdout if stream is None else stream
         self.n_epochs, self.n_batches = n_epochs, n_batches
-        columns = (*COLUMNS, f"{held_out} cost", f"{held_out} acc.")
+        columns = (*COLUMNS, f"{validation_name} cost", f"{validation_name} acc.")
         self._printer = RowPrinter(columns, [max(10, len(name) + 2) for name in columns], stream)
         self._printer.header()
         self._status = StatusLine(stream)
@@ -99,8 +99,8 @@ class EpochLines:
                 f"{numbers['learning_rate']:.4g}",
                 f"{numbers['cost']:.4f}",
                 f"{numbers['accuracy']:.4f}",
-                f"{numbers['test_cost']:.4f}",
-                f"{numbers['test_accuracy']:.4f}",
+                f"{numbers['val_cost']:.4f}",
+                f"{numbers['val_accuracy']:.4f}",
             )
         )
 

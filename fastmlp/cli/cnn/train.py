@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     print(_describe(cnn, data))
     drawn = folder is not None and find_spec("matplotlib") is not None
     live = LivePlot(
-        out=folder / "training.png" if folder and drawn else None, held_out=data.watched[0],
+        out=folder / "training.png" if folder and drawn else None, validation_name=data.watched[0],
         reference=REFERENCES.get(data.name) if options.reference is None else options.reference,
     )  # fmt: skip
     start = time.perf_counter()
@@ -147,7 +147,7 @@ def _callbacks(options: argparse.Namespace) -> list[Any]:
 
     callbacks: list[Any] = []
     if options.stop_at is not None:
-        callbacks.append(lambda cnn: cnn.metrics["test_accuracy"] >= options.stop_at)
+        callbacks.append(lambda cnn: cnn.metrics["val_accuracy"] >= options.stop_at)
     if options.keep_best:
         callbacks.append(BestEpoch())
     if options.tensorboard is not None:
@@ -164,7 +164,7 @@ def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
     lines = EpochLines(epochs, -(-len(data.X_train) // size), name)
     shown = [BatchHook(cnn, lines.batch), lines.epoch]
     try:
-        cnn.fit(data.X_train, data.y_train, test_data=(X, y), callbacks=[*shown, *callbacks])
+        cnn.fit(data.X_train, data.y_train, validation_data=(X, y), callbacks=[*shown, *callbacks])
     except KeyboardInterrupt as interrupt:
         code = code_of(interrupt)
         print(f"\nfastmlp: {ENDINGS[code]} after {cnn.history.n_epochs} epochs", file=sys.stderr)
@@ -204,7 +204,7 @@ def _describe(cnn: CNN, data: ImageData) -> str:
 def _summary(cnn: CNN, data: ImageData, seconds: float, test_accuracy: float) -> str:
     history = cnn.history
     trained = float(history["epoch_seconds"].sum())
-    measured = history["test_accuracy"]
+    measured = history["val_accuracy"]
     rate = len(data.X_train) * history.n_epochs / trained
     kept = "the last epoch" if cnn.epochs_done == history.n_epochs else f"epoch {cnn.epochs_done}"
     return "\n".join(

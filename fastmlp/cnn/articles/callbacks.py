@@ -86,11 +86,11 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.epochs, self.fig1, self.ax1_1, self.ax1_2 = epochs, fig1, ax1_1, ax1_2
         self.reference, self.verbose = reference, verbose
-        self.progress = Progress(held_out_name="validation")
+        self.progress = Progress(validation_name="validation")
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Empty the curves."""
-        self.progress = Progress(held_out_name="validation")
+        self.progress = Progress(validation_name="validation")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the epoch and draw."""
@@ -99,8 +99,8 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
             print(f"logs: {', '.join(logs)}")
         progress = self.progress
         for values, name in (
-            (progress.train_accuracy, "accuracy"), (progress.held_out_accuracy, "val_accuracy"),
-            (progress.train_cost, "loss"), (progress.held_out_cost, "val_loss"),
+            (progress.train_accuracy, "accuracy"), (progress.val_accuracy, "val_accuracy"),
+            (progress.train_cost, "loss"), (progress.val_cost, "val_loss"),
         ):  # fmt: skip
             values.append(float(logs.get(name, float("nan"))))
         progress.rate.append(current_rate(self.model))

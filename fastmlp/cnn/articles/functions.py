@@ -260,7 +260,7 @@ def train(
     start = time.perf_counter()
     history = cnn.fit(
         train_imgs, train_labels, epochs=epochs, batch_size=batch_size,
-        test_data=validation_data, callbacks=calls,
+        validation_data=validation_data, callbacks=calls,
     )  # fmt: skip
     return cnn, time.perf_counter() - start, history, cnn.model.optimizer
 

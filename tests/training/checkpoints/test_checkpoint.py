@@ -554,7 +554,7 @@ def test_forged_arrays_are_refused(name, array, message, honest, tmp_path):
     (dict(x=X[:40], y=Y[:40]), r"X was .*\(60, 5\) .*, is now float32 \(40, 5\) .*; Y was f"),
     (dict(y=1 - Y), "00004.safetensors': Y was float32"),
     (dict(data=dict(sample_weight=np.ones(60))), "sample_weight was None, is now float32"),
-    (dict(data=dict(test_data=(X, Y))), "test X was None, is now .*; test Y was None"),
+    (dict(data=dict(validation_data=(X, Y))), "X_val was None, is now .*; Y_val was None"),
     (dict(data=dict(measure_train=True)), "measure_train was False, is now True"),
     (dict(n_epochs=3), "number of epochs was at least 4, is now 3"),
     (dict(callbacks=[EarlyStopping("loss")]), "callbacks was none, is now EarlyStopping"),

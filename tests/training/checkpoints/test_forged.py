@@ -37,7 +37,7 @@ TARGETS = np.eye(2)[LABELS]
 def trainer(calls, resume):
     t = Trainer(Network((3, 2), random_state=0), optimizer="adam", batch_size=10, random_state=0)
     calls = [EarlyStopping("loss"), LivePlot(), *calls]
-    t.fit(X, TARGETS, n_epochs=4, callbacks=calls, resume=resume, test_data=(X, TARGETS))
+    t.fit(X, TARGETS, n_epochs=4, callbacks=calls, resume=resume, validation_data=(X, TARGETS))
 
 
 def myann(calls, resume):

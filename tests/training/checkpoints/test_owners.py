@@ -472,9 +472,9 @@ def test_a_loaded_myann_has_no_rows_to_train_on(tmp_path):
 
 def test_myann_stops_by_a_rule_and_goes_back_to_the_best_weights():
     seen = []
-    stop = EarlyStopping("test_cost", patience=2)
+    stop = EarlyStopping("val_cost", patience=2)
     ann = myann(n_epochs=500, learn_rate=0.05, callbacks=[stop, seen.append])
-    costs = ann.history["test_cost"]
+    costs = ann.history["val_cost"]
     assert ann.history.n_epochs < 500 and seen[-1] is ann
     assert stop.best_epoch == costs.argmin() == len(costs) - 4
     test = ann.trainer.evaluate(ann.X_test, ann.Y_test)

@@ -1,0 +1,382 @@
+"""Calls every public function with odd values for every argument, one at a time.
+
+A call may work, or raise a TypeError or ValueError (or one of the package's own errors, or an
+OSError about a file) whose message names the argument. Anything else is a finding: another error, a
+message without the name, a call that does not end, standard output closed. Run as a script with a
+share and the number of shares; prints the findings as JSON.
+
+New public functions and arguments are found by themselves: `SUBJECTS` has one working call for each
+public name, and a test compares its names with what the package's faces show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import enum
+import fractions
+import inspect
+import io
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+import types
+import warnings
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+
+import fastmlp
+from fastmlp import datasets, losses, optimizers, plots
+
+SECONDS = 20
+"""A call that takes longer does not end, for this purpose."""
+
+
+class BrokenRepr:
+    def __repr__(self):
+        raise RuntimeError("this object cannot be printed")
+
+
+class Hostile:
+    """Answers nothing that it is asked."""
+
+    def _refuse(self, *arguments):
+        raise RuntimeError("this object answers nothing")
+
+    __len__ = __iter__ = __bool__ = __eq__ = __float__ = __int__ = __index__ = _refuse
+    __array__ = __getitem__ = __fspath__ = __call__ = _refuse
+    __hash__ = object.__hash__
+
+
+class Text(str):
+    pass
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+def recursive_list():
+    values = []
+    values.append(values)
+    return values
+
+
+VALUES = {
+    "None": lambda: None,
+    "True": lambda: True,
+    "False": lambda: False,
+    "0": lambda: 0,
+    "1": lambda: 1,
+    "-1": lambda: -1,
+    "3": lambda: 3,
+    "2**31": lambda: 2**31,
+    "2**63": lambda: 2**63,
+    "2**70": lambda: 2**70,
+    "10**400": lambda: 10**400,
+    "0.5": lambda: 0.5,
+    "-0.0": lambda: -0.0,
+    "nan": lambda: float("nan"),
+    "inf": lambda: float("inf"),
+    "-inf": lambda: float("-inf"),
+    "1e308": lambda: 1e308,
+    "Decimal": lambda: decimal.Decimal("0.5"),
+    "Decimal nan": lambda: decimal.Decimal("sNaN"),
+    "Fraction": lambda: fractions.Fraction(1, 3),
+    "complex": lambda: 1 + 2j,
+    "int64": lambda: np.int64(3),
+    "uint64": lambda: np.uint64(2**64 - 1),
+    "float16": lambda: np.float16(0.5),
+    "longdouble": lambda: np.longdouble(0.5),
+    "bool_": lambda: np.bool_(True),
+    "IntEnum": lambda: Number.ONE,
+    "0-d array": lambda: np.array(1),
+    "empty array": lambda: np.array([]),
+    "array": lambda: np.array([1, 2, 3]),
+    "2-d array": lambda: np.ones((3, 2)),
+    "3-d array": lambda: np.ones((2, 2, 2)),
+    "array of nan": lambda: np.full((6, 4), np.nan),
+    "array of objects": lambda: np.array([None, "a", 1.5], dtype=object),
+    "array of strings": lambda: np.array(["a", "b"]),
+    "array of dates": lambda: np.array(["2020-01-01"], dtype="datetime64[D]"),
+    "structured array": lambda: np.zeros(3, dtype=[("a", int), ("b", float)]),
+    "masked array": lambda: np.ma.masked_array([1.0, 2.0], [True, False]),
+    "bytes": lambda: b"abc",
+    "bytearray": lambda: bytearray(b"abc"),
+    "memoryview": lambda: memoryview(b"abc"),
+    "empty string": lambda: "",
+    "string": lambda: "abc",
+    "null character": lambda: "a\0b",
+    "surrogate": lambda: "\ud800",
+    "long string": lambda: "x" * 100_000,
+    "str subclass": lambda: Text("abc"),
+    "empty list": lambda: [],
+    "empty tuple": lambda: (),
+    "empty dict": lambda: {},
+    "list of None": lambda: [None, None],
+    "ragged list": lambda: [[1.0, 2.0], [3.0]],
+    "recursive list": recursive_list,
+    "pair": lambda: (1, 2),
+    "set": lambda: {1, 2},
+    "dict": lambda: {"a": 1, 2: "b"},
+    "range": lambda: range(3),
+    "generator": lambda: (i for i in range(3)),
+    "function": lambda: lambda *a, **k: None,
+    "type": lambda: int,
+    "object": object,
+    "broken repr": BrokenRepr,
+    "hostile": Hostile,
+    "Ellipsis": lambda: ...,
+    "NotImplemented": lambda: NotImplemented,
+    "module": lambda: types,
+    "exception": lambda: ValueError("x"),
+    "date": lambda: datetime.date(2020, 1, 1),
+    "Path": lambda: Path("no/such/file"),
+    "stream": io.BytesIO,
+}
+
+X = np.random.default_rng(0).random((6, 4))
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+Y = np.eye(3)[LABELS]
+
+
+def network():
+    return fastmlp.Network((4, 5, 3), random_state=0)
+
+
+def trainer():
+    return fastmlp.Trainer(network(), random_state=0, n_threads=1)
+
+
+def fitted(estimator):
+    return estimator(hidden_layer_sizes=(3,), max_iter=2, solver="sgd").fit(X, LABELS)
+
+
+def classifier():
+    return fitted(fastmlp.MLPClassifier)
+
+
+def regressor():
+    return fitted(fastmlp.MLPRegressor)
+
+
+def my_ann():
+    data = (X, LABELS, X, LABELS)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return fastmlp.MyANN(
+            data,
+            n_hidden_layers=1,
+            ay_nodes_layers=[0, 3, 0],
+            n_nodes_layer_out=3,
+            n_size_mini_batch=3,
+            n_epochs=1,
+        )
+
+
+def history():
+    return trainer().fit(X, Y, n_epochs=2)
+
+
+def saved():
+    path = file("safetensors")
+    fastmlp.save(network(), path)
+    return path
+
+
+def fits(callback):
+    return trainer().fit(X, Y, n_epochs=2, callbacks=[callback])
+
+
+def estimator_fit(estimator):
+    """scikit-learn's convention: parameters are checked by `fit`, not by the constructor."""
+
+    def construct_and_fit(**parameters):
+        parameters.setdefault("hidden_layer_sizes", (3,))
+        parameters.setdefault("max_iter", 2)
+        return estimator(**parameters).fit(X, LABELS)
+
+    construct_and_fit.__signature__ = inspect.signature(estimator)
+    return construct_and_fit
+
+
+def made_and_used(callback):
+    """Callbacks are made, and used in a fit if they could be made."""
+
+    def make_and_use(*arguments, **parameters):
+        return fits(callback(*arguments, **parameters))
+
+    make_and_use.__signature__ = inspect.signature(callback)
+    return make_and_use
+
+
+def method(make, name):
+    """A method of an object that is made anew for every call."""
+
+    def call(**arguments):
+        return getattr(make(), name)(**arguments)
+
+    call.__signature__ = inspect.signature(getattr(make(), name))
+    return call
+
+
+def folder():
+    return tempfile.mkdtemp()
+
+
+def file(ending):
+    return str(Path(folder()) / f"model.{ending}")
+
+
+SUBJECTS = {
+    "Network": (fastmlp.Network, lambda: {"sizes": (4, 5, 3)}),
+    "Network.initialize": (method(network, "initialize"), dict),
+    "Network.predict": (method(network, "predict"), lambda: {"X": X}),
+    "Network.set_weights": (method(network, "set_weights"), lambda: {"weights": network().weights}),
+    "Network.summary": (method(network, "summary"), dict),
+    "Network.views": (method(network, "views"), lambda: {"flat": network().parameters}),
+    "Trainer": (fastmlp.Trainer, lambda: {"network": network()}),
+    "Trainer.fit": (method(trainer, "fit"), lambda: {"X": X, "Y": Y}),
+    "Trainer.evaluate": (method(trainer, "evaluate"), lambda: {"X": X, "Y": Y}),
+    "Trainer.set_weights": (method(trainer, "set_weights"),
+                            lambda: {"weights": network().parameters}),
+    "Trainer.settings": (method(trainer, "settings"), lambda: {"n_epochs": 1}),
+    "MLPClassifier": (estimator_fit(fastmlp.MLPClassifier), dict),
+    "MLPRegressor": (estimator_fit(fastmlp.MLPRegressor), dict),
+    "MyANN": (fastmlp.MyANN, lambda: {
+        "my_data_set": (X, LABELS, X, LABELS), "ay_nodes_layers": [0, 3, 0], "n_nodes_layer_out": 3,
+        "n_size_mini_batch": 3}),
+    "MyANN.fit": (method(my_ann, "fit"), dict),
+    "MyANN.fit_full_cost": (method(my_ann, "fit_full_cost"), lambda: {"n_epochs": 1}),
+    "MyANN.look_into_mini_batch": (method(my_ann, "look_into_mini_batch"), dict),
+    "MyANN.plot_misclassified": (method(my_ann, "plot_misclassified"), dict),
+    "MyANN.predict": (method(my_ann, "predict"), lambda: {"X": X}),
+    "MyANN.predict_proba": (method(my_ann, "predict_proba"), lambda: {"X": X}),
+    "MyANN.reset": (method(my_ann, "reset"), dict),
+    "MyANN.score": (method(my_ann, "score"), lambda: {"X": X, "y": LABELS}),
+    "Checkpoint": (made_and_used(fastmlp.Checkpoint), lambda: {"folder": folder()}),
+    "EarlyStopping": (made_and_used(fastmlp.EarlyStopping), lambda: {"monitor": "error"}),
+    "LearningRateScheduler": (made_and_used(fastmlp.LearningRateScheduler),
+                              lambda: {"rate": lambda epoch, rate: rate}),
+    "LivePlot": (made_and_used(fastmlp.LivePlot), lambda: {"out": file("png")}),
+    "TargetReached": (made_and_used(fastmlp.TargetReached), lambda: {"target": 0.1}),
+    "TensorBoardLog": (made_and_used(fastmlp.TensorBoardLog), lambda: {"folder": folder()}),
+    "TimeBudget": (made_and_used(fastmlp.TimeBudget), lambda: {"budget": 10}),
+    "export_onnx": (fastmlp.export_onnx, lambda: {"model": network(), "path": file("onnx")}),
+    "load": (fastmlp.load, lambda: {"path": saved()}),
+    "save": (fastmlp.save, lambda: {"model": network(), "path": file("safetensors")}),
+    "resolve_threads": (fastmlp.resolve_threads, dict),
+    "losses.CustomLoss": (losses.CustomLoss, lambda: {"own": lambda y, a: (a, a)}),
+    "losses.Huber": (losses.Huber, dict),
+    "losses.Quantile": (losses.Quantile, dict),
+    "optimizers.Adam": (optimizers.Adam, dict),
+    "optimizers.AdamW": (optimizers.AdamW, dict),
+    "optimizers.RMSprop": (optimizers.RMSprop, dict),
+    "optimizers.SGD": (optimizers.SGD, dict),
+    "datasets.find": (datasets.find, lambda: {"name": "digits", "cache_dir": folder()}),
+    "datasets.load": (datasets.load, lambda: {"name": "digits", "cache_dir": folder(),
+                                              "download": False}),
+    "plots.plot_confusion_matrix": (plots.plot_confusion_matrix, lambda: {
+        "y_true": LABELS, "y_pred": LABELS, "labels": [0, 1, 2]}),
+    "plots.plot_misclassified": (plots.plot_misclassified, lambda: {
+        "X": X, "y_true": LABELS, "y_pred": LABELS[::-1], "outputs": Y, "image_shape": (2, 2)}),
+}  # fmt: skip
+SUBJECTS |= {
+    f"plots.{name}": (getattr(plots, name), lambda: {"history": history()})
+    for name in ("plot_accuracy", "plot_costs", "plot_errors", "plot_reg_share", "plot_run")
+}
+for _class, _make in {"MLPClassifier": classifier, "MLPRegressor": regressor}.items():
+    SUBJECTS |= {
+        f"{_class}.{name}": (method(_make, name), base)
+        for name, base in {
+            "fit": lambda: {"X": X, "y": LABELS},
+            "partial_fit": lambda: {"X": X, "y": LABELS},
+            "predict": lambda: {"X": X},
+            "score": lambda: {"X": X, "y": LABELS},
+        }.items()
+    }
+for _name in ("predict_proba", "predict_log_proba"):
+    SUBJECTS[f"MLPClassifier.{_name}"] = (method(classifier, _name), lambda: {"X": X})
+
+ALLOWED = TypeError, ValueError, OSError, ImportError
+
+
+def arguments(name):
+    """Names of a subject's arguments."""
+    parameters = inspect.signature(SUBJECTS[name][0]).parameters.values()
+    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [p.name for p in parameters if p.kind not in variable]
+
+
+class TooLong(Exception):
+    pass
+
+
+def ring(*_):
+    raise TooLong(f"no end after {SECONDS} s")
+
+
+def named(argument, error):
+    """Whether the message names the argument, in singular or plural, or the file."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return True
+    text = str(error)
+    return re.search(rf"(?<![a-zA-Z]){re.escape(argument)}(?![a-zA-Z])", text) is not None
+
+
+def finding(name, argument, value):
+    """What is wrong with one call; None if nothing is."""
+    call, base = SUBJECTS[name]
+    keywords = base() | {argument: VALUES[value]()}
+    signal.alarm(SECONDS)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            call(**keywords)
+    except ALLOWED as error:
+        if not named(argument, error):
+            return f"{type(error).__name__} without the name: {error}"[:300]
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"[:300]
+    finally:
+        signal.alarm(0)
+        plots_open = sys.modules.get("matplotlib.pyplot")
+        if plots_open is not None:
+            plots_open.close("all")
+    try:
+        os.fstat(1)
+    except OSError:
+        return "standard output is closed"
+    return None
+
+
+def cases():
+    return [(s, a, v) for s in SUBJECTS for a in arguments(s) for v in VALUES]
+
+
+def run(share, n_shares):
+    """Findings of every n-th case, beginning with `share`."""
+    signal.signal(signal.SIGALRM, ring)
+    resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+    os.chdir(tempfile.mkdtemp())
+    found = []
+    for case in cases()[share::n_shares]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wrong = finding(*case)
+        if wrong is not None:
+            found.append([*case, wrong])
+    return found
+
+
+if __name__ == "__main__":
+    output = os.fdopen(os.dup(1), "w")
+    json.dump(run(int(sys.argv[1]), int(sys.argv[2])), output)
+    output.close()
