@@ -76,8 +76,14 @@ def test_a_loaded_model_saved_again_gives_the_same_file(kind, tmp_path):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_of_every_function_come_back_bit_for_bit(activation, dtype, path):
     for output in OUTPUT_FUNCTIONS:
-        net = Network((3, 5, 4, 2), activation=(activation, "tanh"), output=output, dtype=dtype,
-                      initializer="he", random_state=0)  # fmt: skip
+        net = Network(
+            (3, 5, 4, 2),
+            activation=(activation, "tanh"),
+            output=output,
+            dtype=dtype,
+            initializer="he",
+            random_state=0,
+        )
         loaded = again(net, path)
         assert (loaded.parameters == net.parameters).all()
         assert (loaded.sizes, loaded.functions) == (net.sizes, net.functions)
@@ -104,16 +110,31 @@ def test_estimators_of_every_solver_go_on_as_if_never_saved(solver, dtype, path)
 def test_all_fitted_attributes_and_parameters_come_back(path):
     x, _y = blobs(n_classes=3)
     names = np.array([f"feature {i}" for i in range(x.shape[1])], dtype=object)
-    pandas_like = classifier(early_stopping=True, class_weight={0: 1.0, 1: 2.0},
-                             validation_fraction=0.2, n_iter_no_change=np.inf)  # fmt: skip
+    pandas_like = classifier(
+        early_stopping=True,
+        class_weight={0: 1.0, 1: 2.0},
+        validation_fraction=0.2,
+        n_iter_no_change=np.inf,
+    )
     pandas_like.feature_names_in_ = names
     loaded = again(pandas_like, path)
     before, after = pandas_like.get_params(), loaded.get_params()
     assert before == after
     assert {k: type(v) for k, v in before.items()} == {k: type(v) for k, v in after.items()}
-    for name in ("n_features_in_", "n_layers_", "n_outputs_", "out_activation_", "loss_", "t_",
-                 "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_",
-                 "best_epoch_", "n_iter_"):  # fmt: skip
+    for name in (
+        "n_features_in_",
+        "n_layers_",
+        "n_outputs_",
+        "out_activation_",
+        "loss_",
+        "t_",
+        "loss_curve_",
+        "best_loss_",
+        "validation_scores_",
+        "best_validation_score_",
+        "best_epoch_",
+        "n_iter_",
+    ):
         assert getattr(loaded, name) == getattr(pandas_like, name), name
     np.testing.assert_equal(loaded.history_, pandas_like.history_)
     assert loaded.feature_names_in_.tolist() == names.tolist()
@@ -123,10 +144,15 @@ def test_all_fitted_attributes_and_parameters_come_back(path):
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array(["yes", "nö", "\ud800"]), np.array(["a", "b", "c"], object),
-     np.array([1.0, 2.0, 4.0]), np.array([-3, 5, 2**40]), np.array([1, 2, 7], np.uint8)],
+    [
+        np.array(["yes", "nö", "\ud800"]),
+        np.array(["a", "b", "c"], object),
+        np.array([1.0, 2.0, 4.0]),
+        np.array([-3, 5, 2**40]),
+        np.array([1, 2, 7], np.uint8),
+    ],
     ids=["texts", "objects", "floats", "integers", "bytes"],
-)  # fmt: skip
+)
 def test_labels_of_every_type_come_back_with_their_type(labels, path):
     x, y = blobs(n_classes=3)
     model = fitted(MLPClassifier(**SHORT), x, labels[y])
@@ -187,8 +213,12 @@ def test_every_parameter_of_a_myann_comes_back(path):
 
 def test_a_loaded_myann_says_that_it_has_no_data(path):
     loaded = again(myann(), path)
-    for use in (loaded.fit, loaded.look_into_mini_batch, loaded.plot_confusion_matrix,
-                loaded.plot_misclassified):  # fmt: skip
+    for use in (
+        loaded.fit,
+        loaded.look_into_mini_batch,
+        loaded.plot_confusion_matrix,
+        loaded.plot_misclassified,
+    ):
         with pytest.raises(ValueError, match="needs training and test data"):
             use()
     assert loaded.score(np.ones((2, 6)), [0, 1]) <= 1
@@ -263,10 +293,13 @@ def test_weights_put_into_the_lists_by_hand_are_saved(path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("scoring", len), ("validation_fraction", [(np.array([object()]), [1])]),
-     ("class_weight", {("a", len): 1.0})],
+    [
+        ("scoring", len),
+        ("validation_fraction", [(np.array([object()]), [1])]),
+        ("class_weight", {("a", len): 1.0}),
+    ],
     ids=["callable", "objects", "callable in a key"],
-)  # fmt: skip
+)
 def test_a_parameter_that_a_file_cannot_hold_is_named(name, value, path):
     model = classifier()
     model.set_params(**{name: value})

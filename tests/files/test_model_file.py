@@ -114,11 +114,18 @@ def honest():
     """Document and arrays of a network, by which forged files are made."""
     net = network()
     document = {
-        "schema": 1, "kind": "Network",
-        "network": {"sizes": [3, 4, 2], "activations": ["tanh"], "output": "softmax",
-                    "dtype": "float64", "initializer": "he"},
-        "plan_version": 2, "arithmetic": {},
-    }  # fmt: skip
+        "schema": 1,
+        "kind": "Network",
+        "network": {
+            "sizes": [3, 4, 2],
+            "activations": ["tanh"],
+            "output": "softmax",
+            "dtype": "float64",
+            "initializer": "he",
+        },
+        "plan_version": 2,
+        "arithmetic": {},
+    }
     arrays = {}
     for i, w in enumerate(net.weights):
         arrays[f"layers.{i}.weight"] = w[:, 1:].copy()
@@ -197,8 +204,18 @@ def test_weights_that_are_not_finite_are_refused(value, honest, refused):
 
 def test_huge_sizes_in_the_document_allocate_nothing(honest, refused):
     document, arrays = honest
-    for sizes in ([2**30, 2**30, 2], [3, 2**31 - 1, 2], [3, 2**40, 2], [3, -4, 2], [3], [],
-                  [3] * 100_000, [3.0, 4, 2], "342", [3, True, 2]):  # fmt: skip
+    for sizes in (
+        [2**30, 2**30, 2],
+        [3, 2**31 - 1, 2],
+        [3, 2**40, 2],
+        [3, -4, 2],
+        [3],
+        [],
+        [3] * 100_000,
+        [3.0, 4, 2],
+        "342",
+        [3, True, 2],
+    ):
         document["network"]["sizes"] = sizes
         content = forge(document, arrays)
         tracemalloc.start()
@@ -485,7 +502,7 @@ def altered(content, where, value):
         ("myann", ("generator",), 3, "'generator' must be a Generator"),
         ("myann", ("classes",), {"array": ["int64", [2], [0, 1]]}, "n_nodes|describe|classes"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_cannot_be_is_refused(kind, where, value, match, files, refused):
     if where == ("parameters", "ay_nodes_layers") and value[1] > 10**6:
         tracemalloc.start()
@@ -612,8 +629,10 @@ def test_no_bytes_make_the_header_reader_do_anything_else(header, data_bytes):
         parse_header(header, data_bytes)
 
 
-@given(st.dictionaries(st.text(max_size=8) | st.just("__metadata__"), ENTRY | JSON, max_size=4),
-       st.integers(0, 100))  # fmt: skip
+@given(
+    st.dictionaries(st.text(max_size=8) | st.just("__metadata__"), ENTRY | JSON, max_size=4),
+    st.integers(0, 100),
+)
 def test_what_the_header_reader_accepts_fills_the_file_exactly(declared, data_bytes):
     try:
         texts, entries = parse_header(json.dumps(declared).encode(), data_bytes)
@@ -637,10 +656,15 @@ def test_no_document_makes_load_do_anything_else(files, tmp_path, data):
         if not (isinstance(place[name], dict) and place[name] and data.draw(st.booleans())):
             break
         place = place[name]
-    place[name] = data.draw(JSON | st.dictionaries(
-        st.sampled_from(["float", "tuple", "dict", "array", "generator", "random_state"]), JSON,
-        min_size=1, max_size=1,
-    ))  # fmt: skip
+    place[name] = data.draw(
+        JSON
+        | st.dictionaries(
+            st.sampled_from(["float", "tuple", "dict", "array", "generator", "random_state"]),
+            JSON,
+            min_size=1,
+            max_size=1,
+        )
+    )
     path = tmp_path / "fuzzed"
     try:
         path.write_bytes(forge(document, arrays))
@@ -652,6 +676,7 @@ def test_no_document_makes_load_do_anything_else(files, tmp_path, data):
 
 def test_the_seal_is_what_the_writer_makes(files):
     content = files["network"]
-    digest = json.loads(json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
-                        ["__metadata__"]["fastmlp"])["sha256"]  # fmt: skip
+    digest = json.loads(
+        json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])["__metadata__"]["fastmlp"]
+    )["sha256"]
     assert sealed(content.replace(digest.encode(), b"0" * 64)) == content

@@ -97,8 +97,9 @@ def slow(monkeypatch):
 def test_one_is_written_within_an_epoch_when_its_time_has_come(tmp_path, slow):
     fit(tmp_path, n_epochs=3, every="25s", keep=99, batch_size=1)
     saved = [read_checkpoint(checkpoint_path(tmp_path, n)) for n in checkpoint_numbers(tmp_path)]
-    places = [60 * each.epochs_done + (each.progress.n_done if each.under_way else 0)
-              for each in saved]  # fmt: skip
+    places = [
+        60 * each.epochs_done + (each.progress.n_done if each.under_way else 0) for each in saved
+    ]
     assert places[-1] == 180 and 7 <= len(places) <= 8
     assert (np.diff(places[:-1]) >= 25).all() and (np.diff(places) <= 27).all()
     assert {each.under_way for each in saved[:-1]} == {True}
@@ -489,27 +490,30 @@ def nested(document, names, value):
     return changed
 
 
-@pytest.mark.parametrize("names, value, message", [
-    (["solver"], "newton", "'solver' must be one of epochs, lbfgs"),
-    (["solver"], ..., "'solver' is missing"),
-    (["more"], 1, "unknown names: 'more'"),
-    (["owner", "name"], 3, "'name' must be a text"),
-    (["owner", "state"], {"random_state": {"exec": "x"}}, "'exec' is no type of a value"),
-    (["position", "epochs_done"], -1, "'epochs_done' must be from 0"),
-    (["position", "learning_rate"], -1.0, "'learning_rate' must be finite and at least 0"),
-    (["position", "generator"], None, "'generator' must be a Generator"),
-    (["position", "metrics"], {"cost": "high"}, "'cost' must be a number"),
-    (["position", "under_way"], False, "'under_way' and 'progress' do not fit"),
-    (["progress"], None, "'under_way' and 'progress' do not fit"),
-    (["progress", "n_steps_before"], 2**63 - 1, r"'n_steps_before' must be from 0 to 2\^62"),
-    (["progress", "batches_done"], 4, "more batches are done than there are"),
-    (["progress", "order_seed"], "-1", "'order_seed' must be a number from 0"),
-    (["progress", "dropout_seed"], str(2**64), "'dropout_seed' must be a number from 0"),
-    (["progress", "dropout_seed"], 7, "'dropout_seed' must be a text"),
-    (["callbacks"], {}, "'callbacks' must be a list"),
-    (["callbacks"], [[]], "'callbacks' must be a list, each an object"),
-    (["data"], [], "'data' must be an object"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "names, value, message",
+    [
+        (["solver"], "newton", "'solver' must be one of epochs, lbfgs"),
+        (["solver"], ..., "'solver' is missing"),
+        (["more"], 1, "unknown names: 'more'"),
+        (["owner", "name"], 3, "'name' must be a text"),
+        (["owner", "state"], {"random_state": {"exec": "x"}}, "'exec' is no type of a value"),
+        (["position", "epochs_done"], -1, "'epochs_done' must be from 0"),
+        (["position", "learning_rate"], -1.0, "'learning_rate' must be finite and at least 0"),
+        (["position", "generator"], None, "'generator' must be a Generator"),
+        (["position", "metrics"], {"cost": "high"}, "'cost' must be a number"),
+        (["position", "under_way"], False, "'under_way' and 'progress' do not fit"),
+        (["progress"], None, "'under_way' and 'progress' do not fit"),
+        (["progress", "n_steps_before"], 2**63 - 1, r"'n_steps_before' must be from 0 to 2\^62"),
+        (["progress", "batches_done"], 4, "more batches are done than there are"),
+        (["progress", "order_seed"], "-1", "'order_seed' must be a number from 0"),
+        (["progress", "dropout_seed"], str(2**64), "'dropout_seed' must be a number from 0"),
+        (["progress", "dropout_seed"], 7, "'dropout_seed' must be a text"),
+        (["callbacks"], {}, "'callbacks' must be a list"),
+        (["callbacks"], [[]], "'callbacks' must be a list, each an object"),
+        (["data"], [], "'data' must be an object"),
+    ],
+)
 def test_forged_documents_are_refused(names, value, message, honest, tmp_path):
     document, arrays = honest
     path = tmp_path / "forged"
@@ -519,17 +523,24 @@ def test_forged_documents_are_refused(names, value, message, honest, tmp_path):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("name, array, message", [
-    ("epoch.measures", np.zeros((4, 7)), "has an epoch of 7 batches"),
-    ("epoch.measures", np.zeros((3, 3)), "'epoch.measures' must be float64"),
-    ("epoch.measures", np.full((4, 3), np.nan), "'epoch.measures' has values that are NaN"),
-    ("optimizer.states", np.zeros((1, 34), np.float32), "'optimizer.states' must have shape"),
-    ("optimizer.states", np.zeros((2, 5), np.float32), "'optimizer.states' must be float32"),
-    ("callbacks.1.best_parameters", np.zeros(3, np.float32), "the state of EarlyStopping cannot"),
-    ("callbacks.0.costs", np.zeros(3), "the state of HistoryRecorder cannot be restored"),
-    ("callbacks.0.costs", None, "'callbacks.0.costs' is missing"),
-    ("callbacks.7.x", np.zeros(3), "unknown arrays: 'callbacks.7.x'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, array, message",
+    [
+        ("epoch.measures", np.zeros((4, 7)), "has an epoch of 7 batches"),
+        ("epoch.measures", np.zeros((3, 3)), "'epoch.measures' must be float64"),
+        ("epoch.measures", np.full((4, 3), np.nan), "'epoch.measures' has values that are NaN"),
+        ("optimizer.states", np.zeros((1, 34), np.float32), "'optimizer.states' must have shape"),
+        ("optimizer.states", np.zeros((2, 5), np.float32), "'optimizer.states' must be float32"),
+        (
+            "callbacks.1.best_parameters",
+            np.zeros(3, np.float32),
+            "the state of EarlyStopping cannot",
+        ),
+        ("callbacks.0.costs", np.zeros(3), "the state of HistoryRecorder cannot be restored"),
+        ("callbacks.0.costs", None, "'callbacks.0.costs' is missing"),
+        ("callbacks.7.x", np.zeros(3), "unknown arrays: 'callbacks.7.x'"),
+    ],
+)
 def test_forged_arrays_are_refused(name, array, message, honest, tmp_path):
     document, arrays = honest
     forged = {key: value for key, value in {**arrays, name: array}.items() if value is not None}
@@ -545,23 +556,29 @@ def test_forged_arrays_are_refused(name, array, message, honest, tmp_path):
 # --- What may go on from it
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(l2=0.5), "l2 was 0.0, is now 0.5"),
-    (dict(batch_size=30), "batch_size was 20, is now 30"),
-    (dict(optimizer="sgd"), r"optimizer was 'adam', is now 'one_step'; optimizer's n"),
-    (dict(learning_rate=0.02), "learning_rate was 0.01, is now 0.02"),
-    (dict(x=X + 1), r"X was float32 \(60, 5\) with SHA-256 \w{12}\.\.\., is now float32 "),
-    (dict(x=X[:40], y=Y[:40]), r"X was .*\(60, 5\) .*, is now float32 \(40, 5\) .*; Y was f"),
-    (dict(y=1 - Y), "00004.safetensors': Y was float32"),
-    (dict(data=dict(sample_weight=np.ones(60))), "sample_weight was None, is now float32"),
-    (dict(data=dict(validation_data=(X, Y))), "X_val was None, is now .*; Y_val was None"),
-    (dict(data=dict(measure_train=True)), "measure_train was False, is now True"),
-    (dict(n_epochs=3), "number of epochs was at least 4, is now 3"),
-    (dict(callbacks=[EarlyStopping("loss")]), "callbacks was none, is now EarlyStopping"),
-    (dict(engine="numpy"), "engine was 'native', is now 'numpy'"),
-    (dict(random_state=np.random.Generator(np.random.SFC64(0))),
-     "random_state was 'PCG64', is now 'SFC64'"),
-], ids=name_of)  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(l2=0.5), "l2 was 0.0, is now 0.5"),
+        (dict(batch_size=30), "batch_size was 20, is now 30"),
+        (dict(optimizer="sgd"), r"optimizer was 'adam', is now 'one_step'; optimizer's n"),
+        (dict(learning_rate=0.02), "learning_rate was 0.01, is now 0.02"),
+        (dict(x=X + 1), r"X was float32 \(60, 5\) with SHA-256 \w{12}\.\.\., is now float32 "),
+        (dict(x=X[:40], y=Y[:40]), r"X was .*\(60, 5\) .*, is now float32 \(40, 5\) .*; Y was f"),
+        (dict(y=1 - Y), "00004.safetensors': Y was float32"),
+        (dict(data=dict(sample_weight=np.ones(60))), "sample_weight was None, is now float32"),
+        (dict(data=dict(validation_data=(X, Y))), "X_val was None, is now .*; Y_val was None"),
+        (dict(data=dict(measure_train=True)), "measure_train was False, is now True"),
+        (dict(n_epochs=3), "number of epochs was at least 4, is now 3"),
+        (dict(callbacks=[EarlyStopping("loss")]), "callbacks was none, is now EarlyStopping"),
+        (dict(engine="numpy"), "engine was 'native', is now 'numpy'"),
+        (
+            dict(random_state=np.random.Generator(np.random.SFC64(0))),
+            "random_state was 'PCG64', is now 'SFC64'",
+        ),
+    ],
+    ids=name_of,
+)
 def test_another_training_is_refused_and_the_difference_named(change, message, tmp_path):
     fit(tmp_path)
     calls, n_epochs = change.pop("callbacks", []), change.pop("n_epochs", 6)
