@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import name_of
 from estimator_data import blobs, multilabel, regression
 from saved_models import (
     MODELS,
@@ -23,6 +26,7 @@ from saved_models import (
     regressor,
     taken_apart,
 )
+from sklearn.exceptions import NotFittedError
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network
@@ -358,10 +362,109 @@ def test_weights_that_are_not_finite_are_refused(value, path):
 
 def test_names_that_need_too_much_room_are_refused_before_writing(path):
     model = regressor()
-    model.feature_names_in_ = np.array(["x" * 400_000] * 6, object)
-    with pytest.raises(ValueError, match=r"header has .* bytes, allowed"):
+    model.feature_names_in_ = np.array(["x" * 12_000_000] * 6, object)
+    with pytest.raises(ValueError, match=r"document has 72.* bytes, allowed 67108864"):
         fastmlp.save(model, path)
     assert not path.exists()
+
+
+def test_very_many_labels_class_weights_and_layers_are_saved(path):
+    x, y = blobs(n_classes=2)
+    labels = np.array([f"a label of some length, {i:06d}" for i in range(100_000)], object)
+    many = MLPClassifier(hidden_layer_sizes=(), max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        many.partial_fit(x, labels[y], classes=labels)
+    assert again(many, path).classes_.tolist() == labels.tolist()
+    weighted = classifier()
+    weighted.class_weight = {i: 1.5 for i in range(70_000)}
+    assert again(weighted, path).class_weight == weighted.class_weight
+    deep = Network((1,) * 12_001, random_state=0)
+    assert again(deep, path).sizes == deep.sizes
+
+
+@pytest.mark.parametrize("where", ["fifo", "link", "folder"])
+def test_what_is_no_regular_file_is_not_replaced(where, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    target = tmp_path / where
+    before = target.stat()
+    with pytest.raises(OSError, match=r"cannot replace a (folder|device, pipe or socket) by"):
+        fastmlp.save(network(), target)
+    assert (target.stat().st_mode, target.stat().st_ino) == (before.st_mode, before.st_ino)
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "folder", "link"]
+
+
+def test_saving_takes_the_memory_of_one_layer(path):
+    model = Network((1000, 1000, 1000, 1000, 1000, 10), random_state=0)
+    fastmlp.save(model, path)
+    tracemalloc.start()
+    fastmlp.save(model, path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.4 * model.parameters.nbytes
+
+
+COPIES = {
+    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
+    "deepcopy": lambda model, path: copy.deepcopy(model),
+    "save and load": again,
+}
+
+
+@pytest.mark.parametrize("random_state", [0, None, np.random.RandomState(3)], ids=name_of)
+@pytest.mark.parametrize("how", COPIES)
+def test_the_rows_of_a_copy_are_shuffled_on_as_those_of_the_original(how, random_state, path):
+    x, y = blobs()
+    original = MLPClassifier((5,), batch_size=10, random_state=random_state)
+    original.partial_fit(x, y, classes=np.unique(y))
+    copied, cycled = COPIES[how](original, path), original
+    orders = set()
+    for _ in range(3):
+        cycled = COPIES[how](cycled, path)
+        for model in (original, copied, cycled):
+            model.partial_fit(x, y)
+        assert_same(copied, original)
+        assert_same(cycled, original)
+        orders.add(tuple(cycled._record.last.trainer.order))
+    assert len(orders) == 3, "every epoch has an order of its own"
+
+
+def test_a_copy_whose_parameters_change_is_shuffled_on_too(path):
+    x, y = blobs()
+    original = classifier(batch_size=10)
+    copied = again(original, path)
+    for model in (original, copied):
+        model.set_params(alpha=0.1, random_state=None).partial_fit(x, y)
+    assert_same(copied, original)
+
+
+def test_a_model_without_what_training_needs_is_a_third(path):
+    x, y = blobs()
+    big = classifier(hidden_layer_sizes=(150, 150), early_stopping=True)
+    fastmlp.save(big, path)
+    whole, whole_pickle = path.stat().st_size, len(pickle.dumps(big))
+    fastmlp.save(big, path, resumable=False)
+    small = fastmlp.load(path)
+    assert path.stat().st_size < 0.27 * whole
+    assert_same(small, big)
+    assert small.history_["loss"] == big.history_["loss"]
+    assert big._record.last is not None, "the model itself keeps it"
+    dropped = copy.deepcopy(big)
+    assert dropped.drop_training_state() is dropped
+    assert_same(dropped, big)
+    assert len(pickle.dumps(dropped)) < 0.3 * whole_pickle
+    fastmlp.save(dropped, path)
+    assert path.stat().st_size < 0.27 * whole
+    for model in (small, dropped):
+        model.set_params(early_stopping=False).partial_fit(x, y)
+        fitted(model.set_params(early_stopping=True, warm_start=True), x, y)
+    assert_same(small, dropped)
+    with pytest.raises(TypeError, match="resumable must be True or False; got 'no'"):
+        fastmlp.save(big, path, resumable="no")
+    with pytest.raises(NotFittedError):
+        MLPClassifier().drop_training_state()
 
 
 # --- Names, pickles, light imports

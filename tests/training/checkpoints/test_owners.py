@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import warnings
 from itertools import pairwise
 
@@ -17,6 +19,7 @@ from fastmlp import Checkpoint, MLPClassifier, MLPRegressor, ModelFormatError, M
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.training import lbfgs as _lbfgs
+from fastmlp.training.checkpoints.fingerprint import described
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path, read_newest
 from fastmlp.training.objective import Objective
 
@@ -162,8 +165,75 @@ def test_functions_and_splitters_are_compared_by_name(tmp_path):
     assert_same(
         classifier(loss=squared).fit(X, Y, resume=tmp_path), classifier(loss=squared).fit(X, Y)
     )
-    with pytest.raises(ResumeError, match=r"loss was 'function .*squared', is now .*other'"):
+    with pytest.raises(
+        ResumeError, match=r"loss was function .*squared with .*, is now .*other wi"
+    ):
         classifier(loss=other).fit(X, Y, resume=tmp_path)
+
+
+def scaled(by, y, a, *, shift=0.0):
+    return by * ((a - y) ** 2).sum(axis=1) + shift, 2 * by * (a - y)
+
+
+def closure(by):
+    def loss(y, a):
+        return scaled(by, y, a)
+
+    return loss
+
+
+def default(by):
+    return lambda y, a, by=by: scaled(by, y, a)
+
+
+class Scaled:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, y, a):
+        return scaled(self.by, y, a)
+
+    def method(self, y, a):
+        return scaled(self.by, y, a)
+
+
+LOSSES = {
+    "closure": closure,
+    "closure over an array": lambda by: closure(np.full(1, by)),
+    "closure over a closure": lambda by: (lambda inner: lambda y, a: inner(y, a))(closure(by)),
+    "default": default,
+    "partial": lambda by: functools.partial(scaled, by),
+    "keyword of a partial": lambda by: functools.partial(scaled, 1.0, shift=by),
+    "object": Scaled,
+    "method": lambda by: Scaled(by).method,
+    "code": lambda by: {
+        2.0: lambda y, a: scaled(2, y, a),
+        3.0: lambda y, a: scaled(3, y, a),
+    }[by],
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_functions_of_one_name_with_other_numbers_or_code_are_told_apart(name, tmp_path):
+    make = LOSSES[name]
+    interrupted(classifier(loss=make(2.0)), tmp_path)
+    resumed = classifier(loss=make(2.0)).fit(X, Y, resume=tmp_path)
+    assert_same(resumed, classifier(loss=make(2.0)).fit(X, Y))
+    with pytest.raises(ResumeError, match=r"loss was .* with SHA-256 .*, is now .* with SHA-256 "):
+        classifier(loss=make(3.0)).fit(X, Y, resume=tmp_path)
+
+
+def test_what_describes_a_function_ends_and_has_no_address():
+    def itself(y, a):
+        return itself, np, table, rng, scaled
+
+    table, rng = {"a": [scaled, (1, object())]}, np.random.default_rng(0)
+    first = described(itself)
+    rng.normal()
+    assert described(itself) == first
+    assert described(np.tanh) != described(np.sin)
+    digest = hashlib.sha256(b"('a builtins.object',)").hexdigest()
+    assert described(object()) == f"a builtins.object sha256:{digest}"
 
 
 def test_partial_fit_has_no_checkpoints(tmp_path):
