@@ -117,9 +117,7 @@ def test_targets_are_what_the_loss_is_defined_for():
         MLPRegressor("gamma").fit(x, np.maximum(y, 0))
     with pytest.raises(ValueError, match="y_val must be at least 0 for loss 'poisson'"):
         MLPRegressor("poisson").fit(x, abs(y), X_val=x, y_val=y)
-    with pytest.raises(
-        ValueError, match=r"quantiles go with one target; got y of shape \(200, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"quantiles need one target; got y of shape \(200, 2\)"):
         MLPRegressor("quantile", quantile=(0.1, 0.9)).fit(x, np.stack([y, y], axis=1))
     with pytest.raises(ValueError, match="y must be a dense array of numbers; got a sparse matrix"):
         MLPRegressor().fit(x, sparse.csr_array(np.stack([y, y], axis=1)))
@@ -268,7 +266,7 @@ def test_classes_of_partial_fit_are_checked():
         model.partial_fit(x, y + 5)
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         MLPRegressor(early_stopping=True).partial_fit(x, y)
-    with pytest.raises(ValueError, match="needs all rows at once"):
+    with pytest.raises(ValueError, match="needs all rows and cannot be used"):
         MLPClassifier(class_weight="balanced").partial_fit(x, y, classes=[0, 1])
 
 
@@ -287,7 +285,7 @@ def test_classes_of_partial_fit_are_checked():
 def test_class_weights_are_checked(class_weight, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**SMALL, class_weight=class_weight).fit(*blobs())
-    with pytest.raises(ValueError, match="class_weight does not go with multilabel targets"):
+    with pytest.raises(ValueError, match="class_weight is not allowed for multilabel"):
         MLPClassifier(**SMALL, class_weight="balanced").fit(*multilabel())
 
 

@@ -402,7 +402,7 @@ def with_nan(row, column):
                                                      "number of rows; got 20 and 9"),
     (dict(my_data_set=(X, Y, X[:, :3], Y)), ValueError, "same number of columns; got 4 and 3"),
     (dict(my_data_set=(X[:0], Y[:0], X, Y)), ValueError, r"X_train must have shape \(rows"),
-    (dict(my_data_set=(X, Y + 0.5, X, Y)), ValueError, "y_train must be class labels; got 0.5 at "
+    (dict(my_data_set=(X, Y + 0.5, X, Y)), ValueError, "y_train must hold class labels; got 0.5 at "
                                                        "row 0"),
     (dict(my_data_set=(X, np.array([None] * 20), X, Y)), TypeError, "y_train must be integer or "
                                                                     "string labels"),
