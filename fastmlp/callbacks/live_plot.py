@@ -189,8 +189,14 @@ def _from_history(training: Training) -> dict[str, float]:
     history = training.history
     if not history.n_epochs:
         return {}
-    names = ("batch_accuracy", "train_accuracy", "val_accuracy", "train_cost", "val_cost",
-             "learning_rates")  # fmt: skip
+    names = (
+        "batch_accuracy",
+        "train_accuracy",
+        "val_accuracy",
+        "train_cost",
+        "val_cost",
+        "learning_rates",
+    )
     return {"cost": history.last_mean("costs"), **{name: history.last(name) for name in names}}
 
 

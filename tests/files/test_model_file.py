@@ -401,10 +401,19 @@ def test_a_long_document_is_an_array_and_is_read_only_where_it_is_one(tmp_path):
 
 @pytest.mark.parametrize(
     "arrays",
-    [{}, {"b": np.ones((2, 3)), "a": np.ones(2, np.float32), "é": np.ones(3, np.uint8),
-          "c": np.arange(3),"d": np.ones((0, 2), np.uint64), "e": np.zeros((4, 4)).T}],
+    [
+        {},
+        {
+            "b": np.ones((2, 3)),
+            "a": np.ones(2, np.float32),
+            "é": np.ones(3, np.uint8),
+            "c": np.arange(3),
+            "d": np.ones((0, 2), np.uint64),
+            "e": np.zeros((4, 4)).T,
+        },
+    ],
     ids=["none", "all types"],
-)  # fmt: skip
+)
 def test_the_bytes_are_those_of_the_safetensors_package(arrays, tmp_path):
     path = tmp_path / "model"
     write_model_file(path, Content("Network", {"é": 'a"\\'}, arrays))
@@ -417,11 +426,14 @@ def test_the_bytes_are_those_of_the_safetensors_package(arrays, tmp_path):
 
 @pytest.mark.parametrize(
     "header",
-    ['{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}',
-     '{"a":{"dtype":"U8","shape":[0],"data_offsets":[-0,0]}}',
-     '{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
-     '{"__metadata__":{"fastmlp":"\\udc00"}}', '{"__metadata__":{"\\ud800 ":""}}'],
-)  # fmt: skip
+    [
+        '{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}',
+        '{"a":{"dtype":"U8","shape":[0],"data_offsets":[-0,0]}}',
+        '{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+        '{"__metadata__":{"fastmlp":"\\udc00"}}',
+        '{"__metadata__":{"\\ud800 ":""}}',
+    ],
+)
 def test_what_the_safetensors_package_refuses_is_refused(header):
     with pytest.raises(safetensors.SafetensorError):
         safetensors.deserialize(struct.pack("<Q", len(header)) + header.encode())
