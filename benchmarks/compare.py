@@ -33,9 +33,19 @@ NORMALISERS = ("fastmlp.reference", "sgemm")
 
 SAME_SETTINGS = ("n_threads", "data", "as_found")
 SAME_IN_JOBS = (
-    "kind", "data", "n_rows", "sizes", "hidden", "output", "loss", "reduction", "optimizer",
-    "batch_size", "check_epochs", "n_models",
-)  # fmt: skip
+    "kind",
+    "data",
+    "n_rows",
+    "sizes",
+    "hidden",
+    "output",
+    "loss",
+    "reduction",
+    "optimizer",
+    "batch_size",
+    "check_epochs",
+    "n_models",
+)
 ROW_KEYS = ("contender", "job", "check", "seconds")
 BAD_CHECKS = ("FAILS", "error")
 

@@ -55,8 +55,11 @@ def epoch_seconds(batch_size: int, n_threads: int) -> Callable[[], float]:
     y = np.eye(10, dtype="float32")[data.y_train]
     trainer = Trainer(
         Network((784, 70, 30, 10), random_state=0),
-        learning_rate=0.5 / batch_size, batch_size=batch_size, n_threads=n_threads, random_state=0,
-    )  # fmt: skip
+        learning_rate=0.5 / batch_size,
+        batch_size=batch_size,
+        n_threads=n_threads,
+        random_state=0,
+    )
     return lambda: float(trainer.fit(x, y, n_epochs=1)["epoch_seconds"][0])
 
 

@@ -180,9 +180,12 @@ def count_instructions() -> dict:
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            "valgrind", "-q", "--tool=callgrind", f"--dump-before={MARK}",
+            "valgrind",
+            "-q",
+            "--tool=callgrind",
+            f"--dump-before={MARK}",
             f"--callgrind-out-file={folder}/counts",
-        ]  # fmt: skip
+        ]
         answer = _call_child("instructions", COUNTED, command)
         counts = read_counts(Path(folder))
     if len(counts) != len(answer["marks"]):
@@ -233,8 +236,10 @@ def _call_child(method: str, settings: Mapping[str, str], command: Sequence[str]
     """
     done = subprocess.run(
         [*command, sys.executable, str(Path(__file__)), "--child", method],
-        env=child_environment(1, as_found=False) | settings, capture_output=True, text=True,
-    )  # fmt: skip
+        env=child_environment(1, as_found=False) | settings,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise GuardError(f"the measuring process failed: {said[-1]}")

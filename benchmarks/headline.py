@@ -71,28 +71,71 @@ def _arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     usual = tuple(c for c in contenders.CONTENDERS.values() if c.by_default)
-    add("--jobs", type=_names, default=["headline"], metavar="A,B",
-        help="names of jobs or groups; default: headline")  # fmt: skip
-    add("--contenders", type=_contenders, default=usual, metavar="A,B",
-        help="default: all that are installed but torch-compile")  # fmt: skip
+    add(
+        "--jobs",
+        type=_names,
+        default=["headline"],
+        metavar="A,B",
+        help="names of jobs or groups; default: headline",
+    )
+    add(
+        "--contenders",
+        type=_contenders,
+        default=usual,
+        metavar="A,B",
+        help="default: all that are installed but torch-compile",
+    )
     add("--batch-sizes", type=integers("--batch-sizes"), metavar="N,N", help="of the headline job")
-    add("--rounds", type=integer("--rounds", 1), default=5, metavar="N",
-        help="processes per contender and job; default 5")  # fmt: skip
-    add("--seconds", type=positive("--seconds"), default=1.0, metavar="X",
-        help="timed work per process, about; default 1")  # fmt: skip
-    add("--threads", type=integer("--threads", 1), default=usable_processors(), metavar="N",
-        help="default: the usable processors")  # fmt: skip
-    add("--rows", type=integer("--rows", 1), metavar="N",
-        help="at most this many training rows, for a quick look")  # fmt: skip
-    add("--timeout", type=positive("--timeout"), default=900.0, metavar="X",
-        help="seconds per process; default 900")  # fmt: skip
+    add(
+        "--rounds",
+        type=integer("--rounds", 1),
+        default=5,
+        metavar="N",
+        help="processes per contender and job; default 5",
+    )
+    add(
+        "--seconds",
+        type=positive("--seconds"),
+        default=1.0,
+        metavar="X",
+        help="timed work per process, about; default 1",
+    )
+    add(
+        "--threads",
+        type=integer("--threads", 1),
+        default=usable_processors(),
+        metavar="N",
+        help="default: the usable processors",
+    )
+    add(
+        "--rows",
+        type=integer("--rows", 1),
+        metavar="N",
+        help="at most this many training rows, for a quick look",
+    )
+    add(
+        "--timeout",
+        type=positive("--timeout"),
+        default=900.0,
+        metavar="X",
+        help="seconds per process; default 900",
+    )
     add("--as-found", action="store_true", help="keep variables that choose OpenBLAS's kernels")
-    add("--data", type=Path, default=session.find_mnist(), metavar="PATH",
-        help="mnist.npz in Keras' layout or a folder of IDX files; default: as found")  # fmt: skip
+    add(
+        "--data",
+        type=Path,
+        default=session.find_mnist(),
+        metavar="PATH",
+        help="mnist.npz in Keras' layout or a folder of IDX files; default: as found",
+    )
     add("--json", type=Path, metavar="FILE", help="write everything measured to this file")
     add("--figure", type=Path, metavar="FILE", help="write a bar chart (needs matplotlib)")
-    add("--from-json", type=Path, metavar="FILE",
-        help="measure nothing, print the table of this result")  # fmt: skip
+    add(
+        "--from-json",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing, print the table of this result",
+    )
     add("--markdown", action="store_true", help="print it as in docs/benchmarks.md")
     arguments = parser.parse_args()
     if arguments.from_json and not arguments.from_json.is_file():

@@ -53,10 +53,13 @@ def load() -> tuple[Days, Days]:
     with gzip.open(DATA, "rt") as file:
         rows = list(csv.DictReader(file))
     dates = [date.fromisoformat(row["date"]) for row in rows]
-    X = np.array([
-        (day.timetuple().tm_yday - 1, CITIES.index(row["city"]))
-        for day, row in zip(dates, rows, strict=True)
-    ], dtype=float)  # fmt: skip
+    X = np.array(
+        [
+            (day.timetuple().tm_yday - 1, CITIES.index(row["city"]))
+            for day, row in zip(dates, rows, strict=True)
+        ],
+        dtype=float,
+    )
     y = np.array([float(row["high"]) for row in rows])
     late = np.array([day.year == TEST_YEAR for day in dates])
     return Days(X[~late], y[~late]), Days(X[late], y[late])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import numbers
+import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -122,6 +123,16 @@ def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
+
+
+def check_path(name: str, value: object) -> str:
+    """`value` must be a str, bytes or PathLike; return it as a str.
+
+    An integer, True among them, would be taken for the number of an open file by the system.
+    """
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {value!r}")
+    return os.fsdecode(value)
 
 
 def check_random_state(name: str, value: Any) -> np.random.Generator:

@@ -46,17 +46,41 @@ OPTIONS = [
 ]
 
 
-def fit(engine, sizes, batch_size, optimizer, *, n_epochs, weighted=False, activation="tanh",
-        output="softmax", **options):  # fmt: skip
+def fit(
+    engine,
+    sizes,
+    batch_size,
+    optimizer,
+    *,
+    n_epochs,
+    weighted=False,
+    activation="tanh",
+    output="softmax",
+    **options,
+):
     x, y = make_classes(3 * batch_size - 2, sizes[0], sizes[-1], seed=4)
     weights = np.random.default_rng(0).uniform(0.2, 2, len(x)) if weighted else None
-    network = Network(sizes, activation=activation, output=output, dtype="float64",
-                      initializer="glorot", random_state=5)  # fmt: skip
+    network = Network(
+        sizes,
+        activation=activation,
+        output=output,
+        dtype="float64",
+        initializer="glorot",
+        random_state=5,
+    )
     rate = 0.01 if isinstance(optimizer, SGD) else 0.001
     if options["reduction"] == "sum" and isinstance(optimizer, SGD):
         rate /= batch_size
-    trainer = Trainer(network, engine=engine, optimizer=optimizer, learning_rate=rate,
-                      batch_size=batch_size, random_state=3, n_threads=2, **options)  # fmt: skip
+    trainer = Trainer(
+        network,
+        engine=engine,
+        optimizer=optimizer,
+        learning_rate=rate,
+        batch_size=batch_size,
+        random_state=3,
+        n_threads=2,
+        **options,
+    )
     return trainer, trainer.fit(x, y, n_epochs=n_epochs, sample_weight=weights)
 
 
@@ -181,8 +205,9 @@ PAPERS = [
 def fit_line(optimizer, *, engine="native", n_epochs=20, weights=None, **options):
     network = Network((1, 1), output="identity", dtype="float64")
     network.parameters[...] = START
-    trainer = Trainer(network, engine=engine, optimizer=optimizer, learning_rate=RATE,
-                      shuffle=False, **options)  # fmt: skip
+    trainer = Trainer(
+        network, engine=engine, optimizer=optimizer, learning_rate=RATE, shuffle=False, **options
+    )
     trainer.fit(X[:, None], Y[:, None], n_epochs=n_epochs, sample_weight=weights)
     return network.parameters
 
@@ -204,21 +229,32 @@ def test_line_fit_follows_the_formula_of_the_paper(optimizer, formula, reduction
             gradient /= r.sum() if reduction == "mean" else 1
             gradient[1] += l2 * w[1] + l1 * np.sign(w[1])
             w = np.array([formula(*each, t) for each in zip(w, gradient, states, strict=True)])
-    found = fit_line(optimizer, engine=engine, weights=row_weights, batch_size=2, l1=l1, l2=l2,
-                     reduction=reduction)  # fmt: skip
+    found = fit_line(
+        optimizer,
+        engine=engine,
+        weights=row_weights,
+        batch_size=2,
+        l1=l1,
+        l2=l2,
+        reduction=reduction,
+    )
     np.testing.assert_allclose(found, w, rtol=1e-11)
 
 
-@pytest.mark.parametrize("optimizer, expected", [
-    (SGD(0.9, "classical"), [-0.4301196461007174, 1.2483360396796161]),
-    (SGD(0.9, "nesterov"), [-0.15891921230756031, 1.4647866085426493]),
-    (Adam(), [1.0086327934011152, 0.5334611907605499]),
-    (Adam(0.8, 0.9, 0.1), [0.9017556110096073, 0.5015005668045203]),
-    (AdamW(), [1.0034926582299435, 0.532947661378089]),
-    (AdamW(weight_decay=0.5), [0.7900763761544208, 0.4984425371738294]),
-    (RMSprop(), [0.23065720111510996, 1.422495257974835]),
-    (RMSprop(rho=0.9, epsilon=0.1, momentum=0.7), [0.14578023603632115, 1.5058227470810315]),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "optimizer, expected",
+    [
+        (SGD(0.9, "classical"), [-0.4301196461007174, 1.2483360396796161]),
+        (SGD(0.9, "nesterov"), [-0.15891921230756031, 1.4647866085426493]),
+        (Adam(), [1.0086327934011152, 0.5334611907605499]),
+        (Adam(0.8, 0.9, 0.1), [0.9017556110096073, 0.5015005668045203]),
+        (AdamW(), [1.0034926582299435, 0.532947661378089]),
+        (AdamW(weight_decay=0.5), [0.7900763761544208, 0.4984425371738294]),
+        (RMSprop(), [0.23065720111510996, 1.422495257974835]),
+        (RMSprop(rho=0.9, epsilon=0.1, momentum=0.7), [0.14578023603632115, 1.5058227470810315]),
+    ],
+    ids=str,
+)
 def test_line_fit_ends_where_pytorch_ends(optimizer, expected):
     """20 steps of torch.optim 2.13.0 in float64 on ((p[0] + p[1] * x - y) ** 2 / 2).mean().
 
@@ -228,9 +264,15 @@ def test_line_fit_ends_where_pytorch_ends(optimizer, expected):
     np.testing.assert_allclose(fit_line(optimizer, reduction="mean"), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name, optimizer", [
-    ("sgd", SGD()), ("adam", Adam()), ("adamw", AdamW()), ("rmsprop", RMSprop()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, optimizer",
+    [
+        ("sgd", SGD()),
+        ("adam", Adam()),
+        ("adamw", AdamW()),
+        ("rmsprop", RMSprop()),
+    ],
+)
 def test_name_of_an_optimizer_stands_for_its_defaults(name, optimizer):
     np.testing.assert_array_equal(fit_line(name), fit_line(optimizer))
     assert check_optimizer(optimizer) is optimizer
@@ -258,8 +300,16 @@ def test_bits_are_the_same_for_one_to_eight_threads(optimizer, blocks, monkeypat
         plan = _plan.plan_batch(batch_size, sizes, 4, n_threads)
         assert (plan.blocks, plan.n_workers) == (blocks, n_threads), "the team would not be tested"
         network = Network(sizes, activation="relu", output="softmax", random_state=0)
-        trainer = Trainer(network, optimizer=optimizer, batch_size=batch_size, reduction="mean",
-                          l1=1e-3, l2=1e-2, n_threads=n_threads, random_state=1)  # fmt: skip
+        trainer = Trainer(
+            network,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            reduction="mean",
+            l1=1e-3,
+            l2=1e-2,
+            n_threads=n_threads,
+            random_state=1,
+        )
         history = trainer.fit(x, y, n_epochs=2, sample_weight=weights)
         everything = (network.parameters, trainer.states, history["costs"], history["errors"])
         hashes.add(hashlib.sha256(b"".join(a.tobytes() for a in everything)).hexdigest())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
-from fastmlp._checks import check_integer, check_seconds
+from fastmlp._checks import check_integer, check_path, check_seconds
+from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
 
@@ -27,8 +27,9 @@ class Checkpoint(EpochCallback):
 
     Parameters
     ----------
-    folder : str or PathLike
-        Created if it is missing; for one training run alone.
+    folder : str, bytes or PathLike
+        Created if it is missing; for one training run alone. A relative one is that of the working
+        directory when `fit` begins.
     every : str or int
         A time such as "30s", "5min" or "1h", also within an epoch; or a number of epochs >= 1.
         Solver "lbfgs" counts iterations as epochs. Short times cost time: every file is
@@ -54,9 +55,15 @@ class Checkpoint(EpochCallback):
     FileExistsError
         From `fit`, where the folder has the checkpoints of another run.
     BlockingIOError
-        From `fit`, where another run is writing there.
+        From `fit`, where another run is writing there, with its process.
     OSError
-        From `fit`, where a checkpoint cannot be written; those before it are still there.
+        From `fit`, where the folder cannot be written when it begins.
+
+    Warns
+    -----
+    UserWarning
+        From `fit`, where a checkpoint cannot be written later, once for every reason: the run
+        continues, those before it are still there, and the next one that is due is tried again.
 
     Notes
     -----
@@ -82,12 +89,8 @@ class Checkpoint(EpochCallback):
 
     __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
 
-    def __init__(
-        self, folder: str | os.PathLike[str], every: str | int = "5min", keep: int = 3
-    ) -> None:
-        if not isinstance(folder, str | os.PathLike):
-            raise TypeError(f"folder must be a path; got {folder!r}")
-        self.folder = Path(folder)
+    def __init__(self, folder: StrPath, every: str | int = "5min", keep: int = 3) -> None:
+        self.folder = Path(check_path("folder", folder))
         self.every = every
         self.every_seconds, self.every_epochs = math.inf, 0
         if isinstance(every, str):

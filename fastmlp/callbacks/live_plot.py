@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastmlp._checks import check_number
+from fastmlp._checks import check_number, check_path
+from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs, draw_rate
@@ -59,13 +60,13 @@ class LivePlot(EpochCallback):
     def __init__(
         self,
         *,
-        out: str | os.PathLike[str] | None = None,
+        out: StrPath | None = None,
         reference: float | None = None,
         validation_name: str = "validation",
         seconds_between: float = 0.4,
         figsize: FigureSize = (14, 4.5),
     ) -> None:
-        self.out = None if out is None else Path(out)
+        self.out = None if out is None else Path(check_path("out", out))
         self.reference = (
             None if reference is None else check_number("reference", reference, maximum=1.0)
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
 
@@ -20,7 +21,7 @@ class TensorBoardLog(EpochCallback):
 
     Parameters
     ----------
-    folder : path
+    folder : str, bytes or PathLike
         One folder per run; TensorBoard compares those in a common folder.
 
     Raises
@@ -31,8 +32,8 @@ class TensorBoardLog(EpochCallback):
 
     __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: StrPath) -> None:
+        self.folder = Path(check_path("folder", folder))
         self._writer: Any = None
 
     def settings(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp._checks import check_integer
+from fastmlp._checks import check_integer, check_path
+from fastmlp._types import StrPath
 from fastmlp.cnn.backend import import_keras
 from fastmlp.cnn.config import CNNConfig, regularizer_name
 from fastmlp.cnn.file_checks import check_archive
@@ -63,7 +63,7 @@ class Parts:
     scaler: Scaler | None
 
 
-def save(cnn: Parts, path: str | os.PathLike[str]) -> None:
+def save(cnn: Parts, path: StrPath) -> None:
     """Write model, initial state, configuration and scaler atomically.
 
     Raises
@@ -86,7 +86,7 @@ def save(cnn: Parts, path: str | os.PathLike[str]) -> None:
         write_atomically(target, [model.read_bytes()])
 
 
-def load(path: str | os.PathLike[str]) -> Parts:
+def load(path: StrPath) -> Parts:
     """Read what `save` wrote.
 
     Raises
@@ -120,7 +120,7 @@ def load(path: str | os.PathLike[str]) -> Parts:
     return Parts(model=model, initial_state=state, **settings)
 
 
-def load_model(path: str | os.PathLike[str]) -> Any:
+def load_model(path: StrPath) -> Any:
     """Read a ``.keras`` file as a Keras model, in safe mode.
 
     Raises
@@ -140,9 +140,9 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         raise DataFormatError(f"{target}: Keras cannot read this model: {reason[:300]}") from error
 
 
-def check_name(path: str | os.PathLike[str]) -> Path:
+def check_name(path: StrPath) -> Path:
     """`path` if it ends in ``.keras``."""
-    target = Path(path)
+    target = Path(check_path("path", path))
     if target.suffix in (".h5", ".hdf5"):
         raise ValueError(
             f"path must end in .keras; got {target.name!r}: the old HDF5 format of whole models "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastmlp import datasets
 from fastmlp._checks import check_choice, check_flag, check_integer
+from fastmlp._types import StrPath
 from fastmlp.cnn.arrays import Images
 from fastmlp.datasets.labelled import mix_and_cut
 from fastmlp.datasets.scaling import KINDS, Scaler
@@ -56,7 +56,7 @@ class ImageData:
 
 
 def load_images(
-    name: str | os.PathLike[str] = "mnist",
+    name: StrPath = "mnist",
     *,
     scale: str = "feature",
     n_train: int | None = None,
@@ -69,7 +69,7 @@ def load_images(
 
     Parameters
     ----------
-    name : str or path
+    name : str, bytes or PathLike
         For :func:`fastmlp.datasets.load`.
     scale : {"feature", "global", "none"}
         One mean and deviation per pixel, as in the articles, one for all pixels, or no change.

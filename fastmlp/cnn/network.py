@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_flag, check_integer, check_pair_of_arrays
+from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_callback
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.callbacks.scheduler import LearningRateScheduler
@@ -21,7 +21,7 @@ from fastmlp.cnn.best_epoch import BestEpoch
 from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.device import choose_device
-from fastmlp.cnn.files import Parts, load, save
+from fastmlp.cnn.files import Parts, check_name, load, save
 from fastmlp.cnn.protocol import KerasTraining
 from fastmlp.cnn.state import TrainingState, current_rate, iterations, penalty, set_rate
 from fastmlp.datasets.scaling import Scaler
@@ -272,8 +272,9 @@ class CNN:
         """What the regularisers add to every batch's cost."""
         return penalty(self.model)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: StrPath) -> None:
         """Write model, initial weights, configuration and scaler to one ``.keras`` file."""
+        target = check_name(path)
         parts = Parts(
             self.config,
             self.model,
@@ -283,10 +284,10 @@ class CNN:
             self.epochs_done,
             self.scaler,
         )
-        save(parts, path)
+        save(parts, target)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> CNN:
+    def load(cls, path: StrPath, *, device: str = "auto") -> CNN:
         """Read what `save` wrote, in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
         choose_device(device)  # before the file is read
         parts = load(path)

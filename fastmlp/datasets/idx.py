@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.datasets.untrusted import (
     ByteStream,
     check_cap,
@@ -41,12 +43,12 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
+def read_idx(path: StrPath) -> NDArray[Any]:
     """Read one IDX file, plain or gzipped (told apart by content, not by name).
 
     Parameters
     ----------
-    path : str or PathLike
+    path : str, bytes or PathLike
         The file.
 
     Returns
@@ -63,7 +65,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     OSError
         The file cannot be opened or read.
     """
-    path = os.fspath(path)
+    path = check_path("path", path)
     refuse_devices(path)
     with open(path, "rb") as file:
         file_bytes = os.fstat(file.fileno()).st_size

@@ -18,6 +18,7 @@ from fastmlp._checks import (
     check_same_length,
     encode_labels,
 )
+from fastmlp._types import StrPath
 from fastmlp.datasets.loading import load
 from fastmlp.datasets.scaling import Scaler
 
@@ -73,7 +74,7 @@ def without_rows(
 
 
 def prepare(
-    data: str | PathLike[str] | DataTuple,
+    data: StrPath | DataTuple,
     scaler: Scaler,
     dtype: np.dtype[Any],
     *,
@@ -119,7 +120,7 @@ def prepare(
 
 def _take(data: Any, argument: str) -> tuple[_Arrays, str]:
     """Checked arrays, and where they came from."""
-    if isinstance(data, str | PathLike):
+    if isinstance(data, str | bytes | PathLike):
         loaded = load(data)
         given: Sequence[Any] = (loaded.X_train, loaded.y_train, loaded.X_test, loaded.y_test)
         source = loaded.source

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.datasets.arrays import Dataset, assemble, read_arrays
-from fastmlp.datasets.pinned import PINNED, StrPath, load_pinned, locate
+from fastmlp.datasets.pinned import PINNED, load_pinned, locate
 
 NAMES = ("mnist", "fashion", "digits", "moons")
 """The data sets that `load` knows; some have other names too."""
@@ -24,7 +26,7 @@ def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = Tr
 
     Parameters
     ----------
-    name : str or PathLike
+    name : str, bytes or PathLike
         "mnist" (or "mnist_784", "mnist_keras"): 60000 + 10000 images of 28 x 28, uint8.
         "fashion" (or "fashion_mnist"): the same shapes, pieces of clothing.
         "digits": scikit-learn's 8 x 8 digits, values 0 to 16, a fixed stratified split into
@@ -33,7 +35,7 @@ def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = Tr
         file.
         Or a path: an npz file in Keras' layout ("x_train", "y_train", "x_test", "y_test"), or
         a folder with the four IDX files of MNIST, plain or gzipped.
-    cache_dir : str or PathLike, optional
+    cache_dir : str, bytes or PathLike, optional
         Replaces fastmlp's cache folder, which is the operating system's folder for caches.
     download : bool
         Whether a missing "mnist" or "fashion" may be downloaded (about 11 and 30 MB).
@@ -52,6 +54,8 @@ def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = Tr
         A file is missing or cannot be read, or a download failed.
     """
     key = _resolve(name)
+    if cache_dir is not None:
+        check_path("cache_dir", cache_dir)
     if key == "digits":
         return _load_digits()
     if key == "moons":
@@ -68,9 +72,9 @@ def find(name: StrPath, *, cache_dir: StrPath | None = None) -> Path | None:
 
     Parameters
     ----------
-    name : str or PathLike
+    name : str, bytes or PathLike
         A name or path as `load` takes it, except "digits" and "moons", which need no file.
-    cache_dir : str or PathLike, optional
+    cache_dir : str, bytes or PathLike, optional
         As `load` takes it.
 
     Raises
@@ -81,6 +85,8 @@ def find(name: StrPath, *, cache_dir: StrPath | None = None) -> Path | None:
         `name` is a path at which nothing is.
     """
     key = _resolve(name)
+    if cache_dir is not None:
+        check_path("cache_dir", cache_dir)
     if isinstance(key, Path):
         return key
     if key not in PINNED:
@@ -100,7 +106,7 @@ def _resolve(name: StrPath) -> str | Path:
         key = _ALIASES.get(name, name)
         if key in NAMES:
             return key
-    path = Path(name).expanduser()
+    path = Path(check_path("name", name)).expanduser()
     if name != "" and path.exists():
         return path
     if isinstance(name, str) and path.suffix != ".npz" and len(path.parts) <= 1:

@@ -23,6 +23,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.datasets.untrusted import (
     CHUNK_BYTES,
     check_cap,
@@ -60,12 +62,12 @@ _DESCR = re.compile(r"'(?P<order>[<>=|])(?P<kind>[iu][1248]|f[248])'")
 _SHAPE = re.compile(r"\((?:(?:\s*-?\d{1,20}L?\s*,)+(?:\s*-?\d{1,20}L?)?)?\s*\)")
 
 
-def read_npz(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def read_npz(path: StrPath, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Read the arrays called `names` from an npz file; other members are not looked at.
 
     Parameters
     ----------
-    path : str or PathLike
+    path : str, bytes or PathLike
         The file.
     names : sequence of str
         Names of the arrays, such as "x_train" (without the ".npy" of the zip member).
@@ -85,7 +87,7 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, ND
     OSError
         The file cannot be opened or read.
     """
-    path = os.fspath(path)
+    path = check_path("path", path)
     refuse_devices(path)
     with _Reader(open(path, "rb", buffering=0)) as file:
         file_bytes = os.fstat(file.fileno()).st_size

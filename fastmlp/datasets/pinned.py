@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.datasets.arrays import (
     FIELDS,
     IDX_NAMES,
@@ -25,8 +27,6 @@ from fastmlp.datasets.arrays import (
     read_arrays,
 )
 from fastmlp.exceptions import DataFormatError
-
-StrPath = str | os.PathLike[str]
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 CACHE = "fastmlp cache"
@@ -117,7 +117,7 @@ def _places(cache_dir: StrPath | None) -> Iterator[tuple[str, Path]]:
 
 def _cache_folder(cache_dir: StrPath | None) -> Path:
     if cache_dir is not None:
-        return Path(cache_dir).expanduser()
+        return Path(check_path("cache_dir", cache_dir)).expanduser()
     import pooch
 
     return Path(pooch.os_cache("fastmlp"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,10 +154,11 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             Weights of the rows of `X_val`.
         groups : array-like of shape (n_samples,), optional
             For a splitter in `validation_fraction`.
-        resume : str or PathLike, optional
+        resume : str, bytes or PathLike, optional
             A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
-            it: continue from there, as if that fit had not ended; start fresh if the folder is
-            empty. `max_iter` and `n_threads` may differ, other parameters and the data may not.
+            it: continue from there, as if that fit had not ended; start fresh if the folder does
+            not exist or has none. `max_iter` and `n_threads` may differ, other parameters and the
+            data may not.
 
         Returns
         -------
@@ -437,6 +438,31 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         """
         check_is_fitted(self)
         return self._network().summary()
+
+    def drop_training_state(self) -> Self:
+        """Drop what only further training needs, so that pickles and files become small.
+
+        That is the optimizer's states (with Adam two numbers per weight), the generator that
+        shuffles, and the copy of the best weights of early stopping. Predictions, records and
+        parameters stay; the next `partial_fit` begins with a new optimizer.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+
+        See Also
+        --------
+        fastmlp.save : With ``resumable=False`` a file without it, of an estimator that keeps it.
+        """
+        check_is_fitted(self)
+        assert self._record is not None
+        self._record.last = self._record.best_parameters = None
+        return self
 
     def to_sklearn(self) -> Any:
         """Convert to scikit-learn's own estimator, for code that requires that very class.

@@ -55,8 +55,16 @@ _OTHERS = {"_record", "classes_", "_targets", "n_features_in_", "feature_names_i
 record publishes."""
 
 
-def describe_estimator(estimator: BaseMLP) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def describe_estimator(
+    estimator: BaseMLP, *, resumable: bool = True
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the document and the arrays of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    resumable : bool
+        With the states of the optimizer and the best weights, with which training continues.
 
     Raises
     ------
@@ -91,9 +99,9 @@ def describe_estimator(estimator: BaseMLP) -> tuple[dict[str, Any], dict[str, ND
     arrays["loss_curve"] = np.array(record.loss_curve, FLOAT64)
     if record.validation_scores is not None:
         arrays["validation_scores"] = np.array(record.validation_scores, FLOAT64)
-    if record.best_parameters is not None:
+    if resumable and record.best_parameters is not None:
         arrays["best_parameters"] = record.best_parameters
-    document["training"] = _describe_optimizer(record, arrays)
+    document["training"] = _describe_optimizer(record, arrays) if resumable else None
     return document, arrays
 
 
@@ -132,6 +140,7 @@ def _describe_optimizer(
         "learning_rate": float(state.learning_rate),
         "n_steps": state.n_steps,
         "epochs_done": state.epochs_done,
+        "generator": None if (rng := state.rng()) is None else encode(rng),
     }
 
 
@@ -247,9 +256,18 @@ def _restore_optimizer(fields: Fields, network: Network, arrays: Arrays) -> Opti
         fields.count("epochs_done"),
         initial,
         rate,
+        _restore_generator(fields),
     )
     fields.end()
     return state
+
+
+def _restore_generator(fields: Fields) -> dict[str, Any] | None:
+    """State of the generator that shuffles, which the first files do not have."""
+    if "generator" not in fields.names():
+        return None
+    rng = fields.plain("generator", np.random.Generator, type(None))
+    return None if rng is None else rng.bit_generator.state
 
 
 def _rate(fields: Fields, name: str) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import numbers
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._types import StrPath
 from fastmlp.engine.rows import Rows
 from fastmlp.estimators.parameters import Parameters
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
@@ -26,7 +26,7 @@ class ResumableFit:
 
     Parameters
     ----------
-    resume : str, PathLike or None
+    resume : str, bytes, PathLike or None
         The checkpoint or its folder.
     random_state : RandomState
         From which this fit has drawn nothing so far; becomes that of the saved fit, in place.
@@ -37,9 +37,7 @@ class ResumableFit:
         Where the checkpoint is damaged or missing.
     """
 
-    def __init__(
-        self, resume: str | os.PathLike[str] | None, random_state: np.random.RandomState
-    ) -> None:
+    def __init__(self, resume: StrPath | None, random_state: np.random.RandomState) -> None:
         self.saved = None if resume is None else read_newest(resume)
         state = None if self.saved is None else self.saved.owner_state.get("random_state")
         if isinstance(state, np.random.RandomState):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fastmlp._types import Array
 from fastmlp.estimators.parameters import SCHEDULED_RATES, Parameters
 from fastmlp.estimators.warn import warn
@@ -87,6 +89,8 @@ class OptimizerState:
         As `learning_rate_init` was.
     learning_rate : float
         In force; differs from the initial one if it was adapted.
+    generator : mapping or None
+        State of the bit generator that shuffles; None where an earlier version has saved it.
     """
 
     optimizer: str
@@ -95,6 +99,15 @@ class OptimizerState:
     epochs_done: int
     initial_learning_rate: float
     learning_rate: float
+    generator: Mapping[str, Any] | None = None
+
+    def rng(self) -> np.random.Generator | None:
+        """Return a generator that continues where this one was, or None."""
+        if self.generator is None:
+            return None
+        bit_generator = getattr(np.random, self.generator["bit_generator"])(0)
+        bit_generator.state = self.generator
+        return np.random.Generator(bit_generator)
 
     def hand_over(self, trainer: Trainer) -> None:
         """Give a new trainer what fits its optimizer and its learning rate."""
@@ -141,5 +154,5 @@ class LastTrainer:
         t, initial_rate = self.trainer, self.settings["learning_rate"]
         return OptimizerState(
             t.optimizer.name, t.states.copy(), t.n_steps, t.epochs_done, initial_rate,
-            t.learning_rate,
+            t.learning_rate, t.rng.bit_generator.state,
         )  # fmt: skip

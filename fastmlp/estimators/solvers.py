@@ -125,10 +125,13 @@ def _trainer(fit: Fit, *, stochastic: bool) -> Trainer:
         if last.has_parameters(vars(parameters)):
             return trainer
     else:
-        rng = np.random.default_rng(fit.random_state.randint(2**31 - 1))
+        state = record.optimizer_state if fit.incremental else None
+        rng = None if state is None else state.rng()
+        if rng is None:
+            rng = np.random.default_rng(fit.random_state.randint(2**31 - 1))
         trainer = Trainer(network, **settings, random_state=rng)
-        if fit.incremental and record.optimizer_state is not None:
-            record.optimizer_state.hand_over(trainer)
+        if state is not None:
+            state.hand_over(trainer)
     record.last = LastTrainer(trainer, settings, parameters.get_params(deep=False))
     return trainer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.exchange.parts import as_estimator, network_of_model, scaling
 from fastmlp.files.atomic import write_atomically
 from fastmlp.myann.myann import MyANN
@@ -43,7 +44,7 @@ _SINGLE_ONLY = ("LeakyRelu", "Elu", "Selu", "Softplus", "Gelu")
 """Operators that onnxruntime does not have for float64; they are computed in float32 there."""
 
 
-def export_onnx(model: Model, path: str | os.PathLike[str]) -> None:
+def export_onnx(model: Model, path: StrPath) -> None:
     """Write a model as an ONNX file, whole or not at all.
 
     The graph's input ``X`` (n, n_features) has the network's dtype. Its outputs are
@@ -59,7 +60,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str]) -> None:
     ----------
     model : Network, MyANN, MLPClassifier or MLPRegressor
         The estimators fitted.
-    path : str or PathLike
+    path : str, bytes or PathLike
 
     Raises
     ------
@@ -72,6 +73,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str]) -> None:
     OSError
         Where the file cannot be written.
     """
+    target = check_path("path", path)
     network = network_of_model(model)
     if network.parameters.nbytes > MAX_BYTES - (1 << 20):
         raise ValueError(
@@ -90,7 +92,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str]) -> None:
         _classification(graph, outputs, estimator._targets)
     else:
         _regression(graph, outputs, network.sizes[-1])
-    write_atomically(path, [graph.serialised()])
+    write_atomically(target, [graph.serialised()])
 
 
 class _Graph:

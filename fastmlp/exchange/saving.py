@@ -7,10 +7,12 @@ no code from the file, whatever its name ends in. Pickles are never read here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._checks import check_flag, check_path
+from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file, write_model_file
@@ -25,20 +27,26 @@ if TYPE_CHECKING:
 KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
 
 
-def save(model: Model, path: str | os.PathLike[str]) -> None:
+def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
     """Save a model to a file, whole or not at all.
 
     The file is written beside `path`, synchronised with the disk, and renamed: a crash or a full
-    disk leaves the old file as it was.
+    disk leaves the old file as it was. That takes the memory of the largest layer besides the
+    model's.
 
     Parameters
     ----------
     model : Network, MyANN, MLPClassifier or MLPRegressor
         The estimators fitted; not of a subclass. Of a MyANN everything but its data is saved; of an
         estimator everything but callbacks, with the optimizer's state, so that `partial_fit` and
-        warm starts go on.
-    path : str or PathLike
+        warm starts continue.
+    path : str, bytes or PathLike
         Any name; ``.safetensors`` tells other programs what it is.
+    resumable : bool
+        Also save what only further training of an estimator needs: the optimizer's states (with
+        Adam two numbers per weight), the generator that shuffles, and the best weights of early
+        stopping. Without it the file has little more than the weights; `partial_fit` of the
+        loaded estimator begins with a new optimizer.
 
     Raises
     ------
@@ -47,11 +55,12 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         splitters, by name.
     ValueError
         For weights that are not finite, and where parameters, classes and feature names need more
-        than 2 MB.
+        than 64 MB as JSON, or there are more than some 20000 layers.
     sklearn.exceptions.NotFittedError
         For an estimator that has not been fitted.
     OSError
-        Where the file cannot be written, with the step that failed.
+        Where the file cannot be written, with the step that failed, and where `path` is a folder,
+        a device or a pipe.
 
     See Also
     --------
@@ -66,12 +75,13 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     ...     fastmlp.load(f"{folder}/network.safetensors")
     Network(4-3-2, 23 parameters, float32)
     """
-    kind, describe = _describer(model)
+    target = check_path("path", path)
+    kind, describe = _describer(model, resumable=check_flag("resumable", resumable))
     document, arrays = describe(model)
-    write_model_file(path, Content(kind, document, arrays))
+    write_model_file(target, Content(kind, document, arrays))
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: StrPath) -> Any:
     """Load a model that `save` wrote.
 
     Nothing in the file is run, and only the four kinds of model can come out of it. Predictions
@@ -79,7 +89,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Parameters
     ----------
-    path : str or PathLike
+    path : str, bytes or PathLike
 
     Returns
     -------
@@ -99,14 +109,15 @@ def load(path: str | os.PathLike[str]) -> Any:
     --------
     save
     """
+    source = check_path("path", path)
     try:
-        content = read_model_file(path, KINDS)
+        content = read_model_file(source, KINDS)
         return _restore(content)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{os.fspath(path)!r}: {error}") from error.__cause__
+        raise ModelFormatError(f"{source!r}: {error}") from error.__cause__
 
 
-def _describer(model: object) -> tuple[str, Callable[[Any], Any]]:
+def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], Any]]:
     """The model's kind, and the function that describes it."""
     if type(model) is Network:
         return "Network", describe_network
@@ -116,7 +127,7 @@ def _describer(model: object) -> tuple[str, Callable[[Any], Any]]:
 
     name = type(model).__name__
     if type(model) is ESTIMATORS.get(name):
-        return name, describe_estimator
+        return name, partial(describe_estimator, resumable=resumable)
     raise TypeError(f"model must be of one of {', '.join(KINDS)}, not of a subclass; got {name}")
 
 

@@ -11,49 +11,94 @@ owner.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
+from fastmlp.files.lock import hold, release
 
 CHUNK_BYTES = 1 << 26
 TEMPORARY_SUFFIX = ".fastmlp-tmp"
 
 
-def write_atomically(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryview]) -> None:
+def write_atomically(
+    path: StrPath,
+    pieces: Iterable[bytes | memoryview],
+    insertion: Callable[[], tuple[int, bytes]] | None = None,
+) -> None:
     """Make the file `path` of `pieces`, one after the other.
 
     A link is followed. A file that is replaced hands on its permissions.
 
     Parameters
     ----------
-    path : str or PathLike
+    path : str, bytes or PathLike
         In a folder that exists.
     pieces : iterable of bytes-like
-        Contiguous.
+        Contiguous; each is asked for when those before it have been written.
+    insertion : callable, optional
+        Called when all pieces have been written: a position, and the bytes that replace those
+        there.
 
     Raises
     ------
+    IsADirectoryError, OSError
+        Where `path` is a folder, a device, a pipe or a socket; nothing has changed then.
     OSError
         Where something cannot be written, with the system's `errno`, the step that failed and the
         file's name. Whatever had the name before is unchanged, unless it was the last step, the
         synchronisation of the folder, that failed: then the new file is there, whole.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(check_path("path", path)))
+    _refuse_others(target)
     remove_abandoned(target.parent, _prefix(target)[1:])
     with _temporary(target) as (temporary, descriptor):
         with _named("write", target):
             for piece in pieces:
                 _write_all(descriptor, piece)
+            if insertion is not None:
+                _replace(descriptor, *insertion())
         with _named("synchronise", target):
             os.fsync(descriptor)
         with _named("replace", target):
             os.replace(temporary, target)
     with _named("synchronise the folder of", target):
         _synchronise_folder(target.parent)
+
+
+def check_writable(folder: Path, prefix: str) -> None:
+    """Make and remove an empty file in a folder.
+
+    Raises
+    ------
+    OSError
+        As `write_atomically` of a file there, whose name begins with `prefix`.
+    """
+    with _temporary(folder / prefix):
+        pass
+
+
+def _refuse_others(target: Path) -> None:
+    """Refuse to replace what is no regular file: /dev/null would be one afterwards."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:  # it is not there, or creating a file beside it says what is wrong
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "cannot replace a folder by a file", str(target))
+    if not stat.S_ISREG(mode):
+        raise OSError(
+            errno.EINVAL,
+            "cannot replace a device, pipe or socket by a file; give the name of a regular file",
+            str(target),
+        )
 
 
 @contextmanager
@@ -73,10 +118,18 @@ def _temporary(target: Path) -> Iterator[tuple[Path, int]]:
         temporary, descriptor = _create_locked(target)
     try:
         yield temporary, descriptor
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):  # the first error counts
+            _discard(temporary, descriptor)
+        raise
+    with _named("close", target):
+        _discard(temporary, descriptor)
+
+
+def _discard(temporary: Path, descriptor: int) -> None:
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+    release(descriptor)
 
 
 def _create_locked(target: Path) -> tuple[Path, int]:
@@ -85,17 +138,16 @@ def _create_locked(target: Path) -> tuple[Path, int]:
         temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            with suppress(OSError):  # a file system without locks: then nobody tidies up either
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            hold(descriptor, wait=True)  # a file system without locks: nobody tidies up either
             with suppress(FileNotFoundError):
                 os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
             if os.path.exists(temporary):
                 return temporary, descriptor
         except BaseException:
             temporary.unlink(missing_ok=True)
-            os.close(descriptor)
+            release(descriptor)
             raise
-        os.close(descriptor)  # somebody tidied it away before it was locked
+        release(descriptor)  # somebody tidied it away before it was locked
 
 
 def _prefix(target: Path) -> str:
@@ -106,6 +158,13 @@ def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
     rest = memoryview(piece).cast("B")
     while len(rest):
         rest = rest[os.write(descriptor, rest[:CHUNK_BYTES]) :]
+
+
+def _replace(descriptor: int, position: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while len(rest):
+        n_written = os.pwrite(descriptor, rest, position)
+        rest, position = rest[n_written:], position + n_written
 
 
 def remove_abandoned(folder: Path, prefix: str) -> None:

@@ -5,11 +5,13 @@ The header's metadata has one text, "fastmlp", a JSON object:
 - ``sha256`` (first): SHA-256 of the whole file with 64 zeros in its place;
 - ``schema``: version of what follows, ``SCHEMA``;
 - ``kind``: what the file holds;
-- whatever that kind needs.
+- whatever that kind needs. Where that is more than 1 MB, as for class labels by the hundred
+  thousand, it is a JSON object in an array of bytes, "fastmlp.document".
 
-Any safetensors reader can take the arrays out of such a file. Files are written through the
-safetensors package and read without it, because reading has to be stricter than it, and loads no
-module. Nothing in a file names code; nothing in it is evaluated or unpickled.
+Any safetensors reader can take the arrays out of such a file. It has the bytes that the safetensors
+package would write, but is written array by array, so that saving takes little memory. Reading has
+to be stricter than the package, and loads no module. Nothing in a file names code; nothing in it is
+evaluated or unpickled.
 
 The checksum finds accidents. Whoever forges a file can make it fit, so every other check stands
 without it.
@@ -22,7 +24,7 @@ import json
 import os
 import stat
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import Any
@@ -30,9 +32,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
-from fastmlp.files.atomic import write_atomically
+from fastmlp.files.atomic import CHUNK_BYTES, write_atomically
 from fastmlp.files.safetensors_header import (
+    DTYPES,
     MAX_HEADER_BYTES,
     Entry,
     parse_header,
@@ -42,6 +47,20 @@ from fastmlp.files.safetensors_header import (
 SCHEMA = 1
 TEXT = "fastmlp"
 """Name of the only text in the metadata."""
+
+DOCUMENT = "fastmlp.document"
+"""Name of the array that has the JSON object where it is long."""
+
+MAX_TEXT_BYTES = 1 << 20
+"""Longest JSON object in the metadata."""
+
+MAX_DOCUMENT_BYTES = 64 << 20
+MAX_DOCUMENT_CONTAINERS = 1 << 20
+"""Limits of a JSON object in an array."""
+
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
+_ORDER = ("U64", "I64", "F64", "F32", "U8")
+"""Order of the element types in a file: that of the safetensors package."""
 
 _LENGTH = struct.Struct("<Q")
 _NO_DIGEST = b"0" * 64
@@ -67,35 +86,89 @@ class Content:
     arrays: dict[str, NDArray[Any]]
 
 
-def write_model_file(path: str | os.PathLike[str], content: Content) -> None:
+def write_model_file(path: StrPath, content: Content) -> None:
     """Write a model file, whole or not at all.
+
+    Arrays are copied one by one as they are written, where they are not contiguous: the memory that
+    this takes is that of the largest one.
 
     Raises
     ------
-    ValueError
-        Where the document is too large or nested too deeply for `read_model_file`, before
-        anything is written.
+    ModelFormatError
+        As `check_content`, before anything is written.
     OSError
         As `write_atomically`.
     """
-    from safetensors.numpy import save
+    header, arrays = _laid_out(content)
+    checksum = hashlib.sha256()
 
-    document = {"sha256": _NO_DIGEST.decode(), "schema": SCHEMA, "kind": content.kind}
-    text = json.dumps(document | content.document, allow_nan=False, separators=(",", ":"))
-    arrays = {name: np.ascontiguousarray(array) for name, array in content.arrays.items()}
-    data = save(arrays, {TEXT: text})
-    n_header = _LENGTH.unpack(data[: _LENGTH.size])[0]
-    header = data[_LENGTH.size : _LENGTH.size + n_header]
-    parse_header(header, len(data) - _LENGTH.size - n_header)
+    def pieces() -> Iterator[memoryview]:
+        for piece in (_LENGTH.pack(len(header)), header):
+            checksum.update(piece)
+            yield memoryview(piece)
+        for array in arrays:
+            view = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            for begin in range(0, len(view), CHUNK_BYTES):  # a signal is seen in between
+                checksum.update(view[begin : begin + CHUNK_BYTES])
+                yield view[begin : begin + CHUNK_BYTES]
+
+    def digest() -> tuple[int, bytes]:
+        return _LENGTH.size + _digest_position(header), checksum.hexdigest().encode()
+
+    write_atomically(path, pieces(), digest)
+
+
+def check_content(content: Content) -> None:
+    """Refuse what `read_model_file` would not read.
+
+    Raises
+    ------
+    ModelFormatError
+        A ValueError: where there are too many arrays, or the document is too large or nested too
+        deeply, with the limit.
+    """
+    _laid_out(content)
+
+
+def _laid_out(content: Content) -> tuple[bytes, list[NDArray[Any]]]:
+    """Return the header of a file, without a checksum, and the arrays in the order of their bytes.
+
+    Both are as the safetensors package has them: sorted by type, then by name, and the header
+    padded with blanks to a multiple of eight bytes.
+    """
+    head: dict[str, Any] = {"sha256": _NO_DIGEST.decode(), "schema": SCHEMA, "kind": content.kind}
+    arrays = content.arrays
+    text = _dumped(head | content.document)
+    if len(text) > MAX_TEXT_BYTES:
+        rest = _dumped(content.document).encode()
+        parse_object(rest, "the document", MAX_DOCUMENT_BYTES, MAX_DOCUMENT_CONTAINERS)
+        arrays = arrays | {DOCUMENT: np.frombuffer(rest, np.uint8)}
+        text = _dumped(head)
     parse_object(text, "the document")
-    begin = _LENGTH.size + _digest_position(header)
-    end = begin + len(_NO_DIGEST)
-    digest = hashlib.sha256(data).hexdigest().encode()
-    view = memoryview(data)
-    write_atomically(path, [view[:begin], digest, view[end:]])
+    order = sorted(
+        arrays.items(), key=lambda item: (_ORDER.index(_CODES[item[1].dtype]), item[0].encode())
+    )
+    declared: dict[str, Any] = {"__metadata__": {TEXT: text}}
+    position = 0
+    for name, array in order:
+        end = position + array.nbytes
+        declared[name] = {
+            "dtype": _CODES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [position, end],
+        }
+        position = end
+    header = json.dumps(declared, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % _LENGTH.size)
+    parse_header(header, position)
+    return header, [array for _, array in order]
 
 
-def read_model_file(path: str | os.PathLike[str], kinds: Collection[str]) -> Content:
+def _dumped(document: dict[str, Any]) -> str:
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def read_model_file(path: StrPath, kinds: Collection[str]) -> Content:
     """Read a model file of one of these kinds.
 
     Nothing is allocated for arrays before header and file agree on their sizes. The arrays are not
@@ -108,9 +181,10 @@ def read_model_file(path: str | os.PathLike[str], kinds: Collection[str]) -> Con
     OSError
         Where the file cannot be opened or read.
     """
+    path = check_path("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode):
         if os.path.isdir(path):
-            raise IsADirectoryError(f"{os.fspath(path)!r} is a folder, expected a model file")
+            raise IsADirectoryError(f"{path!r} is a folder, expected a model file")
         raise ModelFormatError("not a regular file")
     with open(path, "rb") as file:
         return _read(file, os.fstat(file.fileno()).st_size, kinds)
@@ -148,7 +222,18 @@ def _read(file: BufferedReader, file_bytes: int, kinds: Collection[str]) -> Cont
             f"damaged: its SHA-256 is {checksum.hexdigest()[:16]}..., "
             f"expected {expected[:16].decode('ascii', 'replace')}..."
         )
+    if DOCUMENT in arrays:
+        document |= _read_document(arrays.pop(DOCUMENT), document)
     return Content(kind, document, arrays)
+
+
+def _read_document(array: NDArray[Any], text: dict[str, Any]) -> dict[str, Any]:
+    """The document that has an array of its own; then there is none in the header."""
+    if text or array.dtype != np.uint8 or array.ndim != 1:
+        raise ModelFormatError(f"array {DOCUMENT!r} must have the whole document, as bytes")
+    return parse_object(
+        array.tobytes(), f"array {DOCUMENT!r}", MAX_DOCUMENT_BYTES, MAX_DOCUMENT_CONTAINERS
+    )
 
 
 def _read_header(file: BufferedReader, n_header: int) -> bytes:

@@ -26,8 +26,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 """The element types that a file may have, of those of the format."""
 
-MAX_HEADER_BYTES = 2 << 20
-MAX_CONTAINERS = 1 << 16
+MAX_HEADER_BYTES = 4 << 20
+MAX_CONTAINERS = 1 << 17
 """Most lists and objects: together with the bytes they bound the memory that JSON can take."""
 
 MAX_DIMENSIONS = 8
@@ -77,9 +77,8 @@ def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[E
     ModelFormatError
         For everything that does not fit; nothing has been allocated for arrays then.
     """
-    if len(header) > MAX_HEADER_BYTES:
-        raise ModelFormatError(f"the header has {len(header)} bytes, allowed {MAX_HEADER_BYTES}")
     declared = parse_object(header, "the header")
+    _refuse_surrogates(declared)
     texts = declared.pop("__metadata__", {})
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise ModelFormatError("__metadata__ must map names to texts")
@@ -90,23 +89,46 @@ def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[E
     return texts, entries
 
 
-def parse_object(text: str | bytes, where: str) -> dict[str, Any]:
-    """A JSON object without equal names, NaN or infinity, and of bounded size and depth.
+def _refuse_surrogates(declared: dict[str, Any]) -> None:
+    """Refuse one half of a surrogate pair in any string: UTF-8 cannot hold it."""
+    try:
+        json.dumps(declared, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ModelFormatError(f"the header has {half!r}, which is no character") from None
+
+
+def parse_object(
+    text: str | bytes,
+    where: str,
+    max_bytes: int = MAX_HEADER_BYTES,
+    max_containers: int = MAX_CONTAINERS,
+) -> dict[str, Any]:
+    """A JSON object without equal names, NaN, infinity or -0, and of bounded size and depth.
 
     Raises
     ------
     ModelFormatError
         Naming `where`.
     """
+    if len(text) > max_bytes:
+        raise ModelFormatError(f"{where} has {len(text)} bytes, allowed {max_bytes}")
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         n_containers = text.count("{") + text.count("[")
-        if n_containers > MAX_CONTAINERS:
-            raise ValueError(f"{n_containers} lists and objects, allowed {MAX_CONTAINERS}")
+        if n_containers > max_containers:
+            raise ModelFormatError(
+                f"{where} has {n_containers} lists and objects, allowed {max_containers}"
+            )
         value = json.loads(
-            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+            text,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
         )
+    except ModelFormatError:
+        raise
     except RecursionError:
         raise ModelFormatError(f"{where} is nested too deeply") from None
     except ValueError as error:  # bad UTF-8, bad JSON, numbers of thousands of digits
@@ -134,6 +156,12 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the name {twice!r} twice")
     return result
+
+
+def _integer(digits: str) -> int:
+    if digits == "-0":  # a float for the safetensors package
+        raise ValueError("the number -0")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> Any:

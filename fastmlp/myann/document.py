@@ -107,7 +107,9 @@ def _parameters(fields: Fields, network: Network) -> dict[str, Any]:
     options = {name: fields.plain(name) for name in fields.names() if name in names}
     fields.end()
     check_dtype_name(options, fields.where)
-    if options.get("ay_nodes_layers") != list(network.sizes):  # before weights are made of them
+    sizes = options.get("ay_nodes_layers")
+    is_list = type(sizes) is list and all(type(size) is int for size in sizes)
+    if not is_list or sizes != list(network.sizes):  # before weights are made of them
         raise ModelFormatError(f"{fields.where}: 'ay_nodes_layers' must be the network's sizes")
     return options
 

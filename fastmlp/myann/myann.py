@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Callable, Iterable, Sequence
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from fastmlp._checks import (
     check_number,
     check_same_length,
 )
-from fastmlp._types import Array
+from fastmlp._types import Array, StrPath
 from fastmlp.callbacks.base import Callback as TrainerCallback
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.datasets.labelled import DataTuple, LabelledData, flatten_rows, prepare
@@ -116,7 +115,7 @@ class MyANN(Figures):
         training when a number stops improving, ``TargetReached(0.01)`` when the mean error is down
         to that, ``TimeBudget("10min")`` after a time; ``Checkpoint(folder)`` saves it,
         and `LivePlot` draws it.
-    resume : str or PathLike, optional
+    resume : str, bytes or PathLike, optional
         A checkpoint to go on from, as in `fit`.
 
     Some parameters have a second name in the articles, which is accepted too: data_set,
@@ -185,7 +184,7 @@ class MyANN(Figures):
     @accept_aliases
     def __init__(
         self,
-        my_data_set: str | PathLike[str] | DataTuple | LabelledData = "mnist",
+        my_data_set: StrPath | DataTuple | LabelledData = "mnist",
         n_hidden_layers: int = 1,
         ay_nodes_layers: Sequence[int] = (0, 100, 0),
         n_nodes_layer_out: int = 10,
@@ -223,7 +222,7 @@ class MyANN(Figures):
         legacy_l1_cost: bool = False,
         b_measure_accuracy: bool = True,
         callbacks: Iterable[Callback] = (),
-        resume: str | PathLike[str] | None = None,
+        resume: StrPath | None = None,
     ) -> None:
         checked = check_parameters(locals())
         self.my_data_set = my_data_set
@@ -317,7 +316,7 @@ class MyANN(Figures):
         n_epochs: int | None = None,
         *,
         callbacks: Iterable[Callback] = (),
-        resume: str | PathLike[str] | None = None,
+        resume: StrPath | None = None,
     ) -> MyANN:
         """Train from the current weights, with the learning rate back at its start.
 
@@ -327,7 +326,7 @@ class MyANN(Figures):
             None means the constructor's `n_epochs`; from the first one on, also with `resume`.
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             As in the constructor.
-        resume : str or PathLike, optional
+        resume : str, bytes or PathLike, optional
             A file of a :class:`fastmlp.Checkpoint`, or its folder: go on from there, as if the
             training had not ended.
 
@@ -356,7 +355,7 @@ class MyANN(Figures):
         *,
         learn_rate: float | None = None,
         callbacks: Iterable[Callback] = (),
-        resume: str | PathLike[str] | None = None,
+        resume: StrPath | None = None,
     ) -> MyANN:
         """Further epochs on the cost of the whole training set, one step each (article M7).
 
@@ -401,7 +400,7 @@ class MyANN(Figures):
         trainer: Trainer,
         n_epochs: int,
         callbacks: Iterable[Callback],
-        resume: str | PathLike[str] | None,
+        resume: StrPath | None,
         owner: str,
     ) -> MyANN:
         """Train with one of the trainers, and adopt its history."""

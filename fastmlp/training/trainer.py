@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from fastmlp._checks import (
     check_sample_weight,
     check_targets,
 )
-from fastmlp._types import Array, RandomState
+from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, as_epoch_callback
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
@@ -239,7 +238,7 @@ class Trainer:
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
-        resume: str | os.PathLike[str] | None = None,
+        resume: StrPath | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
@@ -260,10 +259,10 @@ class Trainer:
             Also measure the whole training set after every epoch.
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             Called with this trainer after every epoch; one that returns True ends the run.
-        resume : str or PathLike, optional
+        resume : str, bytes or PathLike, optional
             A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
             it that can be read: continue from there, with weights, states, generator and history
-            as they were; start fresh if the folder is empty.
+            as they were; start fresh if the folder does not exist or has no file.
 
         Returns
         -------
@@ -309,7 +308,7 @@ class Trainer:
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
-        resume: str | os.PathLike[str] | None = None,
+        resume: StrPath | None = None,
     ) -> History:
         """`fit` for an owner whose parameters have names of their own.
 
@@ -464,7 +463,7 @@ class Trainer:
             "activation": network.activations,
             "output": network.output,
             "dtype": network.dtype.name,
-            "loss": self.loss if loss.function is None else f"own {_name_of(loss)}",
+            "loss": getattr(loss, "own", self.loss),
             "loss parameters": loss.parameters(network.sizes[-1]),
             "schedule": self.schedule,
             "decay": self.decay,
@@ -523,17 +522,13 @@ class Trainer:
         return int(self.rng.integers(2**64, dtype=np.uint64))
 
 
-def _read(resume: str | os.PathLike[str] | None) -> SavedTraining | None:
+def _read(resume: StrPath | None) -> SavedTraining | None:
     """Read the checkpoint to continue from; a fit without one does not load that room."""
     if resume is None:
         return None
     from fastmlp.training.checkpoints.folder import read_newest
 
     return read_newest(resume)
-
-
-def _name_of(loss: Any) -> str:
-    return getattr(loss.own, "__qualname__", type(loss.own).__name__)
 
 
 def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:

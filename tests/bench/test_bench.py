@@ -24,23 +24,44 @@ from fastmlp.cli import bench as bench_command
 from fastmlp.cli.options import UsageError
 
 TINY = jobs.select(["tiny-256"], 512)[0]
-MACHINE = {"processor": "a processor", "usable_processors": 2, "simd_level": "baseline",
-           "system": "a system", "python": "3", "environment": {}}  # fmt: skip
+MACHINE = {
+    "processor": "a processor",
+    "usable_processors": 2,
+    "simd_level": "baseline",
+    "system": "a system",
+    "python": "3",
+    "environment": {},
+}
 
 
 def record(contender, seconds, job=TINY, index=0, **more):
     """What a worker that timed these seconds would have handed back."""
     return {
-        "contender": contender, "job": asdict(job) if job else None, "round": index,
-        "n_threads": 2, "seconds": list(seconds), "median_seconds": seconds[0],
-        "busy_cores": 1.5, "training_peak_bytes": 3e6, "accuracy": None, "largest_error": None,
-        "versions": {"library": "1"}, "blas": [], "machine": MACHINE, **more,
-    }  # fmt: skip
+        "contender": contender,
+        "job": asdict(job) if job else None,
+        "round": index,
+        "n_threads": 2,
+        "seconds": list(seconds),
+        "median_seconds": seconds[0],
+        "busy_cores": 1.5,
+        "training_peak_bytes": 3e6,
+        "accuracy": None,
+        "largest_error": None,
+        "versions": {"library": "1"},
+        "blas": [],
+        "machine": MACHINE,
+        **more,
+    }
 
 
 def failure(contender, job=TINY):
-    return {"contender": contender, "job": asdict(job), "round": 0, "n_threads": 2,
-            "error": "OSError: it broke"}  # fmt: skip
+    return {
+        "contender": contender,
+        "job": asdict(job),
+        "round": 0,
+        "n_threads": 2,
+        "error": "OSError: it broke",
+    }
 
 
 def plan(**changes):
@@ -48,11 +69,17 @@ def plan(**changes):
     names = ("noop", "fastmlp", "fastmlp.reference", "sklearn")
     return replace(
         runner.Plan(
-            contenders=contenders.select(names), jobs=(TINY,), mnist=None, rounds=1, n_threads=1,
-            target_seconds=0.02, timeout_seconds=60.0, as_found=False,
+            contenders=contenders.select(names),
+            jobs=(TINY,),
+            mnist=None,
+            rounds=1,
+            n_threads=1,
+            target_seconds=0.02,
+            timeout_seconds=60.0,
+            as_found=False,
         ),
         **changes,
-    )  # fmt: skip
+    )
 
 
 def rows_of(records, *of_jobs):
@@ -60,10 +87,14 @@ def rows_of(records, *of_jobs):
 
 
 def test_ratios_are_medians_over_all_rounds_divided_by_those_of_fastmlp():
-    rows = rows_of([
-        record("fastmlp", [0.9, 1.0]), record("sklearn", [3.0, 9.0]),
-        record("fastmlp", [1.1], index=1), record("sklearn", [2.0], index=1),
-    ])  # fmt: skip
+    rows = rows_of(
+        [
+            record("fastmlp", [0.9, 1.0]),
+            record("sklearn", [3.0, 9.0]),
+            record("fastmlp", [1.1], index=1),
+            record("sklearn", [2.0], index=1),
+        ]
+    )
     assert (rows["fastmlp"].ratio, rows["sklearn"].ratio) == (1.0, 3.0)
     assert (rows["sklearn"].min_seconds, rows["sklearn"].max_seconds) == (2.0, 9.0)
     assert (rows["sklearn"].q1_seconds, rows["sklearn"].q3_seconds) == (2.5, 6.0)
@@ -78,8 +109,11 @@ def test_percentage_of_the_peak_compares_with_the_sgemm_of_the_same_run():
     assert rows["sgemm"].gflop_per_second == pytest.approx(100)
     assert rows["fastmlp"].gflop_per_second == pytest.approx(25)
     assert rows["fastmlp"].peak_fraction == pytest.approx(0.25)
-    (line,) = [x for x in report.table([rows["fastmlp"]], [TINY], []).splitlines()
-               if x.startswith("fastmlp")]  # fmt: skip
+    (line,) = [
+        x
+        for x in report.table([rows["fastmlp"]], [TINY], []).splitlines()
+        if x.startswith("fastmlp")
+    ]
     assert line.split()[5:7] == ["25.0", "25.0"]
 
 
@@ -92,13 +126,20 @@ def test_flop_of_predictions_and_ensembles_follow_from_the_shapes():
 
 
 def test_accuracy_far_from_the_reference_fails_and_gets_no_ratio():
-    rows = rows_of([
-        record("fastmlp", [1.0], accuracy=0.90), record("fastmlp.reference", [1.0], accuracy=0.91),
-        record("torch", [0.1], accuracy=0.88), record("sklearn", [2.0], accuracy=0.92),
-    ])  # fmt: skip
+    rows = rows_of(
+        [
+            record("fastmlp", [1.0], accuracy=0.90),
+            record("fastmlp.reference", [1.0], accuracy=0.91),
+            record("torch", [0.1], accuracy=0.88),
+            record("sklearn", [2.0], accuracy=0.92),
+        ]
+    )
     assert {name: row.check for name, row in rows.items()} == {
-        "fastmlp": "ok", "fastmlp.reference": "ok", "torch": "FAILS", "sklearn": "ok"
-    }  # fmt: skip
+        "fastmlp": "ok",
+        "fastmlp.reference": "ok",
+        "torch": "FAILS",
+        "sklearn": "ok",
+    }
     assert (rows["torch"].ratio, rows["sklearn"].ratio) == (None, 2.0)
 
 
@@ -110,8 +151,10 @@ def test_scikit_learn_is_the_measure_where_the_reference_did_not_run():
 
 def test_wrong_outputs_fail_a_prediction():
     job = jobs.select(["predict-1"])[0]
-    found = [record("fastmlp", [1.0], job, largest_error=1e-6),
-             record("torch", [1.0], job, largest_error=1e-3)]  # fmt: skip
+    found = [
+        record("fastmlp", [1.0], job, largest_error=1e-6),
+        record("torch", [1.0], job, largest_error=1e-3),
+    ]
     rows = rows_of(found, job)
     assert (rows["fastmlp"].check, rows["torch"].check) == ("ok", "FAILS")
 
@@ -145,9 +188,14 @@ def test_machine_is_measured_once_a_round_and_contenders_only_do_what_they_can()
     )
     pairs = [(c.name, job.name if job else None) for c, job in runner.one_round(wanted, 0)]
     assert pairs == [
-        ("sgemm", None), ("fastmlp", "tiny-256"), ("keras", "tiny-256"), ("jax-step", "tiny-256"),
-        ("fastmlp", "predict-1"), ("keras", "predict-1"), ("fastmlp", "ensemble"),
-    ]  # fmt: skip
+        ("sgemm", None),
+        ("fastmlp", "tiny-256"),
+        ("keras", "tiny-256"),
+        ("jax-step", "tiny-256"),
+        ("fastmlp", "predict-1"),
+        ("keras", "predict-1"),
+        ("fastmlp", "ensemble"),
+    ]
 
 
 def test_budget_ends_the_first_round_early_and_begins_no_other_it_has_no_time_for(
@@ -163,13 +211,17 @@ def test_budget_ends_the_first_round_early_and_begins_no_other_it_has_no_time_fo
     monkeypatch.setattr(runner, "monotonic", lambda: now[0])
     monkeypatch.setattr(runner, "run_one", slow)
     both = plan(
-        contenders=contenders.select(["sklearn", "fastmlp"]), rounds=5, budget_seconds=60.0,
+        contenders=contenders.select(["sklearn", "fastmlp"]),
+        rounds=5,
+        budget_seconds=60.0,
         jobs=jobs.select(["tiny-256", "tiny-full"]),
-    )  # fmt: skip
+    )
     records = runner.run(both)
     assert [(r["contender"], r["job"]["name"]) for r in records] == [
-        ("sklearn", "tiny-256"), ("fastmlp", "tiny-256"), ("fastmlp", "tiny-full")
-    ]  # fmt: skip
+        ("sklearn", "tiny-256"),
+        ("fastmlp", "tiny-256"),
+        ("fastmlp", "tiny-full"),
+    ]
     assert "no time left for sklearn, tiny-full" in capsys.readouterr().err
     assert now[0] < 60
     taken["sklearn"], now[0] = 4.0, 0.0
@@ -304,8 +356,10 @@ ESTIMATOR = replace(jobs.select(["estimator-classifier-random-float32"])[0], che
 
 def scores_of(contender, scores, **more):
     """Records of rounds of an estimator, each with its score."""
-    return [record(contender, [1.0], ESTIMATOR, k, accuracy=s, n_epochs=7 + k, **more)
-            for k, s in enumerate(scores)]  # fmt: skip
+    return [
+        record(contender, [1.0], ESTIMATOR, k, accuracy=s, n_epochs=7 + k, **more)
+        for k, s in enumerate(scores)
+    ]
 
 
 def test_estimators_are_equal_within_the_spread_of_five_seeds():
@@ -413,9 +467,14 @@ def small_run(tmp_path_factory):
     """Exit status and JSON of one real run: every kind of job, four contenders, tiny sizes."""
     path = tmp_path_factory.mktemp("bench") / "result.json"
     tiny_ensemble = replace(
-        jobs.JOBS["ensemble"], sizes=(4, 8, 4), n_rows=400, n_models=3, check_epochs=3,
-        data="random", learning_rate=0.01,
-    )  # fmt: skip
+        jobs.JOBS["ensemble"],
+        sizes=(4, 8, 4),
+        n_rows=400,
+        n_models=3,
+        check_epochs=3,
+        data="random",
+        learning_rate=0.01,
+    )
     wanted = plan(
         contenders=contenders.select(["noop", "fastmlp", "sklearn"]),
         jobs=(replace(jobs.JOBS["predict-1"], sizes=(4, 8, 3)), tiny_ensemble),
@@ -500,9 +559,7 @@ def test_a_failing_contender_is_reported_and_the_status_is_one(capsys):
 
 
 def test_a_process_that_takes_too_long_is_ended_and_reported():
-    slow = runner.run_one(
-        plan(timeout_seconds=0.05), CONTENDERS["fastmlp"], TINY, 0
-    )  # fmt: skip
+    slow = runner.run_one(plan(timeout_seconds=0.05), CONTENDERS["fastmlp"], TINY, 0)
     assert slow["error"] == "took longer than 0.05 s"
 
 
@@ -532,9 +589,11 @@ def test_ctrl_c_ends_the_children_too(tmp_path):
     (tmp_path / "sleeper.py").write_text(SLEEPER)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     parent = subprocess.Popen(
-        [sys.executable, "-c", RUN_SLEEPER], stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-c", RUN_SLEEPER],
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
+    )
     pids = []
     try:
         wait_until(lambda: (tmp_path / "pids").exists() or parent.poll() is not None)
@@ -570,9 +629,12 @@ def test_a_worker_whose_parent_is_gone_before_its_request_ends_by_itself(tmp_pat
     """So that a Ctrl-C while the worker is being started leaves nothing behind for long."""
     worker = subprocess.run(
         [sys.executable, "-m", runner.WORKER, tmp_path / "result.json"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
         cwd=Path(fastmlp.__file__).parents[1],
-    )  # fmt: skip
+    )
     assert worker.returncode == 1
     assert "JSONDecodeError" in worker.stderr
     assert not (tmp_path / "result.json").exists()

@@ -75,8 +75,16 @@ def test_equal_results_are_the_same_and_exit_with_0(run):
     code, out, err = run(result(), result())
     assert (code, err) == (0, "")
     assert out.splitlines()[0].split() == [
-        "job", "before", "after", "ratio*", "/", "fastmlp.reference", "/", "sgemm", "verdict",
-    ]  # fmt: skip
+        "job",
+        "before",
+        "after",
+        "ratio*",
+        "/",
+        "fastmlp.reference",
+        "/",
+        "sgemm",
+        "verdict",
+    ]
     assert cells(out, "small") == ["small", "0.1000", "0.1000", *["1.000"] * 3, "same"]
 
 

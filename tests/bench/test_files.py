@@ -19,9 +19,17 @@ HEADLINE = ROOT / "benchmarks" / "headline.py"
 def row(contender, job, seconds, **more):
     """A row of a summary."""
     return {
-        "contender": contender, "job": job, "check": "ok", "seconds": seconds, "ratio": None,
-        "accuracy": None, "accuracy_spread": None, "n_epochs": None, "peak_fraction": None, **more,
-    }  # fmt: skip
+        "contender": contender,
+        "job": job,
+        "check": "ok",
+        "seconds": seconds,
+        "ratio": None,
+        "accuracy": None,
+        "accuracy_spread": None,
+        "n_epochs": None,
+        "peak_fraction": None,
+        **more,
+    }
 
 
 def content(*rows):
@@ -34,12 +42,16 @@ FIT = "estimator-regressor-digits-float64"
 
 
 def test_table_of_times_has_units_ratios_and_dashes():
-    text = markdown.tables(content(
-        row("sgemm", None, 0.04), row("noop", "tiny-256", 1e-7),
-        row("sklearn", "tiny-256", 1.0, ratio=12.34),
-        row("fastmlp", "tiny-256", 0.0812345, peak_fraction=0.386),
-        row("fastmlp", "predict-1", 6.041e-6), row("torch", "predict-1", 9.9996, ratio=0.51),
-    ))  # fmt: skip
+    text = markdown.tables(
+        content(
+            row("sgemm", None, 0.04),
+            row("noop", "tiny-256", 1e-7),
+            row("sklearn", "tiny-256", 1.0, ratio=12.34),
+            row("fastmlp", "tiny-256", 0.0812345, peak_fraction=0.386),
+            row("fastmlp", "predict-1", 6.041e-6),
+            row("torch", "predict-1", 9.9996, ratio=0.51),
+        )
+    )
     assert text.splitlines() == [
         "| job | fastmlp | scikit-learn | PyTorch | % of sgemm |",
         "|---|---|---|---|---|",
@@ -49,11 +61,13 @@ def test_table_of_times_has_units_ratios_and_dashes():
 
 
 def test_estimators_have_a_table_of_their_own_with_scores_and_epochs():
-    text = markdown.tables(content(
-        row("fastmlp", "tiny-256", 0.5),
-        row("fastmlp", FIT, 0.9996, accuracy=0.8912, accuracy_spread=0.0123, n_epochs=151.0),
-        row("sklearn", FIT, 0.1234, accuracy=0.9, check="FAILS", n_epochs=150.5),
-    ))  # fmt: skip
+    text = markdown.tables(
+        content(
+            row("fastmlp", "tiny-256", 0.5),
+            row("fastmlp", FIT, 0.9996, accuracy=0.8912, accuracy_spread=0.0123, n_epochs=151.0),
+            row("sklearn", FIT, 0.1234, accuracy=0.9, check="FAILS", n_epochs=150.5),
+        )
+    )
     first, second = text.split("\n\n")
     assert first.startswith("| job | fastmlp | % of sgemm |")
     assert second.splitlines()[0] == (
@@ -71,8 +85,10 @@ def test_a_file_has_a_line_per_record_and_seven_digits(tmp_path):
     files.write(path, content(row("fastmlp", FIT, 1 / 3)) | {"records": [record, record]})
     again = files.read(path)
     assert again["records"][1] == {
-        "seconds": [0.1234568, 3.333333e-8], "round": 0, "machine": {"load": 0.6666667}
-    }  # fmt: skip
+        "seconds": [0.1234568, 3.333333e-8],
+        "round": 0,
+        "machine": {"load": 0.6666667},
+    }
     assert again["summary"][0]["seconds"] == 0.3333333
     assert again["not_installed"] == []
     assert len([line for line in path.read_text().splitlines() if '"round"' in line]) == 2
@@ -94,11 +110,20 @@ def test_other_files_are_refused(tmp_path, text, sentence):
 
 
 def plan(**changes):
-    return runner.Plan(**dict(
-        contenders=contenders.select(["sgemm", "fastmlp", "sklearn"]),
-        jobs=jobs.select(["tiny-256", "predict-1"]), mnist=None, rounds=3, n_threads=1,
-        target_seconds=0.1, timeout_seconds=60.0, as_found=False, budget_seconds=90.0,
-    ) | changes)  # fmt: skip
+    return runner.Plan(
+        **dict(
+            contenders=contenders.select(["sgemm", "fastmlp", "sklearn"]),
+            jobs=jobs.select(["tiny-256", "predict-1"]),
+            mnist=None,
+            rounds=3,
+            n_threads=1,
+            target_seconds=0.1,
+            timeout_seconds=60.0,
+            as_found=False,
+            budget_seconds=90.0,
+        )
+        | changes
+    )
 
 
 def record(contender, job, index):
@@ -106,9 +131,10 @@ def record(contender, job, index):
 
 
 def test_rounds_and_processes_that_did_not_fit_into_the_budget_are_told():
-    whole = [record("sgemm", None, 0), *(
-        record(c, j, 0) for j in ("tiny-256", "predict-1") for c in ("fastmlp", "sklearn")
-    )]  # fmt: skip
+    whole = [
+        record("sgemm", None, 0),
+        *(record(c, j, 0) for j in ("tiny-256", "predict-1") for c in ("fastmlp", "sklearn")),
+    ]
     rounds = [r | {"round": k} for k in range(3) for r in whole]
     assert runner.left_out(plan(), rounds) == []
     assert runner.left_out(plan(), rounds[:10]) == [

@@ -231,8 +231,13 @@ def test_instructions_are_counted_on_one_thread_with_fixed_kernels(play_valgrind
         for line in (tmp_path / "environment").read_text().splitlines()
         if "=" in line
     )
-    wanted = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
-              "OPENBLAS_CORETYPE": "Haswell", "FASTMLP_SIMD": "avx2"}  # fmt: skip
+    wanted = {
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "0",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "FASTMLP_SIMD": "avx2",
+    }
     assert wanted.items() <= environment.items()
     assert "OPENBLAS_L2_SIZE" not in environment
 
@@ -264,8 +269,15 @@ def test_child_marks_begin_and_end_of_two_trainings_of_every_job(capsys, monkeyp
     first, second = "4-3-2 sigmoid, batch 5", "4-2 relu, batch 3"
     answer = json.loads(capsys.readouterr().out)
     assert answer["marks"] == [
-        ["", 0], [first, 2], ["", 0], [first, 4], ["", 0], [second, 3], ["", 0], [second, 6],
-    ]  # fmt: skip
+        ["", 0],
+        [first, 2],
+        ["", 0],
+        [first, 4],
+        ["", 0],
+        [second, 3],
+        ["", 0],
+        [second, 6],
+    ]
     assert [n for _, _, n in steps] == [1, 2, 4, 1, 3, 6]
     assert {engine for _, engine, _ in steps} == {"native"}
     assert parent == [1, 2, 2, 3, 4, 5, 5, 6]

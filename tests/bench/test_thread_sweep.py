@@ -198,8 +198,12 @@ def test_command_prints_a_table_of_both_engines_and_all_thread_counts(measured):
     head = lines.index(next(line for line in lines if line.startswith("engine")))
     table = [line.split() for line in lines[head + 1 : head + 6] if line]
     points = content["points"]
-    assert [row[:2] for row in table] == [["fastmlp", "1"], ["fastmlp", "2"], ["NumPy", "1"],
-                                         ["NumPy", "2"]]  # fmt: skip
+    assert [row[:2] for row in table] == [
+        ["fastmlp", "1"],
+        ["fastmlp", "2"],
+        ["NumPy", "1"],
+        ["NumPy", "2"],
+    ]
     assert [row[2] for row in table] == [f"{1000 * point['seconds']:.4g}" for point in points]
     assert [row[6] for row in table] == [f"{point['speed_up']:.2f}" for point in points]
     assert len({len(line) for line in lines[head : head + 6] if line}) == 1
@@ -210,8 +214,11 @@ def test_processes_of_the_command_ran_with_the_threads_they_were_given(measured)
     _, lines, content, _ = measured
     runs = content["runs"]
     assert [(r["engine"], r["n_threads"]) for r in runs] == [
-        ("native", 1), ("numpy", 1), ("native", 2), ("numpy", 2),
-    ]  # fmt: skip
+        ("native", 1),
+        ("numpy", 1),
+        ("native", 2),
+        ("numpy", 2),
+    ]
     assert all(len(r["epoch_seconds"]) == 2 for r in runs)
     native, numpy = runs[0], runs[1]
     assert f"fastmlp:  {native['blas']}; SIMD {native['simd']}" in lines
@@ -229,10 +236,15 @@ def test_json_of_the_command_has_settings_and_machine_but_no_paths(measured):
     _, _, content, _ = measured
     assert content["data"] == "digits"
     assert content["settings"] == {
-        "sizes": [64, 70, 30, 10], "batch_size": 500, "thread_counts": [1, 2],
-        "engines": ["native", "numpy"], "n_epochs": 2, "n_rounds": 1, "as_found": False,
+        "sizes": [64, 70, 30, 10],
+        "batch_size": 500,
+        "thread_counts": [1, 2],
+        "engines": ["native", "numpy"],
+        "n_epochs": 2,
+        "n_rounds": 1,
+        "as_found": False,
         "warm_up_epochs": 2,
-    }  # fmt: skip
+    }
     assert set(content["environment"]) == {"versions", "processor", "system", "processors"}
     assert str(Path.home()) not in json.dumps(content)
 
@@ -379,8 +391,10 @@ def test_figure_without_matplotlib_is_refused_before_any_process_runs(
 ):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     assert command(capsys, "--figure", str(tmp_path / "a.png")) == (
-        2, "", 'fastmlp: error: figures need matplotlib: pip install "fastmlp[plots]"\n',
-    )  # fmt: skip
+        2,
+        "",
+        'fastmlp: error: figures need matplotlib: pip install "fastmlp[plots]"\n',
+    )
     assert no_processes == []
 
 
@@ -403,9 +417,11 @@ def test_a_signal_ends_the_running_process_and_decides_the_exit_code(number, cod
     argv = ["threads", "--data", "moons", "--epochs", "1000000", "--max-threads", "1"]
     sweep = subprocess.Popen(
         [sys.executable, "-m", "fastmlp", *argv],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"TMPDIR": str(tmp_path)},
-    )  # fmt: skip
+    )
     try:
         while not (started := children(sweep.pid)) and sweep.poll() is None:
             time.sleep(0.02)

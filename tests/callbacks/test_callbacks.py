@@ -147,8 +147,9 @@ def test_a_budget_of_time_ends_the_training_after_the_epoch_in_which_it_is_used_
     def tick(trainer):
         now[0] += 30
 
-    history = learner().fit(*make_classes(100, 5, 2), n_epochs=99,
-                            callbacks=[tick, TimeBudget("2min")])  # fmt: skip
+    history = learner().fit(
+        *make_classes(100, 5, 2), n_epochs=99, callbacks=[tick, TimeBudget("2min")]
+    )
     assert history.n_epochs == 4
     budget = TimeBudget(90)
     budget.before_training(None)
@@ -178,12 +179,16 @@ def test_a_target_of_a_name_that_is_not_measured_is_refused():
         learner().fit(*make_classes(100, 5, 2), callbacks=[TargetReached(1, monitor="hit")])
 
 
-@pytest.mark.parametrize("state", [
-    {}, {"plateau": (1.0, -1), "best_parameters": None, "best_epoch": 0, "best_value": 1.0},
-    {"plateau": "over", "best_parameters": None, "best_epoch": 0, "best_value": 1.0},
-    {"plateau": (1.0, 1), "best_parameters": np.zeros(3), "best_epoch": 0, "best_value": 1.0},
-    {"plateau": (1.0, 1), "best_parameters": [1.0], "best_epoch": 0, "best_value": 1.0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"plateau": (1.0, -1), "best_parameters": None, "best_epoch": 0, "best_value": 1.0},
+        {"plateau": "over", "best_parameters": None, "best_epoch": 0, "best_value": 1.0},
+        {"plateau": (1.0, 1), "best_parameters": np.zeros(3), "best_epoch": 0, "best_value": 1.0},
+        {"plateau": (1.0, 1), "best_parameters": [1.0], "best_epoch": 0, "best_value": 1.0},
+    ],
+)
 def test_early_stopping_takes_no_state_that_is_none(state):
     stop, trainer = EarlyStopping(), learner()
     stop.before_training(trainer)
@@ -281,9 +286,15 @@ def test_early_stopping_restores_the_best_weights_beside_a_callback_that_fails()
     trainer, best = learner(), []
     watch = EarlyStopping("cost", patience=2, mode="max")
     with pytest.raises(RuntimeError, match="no after_training"):
-        trainer.fit(x, y, n_epochs=9, callbacks=[
-            lambda t: best.append(np.copy(t.network.parameters)), Failing([], "after_training"),
-            watch,
-        ])  # fmt: skip
+        trainer.fit(
+            x,
+            y,
+            n_epochs=9,
+            callbacks=[
+                lambda t: best.append(np.copy(t.network.parameters)),
+                Failing([], "after_training"),
+                watch,
+            ],
+        )
     assert watch.best_epoch < len(best) - 1
     np.testing.assert_array_equal(trainer.network.parameters, best[watch.best_epoch])

@@ -55,9 +55,11 @@ def train_mlp(n_epochs=4, **options):
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(60, 5)), np.eye(3)[rng.integers(0, 3, 60)]
     trainer = Trainer(
-        Network((5, 4, 3), output="softmax", random_state=0), reduction="mean", batch_size=20,
+        Network((5, 4, 3), output="softmax", random_state=0),
+        reduction="mean",
+        batch_size=20,
         random_state=0,
-    )  # fmt: skip
+    )
     return trainer.fit(X, Y, n_epochs=n_epochs, validation_data=(X[:20], Y[:20]), **options)
 
 
@@ -163,13 +165,20 @@ def test_my_ann_and_estimators_take_it_too(tmp_path):
     digits = load("digits")
     data = (digits.X_train[:200], digits.y_train[:200], digits.X_test[:50], digits.y_test[:50])
     plot = LivePlot(out=tmp_path / "ann.png", seconds_between=3600)
-    ann = MyANN(data, ay_nodes_layers=[0, 9, 0], n_epochs=9, learn_rate=0.01, random_state=0,
-                callbacks=[plot, lambda ann: ann.history.n_epochs == 3])  # fmt: skip
+    ann = MyANN(
+        data,
+        ay_nodes_layers=[0, 9, 0],
+        n_epochs=9,
+        learn_rate=0.01,
+        random_state=0,
+        callbacks=[plot, lambda ann: ann.history.n_epochs == 3],
+    )
     assert plot.progress.val_accuracy == ann.test_accuracy.tolist()
     assert plot.progress.n_epochs == plot._epochs_drawn == 3  # the last one is drawn too
     plot = LivePlot(out=tmp_path / "mlp.png")
-    mlp = fastmlp.MLPClassifier((5,), max_iter=300, early_stopping=True, random_state=0,
-                                n_iter_no_change=3)  # fmt: skip
+    mlp = fastmlp.MLPClassifier(
+        (5,), max_iter=300, early_stopping=True, random_state=0, n_iter_no_change=3
+    )
     mlp.set_callbacks(plot).fit(digits.X_train / 16, digits.y_train)
     assert (tmp_path / "mlp.png").exists()
 
@@ -214,8 +223,14 @@ def test_my_ann_and_estimators_write_tensorboard_logs_too(tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     digits = load("digits")
     data = (digits.X_train[:200], digits.y_train[:200], digits.X_test[:50], digits.y_test[:50])
-    ann = MyANN(data, ay_nodes_layers=[0, 9, 0], n_epochs=2, learn_rate=0.01, random_state=0,
-                callbacks=[TensorBoardLog(tmp_path / "ann")])  # fmt: skip
+    ann = MyANN(
+        data,
+        ay_nodes_layers=[0, 9, 0],
+        n_epochs=2,
+        learn_rate=0.01,
+        random_state=0,
+        callbacks=[TensorBoardLog(tmp_path / "ann")],
+    )
     assert logged(tmp_path / "ann")["val_accuracy"][2] == pytest.approx(ann.test_accuracy[-1])
     mlp = fastmlp.MLPClassifier((5,), max_iter=300, early_stopping=True, n_iter_no_change=3)
     mlp.set_callbacks(TensorBoardLog(tmp_path / "mlp")).fit(digits.X_train / 16, digits.y_train)

@@ -87,11 +87,22 @@ def test_same_seed_gives_the_same_numbers_and_another_seed_others(capsys):
 
 def test_options_take_the_place_of_the_recipe(capsys, tmp_path):
     options = {
-        "--hidden": "5,4,3", "--batch-size": "100", "--epochs": "2", "--learn-rate": "0.01",
-        "--decay": "0.1", "--l2": "0.2", "--l1": "0.3", "--momentum": "0.4",
-        "--activation": "tanh", "--output": "softmax", "--scale": "none", "--threads": "1",
-        "--seed": "7", "--dtype": "float64", "--engine": "numpy",
-    }  # fmt: skip
+        "--hidden": "5,4,3",
+        "--batch-size": "100",
+        "--epochs": "2",
+        "--learn-rate": "0.01",
+        "--decay": "0.1",
+        "--l2": "0.2",
+        "--l1": "0.3",
+        "--momentum": "0.4",
+        "--activation": "tanh",
+        "--output": "softmax",
+        "--scale": "none",
+        "--threads": "1",
+        "--seed": "7",
+        "--dtype": "float64",
+        "--engine": "numpy",
+    }
     argv = [text for pair in options.items() for text in pair]
     code, out, _ = run(capsys, *DIGITS, *argv, "--out", str(tmp_path))
     assert code == 0
@@ -113,10 +124,21 @@ def test_training_gives_the_numbers_of_the_articles_class_with_the_same_settings
     run(capsys, *DIGITS, "--epochs", "2", "--output", "softmax", "--out", str(tmp_path))
     record = json.loads((tmp_path / "history.json").read_text())
     ann = fastmlp.MyANN(
-        "digits", 2, [0, 70, 30, 0], my_out_function="softmax", my_loss_function="CrossEntropy",
-        n_size_mini_batch=50, n_epochs=2, learn_rate=0.04, decrease_const=5e-4, lambda2_reg=0.01,
-        mom_rate=5e-5, random_state=42, b_standardize="global", my_initializer="sqrt_nodes",
-    )  # fmt: skip
+        "digits",
+        2,
+        [0, 70, 30, 0],
+        my_out_function="softmax",
+        my_loss_function="CrossEntropy",
+        n_size_mini_batch=50,
+        n_epochs=2,
+        learn_rate=0.04,
+        decrease_const=5e-4,
+        lambda2_reg=0.01,
+        mom_rate=5e-5,
+        random_state=42,
+        b_standardize="global",
+        my_initializer="sqrt_nodes",
+    )
     for name in ("costs", "errors", "train_accuracy", "val_accuracy"):
         np.testing.assert_array_equal(record[name], ann.history[name])
 
@@ -184,9 +206,13 @@ def test_without_data_and_mnist_the_digits_are_taken_and_one_line_says_so(capsys
 def test_without_data_mnist_is_taken_where_it_is_found(capsys, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     wanted = fastmlp.datasets.Dataset(
-        rng.normal(size=(20, 4)), np.arange(20) % 2, rng.normal(size=(6, 4)), np.arange(6) % 2,
-        "mnist", "here",
-    )  # fmt: skip
+        rng.normal(size=(20, 4)),
+        np.arange(20) % 2,
+        rng.normal(size=(6, 4)),
+        np.arange(6) % 2,
+        "mnist",
+        "here",
+    )
     monkeypatch.setattr("fastmlp.datasets.loading.find", lambda name: tmp_path)
     monkeypatch.setattr("fastmlp.cli.options.load", lambda name, download: wanted)
     code, out, _ = run(capsys, "train", "--epochs", "1")
@@ -236,7 +262,7 @@ NEEDS_SHAPE = "describes the mini-batch of a network, and needs --shape"
         (["info", "--dtype", "float64"], f"--dtype {NEEDS_SHAPE}"),
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_bad_input_is_one_line_on_stderr_and_exit_code_2(capsys, argv, message):
     code, out, err = run(capsys, *argv)
     assert (code, out) == (2, "")

@@ -43,8 +43,14 @@ def run_folder(data, tmp_path_factory):
 @needs_tensorflow
 def test_train_leaves_history_model_and_figures(run_folder):
     names = {path.name for path in run_folder.iterdir()}
-    assert names == {"history.json", "model.keras", "training.png", "confusion_matrix.png",
-                     "misclassified.png", "logs"}  # fmt: skip
+    assert names == {
+        "history.json",
+        "model.keras",
+        "training.png",
+        "confusion_matrix.png",
+        "misclassified.png",
+        "logs",
+    }
     assert {path.name for path in (run_folder / "logs").iterdir()} == {"train", "validation"}
     record = json.loads((run_folder / "history.json").read_text())
     assert (record["ended"], record["n_epochs"], record["seed"]) == ("finished", 2, 3)
@@ -63,9 +69,12 @@ def test_train_leaves_history_model_and_figures(run_folder):
 @needs_tensorflow
 @pytest.mark.parametrize(
     ("options", "code", "ended", "n_epochs"),
-    [(["--stop-at", "0.01"], 0, "finished", 1), (["--batch-size", "80"], 130, "interrupted", 1),
-     (["--optimizer", "sgd", "--learn-rate", "1e38"], 1, "diverged", 0)],
-)  # fmt: skip
+    [
+        (["--stop-at", "0.01"], 0, "finished", 1),
+        (["--batch-size", "80"], 130, "interrupted", 1),
+        (["--optimizer", "sgd", "--learn-rate", "1e38"], 1, "diverged", 0),
+    ],
+)
 def test_runs_that_end_early_say_so_and_leave_what_was_done(
     options, code, ended, n_epochs, data, tmp_path, monkeypatch, capsys
 ):
@@ -85,8 +94,19 @@ def test_runs_that_end_early_say_so_and_leave_what_was_done(
 
 @needs_tensorflow
 def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
-    code = main(["cnn", "evaluate", str(run_folder / "model.keras"), "--data", data, "--device",
-                 "cpu", "--out", str(tmp_path)])  # fmt: skip
+    code = main(
+        [
+            "cnn",
+            "evaluate",
+            str(run_folder / "model.keras"),
+            "--data",
+            data,
+            "--device",
+            "cpu",
+            "--out",
+            str(tmp_path),
+        ]
+    )
     assert code == 0
     record = json.loads((run_folder / "history.json").read_text())
     found = json.loads((tmp_path / "evaluation.json").read_text())
@@ -103,9 +123,18 @@ def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, 
                  "--out", str(tmp_path)])  # fmt: skip
     assert code == 0
     names = {path.stem for path in tmp_path.iterdir()}
-    assert {"maps_Conv2D_1", "maps_Max_Pool_2", "maps_Conv2D_3", "filters_Conv2D_1",
-            "classes_Dense_1", "patterns_Conv2D_1", "strongest_pattern_Conv2D_1",
-            "carving_Conv2D_1", "matching_Conv2D_1", "matching_Conv2D_3"} <= names  # fmt: skip
+    assert {
+        "maps_Conv2D_1",
+        "maps_Max_Pool_2",
+        "maps_Conv2D_3",
+        "filters_Conv2D_1",
+        "classes_Dense_1",
+        "patterns_Conv2D_1",
+        "strongest_pattern_Conv2D_1",
+        "carving_Conv2D_1",
+        "matching_Conv2D_1",
+        "matching_Conv2D_3",
+    } <= names
     printed = capsys.readouterr().out
     assert "Conv2D_1: patterns for" in printed
     matching = printed[printed.index("matching") :]
@@ -178,8 +207,9 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
         (["paint"], "invalid choice: 'paint'"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message, data, run_folder, capsys,
-                                               tmp_path):  # fmt: skip
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments, message, data, run_folder, capsys, tmp_path
+):
     if arguments[0] == "show":
         arguments = [*arguments, "--out", str(tmp_path)]
     names = {"DATA": data, "MODEL": str(run_folder / "model.keras")}

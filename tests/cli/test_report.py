@@ -85,8 +85,9 @@ def test_page_holds_tables_figures_and_environment_of_all_results(folder, capsys
 def test_page_refers_to_nothing_outside(folder, capsys):
     run(capsys, folder)
     page = Page((folder / "report.html").read_text())
-    assert all(reference.startswith(("data:image/png;base64,", "#")) for reference in
-               page.references)  # fmt: skip
+    assert all(
+        reference.startswith(("data:image/png;base64,", "#")) for reference in page.references
+    )
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe"})
     (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv")]
     assert policy.startswith("default-src 'none'")

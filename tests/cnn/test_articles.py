@@ -93,7 +93,7 @@ def test_article_lists_give_the_article_configuration():
         ((*LISTS, "ridge"), "regularizer must be one of"),
         ((LI_CONV, LI_POOL, LI_MLP, (10, 10)), r"input_shape must be \(height, width, channels\)"),
     ],
-)  # fmt: skip
+)
 def test_lists_that_do_not_fit_are_named(lists, message):
     with pytest.raises(ValueError, match=message):
         build_cnn_simple(*lists)
@@ -171,8 +171,19 @@ def test_validation_data_are_those_that_are_given_and_no_others():
 @needs_tensorflow
 def test_epoch_plot_draws_both_sets_a_reference_line_and_the_articles_limits():
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
-    train(None, True, X, Y, *LISTS, epochs=2, verbose=False, validation_data=(X, Y),
-          fig1=figure, ax1_1=left, ax1_2=right)  # fmt: skip
+    train(
+        None,
+        True,
+        X,
+        Y,
+        *LISTS,
+        epochs=2,
+        verbose=False,
+        validation_data=(X, Y),
+        fig1=figure,
+        ax1_1=left,
+        ax1_2=right,
+    )
     labels = [line.get_label() for line in left.get_lines()]
     assert labels == ["training", "validation", "reference 0.992"]
     assert left.get_lines()[2].get_ydata()[0] == 0.992

@@ -21,10 +21,18 @@ from fastmlp.cnn.compare import dense_config
 from fastmlp.cnn.geometry import field_of_node, format_table
 
 PUBLISHED_RATES = {
-    "C3b": {13: 7.5792e-5, 19: 5.3129e-5, 22: 4.6219e-5, 30: 3.4317e-5, 55: 1.9015e-5,
-            69: 1.5216e-5, 70: 1.5002e-5, 76: 1.3834e-5},
+    "C3b": {
+        13: 7.5792e-5,
+        19: 5.3129e-5,
+        22: 4.6219e-5,
+        30: 3.4317e-5,
+        55: 1.9015e-5,
+        69: 1.5216e-5,
+        70: 1.5002e-5,
+        76: 1.3834e-5,
+    },
     "C3c": {15: 6.6357e-5, 23: 4.4299e-5, 35: 2.9560e-5},
-}  # fmt: skip
+}
 BATCHES_PER_EPOCH = 938
 
 
@@ -151,7 +159,7 @@ def mean_square(w):
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"dense": (DenseLayer(4, name="conv_1"), DenseLayer(2, "softmax"))}, "given twice"),
     ],
-)  # fmt: skip
+)
 def test_configurations_that_do_not_work_are_refused_with_a_sentence(changes, message):
     with pytest.raises((ValueError, TypeError), match=message):
         CNNConfig(**changes)

@@ -68,8 +68,12 @@ def two_cards(monkeypatch):
 def test_auto_takes_the_first_card_and_every_card_has_its_number(two_cards):
     names = {name: choose_device(name) for name in ("auto", "gpu", "gpu:0", "gpu:1", "cpu")}
     assert names == {
-        "auto": "/GPU:0", "gpu": "/GPU:0", "gpu:0": "/GPU:0", "gpu:1": "/GPU:1", "cpu": "/CPU:0"
-    }  # fmt: skip
+        "auto": "/GPU:0",
+        "gpu": "/GPU:0",
+        "gpu:0": "/GPU:0",
+        "gpu:1": "/GPU:1",
+        "cpu": "/CPU:0",
+    }
     with pytest.raises(ValueError, match=r"'gpu:2' needs 3 graphics card\(s\) .* it sees 2;"):
         choose_device("gpu:2")
 
@@ -205,14 +209,18 @@ def test_report_names_versions_and_variables():
 
 @pytest.fixture(scope="module")
 def timings():
-    return compare.compare_devices(X, Y, (X[:30], Y[:30]), batch_sizes=[30, 90], epochs=2,
-                                   names=["cpu"], seed=1)  # fmt: skip
+    return compare.compare_devices(
+        X, Y, (X[:30], Y[:30]), batch_sizes=[30, 90], epochs=2, names=["cpu"], seed=1
+    )
 
 
 def test_every_contender_is_timed_with_every_batch_size(timings):
     assert [(t.contender, t.batch_size) for t in timings] == [
-        ("Keras, cpu", 30), ("fastmlp", 30), ("Keras, cpu", 90), ("fastmlp", 90),
-    ]  # fmt: skip
+        ("Keras, cpu", 30),
+        ("fastmlp", 30),
+        ("Keras, cpu", 90),
+        ("fastmlp", 90),
+    ]
     for timing in timings:
         assert len(timing.epoch_seconds) == 2
         assert timing.images_per_second == pytest.approx(180 / sum(timing.epoch_seconds))
@@ -266,8 +274,10 @@ def test_figure_names_the_fastest_and_its_factor(timings):
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["Keras, cpu", "fastmlp"]
     plt.close(figure)
-    made = [compare.DeviceTiming(name, 10, (seconds,), 5, 0.9)
-            for name, seconds in (("Keras, gpu:0", 1.0), ("fastmlp", 0.5))]  # fmt: skip
+    made = [
+        compare.DeviceTiming(name, 10, (seconds,), 5, 0.9)
+        for name, seconds in (("Keras, gpu:0", 1.0), ("fastmlp", 0.5))
+    ]
     figure = compare.plot_devices(made)
     assert figure.axes[0].get_title(loc="left").endswith("2.0 times Keras, gpu:0 at batch 10")
     plt.close(figure)

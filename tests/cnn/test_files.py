@@ -151,12 +151,18 @@ def test_models_of_keras_own_parts_are_loaded(tmp_path):
     x = keras.layers.Conv2D(2, 2, activation=keras.activations.gelu)(start)
     x = keras.layers.Flatten()(keras.layers.BatchNormalization()(x))
     x = keras.layers.Concatenate()([x, keras.layers.Flatten()(start)])
-    x = keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.1),
-                           kernel_constraint=keras.constraints.MaxNorm())(x)  # fmt: skip
+    x = keras.layers.Dense(
+        3,
+        kernel_regularizer=keras.regularizers.L2(0.1),
+        kernel_constraint=keras.constraints.MaxNorm(),
+    )(x)
     model = keras.Model(start, x)
     rate = keras.optimizers.schedules.CosineDecay(0.1, 10)
-    model.compile(keras.optimizers.Adam(rate), loss=keras.losses.CategoricalCrossentropy(),
-                  metrics=[keras.metrics.AUC()])  # fmt: skip
+    model.compile(
+        keras.optimizers.Adam(rate),
+        loss=keras.losses.CategoricalCrossentropy(),
+        metrics=[keras.metrics.AUC()],
+    )
     model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "model.keras")
     images = X[:5, :4, :4]

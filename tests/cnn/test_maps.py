@@ -105,8 +105,9 @@ def test_dense_layers_agree_with_the_engine_and_weights_go_both_ways(trained):
     set_dense_tail(other, network)
     np.testing.assert_allclose(network.predict(features(other, X)), other.predict(X), atol=1e-5)
     for name in ("dense_1", "output"):
-        for a, b in zip(*(c.model.get_layer(name).get_weights() for c in (other, trained)),
-                        strict=True):  # fmt: skip
+        for a, b in zip(
+            *(c.model.get_layer(name).get_weights() for c in (other, trained)), strict=True
+        ):
             np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="network must have the sizes"):
         set_dense_tail(small_cnn(dense=(DenseLayer(9), DenseLayer(3, "softmax"))), network)
@@ -140,8 +141,9 @@ def test_start_images_are_standardised_seeded_and_rough_or_smooth_by_scale():
     rngs = [np.random.default_rng(2) for _ in "ab"]
     np.testing.assert_allclose(
         start_images(4, shape, rngs[0], (3, 14), (2.0, 0.0)),
-        start_images(4, shape, rngs[1], (3,), (1.0,)), atol=1e-6,
-    )  # fmt: skip
+        start_images(4, shape, rngs[1], (3,), (1.0,)),
+        atol=1e-6,
+    )
     with pytest.raises(ValueError, match="scales must have at least one side"):
         start_images(1, shape, np.random.default_rng(0), ())
     with pytest.raises(ValueError, match="weights must have 2 numbers; got 1"):
@@ -167,8 +169,10 @@ def test_gradients_of_mean_activations_agree_with_finite_differences():
     from fastmlp.cnn.maps.activations import activation_maps
 
     np.testing.assert_allclose(
-        loss, [activation_maps(cnn, "conv_2", X[i : i + 1])[..., m].mean()
-               for i, m in enumerate(maps)], atol=1e-6)  # fmt: skip
+        loss,
+        [activation_maps(cnn, "conv_2", X[i : i + 1])[..., m].mean() for i, m in enumerate(maps)],
+        atol=1e-6,
+    )
 
 
 def test_losses_never_fall_and_images_stay_standardised(trained):
@@ -304,11 +308,13 @@ def test_refinement_raises_the_answer_round_by_round(trained):
         (lambda cnn: plots.plot_filters(np.zeros((3, 3, 1, 4)), "conv_1", channel=1), "kernels"),
         (lambda cnn: plots.plot_class_activations(np.zeros(4), "dense_1"), "means must have"),
         (lambda cnn: plots.plot_activation_maps(np.zeros((0, 2, 2, 4)), X[:0], [], "a"), "maps"),
-        (lambda cnn: plots.plot_activation_maps(np.zeros((2, 2, 2, 4)), X[:1], [1, 2], "a"),
-         "same number of rows"),
+        (
+            lambda cnn: plots.plot_activation_maps(np.zeros((2, 2, 2, 4)), X[:1], [1, 2], "a"),
+            "same number of rows",
+        ),
         (lambda cnn: match_maps(cnn, cnn, "conv_1", X[:1]), "X must have at least 2 images"),
     ],
-)  # fmt: skip
+)
 def test_arguments_that_do_not_fit_are_named(trained, call, message):
     with pytest.raises(ValueError, match=message):
         call(trained)

@@ -36,9 +36,10 @@ def test_notebook_runs_with_small_settings(tmp_path, monkeypatch):
     client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
     client.execute(cwd=str(tmp_path))
     pictures = sum(
-        "image/png" in output.get("data", {}) for cell in notebook.cells
+        "image/png" in output.get("data", {})
+        for cell in notebook.cells
         for output in cell.get("outputs", [])
-    )  # fmt: skip
+    )
     assert pictures >= 10
     text = str([cell.get("outputs") for cell in notebook.cells])
     assert "test accuracy of the MLP on the features" in text

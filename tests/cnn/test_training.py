@@ -166,8 +166,10 @@ def test_same_seed_same_weights_and_another_seed_others():
     one, same, other = small_cnn(3), small_cnn(3), small_cnn(4)
     for a, b in zip(one.model.get_weights(), same.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert any((a != b).any() for a, b in zip(one.model.get_weights(), other.model.get_weights(),
-                                              strict=True))  # fmt: skip
+    assert any(
+        (a != b).any()
+        for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True)
+    )
 
 
 def test_building_and_training_leave_the_process_random_numbers_alone():
@@ -242,9 +244,13 @@ METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "prec
 
 @pytest.mark.parametrize(
     ("loss", "output"),
-    [("categorical_crossentropy", "softmax"), ("binary_crossentropy", "sigmoid"),
-     ("mean_squared_error", "softmax"), ("mean_squared_error", "sigmoid")],
-)  # fmt: skip
+    [
+        ("categorical_crossentropy", "softmax"),
+        ("binary_crossentropy", "sigmoid"),
+        ("mean_squared_error", "softmax"),
+        ("mean_squared_error", "sigmoid"),
+    ],
+)
 def test_losses_and_metrics_are_those_of_the_outputs(loss, output):
     dense = (DenseLayer(8), DenseLayer(3, output))
     cnn = small_cnn(loss=loss, dense=dense, metrics=METRICS)
@@ -414,7 +420,7 @@ def test_compile_changes_the_training_and_keeps_the_weights():
         (X, np.zeros((70, 4)), r"y must be labels of shape \(n,\) or one-hot rows \(n, 3\)"),
     ],
     ids=["height", "flat", "empty", "nan", "text", "length", "label", "negative", "half", "onehot"],
-)  # fmt: skip
+)
 def test_images_and_labels_that_do_not_fit_are_named(images, labels, message):
     with pytest.raises((ValueError, TypeError), match=message):
         small_cnn().fit(images, labels)

@@ -384,8 +384,10 @@ def test_eight_processes_at_once_end_with_one_good_file(flaky, cache, serve, tmp
     path = os.pathsep.join([str(Path(keras_layout.__file__).parent), *filter(None, sys.path)])
     result = subprocess.run(
         [sys.executable, "-c", EIGHT, pinned.BASE_URL, str(tmp_path / "new" / "cache")],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
     assert result.returncode == 0, result.stderr
     codes = json.loads(result.stdout)
     assert set(codes) <= ({0, 7} if flaky else {0}) and 0 in codes

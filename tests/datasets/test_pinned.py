@@ -341,8 +341,17 @@ def test_real_mnist_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(data.y_train[:5]) == [5, 0, 4, 1, 9]
     # The published class counts of the test set.
     assert list(np.bincount(data.y_test)) == [
-        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
-    ]  # fmt: skip
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
 
 
 @needs("fashion_mnist.npz")

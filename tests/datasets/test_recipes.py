@@ -27,12 +27,20 @@ def test_a_preset_takes_the_place_of_the_recipe() -> None:
 def test_a_recipe_is_accepted_by_network_trainer_and_scaler(recipe: Recipe) -> None:
     network = Network(
         (4, *recipe.hidden, 3),
-        activation=recipe.activation, output=recipe.output, initializer=recipe.initializer,
-    )  # fmt: skip
+        activation=recipe.activation,
+        output=recipe.output,
+        initializer=recipe.initializer,
+    )
     Trainer(
-        network, loss=recipe.loss, learning_rate=recipe.learn_rate, schedule="cumulative",
-        decay=recipe.decay, momentum=recipe.momentum, l1=recipe.l1, l2=recipe.l2,
+        network,
+        loss=recipe.loss,
+        learning_rate=recipe.learn_rate,
+        schedule="cumulative",
+        decay=recipe.decay,
+        momentum=recipe.momentum,
+        l1=recipe.l1,
+        l2=recipe.l2,
         batch_size=recipe.batch_size,
-    )  # fmt: skip
+    )
     assert Scaler(recipe.scale).kind == recipe.scale
     assert recipe.epochs > 0

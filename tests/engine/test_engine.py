@@ -36,10 +36,18 @@ def test_weights_after_three_epochs_agree_with_the_reference(activation, output,
         for batch_size, n_rows in BATCH_SIZES.items():
             x, y = make_classes(n_rows, 13, 4, seed=width)
             options = dict(
-                activation=activation, output=output, loss=loss, dtype=dtype,
-                learning_rate=0.2 / batch_size, momentum=0.5, momentum_rule=rule,
-                l1=1e-3, l2=1e-2, batch_size=batch_size, n_threads=2,
-            )  # fmt: skip
+                activation=activation,
+                output=output,
+                loss=loss,
+                dtype=dtype,
+                learning_rate=0.2 / batch_size,
+                momentum=0.5,
+                momentum_rule=rule,
+                l1=1e-3,
+                l2=1e-2,
+                batch_size=batch_size,
+                n_threads=2,
+            )
             sizes = (13, width, 5, 4)
             native, before, record = train("native", sizes, x, y, **options)
             twin, _, expected = train("numpy", sizes, x, y, **options)
@@ -65,17 +73,33 @@ def test_every_simd_level_agrees_with_the_reference(simd_level):
     x, y = make_classes(333, 31, 10)
     for dtype in ("float32", "float64"):
         for output, loss in PAIRS:
-            options = dict(output=output, loss=loss, dtype=dtype, learning_rate=1e-3, momentum=0.9,
-                           l1=1e-3, batch_size=100, activation="tanh")  # fmt: skip
+            options = dict(
+                output=output,
+                loss=loss,
+                dtype=dtype,
+                learning_rate=1e-3,
+                momentum=0.9,
+                l1=1e-3,
+                batch_size=100,
+                activation="tanh",
+            )
             native, *_ = train("native", (31, 33, 10), x, y, **options)
             twin, *_ = train("numpy", (31, 33, 10), x, y, **options)
             assert relative_difference(native, twin) <= TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("option", [
-    {"penalty_scale": "per_sample"}, {"penalty_scale": "per_weight"}, {"reduction": "mean"},
-    {"steps_per_epoch": 2}, {"legacy_l1_cost": True}, {"momentum": 0.0},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"penalty_scale": "per_sample"},
+        {"penalty_scale": "per_weight"},
+        {"reduction": "mean"},
+        {"steps_per_epoch": 2},
+        {"legacy_l1_cost": True},
+        {"momentum": 0.0},
+    ],
+    ids=str,
+)
 def test_options_of_the_trainer_agree_with_the_reference(option):
     x, y = make_classes(250, 6, 3)
     options = dict(learning_rate=0.01, momentum=0.3, l1=0.02, l2=0.05, batch_size=100) | option
@@ -83,8 +107,17 @@ def test_options_of_the_trainer_agree_with_the_reference(option):
     twin, _, expected = train("numpy", (6, 9, 3), x, y, **options)
     assert relative_difference(native, twin) <= 1e-12
     np.testing.assert_allclose(record["costs"], expected["costs"], rtol=1e-12)
-    plain, *_ = train("native", (6, 9, 3), x, y, learning_rate=0.01, momentum=0.3, l1=0.02, l2=0.05,
-                      batch_size=100)  # fmt: skip
+    plain, *_ = train(
+        "native",
+        (6, 9, 3),
+        x,
+        y,
+        learning_rate=0.01,
+        momentum=0.3,
+        l1=0.02,
+        l2=0.05,
+        batch_size=100,
+    )
     changes_weights = option != {"legacy_l1_cost": True}
     assert (relative_difference(native, plain) > 1e-6) == changes_weights
 
@@ -92,8 +125,12 @@ def test_options_of_the_trainer_agree_with_the_reference(option):
 @pytest.mark.parametrize("epsilon_hat", [False, True])
 def test_both_places_of_adams_epsilon_agree_with_the_reference(epsilon_hat):
     x, y = make_classes(250, 6, 3)
-    options = dict(optimizer=Adam(epsilon=0.01, epsilon_hat=epsilon_hat), batch_size=100,
-                   learning_rate=0.01, reduction="mean")  # fmt: skip
+    options = dict(
+        optimizer=Adam(epsilon=0.01, epsilon_hat=epsilon_hat),
+        batch_size=100,
+        learning_rate=0.01,
+        reduction="mean",
+    )
     native, *_ = train("native", (6, 9, 3), x, y, **options)
     twin, *_ = train("numpy", (6, 9, 3), x, y, **options)
     assert relative_difference(native, twin) <= 1e-12
@@ -150,8 +187,14 @@ def gradient_by_training(network, x, y, loss, row_weights=None, **penalties):
 @pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 def test_gradient_equals_central_differences(activation, output, loss):
-    network = Network((4, 6, 5, 3), activation=activation, output=output, dtype="float64",
-                      initializer="range", random_state=2)  # fmt: skip
+    network = Network(
+        (4, 6, 5, 3),
+        activation=activation,
+        output=output,
+        dtype="float64",
+        initializer="range",
+        random_state=2,
+    )
     x, y = make_classes(9, 4, 3, seed=8)
     trainer = Trainer(network, loss=loss, l1=0.3, l2=0.7)
     gradient = gradient_by_training(network, x, y, loss, l1=0.3, l2=0.7)
@@ -245,8 +288,9 @@ def test_cost_of_cancelling_pairs_is_finite_for_every_finite_z(output, loss, dty
 def weights_hash(n_threads, *, sizes=(300, 70, 30, 10), n_rows=3307, batch_size=500):
     network = Network(sizes, random_state=0)
     x, y = make_classes(n_rows, sizes[0], sizes[-1])
-    trainer = Trainer(network, batch_size=batch_size, momentum=0.5, l2=0.1, n_threads=n_threads,
-                      random_state=1)  # fmt: skip
+    trainer = Trainer(
+        network, batch_size=batch_size, momentum=0.5, l2=0.1, n_threads=n_threads, random_state=1
+    )
     trainer.fit(x, y, n_epochs=3)
     plan = plan_batch(batch_size, sizes, 4, n_threads)
     most = plan_batch(plan.n_rows, network.sizes, 4, 8).n_workers
@@ -346,9 +390,12 @@ def test_evaluating_between_epochs_changes_no_bit_of_the_training():
         network = Network((40, 30, 3), random_state=0)
         trainer = Trainer(network, batch_size=100, random_state=0)
         others = [make_classes(n, 40, 3, seed=n) for n in rows]
-        trainer.fit(x, y, n_epochs=3, callbacks=[
-            lambda t, others=others: [t.evaluate(*other) for other in others] and None
-        ])  # fmt: skip
+        trainer.fit(
+            x,
+            y,
+            n_epochs=3,
+            callbacks=[lambda t, others=others: [t.evaluate(*other) for other in others] and None],
+        )
         trainer.fit(x[:7], y[:7], n_epochs=2)
         results.append(network.parameters)
     np.testing.assert_array_equal(results[0], results[1])
@@ -444,8 +491,9 @@ def test_own_products_agree_with_blas(simd_level, n_in, dtype, monkeypatch):
             results = []
             for narrow_max in (128, 0):
                 monkeypatch.setattr("fastmlp.engine.plan.NARROW_MAX", narrow_max)
-                network = Network((n_in, width, 19, 3), activation="tanh", dtype=dtype,
-                                  random_state=0)  # fmt: skip
+                network = Network(
+                    (n_in, width, 19, 3), activation="tanh", dtype=dtype, random_state=0
+                )
                 Trainer(network, **options).fit(x, y, n_epochs=2)
                 results.append(network.parameters)
             assert relative_difference(*results) <= TOLERANCE[dtype], (width, n_rows)
@@ -456,8 +504,14 @@ def test_a_long_epoch_whose_first_batches_run_on_one_thread_has_the_same_bits():
     results = []
     for n_threads in (1, 2):
         network = Network((300, 70, 10), random_state=0)
-        trainer = Trainer(network, optimizer="adam", reduction="mean", batch_size=64,
-                          n_threads=n_threads, random_state=0)  # fmt: skip
+        trainer = Trainer(
+            network,
+            optimizer="adam",
+            reduction="mean",
+            batch_size=64,
+            n_threads=n_threads,
+            random_state=0,
+        )
         assert plan_batch(64, network.sizes, 4, n_threads).n_workers == n_threads
         trainer.fit(x, y, n_epochs=2)
         assert trainer.n_steps == 200
@@ -477,8 +531,9 @@ def test_a_long_epoch_ends_at_the_batch_that_diverges_also_among_the_first_ones(
             trainer.fit(bad, y)
         expected = Network((300, 70, 10), activation="identity", output="identity", random_state=0)
         if batch:
-            Trainer(expected, batch_size=64, shuffle=False, learning_rate=1e-6,
-                    steps_per_epoch=batch).fit(x, y)  # fmt: skip
+            Trainer(
+                expected, batch_size=64, shuffle=False, learning_rate=1e-6, steps_per_epoch=batch
+            ).fit(x, y)
         np.testing.assert_array_equal(network.parameters, expected.parameters)
 
 
@@ -490,14 +545,21 @@ def test_an_epoch_in_pieces_has_the_bits_of_one_call(
 ):
     """Small networks sum in lanes, the wide one of a megabyte goes block by block."""
     x, y = make_classes(300, 13, 4)
-    options = dict(optimizer=optimizer, reduction="mean", batch_size=batch_size, dropout=0.2,
-                   learning_rate=1e-3, engine=engine)  # fmt: skip
+    options = dict(
+        optimizer=optimizer,
+        reduction="mean",
+        batch_size=batch_size,
+        dropout=0.2,
+        learning_rate=1e-3,
+        engine=engine,
+    )
     results = []
     for n_batches in (99, 1, 3):
         monkeypatch.setattr(
-            NothingKept, "batches_to_go",
+            NothingKept,
+            "batches_to_go",
             lambda self, epoch, most=n_batches: min(most, epoch.n_batches - epoch.n_done),
-        )  # fmt: skip
+        )
         trainer = Trainer(Network(sizes, random_state=0), random_state=1, **options)
         history = trainer.fit(x, y, n_epochs=2)
         results.append((trainer.network.parameters, trainer.states, history["costs"]))
@@ -539,8 +601,9 @@ def test_progress_counts_the_batches_that_the_weights_have_seen(engine):
 def test_the_reference_undoes_a_batch_that_is_interrupted(monkeypatch):
     x, y = make_classes(60, 5, 3)
     network = Network((5, 4, 3), random_state=0)
-    trainer = Trainer(network, engine="numpy", optimizer="adam", batch_size=20, shuffle=False,
-                      random_state=0)  # fmt: skip
+    trainer = Trainer(
+        network, engine="numpy", optimizer="adam", batch_size=20, shuffle=False, random_state=0
+    )
     trainer.fit(x[:40], y[:40])
     parameters, states = network.parameters.copy(), trainer.states.copy()
     calls = []

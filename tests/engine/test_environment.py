@@ -55,8 +55,12 @@ def test_blas_of_a_package_is_found_among_the_loaded_libraries(package):
 
 
 def test_child_gets_one_thread_count_for_every_library_and_no_override():
-    environ = {"OMP_NUM_THREADS": "7", "OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_L2_SIZE": "512",
-               "HOME": "here"}  # fmt: skip
+    environ = {
+        "OMP_NUM_THREADS": "7",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "OPENBLAS_L2_SIZE": "512",
+        "HOME": "here",
+    }
     counts = dict.fromkeys(
         [f"{name}_NUM_THREADS" for name in ("OPENBLAS", "OMP", "MKL", "BLIS")]
         + ["VECLIB_MAXIMUM_THREADS", "PJRT_NPROC", "NPROC"],

@@ -20,25 +20,35 @@ CHOICES = {
     "blocks": {"BLOCK_PARAMETER_BYTES": NONE},
     "blocks with BLAS": {"BLOCK_PARAMETER_BYTES": NONE, "NARROW_MAX": NONE},
     "blocks with own products": {
-        "BLOCK_PARAMETER_BYTES": NONE, "NARROW_MAX": WIDE, "NARROW_WEIGHT_BYTES": WIDE,
+        "BLOCK_PARAMETER_BYTES": NONE,
+        "NARROW_MAX": WIDE,
+        "NARROW_WEIGHT_BYTES": WIDE,
     },
     "small blocks": {"BLOCK_PARAMETER_BYTES": NONE, "BLOCK_ROWS": 16, "BLOCK_COLUMNS": 16},
     "small blocks with BLAS": {
-        "BLOCK_PARAMETER_BYTES": NONE, "BLOCK_ROWS": 16, "BLOCK_COLUMNS": 16, "NARROW_MAX": NONE,
+        "BLOCK_PARAMETER_BYTES": NONE,
+        "BLOCK_ROWS": 16,
+        "BLOCK_COLUMNS": 16,
+        "NARROW_MAX": NONE,
     },
     "blocks of small chunks": {
-        "BLOCK_PARAMETER_BYTES": NONE, "NARROW_CHUNK_ROWS": 17, "MAX_CHUNK_ROWS": 19,
+        "BLOCK_PARAMETER_BYTES": NONE,
+        "NARROW_CHUNK_ROWS": 17,
+        "MAX_CHUNK_ROWS": 19,
     },
     "one lane": {"BLOCK_ROWS_MAX": NONE, "MAX_LANES": 1},
     "eight lanes": {"BLOCK_ROWS_MAX": NONE, "MIN_LANE_ROWS": 1},
     "small chunks": {"BLOCK_ROWS_MAX": NONE, "NARROW_CHUNK_ROWS": 16, "MAX_CHUNK_ROWS": 16},
     "small chunks with BLAS": {
-        "BLOCK_ROWS_MAX": NONE, "NARROW_CHUNK_ROWS": 16, "MAX_CHUNK_ROWS": 16, "NARROW_MAX": NONE,
+        "BLOCK_ROWS_MAX": NONE,
+        "NARROW_CHUNK_ROWS": 16,
+        "MAX_CHUNK_ROWS": 16,
+        "NARROW_MAX": NONE,
     },
     "small updates": {"BLOCK_ROWS_MAX": NONE, "UPDATE_ROWS": 16, "UPDATE_COLUMNS": 16},
     "rows copied": {"SHORT_ROW": WIDE},
     "rows left where they are": {"SHORT_ROW": NONE},
-}  # fmt: skip
+}
 NETWORKS = [(20, 33, 17, 4), (300, 129, 40, 3), (31, 260, 272, 1), (1, 16, 2)]
 N_ROWS, BATCH_SIZE = 211, 150
 
@@ -53,15 +63,28 @@ def results(sizes, dtype, optimizer, engine="native", shuffle=True):
     x, y = make_classes(N_ROWS, sizes[0], max(2, sizes[-1]), seed=1)
     y = y[:, : sizes[-1]]
     network = Network(sizes, activation="tanh", dtype=dtype, initializer="glorot", random_state=0)
-    trainer = Trainer(network, engine=engine, optimizer=optimizer, learning_rate=0.002, l1=1e-3,
-                      l2=1e-2, batch_size=BATCH_SIZE, shuffle=shuffle, random_state=1,
-                      n_threads=2)  # fmt: skip
+    trainer = Trainer(
+        network,
+        engine=engine,
+        optimizer=optimizer,
+        learning_rate=0.002,
+        l1=1e-3,
+        l2=1e-2,
+        batch_size=BATCH_SIZE,
+        shuffle=shuffle,
+        random_state=1,
+        n_threads=2,
+    )
     history = trainer.fit(x, y, n_epochs=3)
     measured = trainer.evaluate(x, y)
     return [
-        network.parameters, *trainer.states, history["costs"], history["errors"],
-        np.array([measured.loss, measured.error, measured.accuracy]), network.predict(x),
-    ]  # fmt: skip
+        network.parameters,
+        *trainer.states,
+        history["costs"],
+        history["errors"],
+        np.array([measured.loss, measured.error, measured.accuracy]),
+        network.predict(x),
+    ]
 
 
 @cache
@@ -73,8 +96,12 @@ def reference_results(sizes, dtype, optimizer, shuffle=True):
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_agrees_with_the_reference(choice, sizes, monkeypatch):
     force(monkeypatch, choice)
-    cases = [("float64", Adam(), True), ("float64", SGD(0.9), False),
-             ("float64", RMSprop(momentum=0.5), False), ("float32", SGD(0.9), True)]  # fmt: skip
+    cases = [
+        ("float64", Adam(), True),
+        ("float64", SGD(0.9), False),
+        ("float64", RMSprop(momentum=0.5), False),
+        ("float32", SGD(0.9), True),
+    ]
     for dtype, optimizer, shuffle in cases:
         found = results(sizes, dtype, optimizer, shuffle=shuffle)
         expected = reference_results(sizes, dtype, optimizer, shuffle)
@@ -105,10 +132,11 @@ def test_choices_above_are_different_plans(monkeypatch):
 
     def plan():
         return (
-            _plan.plan_batch(BATCH_SIZE, sizes, 8), _plan.narrow_layers(sizes, 8),
+            _plan.plan_batch(BATCH_SIZE, sizes, 8),
+            _plan.narrow_layers(sizes, 8),
             tuple(_plan.weight_blocks(sizes, 8, _plan.plan_batch(BATCH_SIZE, sizes, 8).blocks)),
             *(_plan.gathers_inputs(n, True, True) for n in (20, 300)),
-        )  # fmt: skip
+        )
 
     plans = set()
     for choice in CHOICES:

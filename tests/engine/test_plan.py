@@ -85,8 +85,10 @@ def test_short_ragged_rows_and_shuffled_rows_for_blas_are_copied():
 def test_threads_change_only_the_number_of_workers(n_rows, sizes, n_threads):
     alone, together = plan_batch(n_rows, sizes, 4), plan_batch(n_rows, sizes, 4, n_threads)
     assert (alone.n_lanes, alone.lane_rows, alone.chunk_rows) == (
-        together.n_lanes, together.lane_rows, together.chunk_rows,
-    )  # fmt: skip
+        together.n_lanes,
+        together.lane_rows,
+        together.chunk_rows,
+    )
     assert 1 <= together.n_workers <= min(n_threads, 8 if together.blocks else together.n_lanes)
 
 
@@ -112,8 +114,12 @@ def test_chunks_of_very_wide_layers_stay_short_enough_for_ctrl_c():
 
 
 def test_blocks_wake_no_more_threads_than_there_are_chunks_or_pieces_of_weights():
-    cases = [((784, 512, 10), 100, 5), ((784, 512, 10), 700, 7), ((4000, 100, 10), 100, 6),
-             ((4000, 700, 10), 100, 8)]  # fmt: skip
+    cases = [
+        ((784, 512, 10), 100, 5),
+        ((784, 512, 10), 700, 7),
+        ((4000, 100, 10), 100, 6),
+        ((4000, 700, 10), 100, 8),
+    ]
     for sizes, n_rows, n_pieces in cases:
         workers = [plan_batch(n_rows, sizes, 4, n, blocks=True).n_workers for n in range(1, 12)]
         assert workers == [min(n, n_pieces) for n in range(1, 12)]
@@ -128,8 +134,10 @@ def test_flop_of_the_reference_job_are_those_of_the_matrix_products():
 def test_plan_of_a_network_is_what_single_questions_answer(sizes, itemsize):
     network = plan_network(sizes, itemsize)
     assert network.narrow == narrow_layers(sizes, itemsize)
-    assert all(n <= stride <= n + 31 and stride % 16 == 0
-               for n, stride in zip(sizes, network.strides, strict=True))  # fmt: skip
+    assert all(
+        n <= stride <= n + 31 and stride % 16 == 0
+        for n, stride in zip(sizes, network.strides, strict=True)
+    )
     assert network.few_rows == few_rows(sizes, itemsize)
     assert network.gathers == gathers_inputs(sizes[0], network.narrow[0], False)
     assert network.gathers_shuffled == gathers_inputs(sizes[0], network.narrow[0], True)

@@ -56,8 +56,12 @@ FUNCTIONS, LOSSES = _core.FUNCTIONS, _core.LOSSES
 SLOPED = ("gelu", "silu")
 """Functions whose slopes do not follow from their values."""
 
-PAIRS = [(output, name) for name, outputs in OUTPUTS_OF_LOSS.items() for output in outputs
-         if name != "own"]  # fmt: skip
+PAIRS = [
+    (output, name)
+    for name, outputs in OUTPUTS_OF_LOSS.items()
+    for output in outputs
+    if name != "own"
+]
 PAIR_IDS = ["-".join(pair) for pair in PAIRS]
 DTYPES = ["float32", "float64"]
 APPLIED = {
@@ -108,8 +112,9 @@ def test_narrow_product_is_rows_times_matrix_plus_bias(kernels):
         for index, rows in two_indices(rng, batch + 3, batch):
             b = bias if next(turns) else None
             z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
-            kernels.narrow_product(z(), z.stride, x(), x.stride, index, right(), right.stride,
-                                   b and b(), batch, n, m)  # fmt: skip
+            kernels.narrow_product(
+                z(), z.stride, x(), x.stride, index, right(), right.stride, b and b(), batch, n, m
+            )
             expected = x.matrix[rows] @ right.matrix + (b.matrix if b else 0)
             z.assert_holds(expected, written=round_up(m), case=(n, m, batch, index is None))
 
@@ -122,8 +127,9 @@ def test_narrow_product_of_a_row_has_the_same_bits_whatever_rows_are_beside_it(k
 
         def product(index, batch, x=x, right=right, n=n, m=m):
             z = Sheet(np.zeros((batch, m)), kernels.dtype)
-            kernels.narrow_product(z(), z.stride, x(), x.stride, index, right(), right.stride, None,
-                                   batch, n, m)  # fmt: skip
+            kernels.narrow_product(
+                z(), z.stride, x(), x.stride, index, right(), right.stride, None, batch, n, m
+            )
             return z.matrix
 
         together = product(None, 37)
@@ -143,8 +149,19 @@ def test_narrow_gradient_is_transposed_deltas_times_rows(kernels):
             case = n, n_out, batch, index is None, accumulate
             g = Sheet(start, kernels.dtype, fill=CANARY)
             g.wide[:, n : round_up(n)] = 0
-            kernels.narrow_gradient(g(), g.stride, delta(), delta.stride, x(), x.stride, index,
-                                    batch, n, n_out, accumulate)  # fmt: skip
+            kernels.narrow_gradient(
+                g(),
+                g.stride,
+                delta(),
+                delta.stride,
+                x(),
+                x.stride,
+                index,
+                batch,
+                n,
+                n_out,
+                accumulate,
+            )
             assert not g.wide[:, n : round_up(n)].any(), f"padding is not zero; {case}"
             expected = accumulate * start + delta.matrix.T @ x.matrix[rows]
             g.assert_holds(expected, written=round_up(n), case=case)
@@ -184,8 +201,10 @@ def test_dot_row_is_matrix_times_row_plus_bias_column(kernels):
 
 def close_to(function, epsilon):
     """The normal distribution of gelu has an absolute error; its tail has a test of its own."""
-    return dict(rtol=8 * epsilon if function == "gelu" else 4 * epsilon,
-                atol=4 * epsilon if function == "gelu" else 0.0)  # fmt: skip
+    return dict(
+        rtol=8 * epsilon if function == "gelu" else 4 * epsilon,
+        atol=4 * epsilon if function == "gelu" else 0.0,
+    )
 
 
 @pytest.mark.parametrize("function", ACTIVATIONS)
@@ -195,17 +214,30 @@ def test_bias_activation_is_the_function_of_the_sum_and_zero_in_the_padding(kern
     for i, (n_out, batch) in enumerate([*TWOS, (70, 0)]):
         stride = n_out if i % 3 == 0 else round_up(n_out) + 16
         bias = Sheet(rng.normal(size=stride), kernels.dtype) if i % 2 else None
-        a, slope = (Sheet(2 * rng.normal(size=(batch, n_out)), kernels.dtype, stride=stride,
-                          fill=CANARY) for _ in range(2))  # fmt: skip
+        a, slope = (
+            Sheet(2 * rng.normal(size=(batch, n_out)), kernels.dtype, stride=stride, fill=CANARY)
+            for _ in range(2)
+        )
         untouched = slope.matrix.copy()
         z = (a.matrix + (bias.matrix[:, :n_out] if bias else 0)).astype(float)
         wanted = bool(i % 4 < 3)
-        kernels.bias_activation(a(), slope() if wanted else None, stride, bias and bias(), n_out,
-                                batch, FUNCTIONS[function])  # fmt: skip
+        kernels.bias_activation(
+            a(),
+            slope() if wanted else None,
+            stride,
+            bias and bias(),
+            n_out,
+            batch,
+            FUNCTIONS[function],
+        )
         case = n_out, batch, stride, wanted
         assert not a.wide[:, n_out:].any()
-        a.assert_holds(reference.FUNCTIONS[function](z), **close_to(function, kernels.epsilon),
-                       written=stride, case=case)  # fmt: skip
+        a.assert_holds(
+            reference.FUNCTIONS[function](z),
+            **close_to(function, kernels.epsilon),
+            written=stride,
+            case=case,
+        )
         if wanted and function in SLOPED:
             expected = reference.DERIVATIVES[function](z, None)
             close = 8 * kernels.epsilon
@@ -340,8 +372,9 @@ def test_output_activation_is_the_function_of_the_sum(kernels, function):
         expected = reference.FUNCTIONS[function](z)
         kernels.output_activation(a(), a.stride, bias(), n_out, batch, FUNCTIONS[function], 0)
         cancelled = 16 * kernels.epsilon if function == "increasing" else 0.0
-        a.assert_holds(expected, rtol=(16 + n_out) * kernels.epsilon, atol=cancelled,
-                       case=(n_out, batch))  # fmt: skip
+        a.assert_holds(
+            expected, rtol=(16 + n_out) * kernels.epsilon, atol=cancelled, case=(n_out, batch)
+        )
 
 
 def test_output_activation_of_huge_sums_is_a_softmax_without_overflow(kernels):
@@ -355,9 +388,14 @@ def test_output_activation_of_huge_sums_is_a_softmax_without_overflow(kernels):
 
 @pytest.mark.parametrize(
     "output, loss",
-    [("sigmoid", "log_loss"), ("softmax", "cross_entropy"), ("identity", "squared_error"),
-     ("exponential", "poisson"), ("increasing", "quantile")],
-)  # fmt: skip
+    [
+        ("sigmoid", "log_loss"),
+        ("softmax", "cross_entropy"),
+        ("identity", "squared_error"),
+        ("exponential", "poisson"),
+        ("increasing", "quantile"),
+    ],
+)
 def test_outputs_of_training_and_prediction_have_the_same_bits(kernels, output, loss):
     rng, n_out = np.random.default_rng(11), 5
     bias = Sheet(rng.normal(size=n_out), kernels.dtype)
@@ -366,9 +404,20 @@ def test_outputs_of_training_and_prediction_have_the_same_bits(kernels, output, 
         z = 3 * rng.normal(size=(n_out, batch))
         trained, predicted = (Sheet(z, kernels.dtype) for _ in range(2))
         y, delta = (Sheet(rng.uniform(size=z.shape), kernels.dtype) for _ in range(2))
-        kernels.output_loss(trained(), delta(), read_struct("fm_totals")(), bias(), y(), None,
-                            levels(), trained.stride, n_out, batch, FUNCTIONS[output],
-                            LOSSES[loss])  # fmt: skip
+        kernels.output_loss(
+            trained(),
+            delta(),
+            read_struct("fm_totals")(),
+            bias(),
+            y(),
+            None,
+            levels(),
+            trained.stride,
+            n_out,
+            batch,
+            FUNCTIONS[output],
+            LOSSES[loss],
+        )
         kernels.output_activation(
             predicted(), predicted.stride, bias(), n_out, batch, FUNCTIONS[output], 0
         )
@@ -397,8 +446,9 @@ def targets_for(rng, expected, loss, z):
 def assert_totals(found, expected, before, close, case):
     """Sums of losses and errors, and exact sums of row weights (multiples of 1/4) and of hits."""
     found = np.array([getattr(found, name) for name in ("loss", "error", "weight", "hits")])
-    np.testing.assert_allclose((found - before)[:2], expected[:2], rtol=close, atol=close,
-                               err_msg=str(case))  # fmt: skip
+    np.testing.assert_allclose(
+        (found - before)[:2], expected[:2], rtol=close, atol=close, err_msg=str(case)
+    )
     np.testing.assert_array_equal((found - before)[2:], expected[2:], str(case))
 
 
@@ -419,9 +469,20 @@ def test_output_loss_gives_activations_deltas_and_totals(kernels, output, loss):
         weights = Sheet(rng.integers(0, 9, batch) / 4, kernels.dtype)
         w = weights if (n_out + batch) % 3 else None
         totals = read_struct("fm_totals")(1, 2, 3, 4)
-        kernels.output_loss(a(), delta(), totals, bias(), y(), w and w(),
-                            parameters and parameters(), a.stride, n_out, batch,
-                            FUNCTIONS[output], LOSSES[loss])  # fmt: skip
+        kernels.output_loss(
+            a(),
+            delta(),
+            totals,
+            bias(),
+            y(),
+            w and w(),
+            parameters and parameters(),
+            a.stride,
+            n_out,
+            batch,
+            FUNCTIONS[output],
+            LOSSES[loss],
+        )
 
         case, close = (n_out, batch), (64 + 4 * n_out) * kernels.epsilon
         w, y = None if w is None else w.matrix[0].astype(float), y.matrix.astype(float)
@@ -445,9 +506,20 @@ def test_output_loss_of_nan_is_nan_wherever_it_is(kernels, output, loss):
             numbers = loss_object(loss, n_out).parameters(n_out)
             parameters = None if numbers is None else Sheet(numbers, kernels.dtype)
             totals = read_struct("fm_totals")()
-            kernels.output_loss(a(), delta(), totals, bias(), y(), None,
-                                parameters and parameters(), a.stride, n_out, batch,
-                                FUNCTIONS[output], LOSSES[loss])  # fmt: skip
+            kernels.output_loss(
+                a(),
+                delta(),
+                totals,
+                bias(),
+                y(),
+                None,
+                parameters and parameters(),
+                a.stride,
+                n_out,
+                batch,
+                FUNCTIONS[output],
+                LOSSES[loss],
+            )
             assert np.isnan(totals.loss), (n_out, batch, row, sample)
             others = np.delete(delta.matrix, sample, axis=1)
             assert np.isfinite(others).all()
@@ -471,22 +543,23 @@ def test_output_backward_takes_a_gradient_through_the_output_function(kernels, f
     """With the error and the hits, but no loss: whoever made the gradient knows it."""
     rng = np.random.default_rng(16)
     for n_out, batch in OUTPUT_SHAPES:
-        twin = ReferenceEngine((1, n_out), (function,), Loss("squared_error"),
-                                         kernels.dtype)  # fmt: skip
+        twin = ReferenceEngine((1, n_out), (function,), Loss("squared_error"), kernels.dtype)
         a = Sheet(reference.FUNCTIONS[function](rng.normal(size=(n_out, batch))), kernels.dtype)
         y = Sheet(rng.uniform(size=(n_out, batch)), kernels.dtype)
         delta = Sheet(rng.normal(size=(n_out, batch)), kernels.dtype, fill=CANARY)
         w = Sheet(rng.integers(0, 9, batch) / 4, kernels.dtype) if (n_out + batch) % 3 else None
         gradient, outputs = delta.matrix.astype(float), a.matrix.astype(float)
         totals = read_struct("fm_totals")(1, 2, 3, 4)
-        kernels.output_backward(delta(), a(), totals, y(), w and w(), a.stride, n_out, batch,
-                                FUNCTIONS[function])  # fmt: skip
+        kernels.output_backward(
+            delta(), a(), totals, y(), w and w(), a.stride, n_out, batch, FUNCTIONS[function]
+        )
         case, close = (n_out, batch), (16 + 4 * n_out) * kernels.epsilon
         w = None if w is None else w.matrix[0].astype(float)
         expected = twin.totals(outputs, outputs, y.matrix.astype(float), w)
         assert_totals(totals, (0.0, *expected[1:]), (1, 2, 3, 4), close, case)
-        delta.assert_holds(reference.through_output(gradient, outputs, function), rtol=close,
-                           atol=close, case=case)  # fmt: skip
+        delta.assert_holds(
+            reference.through_output(gradient, outputs, function), rtol=close, atol=close, case=case
+        )
         np.testing.assert_array_equal(a.matrix, outputs)
 
 
@@ -505,8 +578,13 @@ RATE, STEP = 0.3, 3
 
 def make_rule(kind, **numbers):
     """What the engine hands to the kernel for step number STEP."""
-    rule = read_struct("fm_rule")(kind=read_enum("fm_kind")[kind], learning_rate=RATE,
-                                  gradient_scale=1.0, root_scale=1.0, keep=1.0)  # fmt: skip
+    rule = read_struct("fm_rule")(
+        kind=read_enum("fm_kind")[kind],
+        learning_rate=RATE,
+        gradient_scale=1.0,
+        root_scale=1.0,
+        keep=1.0,
+    )
     optimizer = OPTIMIZERS[kind]
     for name in ("momentum", "beta_1", "beta_2", "epsilon"):
         setattr(rule, name, getattr(optimizer, name, 0.0))
@@ -543,9 +621,18 @@ class Update:
         n_states = 0 if kind == "FM_PLAIN" else OPTIMIZERS[kind].n_states
         states = [s() if i < n_states else None for i, s in enumerate(self.states)]
         return self.kernels.update(
-            self.new(), self.w(), *states, self.lanes(), self.shape[0] * self.w.stride,
-            self.n_lanes, self.w.stride, *self.shape, rule, penalised, self.penalty,
-        )  # fmt: skip
+            self.new(),
+            self.w(),
+            *states,
+            self.lanes(),
+            self.shape[0] * self.w.stride,
+            self.n_lanes,
+            self.w.stride,
+            *self.shape,
+            rule,
+            penalised,
+            self.penalty,
+        )
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -609,9 +696,16 @@ def test_gradient_squares_are_those_of_the_gradient_of_an_update(kernels):
         update = Update(kernels, n_rows, n_cols, n_lanes, seed=i)
         rule = make_rule("FM_PLAIN", l1=l1, l2=l2, l1_cost=9.0, l2_cost=9.0, gradient_scale=scale)
         found = kernels.gradient_squares(
-            update.w(), update.lanes(), n_rows * update.w.stride, n_lanes, update.w.stride, n_rows,
-            n_cols, rule, penalised,
-        )  # fmt: skip
+            update.w(),
+            update.lanes(),
+            n_rows * update.w.stride,
+            n_lanes,
+            update.w.stride,
+            n_rows,
+            n_cols,
+            rule,
+            penalised,
+        )
         w, gradient = update.w.matrix.astype(float), scale * update.gradient()
         if penalised:
             gradient += l2 * w + l1 * np.sign(w)
@@ -623,12 +717,16 @@ def test_gradient_squares_overflow_later_than_the_working_precision(kernels):
     """A gradient that is finite in float32 has a finite length, so that it can be clipped."""
     update = Update(kernels, 2, 31)
     update.lanes.matrix[...] = 1e30
-    found = kernels.gradient_squares(update.w(), update.lanes(), 0, 1, update.w.stride, 2, 31,
-                                     make_rule("FM_PLAIN"), 0)  # fmt: skip
+    found = kernels.gradient_squares(
+        update.w(), update.lanes(), 0, 1, update.w.stride, 2, 31, make_rule("FM_PLAIN"), 0
+    )
     assert found == pytest.approx(62e60, rel=1e-6)
     update.lanes.matrix[1, 30] = np.nan
-    assert np.isnan(kernels.gradient_squares(update.w(), update.lanes(), 0, 1, update.w.stride, 2,
-                                             31, make_rule("FM_PLAIN"), 0))  # fmt: skip
+    assert np.isnan(
+        kernels.gradient_squares(
+            update.w(), update.lanes(), 0, 1, update.w.stride, 2, 31, make_rule("FM_PLAIN"), 0
+        )
+    )
 
 
 # --- Copies ---------------------------------------------------------------------------------------

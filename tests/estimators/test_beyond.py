@@ -139,8 +139,14 @@ def test_default_score_of_multilabel_targets_is_subset_accuracy():
 def test_early_stopping_watches_what_it_is_told_and_puts_the_best_weights_back(monitor):
     x, y = blobs()
     x_val, y_val = blobs(80, seed=1)
-    model = MLPClassifier((50,), random_state=0, early_stopping=True, monitor=monitor,
-                          scoring=["accuracy", "f1"], learning_rate_init=0.02)  # fmt: skip
+    model = MLPClassifier(
+        (50,),
+        random_state=0,
+        early_stopping=True,
+        monitor=monitor,
+        scoring=["accuracy", "f1"],
+        learning_rate_init=0.02,
+    )
     model.fit(x, y, X_val=x_val, y_val=y_val)
     watched = np.array(model.history_[monitor]) * (-1 if monitor == "val_loss" else 1)
     assert model.best_epoch_ == watched.argmax() < model.n_iter_ - 5
@@ -232,13 +238,27 @@ def test_a_validation_set_has_the_type_of_the_rows():
 def test_label_smoothing_trains_towards_softer_targets():
     x, y = blobs(n_classes=3)
     smoothing = 0.3
-    model = MLPClassifier((), random_state=0, label_smoothing=smoothing, alpha=0, max_iter=4000,
-                          tol=1e-12, solver="lbfgs").fit(x, y)  # fmt: skip
+    model = MLPClassifier(
+        (),
+        random_state=0,
+        label_smoothing=smoothing,
+        alpha=0,
+        max_iter=4000,
+        tol=1e-12,
+        solver="lbfgs",
+    ).fit(x, y)
     # At the minimum of a linear softmax's cross entropy the mean prediction is the mean target.
     targets = np.eye(3)[y] * (1 - smoothing) + smoothing / 3
     np.testing.assert_allclose(model.predict_proba(x).mean(0), targets.mean(0), atol=1e-5)
-    binary = MLPClassifier((), random_state=0, label_smoothing=smoothing, alpha=0, max_iter=4000,
-                           tol=1e-12, solver="lbfgs").fit(x, y > 0)  # fmt: skip
+    binary = MLPClassifier(
+        (),
+        random_state=0,
+        label_smoothing=smoothing,
+        alpha=0,
+        max_iter=4000,
+        tol=1e-12,
+        solver="lbfgs",
+    ).fit(x, y > 0)
     mean = np.mean((y > 0) * (1 - smoothing) + smoothing / 2)
     assert binary.predict_proba(x)[:, 1].mean() == pytest.approx(mean, abs=1e-5)
 
@@ -253,9 +273,11 @@ def test_l1_makes_weights_vanish():
 def test_l1_and_l2_are_both_in_the_loss_divided_by_the_weights():
     x, y = regression()
     plain, penalised = (
-        MLPRegressor(**FULL | dict(max_iter=1, learning_rate_init=1e-12), alpha=alpha, l1=l1)
-        .fit(x, y) for alpha, l1 in ((0.0, 0.0), (3.0, 2.0))
-    )  # fmt: skip
+        MLPRegressor(**FULL | dict(max_iter=1, learning_rate_init=1e-12), alpha=alpha, l1=l1).fit(
+            x, y
+        )
+        for alpha, l1 in ((0.0, 0.0), (3.0, 2.0))
+    )
     squares = sum((c**2).sum() for c in plain.coefs_)
     sizes = sum(np.abs(c).sum() for c in plain.coefs_)
     expected = plain.loss_ + (1.5 * squares + 2.0 * sizes) / len(x)
@@ -325,16 +347,18 @@ def test_layers_as_text_and_activations_per_layer():
     a = MLPClassifier("12x7", ("tanh", "relu"), random_state=0, max_iter=5).fit(x, y)
     b = MLPClassifier((12, 7), ["tanh", "relu"], random_state=0, max_iter=5).fit(x, y)
     assert_same_weights(a, b, rtol=0)
-    hidden = np.maximum(np.tanh(x @ a.coefs_[0] + a.intercepts_[0]) @ a.coefs_[1]
-                        + a.intercepts_[1], 0)  # fmt: skip
+    hidden = np.maximum(
+        np.tanh(x @ a.coefs_[0] + a.intercepts_[0]) @ a.coefs_[1] + a.intercepts_[1], 0
+    )
     z = (hidden @ a.coefs_[2] + a.intercepts_[2])[:, 0]
     np.testing.assert_allclose(a.predict_proba(x)[:, 1], 1 / (1 + np.exp(-z)))
 
 
 def test_other_first_weights_can_be_chosen():
     x, y = np.ones((4, 400)), [0, 1, 0, 1]
-    model = MLPClassifier((300,), initializer="he", learning_rate_init=1e-300, max_iter=1,
-                          random_state=0).fit(x, y)  # fmt: skip
+    model = MLPClassifier(
+        (300,), initializer="he", learning_rate_init=1e-300, max_iter=1, random_state=0
+    ).fit(x, y)
     assert model.coefs_[0].std() == pytest.approx(np.sqrt(2 / 400), rel=0.02)
     assert np.abs(model.intercepts_[0]).max() < 1e-299
 

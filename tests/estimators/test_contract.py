@@ -304,9 +304,15 @@ def test_weights_set_before_the_first_fit_are_where_it_starts():
     np.testing.assert_array_equal(model.coefs_[0], first.coefs_[0])
 
 
-@pytest.mark.parametrize("copied", [
-    lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy,
-], ids=["pickle", "copy", "deepcopy"])  # fmt: skip
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda e: pickle.loads(pickle.dumps(e)),
+        copy.copy,
+        copy.deepcopy,
+    ],
+    ids=["pickle", "copy", "deepcopy"],
+)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_copies_predict_the_same_and_share_no_weights(problem, copied):
     kind, (x, y) = PROBLEMS[problem]

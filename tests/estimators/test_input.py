@@ -128,9 +128,15 @@ def test_targets_are_what_the_loss_is_defined_for():
 
 
 def test_numbers_of_numpy_are_numbers():
-    numbers = dict(alpha=np.float32(0.1), max_iter=np.int32(3), validation_fraction=np.float32(0.2),
-                   early_stopping=np.True_, verbose=np.False_, hidden_layer_sizes=np.array([5, 4]),
-                   batch_size=np.int64(50))  # fmt: skip
+    numbers = dict(
+        alpha=np.float32(0.1),
+        max_iter=np.int32(3),
+        validation_fraction=np.float32(0.2),
+        early_stopping=np.True_,
+        verbose=np.False_,
+        hidden_layer_sizes=np.array([5, 4]),
+        batch_size=np.int64(50),
+    )
     model = MLPClassifier(random_state=np.random.RandomState(0), **numbers).fit(*blobs())
     assert (model.n_layers_, model.n_iter_) == (4, 3)
 
@@ -148,22 +154,28 @@ def test_a_parameter_error_is_what_scikit_learn_raises():
         (dict(sample_weight=np.ones((200, 1))), r"must have shape \(200,\), .*; got \(200, 1\)"),
         (dict(sample_weight=-np.ones(200)), "sample_weight must not be negative; got -1"),
         (dict(sample_weight=np.zeros(200)), "must have a positive weight; all 200 are zero"),
-        (dict(sample_weight=np.full(200, np.nan)),
-         "sample_weight must hold finite float64 numbers; found NaN at row 0"),
+        (
+            dict(sample_weight=np.full(200, np.nan)),
+            "sample_weight must hold finite float64 numbers; found NaN at row 0",
+        ),
         (dict(sample_weight=np.full(200, 1e308)), "sample_weight must have a finite sum"),
         (dict(sample_weight=0), "must have a positive weight; all 200 are zero"),
-        (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=np.zeros(5)),
-         "sample_weight_val must have a positive weight"),
+        (
+            dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=np.zeros(5)),
+            "sample_weight_val must have a positive weight",
+        ),
         (dict(X_val=np.zeros((5, 6))), "y_val is missing"),
         (dict(y_val=np.zeros(5)), "X_val is missing"),
         (dict(sample_weight_val=np.ones(5)), "X_val is missing"),
         (dict(X_val=np.zeros((5, 4)), y_val=np.zeros(5)), "X has 4 features, but .* expecting 6"),
         (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(4)), "inconsistent numbers of samples"),
-        (dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=[1]),
-         r"sample_weight_val must have shape .*; got \(1,\)"),
+        (
+            dict(X_val=np.zeros((5, 6)), y_val=np.zeros(5), sample_weight_val=[1]),
+            r"sample_weight_val must have shape .*; got \(1,\)",
+        ),
         (dict(X_val=np.full((5, 6), np.inf), y_val=np.zeros(5)), "contains infinity"),
     ],
-)  # fmt: skip
+)
 def test_bad_data_is_named(kind, bad, message):
     x, y = blobs()
     with pytest.raises(ValueError, match=message):
@@ -222,8 +234,9 @@ def test_masks_choose_rows_too():
 def test_weights_of_the_rows_held_back_must_not_all_be_zero():
     x, y = regression()
     weights = (np.arange(200) < 100).astype(float)
-    model = MLPRegressor(**SMALL, early_stopping=True,
-                         validation_fraction=[(np.arange(100), np.arange(100, 200))])  # fmt: skip
+    model = MLPRegressor(
+        **SMALL, early_stopping=True, validation_fraction=[(np.arange(100), np.arange(100, 200))]
+    )
     with pytest.raises(ValueError, match="validation set must contain a non-zero sample weight"):
         model.fit(x, y, sample_weight=weights)
     with pytest.raises(
@@ -320,8 +333,13 @@ def exploding():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_training_that_diverges_says_when_and_what_to_try(dtype):
     x, y = exploding()
-    model = MLPRegressor(**SMALL | dict(max_iter=200), activation="identity", solver="sgd",
-                         learning_rate_init=1.0, dtype=dtype)  # fmt: skip
+    model = MLPRegressor(
+        **SMALL | dict(max_iter=200),
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1.0,
+        dtype=dtype,
+    )
     with pytest.raises(ValueError, match=r"epoch \d+, batch 0 .* learning rate 1: .*Scale") as info:
         model.fit(x, y)
     assert isinstance(info.value, DivergenceError)
@@ -331,8 +349,13 @@ def test_training_that_diverges_says_when_and_what_to_try(dtype):
 def test_with_early_stopping_a_diverging_fit_keeps_the_best_weights():
     # https://github.com/scikit-learn/scikit-learn/issues/29504
     x, y = exploding()
-    model = MLPRegressor(**SMALL | dict(max_iter=200), activation="identity", solver="sgd",
-                         learning_rate_init=1.0, early_stopping=True)  # fmt: skip
+    model = MLPRegressor(
+        **SMALL | dict(max_iter=200),
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1.0,
+        early_stopping=True,
+    )
     with pytest.warns(ConvergenceWarning, match=r"training diverged.*restored"):
         model.fit(x, y)
     assert np.isnan(model.validation_scores_[-1])
@@ -431,8 +454,13 @@ def test_warnings_name_that_line_with_and_without_scikit_learns_callbacks(protoc
 def test_a_warm_start_counts_its_own_iterations(kind, solver):
     # https://github.com/scikit-learn/scikit-learn/issues/24764 and 16812
     x, y = blobs()
-    model = kind(hidden_layer_sizes=(4,), solver=solver, warm_start=True, random_state=0,
-                 n_iter_no_change=np.inf)  # fmt: skip
+    model = kind(
+        hidden_layer_sizes=(4,),
+        solver=solver,
+        warm_start=True,
+        random_state=0,
+        n_iter_no_change=np.inf,
+    )
     for max_iter in (10, 20):
         with pytest.warns(ConvergenceWarning):
             model.set_params(max_iter=max_iter).fit(x, y)

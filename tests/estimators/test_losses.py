@@ -16,8 +16,15 @@ from sklearn.linear_model import GammaRegressor, PoissonRegressor, QuantileRegre
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.losses import Huber, Quantile
 
-LINEAR = dict(hidden_layer_sizes=(), alpha=0.0, solver="lbfgs", tol=1e-9, max_iter=5000,
-              max_fun=50_000, random_state=0)  # fmt: skip
+LINEAR = dict(
+    hidden_layer_sizes=(),
+    alpha=0.0,
+    solver="lbfgs",
+    tol=1e-9,
+    max_iter=5000,
+    max_fun=50_000,
+    random_state=0,
+)
 SMALL = dict(hidden_layer_sizes=(12, 7), random_state=0, max_iter=20)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -61,8 +68,14 @@ def test_without_hidden_layers_they_are_generalised_linear_models(loss, model):
 @pytest.mark.parametrize("level", [0.2, 0.5, 0.9])
 def test_a_linear_quantile_is_as_good_as_that_of_linear_programming(level):
     x, y = regression()
-    rules = LINEAR | dict(solver="adam", learning_rate="cosine", learning_rate_init=0.05, tol=0,
-                          max_iter=600, n_iter_no_change=np.inf)  # fmt: skip
+    rules = LINEAR | dict(
+        solver="adam",
+        learning_rate="cosine",
+        learning_rate_init=0.05,
+        tol=0,
+        max_iter=600,
+        n_iter_no_change=np.inf,
+    )
     ours = MLPRegressor("quantile", quantile=level, **rules).fit(x, y)
     best = QuantileRegressor(quantile=level, alpha=0).fit(x, y)
     losses = [metrics.mean_pinball_loss(y, m.predict(x), alpha=level) for m in (ours, best)]
@@ -77,16 +90,25 @@ def test_several_quantiles_do_not_cross_and_hold_their_share():
     x = rng.uniform(-1, 1, (2000, 1))
     y = (x[:, 0] + 0.2) * rng.normal(size=2000)
     levels = (0.1, 0.5, 0.9)
-    model = MLPRegressor("quantile", quantile=levels, hidden_layer_sizes=(30,), max_iter=150,
-                         learning_rate_init=0.01, random_state=0)  # fmt: skip
+    model = MLPRegressor(
+        "quantile",
+        quantile=levels,
+        hidden_layer_sizes=(30,),
+        max_iter=150,
+        learning_rate_init=0.01,
+        random_state=0,
+    )
     model.fit(x, y, X_val=x, y_val=y)
     predicted = model.predict(x)
     assert predicted.shape == (2000, 3)
     assert (np.diff(predicted, axis=1) >= 0).all()
     np.testing.assert_allclose((y[:, None] <= predicted).mean(axis=0), levels, atol=0.04)
-    expected = np.mean([
-        metrics.d2_pinball_score(y, predicted[:, k], alpha=level) for k, level in enumerate(levels)
-    ])  # fmt: skip
+    expected = np.mean(
+        [
+            metrics.d2_pinball_score(y, predicted[:, k], alpha=level)
+            for k, level in enumerate(levels)
+        ]
+    )
     assert model.score(x, y) == pytest.approx(expected)
     assert model.validation_scores_[-1] == pytest.approx(expected)
     pinball = [metrics.mean_pinball_loss(y, predicted[:, k], alpha=q) for k, q in enumerate(levels)]
@@ -176,8 +198,14 @@ def test_sparse_rows_are_not_made_dense_as_a_whole(early_stopping):
     rows, features = 400, 50_000
     x = sparse.random(rows, features, density=2e-4, format="csr", random_state=0, dtype=np.float32)
     y = np.arange(rows) % 2
-    model = MLPClassifier((4,), max_iter=2, batch_size=20, early_stopping=early_stopping,
-                          validation_fraction=0.02, random_state=0)  # fmt: skip
+    model = MLPClassifier(
+        (4,),
+        max_iter=2,
+        batch_size=20,
+        early_stopping=early_stopping,
+        validation_fraction=0.02,
+        random_state=0,
+    )
     tracemalloc.start()
     model.fit(x, y)
     _, peak = tracemalloc.get_traced_memory()

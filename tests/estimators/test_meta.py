@@ -49,9 +49,11 @@ def test_pipeline_transforms_the_validation_set():
         model.fit(x[:150] * 50, y[:150], X_val=x[150:] * 50, y_val=y[150:])
     scaler = StandardScaler().fit(x[:150] * 50)
     direct = MLPClassifier(**FAST).fit(
-        scaler.transform(x[:150] * 50), y[:150],
-        X_val=scaler.transform(x[150:] * 50), y_val=y[150:],
-    )  # fmt: skip
+        scaler.transform(x[:150] * 50),
+        y[:150],
+        X_val=scaler.transform(x[150:] * 50),
+        y_val=y[150:],
+    )
     np.testing.assert_allclose(mlp_of(model).history_["val_loss"], direct.history_["val_loss"])
 
 
@@ -93,9 +95,14 @@ def test_results_are_the_same_for_every_backend_and_number_of_jobs():
 def test_halving_search_over_epochs():
     x, y = blobs()
     search = HalvingGridSearchCV(
-        MLPClassifier(**FAST), dict(alpha=[1e-4, 1e-2, 1.0]), resource="max_iter",
-        max_resources=18, min_resources=6, cv=2, random_state=0,
-    )  # fmt: skip
+        MLPClassifier(**FAST),
+        dict(alpha=[1e-4, 1e-2, 1.0]),
+        resource="max_iter",
+        max_resources=18,
+        min_resources=6,
+        cv=2,
+        random_state=0,
+    )
     search.fit(x, y)
     assert search.n_resources_ == [6, 18]
 
@@ -142,8 +149,9 @@ def test_cross_validation_routes_weights_and_groups():
     with sklearn.config_context(enable_metadata_routing=True):
         model = Recording(**FAST).set_fit_request(sample_weight=True)
         model.set_score_request(sample_weight=True)
-        cross_validate(model, x, y, cv=GroupKFold(2),
-                       params=dict(sample_weight=weights, groups=groups))  # fmt: skip
+        cross_validate(
+            model, x, y, cv=GroupKFold(2), params=dict(sample_weight=weights, groups=groups)
+        )
     assert [len(w) for w in seen] == [100, 100]
     assert all(set(w) == {1.0, 3.0} for w in seen)
 

@@ -211,8 +211,11 @@ def test_a_first_partial_fit_that_fails_learns_no_classes(bad):
     with pytest.raises(
         ValueError, match=r"NaN|inconsistent|on the first call|not in `self.classes"
     ):
-        model.partial_fit(x * np.nan if bad == "NaN" else x, y[:9] if bad == "rows" else y,
-                          classes={"classes": None, "labels": [0, 7]}.get(bad, [0, 1]))  # fmt: skip
+        model.partial_fit(
+            x * np.nan if bad == "NaN" else x,
+            y[:9] if bad == "rows" else y,
+            classes={"classes": None, "labels": [0, 7]}.get(bad, [0, 1]),
+        )
     assert set(vars(model)) == set(model.get_params())
     model.partial_fit(x, y, classes=[0, 1, 2])
     np.testing.assert_array_equal(model.classes_, [0, 1, 2])
@@ -299,9 +302,15 @@ def test_partial_fit_that_fails_in_training_goes_back_with_a_new_optimizer():
 def test_partial_fit_takes_up_parameters_of_the_training():
     x, y = regression()
     for parameters in (
-        dict(solver="sgd"), dict(alpha=3.0), dict(batch_size=50), dict(dropout=0.5), dict(l1=0.1),
-        dict(beta_1=0.5), dict(loss="absolute_error"), dict(max_grad_norm=1e-3),
-    ):  # fmt: skip
+        dict(solver="sgd"),
+        dict(alpha=3.0),
+        dict(batch_size=50),
+        dict(dropout=0.5),
+        dict(l1=0.1),
+        dict(beta_1=0.5),
+        dict(loss="absolute_error"),
+        dict(max_grad_norm=1e-3),
+    ):
         model, twin = (MLPRegressor(**SMALL).partial_fit(x, y) for _ in range(2))
         model.set_params(**parameters).partial_fit(x, y)
         assert not np.allclose(model.coefs_[0], twin.partial_fit(x, y).coefs_[0])
@@ -384,8 +393,13 @@ def test_real_divergence_with_a_loss_from_outside_blames_the_rate():
     def squared(y, a):
         return ((a - y) ** 2).sum(axis=1) / 2, a - y
 
-    model = MLPRegressor(squared, **SMALL | dict(max_iter=200), activation="identity",
-                         solver="sgd", learning_rate_init=1.0)  # fmt: skip
+    model = MLPRegressor(
+        squared,
+        **SMALL | dict(max_iter=200),
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1.0,
+    )
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         with pytest.raises(DivergenceError, match=r"lower the learning rate|the loss 'squared'"):

@@ -79,11 +79,21 @@ def dense_model(*layers):
 def test_a_keras_model_of_the_usual_kind_is_taken_over():
     layers = keras.layers
     model = keras.Sequential(
-        [keras.Input((2, 2)), layers.Flatten(), layers.Dense(5, use_bias=False),
-         layers.Activation("relu"), layers.Dropout(0.5), layers.Dense(3), layers.ReLU(),
-         layers.Dense(3), layers.ELU(), layers.Dense(3, activation="silu"),
-         layers.Dense(2), layers.Softmax()]
-    )  # fmt: skip
+        [
+            keras.Input((2, 2)),
+            layers.Flatten(),
+            layers.Dense(5, use_bias=False),
+            layers.Activation("relu"),
+            layers.Dropout(0.5),
+            layers.Dense(3),
+            layers.ReLU(),
+            layers.Dense(3),
+            layers.ELU(),
+            layers.Dense(3, activation="silu"),
+            layers.Dense(2),
+            layers.Softmax(),
+        ]
+    )
     net = from_keras(model)
     assert net.functions == ("relu", "relu", "elu", "silu", "softmax")
     assert (net.weights[0][:, 0] == 0).all()
@@ -115,11 +125,13 @@ def test_a_functional_chain_is_taken_over_and_a_branch_is_not():
         (lambda k: [k.layers.Dense(2), k.layers.LeakyReLU(negative_slope=0.3)], "slope 0.3"),
         (lambda k: [k.layers.Dense(2), k.layers.ReLU(max_value=6)], "no function of fastmlp"),
         (lambda k: [k.layers.Dense(2), k.layers.ReLU()], "output must be one of"),
-        (lambda k: [k.layers.Dense(3, activation="tanh"), k.layers.ReLU(), k.layers.Dense(2)],
-         "has no place"),
+        (
+            lambda k: [k.layers.Dense(3, activation="tanh"), k.layers.ReLU(), k.layers.Dense(2)],
+            "has no place",
+        ),
         (lambda k: [k.layers.Dropout(0.1)], "must have a Dense layer"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_dense_network_is_refused_by_name(make, match):
     with pytest.raises(ValueError, match=match):
         from_keras(dense_model(*make(keras)))

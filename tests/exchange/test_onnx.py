@@ -47,8 +47,14 @@ def assert_close(found, expected):
 @pytest.mark.parametrize("output", OUTPUT_FUNCTIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_of_every_function_agree(activation, output, dtype, run):
-    net = Network((5, 7, 6, 4), activation=activation, output=output, dtype=dtype,
-                  initializer="he", random_state=0)  # fmt: skip
+    net = Network(
+        (5, 7, 6, 4),
+        activation=activation,
+        output=output,
+        dtype=dtype,
+        initializer="he",
+        random_state=0,
+    )
     x = rows(5, dtype)
     outputs = run(net, x)
     assert list(outputs) == ["outputs"]
@@ -70,10 +76,17 @@ def test_networks_trained_on_every_loss_agree(loss, output, run):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "classes",
-    [np.arange(2), np.arange(3), np.array(["no", "yes"]), np.array(["a", "b", "ü"], object),
-     np.array([1.0, 5.0, 7.0]), np.array([False, True]), np.array([4])],
+    [
+        np.arange(2),
+        np.arange(3),
+        np.array(["no", "yes"]),
+        np.array(["a", "b", "ü"], object),
+        np.array([1.0, 5.0, 7.0]),
+        np.array([False, True]),
+        np.array([4]),
+    ],
     ids=["binary", "multiclass", "texts", "objects", "floats", "bool", "one"],
-)  # fmt: skip
+)
 def test_classifiers_give_labels_and_probabilities(classes, dtype, run):
     x, y = blobs(n_classes=len(classes))
     x = x.astype(dtype)

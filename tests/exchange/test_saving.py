@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import name_of
 from estimator_data import blobs, multilabel, regression
 from saved_models import (
     MODELS,
@@ -23,6 +26,7 @@ from saved_models import (
     regressor,
     taken_apart,
 )
+from sklearn.exceptions import NotFittedError
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network
@@ -72,8 +76,14 @@ def test_a_loaded_model_saved_again_gives_the_same_file(kind, tmp_path):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_of_every_function_come_back_bit_for_bit(activation, dtype, path):
     for output in OUTPUT_FUNCTIONS:
-        net = Network((3, 5, 4, 2), activation=(activation, "tanh"), output=output, dtype=dtype,
-                      initializer="he", random_state=0)  # fmt: skip
+        net = Network(
+            (3, 5, 4, 2),
+            activation=(activation, "tanh"),
+            output=output,
+            dtype=dtype,
+            initializer="he",
+            random_state=0,
+        )
         loaded = again(net, path)
         assert (loaded.parameters == net.parameters).all()
         assert (loaded.sizes, loaded.functions) == (net.sizes, net.functions)
@@ -100,16 +110,31 @@ def test_estimators_of_every_solver_go_on_as_if_never_saved(solver, dtype, path)
 def test_all_fitted_attributes_and_parameters_come_back(path):
     x, _y = blobs(n_classes=3)
     names = np.array([f"feature {i}" for i in range(x.shape[1])], dtype=object)
-    pandas_like = classifier(early_stopping=True, class_weight={0: 1.0, 1: 2.0},
-                             validation_fraction=0.2, n_iter_no_change=np.inf)  # fmt: skip
+    pandas_like = classifier(
+        early_stopping=True,
+        class_weight={0: 1.0, 1: 2.0},
+        validation_fraction=0.2,
+        n_iter_no_change=np.inf,
+    )
     pandas_like.feature_names_in_ = names
     loaded = again(pandas_like, path)
     before, after = pandas_like.get_params(), loaded.get_params()
     assert before == after
     assert {k: type(v) for k, v in before.items()} == {k: type(v) for k, v in after.items()}
-    for name in ("n_features_in_", "n_layers_", "n_outputs_", "out_activation_", "loss_", "t_",
-                 "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_",
-                 "best_epoch_", "n_iter_"):  # fmt: skip
+    for name in (
+        "n_features_in_",
+        "n_layers_",
+        "n_outputs_",
+        "out_activation_",
+        "loss_",
+        "t_",
+        "loss_curve_",
+        "best_loss_",
+        "validation_scores_",
+        "best_validation_score_",
+        "best_epoch_",
+        "n_iter_",
+    ):
         assert getattr(loaded, name) == getattr(pandas_like, name), name
     np.testing.assert_equal(loaded.history_, pandas_like.history_)
     assert loaded.feature_names_in_.tolist() == names.tolist()
@@ -119,10 +144,15 @@ def test_all_fitted_attributes_and_parameters_come_back(path):
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array(["yes", "nö", "\ud800"]), np.array(["a", "b", "c"], object),
-     np.array([1.0, 2.0, 4.0]), np.array([-3, 5, 2**40]), np.array([1, 2, 7], np.uint8)],
+    [
+        np.array(["yes", "nö", "\ud800"]),
+        np.array(["a", "b", "c"], object),
+        np.array([1.0, 2.0, 4.0]),
+        np.array([-3, 5, 2**40]),
+        np.array([1, 2, 7], np.uint8),
+    ],
     ids=["texts", "objects", "floats", "integers", "bytes"],
-)  # fmt: skip
+)
 def test_labels_of_every_type_come_back_with_their_type(labels, path):
     x, y = blobs(n_classes=3)
     model = fitted(MLPClassifier(**SHORT), x, labels[y])
@@ -183,8 +213,12 @@ def test_every_parameter_of_a_myann_comes_back(path):
 
 def test_a_loaded_myann_says_that_it_has_no_data(path):
     loaded = again(myann(), path)
-    for use in (loaded.fit, loaded.look_into_mini_batch, loaded.plot_confusion_matrix,
-                loaded.plot_misclassified):  # fmt: skip
+    for use in (
+        loaded.fit,
+        loaded.look_into_mini_batch,
+        loaded.plot_confusion_matrix,
+        loaded.plot_misclassified,
+    ):
         with pytest.raises(ValueError, match="needs training and test data"):
             use()
     assert loaded.score(np.ones((2, 6)), [0, 1]) <= 1
@@ -259,10 +293,13 @@ def test_weights_put_into_the_lists_by_hand_are_saved(path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("scoring", len), ("validation_fraction", [(np.array([object()]), [1])]),
-     ("class_weight", {("a", len): 1.0})],
+    [
+        ("scoring", len),
+        ("validation_fraction", [(np.array([object()]), [1])]),
+        ("class_weight", {("a", len): 1.0}),
+    ],
     ids=["callable", "objects", "callable in a key"],
-)  # fmt: skip
+)
 def test_a_parameter_that_a_file_cannot_hold_is_named(name, value, path):
     model = classifier()
     model.set_params(**{name: value})
@@ -325,10 +362,109 @@ def test_weights_that_are_not_finite_are_refused(value, path):
 
 def test_names_that_need_too_much_room_are_refused_before_writing(path):
     model = regressor()
-    model.feature_names_in_ = np.array(["x" * 400_000] * 6, object)
-    with pytest.raises(ValueError, match=r"header has .* bytes, allowed"):
+    model.feature_names_in_ = np.array(["x" * 12_000_000] * 6, object)
+    with pytest.raises(ValueError, match=r"document has 72.* bytes, allowed 67108864"):
         fastmlp.save(model, path)
     assert not path.exists()
+
+
+def test_very_many_labels_class_weights_and_layers_are_saved(path):
+    x, y = blobs(n_classes=2)
+    labels = np.array([f"a label of some length, {i:06d}" for i in range(100_000)], object)
+    many = MLPClassifier(hidden_layer_sizes=(), max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        many.partial_fit(x, labels[y], classes=labels)
+    assert again(many, path).classes_.tolist() == labels.tolist()
+    weighted = classifier()
+    weighted.class_weight = {i: 1.5 for i in range(70_000)}
+    assert again(weighted, path).class_weight == weighted.class_weight
+    deep = Network((1,) * 12_001, random_state=0)
+    assert again(deep, path).sizes == deep.sizes
+
+
+@pytest.mark.parametrize("where", ["fifo", "link", "folder"])
+def test_what_is_no_regular_file_is_not_replaced(where, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    target = tmp_path / where
+    before = target.stat()
+    with pytest.raises(OSError, match=r"cannot replace a (folder|device, pipe or socket) by"):
+        fastmlp.save(network(), target)
+    assert (target.stat().st_mode, target.stat().st_ino) == (before.st_mode, before.st_ino)
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "folder", "link"]
+
+
+def test_saving_takes_the_memory_of_one_layer(path):
+    model = Network((1000, 1000, 1000, 1000, 1000, 10), random_state=0)
+    fastmlp.save(model, path)
+    tracemalloc.start()
+    fastmlp.save(model, path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.4 * model.parameters.nbytes
+
+
+COPIES = {
+    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
+    "deepcopy": lambda model, path: copy.deepcopy(model),
+    "save and load": again,
+}
+
+
+@pytest.mark.parametrize("random_state", [0, None, np.random.RandomState(3)], ids=name_of)
+@pytest.mark.parametrize("how", COPIES)
+def test_the_rows_of_a_copy_are_shuffled_on_as_those_of_the_original(how, random_state, path):
+    x, y = blobs()
+    original = MLPClassifier((5,), batch_size=10, random_state=random_state)
+    original.partial_fit(x, y, classes=np.unique(y))
+    copied, cycled = COPIES[how](original, path), original
+    orders = set()
+    for _ in range(3):
+        cycled = COPIES[how](cycled, path)
+        for model in (original, copied, cycled):
+            model.partial_fit(x, y)
+        assert_same(copied, original)
+        assert_same(cycled, original)
+        orders.add(tuple(cycled._record.last.trainer.order))
+    assert len(orders) == 3, "every epoch has an order of its own"
+
+
+def test_a_copy_whose_parameters_change_is_shuffled_on_too(path):
+    x, y = blobs()
+    original = classifier(batch_size=10)
+    copied = again(original, path)
+    for model in (original, copied):
+        model.set_params(alpha=0.1, random_state=None).partial_fit(x, y)
+    assert_same(copied, original)
+
+
+def test_a_model_without_what_training_needs_is_a_third(path):
+    x, y = blobs()
+    big = classifier(hidden_layer_sizes=(150, 150), early_stopping=True)
+    fastmlp.save(big, path)
+    whole, whole_pickle = path.stat().st_size, len(pickle.dumps(big))
+    fastmlp.save(big, path, resumable=False)
+    small = fastmlp.load(path)
+    assert path.stat().st_size < 0.27 * whole
+    assert_same(small, big)
+    assert small.history_["loss"] == big.history_["loss"]
+    assert big._record.last is not None, "the model itself keeps it"
+    dropped = copy.deepcopy(big)
+    assert dropped.drop_training_state() is dropped
+    assert_same(dropped, big)
+    assert len(pickle.dumps(dropped)) < 0.3 * whole_pickle
+    fastmlp.save(dropped, path)
+    assert path.stat().st_size < 0.27 * whole
+    for model in (small, dropped):
+        model.set_params(early_stopping=False).partial_fit(x, y)
+        fitted(model.set_params(early_stopping=True, warm_start=True), x, y)
+    assert_same(small, dropped)
+    with pytest.raises(TypeError, match="resumable must be True or False; got 'no'"):
+        fastmlp.save(big, path, resumable="no")
+    with pytest.raises(NotFittedError):
+        MLPClassifier().drop_training_state()
 
 
 # --- Names, pickles, light imports

@@ -45,9 +45,14 @@ def test_large_pieces_are_written_in_chunks_and_short_writes_go_on(path, monkeyp
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 @pytest.mark.parametrize(
     ("step", "after", "says"),
-    [("write", 0, "cannot write"), ("write", 1, "cannot write"), ("fsync", 0, "cannot synchronise"),
-     ("replace", 0, "cannot replace"), ("open", 0, "cannot create a temporary file beside")],
-)  # fmt: skip
+    [
+        ("write", 0, "cannot write"),
+        ("write", 1, "cannot write"),
+        ("fsync", 0, "cannot synchronise"),
+        ("replace", 0, "cannot replace"),
+        ("open", 0, "cannot create a temporary file beside"),
+    ],
+)
 def test_a_fault_leaves_the_old_file_and_no_other(step, after, says, code, path, monkeypatch):
     with monkeypatch.context() as patch:
         fail_in(patch, step, code, after=after)

@@ -13,6 +13,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from audit import audited
 from damage import damaged_in_place
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,12 @@ from saved_models import MODELS, forge, network, sealed, taken_apart
 
 import fastmlp
 from fastmlp import ModelFormatError, Network
-from fastmlp.files.model_file import Content, write_model_file
+from fastmlp.files.model_file import (
+    MAX_DOCUMENT_CONTAINERS,
+    Content,
+    read_model_file,
+    write_model_file,
+)
 from fastmlp.files.safetensors_header import DTYPES, MAX_CONTAINERS, parse_header
 
 MIB = 1 << 20
@@ -108,11 +114,18 @@ def honest():
     """Document and arrays of a network, by which forged files are made."""
     net = network()
     document = {
-        "schema": 1, "kind": "Network",
-        "network": {"sizes": [3, 4, 2], "activations": ["tanh"], "output": "softmax",
-                    "dtype": "float64", "initializer": "he"},
-        "plan_version": 2, "arithmetic": {},
-    }  # fmt: skip
+        "schema": 1,
+        "kind": "Network",
+        "network": {
+            "sizes": [3, 4, 2],
+            "activations": ["tanh"],
+            "output": "softmax",
+            "dtype": "float64",
+            "initializer": "he",
+        },
+        "plan_version": 2,
+        "arithmetic": {},
+    }
     arrays = {}
     for i, w in enumerate(net.weights):
         arrays[f"layers.{i}.weight"] = w[:, 1:].copy()
@@ -191,8 +204,18 @@ def test_weights_that_are_not_finite_are_refused(value, honest, refused):
 
 def test_huge_sizes_in_the_document_allocate_nothing(honest, refused):
     document, arrays = honest
-    for sizes in ([2**30, 2**30, 2], [3, 2**31 - 1, 2], [3, 2**40, 2], [3, -4, 2], [3], [],
-                  [3] * 100_000, [3.0, 4, 2], "342", [3, True, 2]):  # fmt: skip
+    for sizes in (
+        [2**30, 2**30, 2],
+        [3, 2**31 - 1, 2],
+        [3, 2**40, 2],
+        [3, -4, 2],
+        [3],
+        [],
+        [3] * 100_000,
+        [3.0, 4, 2],
+        "342",
+        [3, True, 2],
+    ):
         document["network"]["sizes"] = sizes
         content = forge(document, arrays)
         tracemalloc.start()
@@ -285,7 +308,7 @@ def test_the_first_bytes_are_not_believed(files, refused):
     rest = files["network"][8:]
     for length in (0, 1, len(rest) + 1, 2**31, 2**63, 2**64 - 1):
         refused(struct.pack("<Q", length) + rest)
-    refused(struct.pack("<Q", 3 * MIB) + b" " * 3 * MIB, "header has .* bytes, allowed")
+    refused(struct.pack("<Q", 5 * MIB) + b" " * 5 * MIB, "header has .* bytes, allowed")
 
 
 @pytest.mark.parametrize(
@@ -324,16 +347,70 @@ def test_values_inside_many_others_are_refused(depth, files, refused):
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
-    model = MODELS["classifier"]()
-    model.class_weight = {i: 1.0 for i in range(70_000)}
-    with pytest.raises(ValueError, match="lists and objects, allowed"):
-        fastmlp.save(model, tmp_path / "model")
+    many = Content("Network", {"many": [[]] * (MAX_DOCUMENT_CONTAINERS + 1)}, {})
+    says = rf"the document has \d+ lists and objects, allowed {MAX_DOCUMENT_CONTAINERS}"
+    with pytest.raises(ValueError, match=says):
+        write_model_file(tmp_path / "model", many)
+    arrays = {f"{i}": np.zeros(1, np.uint8) for i in range(60_000)}
+    with pytest.raises(ValueError, match=f"the header has .* allowed {MAX_CONTAINERS}"):
+        write_model_file(tmp_path / "model", Content("Network", {}, arrays))
     deep = 1.0
     for _ in range(70):
         deep = {"a": deep}
     with pytest.raises(ValueError, match="too deeply"):
         write_model_file(tmp_path / "model", Content("Network", {"deep": deep}, {}))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_long_document_is_an_array_and_is_read_only_where_it_is_one(tmp_path):
+    path = tmp_path / "model"
+    long = {"long": "x" * 2 * MIB, "n": 1}
+    write_model_file(path, Content("Network", long, {"a": np.arange(3.0)}))
+    read = read_model_file(path, ["Network"])
+    assert read.document == long and list(read.arrays) == ["a"]
+    document, arrays = taken_apart(path.read_bytes())
+    assert set(document) == {"schema", "kind"} and set(arrays) == {"a", "fastmlp.document"}
+    for changed, array in [
+        (document | {"n": 1}, arrays["fastmlp.document"]),
+        (document, arrays["fastmlp.document"].reshape(1, -1)),
+        (document, arrays["a"]),
+        (document, np.frombuffer(b'{"n":1,"n":2}', np.uint8)),
+        (document, np.frombuffer(b"[1]", np.uint8)),
+        (document, np.zeros(0, np.uint8)),
+    ]:
+        path.write_bytes(forge(changed, {"fastmlp.document": array}))
+        with pytest.raises(ModelFormatError, match=r"array 'fastmlp\.document' "):
+            read_model_file(path, ["Network"])
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [{}, {"b": np.ones((2, 3)), "a": np.ones(2, np.float32), "é": np.ones(3, np.uint8),
+          "c": np.arange(3),"d": np.ones((0, 2), np.uint64), "e": np.zeros((4, 4)).T}],
+    ids=["none", "all types"],
+)  # fmt: skip
+def test_the_bytes_are_those_of_the_safetensors_package(arrays, tmp_path):
+    path = tmp_path / "model"
+    write_model_file(path, Content("Network", {"é": 'a"\\'}, arrays))
+    content = path.read_bytes()
+    n = struct.unpack("<Q", content[:8])[0]
+    metadata = json.loads(content[8 : 8 + n])["__metadata__"]
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    assert content == safetensors.numpy.save(contiguous, metadata)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ['{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}',
+     '{"a":{"dtype":"U8","shape":[0],"data_offsets":[-0,0]}}',
+     '{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+     '{"__metadata__":{"fastmlp":"\\udc00"}}', '{"__metadata__":{"\\ud800 ":""}}'],
+)  # fmt: skip
+def test_what_the_safetensors_package_refuses_is_refused(header):
+    with pytest.raises(safetensors.SafetensorError):
+        safetensors.deserialize(struct.pack("<Q", len(header)) + header.encode())
+    with pytest.raises(ModelFormatError, match=r"the number -0|no character"):
+        parse_header(header.encode(), 0)
 
 
 def test_equal_names_of_arrays_are_refused(honest, refused):
@@ -425,7 +502,7 @@ def altered(content, where, value):
         ("myann", ("generator",), 3, "'generator' must be a Generator"),
         ("myann", ("classes",), {"array": ["int64", [2], [0, 1]]}, "n_nodes|describe|classes"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_cannot_be_is_refused(kind, where, value, match, files, refused):
     if where == ("parameters", "ay_nodes_layers") and value[1] > 10**6:
         tracemalloc.start()
@@ -552,8 +629,10 @@ def test_no_bytes_make_the_header_reader_do_anything_else(header, data_bytes):
         parse_header(header, data_bytes)
 
 
-@given(st.dictionaries(st.text(max_size=8) | st.just("__metadata__"), ENTRY | JSON, max_size=4),
-       st.integers(0, 100))  # fmt: skip
+@given(
+    st.dictionaries(st.text(max_size=8) | st.just("__metadata__"), ENTRY | JSON, max_size=4),
+    st.integers(0, 100),
+)
 def test_what_the_header_reader_accepts_fills_the_file_exactly(declared, data_bytes):
     try:
         texts, entries = parse_header(json.dumps(declared).encode(), data_bytes)
@@ -577,10 +656,15 @@ def test_no_document_makes_load_do_anything_else(files, tmp_path, data):
         if not (isinstance(place[name], dict) and place[name] and data.draw(st.booleans())):
             break
         place = place[name]
-    place[name] = data.draw(JSON | st.dictionaries(
-        st.sampled_from(["float", "tuple", "dict", "array", "generator", "random_state"]), JSON,
-        min_size=1, max_size=1,
-    ))  # fmt: skip
+    place[name] = data.draw(
+        JSON
+        | st.dictionaries(
+            st.sampled_from(["float", "tuple", "dict", "array", "generator", "random_state"]),
+            JSON,
+            min_size=1,
+            max_size=1,
+        )
+    )
     path = tmp_path / "fuzzed"
     try:
         path.write_bytes(forge(document, arrays))
@@ -592,6 +676,7 @@ def test_no_document_makes_load_do_anything_else(files, tmp_path, data):
 
 def test_the_seal_is_what_the_writer_makes(files):
     content = files["network"]
-    digest = json.loads(json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
-                        ["__metadata__"]["fastmlp"])["sha256"]  # fmt: skip
+    digest = json.loads(
+        json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])["__metadata__"]["fastmlp"]
+    )["sha256"]
     assert sealed(content.replace(digest.encode(), b"0" * 64)) == content

@@ -52,11 +52,17 @@ def test_nan_and_numpy_scalars():
 
 @pytest.mark.parametrize(
     "array",
-    [np.arange(6).reshape(2, 3), np.array([1.5, np.nan, -np.inf], np.float32),
-     np.array(["a", "bcd"]), np.array(["x", "y"], object), np.array([True, False]),
-     np.zeros((0, 3)), np.uint8([255])],
+    [
+        np.arange(6).reshape(2, 3),
+        np.array([1.5, np.nan, -np.inf], np.float32),
+        np.array(["a", "bcd"]),
+        np.array(["x", "y"], object),
+        np.array([True, False]),
+        np.zeros((0, 3)),
+        np.uint8([255]),
+    ],
     ids=lambda array: str(array.dtype),
-)  # fmt: skip
+)
 def test_arrays_come_back_with_dtype_and_shape(array):
     again = through_json(array)
     assert (again.dtype, again.shape) == (array.dtype, array.shape)
@@ -76,10 +82,20 @@ def test_generators_come_back_where_they_were(name):
 
 @pytest.mark.parametrize(
     "value",
-    [len, object(), {1, 2}, b"bytes", 1j, [lambda: 0], np.array([object()]), np.dtype("f4"),
-     np.array(["2020"], "datetime64[D]"), np.float32],
+    [
+        len,
+        object(),
+        {1, 2},
+        b"bytes",
+        1j,
+        [lambda: 0],
+        np.array([object()]),
+        np.dtype("f4"),
+        np.array(["2020"], "datetime64[D]"),
+        np.float32,
+    ],
     ids=name_of,
-)  # fmt: skip
+)
 def test_other_values_cannot_be_saved(value):
     with pytest.raises(TypeError, match="cannot be saved"):
         encode(value)
@@ -104,14 +120,22 @@ def test_a_state_with_a_shorter_array_is_refused(name):
         decode(value)
 
 
-@given(st.recursive(
-    st.none() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["float", "tuple", "dict", "array", "generator", "random_state", "eval"]),
-        inner, max_size=2,
-    ),
-    max_leaves=10,
-))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["float", "tuple", "dict", "array", "generator", "random_state", "eval"]
+                ),
+                inner,
+                max_size=2,
+            )
+        ),
+        max_leaves=10,
+    )
+)
 def test_decoding_anything_gives_a_value_or_one_of_the_documented_errors(value):
     with contextlib.suppress(ValueError, TypeError, LookupError, ArithmeticError):
         decode(value)

@@ -115,8 +115,14 @@ def fork_while_fitting(n_children):
 
 def save_large(n, path):
     rows, labels = np.ones((4, n)), np.arange(4) % 2
-    model = MyANN((rows, labels, rows, labels), n_hidden_layers=1, ay_nodes_layers=[0, n, 0],
-                  n_nodes_layer_out=0, n_epochs=1, b_train_on_init=False)  # fmt: skip
+    model = MyANN(
+        (rows, labels, rows, labels),
+        n_hidden_layers=1,
+        ay_nodes_layers=[0, n, 0],
+        n_nodes_layer_out=0,
+        n_epochs=1,
+        b_train_on_init=False,
+    )
     fastmlp.save(model, path)
 
 

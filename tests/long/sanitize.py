@@ -29,11 +29,17 @@ LEAKS = {"ASAN_OPTIONS": "detect_leaks=1"}
 RACES = {"TSAN_OPTIONS": "halt_on_error=1:die_after_fork=0"}
 
 ENGINE_TESTS = (
-    "engine/test_engine.py", "engine/test_kernels.py", "engine/test_forced_choices.py",
-    "network/test_network.py", "test_optimizers.py", "engine/test_functions_and_losses.py",
-    "engine/test_shuffle.py", "engine/test_threads.py",
-    "training/test_trainer.py", "training/test_lbfgs.py",
-)  # fmt: skip
+    "engine/test_engine.py",
+    "engine/test_kernels.py",
+    "engine/test_forced_choices.py",
+    "network/test_network.py",
+    "test_optimizers.py",
+    "engine/test_functions_and_losses.py",
+    "engine/test_shuffle.py",
+    "engine/test_threads.py",
+    "training/test_trainer.py",
+    "training/test_lbfgs.py",
+)
 KERNEL_TESTS = ("engine/test_single_kernels.py", "engine/test_native.py")
 
 SMOKE = """
@@ -64,8 +70,17 @@ def gcc_library(name: str) -> str:
 def build(source: Path, name: str, flags: str, *options: str) -> Path:
     """Build the CMake project in `source` with these compiler flags."""
     folder = BUILD / name
-    run("cmake", "-S", source, "-B", folder, "-DCMAKE_C_COMPILER=gcc",
-        "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_C_FLAGS={COMMON} {flags}", *options)  # fmt: skip
+    run(
+        "cmake",
+        "-S",
+        source,
+        "-B",
+        folder,
+        "-DCMAKE_C_COMPILER=gcc",
+        "-DCMAKE_BUILD_TYPE=Release",
+        f"-DCMAKE_C_FLAGS={COMMON} {flags}",
+        *options,
+    )
     run("cmake", "--build", folder, "--parallel", "2")
     return folder
 
@@ -86,8 +101,11 @@ def package(name: str, flags: str) -> Path:
 def preload() -> dict[str, str]:
     """Environment of a Python that loads code with ASan; leaks would be Python's own."""
     libraries = ":".join(map(gcc_library, ("libasan.so", "libubsan.so", "libstdc++.so")))
-    return {"LD_PRELOAD": libraries, "UBSAN_OPTIONS": "print_stacktrace=1",
-            "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1"}  # fmt: skip
+    return {
+        "LD_PRELOAD": libraries,
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1",
+    }
 
 
 def pytest(names: tuple[str, ...], **environment: str) -> None:
@@ -128,12 +146,28 @@ def check_valgrind() -> None:
         print("valgrind is not installed: its check is left out")
         return
     folder = build(ROOT / "tests" / "engine" / "native", "plain", "")
-    run("valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite",
-        "--error-exitcode=1", folder / "fastmlp" / "test_team")  # fmt: skip
+    run(
+        "valgrind",
+        "-q",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite",
+        "--error-exitcode=1",
+        folder / "fastmlp" / "test_team",
+    )
     log = BUILD / "valgrind.log"
-    run("valgrind", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40",
-        f"--log-file={log}", sys.executable, "-P", "-c", SMOKE,
-        PYTHONMALLOC="malloc", PYTHONPATH=str(package("valgrind", "")))  # fmt: skip
+    run(
+        "valgrind",
+        "--leak-check=full",
+        "--show-leak-kinds=definite",
+        "--num-callers=40",
+        f"--log-file={log}",
+        sys.executable,
+        "-P",
+        "-c",
+        SMOKE,
+        PYTHONMALLOC="malloc",
+        PYTHONPATH=str(package("valgrind", "")),
+    )
     records = records_of(log.read_text())
     own = [record for record in records if is_own(record)]
     assert not own, "\n".join(own)
@@ -152,8 +186,12 @@ def records_of(log: str) -> list[str]:
     return log.split(f"=={process}== \n")
 
 
-CHECKS = {"extension": check_extension, "kernels": check_kernels, "team": check_team,
-          "valgrind": check_valgrind}  # fmt: skip
+CHECKS = {
+    "extension": check_extension,
+    "kernels": check_kernels,
+    "team": check_team,
+    "valgrind": check_valgrind,
+}
 
 if __name__ == "__main__":
     # Tests send themselves Ctrl-C, which the shell lets its background jobs ignore.

@@ -65,9 +65,16 @@ def test_no_reader_runs_imports_writes_or_calls_anything(tmp_path):
 
 
 def test_the_audit_sees_what_it_forbids():
-    acts = ("compile('1', '', 'eval')", "import this", "exec('1')", "os.mkdir('/')",
-            "open(os.devnull, 'ab')", "subprocess.run(['true'])", "socket.socket()",
-            "pickle.loads(b'cos\\nsystem\\n.')")  # fmt: skip
+    acts = (
+        "compile('1', '', 'eval')",
+        "import this",
+        "exec('1')",
+        "os.mkdir('/')",
+        "open(os.devnull, 'ab')",
+        "subprocess.run(['true'])",
+        "socket.socket()",
+        "pickle.loads(b'cos\\nsystem\\n.')",
+    )
     code = "import contextlib, io, os, pickle, socket, subprocess\nfrom audit import watch\n"
     for act in acts:
         code += f"seen, end = watch()\nwith contextlib.suppress(OSError):\n    {act}\nend()\n"
@@ -107,8 +114,14 @@ def test_two_minutes_of_fuzzing_find_nothing(name, tmp_path):
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed")
     (tmp_path / "found").mkdir()
-    command = [sys.executable, FUZZ / "fuzz.py", name, f"-max_total_time={SECONDS}",
-               f"-artifact_prefix={tmp_path}/", tmp_path / "found"]  # fmt: skip
+    command = [
+        sys.executable,
+        FUZZ / "fuzz.py",
+        name,
+        f"-max_total_time={SECONDS}",
+        f"-artifact_prefix={tmp_path}/",
+        tmp_path / "found",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"[-5000:]
     assert "Done " in result.stderr

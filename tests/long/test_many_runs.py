@@ -56,17 +56,28 @@ def test_forked_children_fit_as_their_threaded_parent_did(kind, n_children):
 def test_eight_threads_predict_on_one_model_and_fit_others_with_the_serial_bits(n_rounds):
     network, (x, y) = fit(), blobs(300, n_classes=3)
     classifier = MLPClassifier((20,), max_iter=3, random_state=0).fit(x, y)
-    ann = MyANN((x[:200], y[:200], x[200:], y[200:]), n_hidden_layers=1, n_nodes_layer_out=0,
-                ay_nodes_layers=[0, 9, 0], n_epochs=2, random_state=0)  # fmt: skip
+    ann = MyANN(
+        (x[:200], y[:200], x[200:], y[200:]),
+        n_hidden_layers=1,
+        n_nodes_layer_out=0,
+        ay_nodes_layers=[0, 9, 0],
+        n_epochs=2,
+        random_state=0,
+    )
 
     def work(seed):
         fresh = MLPClassifier((20,), max_iter=3, random_state=seed).fit(x, y)
         return [
-            network.predict(X, n_threads=2), network.predict(X[:2]), ann.network.predict(x[:5]),
-            classifier.predict_proba(x), classifier.predict(x[:1]),
-            fit(seed).parameters, fit(seed, optimizer="adam", momentum=0).parameters,
-            fit(seed, sizes=(30, 200, 4), n_threads=2).parameters, *fresh.coefs_,
-        ]  # fmt: skip
+            network.predict(X, n_threads=2),
+            network.predict(X[:2]),
+            ann.network.predict(x[:5]),
+            classifier.predict_proba(x),
+            classifier.predict(x[:1]),
+            fit(seed).parameters,
+            fit(seed, optimizer="adam", momentum=0).parameters,
+            fit(seed, sizes=(30, 200, 4), n_threads=2).parameters,
+            *fresh.coefs_,
+        ]
 
     expected = [work(seed) for seed in range(N_THREADS)]
     for _ in range(n_rounds):

@@ -90,10 +90,14 @@ int main(int n, char **words)
 }"""
 
 
-@pytest.mark.parametrize("code, flags, options, report", [
-    (LEAK, sanitize.MEMORY, sanitize.LEAKS, "LeakSanitizer: detected memory leaks"),
-    (RACE, sanitize.THREADS, sanitize.RACES, "ThreadSanitizer: data race"),
-], ids=["leak", "race"])  # fmt: skip
+@pytest.mark.parametrize(
+    "code, flags, options, report",
+    [
+        (LEAK, sanitize.MEMORY, sanitize.LEAKS, "LeakSanitizer: detected memory leaks"),
+        (RACE, sanitize.THREADS, sanitize.RACES, "ThreadSanitizer: data race"),
+    ],
+    ids=["leak", "race"],
+)
 def test_an_error_of_a_c_test_is_reported_and_ends_it(code, flags, options, report, tmp_path):
     program = compiled(tmp_path, code, *flags.split(), *sanitize.COMMON.split(), "-pthread")
     fine = ended([program], **options)
@@ -109,13 +113,16 @@ RECORD = """==7== {} bytes in 1 blocks are definitely lost in loss record 1 of 2
 ==7== \n"""
 
 
-@pytest.mark.parametrize("place, own", [
-    ("__pyx_pf_7fastmlp_5_core_6Engine___cinit__ (_core.c:18626)", True),
-    ("fm_team_run (team.c:140)", True),
-    ("__cinit__ (in /x/fastmlp/_core.cpython-311-x86_64-linux-gnu.so)", True),
-    ("initumath (in /x/numpy/_core/_multiarray_umath.cpython-311-x86_64-linux-gnu.so)", False),
-    ("PyObject_Vectorcall (call.c:299)", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "place, own",
+    [
+        ("__pyx_pf_7fastmlp_5_core_6Engine___cinit__ (_core.c:18626)", True),
+        ("fm_team_run (team.c:140)", True),
+        ("__cinit__ (in /x/fastmlp/_core.cpython-311-x86_64-linux-gnu.so)", True),
+        ("initumath (in /x/numpy/_core/_multiarray_umath.cpython-311-x86_64-linux-gnu.so)", False),
+        ("PyObject_Vectorcall (call.c:299)", False),
+    ],
+)
 def test_records_of_the_extension_are_told_from_those_of_others(place, own):
     log = RECORD.format(8, "main (in /bin/python)") + RECORD.format(256, place)
     assert [sanitize.is_own(record) for record in sanitize.records_of(log)[:2]] == [False, own]

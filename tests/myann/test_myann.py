@@ -28,8 +28,13 @@ A2_DEFAULTS = dict(
 
 def digits(**options):
     """A small network on scikit-learn's digits."""
-    return MyANN("digits", **dict(ay_nodes_layers=[0, 20, 0], learn_rate=0.01, random_state=0,
-                                  my_initializer="sqrt_nodes") | options)  # fmt: skip
+    return MyANN(
+        "digits",
+        **dict(
+            ay_nodes_layers=[0, 20, 0], learn_rate=0.01, random_state=0, my_initializer="sqrt_nodes"
+        )
+        | options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +89,11 @@ def test_private_names_of_the_articles_are_read_only_aliases(trained):
         (trained._shape_epochs_batches, (5, 13, 1)),
     ]  # fmt: skip
     for alias, value in pairs:
-        for a, v in zip(np.atleast_1d(alias), np.atleast_1d(value), strict=True) if not isinstance(
-            alias, list) else zip(alias, value, strict=True):  # fmt: skip
+        for a, v in (
+            zip(np.atleast_1d(alias), np.atleast_1d(value), strict=True)
+            if not isinstance(alias, list)
+            else zip(alias, value, strict=True)
+        ):
             np.testing.assert_array_equal(a, v)
     with pytest.raises(AttributeError):
         trained._ay_costs = 0
@@ -101,8 +109,15 @@ def test_mini_batches_hold_every_row_once(trained):
 
 
 def test_aliases_of_the_doc_strings_are_accepted():
-    ann = MyANN(data_set="digits", n_nodes_out_layer=10, lambda_reg2=0.3, lambda_reg1=0.2,
-                mom_const=0.1, n_mini_batch=77, b_train_on_init=False)  # fmt: skip
+    ann = MyANN(
+        data_set="digits",
+        n_nodes_out_layer=10,
+        lambda_reg2=0.3,
+        lambda_reg1=0.2,
+        mom_const=0.1,
+        n_mini_batch=77,
+        b_train_on_init=False,
+    )
     assert (ann.lambda2_reg, ann.lambda1_reg, ann.mom_rate) == (0.3, 0.2, 0.1)
     assert ann.n_size_mini_batch == 77
     assert ann.data.source.startswith("embedded")
@@ -183,16 +198,29 @@ def test_limit_of_batches_counts_only_when_positive():
     assert digits(n_size_mini_batch=100, n_max_batches=2000).costs.shape == (1, 13)
 
 
-@pytest.mark.parametrize("out, loss", [
-    ("sigmoid", "LogLoss"), ("sigmoid", "MSE"), ("softmax", "CrossEntropy"), ("softmax", "LogLoss"),
-    ("softmax", "MSE"), ("identity", "MSE"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "out, loss",
+    [
+        ("sigmoid", "LogLoss"),
+        ("sigmoid", "MSE"),
+        ("softmax", "CrossEntropy"),
+        ("softmax", "LogLoss"),
+        ("softmax", "MSE"),
+        ("identity", "MSE"),
+    ],
+)
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 def test_every_activation_and_pair_learns_digits(activation, out, loss):
     # The delta of these pairs has a small factor a (1 - a).
     rate = 0.03 if loss == "MSE" and out != "identity" else 0.003
-    ann = digits(n_epochs=20, my_activation_function=activation, my_out_function=out,
-                 my_loss_function=loss, learn_rate=rate, lambda2_reg=0.0)  # fmt: skip
+    ann = digits(
+        n_epochs=20,
+        my_activation_function=activation,
+        my_out_function=out,
+        my_loss_function=loss,
+        learn_rate=rate,
+        lambda2_reg=0.0,
+    )
     assert ann.test_accuracy[-1] > 0.9
 
 
@@ -214,8 +242,13 @@ def test_verbose_training_prints_the_articles_report(capsys):
     assert "Epoch 2 of 2" in printed
     assert "X_train: (1297, 64)" in printed
     assert "weights L1 to L2: (10, 21)" in printed
-    for line in ("learning rate", "total cost of training set  not measured", "mean |weight| at L1",
-                 "batch-averaged accuracy", "Total training time"):  # fmt: skip
+    for line in (
+        "learning rate",
+        "total cost of training set  not measured",
+        "mean |weight| at L1",
+        "batch-averaged accuracy",
+        "Total training time",
+    ):
         assert line in printed
 
 
@@ -287,8 +320,14 @@ def test_interrupted_fit_keeps_weights_and_history():
 
 
 def test_divergence_keeps_finite_weights_and_history():
-    ann = digits(b_train_on_init=False, learn_rate=1e6, my_out_function="identity",
-                 my_loss_function="MSE", my_activation_function="relu", n_epochs=50)  # fmt: skip
+    ann = digits(
+        b_train_on_init=False,
+        learn_rate=1e6,
+        my_out_function="identity",
+        my_loss_function="MSE",
+        my_activation_function="relu",
+        n_epochs=50,
+    )
     with pytest.raises(DivergenceError, match="at learning rate 1e\\+06"):
         ann.fit()
     assert np.isfinite(ann.network.parameters).all()
@@ -299,10 +338,18 @@ def test_divergence_keeps_finite_weights_and_history():
 
 def test_articles_values_reach_their_accuracy_and_rate_on_mnist(mnist):
     ann = MyANN(
-        (mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test), 2, [0, 70, 30, 0],
-        n_size_mini_batch=500, n_epochs=35, learn_rate=0.001, decrease_const=1e-6, mom_rate=5e-5,
-        lambda2_reg=0.2, my_initializer="sqrt_nodes", random_state=0,
-    )  # fmt: skip
+        (mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test),
+        2,
+        [0, 70, 30, 0],
+        n_size_mini_batch=500,
+        n_epochs=35,
+        learn_rate=0.001,
+        decrease_const=1e-6,
+        mom_rate=5e-5,
+        lambda2_reg=0.2,
+        my_initializer="sqrt_nodes",
+        random_state=0,
+    )
     assert ann.network.n_parameters == 57390
     assert f"{ann.learning_rates[-1]:.11f}" == "0.00099940518"
     assert ann.test_accuracy[-1] >= 0.955
@@ -312,10 +359,19 @@ def test_articles_values_reach_their_accuracy_and_rate_on_mnist(mnist):
 def test_published_run_of_35_epochs_reaches_its_training_accuracy(mnist):
     """Article P3 reports a batch-averaged accuracy of 0.99272."""
     ann = MyANN(
-        (mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test), 2, [0, 70, 30, 0],
-        n_size_mini_batch=500, n_epochs=35, learn_rate=0.001, decrease_const=1e-6, mom_rate=5e-5,
-        lambda2_reg=0.01, my_initializer="sqrt_nodes", random_state=0, b_measure_accuracy=False,
-    )  # fmt: skip
+        (mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test),
+        2,
+        [0, 70, 30, 0],
+        n_size_mini_batch=500,
+        n_epochs=35,
+        learn_rate=0.001,
+        decrease_const=1e-6,
+        mom_rate=5e-5,
+        lambda2_reg=0.01,
+        my_initializer="sqrt_nodes",
+        random_state=0,
+        b_measure_accuracy=False,
+    )
     assert ann.history["batch_accuracy"][-1] >= 0.98
 
 

@@ -30,10 +30,15 @@ def test_repr_names_widths_and_parameters():
     assert repr(Network((4, 3, 2))) == "Network(4-3-2, 23 parameters, float32)"
 
 
-@pytest.mark.parametrize("name, limits", [
-    ("legacy", (0.5, 1.0)), ("range", (0.5, 0.5)), ("sqrt_nodes", (0.05, 0.5 / np.sqrt(70))),
-    ("glorot", (np.sqrt(6 / 170), np.sqrt(6 / 130))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, limits",
+    [
+        ("legacy", (0.5, 1.0)),
+        ("range", (0.5, 0.5)),
+        ("sqrt_nodes", (0.05, 0.5 / np.sqrt(70))),
+        ("glorot", (np.sqrt(6 / 170), np.sqrt(6 / 130))),
+    ],
+)
 def test_uniform_initializers_fill_their_range(name, limits):
     network = Network((100, 70, 60), initializer=name, dtype="float64", random_state=0)
     for w, limit in zip(network.weights, limits, strict=True):
@@ -56,8 +61,9 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others():
 @pytest.mark.parametrize("output", ["sigmoid", "softmax", "identity"])
 @pytest.mark.parametrize("n_rows", [1, 2, 255, 256, 257, 1000])
 def test_prediction_equals_the_reference(output, n_rows):
-    network = Network((6, 5, 4, 3), activation=["tanh", "relu"], output=output, dtype="float64",
-                      random_state=0)  # fmt: skip
+    network = Network(
+        (6, 5, 4, 3), activation=["tanh", "relu"], output=output, dtype="float64", random_state=0
+    )
     x = np.random.default_rng(0).normal(size=(n_rows, 6))
     _, activations = reference.forward(
         network.weights, reference.input_layer(x, slice(None)), network.functions
@@ -108,8 +114,14 @@ def test_few_rows_agree_with_the_long_way_at_every_width(
 ):
     for i, width in enumerate([1, 15, 16, 17, 31, 70, 127, 128, 129, 500]):
         sizes = [(width, 3), (33, width), (width, width, 2), (7, 4, width, 9, 3)][i % 4]
-        network = Network(sizes, activation=activation, output=output, dtype=dtype,
-                          initializer="glorot", random_state=i)  # fmt: skip
+        network = Network(
+            sizes,
+            activation=activation,
+            output=output,
+            dtype=dtype,
+            initializer="glorot",
+            random_state=i,
+        )
         for w in network.weights:
             w[:, 0] = np.random.default_rng(i).normal(size=len(w))
         x = rows_for(network, 8)
@@ -123,9 +135,11 @@ def test_few_rows_agree_with_the_long_way_at_every_width(
         for n_rows in range(1, 8):  # a row has the same bits whatever is beside it
             np.testing.assert_array_equal(network.predict(x[:n_rows]), few[:n_rows])
         np.testing.assert_allclose(
-            network.predict(np.concatenate([x, x[:1]])), [*expected, expected[0]],
-            rtol=tolerance, atol=tolerance,
-        )  # fmt: skip
+            network.predict(np.concatenate([x, x[:1]])),
+            [*expected, expected[0]],
+            rtol=tolerance,
+            atol=tolerance,
+        )
 
 
 def misaligned(x):
@@ -183,13 +197,16 @@ def test_a_number_that_is_not_finite_is_named_wherever_it_is_in_few_rows(value, 
                     network.predict(x)
 
 
-@pytest.mark.parametrize("shape, message", [
-    ((3,), r"X must have 2 dimensions \(rows, columns\); got shape \(3,\)"),
-    ((1, 1, 3), r"X must have 2 dimensions \(rows, columns\); got shape \(1, 1, 3\)"),
-    ((0, 3), r"X must have at least one row and one column; got \(0, 3\)"),
-    ((2, 4), r"X must have 3 columns; got shape \(2, 4\)"),
-    ((3, 2), r"X must have 3 columns; got shape \(3, 2\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, message",
+    [
+        ((3,), r"X must have 2 dimensions \(rows, columns\); got shape \(3,\)"),
+        ((1, 1, 3), r"X must have 2 dimensions \(rows, columns\); got shape \(1, 1, 3\)"),
+        ((0, 3), r"X must have at least one row and one column; got \(0, 3\)"),
+        ((2, 4), r"X must have 3 columns; got shape \(2, 4\)"),
+        ((3, 2), r"X must have 3 columns; got shape \(3, 2\)"),
+    ],
+)
 def test_few_rows_of_a_wrong_shape_are_named(shape, message):
     with pytest.raises(ValueError, match=message):
         Network((3, 2)).predict(np.ones(shape, np.float32))
@@ -244,10 +261,14 @@ def test_out_stays_as_it_was_when_few_rows_are_refused():
     assert (out == 7).all()
 
 
-@pytest.mark.parametrize("dtype, narrow, wide", [
-    ("float32", (510, 512), (511, 512)), ("float64", (254, 512), (255, 512)),
-    ("float32", (300, 500, 200, 16), (300, 500, 225, 16)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "dtype, narrow, wide",
+    [
+        ("float32", (510, 512), (511, 512)),
+        ("float64", (254, 512), (255, 512)),
+        ("float32", (300, 500, 200, 16), (300, 500, 225, 16)),
+    ],
+)
 def test_networks_of_a_megabyte_take_one_row_alone(dtype, narrow, wide):
     itemsize = np.dtype(dtype).itemsize
     assert count_parameters(narrow) * itemsize < 2**20 <= count_parameters(wide) * itemsize
@@ -264,10 +285,18 @@ def test_networks_of_a_megabyte_take_one_row_alone(dtype, narrow, wide):
                 np.testing.assert_array_equal(found, long_way(network, x[:n_rows]))
 
 
-@pytest.mark.parametrize("replace", [
-    lambda p: p, lambda p: p.astype(float), lambda p: p[:-1].copy(), lambda p: p.tobytes(), list,
-    lambda p: None,
-], ids=["themselves", "other precision", "too short", "bytes", "list", "None"])  # fmt: skip
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda p: p,
+        lambda p: p.astype(float),
+        lambda p: p[:-1].copy(),
+        lambda p: p.tobytes(),
+        list,
+        lambda p: None,
+    ],
+    ids=["themselves", "other precision", "too short", "bytes", "list", "None"],
+)
 def test_parameters_cannot_be_replaced(replace):
     network = Network((33, 17, 3), random_state=0)
     expected = network.predict(rows_for(network, 2))

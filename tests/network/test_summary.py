@@ -86,10 +86,17 @@ def test_a_shape_alone_has_a_summary_without_functions():
     assert "relu" not in str(summary) and {x.function for x in summary.layers} == {""}
 
 
-@pytest.mark.parametrize("n_bytes, text", [
-    (0, "0 bytes"), (1023, "1,023 bytes"), (1024, "1.0 KiB"), (1536, "1.5 KiB"),
-    (5 << 20, "5.0 MiB"), (3 << 40, "3,072.0 GiB"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "n_bytes, text",
+    [
+        (0, "0 bytes"),
+        (1023, "1,023 bytes"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (5 << 20, "5.0 MiB"),
+        (3 << 40, "3,072.0 GiB"),
+    ],
+)
 def test_bytes_have_a_unit_that_suits_them(n_bytes, text):
     assert format_bytes(n_bytes) == text
 

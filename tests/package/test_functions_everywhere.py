@@ -43,10 +43,12 @@ PLACES_OF_FUNCTIONS = {
     "FUNCTIONS in reference/functions.py": reference.FUNCTIONS,
     "OPERATORS or COMPOSED in exchange/onnx.py": onnx.OPERATORS | onnx.COMPOSED,
     "ACTIVATIONS, OWN_LAYERS or REFUSED in exchange/keras.py": (
-        *keras.ACTIVATIONS, *keras.OWN_LAYERS, *keras.REFUSED,
+        *keras.ACTIVATIONS,
+        *keras.OWN_LAYERS,
+        *keras.REFUSED,
     ),
     "the docstring of Network": words(Network.__doc__),
-}  # fmt: skip
+}
 
 REFUSED_BY_SKLEARN = {"leaky_relu", "elu", "selu", "softplus", "gelu", "silu"}
 REFUSED_BY_MYANN = {"identity", *REFUSED_BY_SKLEARN}
@@ -80,21 +82,30 @@ PLACES_OF_LOSSES = {
     "COSTS or DIFFERENCE_COSTS in reference/losses.py": COSTS | DIFFERENCE_COSTS,
     "the table of losses.py": words(losses.__doc__),
     "_losses of the estimators": {
-        *MLPClassifier._losses, *MLPRegressor._losses, *LOSSES_REFUSED_BY_ESTIMATORS,
+        *MLPClassifier._losses,
+        *MLPRegressor._losses,
+        *LOSSES_REFUSED_BY_ESTIMATORS,
     },
     "LOSS_FUNCTIONS in myann/parameters.py": {
-        *parameters.LOSS_FUNCTIONS.values(), *LOSSES_REFUSED_BY_MYANN,
+        *parameters.LOSS_FUNCTIONS.values(),
+        *LOSSES_REFUSED_BY_MYANN,
     },
-}  # fmt: skip
+}
 
 TABLE = (
     *((name, place, known) for place, known in PLACES_OF_FUNCTIONS.items() for name in FUNCTIONS),
-    *((name, place, known) for place, known in PLACES_OF_ACTIVATIONS.items()
-      for name in ACTIVATIONS),
-    *((name, place, known) for place, known in PLACES_OF_OUTPUTS.items()
-      for name in OUTPUT_FUNCTIONS),
+    *(
+        (name, place, known)
+        for place, known in PLACES_OF_ACTIVATIONS.items()
+        for name in ACTIVATIONS
+    ),
+    *(
+        (name, place, known)
+        for place, known in PLACES_OF_OUTPUTS.items()
+        for name in OUTPUT_FUNCTIONS
+    ),
     *((name, place, known) for place, known in PLACES_OF_LOSSES.items() for name in LOSSES),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(

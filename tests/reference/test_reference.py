@@ -16,8 +16,14 @@ from fastmlp.reference.engine import ReferenceEngine
 
 def small_step(activation="sigmoid", output="sigmoid", loss="log_loss", seed=0):
     """Weights, layers and output delta of a 5-7-4-3 network on six samples."""
-    network = Network((5, 7, 4, 3), activation=activation, output=output, dtype="float64",
-                      initializer="range", random_state=seed)  # fmt: skip
+    network = Network(
+        (5, 7, 4, 3),
+        activation=activation,
+        output=output,
+        dtype="float64",
+        initializer="range",
+        random_state=seed,
+    )
     x, y = make_classes(6, 5, 3, seed)
     zs, activations = reference.forward(
         network.weights, reference.input_layer(x, slice(None)), network.functions
@@ -43,12 +49,16 @@ def test_input_layer_has_a_row_of_ones_on_top():
 def test_all_versions_and_bias_treatments_give_identical_gradients(activation):
     network, _, _, zs, activations, delta = small_step(activation)
     results = [
-        np.concatenate([
-            g.ravel() for g in reference.backward(
-                network.weights, zs, activations, delta, network.functions, version, bias)
-        ])
+        np.concatenate(
+            [
+                g.ravel()
+                for g in reference.backward(
+                    network.weights, zs, activations, delta, network.functions, version, bias
+                )
+            ]
+        )
         for version, bias in itertools.product(reference.VERSIONS, reference.BIAS_TREATMENTS)
-    ]  # fmt: skip
+    ]
     assert len(results) == 9
     for other in results[1:]:
         np.testing.assert_allclose(other, results[0], rtol=1e-13, atol=1e-15)
@@ -64,10 +74,17 @@ def test_shapes_are_those_that_article_m8_checks():
     assert delta_below.shape == zs[2].shape
 
 
-@pytest.mark.parametrize("output, loss", [
-    ("sigmoid", "log_loss"), ("softmax", "log_loss"), ("softmax", "cross_entropy"),
-    ("softmax", "squared_error"), ("sigmoid", "squared_error"), ("identity", "squared_error"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "output, loss",
+    [
+        ("sigmoid", "log_loss"),
+        ("softmax", "log_loss"),
+        ("softmax", "cross_entropy"),
+        ("softmax", "squared_error"),
+        ("sigmoid", "squared_error"),
+        ("identity", "squared_error"),
+    ],
+)
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])
 def test_gradients_equal_finite_differences(activation, output, loss):
     network, x, y, zs, activations, delta = small_step(activation, output, loss, seed=3)
@@ -88,11 +105,14 @@ def test_cross_entropy_gradient_holds_for_targets_that_do_not_sum_to_one():
     np.testing.assert_allclose(np.concatenate([g.ravel() for g in gradients]), numeric, atol=2e-5)
 
 
-@pytest.mark.parametrize("rule, after_two_steps, memory", [
-    ("one_step", 10 - 0.2 - (0.3 + 0.5 * 0.2), 0.3),
-    ("classical", 10 - 0.2 - (0.3 + 0.5 * 0.2), 0.4),
-    ("nesterov", 10 - (0.2 + 0.5 * 0.2) - (0.3 + 0.5 * 0.4), 0.4),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rule, after_two_steps, memory",
+    [
+        ("one_step", 10 - 0.2 - (0.3 + 0.5 * 0.2), 0.3),
+        ("classical", 10 - 0.2 - (0.3 + 0.5 * 0.2), 0.4),
+        ("nesterov", 10 - (0.2 + 0.5 * 0.2) - (0.3 + 0.5 * 0.4), 0.4),
+    ],
+)
 def test_momentum_rules_equal_a_two_step_calculation_by_hand(rule, after_two_steps, memory):
     w, m = np.array([10.0]), np.zeros(1)
     for gradient in (2.0, 3.0):

@@ -89,9 +89,14 @@ def test_measuring_takes_no_time_of_the_training_and_renewing_does():
         return 0.5
 
     pace = Pace(
-        10.0, 0.1, "constant", clock, renew=lambda: clock.wait(1.0), measure=measure,
+        10.0,
+        0.1,
+        "constant",
+        clock,
+        renew=lambda: clock.wait(1.0),
+        measure=measure,
         tell=told.append,
-    )  # fmt: skip
+    )
     trainer = small_training(pace, clock, 4.0)
     assert trainer.epochs_done == 2 and pace.measured == [0.5, 0.5]
     np.testing.assert_allclose(pace.seconds_used, [5, 10])
@@ -115,9 +120,11 @@ def test_shifts_move_every_image_by_whole_pixels():
     seen = set()
     for image, black_around in zip(out, padded, strict=True):
         fits = [
-            (i, j) for i in range(3) for j in range(3)
+            (i, j)
+            for i in range(3)
+            for j in range(3)
             if np.allclose(image.reshape(5, 5), black_around[i : i + 5, j : j + 5] / 255)
-        ]  # fmt: skip
+        ]
         assert len(fits) == 1
         seen.add(fits[0])
     assert len(seen) == 9
@@ -176,9 +183,10 @@ def test_best_recipe_of_each_kind_is_chosen():
 def test_trials_never_see_the_test_rows(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        study, "train_ensemble",
+        study,
+        "train_ensemble",
         lambda recipe, seed, data, seconds, **_: (seen.append(data), ({}, []))[1],
-    )  # fmt: skip
+    )
     monkeypatch.setattr(study, "judge", lambda outputs, labels: {"accuracy": 0.5})
     raw = load_raw("digits", 120)
     config = study.Config("digits", recipes=(Recipe((4,)),))

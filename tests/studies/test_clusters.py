@@ -55,8 +55,10 @@ def test_pixels_stand_beside_the_clusters(digits):
 def test_accuracy_and_time_are_drawn_over_the_number_of_clusters(result):
     left, right = clusters._draw_accuracy(result).axes
     for coding in ("distances", "nearest+pixels"):
-        runs = [[r for r in result["runs"] if (r["coding"], r["clusters"]) == (coding, n)]
-                for n in (5, 10)]  # fmt: skip
+        runs = [
+            [r for r in result["runs"] if (r["coding"], r["clusters"]) == (coding, n)]
+            for n in (5, 10)
+        ]
         label = coding.replace("+", " + ")
         expected = [np.mean([r["test_accuracy"][-1] for r in part]) for part in runs]
         np.testing.assert_allclose(lines(left)[label], [[5, 10], expected])
@@ -95,10 +97,12 @@ def test_one_seed_gives_no_verdict(result):
 
 @pytest.mark.parametrize(
     ("gain", "words"),
-    [(0.3, "+30.00 percentage points, seeds differ by 0.10"),
-     (0.0005, "+0.05 percentage points, seeds differ by 0.10"),
-     (-0.3, "-30.00 percentage points, seeds differ by 0.10")],
-)  # fmt: skip
+    [
+        (0.3, "+30.00 percentage points, seeds differ by 0.10"),
+        (0.0005, "+0.05 percentage points, seeds differ by 0.10"),
+        (-0.3, "-30.00 percentage points, seeds differ by 0.10"),
+    ],
+)
 def test_finding_sets_the_gain_beside_the_spread_of_the_seeds(gain, words, result):
     for run in result["runs"]:
         base = 0.6 if run["coding"] == "pixels" else 0.6 + gain

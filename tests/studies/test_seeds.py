@@ -27,11 +27,13 @@ def _close_figures():
 
 
 def test_three_networks_on_two_rows():
-    outputs = np.array([
-        [[0.9, 0.1], [0.6, 0.4]],
-        [[0.8, 0.2], [0.55, 0.45]],
-        [[0.7, 0.3], [0.0, 1.0]],
-    ])  # fmt: skip
+    outputs = np.array(
+        [
+            [[0.9, 0.1], [0.6, 0.4]],
+            [[0.8, 0.2], [0.55, 0.45]],
+            [[0.7, 0.3], [0.0, 1.0]],
+        ]
+    )
     found = seeds.look_together(outputs, np.array([0, 1]))
     # Two of three say 0 about the second row, the third is so sure that the average says 1.
     assert found["ensembles"]["sizes"] == [1, 2, 3]

@@ -172,9 +172,7 @@ def test_progress_hears_of_every_tick_and_every_case(tmp_path):
 def test_progress_ends_when_a_configuration_fails():
     heard = Heard()
     with pytest.raises(OSError):
-        Session("regularisation", progress=heard).map(
-            Counted(1, OSError), CASES, config=Config()
-        )  # fmt: skip
+        Session("regularisation", progress=heard).map(Counted(1, OSError), CASES, config=Config())
     assert heard.ended == 1
 
 

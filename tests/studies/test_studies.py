@@ -153,9 +153,7 @@ def test_result_is_drawn_again_without_running(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("fastmlp.cli.study.default_name", lambda: pytest.fail("work was begun"))
     path = tmp_path / "regularisation-quick.json"
     path.write_text(json.dumps(stored("regularisation")))
-    code, out, _ = run(
-        capsys, "regularisation", "--quick", "--draw", "--out", str(tmp_path)
-    )  # fmt: skip
+    code, out, _ = run(capsys, "regularisation", "--quick", "--draw", "--out", str(tmp_path))
     assert code == 0 and "By strength of the penalty" in out
     assert (tmp_path / "regularisation-quick-accuracy.png").read_bytes()[:4] == b"\x89PNG"
     assert b"<svg" in (tmp_path / "regularisation-quick-accuracy.svg").read_bytes()
@@ -168,10 +166,12 @@ def test_result_is_drawn_again_without_running(capsys, tmp_path, monkeypatch):
         ("[]", "damaged: expected a JSON object, found list"),
         ('{"study": "regularisation"}', "no result of this study: expected format 1, found None"),
         ('{"format": 1}', "no result of this study: expected study 'regularisation', found None"),
-        ('{"format": 1, "study": "regularisation"}',
-         "damaged: no complete result of regularisation (KeyError('config'))"),
+        (
+            '{"format": 1, "study": "regularisation"}',
+            "damaged: no complete result of regularisation (KeyError('config'))",
+        ),
     ],
-)  # fmt: skip
+)
 def test_damaged_result_is_named(content, message, capsys, tmp_path):
     path = tmp_path / "regularisation.json"
     path.write_text(content)
@@ -227,8 +227,18 @@ raise SystemExit(cli.main(sys.argv[1:]))
 
 
 def test_ctrl_c_keeps_finished_configurations_and_the_next_call_goes_on(tmp_path):
-    command = [sys.executable, "-c", SLOWER, "study", "regularisation", "--quick",
-               "--threads", "2", "--out", str(tmp_path)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        SLOWER,
+        "study",
+        "regularisation",
+        "--quick",
+        "--threads",
+        "2",
+        "--out",
+        str(tmp_path),
+    ]
     unfinished = tmp_path / "regularisation-quick.unfinished"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         wait_until(lambda: unfinished.exists() and list(unfinished.glob("*.json")))
@@ -266,7 +276,7 @@ def test_tables_are_aligned_and_written_as_markdown():
     table = Table("Two numbers", ("name", "value"), (("one", "1"), ("hundred", "100")))
     assert table.as_text() == (
         "Two numbers\n  name      value\n  one           1\n  hundred     100"
-    )  # fmt: skip
+    )
     assert table.as_markdown() == (
         "**Two numbers**\n\n| name | value |\n| --- | ---: |\n| one | 1 |\n| hundred | 100 |"
     )
@@ -373,9 +383,12 @@ def test_training_measures_what_the_history_of_a_fit_has():
     network = fastmlp.Network((64, 8, 10), random_state=3)
     trainer = fastmlp.Trainer(network, random_state=3, n_threads=1, **settings)
     history = trainer.fit(
-        data.X_train, data.Y_train, n_epochs=6, measure_train=True,
+        data.X_train,
+        data.Y_train,
+        n_epochs=6,
+        measure_train=True,
         validation_data=(data.X_test, data.Y_test),
-    )  # fmt: skip
+    )
     assert found["epochs"] == [2, 6] and found["diverged"] is None
     for what in ("accuracy", "cost"):
         for mine, its in (("train", "train"), ("test", "val")):
@@ -399,9 +412,16 @@ def test_training_measures_what_the_history_of_a_fit_has():
 def test_training_that_diverges_says_so_and_keeps_what_it_has():
     data = load_scaled("digits", "none", n_train=100)
     _, found = training.train(
-        data, seed=0, n_epochs=3, hidden=(8,), activation="relu", output="identity",
-        loss="squared_error", learning_rate=1e6, keep=("epochs", "train_cost"),
-    )  # fmt: skip
+        data,
+        seed=0,
+        n_epochs=3,
+        hidden=(8,),
+        activation="relu",
+        output="identity",
+        loss="squared_error",
+        learning_rate=1e6,
+        keep=("epochs", "train_cost"),
+    )
     assert "training diverged in epoch" in found["diverged"]
     assert set(found) == {"epochs", "train_cost", "diverged"}
     assert len(found["train_cost"]) == len(found["epochs"]) < 3

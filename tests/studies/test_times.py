@@ -76,9 +76,14 @@ def test_bias_variants_sets_published_times_beside_its_own():
     result["batches"][0]["batch"] = 500
     table = bias_variants.tables(result)[1]
     assert table.rows[0] == (
-        "layer 2, published", "0.117 – 0.293", "0.350 – 1.103", "0.029 – 0.185", "0.009 – 0.104",
-        "0.036 – 0.102", "0.024 – 0.025",
-    )  # fmt: skip
+        "layer 2, published",
+        "0.117 – 0.293",
+        "0.350 – 1.103",
+        "0.029 – 0.185",
+        "0.009 – 0.104",
+        "0.036 – 0.102",
+        "0.024 – 0.025",
+    )
     assert table.rows[12][:5] == ("layer 0, published", "–", "–", "–", "–")
     first, *others = table.rows[13:]
     assert first[0] == "layer 0, V1.0 row added" and "–" not in first
@@ -119,9 +124,12 @@ def measured():
     result = stored("performance")
     result["quick"] = False
     result["config"] |= {
-        "data": "mnist", "n_epochs": 35, "n_rounds": 2, "batch_sizes": [500, 20_000],
+        "data": "mnist",
+        "n_epochs": 35,
+        "n_rounds": 2,
+        "batch_sizes": [500, 20_000],
         "rates": [1e-3, 1e-4],
-    }  # fmt: skip
+    }
     names = {50: 500, 200: 20_000}
     rates = {1e-2: 1e-3, 1e-3: 1e-4}
     for run in result["runs"]:
@@ -129,11 +137,18 @@ def measured():
         run["total_seconds"] = {"numpy": 5.0, "native": 2.0}[run["engine"]]
     slow = [run | {"round": 2, "total_seconds": 9.0} for run in result["runs"]]
     keras = [
-        run | {"engine": "keras", "threads": 2, "total_seconds": 7.0, "end": None,
+        run
+        | {
+            "engine": "keras",
+            "threads": 2,
+            "total_seconds": 7.0,
+            "end": None,
             "mean_errors": [],
-               "batch_accuracies": []}
-        for run in result["runs"] if run["engine"] == "numpy"
-    ]  # fmt: skip
+            "batch_accuracies": [],
+        }
+        for run in result["runs"]
+        if run["engine"] == "numpy"
+    ]
     result["runs"] += slow + keras
     return result
 
@@ -170,9 +185,15 @@ def test_performance_tables_have_the_published_ends(measured):
     assert times.rows[0][:2] == ("article, before Step I", "47.00")
     assert times.rows[5][:2] == ("fastmlp, 1 thread", "2.000 (to 9.000)")
     assert ends.rows[0] == (
-        "batch 500, rate 0.001, published", "0.00099940518", "65.44", "12.30%", "0.00758",
-        "0.99272", "", "",
-    )  # fmt: skip
+        "batch 500, rate 0.001, published",
+        "0.00099940518",
+        "65.44",
+        "12.30%",
+        "0.00758",
+        "0.99272",
+        "",
+        "",
+    )
     assert len(ends.rows) == 4 + 2
 
 

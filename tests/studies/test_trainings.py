@@ -81,9 +81,13 @@ def test_first_run_sets_the_published_error_beside_its_own():
 
 @pytest.mark.parametrize(
     ("group", "value", "label"),
-    [("rate", 0.01, "0.01"), ("schedule", "cumulative", "cumulative (articles)"),
-     ("initializer", "he", "He"), ("scale", "none", "raw pixels")],
-)  # fmt: skip
+    [
+        ("rate", 0.01, "0.01"),
+        ("schedule", "cumulative", "cumulative (articles)"),
+        ("initializer", "he", "He"),
+        ("scale", "none", "raw pixels"),
+    ],
+)
 def test_learning_rate_draws_both_accuracies_of_every_group(group, value, label):
     result = stored("learning-rate")
     train, test = learning_rate.draw(result)[group].axes

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import time
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,3 +43,24 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def fork():
+    """`os.fork` without the warning of other threads; 0 in the child, which must not return."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def fork_and_stay():
+    """Process id of a forked child that has begun to wait to be killed."""
+    reader, writer = os.pipe()
+    child = fork()
+    if child == 0:
+        os.write(writer, b"x")
+        signal.pause()
+        os._exit(0)
+    os.close(writer)
+    os.read(reader, 1)
+    os.close(reader)
+    return child

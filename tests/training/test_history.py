@@ -57,8 +57,9 @@ def test_last_mean_is_the_mean_over_the_last_epochs_batches():
 def test_empty_history_has_empty_arrays():
     history = History()
     assert {name: history[name].shape for name in ("costs", "epoch_seconds")} == {
-        "costs": (0, 0), "epoch_seconds": (0,),
-    }  # fmt: skip
+        "costs": (0, 0),
+        "epoch_seconds": (0,),
+    }
 
 
 def test_json_has_null_where_nothing_was_measured():

@@ -59,13 +59,22 @@ class OfTrainer:
     def __init__(self, sizes=(8, 20, 3), n_rows=2000, batch_size=50):
         self.x, y = make_classes(n_rows, sizes[0], 3)
         self.x, self.y = self.x.astype("float32"), y.astype("float32")
-        self.trainer = Trainer(Network(sizes, random_state=0), batch_size=batch_size,
-                               learning_rate=1e-4, random_state=0)  # fmt: skip
+        self.trainer = Trainer(
+            Network(sizes, random_state=0),
+            batch_size=batch_size,
+            learning_rate=1e-4,
+            random_state=0,
+        )
 
     def fit(self, n_epochs=FOREVER):
         test = self.x[:500], self.y[:500]
-        self.trainer.fit(self.x, self.y, n_epochs=n_epochs, validation_data=test,
-                         callbacks=[EarlyStopping("cost", patience=FOREVER)])  # fmt: skip
+        self.trainer.fit(
+            self.x,
+            self.y,
+            n_epochs=n_epochs,
+            validation_data=test,
+            callbacks=[EarlyStopping("cost", patience=FOREVER)],
+        )
 
     def check(self):
         assert np.isfinite(self.trainer.network.parameters).all()
@@ -149,9 +158,11 @@ def test_all_looks_for_ctrl_c_together_take_less_than_half_a_percent_of_an_epoch
     rng = np.random.default_rng(0)
     x, y = rng.random((10_000, 784), np.float32), np.eye(10)[rng.integers(10, size=10_000)]
     trainer = Trainer(
-        Network((784, 70, 30, 10), random_state=0), batch_size=batch_size, learning_rate=1e-4,
+        Network((784, 70, 30, 10), random_state=0),
+        batch_size=batch_size,
+        learning_rate=1e-4,
         n_threads=1,
-    )  # fmt: skip
+    )
     engine = trainer.objective.engine
     look = min(engine.time_looks(10_000) for _ in range(5)) / 10_000
     epoch = trainer.fit(x, y, n_epochs=3)["epoch_seconds"].min()
@@ -214,8 +225,13 @@ def stop_looking(tree):
 
 def started_epochs(package):
     environment = os.environ | {"PYTHONPATH": str(package)}
-    return subprocess.Popen([sys.executable, "-P", "-c", EPOCHS], stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, text=True, env=environment)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", EPOCHS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def seconds_of_epochs(process):
@@ -231,9 +247,11 @@ TRAIN = [sys.executable, "-m", "fastmlp", "train", "--data", "digits", "--epochs
 def started(*options):
     """A training of the command line that has finished an epoch."""
     process = subprocess.Popen(
-        [*TRAIN[:-1], "1000000", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*TRAIN[:-1], "1000000", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
     for line in process.stdout:
         if "1/1000000" in line:
             return process

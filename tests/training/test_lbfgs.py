@@ -16,8 +16,9 @@ def problem(weighted, **parameters):
     """A float64 trainer and rows for it."""
     x, y = make_classes(40, 4, 3)
     weights = np.random.default_rng(0).uniform(0, 2, 40) if weighted else None
-    network = Network((4, 5, 3), activation="tanh", output="softmax", dtype="float64",
-                      random_state=0)  # fmt: skip
+    network = Network(
+        (4, 5, 3), activation="tanh", output="softmax", dtype="float64", random_state=0
+    )
     return Trainer(network, **parameters), Rows(x, y, weights)
 
 
@@ -61,8 +62,14 @@ def test_objective_is_the_cost_of_one_batch_of_all_rows(weighted):
 def test_minimum_has_no_gradient_and_iterations_only_go_down():
     trainer, rows = problem(False, l2=0.5)
     costs = []
-    result = minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=1e-6,
-                      callbacks=[lambda t: costs.append(t.metrics["cost"])])  # fmt: skip
+    result = minimize(
+        trainer,
+        rows,
+        max_iter=500,
+        max_fun=5000,
+        gtol=1e-6,
+        callbacks=[lambda t: costs.append(t.metrics["cost"])],
+    )
     gradient = np.empty(trainer.network.n_parameters)
     cost = trainer.objective.gradient(rows, gradient)
     assert result.status == 0
@@ -74,8 +81,14 @@ def test_minimum_has_no_gradient_and_iterations_only_go_down():
 
 def test_a_callback_can_end_the_search():
     trainer, rows = problem(False, l2=0.5)
-    result = minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0,
-                      callbacks=[lambda t: t.epochs_done == 3])  # fmt: skip
+    result = minimize(
+        trainer,
+        rows,
+        max_iter=500,
+        max_fun=5000,
+        gtol=0.0,
+        callbacks=[lambda t: t.epochs_done == 3],
+    )
     assert (result.nit, result.status) == (3, 0)
 
 
@@ -98,8 +111,14 @@ def test_an_exception_in_the_search_leaves_the_last_iterate(error, monkeypatch):
 
     monkeypatch.setattr(trainer.objective, "gradient", cost)
     with pytest.raises(error):
-        minimize(trainer, rows, max_iter=500, max_fun=5000, gtol=0.0,
-                 callbacks=[lambda t: iterates.append(t.network.parameters.copy())])  # fmt: skip
+        minimize(
+            trainer,
+            rows,
+            max_iter=500,
+            max_fun=5000,
+            gtol=0.0,
+            callbacks=[lambda t: iterates.append(t.network.parameters.copy())],
+        )
     assert not np.array_equal(points[-1], iterates[-1])
     np.testing.assert_array_equal(trainer.network.parameters, iterates[-1])
 

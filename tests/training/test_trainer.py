@@ -27,8 +27,9 @@ def learnable(n_rows=400):
 
 def test_training_learns_and_reports_what_it_did():
     x, y = learnable()
-    trainer = Trainer(Network((5, 8, 2), random_state=0), learning_rate=0.002, batch_size=50,
-                      random_state=0)  # fmt: skip
+    trainer = Trainer(
+        Network((5, 8, 2), random_state=0), learning_rate=0.002, batch_size=50, random_state=0
+    )
     history = trainer.fit(x, y, n_epochs=30, validation_data=(x[:100], y[:100]), measure_train=True)
     assert history["costs"].shape == history["errors"].shape == (30, 8)
     assert history["train_accuracy"][-1] > 0.9 > history["batch_accuracy"][0]
@@ -97,9 +98,15 @@ def test_chosen_rows_are_trained_on_as_if_there_were_no_others(
     weights = np.random.default_rng(1).uniform(size=101)
     for shuffle, batch_size in ((True, 16), (False, 16), (True, 60), (False, 101)):
         options = dict(
-            learning_rate=0.05, momentum=0.5, l2=0.5, penalty_scale=penalty_scale,
-            reduction="mean", shuffle=shuffle, batch_size=batch_size, engine=engine,
-        )  # fmt: skip
+            learning_rate=0.05,
+            momentum=0.5,
+            l2=0.5,
+            penalty_scale=penalty_scale,
+            reduction="mean",
+            shuffle=shuffle,
+            batch_size=batch_size,
+            engine=engine,
+        )
         some, alone = (
             Trainer(
                 Network((6, width, 3), dtype="float64", random_state=0), **options, random_state=2
@@ -131,14 +138,17 @@ def test_second_fit_starts_with_the_initial_rate_and_without_memory():
     assert not trainer.memory.any()
 
 
-@pytest.mark.parametrize("rule, eta0, decay, epochs, expected", [
-    ("cumulative", 0.001, 1e-6, 35, 0.00099940518),
-    ("cumulative", 0.001, 1e-5, 800, 4.1274e-5),
-    ("cumulative", 1e-4, 1e-6, 1000, 6.0693e-5),
-    ("power", 0.001, 1e-6, 35, 0.00099996600),
-    ("exponential", 0.5, 0.1, 11, 0.5 * np.exp(-1.0)),
-    ("constant", 0.5, 0.1, 11, 0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rule, eta0, decay, epochs, expected",
+    [
+        ("cumulative", 0.001, 1e-6, 35, 0.00099940518),
+        ("cumulative", 0.001, 1e-5, 800, 4.1274e-5),
+        ("cumulative", 1e-4, 1e-6, 1000, 6.0693e-5),
+        ("power", 0.001, 1e-6, 35, 0.00099996600),
+        ("exponential", 0.5, 0.1, 11, 0.5 * np.exp(-1.0)),
+        ("constant", 0.5, 0.1, 11, 0.5),
+    ],
+)
 def test_learning_rates_are_the_published_ones(rule, eta0, decay, epochs, expected):
     assert SCHEDULES[rule](eta0, decay, epochs - 1) == pytest.approx(expected, rel=1e-5)
 
@@ -259,28 +269,39 @@ def trainer_with(**options):
     return Trainer(Network((5, 2)), **options)
 
 
-@pytest.mark.parametrize("options, error, message", [
-    (dict(loss="hinge"), ValueError, "loss must be one of 'log_loss', 'cross_entropy'"),
-    (dict(learning_rate=-1), ValueError, "learning_rate must be a finite number, at least 0; got"),
-    (dict(learning_rate=np.nan), ValueError, "learning_rate must be a finite number"),
-    (dict(learning_rate="fast"), TypeError, "learning_rate must be a number; got 'fast'"),
-    (dict(schedule="step"), ValueError, "schedule must be one of 'cumulative', 'power'"),
-    (dict(decay=-0.1), ValueError, "decay must be a finite number, at least 0; got -0.1"),
-    (dict(momentum=1.5), ValueError, "momentum must be a finite number, 0 to 1; got 1.5"),
-    (dict(momentum_rule="heavy"), ValueError, "momentum_rule must be one of 'one_step'"),
-    (dict(l1=-1), ValueError, "l1 must be a finite number, at least 0"),
-    (dict(l2=np.inf), ValueError, "l2 must be a finite number, at least 0"),
-    (dict(legacy_l1_cost=1), TypeError, "legacy_l1_cost must be True or False; got 1"),
-    (dict(penalty_scale="x"), ValueError,
-     "penalty_scale must be one of 'per_batch', 'per_sample', 'per_weight'; got 'x'"),
-    (dict(reduction="x"), ValueError, "reduction must be one of 'sum', 'mean'; got 'x'"),
-    (dict(batch_size=0), ValueError, "batch_size must be at least 1; got 0"),
-    (dict(batch_size=True), TypeError, "batch_size must be an integer; got True"),
-    (dict(steps_per_epoch=0), ValueError, "steps_per_epoch must be at least 1; got 0"),
-    (dict(shuffle="yes"), TypeError, "shuffle must be True or False; got 'yes'"),
-    (dict(n_threads=0), ValueError, "n_threads must be from 1 to 256; got 0"),
-    (dict(engine="cuda"), ValueError, "engine must be one of 'native', 'numpy'; got 'cuda'"),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(loss="hinge"), ValueError, "loss must be one of 'log_loss', 'cross_entropy'"),
+        (
+            dict(learning_rate=-1),
+            ValueError,
+            "learning_rate must be a finite number, at least 0; got",
+        ),
+        (dict(learning_rate=np.nan), ValueError, "learning_rate must be a finite number"),
+        (dict(learning_rate="fast"), TypeError, "learning_rate must be a number; got 'fast'"),
+        (dict(schedule="step"), ValueError, "schedule must be one of 'cumulative', 'power'"),
+        (dict(decay=-0.1), ValueError, "decay must be a finite number, at least 0; got -0.1"),
+        (dict(momentum=1.5), ValueError, "momentum must be a finite number, 0 to 1; got 1.5"),
+        (dict(momentum_rule="heavy"), ValueError, "momentum_rule must be one of 'one_step'"),
+        (dict(l1=-1), ValueError, "l1 must be a finite number, at least 0"),
+        (dict(l2=np.inf), ValueError, "l2 must be a finite number, at least 0"),
+        (dict(legacy_l1_cost=1), TypeError, "legacy_l1_cost must be True or False; got 1"),
+        (
+            dict(penalty_scale="x"),
+            ValueError,
+            "penalty_scale must be one of 'per_batch', 'per_sample', 'per_weight'; got 'x'",
+        ),
+        (dict(reduction="x"), ValueError, "reduction must be one of 'sum', 'mean'; got 'x'"),
+        (dict(batch_size=0), ValueError, "batch_size must be at least 1; got 0"),
+        (dict(batch_size=True), TypeError, "batch_size must be an integer; got True"),
+        (dict(steps_per_epoch=0), ValueError, "steps_per_epoch must be at least 1; got 0"),
+        (dict(shuffle="yes"), TypeError, "shuffle must be True or False; got 'yes'"),
+        (dict(n_threads=0), ValueError, "n_threads must be from 1 to 256; got 0"),
+        (dict(engine="cuda"), ValueError, "engine must be one of 'native', 'numpy'; got 'cuda'"),
+    ],
+    ids=str,
+)
 def test_bad_options_are_named(options, error, message):
     with pytest.raises(error, match=message):
         trainer_with(**options)
@@ -295,8 +316,9 @@ def test_bad_options_are_named(options, error, message):
     ("increasing", "squared_error", "use 'sigmoid' or 'softmax' or 'identity' or 'exponential'"),
 ])  # fmt: skip
 def test_invalid_pairs_are_refused_by_name(output, loss, reason):
-    with pytest.raises(ValueError, match=f"output '{output}' cannot be used with loss '{loss}': .*"
-                                         f"{reason}"):  # fmt: skip
+    with pytest.raises(
+        ValueError, match=f"output '{output}' cannot be used with loss '{loss}': .*{reason}"
+    ):
         check_pair(output, loss)
 
 
@@ -326,9 +348,14 @@ def test_bad_data_is_named_before_any_training(change, message):
     np.testing.assert_array_equal(trainer.network.parameters, before)
 
 
-@pytest.mark.parametrize("value, got", [
-    (np.ones((3, 5)), "ndarray"), ((), "tuple of length 0"), (True, "bool"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, got",
+    [
+        (np.ones((3, 5)), "ndarray"),
+        ((), "tuple of length 0"),
+        (True, "bool"),
+    ],
+)
 def test_validation_data_must_be_a_pair(value, got):
     with pytest.raises(TypeError) as error:
         trainer_with().fit(**bad_data(validation_data=value))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._types import Array
+from fastmlp._checks import check_path
+from fastmlp._types import Array, StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file
@@ -25,6 +25,9 @@ from fastmlp.training.epoch import Epoch
 from fastmlp.training.protocol import NetworkTraining
 
 KIND = "Checkpoint"
+SHORTEST_COLUMN = 64
+"""Numbers in a list of a callback's state from which on it becomes an array of the file."""
+
 SOLVERS: dict[str, type[Epoch] | type[Evaluations]] = {"epochs": Epoch, "lbfgs": Evaluations}
 
 
@@ -121,18 +124,6 @@ def _generator(like: np.random.Generator, state: Mapping[str, Any]) -> np.random
     return generator
 
 
-def check_callbacks(snapshot: Snapshot) -> None:
-    """Refuse callbacks whose state cannot be saved, before there is anything to lose.
-
-    Raises
-    ------
-    TypeError
-        Naming callback and value.
-    """
-    for callback in snapshot.callbacks:
-        _describe_callback("", *callback, {})
-
-
 def _described(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: described(value) for name, value in values.items()}
 
@@ -152,19 +143,34 @@ def _describe_callback(
     arrays: dict[str, NDArray[Any]],
 ) -> dict[str, Any]:
     """Fields of a callback; its arrays go into `arrays`."""
-    values, names = {}, []
+    values, names, lists = {}, [], []
     for key, value in state.items():
         now = value() if callable(value) else value
         if isinstance(now, np.ndarray) and now.dtype in DTYPES.values():
             names.append(key)
             arrays[f"{where}.{key}"] = now
+        elif (column := _column(now)) is not None:
+            lists.append(key)
+            arrays[f"{where}.{key}"] = column
         else:
             try:
                 values[key] = encode(now)
             except TypeError as error:
                 raise TypeError(f"{name}.state()[{key!r}]: {error} in a checkpoint") from None
     known = None if settings is None else _described(settings)
-    return {"name": name, "settings": known, "values": values, "arrays": names}
+    return {"name": name, "settings": known, "values": values, "arrays": names, "lists": lists}
+
+
+def _column(value: Any) -> NDArray[Any] | None:
+    """A long list of numbers of one type as an array, which takes a tenth of the room."""
+    if type(value) is not list or len(value) < SHORTEST_COLUMN:
+        return None
+    kinds = set(map(type, value))
+    if kinds == {float}:
+        return np.array(value, np.float64)
+    if kinds == {int} and min(value) >= -(2**63) and max(value) < 2**63:
+        return np.array(value, np.int64)
+    return None
 
 
 @dataclass
@@ -215,7 +221,7 @@ class SavedTraining:
         return self.epochs_done + self.under_way
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> SavedTraining:
+def read_checkpoint(path: StrPath) -> SavedTraining:
     """Read a checkpoint file.
 
     Raises
@@ -225,11 +231,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> SavedTraining:
     OSError
         Where the file cannot be opened or read.
     """
+    name = check_path("path", path)
     try:
-        content = read_model_file(path, (KIND,))
-        return _restore(os.fspath(path), content)
+        return _restore(name, read_model_file(name, (KIND,)))
     except ModelFormatError as error:
-        raise ModelFormatError(f"{os.fspath(path)!r}: {error}") from error.__cause__
+        raise ModelFormatError(f"{name!r}: {error}") from error.__cause__
 
 
 def _restore(path: str, content: Content) -> SavedTraining:
@@ -299,6 +305,8 @@ def _restore_callback(
     values = fields.fields("values")
     state = {name: values.plain(name) for name in values.names()}
     state |= {name: arrays.pop(f"{where}.{name}") for name in fields.texts("arrays")}
+    if "lists" in fields.names():
+        state |= {name: arrays.pop(f"{where}.{name}").tolist() for name in fields.texts("lists")}
     callback = fields.take("name", str), fields.take("settings", dict, type(None)), state
     fields.end()
     return callback

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -73,12 +74,78 @@ def digest_of(array: NDArray[Any] | SparseRows | None) -> str | None:
 
 
 def described(value: Any) -> Any:
-    """Return a parameter as JSON; what JSON cannot hold by the name of its type or function."""
+    """Return a parameter as JSON; what JSON cannot hold by name and by what can be compared of it.
+
+    That is of a function its module, name, code, defaults and closure, of a partial function or a
+    bound method also its arguments or object, of a callable object its `__call__` and `__dict__`,
+    and of any other object the type.
+    """
     try:
         return encode(value)
     except TypeError:
-        name = getattr(value, "__qualname__", None)
-        return f"{type(value).__name__} {name}" if name else f"a {type(value).__name__}"
+        name, digest = name_of(value), hashlib.sha256(repr(_traits(value, {})).encode())
+        return f"{name} sha256:{digest.hexdigest()}"
+
+
+def name_of(value: Any) -> str:
+    """Return type, module and name of a function, or the type of another object."""
+    name = getattr(value, "__qualname__", None)
+    where = value if name else type(value)
+    module = getattr(where, "__module__", None) or "builtins"
+    address = f"{module}.{name or where.__qualname__}"
+    return f"{type(value).__name__} {address}" if name else f"a {address}"
+
+
+def _traits(value: Any, seen: dict[int, Any]) -> Any:
+    """Nested tuples of what can be compared of a value, without addresses in memory.
+
+    Parameters
+    ----------
+    value : object
+    seen : dict of int to object
+        What has been described already, by address; extended. It keeps the objects alive, so that
+        no other gets the address of one.
+    """
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return digest_of(value)
+    if not isinstance(value, np.random.Generator | np.random.RandomState):  # they advance
+        with suppress(TypeError):
+            return repr(encode(value))
+    if id(value) in seen:
+        return name_of(value)
+    seen[id(value)] = value
+    return (name_of(value), *(_traits(part, seen) for part in _parts(value)))
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a value that is no plain one is made of."""
+    if isinstance(value, CodeType):
+        constants = value.co_consts, value.co_names, value.co_varnames, value.co_freevars
+        return [value.co_code.hex(), *(part for parts in constants for part in parts)]
+    if isinstance(value, FunctionType):
+        cells = [_content(cell) for cell in value.__closure__ or ()]
+        defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).items()]
+        return [value.__code__, *defaults, "closure", *cells, *sorted(vars(value).items())]
+    if isinstance(value, partial):
+        return [value.func, *value.args, *sorted(value.keywords.items())]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, tuple | list):
+        return list(value)
+    if callable(value) and not isinstance(value, type) and hasattr(value, "__dict__"):
+        return [type(value).__call__, *sorted(vars(value).items())]
+    return []
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet filled
+        return None
 
 
 def differences(

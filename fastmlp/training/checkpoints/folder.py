@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import re
 import warnings
@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fastmlp._checks import check_path
+from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
-from fastmlp.files.atomic import remove_abandoned
+from fastmlp.files.atomic import check_writable, remove_abandoned
+from fastmlp.files.lock import hold, owner_of, release
 from fastmlp.files.model_file import Content, write_model_file
 from fastmlp.training.checkpoints.document import SavedTraining, read_checkpoint
 
 PREFIX = "checkpoint-"
-NAME = re.compile(PREFIX + r"(\d{8,})\.safetensors")
+SUFFIX = ".safetensors"
+NAME = re.compile(PREFIX + r"(\d{8,})" + re.escape(SUFFIX))
 
 
 def checkpoint_numbers(folder: Path) -> list[int]:
@@ -27,32 +31,34 @@ def checkpoint_numbers(folder: Path) -> list[int]:
 
 def checkpoint_path(folder: Path, number: int) -> Path:
     """Return the path of the checkpoint of this number."""
-    return folder / f"{PREFIX}{number:08d}.safetensors"
+    return folder / f"{PREFIX}{number:08d}{SUFFIX}"
 
 
-def read_newest(path: str | os.PathLike[str]) -> SavedTraining | None:
+def read_newest(path: StrPath) -> SavedTraining | None:
     """Read the checkpoint `path`, or the newest one that can be read in the folder `path`.
 
     Returns
     -------
     SavedTraining or None
-        None for a folder without checkpoints.
+        None for a folder that is not there or has no checkpoints: a run starts fresh.
 
     Raises
     ------
     ModelFormatError
         Where the file is damaged; of a folder, all its checkpoints.
     OSError
-        Where there is no such file or folder, or it cannot be read.
+        Where it cannot be read, or there is no such file, that is, nothing whose name ends in
+        ``.safetensors``.
 
     Warns
     -----
     UserWarning
         Where a checkpoint in the folder cannot be read, and the one before it is taken.
     """
-    if not os.path.isdir(path):
-        return read_checkpoint(path)
-    folder = Path(path)
+    folder = Path(check_path("resume", path))
+    if not folder.is_dir():
+        is_missing = not os.path.lexists(folder) and folder.suffix != SUFFIX
+        return None if is_missing else read_checkpoint(folder)
     numbers = checkpoint_numbers(folder)
     reasons = []
     for number in reversed(numbers):
@@ -82,7 +88,9 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
     FileExistsError
         Where it has checkpoints of another run than the one that is resumed.
     BlockingIOError
-        Where another run writes into it.
+        Where another run writes into it, with the process that does.
+    OSError
+        Where no file can be made in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -96,20 +104,25 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
                 f"{str(folder)!r} already contains checkpoints (latest: {last}); pass resume= "
                 "(--resume), choose another folder, or delete them"
             )
+        check_writable(folder, PREFIX)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # nothing is written through it
+            release(descriptor)
 
 
 def _lock(descriptor: int, folder: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        hold(descriptor)
+    except BlockingIOError:
+        owner = owner_of(descriptor)
+        os.close(descriptor)
         raise BlockingIOError(
-            error.errno, "another run writes its checkpoints there", str(folder)
+            errno.EWOULDBLOCK,
+            f"another run writes its checkpoints there ({owner}); wait for its end, end it, or "
+            "choose another folder",
+            str(folder),
         ) from None
-    except OSError:  # a file system without locks
-        pass
 
 
 def _is_in(folder: Path, path: str) -> bool:

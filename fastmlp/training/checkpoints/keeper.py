@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.exceptions import ModelFormatError
-from fastmlp.files.model_file import Content
+from fastmlp.files.model_file import Content, check_content
 from fastmlp.files.plain_values import encode
 from fastmlp.training.checkpoints.comparison import Comparison, Partner, Remembering
 from fastmlp.training.checkpoints.document import (
@@ -21,7 +23,6 @@ from fastmlp.training.checkpoints.document import (
     SavedTraining,
     Snapshot,
     all_settings,
-    check_callbacks,
     describe_training,
 )
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
@@ -36,21 +37,33 @@ FASTEST_GROWTH = 2
 """Batches until the next look at the clock, as a multiple of those that are done, as long as their
 speed is hardly known."""
 
+WRITE_ERRORS = (OSError, ValueError, TypeError, MemoryError)
+"""What keeps a file from being written, and no run from going on."""
+
+CONTINUES = "a checkpoint could not be written, and the run continues"
+
 RESTORE_ERRORS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 """What `restore` of a callback may raise for a state that is none."""
 
 
 class Writer:
-    """Writes the files of one Checkpoint."""
+    """Writes the files of one Checkpoint.
+
+    A file that cannot be written is a warning, once for every cause: the run continues, and the
+    next file that is due is tried again.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
+        # A callback may change the working directory while the run lasts.
+        self.folder = Path(os.path.abspath(checkpoint.folder))
         self._last_time = time.monotonic()
+        self._known_causes: set[object] = set()
 
     @contextmanager
     def opened(self, resumed_from: str | None) -> Iterator[None]:
         """Own the folder within this block."""
-        with writing_into(self.checkpoint.folder, resumed_from):
+        with writing_into(self.folder, resumed_from):
             self._last_time = time.monotonic()
             yield
 
@@ -64,11 +77,39 @@ class Writer:
             return epochs_done % self.checkpoint.every_epochs == 0
         return self.seconds_left() <= 0
 
-    def write(self, content: Content) -> None:
-        """Write the next file."""
+    def write(self, describe: Callable[[], Content], failure: str = CONTINUES) -> None:
+        """Write the next file, or warn.
+
+        Parameters
+        ----------
+        describe : callable
+            Returns what it is to hold.
+        failure : str
+            Opens the warning.
+        """
         checkpoint = self.checkpoint
-        checkpoint.last_path = write_next(checkpoint.folder, content, checkpoint.keep)
+        try:
+            path = write_next(self.folder, describe(), checkpoint.keep)
+        except WRITE_ERRORS as error:
+            self._warn(error, failure)
+        else:
+            given = checkpoint.folder
+            is_given = Path(os.path.abspath(given)) == self.folder
+            checkpoint.last_path = given / path.name if is_given else path
         self._last_time = time.monotonic()
+
+    def _warn(self, error: Exception, failure: str) -> None:
+        what = error.errno if isinstance(error, OSError) else str(error)
+        cause = failure, type(error), what
+        if cause in self._known_causes:
+            return
+        self._known_causes.add(cause)
+        last = self.checkpoint.last_path
+        warnings.warn(
+            f"{failure}: {error}; "
+            + (f"the last checkpoint is {str(last)!r}" if last else "there is none"),
+            stacklevel=2,
+        )
 
 
 class Keeper:
@@ -143,7 +184,7 @@ class Keeper:
         if saved is None:
             self.take_snapshot(ended=False)
             if self._snapshot is not None:
-                check_callbacks(self._snapshot)
+                check_content(self._content())
             return None
         for call, name, values in self._saved_states(saved):
             try:
@@ -264,27 +305,20 @@ class Keeper:
         for writer in self._behind.copy():
             self._write(writer)
 
-    def _write(self, writer: Writer) -> None:
-        assert self._snapshot is not None
-        writer.write(
-            describe_training(
-                self.training, self.fingerprint, self._snapshot, self.solver, self._settings
-            )
-        )
+    def _write(self, writer: Writer, failure: str = CONTINUES) -> None:
+        writer.write(self._content, failure)
         if writer in self._behind:
             self._behind.remove(writer)
 
+    def _content(self) -> Content:
+        assert self._snapshot is not None
+        return describe_training(
+            self.training, self.fingerprint, self._snapshot, self.solver, self._settings
+        )
+
     def _write_last(self) -> None:
-        """Before an interruption is passed on; what goes wrong here is only a warning."""
+        """Before an interruption is passed on."""
         if self._snapshot is None:
             return
         for writer in self._writers:
-            try:
-                self._write(writer)
-            except (OSError, ValueError, TypeError) as error:
-                last = writer.checkpoint.last_path
-                warnings.warn(
-                    f"the interrupted run could not be saved: {error}; "
-                    + (f"the last checkpoint is {str(last)!r}" if last else "there is none"),
-                    stacklevel=2,
-                )
+            self._write(writer, "the interrupted run could not be saved")

@@ -26,10 +26,18 @@ PICKLED = ("classifier", "regressor")
 
 def models():
     yield from ((name, make()) for name, make in MODELS.items())
-    yield "network-float32", fastmlp.Network((4, 9, 5, 3), activation=("gelu", "selu"),
-                                             output="increasing", random_state=3)  # fmt: skip
-    yield "classifier-float32", classifier(dtype="float32", solver="adamw", early_stopping=True,
-                                           class_weight={0: 1.0, 1: 2.0})  # fmt: skip
+    yield (
+        "network-float32",
+        fastmlp.Network(
+            (4, 9, 5, 3), activation=("gelu", "selu"), output="increasing", random_state=3
+        ),
+    )
+    yield (
+        "classifier-float32",
+        classifier(
+            dtype="float32", solver="adamw", early_stopping=True, class_weight={0: 1.0, 1: 2.0}
+        ),
+    )
     yield "regressor-lbfgs", regressor(solver="lbfgs", activation=("silu", "tanh"))
 
 

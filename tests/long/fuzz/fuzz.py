@@ -30,8 +30,14 @@ def main() -> None:
     if not any("merge=1" in option for option in options):
         folders.append(str(corpus))
     itself = f"{sys.executable} {__file__} {name}"  # a merge starts it again, through the shell
-    arguments = [itself, f"-max_len={targets.MOST_BYTES}", "-timeout=20", "-rss_limit_mb=2048",
-                 *(option for option in options if option.startswith("-")), *folders]  # fmt: skip
+    arguments = [
+        itself,
+        f"-max_len={targets.MOST_BYTES}",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        *(option for option in options if option.startswith("-")),
+        *folders,
+    ]
     tracemalloc.start()
     atheris.Setup(arguments, lambda data: void(targets.run(name, data)))
     atheris.Fuzz()

@@ -28,10 +28,15 @@ patience_seconds = 3600.0
 
 KERNEL_TESTS = ("engine/test_single_kernels.py", "engine/test_native.py")
 ENGINE_TESTS = (
-    "engine/test_forced_choices.py", "test_optimizers.py", "engine/test_functions_and_losses.py",
-    "network/test_network.py", "engine/test_shuffle.py", "engine/test_kernels.py",
-    "engine/test_engine.py", "training/test_trainer.py",
-)  # fmt: skip
+    "engine/test_forced_choices.py",
+    "test_optimizers.py",
+    "engine/test_functions_and_losses.py",
+    "network/test_network.py",
+    "engine/test_shuffle.py",
+    "engine/test_kernels.py",
+    "engine/test_engine.py",
+    "training/test_trainer.py",
+)
 CLOSEST = {
     "src/narrow.c": ("engine/test_single_kernels.py", "-k", "narrow or dot_row"),
     "src/activation.c": (
@@ -53,13 +58,18 @@ CLOSEST = {
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
-        "PYTHONPATH": str(TREE), "FASTMLP_NATIVE_BUILD": str(BUILD / "native"),
+        "PYTHONPATH": str(TREE),
+        "FASTMLP_NATIVE_BUILD": str(BUILD / "native"),
         "PYTHONDONTWRITEBYTECODE": "1",
-    }  # fmt: skip
+    }
     return subprocess.run(
-        [str(part) for part in command], cwd=TREE, env=environment, text=True,
-        capture_output=True, timeout=patience_seconds,
-    )  # fmt: skip
+        [str(part) for part in command],
+        cwd=TREE,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=patience_seconds,
+    )
 
 
 def copy_sources() -> None:
@@ -81,10 +91,18 @@ def build_extension() -> str:
     """What the build complains about, or nothing."""
     folder = BUILD / "extension"
     for command in (
-        ("cmake", "-S", TREE, "-B", folder, "-DSKBUILD=1", "-DCMAKE_BUILD_TYPE=Release",
-         f"-DPython_EXECUTABLE={sys.executable}"),
+        (
+            "cmake",
+            "-S",
+            TREE,
+            "-B",
+            folder,
+            "-DSKBUILD=1",
+            "-DCMAKE_BUILD_TYPE=Release",
+            f"-DPython_EXECUTABLE={sys.executable}",
+        ),
         ("cmake", "--build", folder, "--parallel", "2"),
-    ):  # fmt: skip
+    ):
         result = run(*command)
         if result.returncode != 0:
             return result.stdout[-2000:] + result.stderr[-2000:]

@@ -6,17 +6,21 @@ import errno
 import fcntl
 import linecache
 import os
+import signal
+import stat
 import sys
 
 import numpy as np
 import pytest
 from cases import make_classes, name_of
 from damage import fail_in
+from processes import fork_and_stay
 from saved_models import forge, taken_apart
 
 from fastmlp import Checkpoint, LivePlot, ModelFormatError, Network, ResumeError, Trainer
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.stopping import EarlyStopping, TimeBudget
+from fastmlp.files.atomic import write_atomically
 from fastmlp.training.checkpoints import keeper
 from fastmlp.training.checkpoints.document import read_checkpoint
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path, read_newest
@@ -38,6 +42,13 @@ def fit(folder=None, *, n_epochs=4, every=1, keep=3, resume=None, callbacks=(), 
     t = trainer(seed, **options)
     t.fit(x, y, n_epochs=n_epochs, callbacks=calls, resume=resume, **(data or {}))
     return t
+
+
+class Passing(EpochCallback):
+    """May come and go in a resumed run."""
+
+    def settings(self):
+        return None
 
 
 def files(folder):
@@ -86,8 +97,9 @@ def slow(monkeypatch):
 def test_one_is_written_within_an_epoch_when_its_time_has_come(tmp_path, slow):
     fit(tmp_path, n_epochs=3, every="25s", keep=99, batch_size=1)
     saved = [read_checkpoint(checkpoint_path(tmp_path, n)) for n in checkpoint_numbers(tmp_path)]
-    places = [60 * each.epochs_done + (each.progress.n_done if each.under_way else 0)
-              for each in saved]  # fmt: skip
+    places = [
+        60 * each.epochs_done + (each.progress.n_done if each.under_way else 0) for each in saved
+    ]
     assert places[-1] == 180 and 7 <= len(places) <= 8
     assert (np.diff(places[:-1]) >= 25).all() and (np.diff(places) <= 27).all()
     assert {each.under_way for each in saved[:-1]} == {True}
@@ -114,7 +126,7 @@ def test_several_checkpoints_write_into_folders_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, error, message", [
-    (dict(folder=3), TypeError, "folder must be a path; got 3"),
+    (dict(folder=3), TypeError, r"folder must be a path \(str, bytes or PathLike\); got 3"),
     (dict(every=0), ValueError, "every must be at least 1; got 0"),
     (dict(every=2.5), TypeError, "every must be an integer; got 2.5"),
     (dict(every="soon"), TypeError, "every must be seconds or a text such as '90s', '5min'"),
@@ -138,10 +150,21 @@ def test_times_have_units(text, seconds):
 # --- Which one is read
 
 
-def test_an_empty_folder_begins_and_a_missing_one_is_refused(tmp_path):
-    assert same(fit(tmp_path, resume=tmp_path), fit())
+def test_a_folder_that_is_empty_or_not_there_begins_and_a_missing_file_is_refused(tmp_path):
+    undisturbed = fit()
+    assert same(fit(tmp_path / "empty", resume=tmp_path), undisturbed)
+    assert same(fit(tmp_path / "new", resume=tmp_path / "new"), undisturbed)
+    assert same(fit(resume=os.fsencode(tmp_path / "none")), undisturbed)
     with pytest.raises(FileNotFoundError, match="missing"):
-        fit(resume=tmp_path / "missing")
+        fit(resume=tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize("resume", [True, 1, 0, 3.5, ["run"]])
+def test_what_is_no_path_is_refused_and_no_open_file_is_closed(resume, tmp_path):
+    before = os.fstat(1)
+    with pytest.raises(TypeError, match=r"resume must be a path \(str, bytes or PathLike\); got"):
+        fit(resume=resume)
+    assert os.fstat(1) == before
 
 
 def test_a_longer_training_goes_on_and_is_the_undisturbed_one(tmp_path):
@@ -223,8 +246,26 @@ def test_a_folder_with_another_training_is_not_written_into(tmp_path):
 
 
 def test_two_trainings_do_not_write_into_one_folder(tmp_path):
-    with pytest.raises(BlockingIOError, match="another run writes its checkpoints there"):
+    says = r"another run writes its checkpoints there \(this process\); wait for its end, "
+    with pytest.raises(BlockingIOError, match=says) as caught:
         fit(n_epochs=1, callbacks=[Checkpoint(tmp_path), Checkpoint(tmp_path)])
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_a_child_of_a_run_does_not_keep_its_folder(tmp_path):
+    children = []
+
+    class Fork(Passing):
+        def after_epoch(self, trainer):
+            if not children:
+                children.append(fork_and_stay())
+
+    try:
+        fit(tmp_path, callbacks=[Fork()])
+        assert same(fit(tmp_path, n_epochs=6, resume=tmp_path), fit(n_epochs=6))
+    finally:
+        os.kill(children[0], signal.SIGKILL)
+        os.waitpid(children[0], 0)
 
 
 def test_temporary_files_of_killed_processes_are_removed_at_the_next_start(tmp_path):
@@ -243,21 +284,128 @@ def test_temporary_files_of_killed_processes_are_removed_at_the_next_start(tmp_p
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
-def test_a_fault_is_an_os_error_and_leaves_the_files_before_it(step, code, tmp_path, monkeypatch):
-    per_file = {"write": 3, "fsync": 2, "replace": 1}[step]
-    for call in range(per_file):
-        folder = tmp_path / f"{call}"
-        with monkeypatch.context() as patch:
-            fail_in(patch, step, code, after=2 * per_file + call)
-            with pytest.raises(OSError, match=r"cannot (write|synchronise|replace)") as caught:
-                fit(folder, n_epochs=4)
-        assert caught.value.errno == code
-        after_the_rename = step == "fsync" and call == 1
-        assert checkpoint_numbers(folder) == [1, 2, 3] if after_the_rename else [1, 2]
-        assert len(files(folder)) == len(checkpoint_numbers(folder)), "no temporary file is left"
-        assert read_newest(folder).epochs_done == checkpoint_numbers(folder)[-1]
-        assert same(fit(folder, resume=folder), fit())
+@pytest.mark.parametrize("step", ["write", "pwrite", "fsync", "replace"])
+def test_a_fault_is_a_warning_and_leaves_the_files_before_it(step, code, tmp_path, monkeypatch):
+    class Fault(Passing):
+        def after_epoch(self, trainer):
+            if trainer.epochs_done == 3:
+                fail_in(patch, step, code)
+
+    with monkeypatch.context() as patch:
+        says = rf"and the run continues: \[Errno {code}\] cannot (write|sync|replace).*00003"
+        with pytest.warns(UserWarning, match=says) as caught:
+            t = fit(tmp_path, n_epochs=5, callbacks=[Fault()])
+    assert len(caught) == 1, "every cause is told once"
+    assert same(t, fit(n_epochs=5)) and t.history.n_epochs == 5
+    kept = checkpoint_numbers(tmp_path)
+    assert kept[:2] == [1, 2]
+    assert read_newest(tmp_path).epochs_done >= 2
+    assert same(fit(tmp_path, n_epochs=5, resume=tmp_path), fit(n_epochs=5))
+    assert len(files(tmp_path)) == len(checkpoint_numbers(tmp_path)), "no temporary file is left"
+
+
+def test_a_fault_at_the_end_of_all_names_step_and_file(tmp_path, monkeypatch):
+    real = os.close
+
+    def failing(descriptor):
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        real(descriptor)
+        if is_file:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", failing)
+        with pytest.raises(OSError, match=r"cannot close the file: Input/output error: .*model"):
+            write_atomically(tmp_path / "model", [b"x"])
+    assert files(tmp_path) == ["model"]
+
+
+def test_the_next_file_that_is_due_is_tried_again(tmp_path, monkeypatch):
+    class Fault(Passing):
+        def after_epoch(self, trainer):
+            if trainer.epochs_done == 2:
+                fail_in(patch, "fsync", errno.ENOSPC)
+            if trainer.epochs_done == 4:
+                patch.undo()
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="No space left"):
+        fit(tmp_path, n_epochs=5, keep=9, callbacks=[Fault()])
+    epochs = [read_newest(tmp_path / name).epochs_done for name in files(tmp_path)]
+    assert epochs == [1, 4, 5]
+
+
+def test_a_state_that_grows_ends_no_run_and_large_lists_are_arrays(tmp_path):
+    class Grow(EpochCallback):
+        def __init__(self):
+            self.numbers, self.counts, self.pairs = [], [], []
+
+        def state(self):
+            return {"numbers": self.numbers, "counts": self.counts, "pairs": self.pairs}
+
+        def restore(self, trainer, state):
+            self.numbers, self.counts, self.pairs = (
+                state["numbers"],
+                state["counts"],
+                state["pairs"],
+            )
+
+        def after_epoch(self, trainer):
+            self.numbers = [0.1] * 400_000
+            self.counts = list(range(400_000))
+            self.pairs = [[1, 2.5]] * 200_000
+
+    fit(tmp_path, callbacks=[Grow()], n_epochs=1)
+    assert (tmp_path / files(tmp_path)[0]).stat().st_size < 10 << 20
+    grown = Grow()
+    fit(resume=tmp_path, callbacks=[grown], n_epochs=1)
+    assert grown.numbers == [0.1] * 400_000 and grown.counts == list(range(400_000))
+    assert grown.pairs == [[1, 2.5]] * 200_000
+
+
+def test_a_state_that_grows_beyond_all_limits_is_a_warning(tmp_path):
+    class Grow(EpochCallback):
+        size = 1
+
+        def state(self):
+            return {"lists": [[]] * self.size}
+
+        def after_epoch(self, trainer):
+            self.size = 1_100_000
+
+    with pytest.warns(UserWarning, match=r"run continues: .* 1\d{6} lists and objects, allo"):
+        t = fit(tmp_path, callbacks=[Grow()], n_epochs=2)
+    assert t.history.n_epochs == 2
+    with pytest.raises(ModelFormatError, match="lists and objects, allowed"):
+        grown = Grow()
+        grown.after_epoch(None)
+        fit(tmp_path / "first", callbacks=[grown])
+
+
+@pytest.mark.parametrize("step", ["open", "mkdir"])
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_training(
+    step, tmp_path, monkeypatch
+):
+    t = trainer()
+    before = t.network.parameters.copy()
+    fail_in(monkeypatch, step, errno.EROFS, after={"open": 1, "mkdir": 0}[step])
+    with pytest.raises(OSError, match="Read-only file system"):
+        t.fit(X, Y, callbacks=[Checkpoint(tmp_path / "new", every="1h")])
+    np.testing.assert_array_equal(t.network.parameters, before)
+
+
+def test_a_relative_folder_is_that_of_the_beginning_wherever_the_run_goes(tmp_path, monkeypatch):
+    class Go(Passing):
+        def after_epoch(self, trainer):
+            (tmp_path / "elsewhere").mkdir(exist_ok=True)
+            os.chdir(tmp_path / "elsewhere")
+
+    monkeypatch.chdir(tmp_path)
+    checkpoint = Checkpoint("run", 1)
+    trainer().fit(X, Y, n_epochs=3, callbacks=[Go(), checkpoint])
+    assert checkpoint_numbers(tmp_path / "run") == [1, 2, 3]
+    assert files(tmp_path / "elsewhere") == [] and checkpoint.last_path.is_file()
+    monkeypatch.chdir(tmp_path)
+    assert same(fit(resume="run"), fit())
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_before_the_training(tmp_path):
@@ -342,27 +490,30 @@ def nested(document, names, value):
     return changed
 
 
-@pytest.mark.parametrize("names, value, message", [
-    (["solver"], "newton", "'solver' must be one of epochs, lbfgs"),
-    (["solver"], ..., "'solver' is missing"),
-    (["more"], 1, "unknown names: 'more'"),
-    (["owner", "name"], 3, "'name' must be a text"),
-    (["owner", "state"], {"random_state": {"exec": "x"}}, "'exec' is no type of a value"),
-    (["position", "epochs_done"], -1, "'epochs_done' must be from 0"),
-    (["position", "learning_rate"], -1.0, "'learning_rate' must be finite and at least 0"),
-    (["position", "generator"], None, "'generator' must be a Generator"),
-    (["position", "metrics"], {"cost": "high"}, "'cost' must be a number"),
-    (["position", "under_way"], False, "'under_way' and 'progress' do not fit"),
-    (["progress"], None, "'under_way' and 'progress' do not fit"),
-    (["progress", "n_steps_before"], 2**63 - 1, r"'n_steps_before' must be from 0 to 2\^62"),
-    (["progress", "batches_done"], 4, "more batches are done than there are"),
-    (["progress", "order_seed"], "-1", "'order_seed' must be a number from 0"),
-    (["progress", "dropout_seed"], str(2**64), "'dropout_seed' must be a number from 0"),
-    (["progress", "dropout_seed"], 7, "'dropout_seed' must be a text"),
-    (["callbacks"], {}, "'callbacks' must be a list"),
-    (["callbacks"], [[]], "'callbacks' must be a list, each an object"),
-    (["data"], [], "'data' must be an object"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "names, value, message",
+    [
+        (["solver"], "newton", "'solver' must be one of epochs, lbfgs"),
+        (["solver"], ..., "'solver' is missing"),
+        (["more"], 1, "unknown names: 'more'"),
+        (["owner", "name"], 3, "'name' must be a text"),
+        (["owner", "state"], {"random_state": {"exec": "x"}}, "'exec' is no type of a value"),
+        (["position", "epochs_done"], -1, "'epochs_done' must be from 0"),
+        (["position", "learning_rate"], -1.0, "'learning_rate' must be finite and at least 0"),
+        (["position", "generator"], None, "'generator' must be a Generator"),
+        (["position", "metrics"], {"cost": "high"}, "'cost' must be a number"),
+        (["position", "under_way"], False, "'under_way' and 'progress' do not fit"),
+        (["progress"], None, "'under_way' and 'progress' do not fit"),
+        (["progress", "n_steps_before"], 2**63 - 1, r"'n_steps_before' must be from 0 to 2\^62"),
+        (["progress", "batches_done"], 4, "more batches are done than there are"),
+        (["progress", "order_seed"], "-1", "'order_seed' must be a number from 0"),
+        (["progress", "dropout_seed"], str(2**64), "'dropout_seed' must be a number from 0"),
+        (["progress", "dropout_seed"], 7, "'dropout_seed' must be a text"),
+        (["callbacks"], {}, "'callbacks' must be a list"),
+        (["callbacks"], [[]], "'callbacks' must be a list, each an object"),
+        (["data"], [], "'data' must be an object"),
+    ],
+)
 def test_forged_documents_are_refused(names, value, message, honest, tmp_path):
     document, arrays = honest
     path = tmp_path / "forged"
@@ -372,17 +523,24 @@ def test_forged_documents_are_refused(names, value, message, honest, tmp_path):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("name, array, message", [
-    ("epoch.measures", np.zeros((4, 7)), "has an epoch of 7 batches"),
-    ("epoch.measures", np.zeros((3, 3)), "'epoch.measures' must be float64"),
-    ("epoch.measures", np.full((4, 3), np.nan), "'epoch.measures' has values that are NaN"),
-    ("optimizer.states", np.zeros((1, 34), np.float32), "'optimizer.states' must have shape"),
-    ("optimizer.states", np.zeros((2, 5), np.float32), "'optimizer.states' must be float32"),
-    ("callbacks.1.best_parameters", np.zeros(3, np.float32), "the state of EarlyStopping cannot"),
-    ("callbacks.0.costs", np.zeros(3), "the state of HistoryRecorder cannot be restored"),
-    ("callbacks.0.costs", None, "'callbacks.0.costs' is missing"),
-    ("callbacks.7.x", np.zeros(3), "unknown arrays: 'callbacks.7.x'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, array, message",
+    [
+        ("epoch.measures", np.zeros((4, 7)), "has an epoch of 7 batches"),
+        ("epoch.measures", np.zeros((3, 3)), "'epoch.measures' must be float64"),
+        ("epoch.measures", np.full((4, 3), np.nan), "'epoch.measures' has values that are NaN"),
+        ("optimizer.states", np.zeros((1, 34), np.float32), "'optimizer.states' must have shape"),
+        ("optimizer.states", np.zeros((2, 5), np.float32), "'optimizer.states' must be float32"),
+        (
+            "callbacks.1.best_parameters",
+            np.zeros(3, np.float32),
+            "the state of EarlyStopping cannot",
+        ),
+        ("callbacks.0.costs", np.zeros(3), "the state of HistoryRecorder cannot be restored"),
+        ("callbacks.0.costs", None, "'callbacks.0.costs' is missing"),
+        ("callbacks.7.x", np.zeros(3), "unknown arrays: 'callbacks.7.x'"),
+    ],
+)
 def test_forged_arrays_are_refused(name, array, message, honest, tmp_path):
     document, arrays = honest
     forged = {key: value for key, value in {**arrays, name: array}.items() if value is not None}
@@ -398,23 +556,29 @@ def test_forged_arrays_are_refused(name, array, message, honest, tmp_path):
 # --- What may go on from it
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(l2=0.5), "l2 was 0.0, is now 0.5"),
-    (dict(batch_size=30), "batch_size was 20, is now 30"),
-    (dict(optimizer="sgd"), r"optimizer was 'adam', is now 'one_step'; optimizer's n"),
-    (dict(learning_rate=0.02), "learning_rate was 0.01, is now 0.02"),
-    (dict(x=X + 1), r"X was float32 \(60, 5\) with SHA-256 \w{12}\.\.\., is now float32 "),
-    (dict(x=X[:40], y=Y[:40]), r"X was .*\(60, 5\) .*, is now float32 \(40, 5\) .*; Y was f"),
-    (dict(y=1 - Y), "00004.safetensors': Y was float32"),
-    (dict(data=dict(sample_weight=np.ones(60))), "sample_weight was None, is now float32"),
-    (dict(data=dict(validation_data=(X, Y))), "X_val was None, is now .*; Y_val was None"),
-    (dict(data=dict(measure_train=True)), "measure_train was False, is now True"),
-    (dict(n_epochs=3), "number of epochs was at least 4, is now 3"),
-    (dict(callbacks=[EarlyStopping("loss")]), "callbacks was none, is now EarlyStopping"),
-    (dict(engine="numpy"), "engine was 'native', is now 'numpy'"),
-    (dict(random_state=np.random.Generator(np.random.SFC64(0))),
-     "random_state was 'PCG64', is now 'SFC64'"),
-], ids=name_of)  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(l2=0.5), "l2 was 0.0, is now 0.5"),
+        (dict(batch_size=30), "batch_size was 20, is now 30"),
+        (dict(optimizer="sgd"), r"optimizer was 'adam', is now 'one_step'; optimizer's n"),
+        (dict(learning_rate=0.02), "learning_rate was 0.01, is now 0.02"),
+        (dict(x=X + 1), r"X was float32 \(60, 5\) with SHA-256 \w{12}\.\.\., is now float32 "),
+        (dict(x=X[:40], y=Y[:40]), r"X was .*\(60, 5\) .*, is now float32 \(40, 5\) .*; Y was f"),
+        (dict(y=1 - Y), "00004.safetensors': Y was float32"),
+        (dict(data=dict(sample_weight=np.ones(60))), "sample_weight was None, is now float32"),
+        (dict(data=dict(validation_data=(X, Y))), "X_val was None, is now .*; Y_val was None"),
+        (dict(data=dict(measure_train=True)), "measure_train was False, is now True"),
+        (dict(n_epochs=3), "number of epochs was at least 4, is now 3"),
+        (dict(callbacks=[EarlyStopping("loss")]), "callbacks was none, is now EarlyStopping"),
+        (dict(engine="numpy"), "engine was 'native', is now 'numpy'"),
+        (
+            dict(random_state=np.random.Generator(np.random.SFC64(0))),
+            "random_state was 'PCG64', is now 'SFC64'",
+        ),
+    ],
+    ids=name_of,
+)
 def test_another_training_is_refused_and_the_difference_named(change, message, tmp_path):
     fit(tmp_path)
     calls, n_epochs = change.pop("callbacks", []), change.pop("n_epochs", 6)

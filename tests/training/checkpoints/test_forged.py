@@ -41,9 +41,17 @@ def trainer(calls, resume):
 
 
 def myann(calls, resume):
-    MyANN((X[:30], LABELS[:30], X[30:], LABELS[30:]), 1, [0, 2, 0], n_nodes_layer_out=0, n_epochs=4,
-          n_size_mini_batch=10, random_state=0, callbacks=[TimeBudget("1h"), *calls],
-          resume=resume)  # fmt: skip
+    MyANN(
+        (X[:30], LABELS[:30], X[30:], LABELS[30:]),
+        1,
+        [0, 2, 0],
+        n_nodes_layer_out=0,
+        n_epochs=4,
+        n_size_mini_batch=10,
+        random_state=0,
+        callbacks=[TimeBudget("1h"), *calls],
+        resume=resume,
+    )
 
 
 def estimator(cls, **options):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import warnings
 from itertools import pairwise
 
@@ -17,6 +19,7 @@ from fastmlp import Checkpoint, MLPClassifier, MLPRegressor, ModelFormatError, M
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.training import lbfgs as _lbfgs
+from fastmlp.training.checkpoints.fingerprint import described
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path, read_newest
 from fastmlp.training.objective import Objective
 
@@ -39,8 +42,9 @@ class Press(EpochCallback):
 
 
 def classifier(**options):
-    return MLPClassifier(**{"hidden_layer_sizes": (8,), "batch_size": 30, "max_iter": 8,
-                            "random_state": 1} | options)  # fmt: skip
+    return MLPClassifier(
+        **{"hidden_layer_sizes": (8,), "batch_size": 30, "max_iter": 8, "random_state": 1} | options
+    )
 
 
 def interrupted(model, folder, epoch=4):
@@ -50,8 +54,9 @@ def interrupted(model, folder, epoch=4):
 
 
 def assert_same(model, expected):
-    for a, b in zip(model.coefs_ + model.intercepts_, expected.coefs_ + expected.intercepts_,
-                    strict=True):  # fmt: skip
+    for a, b in zip(
+        model.coefs_ + model.intercepts_, expected.coefs_ + expected.intercepts_, strict=True
+    ):
         np.testing.assert_array_equal(a, b)
     assert model.loss_curve_ == expected.loss_curve_ and model.n_iter_ == expected.n_iter_
 
@@ -99,17 +104,20 @@ def test_a_warm_start_is_resumed_on_an_estimator_that_has_been_fitted_before(tmp
         classifier(warm_start=True).fit(X, Y, resume=tmp_path)
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(alpha=0.1), "alpha was 0.0001, is now 0.1$"),
-    (dict(hidden_layer_sizes=(9,)), r"hidden_layer_sizes was \(8,\), is now \(9,\)$"),
-    (dict(random_state=2), "random_state was 1, is now 2$"),
-    (dict(random_state=None), "random_state was 1, is now 'no number'$"),
-    (dict(solver="sgd"), "solver was 'adam', is now 'sgd'$"),
-    (dict(solver="lbfgs"), "solver was 'epochs', is now 'lbfgs'$"),
-    (dict(n_iter_no_change=3), "n_iter_no_change was 10, is now 3$"),
-    (dict(max_iter=3), "number of epochs was at least 4, is now 3$"),
-    (dict(learning_rate="cosine"), "learning_rate was 'constant', is now 'cosine'$"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(alpha=0.1), "alpha was 0.0001, is now 0.1$"),
+        (dict(hidden_layer_sizes=(9,)), r"hidden_layer_sizes was \(8,\), is now \(9,\)$"),
+        (dict(random_state=2), "random_state was 1, is now 2$"),
+        (dict(random_state=None), "random_state was 1, is now 'no number'$"),
+        (dict(solver="sgd"), "solver was 'adam', is now 'sgd'$"),
+        (dict(solver="lbfgs"), "solver was 'epochs', is now 'lbfgs'$"),
+        (dict(n_iter_no_change=3), "n_iter_no_change was 10, is now 3$"),
+        (dict(max_iter=3), "number of epochs was at least 4, is now 3$"),
+        (dict(learning_rate="cosine"), "learning_rate was 'constant', is now 'cosine'$"),
+    ],
+)
 def test_other_parameters_are_named_as_the_estimator_names_them(change, message, tmp_path):
     model = interrupted(classifier(), tmp_path)
     before = [w.copy() for w in model.coefs_]
@@ -157,8 +165,75 @@ def test_functions_and_splitters_are_compared_by_name(tmp_path):
     assert_same(
         classifier(loss=squared).fit(X, Y, resume=tmp_path), classifier(loss=squared).fit(X, Y)
     )
-    with pytest.raises(ResumeError, match=r"loss was 'function .*squared', is now .*other'"):
+    with pytest.raises(
+        ResumeError, match=r"loss was function .*squared with .*, is now .*other wi"
+    ):
         classifier(loss=other).fit(X, Y, resume=tmp_path)
+
+
+def scaled(by, y, a, *, shift=0.0):
+    return by * ((a - y) ** 2).sum(axis=1) + shift, 2 * by * (a - y)
+
+
+def closure(by):
+    def loss(y, a):
+        return scaled(by, y, a)
+
+    return loss
+
+
+def default(by):
+    return lambda y, a, by=by: scaled(by, y, a)
+
+
+class Scaled:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, y, a):
+        return scaled(self.by, y, a)
+
+    def method(self, y, a):
+        return scaled(self.by, y, a)
+
+
+LOSSES = {
+    "closure": closure,
+    "closure over an array": lambda by: closure(np.full(1, by)),
+    "closure over a closure": lambda by: (lambda inner: lambda y, a: inner(y, a))(closure(by)),
+    "default": default,
+    "partial": lambda by: functools.partial(scaled, by),
+    "keyword of a partial": lambda by: functools.partial(scaled, 1.0, shift=by),
+    "object": Scaled,
+    "method": lambda by: Scaled(by).method,
+    "code": lambda by: {
+        2.0: lambda y, a: scaled(2, y, a),
+        3.0: lambda y, a: scaled(3, y, a),
+    }[by],
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_functions_of_one_name_with_other_numbers_or_code_are_told_apart(name, tmp_path):
+    make = LOSSES[name]
+    interrupted(classifier(loss=make(2.0)), tmp_path)
+    resumed = classifier(loss=make(2.0)).fit(X, Y, resume=tmp_path)
+    assert_same(resumed, classifier(loss=make(2.0)).fit(X, Y))
+    with pytest.raises(ResumeError, match=r"loss was .* with SHA-256 .*, is now .* with SHA-256 "):
+        classifier(loss=make(3.0)).fit(X, Y, resume=tmp_path)
+
+
+def test_what_describes_a_function_ends_and_has_no_address():
+    def itself(y, a):
+        return itself, np, table, rng, scaled
+
+    table, rng = {"a": [scaled, (1, object())]}, np.random.default_rng(0)
+    first = described(itself)
+    rng.normal()
+    assert described(itself) == first
+    assert described(np.tanh) != described(np.sin)
+    digest = hashlib.sha256(b"('a builtins.object',)").hexdigest()
+    assert described(object()) == f"a builtins.object sha256:{digest}"
 
 
 def test_partial_fit_has_no_checkpoints(tmp_path):
@@ -245,8 +320,11 @@ def test_a_search_hears_again_what_it_was_told_and_computes_only_the_rest(tmp_pa
     assert (saved.epochs_done, saved.solver) == (19, "lbfgs")
     evaluations = []
     objective = Objective.gradient
-    monkeypatch.setattr(Objective, "gradient", lambda self, rows, gradient:
-                        (evaluations.append(1), objective(self, rows, gradient))[1])  # fmt: skip
+    monkeypatch.setattr(
+        Objective,
+        "gradient",
+        lambda self, rows, gradient: (evaluations.append(1), objective(self, rows, gradient))[1],
+    )
     resumed = lbfgs().fit(X, Y, resume=tmp_path)
     n_resumed = len(evaluations)
     expected = lbfgs().fit(X, Y)
@@ -266,8 +344,10 @@ def test_a_search_that_began_with_no_finite_number_is_refused(name, tmp_path):
 
 def test_a_search_is_saved_within_an_iteration(tmp_path):
     lbfgs().set_callbacks(Checkpoint(tmp_path, every="0.00001s", keep=999)).fit(X, Y)
-    saved = [fastmlp.training.checkpoints.document.read_checkpoint(checkpoint_path(tmp_path, n))
-             for n in checkpoint_numbers(tmp_path)]  # fmt: skip
+    saved = [
+        fastmlp.training.checkpoints.document.read_checkpoint(checkpoint_path(tmp_path, n))
+        for n in checkpoint_numbers(tmp_path)
+    ]
     lengths = [len(each.progress.recorded) for each in saved]
     assert lengths == sorted(lengths) and len(saved) > 40
     assert {each.under_way for each in saved} == {True, False}
@@ -329,16 +409,18 @@ def test_a_search_whose_gradients_are_too_many_goes_on_without_checkpoints(tmp_p
 
 def myann(**options):
     data = X[:90], Y[:90], X[90:], Y[90:]
-    settings = dict(n_nodes_layer_out=0, n_epochs=6, n_size_mini_batch=20, learn_rate=0.01,
-                    random_state=0)  # fmt: skip
+    settings = dict(
+        n_nodes_layer_out=0, n_epochs=6, n_size_mini_batch=20, learn_rate=0.01, random_state=0
+    )
     return MyANN(data, 1, [0, 7, 0], **settings | options)
 
 
 def same_ann(a, b):
     return np.array_equal(a.network.parameters, b.network.parameters) and all(
         np.array_equal(a.history[name], b.history[name], equal_nan=True)
-        for name in a.history if name != "epoch_seconds"
-    )  # fmt: skip
+        for name in a.history
+        if name != "epoch_seconds"
+    )
 
 
 def test_myann_goes_on_when_it_is_constructed_or_fitted(tmp_path):
@@ -350,12 +432,15 @@ def test_myann_goes_on_when_it_is_constructed_or_fitted(tmp_path):
     assert same_ann(ann.fit(resume=tmp_path), expected)
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(lambda2_reg=0.3), "lambda2_reg was 0.1, is now 0.3$"),
-    (dict(b_standardize="global"), "b_standardize was 'feature', is now 'global'$"),
-    (dict(random_state=1), "random_state was 0, is now 1$"),
-    (dict(b_measure_accuracy=False), "b_measure_accuracy was True, is now False$"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(lambda2_reg=0.3), "lambda2_reg was 0.1, is now 0.3$"),
+        (dict(b_standardize="global"), "b_standardize was 'feature', is now 'global'$"),
+        (dict(random_state=1), "random_state was 0, is now 1$"),
+        (dict(b_measure_accuracy=False), "b_measure_accuracy was True, is now False$"),
+    ],
+)
 def test_myann_names_differences_as_the_articles_do(change, message, tmp_path):
     myann(callbacks=[Checkpoint(tmp_path)])
     ann = myann(**change)

@@ -194,10 +194,21 @@ def test_a_thousand_processes_killed_while_saving(server, positions, undisturbed
     assert kill_while_saving(server, positions, undisturbed, 1000, tmp_path) > 200
 
 
-@pytest.mark.parametrize("step, count", [
-    ("open", 2), ("write", 4), ("write", 5), ("write", 6), ("fsync", 3), ("fsync", 4),
-    ("replace", 1), ("replace", 2), ("unlink", 3), ("unlink", 6),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "step, count",
+    [
+        ("open", 2),
+        ("write", 4),
+        ("write", 5),
+        ("write", 6),
+        ("fsync", 3),
+        ("fsync", 4),
+        ("replace", 1),
+        ("replace", 2),
+        ("unlink", 3),
+        ("unlink", 6),
+    ],
+)
 def test_a_process_killed_at_any_step_of_a_save_is_resumed(
     step, count, server, positions, undisturbed, tmp_path
 ):
