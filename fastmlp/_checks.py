@@ -24,9 +24,6 @@ MAX_DIMENSION = 2**31 - 1
 MAX_INTEGER = 2**63 - 1
 """Largest count that native code and files can hold."""
 
-MAX_SEED = 2**1024 - 1
-"""NumPy mixes seeds of any length; this many bits are enough."""
-
 MAX_PARAMETER_BYTES = 2**40
 FINITE_CHECK_BYTES = 1 << 22
 FLOAT_DTYPES = ("float32", "float64")
@@ -52,14 +49,16 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
-def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
+def check_integer(
+    name: str, value: object, *, minimum: int, maximum: int | None = MAX_INTEGER
+) -> int:
     """`value` must be an integer (not a bool) from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)}")
     number = int(value)
-    if number < minimum or number > (MAX_INTEGER if maximum is None else maximum):
+    if number < minimum or (maximum is not None and number > maximum):
         allowed = f"from {minimum} to {maximum}"
-        if maximum is None:
+        if maximum in (None, MAX_INTEGER):
             allowed = f"at least {minimum}" if number < minimum else "less than 2**63"
         raise ValueError(f"{name} must be {allowed}; got {shown(number)}")
     return number
@@ -131,14 +130,17 @@ def check_path(name: str, value: object) -> str:
     An integer, True among them, would be taken for the number of an open file by the system.
     """
     if not isinstance(value, str | bytes | os.PathLike):
-        raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {value!r}")
-    return os.fsdecode(value)
+        raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {shown(value)}")
+    path = os.fsdecode(value)
+    if "\0" in path:
+        raise ValueError(f"{name} must be a path without null characters; got {shown(value)}")
+    return path
 
 
 def check_random_state(name: str, value: Any) -> np.random.Generator:
     """`value` must be a Generator, which is used as it is, an integer >= 0 or None."""
     if not (value is None or isinstance(value, np.random.Generator)):
-        check_integer(name, value, minimum=0, maximum=MAX_SEED)
+        check_integer(name, value, minimum=0, maximum=None)
     return np.random.default_rng(value)
 
 
