@@ -98,7 +98,10 @@ class DivergenceError(ArithmeticError, ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException would call DivergenceError(message), which keyword arguments forbid.
         rebuild = partial(
-            type(self), epoch=self.epoch, batch=self.batch, learning_rate=self.learning_rate,
+            type(self),
+            epoch=self.epoch,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
             cause=self.cause,
-        )  # fmt: skip
+        )
         return rebuild, (), self.__dict__

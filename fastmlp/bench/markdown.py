@@ -41,8 +41,10 @@ def tables(content: dict[str, Any]) -> str:
 def _times(jobs: dict[str, dict[str, Row]]) -> str:
     """A column per contender, and what fastmlp reaches of a large product."""
     columns = [name for name in NAMES if any(name in found for found in jobs.values())]
-    lines = [[f"`{job}`", *(_cell(found.get(name)) for name in columns), _peak(found)]
-             for job, found in jobs.items()]  # fmt: skip
+    lines = [
+        [f"`{job}`", *(_cell(found.get(name)) for name in columns), _peak(found)]
+        for job, found in jobs.items()
+    ]
     return _table(["job", *(NAMES[name] for name in columns), "% of sgemm"], lines)
 
 

@@ -76,9 +76,14 @@ def _draw_seconds(axis: Axes, points: Sequence[Point]) -> None:
         below = [p.seconds - p.q1_seconds for p in row]
         above = [p.q3_seconds - p.seconds for p in row]
         axis.errorbar(
-            [p.n_threads for p in row], medians, yerr=[below, above],
-            color=color, marker=marker, capsize=5, label=label,
-        )  # fmt: skip
+            [p.n_threads for p in row],
+            medians,
+            yerr=[below, above],
+            color=color,
+            marker=marker,
+            capsize=5,
+            label=label,
+        )
     axis.set_ylim(bottom=0, top=1.25 * max(p.q3_seconds for p in points))  # room for the legend
     axis.set_ylabel("seconds per epoch (median, quartiles)")
     best = min(points, key=lambda p: p.seconds)
@@ -92,9 +97,12 @@ def _draw_speed_up(axis: Axes, points: Sequence[Point]) -> None:
     for engine, row in _of_engines(points).items():
         label, color, marker = ENGINES[engine]
         axis.plot(
-            [p.n_threads for p in row], [p.speed_up for p in row],
-            color=color, marker=marker, label=label,
-        )  # fmt: skip
+            [p.n_threads for p in row],
+            [p.speed_up for p in row],
+            color=color,
+            marker=marker,
+            label=label,
+        )
     best = max(points, key=lambda p: p.speed_up)
     axis.set_ylabel("speed-up over one thread")
     axis.set_title(f"Best speed-up: {best.speed_up:.2f}, {_name(best)}")

@@ -250,9 +250,7 @@ def _point(engine: str, n_threads: int, seconds: list[float], alone_seconds: flo
     middle = median(seconds)
     q1, _, q3 = quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else [middle] * 3
     speed_up = alone_seconds / middle
-    return Point(
-        engine, n_threads, len(seconds), middle, q1, q3, speed_up, speed_up / n_threads
-    )  # fmt: skip
+    return Point(engine, n_threads, len(seconds), middle, q1, q3, speed_up, speed_up / n_threads)
 
 
 def same_weights(runs: Iterable[Run], engine: str) -> bool:

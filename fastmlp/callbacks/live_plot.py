@@ -15,6 +15,7 @@ from fastmlp._checks import check_number, check_path
 from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
+from fastmlp.files.atomic import refuse_special
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs, draw_rate
 from fastmlp.plots.style import FigureSize, import_pyplot, styled_pyplot
 
@@ -51,8 +52,9 @@ class LivePlot(EpochCallback):
 
     Raises
     ------
-    ImportError, FileNotFoundError
-        Before the run, if a figure is wanted and matplotlib or the folder is missing.
+    ImportError, OSError
+        Before the run, if a figure is wanted and matplotlib or the folder is missing, or `out` is
+        no regular file.
     """
 
     __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
@@ -81,6 +83,8 @@ class LivePlot(EpochCallback):
         """Begin a new figure; raise here if it could not be drawn."""
         if self.out is not None and not self.out.parent.is_dir():
             raise FileNotFoundError(f"out must lie in a folder that exists; got {self.out}")
+        if self.out is not None:
+            refuse_special(self.out)
         if self.out is not None or notebook_shell() is not None:
             import_pyplot()
         self._begin()
@@ -189,8 +193,14 @@ def _from_history(training: Training) -> dict[str, float]:
     history = training.history
     if not history.n_epochs:
         return {}
-    names = ("batch_accuracy", "train_accuracy", "val_accuracy", "train_cost", "val_cost",
-             "learning_rates")  # fmt: skip
+    names = (
+        "batch_accuracy",
+        "train_accuracy",
+        "val_accuracy",
+        "train_cost",
+        "val_cost",
+        "learning_rates",
+    )
     return {"cost": history.last_mean("costs"), **{name: history.last(name) for name in names}}
 
 

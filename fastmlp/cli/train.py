@@ -260,8 +260,10 @@ def _fit(
 def _compared(recipe: Recipe, options: argparse.Namespace) -> dict[str, object]:
     """Return the settings that a resumed run must share, by the names of the options."""
     settings = asdict(recipe) | {
-        "seed": options.seed, "dtype": options.dtype, "engine": options.engine,
-    }  # fmt: skip
+        "seed": options.seed,
+        "dtype": options.dtype,
+        "engine": options.engine,
+    }
     del settings["epochs"]  # a resumed run may have more
     return {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
 

@@ -27,10 +27,14 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
     for conv, pool in zip_longest(config.conv, config.pools):
         model.add(
             layers.Conv2D(
-                conv.maps, conv.kernel, activation=conv.activation, name=conv.name,
-                kernel_regularizer=conv_penalty, kernel_initializer=next(seeds),
+                conv.maps,
+                conv.kernel,
+                activation=conv.activation,
+                name=conv.name,
+                kernel_regularizer=conv_penalty,
+                kernel_initializer=next(seeds),
             )
-        )  # fmt: skip
+        )
         if pool is not None:
             kind = layers.MaxPooling2D if pool.kind == "max" else layers.AveragePooling2D
             model.add(kind(pool.size, name=pool.name))
@@ -38,10 +42,13 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
     for dense in config.dense:
         model.add(
             layers.Dense(
-                dense.nodes, activation=dense.activation, name=dense.name,
-                kernel_regularizer=dense_penalty, kernel_initializer=next(seeds),
+                dense.nodes,
+                activation=dense.activation,
+                name=dense.name,
+                kernel_regularizer=dense_penalty,
+                kernel_initializer=next(seeds),
             )
-        )  # fmt: skip
+        )
     return model
 
 

@@ -71,9 +71,11 @@ class DeviceTiming:
 def dense_config(image_shape: tuple[int, int, int], n_classes: int = 10) -> CNNConfig:
     """pixels-512-classes, relu and softmax, rmsprop: 407,050 parameters for 28 x 28 and 10."""
     return CNNConfig(
-        conv=(), pools=(), dense=(DenseLayer(512), DenseLayer(n_classes, "softmax")),
+        conv=(),
+        pools=(),
+        dense=(DenseLayer(512), DenseLayer(n_classes, "softmax")),
         input_shape=image_shape,
-    )  # fmt: skip
+    )
 
 
 def compare_devices(
@@ -149,9 +151,12 @@ def plot_devices(timings: Sequence[DeviceTiming], *, figsize: FigureSize = (11, 
             kind = ENGINE if name == ENGINE else name.split(", ")[-1].split(":")[0]
             color, marker = COLORS.get(kind, (GREEN, "D"))
             axis.plot(
-                [t.batch_size for t in row], [t.images_per_second for t in row], color=color,
-                marker=marker, label=name,
-            )  # fmt: skip
+                [t.batch_size for t in row],
+                [t.images_per_second for t in row],
+                color=color,
+                marker=marker,
+                label=name,
+            )
         axis.set_xscale("log")
         sizes = sorted({timing.batch_size for timing in timings})
         axis.set_xticks(sizes, [str(size) for size in sizes])
@@ -178,9 +183,14 @@ def _checked(
 
 
 def _time_keras(
-    name: str, cnn: CNN, x: Images, targets: Images, test: tuple[Images, Images], size: int,
+    name: str,
+    cnn: CNN,
+    x: Images,
+    targets: Images,
+    test: tuple[Images, Images],
+    size: int,
     epochs: int,
-) -> DeviceTiming:  # fmt: skip
+) -> DeviceTiming:
     """Warm-up with the same shapes of batches, fresh weights, then the timed epochs.
 
     Keras' own fit with a clock: what a History records of every batch would cost time.
@@ -199,9 +209,14 @@ def _time_keras(
 
 
 def _time_engine(
-    cnn: CNN, x: Images, targets: Images, test: tuple[Images, Images], size: int, epochs: int,
+    cnn: CNN,
+    x: Images,
+    targets: Images,
+    test: tuple[Images, Images],
+    size: int,
+    epochs: int,
     n_threads: int | None,
-) -> DeviceTiming:  # fmt: skip
+) -> DeviceTiming:
     """The same network, initial weights and optimiser on fastmlp's engine.
 
     Keras adds epsilon under the root, fastmlp beside it: the costs agree, but not to all digits.

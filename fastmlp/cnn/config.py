@@ -184,8 +184,11 @@ class CNNConfig:
         if not dense:
             raise ValueError("dense must have at least one layer, the output; got none")
         check_integer("nodes of the output", dense[-1].nodes, minimum=2)
-        check_choice(f"activation of the output (dense[{len(dense) - 1}])", dense[-1].activation,
-                     OUTPUT_FUNCTIONS)  # fmt: skip
+        check_choice(
+            f"activation of the output (dense[{len(dense) - 1}])",
+            dense[-1].activation,
+            OUTPUT_FUNCTIONS,
+        )
         for i, layer in enumerate(dense[:-1]):
             if layer.activation == "softmax":
                 raise ValueError(f"dense[{i}] must not be softmax, which is for the output")

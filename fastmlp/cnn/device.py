@@ -61,10 +61,12 @@ def devices() -> list[Device]:
             details = tf.config.experimental.get_device_details(device) or {}
             found.append(
                 Device(
-                    f"{kind.lower()}:{i}", kind, _memory_bytes(kind, i),
+                    f"{kind.lower()}:{i}",
+                    kind,
+                    _memory_bytes(kind, i),
                     str(details.get("device_name", _description(kind))),
                 )
-            )  # fmt: skip
+            )
     return found
 
 

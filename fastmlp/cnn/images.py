@@ -114,11 +114,16 @@ def load_images(
         return scale_images(scaler, X, (side, side, 1))
 
     return ImageData(
-        images(X_train[:n_fit]), y_train[:n_fit],
-        images(X_train[n_fit:]), y_train[n_fit : len(X_train)],
-        images(X_test), arrays[3][: len(X_test)],
-        scaler, data.name, data.source,
-    )  # fmt: skip
+        images(X_train[:n_fit]),
+        y_train[:n_fit],
+        images(X_train[n_fit:]),
+        y_train[n_fit : len(X_train)],
+        images(X_test),
+        arrays[3][: len(X_test)],
+        scaler,
+        data.name,
+        data.source,
+    )
 
 
 def scale_images(

@@ -35,9 +35,17 @@ from fastmlp.training.history import Evaluation, History
 
 PREDICTION_BATCH = 500
 TRAINING_FIELDS = (
-    "loss", "metrics", "optimizer", "momentum", "schedule", "learning_rate", "decay_steps",
-    "decay_rate", "batch_size", "epochs",
-)  # fmt: skip
+    "loss",
+    "metrics",
+    "optimizer",
+    "momentum",
+    "schedule",
+    "learning_rate",
+    "decay_steps",
+    "decay_rate",
+    "batch_size",
+    "epochs",
+)
 
 OF_TRAINERS = {
     EarlyStopping: "EarlyStopping",

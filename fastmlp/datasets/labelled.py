@@ -113,9 +113,16 @@ def prepare(
     for name, x in zip(("X_train", "X_test"), scaled, strict=True):
         check_finite(name, x)
     return LabelledData(
-        scaled[0], y_train, scaled[1], y_test, codes_train,
-        one_hot[codes_train], one_hot[codes_test], classes, source,
-    )  # fmt: skip
+        scaled[0],
+        y_train,
+        scaled[1],
+        y_test,
+        codes_train,
+        one_hot[codes_train],
+        one_hot[codes_test],
+        classes,
+        source,
+    )
 
 
 def _take(data: Any, argument: str) -> tuple[_Arrays, str]:

@@ -189,9 +189,13 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             If a feature has a standard deviation above 100.
         """
         return self._fit(
-            X, y, sample_weight, validation=(X_val, y_val, sample_weight_val), groups=groups,
+            X,
+            y,
+            sample_weight,
+            validation=(X_val, y_val, sample_weight_val),
+            groups=groups,
             resume=resume,
-        )  # fmt: skip
+        )
 
     def _fit(
         self,
@@ -213,9 +217,16 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         callbacks = [tasks, *epoch_callbacks(given)] if given and tasks else []
         with rollback_on_failure(self, keeps_first=not incremental):
             fit = self._prepare(
-                X, y, sample_weight, callbacks, incremental=incremental, classes=classes,
-                validation=validation, groups=groups, resume=resume,
-            )  # fmt: skip
+                X,
+                y,
+                sample_weight,
+                callbacks,
+                incremental=incremental,
+                classes=classes,
+                validation=validation,
+                groups=groups,
+                resume=resume,
+            )
             if tasks:
                 tasks.begin()
             run_solver(fit)
@@ -281,7 +292,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             incremental=incremental,
             fingerprint=fingerprint,
             saved=saved,
-        )  # fmt: skip
+        )
 
     def _check_parameters(self, *, incremental: bool) -> None:
         """Refuse parameters that are not allowed; in partial_fit only if they have changed."""
@@ -307,9 +318,16 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Inputs, Any]:
         """X as rows of a dtype, and y checked."""
         x, y = validate_data(
-            self, X, y, accept_sparse=list(SPARSE_FORMATS), multi_output=True, dtype=dtype,
-            order="C", reset=reset, y_numeric=is_regressor(self),
-        )  # fmt: skip
+            self,
+            X,
+            y,
+            accept_sparse=list(SPARSE_FORMATS),
+            multi_output=True,
+            dtype=dtype,
+            order="C",
+            reset=reset,
+            y_numeric=is_regressor(self),
+        )
         if y.ndim == 2 and y.shape[1] == 1 and isinstance(y, np.ndarray):
             y = column_or_1d(y, warn=True)
         return as_inputs(x), y
@@ -338,9 +356,13 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     ) -> tuple[NDArray[np.intp], tuple[Rows, Any]]:
         """Indices of the rows to train on, and the others to validate with."""
         train, rest = split_rows(
-            self.validation_fraction, len(rows.x), y=labels, groups=groups,
-            stratify=self._stratifies(), random_state=random_state,
-        )  # fmt: skip
+            self.validation_fraction,
+            len(rows.x),
+            y=labels,
+            groups=groups,
+            stratify=self._stratifies(),
+            random_state=random_state,
+        )
         return train, (select_rows(rows, rest), labels[rest])
 
     def _start(
@@ -418,9 +440,13 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             if few is not None:
                 return few
         x = validate_data(
-            self, X, accept_sparse=list(SPARSE_FORMATS), dtype=network.dtype, order="C",
+            self,
+            X,
+            accept_sparse=list(SPARSE_FORMATS),
+            dtype=network.dtype,
+            order="C",
             reset=False,
-        )  # fmt: skip
+        )
         return network.predict(x, n_threads=self.n_threads)
 
     def summary(self) -> Summary:

@@ -53,9 +53,13 @@ class Architecture(NamedTuple):
     def network(self, initializer: str = "sqrt_nodes", random_state: Any = None) -> Network:
         """A new network of this kind."""
         return Network(
-            self.sizes, activation=self.activations, output=self.output, dtype=self.dtype,
-            initializer=initializer, random_state=random_state,
-        )  # fmt: skip
+            self.sizes,
+            activation=self.activations,
+            output=self.output,
+            dtype=self.dtype,
+            initializer=initializer,
+            random_state=random_state,
+        )
 
 
 def initial_network(

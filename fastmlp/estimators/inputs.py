@@ -59,9 +59,13 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
 
     # Reads lists, and data frames' columns of any type; what the numbers may be is said elsewhere.
     array = check_array(
-        weights, dtype="numeric", ensure_2d=False, ensure_all_finite=False, ensure_min_samples=0,
+        weights,
+        dtype="numeric",
+        ensure_2d=False,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
         input_name=name,
-    )  # fmt: skip
+    )
     return check_sample_weight(name, array, dtype, n_rows)
 
 

@@ -27,9 +27,15 @@ OUTPUT_NAMES = {"sigmoid": "logistic", "exponential": "exp"}
 """scikit-learn's names of output functions, where they differ."""
 
 PUBLIC = (
-    "n_iter", "t", "loss_curve", "validation_scores", "history", "best_epoch", "best_loss",
+    "n_iter",
+    "t",
+    "loss_curve",
+    "validation_scores",
+    "history",
+    "best_epoch",
+    "best_loss",
     "best_validation_score",
-)  # fmt: skip
+)
 """Fields that are fitted attributes too, under the same name with an underscore at its end."""
 
 

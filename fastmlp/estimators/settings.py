@@ -153,6 +153,11 @@ class LastTrainer:
         """Return a copy of what is worth keeping."""
         t, initial_rate = self.trainer, self.settings["learning_rate"]
         return OptimizerState(
-            t.optimizer.name, t.states.copy(), t.n_steps, t.epochs_done, initial_rate,
-            t.learning_rate, t.rng.bit_generator.state,
-        )  # fmt: skip
+            t.optimizer.name,
+            t.states.copy(),
+            t.n_steps,
+            t.epochs_done,
+            initial_rate,
+            t.learning_rate,
+            t.rng.bit_generator.state,
+        )

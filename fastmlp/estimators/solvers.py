@@ -197,10 +197,15 @@ def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> Non
     """Run iterations on all rows at once."""
     parameters, record = fit.parameters, fit.record
     result = minimize(
-        trainer, fit.train, max_iter=parameters.max_iter, max_fun=parameters.max_fun,
-        gtol=parameters.tol, callbacks=callbacks, fingerprint=fit.fingerprint,
+        trainer,
+        fit.train,
+        max_iter=parameters.max_iter,
+        max_fun=parameters.max_fun,
+        gtol=parameters.tol,
+        callbacks=callbacks,
+        fingerprint=fit.fingerprint,
         saved=fit.saved,
-    )  # fmt: skip
+    )
     record.last = None
     if not np.isfinite(result.fun):
         raise ValueError(

@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = {"identity": "linear"} | {
     name: name
-    for name in ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "gelu", "silu", "softmax",
-                 "exponential")
-}  # fmt: skip
+    for name in (
+        "sigmoid",
+        "tanh",
+        "relu",
+        "elu",
+        "selu",
+        "softplus",
+        "gelu",
+        "silu",
+        "softmax",
+        "exponential",
+    )
+}
 """Keras' names of functions."""
 
 OWN_LAYERS = ("leaky_relu",)

@@ -55,7 +55,7 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
         splitters, by name.
     ValueError
         For weights that are not finite, and where parameters, classes and feature names need more
-        than 64 MB as JSON, or there are more than some 20000 layers.
+        than 16 MB as JSON, or there are more than some 20000 layers.
     sklearn.exceptions.NotFittedError
         For an estimator that has not been fitted.
     OSError

@@ -57,7 +57,7 @@ def write_atomically(
         synchronisation of the folder, that failed: then the new file is there, whole.
     """
     target = Path(os.path.realpath(check_path("path", path)))
-    _refuse_others(target)
+    refuse_special(target)
     remove_abandoned(target.parent, _prefix(target)[1:])
     with _temporary(target) as (temporary, descriptor):
         with _named("write", target):
@@ -85,8 +85,14 @@ def check_writable(folder: Path, prefix: str) -> None:
         pass
 
 
-def _refuse_others(target: Path) -> None:
-    """Refuse to replace what is no regular file: /dev/null would be one afterwards."""
+def refuse_special(target: Path) -> None:
+    """Refuse to replace what is no regular file: /dev/null would be one afterwards.
+
+    Raises
+    ------
+    IsADirectoryError, OSError
+        Where `target` is a folder, a device, a pipe or a socket.
+    """
     try:
         mode = target.stat().st_mode
     except OSError:  # it is not there, or creating a file beside it says what is wrong

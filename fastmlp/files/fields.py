@@ -13,8 +13,15 @@ from fastmlp.files.plain_values import decode
 
 Value = TypeVar("Value")
 
-_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a text",
-          list: "a list", dict: "an object", type(None): "null"}  # fmt: skip
+_NAMES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
 
 
 def _type_name(kind: type) -> str:

@@ -54,8 +54,8 @@ DOCUMENT = "fastmlp.document"
 MAX_TEXT_BYTES = 1 << 20
 """Longest JSON object in the metadata."""
 
-MAX_DOCUMENT_BYTES = 64 << 20
-MAX_DOCUMENT_CONTAINERS = 1 << 20
+MAX_DOCUMENT_BYTES = 16 << 20
+MAX_DOCUMENT_CONTAINERS = 1 << 19
 """Limits of a JSON object in an array."""
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}

@@ -28,9 +28,14 @@ from fastmlp.network.network import Network
 from fastmlp.training.history import PER_BATCH, History
 
 NOT_SAVED = (
-    "self", "my_data_set", "random_state", "b_train_on_init", "b_standardize", "callbacks",
+    "self",
+    "my_data_set",
+    "random_state",
+    "b_train_on_init",
+    "b_standardize",
+    "callbacks",
     "resume",
-)  # fmt: skip
+)
 """Of the constructor's parameters: what is data or is spoken of elsewhere."""
 
 SOURCE = "not in the model file"
@@ -116,8 +121,10 @@ def _parameters(fields: Fields, network: Network) -> dict[str, Any]:
 
 def _adopt_weights(ann: MyANN, network: Network) -> None:
     same = (ann.network.sizes, ann.network.functions, ann.network.dtype) == (
-        network.sizes, network.functions, network.dtype
-    )  # fmt: skip
+        network.sizes,
+        network.functions,
+        network.dtype,
+    )
     if not same or ann.network.initializer != network.initializer:
         raise ModelFormatError("document.parameters do not describe document.network")
     ann.network.parameters[...] = network.parameters

@@ -61,11 +61,15 @@ class Figures(Records):
             raise ValueError(f"{self.X_train.shape[1]} features do not make a square image")
         outputs = self._test_outputs()
         return plots.plot_misclassified(
-            self.scaler.inverse_transform(self.X_test), self.y_test,
-            self.classes_[outputs.argmax(axis=1)], outputs,
-            image_shape=self.data.image_shape, label=label, max_images=max_images,
+            self.scaler.inverse_transform(self.X_test),
+            self.y_test,
+            self.classes_[outputs.argmax(axis=1)],
+            outputs,
+            image_shape=self.data.image_shape,
+            label=label,
+            max_images=max_images,
             **self._figure_options(),
-        )  # fmt: skip
+        )
 
     def _test_outputs(self) -> Array:
         return self.network.predict(self.X_test, n_threads=self.n_threads)

@@ -116,9 +116,14 @@ class Summary:
         rows: list[tuple[str, ...]] = [("input", f"(n, {self.n_features})", "", "", "")]
         for layer in self.layers:
             rows.append(
-                (layer.name, f"(n, {layer.n_out})", layer.function, f"{layer.n_parameters:,}",
-                 f"{layer.flop:,}")
-            )  # fmt: skip
+                (
+                    layer.name,
+                    f"(n, {layer.n_out})",
+                    layer.function,
+                    f"{layer.n_parameters:,}",
+                    f"{layer.flop:,}",
+                )
+            )
         return rows
 
     def footer(self) -> str:

@@ -75,10 +75,16 @@ def plot_confusion_matrix(
         figure, axis = plt.subplots()
         axis.grid(False)
         shown = ConfusionMatrixDisplay.from_predictions(
-            true, predicted, labels=names, ax=axis, cmap="Blues", colorbar=False,
-            include_values=len(names) <= MOST_WRITTEN_CLASSES, values_format="d",
+            true,
+            predicted,
+            labels=names,
+            ax=axis,
+            cmap="Blues",
+            colorbar=False,
+            include_values=len(names) <= MOST_WRITTEN_CLASSES,
+            values_format="d",
             im_kw={"norm": PowerNorm(0.4, vmin=0)},
-        )  # fmt: skip
+        )
         _adapt_text_colors(shown)
         axis.set_xlabel("predicted class")
         axis.set_ylabel("true class")
@@ -150,8 +156,11 @@ def plot_misclassified(
         _draw_grid(figure, images[shown], true[shown], predicted[shown], sureness[shown])
         figure.suptitle(
             _misclassified_sentence(len(rows), len(shown), len(true), label),
-            x=0.01, ha="left", weight="bold", size=1.15 * plt.rcParams["font.size"],
-        )  # fmt: skip
+            x=0.01,
+            ha="left",
+            weight="bold",
+            size=1.15 * plt.rcParams["font.size"],
+        )
     return figure  # type: ignore[no-any-return]
 
 

@@ -48,8 +48,7 @@ class Progress:
     @property
     def columns(self) -> list[list[float]]:
         """The five lists."""
-        return [self.train_accuracy, self.val_accuracy, self.train_cost, self.val_cost,
-                self.rate]  # fmt: skip
+        return [self.train_accuracy, self.val_accuracy, self.train_cost, self.val_cost, self.rate]
 
     def first(self, n_epochs: int) -> NDArray[np.float64]:
         """The numbers of the first epochs, (5, n_epochs)."""
@@ -119,9 +118,13 @@ def _draw_both(
         if np.isfinite(values).any():
             color, marker, line = LOOKS[kind]
             axis.plot(
-                _epochs(values), values, color=color, linestyle=line, label=names[kind],
+                _epochs(values),
+                values,
+                color=color,
+                linestyle=line,
+                label=names[kind],
                 marker=_marker(progress, marker),
-            )  # fmt: skip
+            )
     axis.locator_params(axis="x", integer=True)
     axis.grid(True)
     both = np.array([*train, *validation], float)

@@ -157,8 +157,11 @@ def plot_run(
             label_epochs(axis)
         figure.suptitle(
             run_title(history, validation_name) if title is None else title,
-            x=0.01, ha="left", weight="bold", size=1.25 * plt.rcParams["font.size"],
-        )  # fmt: skip
+            x=0.01,
+            ha="left",
+            weight="bold",
+            size=1.25 * plt.rcParams["font.size"],
+        )
         figure.get_layout_engine().set(hspace=0.06, wspace=0.05)
     return figure  # type: ignore[no-any-return]
 

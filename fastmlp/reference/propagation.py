@@ -142,11 +142,23 @@ def backward(
         if number > 0:
             mask = None if masks is None else masks[number - 1]
             # The derivative is that of the activation before its mask.
-            a = activations[number] if mask is None else add_bias_row(
-                FUNCTIONS[functions[number - 1]](zs[number]))  # fmt: skip
-            delta = _masked(layer_delta(
-                weights[number], delta, zs[number], a, functions[number - 1], version, bias,
-            ), mask)  # fmt: skip
+            a = (
+                activations[number]
+                if mask is None
+                else add_bias_row(FUNCTIONS[functions[number - 1]](zs[number]))
+            )
+            delta = _masked(
+                layer_delta(
+                    weights[number],
+                    delta,
+                    zs[number],
+                    a,
+                    functions[number - 1],
+                    version,
+                    bias,
+                ),
+                mask,
+            )
         elif version == "V1.0":
             layer_delta(weights[0], delta, zs[0][1:], activations[0], "identity", version, bias)
     return gradients[::-1]

@@ -68,13 +68,21 @@ def configure(data: str, quick: bool) -> Config:
         return Config()
     if data == "mnist":
         return Config(
-            n_train=6000, batch_sizes=(1, 20, 100, 500, 2000, 6000), n_epochs=12, lambda2=2.4,
-            seeds=(0,), timed_epochs=1,
-        )  # fmt: skip
+            n_train=6000,
+            batch_sizes=(1, 20, 100, 500, 2000, 6000),
+            n_epochs=12,
+            lambda2=2.4,
+            seeds=(0,),
+            timed_epochs=1,
+        )
     return Config(
-        data, batch_sizes=(1, 5, 20, 50, 200, 1297), n_epochs=20 if quick else 60, lambda2=0.5,
-        image_rate=0.01, seeds=(0,) if quick else (0, 1, 2),
-    )  # fmt: skip
+        data,
+        batch_sizes=(1, 5, 20, 50, 200, 1297),
+        n_epochs=20 if quick else 60,
+        lambda2=0.5,
+        image_rate=0.01,
+        seeds=(0,) if quick else (0, 1, 2),
+    )
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
@@ -93,11 +101,18 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         size = case["batch_size"]
         rate = config.mean_rate / size if case["rule"] == "mean" else config.image_rate
         return train(
-            data, seed=case["seed"], n_epochs=config.n_epochs, tick=tick, hidden=config.hidden,
+            data,
+            seed=case["seed"],
+            n_epochs=config.n_epochs,
+            tick=tick,
+            hidden=config.hidden,
             epochs_to_measure=range(1, config.n_epochs + 1),
             keep=("train_accuracy", "test_accuracy"),
-            batch_size=size, learning_rate=rate, l2=config.lambda2, penalty_scale="per_sample",
-        )[1]  # fmt: skip
+            batch_size=size,
+            learning_rate=rate,
+            l2=config.lambda2,
+            penalty_scale="per_sample",
+        )[1]
 
     cases = [
         {"batch_size": size, "rule": rule, "seed": seed}
@@ -115,9 +130,12 @@ def time_epochs(
     """Seconds of some epochs after one that is not counted."""
     sizes = (data.X_train.shape[1], *config.hidden, len(data.classes))
     trainer = Trainer(
-        Network(sizes, random_state=0), batch_size=batch_size, n_threads=n_threads,
-        learning_rate=config.mean_rate / batch_size, random_state=0,
-    )  # fmt: skip
+        Network(sizes, random_state=0),
+        batch_size=batch_size,
+        n_threads=n_threads,
+        learning_rate=config.mean_rate / batch_size,
+        random_state=0,
+    )
     seconds: list[float] = []
     trainer.train(
         Rows(data.X_train, data.Y_train),
@@ -240,9 +258,13 @@ def _draw_accuracy(result: Result) -> Figure:
                 means = [values.mean() for values in by_size.values()]
                 axis.plot(list(by_size), means, color=color, marker=marker, label=label)
                 axis.fill_between(
-                    list(by_size), [v.min() for v in by_size.values()],
-                    [v.max() for v in by_size.values()], color=color, alpha=0.18, lw=0,
-                )  # fmt: skip
+                    list(by_size),
+                    [v.min() for v in by_size.values()],
+                    [v.max() for v in by_size.values()],
+                    color=color,
+                    alpha=0.18,
+                    lw=0,
+                )
         for axis in (left, right):
             axis.set_xscale("log")
             _label_sizes(axis, result["config"]["batch_sizes"])
@@ -331,5 +353,8 @@ def _label_sizes(axis: Axes, sizes: Sequence[int]) -> None:
 STUDY = Study(
     "batch-size",
     "Which batch size learns most in the same number of epochs, and which in the same time?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

@@ -33,9 +33,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PARTS = {
-    "t1": "t1 bias row", "t2": "t2 derivative", "t3": "t3 Wᵀ δ", "t4": "t4 product, slice",
-    "t5": "t5 gradient", "t6": "t6 penalty",
-}  # fmt: skip
+    "t1": "t1 bias row",
+    "t2": "t2 derivative",
+    "t3": "t3 Wᵀ δ",
+    "t4": "t4 product, slice",
+    "t5": "t5 gradient",
+    "t6": "t6 penalty",
+}
 
 PUBLISHED: dict[int, dict[int, tuple[tuple[float, ...], ...]]] = {
     500: {
@@ -56,13 +60,20 @@ PUBLISHED: dict[int, dict[int, tuple[tuple[float, ...], ...]]] = {
 """Milliseconds of t1 … t6 by batch and layer: samples printed in article P3, before V1.6."""
 
 PUBLISHED_VARIANT = ("V1.5", "row_added")
-SHOWN = (("V1.0", "row_added"), ("V1.5", "row_added"), ("V1.6", "row_added"),
-         ("V1.6", "weights_sliced"), ("V1.6", "product_sliced"))  # fmt: skip
+SHOWN = (
+    ("V1.0", "row_added"),
+    ("V1.5", "row_added"),
+    ("V1.6", "row_added"),
+    ("V1.6", "weights_sliced"),
+    ("V1.6", "product_sliced"),
+)
 """The way of the articles, and the three treatments of the bias in its last version."""
 
 BIAS_NAMES = {
-    "row_added": "row added", "weights_sliced": "weights sliced", "product_sliced": "product sliced"
-}  # fmt: skip
+    "row_added": "row added",
+    "weights_sliced": "weights sliced",
+    "product_sliced": "product sliced",
+}
 
 
 @dataclass(frozen=True)
@@ -234,10 +245,13 @@ def _summary(variant: tuple[str, str], milliseconds: list[np.ndarray[Any, Any]])
     times = np.array(milliseconds)
     q1, middle, q3 = np.quantile(times.sum(axis=(1, 2)), [0.25, 0.5, 0.75])
     return {
-        "version": variant[0], "bias": variant[1],
+        "version": variant[0],
+        "bias": variant[1],
         "layers": rounded(np.median(times, axis=0), 4),
-        "total": rounded(middle, 4), "q1": rounded(q1, 4), "q3": rounded(q3, 4),
-    }  # fmt: skip
+        "total": rounded(middle, 4),
+        "q1": rounded(q1, 4),
+        "q3": rounded(q3, 4),
+    }
 
 
 def variant_of(batch: Any, version: str, bias: str) -> dict[str, Any]:
@@ -267,8 +281,9 @@ def tables(result: Result) -> list[Table]:
     whole = Table(
         "Milliseconds of one back propagation, median and quartiles (largest relative difference "
         f"of any gradient: {differences})",
-        columns, tuple(rows),
-    )  # fmt: skip
+        columns,
+        tuple(rows),
+    )
     return [whole, *(_parts_table(batch) for batch in batches)]
 
 
@@ -360,9 +375,15 @@ def _draw_variants(result: Result) -> Figure:
                 middle = np.array([variant["total"] for variant in found])
                 errors = [middle - [v["q1"] for v in found], [v["q3"] for v in found] - middle]
                 axis.errorbar(
-                    np.arange(len(VERSIONS)) + 0.12 * (i - 1), middle, yerr=errors, color=color,
-                    marker=marker, linestyle="none", capsize=5, label=BIAS_NAMES[bias],
-                )  # fmt: skip
+                    np.arange(len(VERSIONS)) + 0.12 * (i - 1),
+                    middle,
+                    yerr=errors,
+                    color=color,
+                    marker=marker,
+                    linestyle="none",
+                    capsize=5,
+                    label=BIAS_NAMES[bias],
+                )
             axis.set_xticks(range(len(VERSIONS)), labels=VERSIONS)
             axis.margins(x=0.15)
             axis.set_ylim(bottom=0)
@@ -392,5 +413,8 @@ def _bias_finding(result: Result) -> str:
 STUDY = Study(
     "bias-variants",
     "What do the versions of back propagation and the treatments of the bias cost?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

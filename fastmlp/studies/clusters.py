@@ -75,10 +75,15 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         data, inertia = add_clusters(pixels, case["coding"], case["clusters"], case["seed"])
         clustered = time.thread_time()
         network, found = train(
-            data, seed=case["seed"], n_epochs=config.n_epochs, hidden=config.hidden,
-            epochs_to_measure=epochs, keep=("epochs", "train_accuracy", "test_accuracy"),
-            tick=tick, **settings,
-        )  # fmt: skip
+            data,
+            seed=case["seed"],
+            n_epochs=config.n_epochs,
+            hidden=config.hidden,
+            epochs_to_measure=epochs,
+            keep=("epochs", "train_accuracy", "test_accuracy"),
+            tick=tick,
+            **settings,
+        )
         seconds = {
             "cluster_seconds": rounded(clustered - begin, 3),
             "train_seconds": rounded(time.thread_time() - clustered, 3),
@@ -172,19 +177,28 @@ def tables(result: Result) -> list[Table]:
     for coding, n in settings:
         runs = runs_of(result, coding, n)
         rows.append(
-            (CODINGS.get(coding, coding), str(n) if n else "",
-             mean_and_range(run["test_accuracy"][-1] for run in runs),
-             f"{np.mean([run['train_accuracy'][-1] for run in runs]):.4f}",
-             _epochs_needed(runs, goal),
-             f"{np.mean([run['cluster_seconds'] for run in runs]):.2f}",
-             f"{np.mean([run['train_seconds'] for run in runs]):.2f}")
-        )  # fmt: skip
+            (
+                CODINGS.get(coding, coding),
+                str(n) if n else "",
+                mean_and_range(run["test_accuracy"][-1] for run in runs),
+                f"{np.mean([run['train_accuracy'][-1] for run in runs]):.4f}",
+                _epochs_needed(runs, goal),
+                f"{np.mean([run['cluster_seconds'] for run in runs]):.2f}",
+                f"{np.mean([run['train_seconds'] for run in runs]):.2f}",
+            )
+        )
     columns = (
-        "inputs", "clusters", "test (lowest to highest)", "train", f"epochs to {goal:.3f} on test",
-        "clustering, s", "training, s",
-    )  # fmt: skip
-    return [Table("Clusters before the network; processor seconds of one thread", columns,
-                  tuple(rows))]  # fmt: skip
+        "inputs",
+        "clusters",
+        "test (lowest to highest)",
+        "train",
+        f"epochs to {goal:.3f} on test",
+        "clustering, s",
+        "training, s",
+    )
+    return [
+        Table("Clusters before the network; processor seconds of one thread", columns, tuple(rows))
+    ]
 
 
 def _goal(result: Result) -> float:
@@ -200,13 +214,13 @@ def draw(result: Result) -> dict[str, Figure]:
 def _draw_accuracy(result: Result) -> Figure:
     with styled_pyplot(FIGSIZE) as plt:
         figure, (left, right) = plt.subplots(1, 2)
+        _draw_sweep(left, result, lambda run: run["test_accuracy"][-1], "test accuracy (fraction)")
         _draw_sweep(
-            left, result, lambda run: run["test_accuracy"][-1], "test accuracy (fraction)"
-        )  # fmt: skip
-        _draw_sweep(
-            right, result, lambda run: run["cluster_seconds"] + run["train_seconds"],
+            right,
+            result,
+            lambda run: run["cluster_seconds"] + run["train_seconds"],
             "clustering + training (processor seconds)",
-        )  # fmt: skip
+        )
         left.set_title("Accuracy: mean and range of seeds")
         right.set_title("Time")
         right.set_ylim(bottom=0)
@@ -237,8 +251,10 @@ def _finding(result: Result) -> str:
     """The best setting against pixels alone; the best of many is ahead by chance too."""
     coding, n = _best(result)
     best, plain = mean_accuracy(result, coding, n), mean_accuracy(result, PLAIN, 0)
-    spread = max(np.ptp([run["test_accuracy"][-1] for run in runs_of(result, *setting)])
-                 for setting in ((coding, n), (PLAIN, 0)))  # fmt: skip
+    spread = max(
+        np.ptp([run["test_accuracy"][-1] for run in runs_of(result, *setting)])
+        for setting in ((coding, n), (PLAIN, 0))
+    )
     n_settings = len(result["config"]["codings"]) * len(result["config"]["n_clusters"])
     chance = f"seeds differ by {100 * spread:.2f}"
     if len(result["config"]["seeds"]) == 1:
@@ -273,9 +289,14 @@ def _draw_one_course(
 ) -> float:
     runs = runs_of(result, coding, n)
     draw_spread(
-        axis, runs[0]["epochs"], [run["test_accuracy"] for run in runs], color=color,
-        marker=marker, markevery=4, label=CODINGS.get(coding, "pixels alone"),
-    )  # fmt: skip
+        axis,
+        runs[0]["epochs"],
+        [run["test_accuracy"] for run in runs],
+        color=color,
+        marker=marker,
+        markevery=4,
+        label=CODINGS.get(coding, "pixels alone"),
+    )
     return float(np.mean([run["test_accuracy"][-1] for run in runs]))
 
 
@@ -293,5 +314,8 @@ def _course_finding(result: Result, most: int) -> str:
 STUDY = Study(
     "clusters",
     "Do clusters found before the training make the network better or faster?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

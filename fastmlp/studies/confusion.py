@@ -136,12 +136,25 @@ def tables(result: Result) -> list[Table]:
     rows = []
     for digit in range(len(matrix)):
         rows.append(
-            (str(digit), str(matrix[digit].sum()), f"{result['precision'][digit]:.4f}",
-             f"{result['recall'][digit]:.4f}", str(errors[digit].sum()),
-             str(errors[:, digit].sum()), _times(errors[digit]))
-        )  # fmt: skip
-    columns = ("digit", "images", "precision", "recall", "false negatives", "false positives",
-               "most often taken for")  # fmt: skip
+            (
+                str(digit),
+                str(matrix[digit].sum()),
+                f"{result['precision'][digit]:.4f}",
+                f"{result['recall'][digit]:.4f}",
+                str(errors[digit].sum()),
+                str(errors[:, digit].sum()),
+                _times(errors[digit]),
+            )
+        )
+    columns = (
+        "digit",
+        "images",
+        "precision",
+        "recall",
+        "false negatives",
+        "false positives",
+        "most often taken for",
+    )
     test, train = result["test_accuracy"], result["train_accuracy"]
     title = f"Test set, accuracy {test:.4f} (training set {train:.4f})"
     return [Table(title, columns, tuple(rows))]
@@ -172,9 +185,12 @@ def _draw_matrix(result: Result) -> Figure:
         figure, axis = plt.subplots()
         axis.grid(False)
         shown = ConfusionMatrixDisplay(matrix).plot(
-            ax=axis, cmap="Blues", colorbar=False, values_format="d",
+            ax=axis,
+            cmap="Blues",
+            colorbar=False,
+            values_format="d",
             im_kw={"norm": PowerNorm(0.4, vmin=0)},
-        )  # fmt: skip
+        )
         _adapt_text_colors(shown)
         axis.set_xlabel("predicted digit")
         axis.set_ylabel("true digit")
@@ -290,5 +306,8 @@ def _middle_over_rim(values: NDArray[np.float64]) -> float:
 STUDY = Study(
     "confusion",
     "Which digits are taken for which, and what do the images look like?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

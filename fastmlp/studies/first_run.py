@@ -28,8 +28,18 @@ PUBLISHED_ERROR = 0.006
 """Mean over outputs and images of abs(y - a), in the last batches (article M8)."""
 
 SCALE_NAMES = {"none": "raw pixels", "unit": "pixels / white", "feature": "StandardScaler"}
-KEPT = ("epochs", "learning_rate", "train_accuracy", "test_accuracy", "train_cost", "test_cost",
-        "train_error", "test_error", "batch_cost", "batch_error")  # fmt: skip
+KEPT = (
+    "epochs",
+    "learning_rate",
+    "train_accuracy",
+    "test_accuracy",
+    "train_cost",
+    "test_cost",
+    "train_error",
+    "test_error",
+    "batch_cost",
+    "batch_error",
+)
 
 
 NOTICEABLE_RISE = 1.01
@@ -58,9 +68,13 @@ def configure(data: str, quick: bool) -> Config:
     if data == "mnist":
         return Config(n_train=6000, n_epochs=300, seeds=(0,)) if quick else Config()
     return Config(
-        data, n_epochs=300 if quick else 1000, batch_size=50, learning_rate=1e-3,
-        lambda2=0.01, seeds=(0,) if quick else (0, 1),
-    )  # fmt: skip
+        data,
+        n_epochs=300 if quick else 1000,
+        batch_size=50,
+        learning_rate=1e-3,
+        lambda2=0.01,
+        seeds=(0,) if quick else (0, 1),
+    )
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
@@ -70,20 +84,25 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         return train(
-            data[case["scale"]], seed=case["seed"], n_epochs=config.n_epochs, tick=tick,
-            epochs_to_measure=chosen_epochs(config.n_epochs, 60), keep=KEPT, hidden=config.hidden,
-            initializer="legacy", batch_size=config.batch_size, l2=config.lambda2,
-            learning_rate=config.learning_rate, schedule="cumulative", decay=config.decay,
+            data[case["scale"]],
+            seed=case["seed"],
+            n_epochs=config.n_epochs,
+            tick=tick,
+            epochs_to_measure=chosen_epochs(config.n_epochs, 60),
+            keep=KEPT,
+            hidden=config.hidden,
+            initializer="legacy",
+            batch_size=config.batch_size,
+            l2=config.lambda2,
+            learning_rate=config.learning_rate,
+            schedule="cumulative",
+            decay=config.decay,
             momentum=config.momentum,
-        )[1]  # fmt: skip
+        )[1]
 
-    cases = [
-        {"scale": scale, "seed": seed} for seed in config.seeds for scale in config.scales
-    ]  # fmt: skip
+    cases = [{"scale": scale, "seed": seed} for seed in config.seeds for scale in config.scales]
     runs = session.map(train_one, cases, config=config, n_ticks=config.n_epochs)
-    return session.record(
-        config, n_train=len(raw.X_train), n_test=len(raw.X_test), runs=runs
-    )  # fmt: skip
+    return session.record(config, n_train=len(raw.X_train), n_test=len(raw.X_test), runs=runs)
 
 
 def runs_of(result: Result, scale: str) -> list[dict[str, Any]]:
@@ -103,9 +122,16 @@ def _is_published(result: Result) -> bool:
 def tables(result: Result) -> list[Table]:
     """Errors, accuracies and costs at the end."""
     columns = (
-        "inputs", "error published", "error, batches", "error, train", "error, test",
-        "accuracy, train", "accuracy, test", "cost / image, train", "cost / image, test",
-    )  # fmt: skip
+        "inputs",
+        "error published",
+        "error, batches",
+        "error, train",
+        "error, test",
+        "accuracy, train",
+        "accuracy, test",
+        "cost / image, train",
+        "cost / image, test",
+    )
     rows = []
     for scale in result["config"]["scales"]:
         errors = [
@@ -144,8 +170,13 @@ def _draw_error(result: Result) -> Figure:
                 accuracies = [run[f"{part}_accuracy"] for run in runs]
                 draw_spread(right, epochs, accuracies, label=label, **look)
         if _is_published(result):
-            left.axhline(100 * PUBLISHED_ERROR, color=INK, lw=1.2, linestyle=":",
-                         label=f"published: {100 * PUBLISHED_ERROR:.1f} %")  # fmt: skip
+            left.axhline(
+                100 * PUBLISHED_ERROR,
+                color=INK,
+                lw=1.2,
+                linestyle=":",
+                label=f"published: {100 * PUBLISHED_ERROR:.1f} %",
+            )
         left.set_yscale("log")
         label_log_axis(left.yaxis)
         left.set_ylabel("averaged error of an output, |y − a| (%)")
@@ -234,5 +265,8 @@ def _cost_finding(result: Result) -> str:
 STUDY = Study(
     "first-run",
     "What do 1000 epochs reach on training and on test images?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

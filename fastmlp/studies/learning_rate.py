@@ -40,13 +40,24 @@ GROUP_TITLES = {
     "scale": "Scaling of the inputs",
 }
 NAMES = {
-    "feature": "StandardScaler", "global": "one scale for all pixels", "unit": "pixels / white",
-    "none": "raw pixels", "normalized_features": "Normalizer per feature",
-    "normalized_samples": "Normalizer per sample", "sqrt_nodes": "±0.5 / √nodes",
-    "glorot": "Glorot", "he": "He", "range": "±0.5", "legacy": "±0.5, then ±1",
-    "constant": "constant", "cumulative": "cumulative (articles)", "power": "power",
-    "exponential": "exponential", "cosine": "cosine", "one_cycle": "one cycle",
-}  # fmt: skip
+    "feature": "StandardScaler",
+    "global": "one scale for all pixels",
+    "unit": "pixels / white",
+    "none": "raw pixels",
+    "normalized_features": "Normalizer per feature",
+    "normalized_samples": "Normalizer per sample",
+    "sqrt_nodes": "±0.5 / √nodes",
+    "glorot": "Glorot",
+    "he": "He",
+    "range": "±0.5",
+    "legacy": "±0.5, then ±1",
+    "constant": "constant",
+    "cumulative": "cumulative (articles)",
+    "power": "power",
+    "exponential": "exponential",
+    "cosine": "cosine",
+    "one_cycle": "one cycle",
+}
 KEPT = ("epochs", "learning_rate", "train_accuracy", "test_accuracy")
 
 FINAL_SHARE = 0.1
@@ -65,13 +76,23 @@ class Config:
     rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     base_rate: float = 1e-3
     schedules: tuple[str, ...] = (
-        "constant", "cumulative", "power", "exponential", "cosine", "one_cycle",
-    )  # fmt: skip
+        "constant",
+        "cumulative",
+        "power",
+        "exponential",
+        "cosine",
+        "one_cycle",
+    )
     scheduled_rate: float = 3e-3
     initializers: tuple[str, ...] = ("sqrt_nodes", "glorot", "he", "range", "legacy")
     scales: tuple[str, ...] = (
-        "feature", "global", "unit", "none", "normalized_features", "normalized_samples",
-    )  # fmt: skip
+        "feature",
+        "global",
+        "unit",
+        "none",
+        "normalized_features",
+        "normalized_samples",
+    )
     seeds: tuple[int, ...] = (0, 1)
     hidden: tuple[int, ...] = (70, 30)
     n_epochs: int = 100
@@ -83,9 +104,13 @@ def configure(data: str, quick: bool) -> Config:
     if data == "mnist":
         return Config(n_train=6000, n_epochs=60, seeds=(0,)) if quick else Config()
     return Config(
-        data, rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1), base_rate=1e-2, scheduled_rate=3e-2,
-        batch_size=50, seeds=(0,) if quick else (0, 1),
-    )  # fmt: skip
+        data,
+        rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+        base_rate=1e-2,
+        scheduled_rate=3e-2,
+        batch_size=50,
+        seeds=(0,) if quick else (0, 1),
+    )
 
 
 def decay_for(schedule: str, n_epochs: int) -> float:
@@ -103,12 +128,18 @@ def decay_for(schedule: str, n_epochs: int) -> float:
 
 def cases_of(config: Config) -> list[Case]:
     """One case per setting and seed; `group` says what is changed, `name` to what."""
-    base = {"rate": config.base_rate, "schedule": "constant", "initializer": "sqrt_nodes",
-            "scale": "feature"}  # fmt: skip
+    base = {
+        "rate": config.base_rate,
+        "schedule": "constant",
+        "initializer": "sqrt_nodes",
+        "scale": "feature",
+    }
     changes: dict[str, tuple[Any, ...]] = {
-        "rate": config.rates, "schedule": config.schedules,
-        "initializer": config.initializers, "scale": config.scales,
-    }  # fmt: skip
+        "rate": config.rates,
+        "schedule": config.schedules,
+        "initializer": config.initializers,
+        "scale": config.scales,
+    }
     cases = []
     for seed in config.seeds:
         for group, values in changes.items():
@@ -126,17 +157,22 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         return train(
-            data[case["scale"]], seed=case["seed"], n_epochs=config.n_epochs, tick=tick,
-            epochs_to_measure=epochs, keep=KEPT, hidden=config.hidden,
-            initializer=case["initializer"], learning_rate=case["rate"],
-            schedule=case["schedule"], decay=decay_for(case["schedule"], config.n_epochs),
+            data[case["scale"]],
+            seed=case["seed"],
+            n_epochs=config.n_epochs,
+            tick=tick,
+            epochs_to_measure=epochs,
+            keep=KEPT,
+            hidden=config.hidden,
+            initializer=case["initializer"],
+            learning_rate=case["rate"],
+            schedule=case["schedule"],
+            decay=decay_for(case["schedule"], config.n_epochs),
             batch_size=config.batch_size,
-        )[1]  # fmt: skip
+        )[1]
 
     runs = session.map(train_one, cases_of(config), config=config, n_ticks=config.n_epochs)
-    return session.record(
-        config, n_train=len(raw.X_train), n_test=len(raw.X_test), runs=runs
-    )  # fmt: skip
+    return session.record(config, n_train=len(raw.X_train), n_test=len(raw.X_test), runs=runs)
 
 
 def runs_of(result: Result, group: str) -> dict[str, list[dict[str, Any]]]:
@@ -154,15 +190,22 @@ def runs_of(result: Result, group: str) -> dict[str, list[dict[str, Any]]]:
 
 def tables(result: Result) -> list[Table]:
     """Final and best accuracies, and how fast they come, one table per group."""
-    columns = ("setting", "train accuracy", "test accuracy", "best test accuracy", "in epoch",
-               f"epochs to {GOOD_ENOUGH:.2f}")  # fmt: skip
+    columns = (
+        "setting",
+        "train accuracy",
+        "test accuracy",
+        "best test accuracy",
+        "in epoch",
+        f"epochs to {GOOD_ENOUGH:.2f}",
+    )
     return [
         Table(
-            GROUP_TITLES[group], columns,
+            GROUP_TITLES[group],
+            columns,
             tuple(_row(name, runs) for name, runs in runs_of(result, group).items()),
         )
         for group in GROUPS
-    ]  # fmt: skip
+    ]
 
 
 def _row(name: str, runs: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -183,9 +226,11 @@ def _row(name: str, runs: list[dict[str, Any]]) -> tuple[str, ...]:
 def draw(result: Result) -> dict[str, Figure]:
     """One figure per group: accuracy on both sets, epoch by epoch."""
     findings: dict[str, Callable[[Result], str]] = {
-        "rate": _finding_of_rates, "schedule": _finding_of_schedules,
-        "initializer": _finding_of_weights, "scale": _finding_of_scales,
-    }  # fmt: skip
+        "rate": _finding_of_rates,
+        "schedule": _finding_of_schedules,
+        "initializer": _finding_of_weights,
+        "scale": _finding_of_scales,
+    }
     return {group: _draw_group(result, group, findings[group](result)) for group in GROUPS}
 
 
@@ -203,9 +248,14 @@ def _draw_group(result: Result, group: str, finding: str) -> Figure:
             for axis, part in zip(axes, values, strict=True):
                 if runs:
                     draw_spread(
-                        axis, runs[0]["epochs"], values[part], color=color, marker=marker,
-                        markevery=0.15, label=name if shown else f"{name} (below)",
-                    )  # fmt: skip
+                        axis,
+                        runs[0]["epochs"],
+                        values[part],
+                        color=color,
+                        marker=marker,
+                        markevery=0.15,
+                        label=name if shown else f"{name} (below)",
+                    )
         for axis, title in zip(axes, ("Training set", "Test set"), strict=True):
             axis.set_xlabel("epochs of training")
             axis.set_title(title)
@@ -269,5 +319,8 @@ def _finding_of_scales(result: Result) -> str:
 STUDY = Study(
     "learning-rate",
     "Which learning rate, rule, initial weights and scaling of the inputs let the network learn?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

@@ -32,10 +32,12 @@ TARGETS = (0.3, 0.7) * 7
 """The published samples. By the article's own rule sample 5 has a K2 that is too large."""
 
 WAYS = {
-    "none": "raw inputs", "small weights": "raw, small start weights",
-    "feature": "StandardScaler", "normalized_features": "Normalizer per feature",
+    "none": "raw inputs",
+    "small weights": "raw, small start weights",
+    "feature": "StandardScaler",
+    "normalized_features": "Normalizer per feature",
     "normalized_samples": "Normalizer per sample",
-}  # fmt: skip
+}
 TARGET_STYLES = ((0.3, BLUE, "o"), (0.7, VERMILLION, "s"))
 SURFACE_POINTS = 81
 EDGE_OF_SATURATION = 4.0
@@ -111,9 +113,11 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         return _descend(config, case["way"], tick)
 
     ways = session.map(
-        descend, [{"way": way} for way in config.ways],
-        config=config, n_ticks=len(config.rates),
-    )  # fmt: skip
+        descend,
+        [{"way": way} for way in config.ways],
+        config=config,
+        n_ticks=len(config.rates),
+    )
     return session.record(config, ways=ways)
 
 
@@ -134,16 +138,18 @@ def _descend(config: Config, way: str, tick: Tick) -> dict[str, Any]:
     chosen = int(np.argmax(arrived))  # the smallest rate of equals
     return {
         "samples": rounded(samples, 6),
-        "lowest_cost": rounded(lowest), "best_weights": rounded(best),
+        "lowest_cost": rounded(lowest),
+        "best_weights": rounded(best),
         "start_range": limit,
         "saturated": float((np.abs(starts @ samples.T) > EDGE_OF_SATURATION).mean()),
         "median_start_cost": float(np.median(start_cost)),
-        "arrived": arrived, "median_cost": rounded(medians),
+        "arrived": arrived,
+        "median_cost": rounded(medians),
         "best_rate": config.rates[chosen],
         "steps": _kept_steps(config.n_steps).tolist(),
         "paths": rounded(paths[chosen].transpose(1, 0, 2), 4),
         "path_costs": rounded(cost(paths[chosen], samples).T, 4),
-    }  # fmt: skip
+    }
 
 
 def _kept_steps(n_steps: int) -> NDArray[np.intp]:
@@ -168,15 +174,27 @@ def ways_of(result: Result) -> dict[str, dict[str, Any]]:
 
 def tables(result: Result) -> list[Table]:
     """Saturation at the start, and what the best rate reaches."""
-    columns = ("inputs", "saturated at the start", "lowest cost", "best rate", "starts that arrive",
-               "median cost at the end")  # fmt: skip
+    columns = (
+        "inputs",
+        "saturated at the start",
+        "lowest cost",
+        "best rate",
+        "starts that arrive",
+        "median cost at the end",
+    )
     rows = []
     for name, way in ways_of(result).items():
         i = result["config"]["rates"].index(way["best_rate"])
-        rows.append((
-            WAYS[name], f"{way['saturated']:.0%}", f"{way['lowest_cost']:.5f}",
-            f"{way['best_rate']:g}", f"{way['arrived'][i]:.0%}", f"{way['median_cost'][i]:.5f}",
-        ))  # fmt: skip
+        rows.append(
+            (
+                WAYS[name],
+                f"{way['saturated']:.0%}",
+                f"{way['lowest_cost']:.5f}",
+                f"{way['best_rate']:g}",
+                f"{way['arrived'][i]:.0%}",
+                f"{way['median_cost'][i]:.5f}",
+            )
+        )
     config = result["config"]
     title = f"{config['n_starts']} starts, {config['n_steps']} steps of gradient descent"
     return [Table(title, columns, tuple(rows))]
@@ -213,8 +231,9 @@ def _draw_saturation(result: Result) -> Figure:
 def _draw_samples(axis: Axes, samples: Array) -> None:
     """The 14 published samples in the plane of their inputs."""
     for target, color, marker in TARGET_STYLES:
-        axis.plot(*samples[np.array(TARGETS) == target].T, color=color, marker=marker,
-                  linestyle="none")  # fmt: skip
+        axis.plot(
+            *samples[np.array(TARGETS) == target].T, color=color, marker=marker, linestyle="none"
+        )
     axis.set_xlabel("input K1")
     axis.set_ylabel("input K2")
     axis.set_title(f"The {len(samples)} samples")
@@ -227,13 +246,24 @@ def _draw_outputs(axis: Axes, way: dict[str, Any]) -> None:
     line = np.linspace(-reach, reach, 401)
     axis.plot(line, sigmoid(line), color=INK, lw=1.2, label="sigmoid")
     axis.axvspan(
-        -EDGE_OF_SATURATION, EDGE_OF_SATURATION, color=BLUE, alpha=0.12, lw=0,
+        -EDGE_OF_SATURATION,
+        EDGE_OF_SATURATION,
+        color=BLUE,
+        alpha=0.12,
+        lw=0,
         label=f"|z| < {EDGE_OF_SATURATION:g}: it has a slope",
-    )  # fmt: skip
+    )
     for target, color, marker in TARGET_STYLES:
         chosen = z[:, np.array(TARGETS) == target].ravel()
-        axis.plot(chosen, sigmoid(chosen), color=color, marker=marker, linestyle="none",
-                  alpha=0.7, label=f"samples with target {target:g}")  # fmt: skip
+        axis.plot(
+            chosen,
+            sigmoid(chosen),
+            color=color,
+            marker=marker,
+            linestyle="none",
+            alpha=0.7,
+            label=f"samples with target {target:g}",
+        )
     axis.set_xlabel("z = w1 K1 + w2 K2")
 
 
@@ -284,8 +314,9 @@ def _draw_paths(result: Result) -> Figure:
         rates = result["config"]["rates"]
         shares = {
             name: way["arrived"][rates.index(way["best_rate"])]
-            for name, way in ways.items() if name != "small weights"
-        }  # fmt: skip
+            for name, way in ways.items()
+            if name != "small weights"
+        }
         for axis, name in zip(axes.ravel(), shares, strict=False):
             contours = _draw_paths_of(axis, ways[name])
             figure.colorbar(contours, ax=axis, label="cost")
@@ -305,10 +336,23 @@ def _draw_paths_of(axis: Axes, way: dict[str, Any]) -> Any:
     contours = axis.contourf(w1, w2, costs, levels=14, cmap="cividis")
     for i, path in enumerate(np.array(way["paths"])):
         axis.plot(*path.T, color="white", lw=1.6, marker=".", markersize=4)
-        axis.plot(*path[0], color="white", marker="o", linestyle="none", markeredgecolor=INK,
-                  label="start" if i == 0 else "_")  # fmt: skip
-    axis.plot(*way["best_weights"], color=ORANGE, marker="*", markersize=14, linestyle="none",
-              markeredgecolor=INK, label="minimum")  # fmt: skip
+        axis.plot(
+            *path[0],
+            color="white",
+            marker="o",
+            linestyle="none",
+            markeredgecolor=INK,
+            label="start" if i == 0 else "_",
+        )
+    axis.plot(
+        *way["best_weights"],
+        color=ORANGE,
+        marker="*",
+        markersize=14,
+        linestyle="none",
+        markeredgecolor=INK,
+        label="minimum",
+    )
     axis.set(xlim=(w1.min(), w1.max()), ylim=(w2.min(), w2.max()), xlabel="w1", ylabel="w2")
     axis.grid(visible=False)
     return contours
@@ -321,8 +365,14 @@ def _draw_descent(result: Result) -> Figure:
         for (name, way), (color, marker) in zip(ways.items(), CATEGORIES, strict=False):
             left.plot(rates, [100 * x for x in way["arrived"]], color=color, marker=marker)
             costs = np.median(way["path_costs"], axis=0)
-            right.plot(np.array(way["steps"]) + 1, costs, color=color, marker=marker, markevery=8,
-                       label=f"{WAYS[name]} ({way['best_rate']:g})")  # fmt: skip
+            right.plot(
+                np.array(way["steps"]) + 1,
+                costs,
+                color=color,
+                marker=marker,
+                markevery=8,
+                label=f"{WAYS[name]} ({way['best_rate']:g})",
+            )
         left.set_xscale("log")
         left.set_xlabel("learning rate")
         left.set_ylabel("starts that reach the minimum (%)")
@@ -349,5 +399,8 @@ def _finding(result: Result) -> str:
 STUDY = Study(
     "perceptron",
     "Why does a single sigmoid neuron not learn from raw inputs, and what helps?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PUBLISHED_SECONDS = {
-    500: {"article, before Step I": 47.0, "article, Step I": 11.0, "article, Step II": 9.6,
-          "article, Step III": 7.52573},
+    500: {
+        "article, before Step I": 47.0,
+        "article, Step I": 11.0,
+        "article, Step II": 9.6,
+        "article, Step III": 7.52573,
+    },
     20_000: {"article, Step II": 8.7, "article, Step III": 6.71698},
-}  # fmt: skip
+}
 """Seconds of 35 epochs; the first is computed from "more than a factor of 6.5", others printed."""
 
 PUBLISHED_ENDS = {
@@ -81,12 +85,23 @@ def configure(data: str, quick: bool) -> Config:
         return Config(thread_counts=counts)
     counts = (1,) if quick else counts
     if data == "mnist":
-        return Config(n_train=10_000, batch_sizes=(500, 5000), rates=(1e-3, 4e-4),
-                      thread_counts=counts, keras=False, n_rounds=1)  # fmt: skip
+        return Config(
+            n_train=10_000,
+            batch_sizes=(500, 5000),
+            rates=(1e-3, 4e-4),
+            thread_counts=counts,
+            keras=False,
+            n_rounds=1,
+        )
     return Config(
-        data, batch_sizes=(50, 1297), rates=(1e-2, 1e-3), thread_counts=counts, keras=False,
-        n_rounds=1 if quick else 3, lambda2=0.001,
-    )  # fmt: skip
+        data,
+        batch_sizes=(50, 1297),
+        rates=(1e-2, 1e-3),
+        thread_counts=counts,
+        keras=False,
+        n_rounds=1 if quick else 3,
+        lambda2=0.001,
+    )
 
 
 def cases_of(config: Config) -> list[Case]:
@@ -103,9 +118,15 @@ def cases_of(config: Config) -> list[Case]:
     for batch, rate in pairs:
         others = [other for other in config.rates if other != rate]
         cases += [
-            {"engine": "native", "threads": max(config.thread_counts), "batch": batch,
-             "rate": other, "round": 1} for other in others
-        ]  # fmt: skip
+            {
+                "engine": "native",
+                "threads": max(config.thread_counts),
+                "batch": batch,
+                "rate": other,
+                "round": 1,
+            }
+            for other in others
+        ]
     return cases
 
 
@@ -129,9 +150,7 @@ def _keras_is_possible(config: Config) -> bool:
     """The benchmark's adapter knows MNIST alone, in full."""
     from fastmlp.bench.contenders import CONTENDERS
 
-    return (
-        config.data == "mnist" and config.n_train is None and CONTENDERS["keras"].installed()
-    )  # fmt: skip
+    return config.data == "mnist" and config.n_train is None and CONTENDERS["keras"].installed()
 
 
 def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -> dict[str, Any]:
@@ -142,10 +161,15 @@ def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -
     trainer = Trainer(
         Network(sizes, initializer=config.initializer, random_state=config.seed),
         learning_rate=case["rate"],
-        schedule="cumulative", decay=config.decay, momentum=config.momentum, l2=config.lambda2,
-        batch_size=case["batch"], n_threads=case["threads"], engine=case["engine"],
+        schedule="cumulative",
+        decay=config.decay,
+        momentum=config.momentum,
+        l2=config.lambda2,
+        batch_size=case["batch"],
+        n_threads=case["threads"],
+        engine=case["engine"],
         random_state=config.seed,
-    )  # fmt: skip
+    )
     seconds: list[float] = []
     errors: list[float] = []
     accuracies: list[float] = []
@@ -160,21 +184,25 @@ def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -
     with threadpool_limits(case["threads"], user_api="blas"):
         trainer.train(
             Rows(data.X_train, data.Y_train), n_epochs=config.n_epochs, callbacks=[record, tick]
-        )  # fmt: skip
+        )
     epoch = trainer.last_epoch
     assert epoch is not None
     test = trainer.objective.evaluate(Rows(data.X_test, data.Y_test))
     return {
-        "total_seconds": rounded(sum(seconds), 6), "last_epoch_seconds": rounded(seconds[-1], 5),
+        "total_seconds": rounded(sum(seconds), 6),
+        "last_epoch_seconds": rounded(seconds[-1], 5),
         "test_accuracy": test.accuracy,
         "end": {
-            "learning_rate": epoch.learning_rate, "last_cost": rounded(epoch.costs[-1], 7),
+            "learning_rate": epoch.learning_rate,
+            "last_cost": rounded(epoch.costs[-1], 7),
             "last_share": rounded(epoch.penalties[-1] / epoch.costs[-1]),
-            "last_error": rounded(epoch.errors[-1]), "one_minus_error": rounded(1 - errors[-1]),
+            "last_error": rounded(epoch.errors[-1]),
+            "one_minus_error": rounded(1 - errors[-1]),
             "batch_accuracy": rounded(accuracies[-1]),
         },
-        "mean_errors": rounded(errors), "batch_accuracies": rounded(accuracies),
-    }  # fmt: skip
+        "mean_errors": rounded(errors),
+        "batch_accuracies": rounded(accuracies),
+    }
 
 
 def _time_keras(case: Case, config: Config) -> dict[str, Any]:
@@ -185,19 +213,28 @@ def _time_keras(case: Case, config: Config) -> dict[str, Any]:
         jobs.headline(case["batch"]), learning_rate=case["rate"], check_epochs=config.n_epochs
     )
     plan = runner.Plan(
-        (contenders.CONTENDERS["keras"],), (job,), datasets.find("mnist"), rounds=1,
-        n_threads=case["threads"], target_seconds=0.0, timeout_seconds=KERAS_TIMEOUT_SECONDS,
+        (contenders.CONTENDERS["keras"],),
+        (job,),
+        datasets.find("mnist"),
+        rounds=1,
+        n_threads=case["threads"],
+        target_seconds=0.0,
+        timeout_seconds=KERAS_TIMEOUT_SECONDS,
         as_found=False,
-    )  # fmt: skip
+    )
     found = runner.run_one(plan, plan.contenders[0], job, 0)
     if "error" in found:
         raise ChildProcessError(f"Keras failed: {found['error']}")
     seconds = found["median_seconds"]
     return {
         "total_seconds": rounded(seconds * config.n_epochs),
-        "last_epoch_seconds": rounded(seconds), "test_accuracy": found["accuracy"],
-        "end": None, "mean_errors": [], "batch_accuracies": [], "versions": found["versions"],
-    }  # fmt: skip
+        "last_epoch_seconds": rounded(seconds),
+        "test_accuracy": found["accuracy"],
+        "end": None,
+        "mean_errors": [],
+        "batch_accuracies": [],
+        "versions": found["versions"],
+    }
 
 
 def contenders_of(result: Result, batch: int, rate: float) -> dict[str, list[dict[str, Any]]]:
@@ -237,10 +274,14 @@ def tables(result: Result) -> list[Table]:
         for name, runs in contenders_of(result, batch, rate).items():
             seconds = [run["total_seconds"] for run in runs]
             fastest = best(runs)
-            rows.append((
-                name, f"{fastest['total_seconds']:.3f} (to {max(seconds):.3f})",
-                f"{fastest['last_epoch_seconds']:.4f}", f"{fastest['test_accuracy']:.4f}",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    name,
+                    f"{fastest['total_seconds']:.3f} (to {max(seconds):.3f})",
+                    f"{fastest['last_epoch_seconds']:.4f}",
+                    f"{fastest['test_accuracy']:.4f}",
+                )
+            )
         title = f"Seconds of {n_epochs} epochs, batch {batch}, rate {rate:g}: best of {rounds}"
         columns = ("who", "seconds (to the worst)", "last epoch", "test accuracy")
         found.append(Table(title, columns, tuple(rows)))
@@ -262,9 +303,15 @@ def _ends_table(result: Result) -> Table:
                     rows.append(_end_row(name, values, *accuracies))
                     break
     columns = (
-        "run", "rate at the end", "cost of the last batch", "penalty's share of it",
-        "its averaged error", "1 − mean error", "batch accuracy", "test accuracy",
-    )  # fmt: skip
+        "run",
+        "rate at the end",
+        "cost of the last batch",
+        "penalty's share of it",
+        "its averaged error",
+        "1 − mean error",
+        "batch accuracy",
+        "test accuracy",
+    )
     return Table("The last epoch", columns, tuple(rows))
 
 
@@ -272,8 +319,16 @@ def _end_row(
     name: str, values: Sequence[float], batch_accuracy: str, test_accuracy: str
 ) -> tuple[str, ...]:
     rate, cost, share, error, one_minus_error = values
-    return (name, f"{rate:.8g}", f"{cost:.2f}", f"{share:.2%}", f"{error:.5f}",
-            f"{one_minus_error:.5f}", batch_accuracy, test_accuracy)  # fmt: skip
+    return (
+        name,
+        f"{rate:.8g}",
+        f"{cost:.2f}",
+        f"{share:.2%}",
+        f"{error:.5f}",
+        f"{one_minus_error:.5f}",
+        batch_accuracy,
+        test_accuracy,
+    )
 
 
 def draw(result: Result) -> dict[str, Figure]:
@@ -332,9 +387,10 @@ def _draw_accuracy(result: Result) -> Figure:
         figure, (left, right) = plt.subplots(1, 2, sharey=True)
         for (batch, rate), (color, marker) in zip(settings, CATEGORIES, strict=False):
             run = next(
-                run for run in result["runs"]
+                run
+                for run in result["runs"]
                 if (run["engine"], run["batch"], run["rate"]) == ("native", batch, rate)
-            )  # fmt: skip
+            )
             look = {"color": color, "marker": marker, "markevery": 5}
             epochs = np.arange(len(run["mean_errors"])) + 0.5
             label = f"batch {batch}, rate {rate:g}"
@@ -343,8 +399,12 @@ def _draw_accuracy(result: Result) -> Figure:
             ends[batch, rate] = run["batch_accuracies"][-1]
             if published_seconds(result, batch) and (batch, rate) in PUBLISHED_ENDS:
                 published = PUBLISHED_ENDS[batch, rate][4]
-                left.plot(len(epochs), published, label=f"published: {published}",
-                          **PUBLISHED | {"markeredgecolor": color})  # fmt: skip
+                left.plot(
+                    len(epochs),
+                    published,
+                    label=f"published: {published}",
+                    **PUBLISHED | {"markeredgecolor": color},
+                )
         for axis in (left, right):
             axis.set_xlabel("epochs of training")
         left.set_ylabel("fraction")
@@ -364,5 +424,8 @@ def _draw_accuracy(result: Result) -> Figure:
 STUDY = Study(
     "performance",
     "How long do 35 epochs take: the articles' NumPy, this engine, Keras?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

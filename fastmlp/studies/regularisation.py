@@ -47,8 +47,17 @@ PUBLISHED_ORDER = (0.2, 0.1, 0.4, 0.01, 0.8)
 SETTLED = 0.001
 """A run has converged where its training accuracy stays within this of its final value."""
 
-KEPT = ("epochs", "training_seconds", "train_accuracy", "test_accuracy", "train_share",
-        "batch_cost", "batch_share", "batch_share_low", "batch_share_high")  # fmt: skip
+KEPT = (
+    "epochs",
+    "training_seconds",
+    "train_accuracy",
+    "test_accuracy",
+    "train_share",
+    "batch_cost",
+    "batch_share",
+    "batch_share_low",
+    "batch_share_high",
+)
 
 SCALE_NAMES = {"feature": "StandardScaler", "unit": "pixels / white", "none": "raw pixels"}
 SCALE_LABELS = {"feature": "Standard-\nScaler", "unit": "pixels\n/ white", "none": "raw\npixels"}
@@ -77,10 +86,14 @@ def configure(data: str, quick: bool) -> Config:
     if data == "mnist":
         return Config(n_train=6000, n_epochs=250, seeds=(0,)) if quick else Config()
     return Config(
-        data, lambdas=(0.001, 0.01, 0.02, 0.04, 0.08), lambda_of_other_scales=0.02,
-        n_epochs=200 if quick else 800, seeds=(0,) if quick else (0, 1, 2),
-        batch_size=50, learning_rate=0.01,
-    )  # fmt: skip
+        data,
+        lambdas=(0.001, 0.01, 0.02, 0.04, 0.08),
+        lambda_of_other_scales=0.02,
+        n_epochs=200 if quick else 800,
+        seeds=(0,) if quick else (0, 1, 2),
+        batch_size=50,
+        learning_rate=0.01,
+    )
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
@@ -91,12 +104,20 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         return train(
-            data[case["scale"]], seed=case["seed"], l2=case["lambda2"],
-            n_epochs=config.n_epochs, epochs_to_measure=epochs, keep=KEPT, tick=tick,
+            data[case["scale"]],
+            seed=case["seed"],
+            l2=case["lambda2"],
+            n_epochs=config.n_epochs,
+            epochs_to_measure=epochs,
+            keep=KEPT,
+            tick=tick,
             hidden=config.hidden,
-            batch_size=config.batch_size, learning_rate=config.learning_rate,
-            schedule="cumulative", decay=config.decay, momentum=config.momentum,
-        )[1]  # fmt: skip
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            schedule="cumulative",
+            decay=config.decay,
+            momentum=config.momentum,
+        )[1]
 
     grid = [("feature", lambda2) for lambda2 in config.lambdas]
     grid += [(scale, config.lambda_of_other_scales) for scale in config.other_scales]
@@ -161,9 +182,15 @@ def tables(result: Result) -> list[Table]:
     """Accuracies and convergence by lambda2, then by scaling."""
     lambdas = result["config"]["lambdas"]
     columns = (
-        "train published", "train", "test published", "test (lowest to highest)",
-        "converged published", "converged", "penalty / batch cost", "penalty / train cost",
-    )  # fmt: skip
+        "train published",
+        "train",
+        "test published",
+        "test (lowest to highest)",
+        "converged published",
+        "converged",
+        "penalty / batch cost",
+        "penalty / train cost",
+    )
     rows = [_row(f"{lambda2:g}", result, "feature", lambda2) for lambda2 in lambdas]
     lambda2 = result["config"]["lambda_of_other_scales"]
     scales = ["feature"] if lambda2 in lambdas else []
@@ -189,11 +216,16 @@ def _row(name: str, result: Result, scale: str, lambda2: float) -> tuple[str, ..
     train_published, test_published, epochs_published = known or ("", "", "")
     test = final(runs, "test_accuracy")
     return (
-        name, str(train_published), f"{final(runs, 'train_accuracy').mean():.4f}",
-        str(test_published), mean_and_range(test),
-        str(epochs_published), f"{np.mean([converged_after(run) for run in runs]):.0f}",
-        f"{final(runs, 'batch_share').mean():.1%}", f"{final(runs, 'train_share').mean():.1%}",
-    )  # fmt: skip
+        name,
+        str(train_published),
+        f"{final(runs, 'train_accuracy').mean():.4f}",
+        str(test_published),
+        mean_and_range(test),
+        str(epochs_published),
+        f"{np.mean([converged_after(run) for run in runs]):.0f}",
+        f"{final(runs, 'batch_share').mean():.1%}",
+        f"{final(runs, 'train_share').mean():.1%}",
+    )
 
 
 def published(result: Result) -> dict[float, tuple[float, float, int]]:
@@ -241,16 +273,23 @@ def _draw_sweep(axis: Axes, result: Result) -> None:
         values = [final(runs_of(result, "feature", x), f"{part}_accuracy") for x in lambdas]
         axis.plot(lambdas, [v.mean() for v in values], color=color, label=f"{part}, mean of seeds")
         axis.plot(
-            np.repeat(lambdas, [len(v) for v in values]), np.concatenate(values),
-            linestyle="none", marker=marker, color=color, alpha=0.6, label=f"{part}, each seed",
-        )  # fmt: skip
+            np.repeat(lambdas, [len(v) for v in values]),
+            np.concatenate(values),
+            linestyle="none",
+            marker=marker,
+            color=color,
+            alpha=0.6,
+            label=f"{part}, each seed",
+        )
     known = published(result)
     if known:
         for column in (0, 1):
             axis.plot(
-                list(known), [values[column] for values in known.values()],
-                label="published" if column == 0 else "_", **PUBLISHED,
-            )  # fmt: skip
+                list(known),
+                [values[column] for values in known.values()],
+                label="published" if column == 0 else "_",
+                **PUBLISHED,
+            )
     axis.set_xscale("log")
     axis.set_xticks(lambdas, labels=[f"{x:g}" for x in lambdas])
     axis.set_xticks([], minor=True)
@@ -268,9 +307,14 @@ def _draw_scales(axis: Axes, result: Result) -> None:
             runs = runs_of(result, scale, config["lambda_of_other_scales"])
             values = final(runs, f"{part}_accuracy")
             axis.plot(
-                np.full(len(values), x), values, linestyle="none", marker=marker, color=color,
-                alpha=0.6, label=part if x == 0 else "_",
-            )  # fmt: skip
+                np.full(len(values), x),
+                values,
+                linestyle="none",
+                marker=marker,
+                color=color,
+                alpha=0.6,
+                label=part if x == 0 else "_",
+            )
     axis.set_xticks(range(len(scales)), labels=[SCALE_LABELS[scale] for scale in scales])
     axis.margins(x=0.2)
     axis.grid(axis="x", visible=False)
@@ -368,5 +412,8 @@ def _course_finding(result: Result) -> str:
 STUDY = Study(
     "regularisation",
     "How strong should the L2 penalty be, and what does it cost a mini-batch?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

@@ -150,9 +150,14 @@ def tables(result: Result) -> list[Table]:
     for part in ("train", "test"):
         values = np.array([run[f"{part}_accuracy"] for run in result["runs"]])
         rows.append(
-            (f"one network, {part} set", f"{values.mean():.4f}", f"{values.std():.4f}",
-             f"{values.min():.4f}", f"{values.max():.4f}")
-        )  # fmt: skip
+            (
+                f"one network, {part} set",
+                f"{values.mean():.4f}",
+                f"{values.std():.4f}",
+                f"{values.min():.4f}",
+                f"{values.max():.4f}",
+            )
+        )
     for kind, name in (("averaged", "outputs averaged"), ("voted", "majority")):
         accuracy = result["ensembles"][kind][-1]
         rows.append((f"all {len(result['runs'])}, {name}, test set", f"{accuracy:.4f}", "", "", ""))
@@ -204,9 +209,12 @@ def _draw_spread(result: Result) -> Figure:
         left.set_title(f"{len(values)} seeds, dashed: mean {values.mean():.4f}")
         for kind, color, marker in (("averaged", GREEN, "^"), ("voted", ORANGE, "s")):
             right.plot(
-                ensembles["sizes"], ensembles[kind], color=color, marker=marker,
+                ensembles["sizes"],
+                ensembles[kind],
+                color=color,
+                marker=marker,
                 label="outputs averaged" if kind == "averaged" else "majority of votes",
-            )  # fmt: skip
+            )
         right.set_xscale("log")
         ticks = [size for size in (1, 2, 5, 10, 20, 50) if size <= len(values)]
         right.set_xticks(ticks, labels=map(str, ticks))
@@ -285,5 +293,8 @@ def _draw_images(result: Result) -> Figure:
 STUDY = Study(
     "seeds",
     "How much of a network's accuracy is luck, and what do many networks know together?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

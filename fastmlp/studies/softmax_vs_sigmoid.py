@@ -57,9 +57,11 @@ def configure(data: str, quick: bool) -> Config:
             return Config()
         return Config(n_train=6000, rates=(3e-4, 1e-3, 3e-3), seeds=(0,))
     return Config(
-        data, rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1), batch_size=50,
+        data,
+        rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+        batch_size=50,
         seeds=(0,) if quick else (0, 1, 2),
-    )  # fmt: skip
+    )
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
@@ -70,11 +72,20 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         output, loss = PAIRS[case["pair"]]
         return train(
-            data, seed=case["seed"], n_epochs=config.n_epochs, tick=tick, keep=KEPT,
-            epochs_to_measure=epochs, hidden=config.hidden, activation=case["activation"],
+            data,
+            seed=case["seed"],
+            n_epochs=config.n_epochs,
+            tick=tick,
+            keep=KEPT,
+            epochs_to_measure=epochs,
+            hidden=config.hidden,
+            activation=case["activation"],
             initializer="he" if case["activation"] == "relu" else "glorot",
-            output=output, loss=loss, learning_rate=case["rate"], batch_size=config.batch_size,
-        )[1]  # fmt: skip
+            output=output,
+            loss=loss,
+            learning_rate=case["rate"],
+            batch_size=config.batch_size,
+        )[1]
 
     cases = [
         {"pair": pair, "activation": activation, "rate": rate, "seed": seed}
@@ -118,8 +129,13 @@ def chosen_runs(result: Result, pair: str, activation: str) -> list[dict[str, An
 
 def tables(result: Result) -> list[Table]:
     """Accuracies at the rate that learns the training set best."""
-    columns = ("output and loss, activation", "rate", "train accuracy", "test accuracy",
-               f"epochs to {GOOD_ENOUGH:.2f} on the test set")  # fmt: skip
+    columns = (
+        "output and loss, activation",
+        "rate",
+        "train accuracy",
+        "test accuracy",
+        f"epochs to {GOOD_ENOUGH:.2f} on the test set",
+    )
     rows = []
     for pair in result["config"]["pairs"]:
         for activation in result["config"]["activations"]:
@@ -129,12 +145,15 @@ def tables(result: Result) -> list[Table]:
                 continue
             test = np.mean([run["test_accuracy"] for run in runs], axis=0)
             good = np.flatnonzero(test >= GOOD_ENOUGH)
-            rows.append((
-                f"{pair}; {activation}", f"{runs[0]['rate']:g}",
-                mean_and_range([run["train_accuracy"][-1] for run in runs]),
-                mean_and_range([run["test_accuracy"][-1] for run in runs]),
-                str(runs[0]["epochs"][int(good[0])]) if len(good) else "never",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    f"{pair}; {activation}",
+                    f"{runs[0]['rate']:g}",
+                    mean_and_range([run["train_accuracy"][-1] for run in runs]),
+                    mean_and_range([run["test_accuracy"][-1] for run in runs]),
+                    str(runs[0]["epochs"][int(good[0])]) if len(good) else "never",
+                )
+            )
     title = f"After {result['config']['n_epochs']} epochs, at the rate best for the training set"
     return [Table(title, columns, tuple(rows))]
 
@@ -160,9 +179,13 @@ def _draw_rates(result: Result) -> Figure:
                 means = [float(np.mean(values)) for values in found.values()]
                 axis.plot(list(found), means, color=color, marker=marker, label=pair)
                 axis.fill_between(
-                    list(found), [min(v) for v in found.values()],
-                    [max(v) for v in found.values()], color=color, alpha=0.18, lw=0,
-                )  # fmt: skip
+                    list(found),
+                    [min(v) for v in found.values()],
+                    [max(v) for v in found.values()],
+                    color=color,
+                    alpha=0.18,
+                    lw=0,
+                )
                 shown += means
             axis.set_xscale("log")
             axis.set_xticks(rates, labels=[f"{rate:g}" for rate in rates], rotation=45)
@@ -202,9 +225,14 @@ def _draw_course(result: Result) -> Figure:
                 runs = chosen_runs(result, pair, activation)
                 if runs:
                     draw_spread(
-                        axis, runs[0]["epochs"], [run["test_accuracy"] for run in runs],
-                        color=color, marker=marker, markevery=0.2, label=pair,
-                    )  # fmt: skip
+                        axis,
+                        runs[0]["epochs"],
+                        [run["test_accuracy"] for run in runs],
+                        color=color,
+                        marker=marker,
+                        markevery=0.2,
+                        label=pair,
+                    )
             axis.set_xlabel("epochs of training")
             axis.set_title(f"{activation} inside")
         axes[0, 0].set_ylabel("test accuracy (fraction)")
@@ -223,14 +251,16 @@ def _draw_course(result: Result) -> Figure:
 def _course_finding(result: Result) -> str:
     """Range of the differences that the output makes, and of those that the activation makes."""
     config = result["config"]
-    ends = np.array([
+    ends = np.array(
         [
-            np.mean([run["test_accuracy"][-1] for run in runs]) if runs else np.nan
-            for activation in config["activations"]
-            for runs in [chosen_runs(result, pair, activation)]
+            [
+                np.mean([run["test_accuracy"][-1] for run in runs]) if runs else np.nan
+                for activation in config["activations"]
+                for runs in [chosen_runs(result, pair, activation)]
+            ]
+            for pair in config["pairs"]
         ]
-        for pair in config["pairs"]
-    ])  # fmt: skip
+    )
     by_output = np.nanmean(np.nanmax(ends, axis=0) - np.nanmin(ends, axis=0))
     by_activation = np.nanmean(np.nanmax(ends, axis=1) - np.nanmin(ends, axis=1))
     return (
@@ -242,5 +272,8 @@ def _course_finding(result: Result) -> str:
 STUDY = Study(
     "softmax-vs-sigmoid",
     "Does softmax with cross-entropy beat sigmoids with log loss or MSE, and relu sigmoid?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

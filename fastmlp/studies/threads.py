@@ -48,13 +48,17 @@ def configure(data: str, quick: bool) -> Config:
     counts = choose_thread_counts(most)
     if data == "mnist":
         if quick:
-            return Config(n_train=5000, batch_sizes=(500,), thread_counts=counts, n_epochs=3,
-                          n_rounds=1)  # fmt: skip
+            return Config(
+                n_train=5000, batch_sizes=(500,), thread_counts=counts, n_epochs=3, n_rounds=1
+            )
         return Config(thread_counts=counts)
     return Config(
-        data, batch_sizes=(50,) if quick else (50, 1297), thread_counts=counts,
-        n_epochs=4 if quick else 20, n_rounds=1 if quick else 3,
-    )  # fmt: skip
+        data,
+        batch_sizes=(50,) if quick else (50, 1297),
+        thread_counts=counts,
+        n_epochs=4 if quick else 20,
+        n_rounds=1 if quick else 3,
+    )
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
@@ -64,9 +68,12 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
     def sweep(case: Case, tick: Tick) -> dict[str, Any]:
         plan = SweepPlan(
-            sizes, case["batch_size"], config.thread_counts,
-            n_epochs=config.n_epochs, n_rounds=config.n_rounds,
-        )  # fmt: skip
+            sizes,
+            case["batch_size"],
+            config.thread_counts,
+            n_epochs=config.n_epochs,
+            n_rounds=config.n_rounds,
+        )
         runs = run_sweep(plan, data.X_train, data.Y_train, lambda *process: tick())
         return {
             "points": [asdict(point) for point in summarise(runs)],
@@ -91,20 +98,26 @@ def tables(result: Result) -> list[Table]:
     return [
         Table(
             f"Batch size {sweep['batch_size']}, network {'-'.join(map(str, result['sizes']))}; "
-            + ("fastmlp's weights: the same bits everywhere" if sweep["same_bits"]
-               else "fastmlp's weights: DIFFERENT BITS"),
-            columns, tuple(map(_row, points_of(sweep))),
+            + (
+                "fastmlp's weights: the same bits everywhere"
+                if sweep["same_bits"]
+                else "fastmlp's weights: DIFFERENT BITS"
+            ),
+            columns,
+            tuple(map(_row, points_of(sweep))),
         )
         for sweep in result["sweeps"]
-    ]  # fmt: skip
+    ]
 
 
 def _row(point: Point) -> tuple[str, ...]:
     return (
-        f"{NAMES[point.engine]}, {point.n_threads}", f"{point.seconds:.4f}",
-        f"{point.q1_seconds:.4f} – {point.q3_seconds:.4f}", f"{point.speed_up:.2f}",
+        f"{NAMES[point.engine]}, {point.n_threads}",
+        f"{point.seconds:.4f}",
+        f"{point.q1_seconds:.4f} – {point.q3_seconds:.4f}",
+        f"{point.speed_up:.2f}",
         f"{point.efficiency:.0%}",
-    )  # fmt: skip
+    )
 
 
 def draw(result: Result) -> dict[str, Figure]:
@@ -133,5 +146,8 @@ def _fastest(points: Sequence[Point], engine: str) -> Point:
 STUDY = Study(
     "threads",
     "How many threads of BLAS and engine pay?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 
@@ -254,3 +255,10 @@ def test_missing_tensorboard_is_told_with_the_command_that_installs_it(tmp_path,
 def test_options_that_do_not_fit_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         LivePlot(**options)
+
+
+def test_what_is_no_regular_file_is_not_replaced_by_a_figure(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="cannot replace a device, pipe or socket by a file"):
+        train_mlp(1, callbacks=[LivePlot(out=tmp_path / "fifo")])
+    assert os.listdir(tmp_path) == ["fifo"]

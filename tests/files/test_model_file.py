@@ -328,6 +328,22 @@ def test_two_megabytes_of_text_take_bounded_memory(where, value, match, files, r
     assert peak < 64 * MIB + 2 * len(content)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":[' + "1.5," * (4 * MIB - 10) + "1]}", '{"a":[' + '{"a":1},' * (MIB // 2 - 9) + "1]}",
+     "{" + ",".join(f'"{i:x}":1.5' for i in range(1_300_000)) + "}"],
+    ids=["numbers", "objects", "names"],
+)  # fmt: skip
+def test_a_long_document_takes_bounded_memory(text, refused):
+    document = {"schema": 1, "kind": "Network"}
+    content = forge(document, {"fastmlp.document": np.frombuffer(text.encode(), np.uint8)})
+    tracemalloc.start()
+    refused(content, "is missing")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 256 * MIB + 2 * len(content)
+
+
 def test_one_name_twice_among_very_many_is_found(refused):
     names = [f"{i:x}" for i in range(150_000)]
     text = json.dumps(dict.fromkeys(names, 1))[:-1] + ', "249ef": 2}'
@@ -385,10 +401,19 @@ def test_a_long_document_is_an_array_and_is_read_only_where_it_is_one(tmp_path):
 
 @pytest.mark.parametrize(
     "arrays",
-    [{}, {"b": np.ones((2, 3)), "a": np.ones(2, np.float32), "é": np.ones(3, np.uint8),
-          "c": np.arange(3),"d": np.ones((0, 2), np.uint64), "e": np.zeros((4, 4)).T}],
+    [
+        {},
+        {
+            "b": np.ones((2, 3)),
+            "a": np.ones(2, np.float32),
+            "é": np.ones(3, np.uint8),
+            "c": np.arange(3),
+            "d": np.ones((0, 2), np.uint64),
+            "e": np.zeros((4, 4)).T,
+        },
+    ],
     ids=["none", "all types"],
-)  # fmt: skip
+)
 def test_the_bytes_are_those_of_the_safetensors_package(arrays, tmp_path):
     path = tmp_path / "model"
     write_model_file(path, Content("Network", {"é": 'a"\\'}, arrays))
@@ -401,11 +426,14 @@ def test_the_bytes_are_those_of_the_safetensors_package(arrays, tmp_path):
 
 @pytest.mark.parametrize(
     "header",
-    ['{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}',
-     '{"a":{"dtype":"U8","shape":[0],"data_offsets":[-0,0]}}',
-     '{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
-     '{"__metadata__":{"fastmlp":"\\udc00"}}', '{"__metadata__":{"\\ud800 ":""}}'],
-)  # fmt: skip
+    [
+        '{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}',
+        '{"a":{"dtype":"U8","shape":[0],"data_offsets":[-0,0]}}',
+        '{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+        '{"__metadata__":{"fastmlp":"\\udc00"}}',
+        '{"__metadata__":{"\\ud800 ":""}}',
+    ],
+)
 def test_what_the_safetensors_package_refuses_is_refused(header):
     with pytest.raises(safetensors.SafetensorError):
         safetensors.deserialize(struct.pack("<Q", len(header)) + header.encode())

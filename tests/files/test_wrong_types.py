@@ -25,12 +25,17 @@ CONTAINERS = ([], {}, [[]], [None], ["a"], [1.5], {"a": 1}, {"tuple": []}, {"tup
               {"tuple": [[1], "a"]}, {"dict": []}, {"dict": [["a", 1]]},
               {"dict": [[1, {"array": ["float64", [0], []]}]]})  # fmt: skip
 OBJECTS = (
-    {"array": ["float64", [0], []]}, {"array": ["float32", [3], [1, 2, 3]]},
-    {"array": ["int64", [2, 2], [1, 2, 3, 4]]}, {"array": ["object", [1], ["x"]]},
-    {"array": ["U1", [1], ["x"]]}, {"array": ["bool", [2], [True, False]]},
-    {"array": ["float64", [], [0.5]]}, [{"array": ["int64", [2], [1, 2]]}],
-    encode(np.random.default_rng(0)), encode(np.random.RandomState(0)),
-)  # fmt: skip
+    {"array": ["float64", [0], []]},
+    {"array": ["float32", [3], [1, 2, 3]]},
+    {"array": ["int64", [2, 2], [1, 2, 3, 4]]},
+    {"array": ["object", [1], ["x"]]},
+    {"array": ["U1", [1], ["x"]]},
+    {"array": ["bool", [2], [True, False]]},
+    {"array": ["float64", [], [0.5]]},
+    [{"array": ["int64", [2], [1, 2]]}],
+    encode(np.random.default_rng(0)),
+    encode(np.random.RandomState(0)),
+)
 
 
 def places(value, here=()):

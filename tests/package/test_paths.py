@@ -61,8 +61,9 @@ def calls():
     net = Network((4, 2), random_state=0)
 
     def ann(**options):
-        return fastmlp.MyANN((X, LABELS, X, LABELS), 1, [0, 2, 0], n_nodes_layer_out=0,
-                             n_epochs=1, **options)  # fmt: skip
+        return fastmlp.MyANN(
+            (X, LABELS, X, LABELS), 1, [0, 2, 0], n_nodes_layer_out=0, n_epochs=1, **options
+        )
 
     def estimator(cls):
         return lambda value: cls(max_iter=1).fit(X, LABELS, resume=value)

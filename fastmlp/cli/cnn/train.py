@@ -95,9 +95,10 @@ def run(options: argparse.Namespace) -> int:
     )
     n_classes = int(max(data.y_train.max(), data.y_test.max())) + 1
     config = replace(
-        config, input_shape=data.image_shape,
+        config,
+        input_shape=data.image_shape,
         dense=(*config.dense[:-1], replace(config.dense[-1], nodes=n_classes)),
-    )  # fmt: skip
+    )
     from fastmlp.callbacks.live_plot import LivePlot
     from fastmlp.cnn.network import CNN
 
@@ -106,9 +107,10 @@ def run(options: argparse.Namespace) -> int:
     print(_describe(cnn, data))
     drawn = folder is not None and find_spec("matplotlib") is not None
     live = LivePlot(
-        out=folder / "training.png" if folder and drawn else None, validation_name=data.watched[0],
+        out=folder / "training.png" if folder and drawn else None,
+        validation_name=data.watched[0],
         reference=REFERENCES.get(data.name) if options.reference is None else options.reference,
-    )  # fmt: skip
+    )
     start = time.perf_counter()
     code = _fit(cnn, data, [live, *_callbacks(options)])
     seconds = time.perf_counter() - start
@@ -218,17 +220,20 @@ def _summary(cnn: CNN, data: ImageData, seconds: float, test_accuracy: float) ->
 
 
 def _write(
-    folder: Path, cnn: CNN, data: ImageData, live: LivePlot, ended: str, seconds: float,
+    folder: Path,
+    cnn: CNN,
+    data: ImageData,
+    live: LivePlot,
+    ended: str,
+    seconds: float,
     test: Evaluation | None,
-) -> None:  # fmt: skip
+) -> None:
     """history.json, model.keras and the figures."""
     record = _record(cnn, data, ended, seconds)
     outputs = None if test is None else cnn.predict(data.X_test)
     if test is not None:
         counts = confusion(outputs, data.y_test)
-        record["test_set"] = {
-            "accuracy": test.accuracy, "cost": test.cost, "confusion": counts
-        }  # fmt: skip
+        record["test_set"] = {"accuracy": test.accuracy, "cost": test.cost, "confusion": counts}
     write_json(folder / "history.json", record)
     cnn.save(folder / "model.keras")
     names = ["history.json", "model.keras"]

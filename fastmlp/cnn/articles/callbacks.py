@@ -99,9 +99,11 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
             print(f"logs: {', '.join(logs)}")
         progress = self.progress
         for values, name in (
-            (progress.train_accuracy, "accuracy"), (progress.val_accuracy, "val_accuracy"),
-            (progress.train_cost, "loss"), (progress.val_cost, "val_loss"),
-        ):  # fmt: skip
+            (progress.train_accuracy, "accuracy"),
+            (progress.val_accuracy, "val_accuracy"),
+            (progress.train_cost, "loss"),
+            (progress.val_cost, "val_loss"),
+        ):
             values.append(float(logs.get(name, float("nan"))))
         progress.rate.append(current_rate(self.model))
         draw_accuracies(self.ax1_1, progress, self.reference)
@@ -113,8 +115,9 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
     def _set_limits(self) -> None:
         """The articles' limits, wider where a curve would leave them."""
         for axis, (low, high) in (
-            (self.ax1_1, self.ACCURACY_LIMITS), (self.ax1_2, self.LOSS_LIMITS),
-        ):  # fmt: skip
+            (self.ax1_1, self.ACCURACY_LIMITS),
+            (self.ax1_2, self.LOSS_LIMITS),
+        ):
             axis.set_yscale("linear")
             heights = [y for line in axis.get_lines() for y in line.get_ydata() if y == y]
             axis.set_ylim(min([low, *heights]), max([high, *heights]))

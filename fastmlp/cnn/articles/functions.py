@@ -106,10 +106,11 @@ def build_cnn_simple(
     """
     config = _layer_config(li_Conv, li_Pool, li_MLP, input_shape)
     config = replace(
-        config, regularizer=my_regularizer,
+        config,
+        regularizer=my_regularizer,
         l1=my_reg_param_l1 if my_regularizer == "l1" else 0.0,
         l2=my_reg_param_l2 if my_regularizer == "l2" else 0.0,
-    )  # fmt: skip
+    )
     return CNN(config, seed=seed, device=device)
 
 
@@ -152,10 +153,15 @@ def my_compile(
         print(f"my_momentum = {my_momentum:g} is not used: {my_optimizer} has no such parameter")
         my_momentum = 0.0
     cnn.compile(
-        loss=my_loss, metrics=my_metrics, optimizer=my_optimizer, momentum=my_momentum,
-        schedule=SCHEDULE_NAMES[my_lr_sched], learning_rate=my_lr_init,
-        decay_steps=my_lr_decay_steps, decay_rate=my_lr_decay_rate,
-    )  # fmt: skip
+        loss=my_loss,
+        metrics=my_metrics,
+        optimizer=my_optimizer,
+        momentum=my_momentum,
+        schedule=SCHEDULE_NAMES[my_lr_sched],
+        learning_rate=my_lr_init,
+        decay_steps=my_lr_decay_steps,
+        decay_rate=my_lr_decay_rate,
+    )
     if verbose:
         print(
             f"schedule {my_lr_sched}: lr_init = {my_lr_init:g}, decay_steps = {my_lr_decay_steps}, "
@@ -243,13 +249,28 @@ def train(
         raise ValueError("fig1, ax1_1 and ax1_2 must be given together, or none of them")
     if build:
         cnn = build_cnn_simple(
-            li_Conv, li_Pool, li_MLP, input_shape, my_regularizer, my_reg_param_l2,
-            my_reg_param_l1, seed=seed, device=device,
-        )  # fmt: skip
+            li_Conv,
+            li_Pool,
+            li_MLP,
+            input_shape,
+            my_regularizer,
+            my_reg_param_l2,
+            my_reg_param_l1,
+            seed=seed,
+            device=device,
+        )
         my_compile(
-            cnn, my_loss, my_metrics, my_optimizer, my_momentum, my_lr_sched, my_lr_init,
-            my_lr_decay_steps, my_lr_decay_rate, verbose,
-        )  # fmt: skip
+            cnn,
+            my_loss,
+            my_metrics,
+            my_optimizer,
+            my_momentum,
+            my_lr_sched,
+            my_lr_init,
+            my_lr_decay_steps,
+            my_lr_decay_rate,
+            verbose,
+        )
     elif cnn is None:
         raise ValueError("cnn must be a CNN where build is False; got None")
     elif reset:
@@ -259,9 +280,13 @@ def train(
         calls.append(EpochPlot(epochs, fig1, ax1_1, ax1_2, verbose=verbose))
     start = time.perf_counter()
     history = cnn.fit(
-        train_imgs, train_labels, epochs=epochs, batch_size=batch_size,
-        validation_data=validation_data, callbacks=calls,
-    )  # fmt: skip
+        train_imgs,
+        train_labels,
+        epochs=epochs,
+        batch_size=batch_size,
+        validation_data=validation_data,
+        callbacks=calls,
+    )
     return cnn, time.perf_counter() - start, history, cnn.model.optimizer
 
 
@@ -270,10 +295,14 @@ def _layer_config(
 ) -> CNNConfig:
     """The lists as a CNNConfig."""
     conv = tuple(
-        ConvLayer(e[0], e[1], _function(f"li_Conv[{i}]", e[2], CONV_FUNCTIONS),
-                  e[3] if len(e) > 3 else f"Conv2D_{i + 1}")
+        ConvLayer(
+            e[0],
+            e[1],
+            _function(f"li_Conv[{i}]", e[2], CONV_FUNCTIONS),
+            e[3] if len(e) > 3 else f"Conv2D_{i + 1}",
+        )
         for i, e in enumerate(_entries("li_Conv", li_Conv, 3))
-    )  # fmt: skip
+    )
     pools = tuple(
         PoolLayer(e[0], "max", e[1] if len(e) > 1 else f"Max_Pool_{i + 1}")
         for i, e in enumerate(_entries("li_Pool", li_Pool, 1))

@@ -50,16 +50,22 @@ def draw_numbered_grid(
     n, height, width = tiles.shape
     gap = max(1, round(0.08 * height))
     shown = axis.imshow(
-        mosaic(tiles, n_columns, gap), cmap=cmap, vmin=limits[0], vmax=limits[1],
+        mosaic(tiles, n_columns, gap),
+        cmap=cmap,
+        vmin=limits[0],
+        vmax=limits[1],
         interpolation="nearest",
-    )  # fmt: skip
+    )
     n_rows = math.ceil(n / n_columns)
     every = 1 if n_columns <= 10 else 2
     columns = range(0, n_columns, every)
-    axis.set_xticks([j * (width + gap) + (width - 1) / 2 for j in columns],
-                    [f"+{j}" for j in columns])  # fmt: skip
-    axis.set_yticks([i * (height + gap) + (height - 1) / 2 for i in range(n_rows)],
-                    [str(i * n_columns) for i in range(n_rows)])  # fmt: skip
+    axis.set_xticks(
+        [j * (width + gap) + (width - 1) / 2 for j in columns], [f"+{j}" for j in columns]
+    )
+    axis.set_yticks(
+        [i * (height + gap) + (height - 1) / 2 for i in range(n_rows)],
+        [str(i * n_columns) for i in range(n_rows)],
+    )
     axis.xaxis.tick_top()
     _hide_frame(axis)
     return shown

@@ -123,9 +123,15 @@ def find_oip(
     seed : int or None
     """
     return find_oips(
-        cnn, layer, maps=[map], n_starts=n_starts, n_climbers=n_climbers, scales=scales,
-        ascent=ascent, seed=seed,
-    )[0]  # fmt: skip
+        cnn,
+        layer,
+        maps=[map],
+        n_starts=n_starts,
+        n_climbers=n_climbers,
+        scales=scales,
+        ascent=ascent,
+        seed=seed,
+    )[0]
 
 
 def find_oips(
@@ -263,8 +269,10 @@ def format_oips(oips: Sequence[OIP], layer: str) -> str:
     """Format the patterns that were found as a table, the strongest maps first."""
     found = sorted((oip for oip in oips if oip.found), key=lambda oip: -oip.activation)
     missed = [str(oip.map) for oip in oips if not oip.found]
-    lines = [f"{layer}: patterns for {len(found)} of {len(oips)} maps",
-             f"{'map':>5}{'first':>10}{'last':>10}{'steps':>7}"]  # fmt: skip
+    lines = [
+        f"{layer}: patterns for {len(found)} of {len(oips)} maps",
+        f"{'map':>5}{'first':>10}{'last':>10}{'steps':>7}",
+    ]
     lines += [
         f"{oip.map:>5}{oip.losses[0]:>10.4f}{oip.activation:>10.4f}{oip.n_steps:>7}"
         for oip in found

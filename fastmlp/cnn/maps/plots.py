@@ -109,10 +109,11 @@ def plot_filters(
         before = "" if weights.shape[2] == 1 else f", for map {channel} before it"
         add_up = "adds up or subtracts" if one_sign == 1 else "add up or subtract"
         _title(
-            figure, plt,
+            figure,
+            plt,
             f"{layer}: {len(tiles) - one_sign} of {len(tiles)} filters weigh one side\n"
             f"against another, {one_sign} only {add_up}{before}",
-        )  # fmt: skip
+        )
     return figure  # type: ignore[no-any-return]
 
 
@@ -146,10 +147,11 @@ def plot_class_activations(
         clear, dead = clear_nodes(values), int((filled.max(axis=0) <= 0).sum())
         silent = f"; {dead} never answer" if dead else ""
         _title(
-            figure, plt,
+            figure,
+            plt,
             f"{layer}: {clear} of {len(order)} nodes answer more than twice as much to one class\n"
             f"as to any other{silent}",
-        )  # fmt: skip
+        )
     return figure  # type: ignore[no-any-return]
 
 
@@ -182,10 +184,11 @@ def plot_oip(oip: OIP, layer: str, *, figsize: FigureSize = (11, 5)) -> Figure:
         right.set_ylabel("mean activation of the map")
         right.set_ylim(bottom=min(0.0, float(oip.losses.min())))
         _title(
-            figure, plt,
+            figure,
+            plt,
             f"{layer}, map {oip.map}: from {oip.losses[0]:.2f} to {oip.activation:.2f} "
             f"in {oip.n_steps} steps",
-        )  # fmt: skip
+        )
     return figure  # type: ignore[no-any-return]
 
 
@@ -227,9 +230,12 @@ def plot_matching(matching: Matching, *, figsize: FigureSize = (12, 6)) -> Figur
         figure, (left, right) = plt.subplots(1, 2, width_ratios=[1.1, 1])
         left.plot(range(1, n + 1), matching.matched[order], color=BLUE, label="two trainings")
         left.plot(
-            range(1, n + 1), np.sort(matching.by_chance)[::-1], color=ORANGE, linestyle="--",
+            range(1, n + 1),
+            np.sort(matching.by_chance)[::-1],
+            color=ORANGE,
+            linestyle="--",
             label="images mixed up (chance)",
-        )  # fmt: skip
+        )
         left.set_ylim(min(0.0, float(matching.matched.min())) - 0.02, 1.02)
         left.set_xlabel("pairs of maps, best first")
         left.set_ylabel("correlation of their answers")
@@ -242,11 +248,12 @@ def plot_matching(matching: Matching, *, figsize: FigureSize = (12, 6)) -> Figur
         figure.colorbar(shown, ax=right, shrink=0.8, label="correlation")
         close = int((matching.matched > 0.9).sum())
         _title(
-            figure, plt,
+            figure,
+            plt,
             f"{matching.layer}: {close} of {n} maps have a twin above 0.9 in the other training;\n"
             f"median {np.median(matching.matched):.2f}, by chance "
             f"{np.median(matching.by_chance):.2f}",
-        )  # fmt: skip
+        )
     return figure  # type: ignore[no-any-return]
 
 
@@ -264,10 +271,14 @@ def plot_receptive_field(
         axis.grid(False)
         axis.add_patch(
             Rectangle(
-                (columns.start - 0.5, rows.start - 0.5), columns.stop - columns.start,
-                rows.stop - rows.start, fill=False, edgecolor=BLUE, linewidth=3,
+                (columns.start - 0.5, rows.start - 0.5),
+                columns.stop - columns.start,
+                rows.stop - rows.start,
+                fill=False,
+                edgecolor=BLUE,
+                linewidth=3,
             )
-        )  # fmt: skip
+        )
         axis.set_title(title)
     return figure  # type: ignore[no-any-return]
 

@@ -92,9 +92,16 @@ def train_ensemble(
 
     def work(member: int) -> tuple[Network, Pace]:
         return _train_member(
-            recipe, seed, data, member, seconds, clock, stop,
-            tick=tick if member == 0 else None, measured=measured and member == 0,
-        )  # fmt: skip
+            recipe,
+            seed,
+            data,
+            member,
+            seconds,
+            clock,
+            stop,
+            tick=tick if member == 0 else None,
+            measured=measured and member == 0,
+        )
 
     if recipe.members == 1:
         trained = [work(0)]
@@ -142,20 +149,31 @@ def _train_member(
     rng = np.random.default_rng([seed, member])
     shifts = Shifts(data.X_train, recipe.reach, data.highest, rng) if recipe.reach else None
     pace = Pace(
-        seconds, recipe.peak, recipe.schedule, clock, stop=stop,
+        seconds,
+        recipe.peak,
+        recipe.schedule,
+        clock,
+        stop=stop,
         renew=None if shifts is None else lambda: shifts.into(rows.x),  # type: ignore[arg-type]
         measure=(lambda: trainer.objective.evaluate(seen).accuracy) if measured else None,
         tell=None if tick is None else _per_second(tick),
-    )  # fmt: skip
+    )
     network = Network(
-        (rows.x.shape[1], *recipe.hidden, len(classes)), activation=recipe.activation,
-        output="softmax", initializer="he", random_state=rng,
-    )  # fmt: skip
+        (rows.x.shape[1], *recipe.hidden, len(classes)),
+        activation=recipe.activation,
+        output="softmax",
+        initializer="he",
+        random_state=rng,
+    )
     trainer = Trainer(
-        network, optimizer=AdamW(weight_decay=recipe.weight_decay), reduction="mean",
-        batch_size=recipe.batch_size, dropout=recipe.dropout,
-        n_threads=max(THREADS // recipe.members, 1), random_state=rng,
-    )  # fmt: skip
+        network,
+        optimizer=AdamW(weight_decay=recipe.weight_decay),
+        reduction="mean",
+        batch_size=recipe.batch_size,
+        dropout=recipe.dropout,
+        n_threads=max(THREADS // recipe.members, 1),
+        random_state=rng,
+    )
     trainer.train(rows, n_epochs=10**9, callbacks=[pace])
     return network, pace
 
@@ -180,6 +198,7 @@ def judge(outputs: Sequence[NDArray[np.float32]], labels: NDArray[Any]) -> dict[
     right = np.mean(outputs, axis=0).argmax(axis=1) == codes
     single = [float((output.argmax(axis=1) == codes).mean()) for output in outputs]
     return {
-        "accuracy": rounded(right.mean()), "member_accuracy": rounded(single),
+        "accuracy": rounded(right.mean()),
+        "member_accuracy": rounded(single),
         "n_wrong": int((~right).sum()),
-    }  # fmt: skip
+    }

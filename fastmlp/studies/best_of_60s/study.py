@@ -86,9 +86,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         return {**found, **judge(outputs, raw.y_test)}
 
     cases = [{"part": "final", "recipe": i} for i in best_recipes(tried, config)]
-    finals = session.map(
-        train_best, cases, config=config, n_ticks=int(config.seconds), alone=True
-    )  # fmt: skip
+    finals = session.map(train_best, cases, config=config, n_ticks=int(config.seconds), alone=True)
     sizes = {"n_train": len(raw.X_train), "n_test": len(raw.X_test)}
     return session.record(config, **sizes, tried=tried, finals=finals)
 
@@ -96,9 +94,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 def try_all(config: Config, session: Session, raw: RawData) -> list[dict[str, Any]]:
     """Every recipe's course and accuracy on the validation rows."""
     n = round(len(raw.X_train) * (1 - config.validation_share))
-    part = RawData(
-        raw.X_train[:n], raw.y_train[:n], raw.X_train[n:], raw.y_train[n:], raw.highest
-    )  # fmt: skip
+    part = RawData(raw.X_train[:n], raw.y_train[:n], raw.X_train[n:], raw.y_train[n:], raw.highest)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         recipe = config.recipes[case["recipe"]]
@@ -129,20 +125,32 @@ def best_recipes(tried: Sequence[dict[str, Any]], config: Config) -> list[int]:
 
 def tables(result: Result) -> list[Table]:
     """Test accuracies beside the articles'; then the trials."""
-    recipes = [Recipe(**{**item, "hidden": tuple(item["hidden"])})
-               for item in result["config"]["recipes"]]  # fmt: skip
+    recipes = [
+        Recipe(**{**item, "hidden": tuple(item["hidden"])}) for item in result["config"]["recipes"]
+    ]
     finals = [(name, "", f"{accuracy:g}", "", "", "", "") for name, accuracy in published(result)]
     finals += [
-        (recipes[run["recipe"]].name, f"{goal(result, recipes[run['recipe']])}", "",
-         f"{run['accuracy']:.4f}", f"{run['training_seconds']:.1f}",
-         f"{run['seconds']:.0f}", _each(run["epochs"]))
+        (
+            recipes[run["recipe"]].name,
+            f"{goal(result, recipes[run['recipe']])}",
+            "",
+            f"{run['accuracy']:.4f}",
+            f"{run['training_seconds']:.1f}",
+            f"{run['seconds']:.0f}",
+            _each(run["epochs"]),
+        )
         for run in result["finals"]
-    ]  # fmt: skip
+    ]
     tried = tuple(
-        (recipe.name, f"{run['accuracy']:.4f}", _each(run["member_accuracy"]),
-         _each(run["epochs"]), f"{run['training_seconds']:.1f}")
+        (
+            recipe.name,
+            f"{run['accuracy']:.4f}",
+            _each(run["member_accuracy"]),
+            _each(run["epochs"]),
+            f"{run['training_seconds']:.1f}",
+        )
         for recipe, run in zip(recipes, result["tried"], strict=True)
-    )  # fmt: skip
+    )
     seconds = result["config"]["seconds"]
     return [
         Table(
@@ -152,9 +160,10 @@ def tables(result: Result) -> list[Table]:
         ),
         Table(
             "Trials: accuracy on validation rows",
-            ("network", "validation", "each member", "epochs", "seconds per thread"), tried,
+            ("network", "validation", "each member", "epochs", "seconds per thread"),
+            tried,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _each(values: Sequence[float]) -> str:
@@ -189,14 +198,21 @@ def _draw_accuracy(result: Result) -> Figure:
         figure, axis = plt.subplots()
         rows = range(len(names))
         axis.plot(
-            [run["accuracy"] for run in tried], rows, "o", color=BLUE, markersize=9,
+            [run["accuracy"] for run in tried],
+            rows,
+            "o",
+            color=BLUE,
+            markersize=9,
             label=f"trial, {result['config']['trial_seconds']:g} s, validation rows",
-        )  # fmt: skip
+        )
         axis.plot(
-            [run["accuracy"] for run in finals], [run["recipe"] for run in finals], "*",
-            color=ORANGE, markersize=18,
+            [run["accuracy"] for run in finals],
+            [run["recipe"] for run in finals],
+            "*",
+            color=ORANGE,
+            markersize=18,
             label=f"final, {result['config']['seconds']:g} s, test rows",
-        )  # fmt: skip
+        )
         for (name, accuracy), style in zip(published(result), (":", "--", "-."), strict=False):
             axis.axvline(accuracy, color=INK, linestyle=style, linewidth=1.5, label=name)
         axis.set_yticks(rows, labels=names)
@@ -256,5 +272,8 @@ def _course_finding(result: Result) -> str:
 STUDY = Study(
     "best-of-60s",
     "How good can an MLP for MNIST become in 60 seconds on two processors?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

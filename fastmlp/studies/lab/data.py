@@ -71,9 +71,7 @@ def scale_rows(raw: RawData, scale: str) -> LabelledData:
         X_train, X_test = (normalize(X.astype(np.float32)) for X in (X_train, X_test))
     else:
         X_train, X_test = _normalized_features(X_train, X_test)
-    return prepare(
-        (X_train, raw.y_train, X_test, raw.y_test), Scaler(kind), np.dtype(np.float32)
-    )  # fmt: skip
+    return prepare((X_train, raw.y_train, X_test, raw.y_test), Scaler(kind), np.dtype(np.float32))
 
 
 def _divided(X: NDArray[Any], divisor: float) -> NDArray[np.float32]:

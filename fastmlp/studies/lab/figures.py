@@ -36,15 +36,25 @@ HEADLINE_CHARACTERS_PER_INCH = 9.4
 """Of the bold headline's font, on average; it is broken into lines before it leaves the figure."""
 
 CATEGORIES = (
-    (BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (VERMILLION, "D"), (PURPLE, "v"), (SKY, "P"),
-    (INK, "X"), (GREY, "*"),
-)  # fmt: skip
+    (BLUE, "o"),
+    (ORANGE, "s"),
+    (GREEN, "^"),
+    (VERMILLION, "D"),
+    (PURPLE, "v"),
+    (SKY, "P"),
+    (INK, "X"),
+    (GREY, "*"),
+)
 """Colours and markers for things without an order, told apart by both."""
 
 PUBLISHED: dict[str, Any] = {
-    "linestyle": "none", "marker": "D", "markerfacecolor": "white", "markeredgecolor": INK,
-    "markeredgewidth": 1.5, "zorder": 4,
-}  # fmt: skip
+    "linestyle": "none",
+    "marker": "D",
+    "markerfacecolor": "white",
+    "markeredgecolor": INK,
+    "markeredgewidth": 1.5,
+    "zorder": 4,
+}
 """How published values are drawn: hollow diamonds."""
 
 

@@ -62,8 +62,9 @@ class Lines(Silence):
         took = "stored before" if seconds is None else f"{seconds:.1f} s"
         print(
             f"{self._n_finished}/{self._n_cases}  {describe(case)}: {took}",
-            file=self._stream, flush=True,
-        )  # fmt: skip
+            file=self._stream,
+            flush=True,
+        )
 
 
 class Bar:
@@ -86,10 +87,16 @@ class Bar:
 
         self._bar = Progress(
             TextColumn("{task.fields[finished]}/{task.fields[cases]} configurations"),
-            BarColumn(), TaskProgressColumn(), Elapsed(), TextColumn("left"), Remaining(),
+            BarColumn(),
+            TaskProgressColumn(),
+            Elapsed(),
+            TextColumn("left"),
+            Remaining(),
             TextColumn("{task.fields[last]}"),
-            console=self._console, refresh_per_second=2, transient=True,
-        )  # fmt: skip
+            console=self._console,
+            refresh_per_second=2,
+            transient=True,
+        )
         self._task = self._bar.add_task("", total=n_ticks, finished=0, cases=n_cases, last="")
         self._n_finished = 0
         self._bar.start()

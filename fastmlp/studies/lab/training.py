@@ -34,10 +34,13 @@ def recipe_settings(data: str) -> dict[str, Any]:
     """What the package's recipe for this data set says to :class:`fastmlp.Trainer`."""
     recipe = recipe_for(data)
     return {
-        "batch_size": recipe.batch_size, "learning_rate": recipe.learn_rate,
-        "schedule": "cumulative", "decay": recipe.decay, "momentum": recipe.momentum,
+        "batch_size": recipe.batch_size,
+        "learning_rate": recipe.learn_rate,
+        "schedule": "cumulative",
+        "decay": recipe.decay,
+        "momentum": recipe.momentum,
         "l2": recipe.l2,
-    }  # fmt: skip
+    }
 
 
 def train(
@@ -84,9 +87,13 @@ def train(
     """
     sizes = (data.X_train.shape[1], *hidden, len(data.classes))
     network = Network(
-        sizes, activation=activation, output=output, dtype=dtype, initializer=initializer,
+        sizes,
+        activation=activation,
+        output=output,
+        dtype=dtype,
+        initializer=initializer,
         random_state=seed,
-    )  # fmt: skip
+    )
     trainer = Trainer(network, n_threads=n_threads, random_state=seed, **settings)
     recorder = _Recorder(data, {n_epochs} if epochs_to_measure is None else epochs_to_measure)
     diverged = None
@@ -126,10 +133,21 @@ class _Recorder:
         low, high = np.quantile(shares, [0.1, 0.9])
         share = (train.cost - train.loss) / train.cost if train.cost else 0.0
         values = (
-            self._seconds, record.learning_rate, train.accuracy, test.accuracy,
-            train.cost, test.cost, train.error, test.error, share,
-            record.mean(costs), record.mean(record.errors), shares.mean(), low, high,
-        )  # fmt: skip
+            self._seconds,
+            record.learning_rate,
+            train.accuracy,
+            test.accuracy,
+            train.cost,
+            test.cost,
+            train.error,
+            test.error,
+            share,
+            record.mean(costs),
+            record.mean(record.errors),
+            shares.mean(),
+            low,
+            high,
+        )
         self.lists["epochs"].append(trainer.epochs_done)
         for name, value in zip(MEASURED[1:], values, strict=True):
             self.lists[name].append(rounded(value, 7 if name == "learning_rate" else 5))

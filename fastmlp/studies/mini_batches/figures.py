@@ -39,8 +39,11 @@ def draw_sketch(result: Result) -> Figure:
     surfaces = [sketch(centre) for centre in centres]
     X, Y = surfaces[0][:2]
     total = surfaces[0][2] + surfaces[1][2]
-    layers = [(surfaces[0][2], BLUE, "first batch"), (surfaces[1][2], VERMILLION, "second batch"),
-              (total, GREEN, "sum")]  # fmt: skip
+    layers = [
+        (surfaces[0][2], BLUE, "first batch"),
+        (surfaces[1][2], VERMILLION, "second batch"),
+        (total, GREEN, "sum"),
+    ]
     with styled_pyplot((8.0, 4.6)) as plt:
         figure = plt.figure()
         height: Any = figure.add_subplot(1, 2, 1, projection="3d")
@@ -111,14 +114,23 @@ def _path_on_surface(part: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def _draw_contours(axis: Axes, part: dict[str, Any], x: Any, y: Any) -> None:
-    layers = (("full", GREEN, "many rows"), ("first", BLUE, "batch 1"),
-              ("second", VERMILLION, "batch 2"))  # fmt: skip
+    layers = (
+        ("full", GREEN, "many rows"),
+        ("first", BLUE, "batch 1"),
+        ("second", VERMILLION, "batch 2"),
+    )
     for name, color, label in layers:
         values = np.array(part[name])
         levels = np.linspace(values.min(), values.max(), 9)[1:-1]
         axis.contour(x, y, values, levels, colors=color, linewidths=1.0)
-        axis.plot(*part["minima"][name], "*", color=color, markersize=12, label=f"lowest, {label}",
-                  clip_on=False)  # fmt: skip
+        axis.plot(
+            *part["minima"][name],
+            "*",
+            color=color,
+            markersize=12,
+            label=f"lowest, {label}",
+            clip_on=False,
+        )
     path = np.array(part["path"])
     axis.plot(*path.T, color=INK, linewidth=1.3, label="descent, step by step")
     axis.plot(*path[0], "o", color=INK, label="start")
@@ -157,8 +169,9 @@ def draw_statistics(result: Result) -> Figure:
         left.set_ylabel("cosine to the gradient of all rows")
         middle.set_ylabel("standard deviation of the cost (% of it)")
         right.set_ylabel("most frequent digit (% of the batch)")
-        for axis, title in zip((left, middle, right), ("Direction", "Cost", "Mixture"),
-                               strict=True):  # fmt: skip
+        for axis, title in zip(
+            (left, middle, right), ("Direction", "Cost", "Mixture"), strict=True
+        ):
             axis.set_xscale("log")
             axis.set_xlabel("rows of a mini-batch (count)")
             axis.set_title(title)
@@ -190,24 +203,36 @@ def draw_halves(result: Result) -> Figure:
         figure, (left, right) = plt.subplots(1, 2)
         for item, (color, marker) in zip(halves, CATEGORIES, strict=False):
             left.plot(
-                item["epochs"], item["distance"], color=color, marker=marker, markevery=0.1,
+                item["epochs"],
+                item["distance"],
+                color=color,
+                marker=marker,
+                markevery=0.1,
                 label=HALF_NAMES[item["split"]],
-            )  # fmt: skip
+            )
         left.set_xlabel("epochs of training")
         left.set_ylabel("distance of the weights / their length")
         left.set_ylim(bottom=0)
         left.set_title("How far the weights part")
         left.legend(loc="lower right")
-        kinds = (("own half", BLUE, "o", 0, 1), ("other half", ORANGE, "s", 1, 0),
-                 ("test", GREEN, "^", 2, 2))  # fmt: skip
+        kinds = (
+            ("own half", BLUE, "o", 0, 1),
+            ("other half", ORANGE, "s", 1, 0),
+            ("test", GREEN, "^", 2, 2),
+        )
         for name, color, marker, first, second in kinds:
             for k, column in enumerate((first, second)):
                 places = np.arange(len(halves)) + (k - 0.5) * 0.2
                 values = [item["accuracy"][k][column] for item in halves]
                 right.plot(
-                    places, values, linestyle="none", marker=marker, color=color, markersize=7,
+                    places,
+                    values,
+                    linestyle="none",
+                    marker=marker,
+                    color=color,
+                    markersize=7,
                     label=name if k == 0 else "_",
-                )  # fmt: skip
+                )
         right.set_xticks(range(len(halves)), labels=[HALF_NAMES[h["split"]] for h in halves])
         right.grid(axis="x", visible=False)
         right.margins(x=0.2)
@@ -221,12 +246,14 @@ def draw_halves(result: Result) -> Figure:
 
 def _halves_finding(result: Result) -> str:
     losses = {
-        item["split"]: np.mean([
-            item["accuracy"][0][0] - item["accuracy"][0][1],
-            item["accuracy"][1][1] - item["accuracy"][1][0],
-        ])
+        item["split"]: np.mean(
+            [
+                item["accuracy"][0][0] - item["accuracy"][0][1],
+                item["accuracy"][1][1] - item["accuracy"][1][0],
+            ]
+        )
         for item in result["halves"]
-    }  # fmt: skip
+    }
     distance = {item["split"]: item["distance"][-1] for item in result["halves"]}
     worst = max(losses, key=losses.__getitem__)
     return (

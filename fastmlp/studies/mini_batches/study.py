@@ -75,12 +75,17 @@ def configure(data: str, quick: bool) -> Config:
         return Config()
     if data == "mnist":
         return Config(
-            n_train=10000, path_begin=20, path_epochs=10, grid=13, grid_rows=2000,
-            sizes=(10, 50, 200, 500, 2000), half_epochs=15, batch_epochs=10, full_epochs=10,
-        )  # fmt: skip
-    return Config(
-        data, sizes=(10, 50, 200, 500), half_epochs=30 if quick else 60, pixels_moved=1
-    )  # fmt: skip
+            n_train=10000,
+            path_begin=20,
+            path_epochs=10,
+            grid=13,
+            grid_rows=2000,
+            sizes=(10, 50, 200, 500, 2000),
+            half_epochs=15,
+            batch_epochs=10,
+            full_epochs=10,
+        )
+    return Config(data, sizes=(10, 50, 200, 500), half_epochs=30 if quick else 60, pixels_moved=1)
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
@@ -103,10 +108,13 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     runs = session.map(work, cases, config=config, n_ticks=config.half_epochs)
     sizes = {"n_train": len(raw.X_train), "n_test": len(raw.X_test)}
     return session.record(
-        config, **sizes, landscape=runs[0], statistics=runs[1],
+        config,
+        **sizes,
+        landscape=runs[0],
+        statistics=runs[1],
         halves=[item for item in runs if item["part"] == "halves"],
         ends=[item for item in runs if item["part"] == "end"],
-    )  # fmt: skip
+    )
 
 
 def _trainer(config: Config, data: LabelledData, **changes: Any) -> Trainer:
@@ -165,10 +173,13 @@ def find_landscape(config: Config, data: LabelledData, tick: Tick) -> dict[str, 
         for name, values in surfaces.items()
     }
     return {
-        "x": rounded(x, 4), "y": rounded(y, 4), "path": rounded(path, 4),
-        "explained": rounded(explained), "minima": {k: rounded(v, 4) for k, v in minima.items()},
+        "x": rounded(x, 4),
+        "y": rounded(y, 4),
+        "path": rounded(path, 4),
+        "explained": rounded(explained),
+        "minima": {k: rounded(v, 4) for k, v in minima.items()},
         **{name: rounded(values, 4) for name, values in surfaces.items()},
-    }  # fmt: skip
+    }
 
 
 # --- Statistics of mini-batches -------------------------------------------------------------------
@@ -189,9 +200,7 @@ def gather_statistics(config: Config, data: LabelledData, tick: Tick) -> dict[st
     rng = np.random.default_rng(config.seed)
     sizes = [size for size in config.sizes if size <= len(data.X_train)]
     moments = {"start": _moments(config, trainer.network, data, sizes, rng)}
-    trainer.train(
-        Rows(data.X_train, data.Y_train), n_epochs=config.batch_epochs, callbacks=[tick]
-    )  # fmt: skip
+    trainer.train(Rows(data.X_train, data.Y_train), n_epochs=config.batch_epochs, callbacks=[tick])
     moments["later"] = _moments(config, trainer.network, data, sizes, rng)
     share = []
     for size in sizes:
@@ -331,18 +340,25 @@ def tables(result: Result) -> list[Table]:
     """Statistics by size; halves; ends."""
     statistics = result["statistics"]
     sizes = tuple(
-        (str(size),
-         *(f"{statistics['moments'][when]['cosine'][i][1]:.2f}" for when in ("start", "later")),
-         f"{statistics['moments']['later']['deviation'][i]:.3f}",
-         f"{statistics['digit_share'][i][1]:.1%}")
+        (
+            str(size),
+            *(f"{statistics['moments'][when]['cosine'][i][1]:.2f}" for when in ("start", "later")),
+            f"{statistics['moments']['later']['deviation'][i]:.3f}",
+            f"{statistics['digit_share'][i][1]:.1%}",
+        )
         for i, size in enumerate(statistics["sizes"])
-    )  # fmt: skip
+    )
     halves = tuple(
-        (SPLITS[item["split"]], f"{item['distance'][-1]:.2f}", f"{item['cosine'][-1]:.2f}",
-         _both(item["accuracy"], 0, 1), _both(item["accuracy"], 1, 0),
-         " and ".join(f"{row[2]:.4f}" for row in item["accuracy"]))
+        (
+            SPLITS[item["split"]],
+            f"{item['distance'][-1]:.2f}",
+            f"{item['cosine'][-1]:.2f}",
+            _both(item["accuracy"], 0, 1),
+            _both(item["accuracy"], 1, 0),
+            " and ".join(f"{row[2]:.4f}" for row in item["accuracy"]),
+        )
         for item in result["halves"]
-    )  # fmt: skip
+    )
     ends = tuple(
         (
             _end_name(item["rate"]),
@@ -391,5 +407,8 @@ def draw(result: Result) -> dict[str, Figure]:
 STUDY = Study(
     "mini-batches",
     "Why does descent on mini-batches work, and what happens when they differ?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

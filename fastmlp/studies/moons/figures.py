@@ -82,9 +82,14 @@ def _errors_of_best_line(X: Points, y: NDArray[np.int64]) -> float:
 def _scatter(axis: Axes, X: Points, y: NDArray[np.int64], size: float = 5) -> None:
     for label, (color, marker) in enumerate(CLASSES):
         axis.scatter(
-            X[y == label, 0], X[y == label, 1], s=size, color=color, marker=marker, linewidths=0,
+            X[y == label, 0],
+            X[y == label, 1],
+            s=size,
+            color=color,
+            marker=marker,
+            linewidths=0,
             label=f"class {label}",
-        )  # fmt: skip
+        )
     _label_plane(axis)
     axis.grid(False)
 
@@ -221,9 +226,13 @@ def draw_surface(result: Result) -> Figure:
         for i, (run, values) in enumerate(zip(chosen, heights, strict=True)):
             label = "probability of class 1" if run["classifier"] == "MyANN" else "decision value"
             _draw_height(
-                figure, (1, len(chosen), i + 1), (xx, yy, values), SURFACE_COLORS, label,
+                figure,
+                (1, len(chosen), i + 1),
+                (xx, yy, values),
+                SURFACE_COLORS,
+                label,
                 run["classifier"],
-            )  # fmt: skip
+            )
         kernel, probability = heights
         sure = (np.abs(probability - 0.5) > 0.45).mean()
         corners = kernel[:: kernel.shape[0] - 1, :: kernel.shape[1] - 1]
@@ -256,9 +265,7 @@ def draw_epochs(result: Result) -> Figure:
 
 def _epochs_finding(course: Sequence[dict[str, Any]]) -> str:
     last = course[-1]
-    near = next(
-        item for item in course if item["test_accuracy"] >= last["test_accuracy"] - 0.01
-    )  # fmt: skip
+    near = next(item for item in course if item["test_accuracy"] >= last["test_accuracy"] - 0.01)
     first = course[min(1, len(course) - 1)]
     return (
         f"After epoch {first['epoch']} MyANN is right on {first['test_accuracy']:.3f} of the test "

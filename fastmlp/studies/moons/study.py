@@ -93,9 +93,14 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     runs = session.map(fit_one, cases, config=config, n_ticks=config.n_epochs)
     extent = [*X.min(axis=0) - 1, *X.max(axis=0) + 1]
     return session.record(
-        config, n_train=len(X), n_test=len(data.X_test), extent=rounded(extent), runs=runs,
-        points=pack(_relative(X, extent), 0.0, 1.0), labels="".join(map(str, y)),
-    )  # fmt: skip
+        config,
+        n_train=len(X),
+        n_test=len(data.X_test),
+        extent=rounded(extent),
+        runs=runs,
+        points=pack(_relative(X, extent), 0.0, 1.0),
+        labels="".join(map(str, y)),
+    )
 
 
 def _support_vectors(config: Config, name: str) -> Any:
@@ -106,9 +111,7 @@ def _support_vectors(config: Config, name: str) -> Any:
     if name.startswith("SVC"):
         return make_pipeline(StandardScaler(), SVC(C=config.svc_cost, gamma="scale"))
     degree = int(name.rsplit(" ", 1)[1])
-    linear = LinearSVC(
-        C=config.svc_cost, max_iter=config.svc_iterations, random_state=config.seed
-    )  # fmt: skip
+    linear = LinearSVC(C=config.svc_cost, max_iter=config.svc_iterations, random_state=config.seed)
     return make_pipeline(PolynomialFeatures(degree), StandardScaler(), linear)
 
 
@@ -124,11 +127,15 @@ def _fit_ann(
         epoch = ann.trainer.epochs_done
         if epoch in config.shown_epochs:
             course.append(
-                {"epoch": epoch, "train_accuracy": rounded(ann.score(X, y)),
-                 "test_accuracy": rounded(ann.score(X_test, y_test)),
-                 "surface": _surface(lambda x: ann.predict_proba(x)[:, 1], X,
-                                     config.stored_resolution, None)}
-            )  # fmt: skip
+                {
+                    "epoch": epoch,
+                    "train_accuracy": rounded(ann.score(X, y)),
+                    "test_accuracy": rounded(ann.score(X_test, y_test)),
+                    "surface": _surface(
+                        lambda x: ann.predict_proba(x)[:, 1], X, config.stored_resolution, None
+                    ),
+                }
+            )
 
     ann = MyANN(
         (X, y, X_test, y_test), len(config.hidden), [0, *config.hidden, 0], n_nodes_layer_out=2,
@@ -142,11 +149,9 @@ def _fit_ann(
     ann.fit(callbacks=[look, lambda ann: tick()])
     return {
         **{key: course[-1][key] for key in ("train_accuracy", "test_accuracy", "surface")},
-        "share": _share_of_second(
-            lambda x: ann.predict_proba(x)[:, 1], X, config.resolution, 0.5
-        ),
+        "share": _share_of_second(lambda x: ann.predict_proba(x)[:, 1], X, config.resolution, 0.5),
         "course": course,
-    }  # fmt: skip
+    }
 
 
 def _evaluate(function: Any, X: Points, resolution: float) -> Points:
@@ -176,10 +181,15 @@ def _relative(X: Points, extent: Sequence[float]) -> Points:
 def tables(result: Result) -> list[Table]:
     """Accuracy by classifier."""
     rows = tuple(
-        (run["classifier"], PUBLISHED.get(run["classifier"], ""), f"{run['train_accuracy']:.4f}",
-         f"{run['test_accuracy']:.4f}", f"{run['share']:.1%}")
+        (
+            run["classifier"],
+            PUBLISHED.get(run["classifier"], ""),
+            f"{run['train_accuracy']:.4f}",
+            f"{run['test_accuracy']:.4f}",
+            f"{run['share']:.1%}",
+        )
         for run in result["runs"]
-    )  # fmt: skip
+    )
     columns = ("classifier", "published", "train", "test", "mesh given to class 1")
     return [Table("Accuracy on the moons", columns, rows)]
 
@@ -198,5 +208,8 @@ def draw(result: Result) -> dict[str, Figure]:
 STUDY = Study(
     "moons",
     "How do classifiers cut the plane, and how do contours and surfaces show it?",
-    configure, run, tables, draw,
-)  # fmt: skip
+    configure,
+    run,
+    tables,
+    draw,
+)

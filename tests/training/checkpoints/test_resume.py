@@ -123,6 +123,7 @@ def positions(tmp_path_factory):
             position, progress = content.document["position"], content.document["progress"]
             place = position["epochs_done"], progress and progress["batches_done"]
             known[place] = {name: array.copy() for name, array in content.arrays.items()}
+            return folder / "not-written"
 
         patch.setattr(keeper, "write_next", keep)
         patch.setattr(Keeper, "batches_to_go", lambda self, epoch: 1)
@@ -200,7 +201,9 @@ def test_a_thousand_processes_killed_while_saving(server, positions, undisturbed
         ("open", 2),
         ("write", 4),
         ("write", 5),
-        ("write", 6),
+        ("write", 25),
+        ("pwrite", 1),
+        ("pwrite", 2),
         ("fsync", 3),
         ("fsync", 4),
         ("replace", 1),
