@@ -6,6 +6,7 @@ is done, so that native code can rely on its arguments.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import os
@@ -20,27 +21,46 @@ from numpy.typing import ArrayLike, NDArray
 MAX_DIMENSION = 2**31 - 1
 """Largest matrix dimension and leading dimension that a 32-bit BLAS accepts."""
 
+MAX_INTEGER = 2**63 - 1
+"""Largest count that native code and files can hold."""
+
 MAX_PARAMETER_BYTES = 2**40
 FINITE_CHECK_BYTES = 1 << 22
 FLOAT_DTYPES = ("float32", "float64")
+
+
+LONGEST_SHOWN = 200
+
+
+def shown(value: object) -> str:
+    """Return `value` as an error message shows it: never too long, and never an error itself."""
+    try:
+        text = repr(value)
+    except Exception:  # whatever a foreign __repr__ raises, the argument's name matters more
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value`, which must be one of the names in `allowed`."""
     known = list(allowed)
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {shown(value)}")
     return value
 
 
-def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
-    """Return `value`, which must be an integer (not a bool) from `minimum` to `maximum`."""
+def check_integer(
+    name: str, value: object, *, minimum: int, maximum: int | None = MAX_INTEGER
+) -> int:
+    """`value` must be an integer (not a bool) from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer; got {value!r}")
+        raise TypeError(f"{name} must be an integer; got {shown(value)}")
     number = int(value)
     if number < minimum or (maximum is not None and number > maximum):
-        allowed = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-        raise ValueError(f"{name} must be {allowed}; got {number}")
+        allowed = f"from {minimum} to {maximum}"
+        if maximum in (None, MAX_INTEGER):
+            allowed = f"at least {minimum}" if number < minimum else "less than 2**63"
+        raise ValueError(f"{name} must be {allowed}; got {shown(number)}")
     return number
 
 
@@ -54,16 +74,20 @@ def check_number(
 ) -> float:
     """Return `value` as a float, which must be finite, in [`minimum`, `maximum`], < `below`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number; got {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer of hundreds of digits
-        number = math.inf
+        raise TypeError(f"{name} must be a number; got {shown(value)}")
+    number = _as_float(value)
     if not (math.isfinite(number) and minimum <= number <= maximum and number < below):
         bound = f"at least {minimum:g}" if maximum == math.inf else f"{minimum:g} to {maximum:g}"
         bound += "" if below == math.inf else f" and below {below:g}"
-        raise ValueError(f"{name} must be a finite number, {bound}; got {value!r}")
+        raise ValueError(f"{name} must be a finite number, {bound}; got {shown(value)}")
     return number
+
+
+def _as_float(value: numbers.Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
 
 
 UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400}
@@ -76,20 +100,27 @@ def check_seconds(name: str, value: object) -> float:
     if parts is not None:
         seconds = float(parts[1]) * UNITS[parts[2]]
     elif isinstance(value, numbers.Real) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = _as_float(value)
     else:
         raise TypeError(
-            f"{name} must be seconds or a string such as '90s', '5min' or '2h'; got {value!r}"
+            f"{name} must be seconds or a text such as '90s', '5min' or '2h'; got {shown(value)}"
         )
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{name} must be finite and more than 0 seconds; got {value!r}")
+        raise ValueError(f"{name} must be more than 0 seconds and finite; got {shown(value)}")
     return seconds
+
+
+def check_string(name: str, value: object) -> str:
+    """`value` must be a str."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string; got {shown(value)}")
+    return value
 
 
 def check_flag(name: str, value: object) -> bool:
     """Return `value`, which must be True or False, as a bool."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False; got {value!r}")
+        raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
 
 
@@ -99,35 +130,39 @@ def check_path(name: str, value: object) -> str:
     An integer, True among them, would be taken for the number of an open file by the system.
     """
     if not isinstance(value, str | bytes | os.PathLike):
-        raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {value!r}")
-    return os.fsdecode(value)
+        raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {shown(value)}")
+    path = os.fsdecode(value)
+    if "\0" in path:
+        raise ValueError(f"{name} must be a path without null characters; got {shown(value)}")
+    return path
 
 
 def check_random_state(name: str, value: Any) -> np.random.Generator:
     """Return a Generator for a seed (an integer >= 0), for None, or for a Generator (itself)."""
     if not (value is None or isinstance(value, np.random.Generator)):
-        check_integer(name, value, minimum=0)
+        check_integer(name, value, minimum=0, maximum=None)
     return np.random.default_rng(value)
 
 
 def check_dtype(name: str, value: object) -> np.dtype[Any]:
-    """Return the dtype that `value` denotes, which must be float32 or float64."""
-    for known in FLOAT_DTYPES if value is not None else ():
-        try:
-            if value == known or np.dtype(value) == known:  # type: ignore[call-overload]
-                return np.dtype(known)
-        except TypeError:
-            break
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, FLOAT_DTYPES))}; got {value!r}")
+    """`value` must mean float32 or float64."""
+    if isinstance(value, str | type | np.dtype):
+        for known in FLOAT_DTYPES:
+            with contextlib.suppress(TypeError, ValueError):  # no dtype at all
+                if np.dtype(value) == known:
+                    return np.dtype(known)
+    raise ValueError(
+        f"{name} must be one of {', '.join(map(repr, FLOAT_DTYPES))}; got {shown(value)}"
+    )
 
 
 def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int, ...]:
     """Return `sizes`: two or more layer widths whose parameters fit into memory and BLAS."""
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
-        raise TypeError(f"{name} must be a sequence of layer widths; got {sizes!r}")
+        raise TypeError(f"{name} must be a sequence of layer widths; got {shown(sizes)}")
     widths = tuple(check_integer(f"{name}[{i}]", n, minimum=1) for i, n in enumerate(sizes))
     if len(widths) < 2:
-        raise ValueError(f"{name} needs an input and an output width; got {sizes!r}")
+        raise ValueError(f"{name} needs an input and an output width; got {shown(sizes)}")
     for i, width in enumerate(widths):
         if width >= MAX_DIMENSION:
             raise ValueError(f"{name}[{i}] must be below {MAX_DIMENSION}; got {width}")
@@ -144,18 +179,43 @@ def check_pair_of_arrays(name: str, value: Any) -> tuple[Any, Any]:
     """Return the two elements of `value`, which must be a tuple or list of length 2."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
-        raise TypeError(f"{name} must be a pair (X, Y); got {type(value).__name__}{length}")
+        raise TypeError(f"{name} must be a pair (X, y); got {type(value).__name__}{length}")
     return value[0], value[1]
+
+
+def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    """`values` as an array of whatever dtype NumPy gives it."""
+    try:
+        return np.asarray(values)
+    except Exception as error:  # also what a foreign object's own methods raise
+        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+
+
+def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
+    """`values` must be an iterable, but no string; return its elements."""
+    try:
+        if not isinstance(values, str | bytes):
+            return tuple(values)
+    except TypeError:
+        pass
+    raise TypeError(f"{name} must be a sequence of {of}; got {shown(values)}")
+
+
+def check_figsize(name: str, value: Any) -> tuple[float, float]:
+    """`value` must be a width and a height in inches, up to matplotlib's 2^16 pixels."""
+    sides = check_iterable(name, value, "two numbers, width and height in inches")
+    if len(sides) != 2:
+        raise ValueError(f"{name} must be width and height in inches; got {shown(value)}")
+    for i, side in enumerate(sides):
+        check_number(f"{name}[{i}]", side, minimum=0.1, maximum=400)
+    return float(sides[0]), float(sides[1])
 
 
 def as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as an array of real numbers (bool, integer or floating point)."""
     if hasattr(values, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+    array = as_array(name, values)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers; got an array of dtype {array.dtype}")
     return array
@@ -256,8 +316,8 @@ def check_same_length(name: str, length: int, other_name: str, other_length: int
 
 
 def as_labels(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return `values` as an (n,) array of labels: integers, whole floats, booleans, strings."""
-    labels = np.asarray(values)
+    """`values` as a (n,) array of labels: integers, integral floats, booleans or strings."""
+    labels = as_array(name, values)
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"{name} must have shape (rows,), one label per row; got {labels.shape}")
     if labels.dtype.kind == "O":

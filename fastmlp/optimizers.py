@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastmlp._checks import check_choice, check_flag, check_number
+from fastmlp._checks import check_choice, check_flag, check_number, shown
 
 MOMENTUM_RULES = ("one_step", "classical", "nesterov")
 
@@ -149,18 +149,18 @@ def check_optimizer(
         If the name is unknown, or if a momentum is given with an optimizer other than ``"sgd"``.
     """
     sgd = SGD(momentum, momentum_rule)
-    if optimizer == "sgd":
+    if isinstance(optimizer, str) and optimizer == "sgd":
         return sgd
     if sgd != SGD():
         raise ValueError(
-            f"momentum and momentum_rule apply to optimizer 'sgd' only; got {momentum!r} and "
-            f"{momentum_rule!r} with {optimizer!r}"
+            f"momentum and momentum_rule belong to optimizer 'sgd'; got {momentum!r} and "
+            f"{momentum_rule!r} with {shown(optimizer)}"
         )
     if type(optimizer) in OPTIMIZERS.values():
         return optimizer  # type: ignore[return-value]
     if not isinstance(optimizer, str):
         raise TypeError(
             f"optimizer must be one of {', '.join(map(repr, OPTIMIZERS))} or an object of "
-            f"{', '.join(kind.__name__ for kind in OPTIMIZERS.values())}; got {optimizer!r}"
+            f"{', '.join(kind.__name__ for kind in OPTIMIZERS.values())}; got {shown(optimizer)}"
         )
     return OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)]()

@@ -7,10 +7,11 @@ the epoch are in ``training.metrics``. All cost is per epoch, never per batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from fastmlp._checks import check_iterable, shown
 from fastmlp.callbacks.protocol import Training
 
 
@@ -94,8 +95,13 @@ def as_epoch_callback(callback: Callback) -> EpochCallback:
     if isinstance(callback, EpochCallback):
         return callback
     if not callable(callback):
-        raise TypeError(f"callbacks must be callables or EpochCallbacks; got {callback!r}")
+        raise TypeError(f"callbacks must be callables or EpochCallbacks; got {shown(callback)}")
     return _AfterEpoch(callback)
+
+
+def as_epoch_callbacks(callbacks: Iterable[Callback]) -> list[EpochCallback]:
+    """Return all of them as EpochCallbacks."""
+    return [as_epoch_callback(call) for call in check_iterable("callbacks", callbacks, "callbacks")]
 
 
 @contextmanager

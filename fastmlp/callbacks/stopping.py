@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp._checks import check_choice, check_flag, check_integer, check_number, check_seconds
+from fastmlp._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    check_seconds,
+    check_string,
+)
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.plateau import Plateau
 from fastmlp.callbacks.protocol import Training
@@ -71,7 +78,7 @@ class EarlyStopping(EpochCallback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
-        self.monitor = monitor
+        self.monitor = check_string("monitor", monitor)
         self.patience = check_integer("patience", patience, minimum=0)
         self.tol = check_number("tol", tol)
         self.mode = check_choice("mode", mode, MODES)
@@ -148,7 +155,8 @@ class TargetReached(EpochCallback):
 
     def __init__(self, target: float, *, monitor: str = "error", mode: str = "auto") -> None:
         self.target = check_number("target", target, minimum=-np.inf)
-        self.monitor, self.mode = monitor, check_choice("mode", mode, MODES)
+        self.monitor = check_string("monitor", monitor)
+        self.mode = check_choice("mode", mode, MODES)
 
     def after_epoch(self, training: Training) -> bool | None:
         """Compare the number with the target."""

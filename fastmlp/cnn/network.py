@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp._checks import check_choice, check_flag, check_integer, check_pair_of_arrays
+from fastmlp._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_iterable,
+    check_pair_of_arrays,
+)
 from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback, around_training, as_epoch_callback
 from fastmlp.callbacks.checkpoint import Checkpoint
@@ -363,7 +369,7 @@ class CNN:
 def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCallback]]:
     """Keras' callbacks, and fastmlp's but for those that change a Trainer's network."""
     kind = import_keras().callbacks.Callback
-    given = list(callbacks)
+    given = check_iterable("callbacks", callbacks, "callbacks")
     hooks = [call for call in given if not isinstance(call, kind)]
     for hook in hooks:
         if isinstance(hook, tuple(OF_TRAINERS)):

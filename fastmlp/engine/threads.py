@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastmlp._checks import check_integer
+from fastmlp._checks import check_integer, shown
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 MAX_THREADS = 256
@@ -69,6 +69,8 @@ def resolve_threads(
     ValueError, TypeError
         If `n_threads` is neither None nor an integer from 1 to 256.
     """
+    if not isinstance(environ, Mapping):
+        raise TypeError(f"environ must be a mapping of str to str; got {shown(environ)}")
     if n_threads is not None:
         check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
         return ThreadCount(int(n_threads), "n_threads")

@@ -21,7 +21,7 @@ from fastmlp.engine.threads import resolve_threads
 from fastmlp.exceptions import ParameterError
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, Loss
-from fastmlp.training.trainer import SMALLEST_NORM
+from fastmlp.training.attributes import SMALLEST_NORM
 
 STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "nesterov")
 SOLVERS = ("lbfgs", *STOCHASTIC_SOLVERS)

@@ -21,6 +21,7 @@ from fastmlp._checks import (
     check_choice,
     check_integer,
     check_number,
+    check_random_state,
     check_same_length,
 )
 from fastmlp._types import Array, StrPath
@@ -230,7 +231,7 @@ class MyANN(Figures):
         train_at_once = checked.pop("b_train_on_init")
         for name, value in checked.items():
             setattr(self, name, value)
-        self._rng = np.random.default_rng(random_state)
+        self._rng = check_random_state("random_state", random_state)
         self._seed = random_state if isinstance(random_state, numbers.Integral) else None
         self.history = History()
         self._handle_input_data()
@@ -439,7 +440,9 @@ class MyANN(Figures):
 
     def reset(self, random_state: int | np.random.Generator | None = None) -> None:
         """Draw new initial weights and forget the history; `fit` then starts afresh."""
-        rng = self._rng if random_state is None else np.random.default_rng(random_state)
+        rng = self._rng
+        if random_state is not None:
+            rng = check_random_state("random_state", random_state)
         self.network.initialize(rng)
         self.trainer.forget()
         self.history = self.trainer.history

@@ -18,6 +18,7 @@ from fastmlp._checks import (
     check_matrix,
     check_random_state,
     check_sizes,
+    shown,
 )
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
@@ -153,7 +154,12 @@ class Network:
         return self.views(self.parameters)
 
     def views(self, flat: Array) -> list[Array]:
-        """Return views of a vector laid out like `parameters`, (n_out, n_in + 1) per layer."""
+        """Views of a vector with the layout of `parameters`, (n_out, n_in + 1) per layer."""
+        if not isinstance(flat, np.ndarray) or flat.shape != (self.n_parameters,):
+            raise ValueError(
+                f"flat must be an array of shape ({self.n_parameters},); got "
+                f"{flat.shape if isinstance(flat, np.ndarray) else shown(flat)}"
+            )
         views, begin = [], 0
         for n_in, n_out in pairwise(self.sizes):
             end = begin + n_out * (n_in + 1)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp._checks import check_integer, check_same_length
+from fastmlp._checks import (
+    as_array,
+    as_numeric_array,
+    check_integer,
+    check_iterable,
+    check_same_length,
+)
+from fastmlp._checks import (
+    shown as shown_value,
+)
 from fastmlp.plots.style import INK, FigureSize, styled_pyplot
 
 if TYPE_CHECKING:
@@ -54,10 +63,11 @@ def plot_confusion_matrix(
         If matplotlib is missing.
     """
     true, predicted = _check_predictions(y_true, y_pred)
-    names = np.asarray(labels)
-    unknown = np.setdiff1d(np.concatenate([true, predicted]), names)
-    if len(unknown):
-        raise ValueError(f"labels must hold all classes of y_true and y_pred; {unknown[0]} is not")
+    names = as_array("labels", labels)
+    unknown = [value for value in (*true, *predicted) if value not in names.ravel().tolist()]
+    if unknown or names.ndim != 1:
+        missing = f"{unknown[0]} is not" if unknown else f"their shape is {names.shape}"
+        raise ValueError(f"labels must hold all classes of y_true and y_pred; {missing}")
     with styled_pyplot(figsize) as plt:
         from matplotlib.colors import PowerNorm
         from sklearn.metrics import ConfusionMatrixDisplay
@@ -131,7 +141,7 @@ def plot_misclassified(
     """
     true, predicted = _check_predictions(y_true, y_pred)
     images = _check_images(X, image_shape)
-    sureness = np.asarray(outputs, float).reshape(len(outputs), -1).max(axis=1)  # type: ignore[arg-type]
+    sureness = _largest(outputs)
     check_same_length("X", len(images), "y_true", len(true))
     check_same_length("outputs", len(sureness), "y_true", len(true))
     check_integer("max_images", max_images, minimum=1)
@@ -206,7 +216,7 @@ def _adapt_text_colors(shown: Any) -> None:
 
 
 def _check_predictions(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    true, predicted = np.asarray(y_true), np.asarray(y_pred)
+    true, predicted = as_array("y_true", y_true), as_array("y_pred", y_pred)
     for name, values in (("y_true", true), ("y_pred", predicted)):
         if values.ndim != 1:
             raise ValueError(f"{name} must have 1 dimension; got shape {values.shape}")
@@ -218,8 +228,9 @@ def _check_predictions(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[An
 
 def _check_images(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[Any]:
     """`X` (n, n_features) as (n, height, width)."""
-    pixels = np.asarray(X)
-    shape = tuple(check_integer("image_shape", side, minimum=1) for side in image_shape)
+    pixels = as_numeric_array("X", X)
+    sides = check_iterable("image_shape", image_shape, "two integers, height and width")
+    shape = tuple(check_integer("image_shape", side, minimum=1) for side in sides)
     if pixels.ndim != 2 or len(shape) != 2 or math.prod(shape) != pixels.shape[1]:
         raise ValueError(
             f"image_shape must be (height, width) with height * width features of X; "
@@ -228,9 +239,20 @@ def _check_images(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[Any]:
     return pixels.reshape(-1, *shape)
 
 
+def _largest(outputs: ArrayLike) -> NDArray[np.float64]:
+    """The largest output of each row, (n,)."""
+    array = as_numeric_array("outputs", outputs)
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(f"outputs must have shape (n, n_out); got {array.shape}")
+    largest: NDArray[np.float64] = array.astype(float).reshape(len(array), -1).max(axis=1)
+    return largest
+
+
 def _belongs_to(label: Any, true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.bool_]:
     known = np.union1d(true, predicted)
-    if label not in known.tolist():
-        raise ValueError(f"label must be one of {', '.join(map(str, known))}; got {label!r}")
+    if not np.isscalar(label) or label not in known.tolist():
+        raise ValueError(
+            f"label must be one of {', '.join(map(str, known))}; got {shown_value(label)}"
+        )
     result: NDArray[np.bool_] = (true == label) | (predicted == label)
     return result

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._checks import shown
 from fastmlp.plots.style import BLUE, GREEN, ORANGE, VERMILLION
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 HistoryLike = Mapping[str, Any]
 """A History, or what its ``to_dict()`` and a history.json hold under the same names."""
+
+NEEDED = {"costs", "errors", "reg_share", "learning_rates", "batch_accuracy", "epoch_seconds"}
+"""Names that every history has, whatever was measured."""
 
 LOG_RANGE = 20.0
 """A cost that falls by more than this factor is drawn on a logarithmic axis."""
@@ -187,7 +191,13 @@ def _epochs(history: HistoryLike) -> str:
 
 
 def check_not_empty(history: HistoryLike) -> None:
-    """A history must have a finished epoch."""
+    """A history must be one, and have a finished epoch."""
+    missing = sorted(NEEDED - set(history)) if isinstance(history, Mapping) else sorted(NEEDED)
+    if missing:
+        raise TypeError(
+            f"history must be a History or a mapping with its names; {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing in {shown(history)}"
+        )
     if len(history["learning_rates"]) == 0:
         raise ValueError("nothing to plot: no finished epoch")
 

@@ -27,7 +27,7 @@ from fastmlp.plots.panels import (
     measured,
     run_title,
 )
-from fastmlp.plots.style import FigureSize, styled_pyplot
+from fastmlp.plots.style import FigureSize, check_legend_loc, styled_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +71,7 @@ def plot_costs(
     check_not_empty(history)
     sets = [kind for kind in SETS if measured(history, f"{kind}_cost")]
     with styled_pyplot(figsize) as plt:
+        legend_loc = check_legend_loc(legend_loc)
         figure, axes = plt.subplots(1 + bool(sets), sharex=True, squeeze=False)
         draw_costs(axes[0, 0], history, legend_loc)
         if sets:
@@ -174,6 +175,7 @@ def _single(
     """A figure with one panel."""
     check_not_empty(history)
     with styled_pyplot(figsize) as plt:
+        legend_loc = check_legend_loc(legend_loc)
         figure, axis = plt.subplots()
         draw(axis, history, legend_loc)
         label_epochs(axis)

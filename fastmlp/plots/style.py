@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastmlp._checks import check_choice, check_figsize
+
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE = "#56B4E9", "#CC79A7"
 INK, GREY, SILVER, PALE = "#333333", "#777777", "#BBBBBB", "#D9D9D9"
@@ -43,9 +45,12 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
 
     Raises
     ------
+    ValueError, TypeError
+        For a size that is no two positive numbers.
     ImportError
         If matplotlib is missing, with the command that installs it.
     """
+    figsize = check_figsize("figsize", figsize)
     plt = import_pyplot()
     points = max(7.0, FONT_POINTS_PER_INCH * figsize[0])
     look: dict[str, Any] = {
@@ -80,3 +85,10 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
     }
     with plt.style.context(["default", look]):
         yield plt
+
+
+def check_legend_loc(legend_loc: str) -> str:
+    """Return a location of a legend that matplotlib knows by name."""
+    from matplotlib.legend import Legend
+
+    return check_choice("legend_loc", legend_loc, Legend.codes)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.callbacks.base import Callback, as_epoch_callback
+from fastmlp.callbacks.base import Callback, as_epoch_callbacks
 from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import ResumeError
 from fastmlp.training.checkpoints.document import SavedTraining
@@ -212,7 +212,7 @@ def minimize(
     """
     from scipy.optimize import minimize as scipy_minimize
 
-    calls = [as_epoch_callback(call) for call in callbacks]
+    calls = as_epoch_callbacks(callbacks)
     listeners = Listeners(trainer, calls)
     fingerprint = fingerprint or Fingerprint(dict(zip(DATA_NAMES, rows, strict=True)))
     fingerprint = replace(fingerprint, settings={**fingerprint.settings, "gtol": gtol})

@@ -197,7 +197,7 @@ class Loop:
         All batches of an epoch at once, unless a file may be due in between.
         """
         start, before = time.perf_counter(), epoch.seconds
-        self.training.order = self._order(epoch.order_seed)
+        self.order = self.training.order = self._order(epoch.order_seed)
         while epoch.n_done < epoch.n_batches:
             yield min(epoch.n_done + self.keeper.batches_to_go(epoch), epoch.n_batches)
             epoch.seconds = before + time.perf_counter() - start
@@ -221,7 +221,7 @@ class Loop:
                 training.states,
                 rows.x,
                 rows.y,
-                order=training.order,
+                order=self.order,
                 row_weights=rows.weights,
                 batch_size=training.batch_size,
                 first_batch=epoch.n_done,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import (
+    as_numeric_array,
     check_choice,
     check_flag,
     check_integer,
@@ -20,9 +20,10 @@ from fastmlp._checks import (
     check_same_length,
     check_sample_weight,
     check_targets,
+    shown,
 )
 from fastmlp._types import Array, RandomState, StrPath
-from fastmlp.callbacks.base import Callback, as_epoch_callback
+from fastmlp.callbacks.base import Callback, as_epoch_callbacks
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
@@ -39,6 +40,7 @@ from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.schedules import SCHEDULES, rate_rule
+from fastmlp.training.attributes import check_assignment, check_dropout, check_states
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
@@ -54,8 +56,6 @@ REDUCTIONS = ("sum", "mean")
 
 PLANNED_SCHEDULES = ("cosine", "one_cycle")
 """Schedules that depend on the number of epochs."""
-
-SMALLEST_NORM = float(np.finfo(np.float32).tiny)
 
 
 class Trainer:
@@ -173,13 +173,13 @@ class Trainer:
         random_state: RandomState = None,
     ) -> None:
         if not isinstance(network, Network):
-            raise TypeError(f"network must be a Network; got {network!r}")
+            raise TypeError(f"network must be a Network; got {shown(network)}")
         self.network = network
         self.loss_function = check_loss(NATURAL_LOSS[network.output] if loss is None else loss)
         self.loss = self.loss_function.name
         check_pair(network.output, self.loss)
         check_levels(network.output, self.loss_function)
-        self.learning_rate = check_number("learning_rate", learning_rate)
+        self.learning_rate = learning_rate
         self.schedule = check_choice("schedule", schedule, SCHEDULES)
         self.decay = check_number("decay", decay)
         self.warmup = check_integer("warmup", warmup, minimum=0)
@@ -189,23 +189,17 @@ class Trainer:
         self.l1_cost = self.l1 / 2 if check_flag("legacy_l1_cost", legacy_l1_cost) else self.l1
         self.penalty_scale = check_choice("penalty_scale", penalty_scale, PENALTY_SCALES)
         self.reduction = check_choice("reduction", reduction, REDUCTIONS)
-        # More rows than any data set has are all rows; native code counts in 64 bits.
-        self.batch_size = min(check_integer("batch_size", batch_size, minimum=1), 2**62)
-        if steps_per_epoch is not None:
-            check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
-        self.steps_per_epoch = steps_per_epoch
-        self.dropout = _check_dropout(dropout, len(network.sizes) - 2)
-        if max_grad_norm is not None:
-            check_number("max_grad_norm", max_grad_norm, minimum=SMALLEST_NORM)
+        self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
+        self.dropout: tuple[float, ...] = check_dropout(dropout, len(network.sizes) - 2)
         self.max_grad_norm = max_grad_norm
-        self.shuffle = check_flag("shuffle", shuffle)
+        self.shuffle = shuffle
         self.threads = resolve_threads(n_threads)
         self.engine_name = check_choice("engine", engine, ENGINES)
         self.rng = check_random_state("random_state", random_state)
         self.history = History()
         self.order: NDArray[np.intp] | None = None
         shape = (self.optimizer.n_states, network.n_parameters)
-        self.states: Array = np.zeros(shape, network.dtype)
+        self._states: Array = np.zeros(shape, network.dtype)
         self.n_steps = self.epochs_done = 0
         self.horizon = 1
         self.last_epoch: EpochRecord | None = None
@@ -327,6 +321,7 @@ class Trainer:
             names = "validation_data[0]", "validation_data[1]"
             validation = Rows(*self._check_data(names[0], x_val, names[1], y_val))
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
+        check_flag("measure_train", measure_train)
         data = dict(zip(DATA_NAMES, rows, strict=True))
         data |= {"X_val": validation and validation.x, "Y_val": validation and validation.y}
         self.train(
@@ -388,7 +383,7 @@ class Trainer:
         DivergenceError, KeyboardInterrupt, ResumeError, OSError
             As in `fit`.
         """
-        calls = [as_epoch_callback(call) for call in callbacks]
+        calls = as_epoch_callbacks(callbacks)
         last_epoch = n_epochs + (self.epochs_done if resume else 0)
         listeners = Listeners(self, calls)
         data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": row_index}
@@ -414,6 +409,23 @@ class Trainer:
         self.history, self.order, self.last_epoch = History(), None, None
         self.metrics = {}
         self.reset_optimizer()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check what is assigned; what the engine was made for cannot be replaced."""
+        if name != "states":
+            is_set = name in self.__dict__
+            network = value if name == "network" else self.network
+            value = check_assignment(name, value, network, is_set=is_set)
+        object.__setattr__(self, name, value)
+
+    @property
+    def states(self) -> Array:
+        """What the optimizer remembers, (n_states, n_parameters); assigned values are copied."""
+        return self._states
+
+    @states.setter
+    def states(self, value: Array) -> None:
+        self._states[...] = check_states(value, self._states)
 
     @property
     def memory(self) -> Array:
@@ -449,7 +461,11 @@ class Trainer:
 
     def set_weights(self, weights: Array) -> None:
         """Copy `weights`, (n_parameters,), into the network's parameters."""
-        self.network.parameters[...] = weights
+        parameters = self.network.parameters
+        array = as_numeric_array("weights", weights)
+        if array.shape != parameters.shape:
+            raise ValueError(f"weights must have shape {parameters.shape}; got {array.shape}")
+        parameters[...] = array
 
     def settings(self, n_epochs: int) -> dict[str, Any]:
         """Return all parameters that a resumed run must share, but rates that may have changed.
@@ -529,17 +545,3 @@ def _read(resume: StrPath | None) -> SavedTraining | None:
     from fastmlp.training.checkpoints.folder import read_newest
 
     return read_newest(resume)
-
-
-def _check_dropout(dropout: object, n_hidden: int) -> tuple[float, ...]:
-    """One rate per hidden layer."""
-    rates = [dropout] * n_hidden if isinstance(dropout, numbers.Real) else dropout
-    if not isinstance(rates, Sequence) or isinstance(rates, str):
-        raise TypeError(f"dropout must be a number or a sequence of numbers; got {dropout!r}")
-    if len(rates) != n_hidden:
-        raise ValueError(
-            f"dropout must be one number or {n_hidden}, one per hidden layer; got {dropout!r}"
-        )
-    if isinstance(dropout, numbers.Real):
-        check_number("dropout", dropout, below=1.0)
-    return tuple(check_number(f"dropout[{i}]", rate, below=1.0) for i, rate in enumerate(rates))

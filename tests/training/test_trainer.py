@@ -359,7 +359,7 @@ def test_bad_data_is_named_before_any_training(change, message):
 def test_validation_data_must_be_a_pair(value, got):
     with pytest.raises(TypeError) as error:
         trainer_with().fit(**bad_data(validation_data=value))
-    assert str(error.value) == f"validation_data must be a pair (X, Y); got {got}"
+    assert str(error.value) == f"validation_data must be a pair (X, y); got {got}"
 
 
 def test_batches_without_weight_change_nothing_with_means():
