@@ -206,7 +206,7 @@ def test_rows_to_validate_with_must_be_enough():
         ((np.arange(9)[:, np.newaxis], np.arange(9)), "must yield row indices from 0 to 199"),
         (
             (np.ones(9, bool), np.arange(9)),
-            r"row numbers from 0 to 199, or masks of shape \(200,\)",
+            r"row indices from 0 to 199, or masks of shape \(200,\)",
         ),
         ((np.arange(9), ["a"]), "must yield row indices from 0 to 199"),
     ],
