@@ -33,10 +33,10 @@ LONGEST_SHOWN = 200
 
 
 def shown(value: object) -> str:
-    """Return `value` as an error message shows it: never too long, and never an error itself."""
+    """Return `value` as text for an error message; it is never too long and never raises."""
     try:
         text = repr(value)
-    except Exception:  # whatever a foreign __repr__ raises, the argument's name matters more
+    except Exception:  # a foreign __repr__ may raise anything
         text = f"a {type(value).__name__}"
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
@@ -52,7 +52,7 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
 def check_integer(
     name: str, value: object, *, minimum: int, maximum: int | None = MAX_INTEGER
 ) -> int:
-    """`value` must be an integer (not a bool) from `minimum` to `maximum`."""
+    """Return `value`, which must be an integer (not a bool) from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)}")
     number = int(value)
@@ -103,15 +103,15 @@ def check_seconds(name: str, value: object) -> float:
         seconds = _as_float(value)
     else:
         raise TypeError(
-            f"{name} must be seconds or a text such as '90s', '5min' or '2h'; got {shown(value)}"
+            f"{name} must be seconds or a string such as '90s', '5min' or '2h'; got {shown(value)}"
         )
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{name} must be more than 0 seconds and finite; got {shown(value)}")
+        raise ValueError(f"{name} must be finite and more than 0 seconds; got {shown(value)}")
     return seconds
 
 
 def check_string(name: str, value: object) -> str:
-    """`value` must be a str."""
+    """Return `value`, which must be a str."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string; got {shown(value)}")
     return value
@@ -125,9 +125,9 @@ def check_flag(name: str, value: object) -> bool:
 
 
 def check_path(name: str, value: object) -> str:
-    """`value` must be a str, bytes or PathLike; return it as a str.
+    """Return `value`, which must be a str, bytes or PathLike, as a str.
 
-    An integer, True among them, would be taken for the number of an open file by the system.
+    The system would treat an integer, or True, as the descriptor of an open file.
     """
     if not isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {shown(value)}")
@@ -145,7 +145,7 @@ def check_random_state(name: str, value: Any) -> np.random.Generator:
 
 
 def check_dtype(name: str, value: object) -> np.dtype[Any]:
-    """`value` must mean float32 or float64."""
+    """Return the dtype denoted by `value`, which must be float32 or float64."""
     if isinstance(value, str | type | np.dtype):
         for known in FLOAT_DTYPES:
             with contextlib.suppress(TypeError, ValueError):  # no dtype at all
@@ -184,7 +184,7 @@ def check_pair_of_arrays(name: str, value: Any) -> tuple[Any, Any]:
 
 
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
-    """`values` as an array of whatever dtype NumPy gives it."""
+    """Return `values` as an array, with the dtype that NumPy chooses."""
     try:
         return np.asarray(values)
     except Exception as error:  # also what a foreign object's own methods raise
@@ -192,7 +192,7 @@ def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
-    """`values` must be an iterable, but no string; return its elements."""
+    """Return the elements of `values`, which must be an iterable but not a string."""
     try:
         if not isinstance(values, str | bytes):
             return tuple(values)
@@ -202,7 +202,7 @@ def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
 
 
 def check_figsize(name: str, value: Any) -> tuple[float, float]:
-    """`value` must be a width and a height in inches, up to matplotlib's 2^16 pixels."""
+    """Return width and height in inches, which must be positive and below 2^16 pixels."""
     sides = check_iterable(name, value, "two numbers, width and height in inches")
     if len(sides) != 2:
         raise ValueError(f"{name} must be width and height in inches; got {shown(value)}")
@@ -316,7 +316,7 @@ def check_same_length(name: str, length: int, other_name: str, other_length: int
 
 
 def as_labels(name: str, values: ArrayLike) -> NDArray[Any]:
-    """`values` as a (n,) array of labels: integers, integral floats, booleans or strings."""
+    """Return `values` as an (n,) array of labels: integers, whole floats, booleans, strings."""
     labels = as_array(name, values)
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"{name} must have shape (rows,), one label per row; got {labels.shape}")

@@ -153,7 +153,7 @@ def check_optimizer(
         return sgd
     if sgd != SGD():
         raise ValueError(
-            f"momentum and momentum_rule belong to optimizer 'sgd'; got {momentum!r} and "
+            f"momentum and momentum_rule apply to optimizer 'sgd' only; got {momentum!r} and "
             f"{momentum_rule!r} with {shown(optimizer)}"
         )
     if type(optimizer) in OPTIMIZERS.values():
