@@ -121,8 +121,8 @@ def _encoded(name: str, value: Any) -> Any:
         return encode(value)
     except TypeError as error:
         raise TypeError(
-            f"{name}={value!r}: {error}; a model file holds numbers, texts, arrays, and lists and "
-            "mappings of these"
+            f"{name}={value!r}: {error}; a model file can hold numbers, strings, arrays, and lists "
+            "and mappings of these"
         ) from None
 
 
@@ -207,7 +207,7 @@ def _restore_feature_names(estimator: BaseMLP, document: Fields) -> None:
     if names is None:
         return
     if names.dtype != object or names.shape != (estimator.n_features_in_,):
-        raise ModelFormatError("document: 'feature_names' must be a text for every feature")
+        raise ModelFormatError("document: 'feature_names' must be a string for every feature")
     estimator.feature_names_in_ = names
 
 
