@@ -1,7 +1,7 @@
-"""Every argument check and every error sentence.
+"""Argument checks and their error messages.
 
-Each sentence names the argument, what was given and what is allowed. Checks run before any work is
-done, so that native code can trust what it gets.
+Each message names the argument, the value given and the values allowed. Checks run before any work
+is done, so that native code can rely on its arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAX_DIMENSION = 2**31 - 1
-"""Largest matrix dimension and leading dimension that a 32-bit BLAS can be given."""
+"""Largest matrix dimension and leading dimension that a 32-bit BLAS accepts."""
 
 MAX_INTEGER = 2**63 - 1
 """Largest count that native code and files can hold."""
@@ -33,16 +33,16 @@ LONGEST_SHOWN = 200
 
 
 def shown(value: object) -> str:
-    """Return `value` as an error message shows it: never too long, and never an error itself."""
+    """Return `value` as text for an error message; it is never too long and never raises."""
     try:
         text = repr(value)
-    except Exception:  # whatever a foreign __repr__ raises, the argument's name matters more
+    except Exception:  # a foreign __repr__ may raise anything
         text = f"a {type(value).__name__}"
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
-    """`value` must be one of the names in `allowed`."""
+    """Return `value`, which must be one of the names in `allowed`."""
     known = list(allowed)
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {shown(value)}")
@@ -52,7 +52,7 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
 def check_integer(
     name: str, value: object, *, minimum: int, maximum: int | None = MAX_INTEGER
 ) -> int:
-    """`value` must be an integer (not a bool) from `minimum` to `maximum`."""
+    """Return `value`, which must be an integer (not a bool) from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)}")
     number = int(value)
@@ -72,7 +72,7 @@ def check_number(
     maximum: float = math.inf,
     below: float = math.inf,
 ) -> float:
-    """`value` must be a finite real number from `minimum` to `maximum` and less than `below`."""
+    """Return `value` as a float, which must be finite, in [`minimum`, `maximum`], < `below`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {shown(value)}")
     number = _as_float(value)
@@ -95,7 +95,7 @@ DURATION = re.compile(rf"(\d+\.?\d*|\.\d+) ?({'|'.join(UNITS)})")
 
 
 def check_seconds(name: str, value: object) -> float:
-    """`value` must be a number of seconds > 0, or a text such as "90s", "5min", "1.5 h" or "1d"."""
+    """Return seconds > 0, given as a number or as a string: "90s", "5min", "1.5 h", "1d"."""
     parts = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if parts is not None:
         seconds = float(parts[1]) * UNITS[parts[2]]
@@ -103,31 +103,31 @@ def check_seconds(name: str, value: object) -> float:
         seconds = _as_float(value)
     else:
         raise TypeError(
-            f"{name} must be seconds or a text such as '90s', '5min' or '2h'; got {shown(value)}"
+            f"{name} must be seconds or a string such as '90s', '5min' or '2h'; got {shown(value)}"
         )
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{name} must be more than 0 seconds and finite; got {shown(value)}")
+        raise ValueError(f"{name} must be finite and more than 0 seconds; got {shown(value)}")
     return seconds
 
 
 def check_string(name: str, value: object) -> str:
-    """`value` must be a str."""
+    """Return `value`, which must be a str."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string; got {shown(value)}")
     return value
 
 
 def check_flag(name: str, value: object) -> bool:
-    """`value` must be True or False."""
+    """Return `value`, which must be True or False, as a bool."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
 
 
 def check_path(name: str, value: object) -> str:
-    """`value` must be a str, bytes or PathLike; return it as a str.
+    """Return `value`, which must be a str, bytes or PathLike, as a str.
 
-    An integer, True among them, would be taken for the number of an open file by the system.
+    The system would treat an integer, or True, as the descriptor of an open file.
     """
     if not isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {shown(value)}")
@@ -138,14 +138,14 @@ def check_path(name: str, value: object) -> str:
 
 
 def check_random_state(name: str, value: Any) -> np.random.Generator:
-    """`value` must be a Generator, which is used as it is, an integer >= 0 or None."""
+    """Return a Generator for a seed (an integer >= 0), for None, or for a Generator (itself)."""
     if not (value is None or isinstance(value, np.random.Generator)):
         check_integer(name, value, minimum=0, maximum=None)
     return np.random.default_rng(value)
 
 
 def check_dtype(name: str, value: object) -> np.dtype[Any]:
-    """`value` must mean float32 or float64."""
+    """Return the dtype denoted by `value`, which must be float32 or float64."""
     if isinstance(value, str | type | np.dtype):
         for known in FLOAT_DTYPES:
             with contextlib.suppress(TypeError, ValueError):  # no dtype at all
@@ -157,7 +157,7 @@ def check_dtype(name: str, value: object) -> np.dtype[Any]:
 
 
 def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int, ...]:
-    """`sizes` must be two or more layer widths whose parameters fit into memory and BLAS."""
+    """Return `sizes`: two or more layer widths whose parameters fit into memory and BLAS."""
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
         raise TypeError(f"{name} must be a sequence of layer widths; got {shown(sizes)}")
     widths = tuple(check_integer(f"{name}[{i}]", n, minimum=1) for i, n in enumerate(sizes))
@@ -176,7 +176,7 @@ def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int,
 
 
 def check_pair_of_arrays(name: str, value: Any) -> tuple[Any, Any]:
-    """`value` must be a tuple or list of two."""
+    """Return the two elements of `value`, which must be a tuple or list of length 2."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
         raise TypeError(f"{name} must be a pair (X, y); got {type(value).__name__}{length}")
@@ -184,7 +184,7 @@ def check_pair_of_arrays(name: str, value: Any) -> tuple[Any, Any]:
 
 
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
-    """`values` as an array of whatever dtype NumPy gives it."""
+    """Return `values` as an array, with the dtype that NumPy chooses."""
     try:
         return np.asarray(values)
     except Exception as error:  # also what a foreign object's own methods raise
@@ -192,7 +192,7 @@ def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
-    """`values` must be an iterable, but no string; return its elements."""
+    """Return the elements of `values`, which must be an iterable but not a string."""
     try:
         if not isinstance(values, str | bytes):
             return tuple(values)
@@ -202,7 +202,7 @@ def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
 
 
 def check_figsize(name: str, value: Any) -> tuple[float, float]:
-    """`value` must be a width and a height in inches, up to matplotlib's 2^16 pixels."""
+    """Return width and height in inches, which must be positive and below 2^16 pixels."""
     sides = check_iterable(name, value, "two numbers, width and height in inches")
     if len(sides) != 2:
         raise ValueError(f"{name} must be width and height in inches; got {shown(value)}")
@@ -212,7 +212,7 @@ def check_figsize(name: str, value: Any) -> tuple[float, float]:
 
 
 def as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
-    """`values` as an array of real numbers (bool, integer or floating point)."""
+    """Return `values` as an array of real numbers (bool, integer or floating point)."""
     if hasattr(values, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
     array = as_array(name, values)
@@ -222,7 +222,7 @@ def as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def check_finite(name: str, array: NDArray[Any]) -> None:
-    """Every element must be finite; the first that is not is named by row and column."""
+    """Raise ValueError, with row and column, at the first element that is NaN or infinite."""
     rows = max(1, FINITE_CHECK_BYTES // max(1, array.itemsize * math.prod(array.shape[1:])))
     for begin in range(0, len(array), rows):
         finite = np.isfinite(array[begin : begin + rows])
@@ -244,10 +244,10 @@ def check_matrix(
     n_columns: int | None = None,
     finite: bool = True,
 ) -> NDArray[Any]:
-    """`values` as a finite C-ordered, aligned (n, n_columns) array of `dtype`, n >= 1.
+    """Return `values` as a finite C-ordered, aligned (n, n_columns) array of `dtype`, n >= 1.
 
-    The array itself where it already is one, else a copy; the argument is never modified. Without
-    `finite` its numbers are not looked at.
+    This is the array itself if it already meets these conditions, otherwise a copy; the argument is
+    never modified. With ``finite=False`` the numbers are not checked.
     """
     array = as_numeric_array(name, values)
     if array.ndim != 2:
@@ -256,7 +256,7 @@ def check_matrix(
         raise ValueError(f"{name} must have at least one row and one column; got {array.shape}")
     if n_columns is not None and array.shape[1] != n_columns:
         raise ValueError(f"{name} must have {n_columns} columns; got shape {array.shape}")
-    with np.errstate(over="ignore"):  # what becomes infinite is named below
+    with np.errstate(over="ignore"):  # overflow to infinity is reported below
         result = np.require(array, dtype=dtype, requirements=["C", "A"])
     if finite:
         check_finite(name, result)
@@ -266,7 +266,7 @@ def check_matrix(
 def check_sample_weight(
     name: str, values: ArrayLike | None, dtype: np.dtype[Any], n_rows: int
 ) -> NDArray[Any] | None:
-    """`values` as n_rows finite numbers >= 0 with a finite, positive sum; None stays None."""
+    """Return `values` as n_rows finite numbers >= 0 with a finite, positive sum, or None."""
     if values is None:
         return None
     array = as_numeric_array(name, values)
@@ -285,7 +285,7 @@ def check_sample_weight(
 
 
 def has_finite_sum(weights: NDArray[Any]) -> bool:
-    """Whether finite weights can be added up in float64."""
+    """Return whether the sum of finite weights is finite in float64."""
     with np.errstate(over="ignore"):
         return bool(np.isfinite(weights.sum(dtype=np.float64)))
 
@@ -293,7 +293,7 @@ def has_finite_sum(weights: NDArray[Any]) -> bool:
 def check_targets(
     name: str, targets: NDArray[Any], loss: str, allowed: tuple[float, float]
 ) -> None:
-    """Every target must lie in `allowed`, (lowest, highest), what `loss` is defined for."""
+    """Raise ValueError for targets outside `allowed`, the (lowest, highest) for `loss`."""
     (low, high), smallest, largest = allowed, targets.min(), targets.max()
     if smallest < low or largest > high:
         if high == math.inf:
@@ -307,7 +307,7 @@ def check_targets(
 
 
 def check_same_length(name: str, length: int, other_name: str, other_length: int) -> None:
-    """Two arrays must have one entry per sample each."""
+    """Raise ValueError if two arrays do not have the same number of rows."""
     if length != other_length:
         raise ValueError(
             f"{name} and {other_name} must have the same number of rows; "
@@ -316,7 +316,7 @@ def check_same_length(name: str, length: int, other_name: str, other_length: int
 
 
 def as_labels(name: str, values: ArrayLike) -> NDArray[Any]:
-    """`values` as a (n,) array of labels: integers, integral floats, booleans or strings."""
+    """Return `values` as an (n,) array of labels: integers, whole floats, booleans, strings."""
     labels = as_array(name, values)
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"{name} must have shape (rows,), one label per row; got {labels.shape}")
@@ -326,7 +326,7 @@ def as_labels(name: str, values: ArrayLike) -> NDArray[Any]:
         check_finite(name, labels)
         if not np.array_equal(labels, np.floor(labels)):
             row = int((labels != np.floor(labels)).argmax())
-            raise ValueError(f"{name} must be class labels; got {labels[row]} at row {row}")
+            raise ValueError(f"{name} must hold class labels; got {labels[row]} at row {row}")
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iubU":
         raise TypeError(f"{name} must be integer or string labels; got dtype {labels.dtype}")
@@ -334,7 +334,7 @@ def as_labels(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def encode_labels(name: str, labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
-    """Position of each label in the sorted `classes`; a label that is not there is named."""
+    """Return the index of each label in the sorted `classes`; raise ValueError for others."""
     codes = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
     wrong = classes[codes] != labels
     if wrong.any():

@@ -1,4 +1,4 @@
-"""The exceptions that fastmlp defines; everything else it raises is a Python built-in."""
+"""Exceptions and warnings defined by fastmlp; all others that it raises are Python built-ins."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 
 
 class DataFormatError(ValueError):
-    """A data file that cannot be trusted: truncated, corrupt, or not what it claims to be.
+    """Invalid data file: truncated, corrupt, or not in the format it claims to be.
 
     The message names the file, what was expected and what was found.
     """
 
 
 class ModelFormatError(ValueError):
-    """A model file that cannot be trusted: truncated, changed, or not what it claims to be.
+    """Invalid model file: truncated, modified, or not in the format it claims to be.
 
     The message names the file, what was expected and what was found.
     """
 
 
 class ResumeError(ValueError):
-    """A checkpoint is of another run: with other parameters, other data, or too many epochs.
+    """A checkpoint does not match the run: other parameters, other data, or too many epochs.
 
     Parameters
     ----------
     path : str
         The checkpoint.
     differences : mapping of str to (str, str)
-        By name, what the checkpoint has and what there is now.
+        For every name that differs, the value in the checkpoint and the current value.
 
     Attributes
     ----------
@@ -49,31 +49,31 @@ class ResumeError(ValueError):
 
 
 class ParameterError(ValueError, TypeError):
-    """An estimator's parameter is not allowed; the message names it, its value and what is.
+    """Invalid parameter of an estimator; the message has its name, its value and what is allowed.
 
-    Both a ValueError and a TypeError, as scikit-learn's own.
+    It is both a ValueError and a TypeError, like scikit-learn's InvalidParameterError.
     """
 
 
 class UnscaledInputWarning(UserWarning):
-    """The input is of a size with which gradient descent hardly ever works."""
+    """Warning about inputs whose magnitude makes gradient descent unlikely to converge."""
 
 
 class DivergenceError(ArithmeticError, ValueError):
     """Training produced NaN or infinity; the last finite weights are kept.
 
-    Also a ValueError, which is what scikit-learn raises for it.
+    It is also a ValueError, which scikit-learn raises in this case.
 
     Parameters
     ----------
     epoch : int
-        The epoch in which it happened, counted from 0.
+        The epoch in which training diverged, counted from 0.
     batch : int
         The mini-batch within that epoch, counted from 0.
     learning_rate : float
         The learning rate in force at that mini-batch.
     cause : str
-        A sentence without its full stop on what is at fault, where that is known.
+        The cause, if known: a sentence without a full stop.
 
     Attributes
     ----------

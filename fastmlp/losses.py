@@ -1,6 +1,6 @@
-"""Names of activation functions, output functions and losses, and which of them fit together.
+"""Names of activation functions, output functions and losses, and their valid combinations.
 
-With targets y and outputs a, summed over outputs and samples (articles M8 and A1; poisson and gamma
+For targets y and outputs a, summed over outputs and samples (articles M8 and A1; poisson and gamma
 are scikit-learn's half deviances):
 
 ==================  ===============================================  =============================
@@ -18,8 +18,8 @@ are scikit-learn's half deviances):
 ``gamma``           sum log(a / y) + y / a - 1                       exponential
 ==================  ===============================================  =============================
 
-The pairs sigmoid + log_loss, softmax + cross_entropy, identity + squared_error and exponential +
-poisson have the output delta a - y, without any quotient. ``increasing`` (monotone) outputs
+For the pairs sigmoid + log_loss, softmax + cross_entropy, identity + squared_error and exponential
++ poisson, the output delta is a - y, without any quotient. ``increasing`` (monotone) outputs
 a_0 = z_0, a_j = a_{j-1} + log(1 + e^{z_j}) are quantiles that cannot cross.
 """
 
@@ -46,10 +46,10 @@ ACTIVATIONS = (
     "gelu",
     "silu",
 )
-"""Functions of hidden layers."""
+"""Activation functions of hidden layers."""
 
 ALIASES = {"logistic": "sigmoid"}
-"""Other names of functions, which are scikit-learn's."""
+"""Alternative names of functions, as in scikit-learn."""
 
 NATURAL_LOSS = {
     "sigmoid": "log_loss",
@@ -58,22 +58,22 @@ NATURAL_LOSS = {
     "exponential": "poisson",
     "increasing": "quantile",
 }
-"""The loss that each output function is made for."""
+"""The natural loss of each output function."""
 
 OUTPUT_FUNCTIONS = tuple(NATURAL_LOSS)
 
 
 class LossFacts(NamedTuple):
-    """What a loss can be used with.
+    """Output functions and targets that a loss can be used with.
 
     Attributes
     ----------
     outputs : tuple of str
-        Output functions.
+        Output functions that the loss allows.
     targets : (float, float)
-        Smallest and largest target.
+        Smallest and largest allowed target.
     reason : str
-        Appended to the error about another output function.
+        Appended to the error message about any other output function.
     """
 
     outputs: tuple[str, ...]
@@ -105,7 +105,7 @@ LOSS_FACTS = {
 
 A new loss needs a row here, a constant in src/fastmlp.h and engine/_kernels.pxd, a case in
 src/output.c, an entry in the engine's ``LOSSES`` and in :mod:`fastmlp.reference.losses`, and a line
-in the table above. tests/package/test_functions_everywhere.py names the place that is missing.
+in the table above. tests/package/test_functions_everywhere.py reports any place that is missing.
 """
 
 OUTPUTS_OF_LOSS = {name: facts.outputs for name, facts in LOSS_FACTS.items()}
@@ -116,23 +116,23 @@ CustomFunction = Callable[[Array, Array], tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by its `name`, one of ``LOSSES``; those with parameters are subclasses."""
+    """A loss with the given `name`, one of ``LOSSES``; losses with parameters are subclasses."""
 
     name: str
 
     @property
     def function(self) -> CustomFunction | None:
-        """The checked Python function of a custom loss; None for the losses of this package."""
+        """The Python function of a custom loss, with checks; None for the built-in losses."""
         return None
 
     def parameters(self, n_outputs: int) -> tuple[float, ...] | None:
-        """One number per output, (n_outputs,), for the losses that have one; else None."""
+        """Return the loss's parameter for every output, (n_outputs,); None if it has none."""
         return None
 
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Squared error up to `delta` > 0 from the target, linear beyond (Huber, 1964)."""
+    """Huber loss (1964): squared error up to `delta` > 0 from the target, linear beyond."""
 
     delta: float = 1.0
     name: str = field(default="huber", init=False)
@@ -141,13 +141,13 @@ class Huber(Loss):
         check_number("delta", self.delta, minimum=float(np.finfo(np.float32).tiny))
 
     def parameters(self, n_outputs: int) -> tuple[float, ...]:
-        """`delta` for every output."""
+        """Return `delta` for every output."""
         return (float(self.delta),) * n_outputs
 
 
 @dataclass(frozen=True)
 class Quantile(Loss):
-    """Pinball loss (Koenker and Bassett, 1978); `levels` in (0, 1), one for all or per output."""
+    """Pinball loss (Koenker and Bassett, 1978) with one level in (0, 1), or one per output."""
 
     levels: tuple[float, ...] = (0.5,)
     name: str = field(default="quantile", init=False)
@@ -159,7 +159,7 @@ class Quantile(Loss):
                 raise ValueError(f"levels[{i}] must be a number between 0 and 1; got {level!r}")
 
     def parameters(self, n_outputs: int) -> tuple[float, ...]:
-        """The level of every output."""
+        """Return the level of every output."""
         if len(self.levels) == 1:
             return self.levels * n_outputs
         if len(self.levels) != n_outputs:
@@ -173,9 +173,9 @@ class Quantile(Loss):
 class CustomLoss(Loss):
     """A custom loss.
 
-    `own(y, a)` gets targets and outputs of some rows, (n, n_out) each in the network's dtype, and
-    returns their losses (n,) and the gradient dC/da (n, n_out). It is called once per chunk of
-    rows, from several threads (one at a time, with the GIL), in no particular order.
+    `own(y, a)` receives the targets and outputs of a chunk of rows, each of shape (n, n_out) and in
+    the network's dtype, and returns their losses (n,) and the gradient dC/da (n, n_out). It is
+    called once per chunk, from several threads (one at a time, with the GIL), in no fixed order.
     """
 
     own: CustomFunction
@@ -187,7 +187,7 @@ class CustomLoss(Loss):
 
     @property
     def function(self) -> CustomFunction:
-        """The function, which also checks what the custom one returns."""
+        """The custom function, with its results checked."""
         return self._checked
 
     def _checked(self, y: Array, a: Array) -> tuple[Array, Array]:
@@ -213,7 +213,7 @@ class CustomLoss(Loss):
         return f"the loss {getattr(self.own, '__name__', self.own)!r}"
 
     def fault(self, y: Array, a: Array) -> str:
-        """Return a sentence about a loss that is not finite for finite outputs, or ""."""
+        """Describe a loss that is not finite although the outputs are; return "" otherwise."""
         if not np.isfinite(a).all():
             return ""
         for name, values in zip(("values", "gradients"), self._checked(y, a), strict=True):
@@ -228,7 +228,7 @@ class CustomLoss(Loss):
 
 
 def check_loss(loss: object) -> Loss:
-    """Return a loss for a name (with its defaults), a function (a custom loss) or a Loss."""
+    """Return the Loss for a name (with defaults), a function (custom loss) or a Loss object."""
     if isinstance(loss, Loss) and type(loss) is not Loss:
         return loss
     if callable(loss):
@@ -239,7 +239,7 @@ def check_loss(loss: object) -> Loss:
 
 
 def check_pair(output: str, loss: str) -> None:
-    """Raise ValueError if the output function cannot be used with the loss; both by name."""
+    """Raise ValueError if this output function cannot be used with this loss (both are names)."""
     check_choice("output", output, OUTPUT_FUNCTIONS)
     if loss != "own":
         check_choice("loss", loss, LOSSES)

@@ -1,4 +1,4 @@
-"""Optimizers by name: what an update does with the gradient of a mini-batch.
+"""Optimizers by name: the update rules for the gradient of a mini-batch.
 
 With gradient g (sum or mean over the batch, plus the penalty's), learning rate eta and step t >= 1:
 
@@ -28,21 +28,21 @@ MOMENTUM_RULES = ("one_step", "classical", "nesterov")
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimizers share; use one of the subclasses.
+    """Base class of the optimizers; use one of the subclasses.
 
     Attributes
     ----------
     name : str
-        As in ``Trainer(optimizer=name)``.
+        Name of the optimizer, as in ``Trainer(optimizer=name)``.
     n_states : int
-        Numbers kept per parameter from step to step.
+        Number of state values stored per parameter between steps.
     """
 
     name: ClassVar[str]
     n_states: ClassVar[int]
 
     def coefficients(self) -> Mapping[str, float]:
-        """Every number of the update but the learning rate."""
+        """Return all numbers of the update rule except the learning rate."""
         return {key: value for key, value in vars(self).items() if not isinstance(value, str)}
 
     @property
@@ -53,7 +53,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Gradient descent with `momentum` in [0, 1] by one of the ``MOMENTUM_RULES``."""
+    """Gradient descent with `momentum` in [0, 1], applied by one of the ``MOMENTUM_RULES``."""
 
     momentum: float = 0.0
     rule: str = "one_step"
@@ -73,11 +73,11 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam with decays `beta_1` and `beta_2` in [0, 1) and `epsilon` >= 0.
+    """Adam with decay rates `beta_1` and `beta_2` in [0, 1) and `epsilon` >= 0.
 
-    `epsilon_hat` adds epsilon to sqrt(v) before the bias correction divides it: the efficient form
-    at the end of section 2 of the paper, which scikit-learn has. An epsilon of 0 is taken as the
-    smallest normal number, so that weights without a gradient stay.
+    With `epsilon_hat`, epsilon is added to sqrt(v) before the bias correction: the efficient form
+    at the end of section 2 of the paper, which scikit-learn uses. An epsilon of 0 is replaced by
+    the smallest normal number, so that weights with a zero gradient do not change.
     """
 
     beta_1: float = 0.9
@@ -89,7 +89,7 @@ class Adam(Optimizer):
     n_states: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        # With a decay of 1 an average would never count a gradient.
+        # With a decay rate of 1 the averages would ignore every gradient.
         check_number("beta_1", self.beta_1, below=1.0)
         check_number("beta_2", self.beta_2, below=1.0)
         check_number("epsilon", self.epsilon)
@@ -98,7 +98,7 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled `weight_decay` >= 0 of all parameters, biases included."""
+    """Adam with decoupled `weight_decay` >= 0 for all parameters, biases included."""
 
     weight_decay: float = 0.01
 
@@ -116,7 +116,7 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """RMSprop with decay `rho` in [0, 1), `epsilon` >= 0 and `momentum` in [0, 1]."""
+    """RMSprop with decay rate `rho` in [0, 1), `epsilon` >= 0 and `momentum` in [0, 1]."""
 
     rho: float = 0.99
     epsilon: float = 1e-8
@@ -139,21 +139,21 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 def check_optimizer(
     optimizer: str | Optimizer, momentum: float = 0.0, momentum_rule: str = "one_step"
 ) -> Optimizer:
-    """The optimizer of this name with its defaults, or the given one.
+    """Return the optimizer with this name and its defaults, or the given optimizer object.
 
-    `momentum` and `momentum_rule` are those of ``"sgd"``.
+    `momentum` and `momentum_rule` apply to ``"sgd"`` only.
 
     Raises
     ------
     ValueError, TypeError
-        For unknown names, and for a momentum given beside any optimizer but ``"sgd"``.
+        If the name is unknown, or if a momentum is given with an optimizer other than ``"sgd"``.
     """
     sgd = SGD(momentum, momentum_rule)
     if isinstance(optimizer, str) and optimizer == "sgd":
         return sgd
     if sgd != SGD():
         raise ValueError(
-            f"momentum and momentum_rule belong to optimizer 'sgd'; got {momentum!r} and "
+            f"momentum and momentum_rule apply to optimizer 'sgd' only; got {momentum!r} and "
             f"{momentum_rule!r} with {shown(optimizer)}"
         )
     if type(optimizer) in OPTIMIZERS.values():

@@ -1,4 +1,4 @@
-"""Learning-rate rules by name: the rate of epoch e = 0 … E - 1 from eta0 and decay d.
+"""Learning-rate schedules by name: the rate of epoch e = 0 … E - 1, given eta0 and decay d.
 
 ===============  ==========================================================================
 ``cumulative``   eta_e = eta_(e-1) / (1 + d e), i.e. eta0 / prod_(k=0..e) (1 + d k) (articles)
@@ -7,10 +7,10 @@
 ``constant``     eta_e = eta0
 ``cosine``       eta_e = eta0 (1 + cos(pi e / E)) / 2
 ``one_cycle``    from eta0 / 25 up to eta0 in the first 30 % of the epochs, then down to
-                 eta0 / 250,000, both along half a cosine
+                 eta0 / 250,000, each along half a cosine wave
 ===============  ==========================================================================
 
-The last two need to know E; after epoch E they stay where they ended. Sources: I. Loshchilov and
+The last two depend on E; after epoch E their rate stays constant. Sources: I. Loshchilov and
 F. Hutter, "SGDR: Stochastic gradient descent with warm restarts" (2017), without restarts;
 L. N. Smith and N. Topin, "Super-convergence" (2018), with PyTorch's numbers.
 """
@@ -30,11 +30,11 @@ class Schedule(Protocol):
     """``(eta0, decay, epoch, n_epochs) -> eta``; decay >= 0."""
 
     def __call__(self, eta0: float, decay: float, epoch: int, n_epochs: int = 1, /) -> float:
-        """The rate of `epoch`, counted from 0."""
+        """Return the learning rate of `epoch`, counted from 0."""
 
 
 def cumulative(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
-    """eta0 / prod_(k=0..epoch) (1 + decay k): the articles divide the already divided rate."""
+    """Return eta0 / prod_(k=0..epoch) (1 + decay k); the articles divide the previous rate."""
     eta = eta0
     for k in range(epoch + 1):
         eta /= 1.0 + decay * k
@@ -42,27 +42,27 @@ def cumulative(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> floa
 
 
 def power(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
-    """eta0 / (1 + decay epoch)."""
+    """Return eta0 / (1 + decay epoch)."""
     return eta0 / (1.0 + decay * epoch)
 
 
 def exponential(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
-    """eta0 exp(-decay epoch)."""
+    """Return eta0 exp(-decay epoch)."""
     return eta0 * math.exp(-decay * epoch)
 
 
 def constant(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
-    """eta0, whatever the decay."""
+    """Return eta0; the decay is not used."""
     return eta0
 
 
 def cosine(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
-    """eta0 (1 + cos(pi epoch / n_epochs)) / 2, whatever the decay."""
+    """Return eta0 (1 + cos(pi epoch / n_epochs)) / 2; the decay is not used."""
     return _half_cosine(eta0, 0.0, epoch / n_epochs)
 
 
 def one_cycle(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float:
-    """Up to eta0 and down to nearly nothing, whatever the decay."""
+    """Return a rate that rises to eta0 and falls to nearly zero; the decay is not used."""
     rise = ONE_CYCLE_RISE * (n_epochs - 1)
     if epoch < rise:
         return _half_cosine(eta0 * ONE_CYCLE_START, eta0, epoch / rise)
@@ -71,12 +71,12 @@ def one_cycle(eta0: float, decay: float, epoch: int, n_epochs: int = 1) -> float
 
 
 def _half_cosine(begin: float, end: float, fraction: float) -> float:
-    """From `begin` at fraction 0 to `end` at fraction 1, flat at both ends and beyond."""
+    """Interpolate from `begin` at fraction 0 to `end` at 1; constant beyond, flat at both ends."""
     return end + (begin - end) * (1.0 + math.cos(math.pi * min(fraction, 1.0))) / 2.0
 
 
 def warmed_up(eta: float, warmup: int, epoch: int) -> float:
-    """`eta` times (epoch + 1) / (warmup + 1) in the first `warmup` epochs, then `eta` itself."""
+    """Return `eta` times (epoch + 1) / (warmup + 1) in the first `warmup` epochs, `eta` after."""
     return eta * (epoch + 1) / (warmup + 1) if epoch < warmup else eta
 
 
@@ -91,11 +91,11 @@ SCHEDULES: dict[str, Schedule] = {
 
 
 RateRule = Callable[[float, int, int], float]
-"""``(eta0, epoch, n_epochs) -> eta``, a schedule with its decay and warm-up."""
+"""``(eta0, epoch, n_epochs) -> eta``: a schedule together with its decay and warm-up."""
 
 
 def rate_rule(schedule: str, decay: float, warmup: int) -> RateRule | None:
-    """Return the rule of a schedule with warm-up; None where the rate stays eta0."""
+    """Return the rate rule of a schedule with warm-up; None if the rate is always eta0."""
     if schedule == "constant" and warmup == 0:
         return None
     rule = SCHEDULES[schedule]

@@ -362,9 +362,9 @@ def test_a_block_where_the_share_of_a_thread_begins_is_updated_once(monkeypatch)
      "optimizer must be one of 'sgd', 'adam', 'adamw', 'rmsprop'; got 'lbfgs'"),
     (lambda: check_optimizer(Adam), TypeError, "optimizer must be one of .*; got <class"),
     (lambda: check_optimizer("adam", 0.5), ValueError,
-     "momentum and momentum_rule belong to optimizer 'sgd'; got 0.5 and 'one_step' with 'adam'"),
+     "momentum_rule apply to optimizer 'sgd' only; got 0.5 and 'one_step' with 'adam'"),
     (lambda: check_optimizer(RMSprop(), 0.0, "nesterov"), ValueError,
-     r"belong to optimizer 'sgd'; got 0.0 and 'nesterov' with RMSprop\(rho=0.99"),
+     r"apply to optimizer 'sgd' only; got 0.0 and 'nesterov' with RMSprop\(rho=0.99"),
     (lambda: check_optimizer("sgd", -1), ValueError, "momentum must be a finite number"),
 ])  # fmt: skip
 def test_bad_arguments_are_named(make, error, message):

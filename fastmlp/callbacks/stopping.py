@@ -179,7 +179,7 @@ class TimeBudget(EpochCallback):
     Parameters
     ----------
     budget : float or str
-        Seconds > 0, or a text such as "90s", "15min" or "2h".
+        Seconds > 0, or a string such as "90s", "15min" or "2h".
 
     Raises
     ------

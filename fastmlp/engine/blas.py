@@ -1,8 +1,8 @@
-"""The BLAS libraries of the process, and one thread in them while the engine computes.
+"""The BLAS libraries of the process, limited to one thread while the engine computes.
 
-fastmlp splits the mini-batch itself; a product that BLAS splits again would have other bits, and
-two pools would fight for the same processors. The setting belongs to the whole process:
-``src/blas_threads.c`` lowers and restores it, and looks at it again before each product.
+fastmlp splits the mini-batch itself. If BLAS split the products again, the last bits would change,
+and two thread pools would compete for the same processors. The setting is process-wide:
+``src/blas_threads.c`` lowers and restores it, and checks it again before each product.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _SYMBOLS = {
     "blis": [("bli_thread_get_num_threads", "bli_thread_set_num_threads")],
     "flexiblas": [("flexiblas_get_num_threads", "flexiblas_set_num_threads")],
 }
-"""The C functions that read and set the thread count, by threadpoolctl's name of the library."""
+"""C functions that get and set the thread count, by threadpoolctl's name of the library."""
 
 _finding = threading.Lock()
 _found = False
 
 
 def find_blas(package: str = "scipy") -> list[Any]:
-    """Return threadpoolctl's controllers of the BLAS that a package calls.
+    """Return threadpoolctl's controllers of the BLAS libraries used by a package.
 
     Parameters
     ----------
     package : {"scipy", "numpy"}
-        SciPy's is the one the engine calls.
+        The engine uses SciPy's BLAS.
 
     Returns
     -------
     list
-        Every BLAS library of the process where none lies in the package's folders.
+        All BLAS libraries of the process if none is in the package's folders.
     """
     import scipy.linalg.cython_blas  # noqa: F401  (loads it)
     from threadpoolctl import ThreadpoolController
@@ -64,9 +64,9 @@ def _address(function: Any) -> int:
 
 
 def _thread_functions(library: Any) -> tuple[int, int, bool] | None:
-    """Addresses of the functions that read and set the thread count; None where they are missing.
+    """Return the addresses of the functions that get and set the thread count; None if missing.
 
-    The third value says whether every thread has a setting of its own.
+    The third value tells whether the setting is per thread.
     """
     per_thread = getattr(library, "threading_layer", None) == "openmp"
     for names in _OPENMP if per_thread else _SYMBOLS.get(library.internal_api, []):
@@ -79,8 +79,8 @@ def _thread_functions(library: Any) -> tuple[int, int, bool] | None:
 def single_threaded_blas() -> _core.SingleThreadedBlas:
     """Return a context in which BLAS calls of the process, in any thread, use one thread.
 
-    The setting from before returns with the last context that is left; a setting that another
-    thread makes meanwhile takes its place. Contexts may be nested.
+    The previous setting is restored when the last context is left, unless another thread has
+    changed it meanwhile. Contexts can be nested.
     """
     global _found
     if not _found:

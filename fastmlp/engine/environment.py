@@ -1,6 +1,6 @@
-"""Facts about where a run happens: versions, processor, kernels, BLAS, threads. No paths.
+"""Description of a run's environment, without paths: versions, processor, kernels, BLAS, threads.
 
-Also the environment of child processes, so that every measurement sets the same variables.
+It also builds the environment of child processes, so that all measurements set the same variables.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ its speed."""
 
 RECORDED_VARIABLES = (*SLOWING_VARIABLES, *THREAD_VARIABLES, "FASTMLP_SIMD")
 PRIVATE_VARIABLES = ("FASTMLP_DATA",)
-"""Variables that are recorded as set or not, without the path they hold."""
+"""Variables recorded only as set or not set, because their values are paths."""
 
 COUNT_VARIABLES = (
     *THREAD_VARIABLES,
@@ -42,8 +42,8 @@ COUNT_VARIABLES = (
     "PJRT_NPROC",
     "NPROC",
 )
-"""Variables from which BLAS libraries, OpenMP and XLA read a number of threads. A child process
-gets the same number in all of them, or it would run with one count and report another."""
+"""Variables from which BLAS libraries, OpenMP and XLA read a number of threads. Child processes
+get the same number in all of them; otherwise they could run with one count and report another."""
 
 SINGLE_THREADED_XLA = "--xla_cpu_multi_thread_eigen=false"
 
@@ -51,7 +51,7 @@ SINGLE_THREADED_XLA = "--xla_cpu_multi_thread_eigen=false"
 def collect(
     n_threads: int | None = None, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Collect everything that decides how fast, and with which last bits, this process computes.
+    """Collect everything that determines the speed and the last bits of this process's results.
 
     Parameters
     ----------
@@ -101,20 +101,20 @@ def collect(
             **{name: True if environ.get(name) else None for name in PRIVATE_VARIABLES},
         },
         "warnings": [
-            f"{name}={environ[name]} overrides what OpenBLAS knows about this processor "
+            f"{name}={environ[name]} overrides OpenBLAS's detection of this processor "
             "and can halve its speed"
             for name in SLOWING_VARIABLES
             if environ.get(name)
         ]
         + [
-            f"{name}={environ[name]} is no positive number of threads and is not used"
+            f"{name}={environ[name]} is ignored: not a positive number of threads"
             for name in ignored_variables(environ)
         ],
     }
 
 
 def arithmetic() -> dict[str, Any]:
-    """Collect what the last bits of a result depend on, apart from the numbers that go in.
+    """Collect the facts that the last bits of a result depend on, apart from the input.
 
     Returns
     -------
@@ -138,14 +138,14 @@ def arithmetic() -> dict[str, Any]:
 
 
 def processor_name(cpuinfo: Path = Path("/proc/cpuinfo"), *, with_model: bool = False) -> str:
-    """Return the first processor's model name, or the architecture where it is unknown.
+    """Return the first processor's model name, or the architecture if it is unknown.
 
     Parameters
     ----------
     cpuinfo : Path
         Linux's description of the processors.
     with_model : bool
-        Append family and model number where `cpuinfo` has them: cloud machines of different
+        Append family and model number if `cpuinfo` has them: cloud machines of different
         generations often share a name.
     """
     try:
@@ -163,7 +163,7 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo"), *, with_model: bool = 
 
 
 def blas_facts(libraries: Sequence[Any]) -> dict[str, Any] | None:
-    """Return what the first of `find_blas`'s libraries says about itself; None without any.
+    """Return facts about the first of the `libraries` found by `find_blas`; None if it is empty.
 
     Returns
     -------
@@ -183,10 +183,10 @@ def blas_facts(libraries: Sequence[Any]) -> dict[str, Any] | None:
 
 
 def loaded_libraries() -> list[dict[str, Any]]:
-    """List the BLAS and OpenMP libraries loaded now, with version, kernels and threads.
+    """List the currently loaded BLAS and OpenMP libraries with version, kernels and threads.
 
-    Found by threadpoolctl, which sees shared libraries only: PyTorch's MKL and XLA's and
-    TensorFlow's own products are inside their libraries. Empty without threadpoolctl.
+    They are found by threadpoolctl, which detects shared libraries only: PyTorch's MKL and the
+    matrix products of XLA and TensorFlow are linked statically. Empty without threadpoolctl.
     """
     try:
         from threadpoolctl import threadpool_info
@@ -199,15 +199,15 @@ def loaded_libraries() -> list[dict[str, Any]]:
 def child_environment(
     n_threads: int, *, as_found: bool, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Return the environment of a child process that computes with `n_threads` threads.
+    """Return the environment variables of a child process that uses `n_threads` threads.
 
     Parameters
     ----------
     n_threads : int
-        At least 1; the value of every variable in ``COUNT_VARIABLES``. With 1, XLA is told to
-        compute in the calling thread.
+        At least 1; the value of every variable in ``COUNT_VARIABLES``. With 1, XLA is configured
+        to compute in the calling thread.
     as_found : bool
-        Keep the variables that pin OpenBLAS to another processor; without it they are removed.
+        Keep the variables that pin OpenBLAS to another processor; if False, they are removed.
     environ : mapping of str to str
         Environment of the parent; not changed.
     """

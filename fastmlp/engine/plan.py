@@ -1,16 +1,17 @@
-"""How a mini-batch is cut into work: decided here, from shapes alone.
+"""Plan of how a mini-batch is split into work, based on shapes alone.
 
-A batch of rows goes through the network in *chunks*, one set of matrix products each. Its gradient
-is summed in one of two ways:
+A batch of rows passes through the network in *chunks*, with one set of matrix products each. Its
+gradient is summed in one of two ways:
 
-- **lanes**, for networks of few parameters: the rows are dealt to lanes with a gradient buffer
-  each; a thread takes a lane and works through its chunks; the optimizer adds the lanes in order;
+- **lanes**, for networks with few parameters: the rows are distributed over lanes, each with its
+  own gradient buffer; a thread processes the chunks of a lane, and the optimizer adds the lanes in
+  order;
 - **blocks**, for wide layers and small batches: the activations and deltas of the whole batch are
   kept, and a thread takes a block of a weight matrix, computes its gradient over all rows in one
   product and updates it while it is in the cache. Nothing is summed afterwards.
 
-Either way the numbers depend on this plan and never on the threads. The plan is part of the
-numerical contract: change ``PLAN_VERSION`` with it.
+Either way the results depend on this plan, never on the threads. The plan is part of the numerical
+contract: whenever it changes, increase ``PLAN_VERSION``.
 """
 
 from __future__ import annotations
@@ -22,94 +23,97 @@ from itertools import pairwise
 PLAN_VERSION = 3
 
 MAX_LANES = 8
-"""Most gradient buffers, hence most threads that can share a batch."""
+"""Maximum number of gradient buffers, and hence of threads that can share a batch."""
 
 MIN_LANE_ROWS = 60
-"""From three lanes on, rows that make a lane's products worth a gradient buffer of its own."""
+"""Minimum number of rows per lane if there are three or more lanes: fewer rows do not pay for a
+separate gradient buffer."""
 
 MIN_PAIR_ROWS = 16
-"""Rows per lane from which a batch is dealt to two lanes at least."""
+"""Minimum number of rows per lane for splitting a batch into two lanes."""
 
 LANE_MEMORY = 64 << 20
-"""All lanes together stay below twice the parameters plus this many bytes."""
+"""Memory limit of all lanes together: twice the parameters plus this many bytes."""
 
 BLOCK_PARAMETER_BYTES = 1 << 20
-"""Size of the parameters from which lanes no longer fit a core's cache, and blocks are better."""
+"""Parameter size above which lanes no longer fit into a core's cache, so that blocks are better."""
 
 BLOCK_ROWS_MAX = 4096
-"""Most rows of a batch whose activations are kept for blocks; larger batches use lanes."""
+"""Maximum number of rows whose activations are kept for blocks; larger batches use lanes."""
 
 BLOCK_TRAFFIC = 2
-"""Blocks are also better where the numbers in the lanes are this many times those in the layers of
-a batch: threads exchange the latter, with lanes the former."""
+"""Blocks are also better if the lanes hold this many times more numbers than the layers of a batch:
+with blocks, threads exchange the layers; with lanes, the lanes."""
 
 BLOCK_CHUNK_ROWS, NARROW_BLOCK_CHUNK_ROWS = 100, 16
-"""Fewest rows of a chunk when blocks are used: BLAS copies the weights anew for each; the package's
-own products do not."""
+"""Minimum rows of a chunk when blocks are used: BLAS copies the weights for every chunk; the
+package's own kernels do not."""
 
 BLOCK_ROWS, BLOCK_COLUMNS = 128, 800
-"""Largest block of a weight matrix: its gradient and weights stay in L2."""
+"""Maximum size of a block of a weight matrix, so that its gradient and weights stay in L2."""
 
 NARROW_BLOCK_COLUMNS = 208
-"""The same where all layers are narrow: blocks enough for a handful of threads."""
+"""Maximum columns of a block if all layers are narrow, which gives a few threads enough blocks."""
 
 UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
-"""Largest piece of a weight matrix that is updated at once when lanes are used."""
+"""Maximum size of the piece of a weight matrix that is updated at once when lanes are used."""
 
 MAX_CHUNK_ROWS = 256
-"""Rows of one set of BLAS products: one K block of OpenBLAS (320 or 448), activations in L2."""
+"""Maximum rows of one set of BLAS products: within one K block of OpenBLAS (320 or 448), with the
+activations in L2."""
 
 NARROW_CHUNK_ROWS = 64
-"""Rows of one set of products when the first layer is narrow: they stay in L2 for both passes."""
+"""Maximum rows of a chunk if the first layer is narrow: they stay in L2 for both passes."""
 
 SPARSE_CHUNK_BYTES = 4 << 20
-"""Most bytes of dense inputs in a chunk of a prediction from sparse rows, but 16 rows at least."""
+"""Maximum bytes of dense inputs per chunk when predicting sparse rows (at least 16 rows)."""
 
 MAX_CHUNK_FLOP = 5_000_000_000
-"""Work of one chunk (some 25 to 50 ms), because Ctrl-C is looked for between chunks."""
+"""Maximum work of one chunk (about 25 to 50 ms), because Ctrl-C is checked between chunks."""
 
 PADDING = 16
-"""Rows of matrices in the engine begin at multiples of the float32 AVX-512 width."""
+"""Alignment of matrix rows in the engine, in elements: the float32 width of AVX-512."""
 
 NARROW_MAX = 128
-"""Widest layer that the package's own products take."""
+"""Maximum layer width for the package's own matrix kernels."""
 
 NARROW_WEIGHT_BYTES = 1 << 20
-"""Largest weight matrix that they take: it is read once per handful of rows, from L2."""
+"""Maximum weight matrix for these kernels: it is read from L2 once for every few rows."""
 
 SHORT_ROW = 256
-"""Longest row of inputs that is copied to be padded."""
+"""Maximum length of input rows that are copied in order to pad them."""
 
 FEW_ROWS = 8
-"""Up to this number of rows a prediction multiplies row by row, without copying the weights; one
-row alone where the weights do not fit the second-level cache."""
+"""Maximum number of rows that a prediction multiplies one by one, without copying the weights; only
+a single row if the weights do not fit into the second-level cache."""
 
 MIN_WORKER_FLOP = 500_000
-"""Work per thread and step (about 5 microseconds) that pays for a thread, which is spinning for the
-next step while a training runs."""
+"""Minimum work per thread and step (about 5 microseconds) that makes a thread worthwhile in
+training, where the threads spin between steps."""
 
 MIN_PREDICTION_FLOP = 20_000_000
-"""The same for a prediction (about 200 microseconds), whose threads have to be woken from sleep."""
+"""The same for a prediction (about 200 microseconds), whose threads must be woken from sleep."""
 
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """What the shapes of a network decide for every batch; made once, with its engine.
+    """The part of a plan that depends only on the network's shape; made once per engine.
 
     Attributes
     ----------
     narrow : tuple of bool
-        For every layer, whether its products are the package's own instead of BLAS.
+        For every layer, whether the package's own kernels compute its products instead of BLAS.
     strides : tuple of int
-        Columns reserved for the nodes of every layer, the input included.
+        Columns reserved for the nodes of every layer, including the input.
     gathers, gathers_shuffled : bool
-        Whether training copies the rows of a chunk side by side, in their order and shuffled.
+        Whether training copies the rows of a chunk into contiguous memory, without and with
+        shuffling.
     few_rows : int
-        Most rows that a prediction takes one by one.
+        Maximum number of rows that a prediction multiplies one by one.
     chunk_rows, sparse_chunk_rows : int
-        Most rows of one set of products of a prediction, of a dense and of a sparse matrix.
+        Maximum rows of a chunk when predicting from a dense and from a sparse matrix.
     row_flop, worker_flop : int
-        Floating-point operations of a prediction per row, and those that pay for a thread.
+        Floating-point operations of a prediction per row, and per thread to make it worthwhile.
     """
 
     narrow: tuple[bool, ...]
@@ -125,21 +129,21 @@ class NetworkPlan:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The cut of one batch.
+    """The part of a plan that depends on the batch size.
 
     Attributes
     ----------
     n_rows : int
         Rows of the batch.
     blocks : bool
-        Whether the gradient is computed block by block; with lanes otherwise.
+        Whether the gradient is computed in blocks instead of lanes.
     n_lanes : int
-        Gradient buffers; lane ``i`` owns rows ``i * lane_rows`` up to the next lane. With blocks
-        there is one lane for the whole batch, without a buffer.
+        Number of gradient buffers; lane ``i`` starts at row ``i * lane_rows``. With blocks, there
+        is one lane for the whole batch, without a buffer.
     lane_rows, chunk_rows : int
-        Rows of a lane (the last may have fewer) and most rows of one set of matrix products.
+        Rows of a lane (the last may have fewer) and maximum rows of a chunk.
     n_workers : int
-        Threads worth waking. Does not influence the result.
+        Number of threads worth using. It does not influence the result.
     """
 
     n_rows: int
@@ -152,7 +156,7 @@ class BatchPlan:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows ``row … row + n_rows`` and columns ``column … column + n_columns`` of W of a layer."""
+    """A block of a layer's weight matrix, from (row, column), with n_rows and n_columns."""
 
     layer: int
     row: int
@@ -170,33 +174,33 @@ def _round_up(n: int, multiple: int) -> int:
 
 
 def padded(n: int) -> int:
-    """Columns reserved for `n`: a multiple of 16, an odd one for wide matrices.
+    """Return the columns reserved for `n`: a multiple of 16, an odd multiple for wide matrices.
 
-    Rows whose distance is a multiple of a large power of two would share few sets of the caches.
+    Rows at a distance that is a multiple of a large power of two would compete for few cache sets.
     """
     columns = _round_up(n, PADDING)
     return columns + PADDING if columns >= 256 and columns % (2 * PADDING) == 0 else columns
 
 
 def count_parameters(sizes: tuple[int, ...]) -> int:
-    """Sum of ``(n_in + 1) * n_out`` over the layers: weights and biases."""
+    """Return the number of weights and biases: ``(n_in + 1) * n_out``, summed over the layers."""
     return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
 
 
 def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
-    """Floating-point operations of the matrix products of one training step.
+    """Return the floating-point operations of the matrix products in one training step.
 
-    Forward, weight gradient, and input delta of every layer but the first: a multiplication and an
-    addition per weight and row each.
+    There are up to three products per layer (forward, weight gradient, and the input delta except
+    in the first layer), each with a multiplication and an addition per weight and row.
     """
     weights = [n_in * n_out for n_in, n_out in pairwise(sizes)]
     return 2 * n_rows * (3 * sum(weights) - weights[0])
 
 
 def narrow_layers(sizes: tuple[int, ...], itemsize: int) -> tuple[bool, ...]:
-    """For every layer, whether its products are the package's own instead of BLAS.
+    """Return, for every layer, whether the package's own kernels compute its products, not BLAS.
 
-    They read inputs and weights without copying them, which pays while a row meets few outputs.
+    These kernels read inputs and weights without copying them, which pays off for few outputs.
     """
     return tuple(
         n_out <= NARROW_MAX and n_in * _round_up(n_out, PADDING) * itemsize <= NARROW_WEIGHT_BYTES
@@ -205,28 +209,28 @@ def narrow_layers(sizes: tuple[int, ...], itemsize: int) -> tuple[bool, ...]:
 
 
 def few_rows(sizes: tuple[int, ...], itemsize: int) -> int:
-    """Most rows that a prediction takes one by one."""
+    """Return the maximum number of rows that a prediction multiplies one by one."""
     return FEW_ROWS if count_parameters(sizes) * itemsize < BLOCK_PARAMETER_BYTES else 1
 
 
 def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
-    """Whether the rows of a chunk are copied side by side before the first layer's products.
+    """Return whether the rows of a chunk are copied together before the first layer's products.
 
-    BLAS wants shuffled rows so. The package's own products read rows where they lie, but short ones
-    that do not fill whole vectors are cheaper copied beside zeros.
+    BLAS requires this for shuffled rows. The package's own kernels read rows in place, but short
+    rows that do not fill whole vectors are cheaper to copy and pad with zeros.
     """
     ragged = n_features % PADDING != 0
     return ragged and n_features <= SHORT_ROW if narrow else shuffled
 
 
 def chunk_rows_most(sizes: tuple[int, ...], itemsize: int) -> int:
-    """Most rows of one set of matrix products."""
+    """Return the maximum number of rows in a chunk."""
     most = NARROW_CHUNK_ROWS if narrow_layers(sizes, itemsize)[0] else MAX_CHUNK_ROWS
     return min(most, max(PADDING, MAX_CHUNK_FLOP // training_flop(sizes, 1)))
 
 
 def plan_network(sizes: tuple[int, ...], itemsize: int) -> NetworkPlan:
-    """Return what the layer widths `sizes` and the size of a parameter in bytes decide."""
+    """Return the plan of a network with layer widths `sizes` and `itemsize` bytes per parameter."""
     narrow, strides = narrow_layers(sizes, itemsize), tuple(map(padded, sizes))
     chunk_rows = chunk_rows_most(sizes, itemsize)
     return NetworkPlan(
@@ -252,10 +256,10 @@ def plan_batch(
     *,
     blocks: bool | None = None,
 ) -> BatchPlan:
-    """Plan a batch of `n_rows` >= 1 rows for a network of layer widths `sizes`.
+    """Plan a batch of `n_rows` >= 1 rows for a network with layer widths `sizes`.
 
     `itemsize` is the size of a parameter in bytes; `n_threads` only limits ``n_workers``; `blocks`
-    forces the way in which gradients are summed.
+    forces gradients to be summed in blocks (True) or lanes (False).
     """
     plan = _plan_lanes(n_rows, sizes, itemsize, n_threads)
     if blocks or (blocks is None and _prefers_blocks(plan, sizes, itemsize)):
@@ -264,7 +268,7 @@ def plan_batch(
 
 
 def _prefers_blocks(plan: BatchPlan, sizes: tuple[int, ...], itemsize: int) -> bool:
-    """Whether the gradient of a batch is better computed block by block than in these lanes."""
+    """Return whether blocks are better than these lanes for the gradient of a batch."""
     n_parameters = count_parameters(sizes)
     many = n_parameters * itemsize >= BLOCK_PARAMETER_BYTES
     moved = plan.n_lanes * n_parameters >= BLOCK_TRAFFIC * plan.n_rows * sum(sizes)
@@ -300,7 +304,7 @@ def _plan_blocks(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: 
 
 
 def weight_blocks(sizes: tuple[int, ...], itemsize: int, blocks: bool) -> Iterator[Block]:
-    """The pieces in which the weight matrices are updated; together they cover each once."""
+    """Yield the pieces in which weight matrices are updated; they cover every matrix once."""
     most_rows = BLOCK_ROWS if blocks else UPDATE_ROWS
     most_columns = BLOCK_COLUMNS if blocks else UPDATE_COLUMNS
     if blocks and all(narrow_layers(sizes, itemsize)):

@@ -1,4 +1,4 @@
-"""Rows as the engine reads them: a checked matrix, or the rows of a sparse one, with targets."""
+"""Input rows of the engine: a checked dense or sparse matrix, with targets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fastmlp._types import Array
 
 @dataclass(frozen=True)
 class SparseRows:
-    """A matrix (n, n_columns) in compressed rows.
+    """Matrix (n, n_columns) in compressed sparse row format.
 
-    Row i has ``values[k]`` in column ``columns[k]`` for k from ``begin[i]`` to ``begin[i + 1]``;
-    values of the same place add up. The engine writes the rows of a chunk out, beside zeros, when
-    it comes to them, in training at most those of a batch: the whole matrix is never dense.
+    Row i has ``values[k]`` in column ``columns[k]`` for ``begin[i] <= k < begin[i + 1]``; duplicate
+    entries are summed. The engine expands the rows of one chunk at a time, in training at
+    most those of a batch: the whole matrix is never dense.
 
     Attributes
     ----------
@@ -35,12 +35,12 @@ class SparseRows:
 
     @classmethod
     def from_matrix(cls, matrix: Any, dtype: np.dtype[Any]) -> SparseRows:
-        """From a SciPy sparse matrix or array of any format; values are copied only to convert.
+        """Convert a SciPy sparse matrix or array of any format, with copies only where needed.
 
         Raises
         ------
         ValueError
-            For indices beyond the matrix, which SciPy does not look for.
+            If indices lie outside the matrix, which SciPy does not check.
         """
         rows = matrix.tocsr()
         result = cls(
@@ -55,9 +55,9 @@ class SparseRows:
     def _check_indices(self, n_rows: int) -> None:
         begin, columns = self.begin, self.columns
         if len(begin) != n_rows + 1 or begin[0] != 0 or (np.diff(begin) < 0).any():
-            raise ValueError("a sparse matrix must have row pointers that begin with 0 and rise")
+            raise ValueError("a sparse matrix must have row pointers that start at 0 and increase")
         if begin[-1] > min(len(columns), len(self.values)):
-            raise ValueError("a sparse matrix must have as many values as its row pointers say")
+            raise ValueError("a sparse matrix must have as many values as its row pointers need")
         if len(columns) and not 0 <= columns.min() <= columns.max() < self.n_columns:
             raise ValueError(
                 f"a sparse matrix must have column indices from 0 to {self.n_columns - 1}; "
@@ -69,16 +69,16 @@ class SparseRows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Numbers of rows and columns."""
         return len(self), self.n_columns
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Type of the values."""
         return self.values.dtype
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> Array:
-        """The chosen rows as a dense matrix."""
+        """Return the selected rows as a dense matrix."""
         chosen = np.arange(len(self))[rows]
         dense = np.zeros((len(chosen), self.n_columns), self.values.dtype)
         lengths = self.begin[chosen + 1] - self.begin[chosen]
@@ -93,14 +93,14 @@ Inputs = Array | SparseRows
 
 
 class Rows(NamedTuple):
-    """Checked rows of a data set, C-ordered and of the network's dtype.
+    """Checked rows of a data set, C-ordered and in the network's dtype.
 
     Attributes
     ----------
     x : ndarray of shape (n, n_features), or SparseRows
     y : ndarray of shape (n, n_out)
     weights : ndarray of shape (n,) or None
-        Row weights; None for all 1.
+        Sample weights; None if all are 1.
     """
 
     x: Inputs
@@ -111,14 +111,14 @@ class Rows(NamedTuple):
 def check_inputs(
     name: str, values: Any, dtype: np.dtype[Any], *, n_columns: int, finite: bool = True
 ) -> Inputs:
-    """`values` as `check_matrix` makes it, or a SciPy sparse matrix as its rows."""
+    """Return `values` checked by `check_matrix`, or a SciPy sparse matrix as SparseRows."""
     if not hasattr(values, "tocsr"):
         return check_matrix(name, values, dtype, n_columns=n_columns, finite=finite)
     if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] != n_columns:
         raise ValueError(f"{name} must have rows and {n_columns} columns; got shape {values.shape}")
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers; got a matrix of dtype {values.dtype}")
-    with np.errstate(over="ignore"):  # what becomes infinite is named below
+    with np.errstate(over="ignore"):  # overflow to infinity is reported below
         rows = SparseRows.from_matrix(values, dtype)
     check_finite(f"{name}.data", rows.values)
     return rows

@@ -1,4 +1,4 @@
-"""The number of threads of a run, and what decided it."""
+"""Number of threads of a run, and which setting determined it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_THREADS = 256
 
 @dataclass(frozen=True)
 class ThreadCount:
-    """A number of threads, and what decided it."""
+    """A number of threads and its source: the argument, a variable, or the usable processors."""
 
     n_threads: int
     source: str
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Processors that the control group allows, rounded up; None without a limit (v2, then v1)."""
+    """Return the processors that the cgroup (v2 or v1) allows, rounded up; None without a limit."""
     try:
         if (root / "cpu.max").exists():
             quota, period = (root / "cpu.max").read_text().split()
@@ -40,12 +40,12 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 @functools.cache
 def _quota_of_this_process() -> int | None:
-    """Read once: it takes longer than the prediction of some rows."""
+    """Return the quota, read once: reading it takes longer than predicting a few rows."""
     return cgroup_quota()
 
 
 def usable_processors() -> int:
-    """Processors this process may use: affinity mask, and control-group quota at its first use."""
+    """Return the processors this process may use: affinity, and cgroup quota at the first call."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
@@ -56,18 +56,18 @@ def usable_processors() -> int:
 def resolve_threads(
     n_threads: int | None = None, environ: Mapping[str, str] = os.environ
 ) -> ThreadCount:
-    """The number of threads for a run.
+    """Return the number of threads for a run.
 
     Parameters
     ----------
     n_threads : int or None
-        At least 1; None means the first of ``OPENBLAS_NUM_THREADS`` and ``OMP_NUM_THREADS`` that
-        holds a positive number, else the processors this process may use.
+        At least 1; None means the value of the first of ``OPENBLAS_NUM_THREADS`` and
+        ``OMP_NUM_THREADS`` that is a positive number, otherwise the number of usable processors.
 
     Raises
     ------
     ValueError, TypeError
-        If `n_threads` is not None and no integer from 1 to 256.
+        If `n_threads` is neither None nor an integer from 1 to 256.
     """
     if not isinstance(environ, Mapping):
         raise TypeError(f"environ must be a mapping of str to str; got {shown(environ)}")
@@ -82,7 +82,7 @@ def resolve_threads(
 
 
 def _count_in(value: str) -> int:
-    """The number of threads that a variable holds; 0 where it holds none.
+    """Return the number of threads in a variable's value; 0 if it is not a positive number.
 
     OMP_NUM_THREADS may list one value per nesting level; the first one counts.
     """
@@ -91,5 +91,5 @@ def _count_in(value: str) -> int:
 
 
 def ignored_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Names of the variables that are set, but to no positive number."""
+    """Return the names of variables that are set to something other than a positive number."""
     return [n for n in THREAD_VARIABLES if environ.get(n) and not _count_in(environ[n])]

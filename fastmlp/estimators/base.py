@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor as far as they are the same: scikit-learn's contract."""
+"""Common base of MLPClassifier and MLPRegressor: scikit-learn's estimator interface."""
 
 from __future__ import annotations
 
@@ -55,25 +55,25 @@ SklearnRandomState = int | np.random.RandomState | None
 
 
 class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore[misc]
-    """A dense network as an estimator; use one of its subclasses.
+    """Base class of the estimators; use one of its subclasses.
 
-    A fitted one holds its weights once, in the network of its record, of which `coefs_` and
-    `intercepts_` are views. Assigning other arrays to these lists takes effect at the next
+    A fitted estimator stores its weights once, in the network of its record; `coefs_` and
+    `intercepts_` are views of them. Assigning other arrays to these lists takes effect at the next
     prediction or fit, which copies them. Nothing native is pickled.
     """
 
-    # The documentation has no address on the web yet. scikit-learn leaves an empty link out of the
-    # HTML, and with it the descriptions that would pop up over the names of the parameters.
+    # There is no online documentation yet. scikit-learn omits an empty link from the HTML, and with
+    # it the tooltips that describe the parameters.
     _doc_link_module = "fastmlp"
     _doc_link_template = ""
     _losses: ClassVar[tuple[str, ...]]
     _sklearn_name: ClassVar[str]
 
     def _keep_parameters(self, arguments: dict[str, Any]) -> None:
-        """Set the arguments of `__init__` as attributes, as scikit-learn demands."""
+        """Set the arguments of `__init__` as attributes, as scikit-learn requires."""
         self.__dict__.update((name, value) for name, value in arguments.items() if name != "self")
 
-    # --- What the subclasses do in their own way
+    # --- Methods that the subclasses override
 
     @abstractmethod
     def _learn_targets(
@@ -86,34 +86,34 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
     @abstractmethod
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        """Return checked targets as those of the network, (n, n_outputs)."""
+        """Convert checked targets to those of the network, (n, n_outputs)."""
 
     @abstractmethod
     def _output_and_loss(self) -> tuple[str, Loss]:
-        """Return the output function, and the engine's loss."""
+        """Return the name of the output function, and the loss."""
 
     @abstractmethod
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:
-        """Return the score of outputs against targets; None for the accuracy of the engine."""
+        """Return the default score function; None for the accuracy that the engine computes."""
 
     def _training_targets(self, y: Array) -> Array:
-        """Return the outputs that the network is trained to have."""
+        """Return the targets used in training, for example smoothed ones."""
         return y
 
     def _sample_weights(self, y: Array, weights: Array | None) -> Array | None:
-        """Return the weight of every row in training."""
+        """Return the sample weights used in training."""
         return weights
 
     def _loss_scale(self) -> float:
-        """Return what scikit-learn divides the loss by when it shows it."""
+        """Return the number by which the reported loss is divided, as in scikit-learn."""
         return 1.0
 
     def _stratifies(self) -> bool:
-        """Whether a random validation set has the same proportions of classes."""
+        """Return whether a random validation split is stratified by class."""
         return False
 
     def _has_accuracy(self) -> bool:
-        """Whether the engine's number of correct rows is an accuracy."""
+        """Return whether the engine's count of correct rows is an accuracy."""
         return False
 
     # --- Fit
@@ -132,33 +132,33 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     ) -> Any:
         """Train the network.
 
-        A fit that raises leaves the estimator as it was; only a first one that diverges, is
-        interrupted, or fails after an epoch, leaves its last finite weights. After an epoch, Ctrl-C
-        keeps what was learned; KeyboardInterrupt is raised with every solver, where scikit-learn
-        only warns.
+        If `fit` raises, the estimator is unchanged, with two exceptions: if a first fit diverges,
+        is interrupted, or fails after an epoch, its last finite weights are kept; and Ctrl-C after
+        an epoch keeps what was learned. KeyboardInterrupt is raised with every solver;
+        scikit-learn only warns.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Finite numbers; float32 and float64 are used without a copy if C-ordered.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Of a regressor finite numbers; of a classifier labels of any sortable type, or
-            indicators 0 and 1 of labels (also sparse).
+            Finite numbers for a regressor; for a classifier, labels of any sortable type, or
+            multilabel indicators 0 and 1 (also sparse).
         sample_weight : array-like of shape (n_samples,) or float, optional
-            Weight >= 0 of every row; k counts as k copies of the row.
+            Weight >= 0 of every row; a weight of k counts like k copies of the row.
         X_val, y_val : like X and y, optional
-            Rows to validate with after every epoch. With early stopping they replace rows that
-            would be held back; without it they are only measured. In a Pipeline see its
-            `transform_input`.
+            Validation data, evaluated after every epoch. With early stopping, it replaces the rows
+            that would be set aside; without, it is only evaluated. For pipelines, see the
+            parameter `transform_input` of Pipeline.
         sample_weight_val : array-like of shape (n_val,) or float, optional
-            Weights of the rows of `X_val`.
+            Sample weights of `X_val`.
         groups : array-like of shape (n_samples,), optional
-            For a splitter in `validation_fraction`.
+            Groups for a splitter in `validation_fraction`.
         resume : str, bytes or PathLike, optional
-            A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
-            it: continue from there, as if that fit had not ended; start fresh if the folder does
-            not exist or has none. `max_iter` and `n_threads` may differ, other parameters and the
-            data may not.
+            A checkpoint file written by :class:`fastmlp.Checkpoint`, or its folder, which stands
+            for the latest checkpoint in it. The fit continues from there as if it had not ended; it
+            starts from scratch if the folder does not exist or is empty. `max_iter` and `n_threads`
+            may differ; other parameters and the data must not.
 
         Returns
         -------
@@ -167,24 +167,25 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         Raises
         ------
         ParameterError
-            A ValueError and TypeError that names the parameter and what is allowed.
+            If a parameter is not allowed (both a ValueError and a TypeError).
         ValueError
-            For data that does not fit.
+            If the data is invalid or does not match earlier data.
         ResumeError
-            A ValueError: if `resume` is of a fit with other data or parameters, which are named.
+            If `resume` belongs to a fit with other data or parameters, which are listed; a
+            ValueError.
         ModelFormatError, OSError
             If `resume` is damaged or missing.
         KeyboardInterrupt
             After Ctrl-C; weights and records of the finished epochs are kept.
         DivergenceError
-            A ValueError that says when the loss or the weights stopped being finite. With early
-            stopping it is, after the first epoch, a warning, and the best weights are restored.
+            If the loss or the weights become NaN or infinite; a ValueError. With early stopping,
+            after the first epoch, this is a warning, and the best weights are restored.
 
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` is reached first, unless `learning_rate` is "cosine" or "one_cycle",
-            whose schedules end there.
+            If `max_iter` is reached before convergence, unless `learning_rate` is "cosine" or
+            "one_cycle", whose schedules end there.
         UnscaledInputWarning
             If a feature has a standard deviation above 100.
         """
@@ -209,9 +210,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         groups: Any = None,
         resume: Any = None,
     ) -> Any:
-        """`fit`, or one epoch more of it (incremental)."""
+        """Implement `fit`, and partial_fit (incremental), which is one more epoch."""
         self._check_parameters(incremental=incremental)
-        # Before all else: what scikit-learn sets up here, it tears down however a fit ends.
+        # First of all, because scikit-learn tears these down however the fit ends.
         given = vars(self).get("_skl_callbacks")
         tasks = SklearnTasks(self, X, y, sample_weight) if given else None
         callbacks = [tasks, *epoch_callbacks(given)] if given and tasks else []
@@ -248,7 +249,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         groups: Any,
         resume: Any,
     ) -> Fit:
-        """Check all arguments of a fit, make the network, and draw the rows to validate with."""
+        """Check all arguments of a fit, create the network, and select the validation rows."""
         first = not (hasattr(self, "coefs_") and (self.warm_start or incremental))
         x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
         self._learn_targets(labels, first=first, incremental=incremental, classes=classes)
@@ -295,7 +296,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         )
 
     def _check_parameters(self, *, incremental: bool) -> None:
-        """Refuse parameters that are not allowed; in partial_fit only if they have changed."""
+        """Reject invalid parameters; in partial_fit, check them only if they have changed."""
         last = None if self._record is None else self._record.last
         known = incremental and isinstance(last, LastTrainer) and last.has_parameters(vars(self))
         if not known:
@@ -304,7 +305,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             raise ValueError("partial_fit does not support early_stopping=True")
 
     def _wanted_dtype(self, *, first: bool) -> Any:
-        """The dtypes that X may have for a new network, or the one for the existing network."""
+        """Return the dtypes that X may have: any for a new network, that of an existing one."""
         if not first and self._record is not None:
             dtype = self._record.architecture.dtype
             if self.dtype is not None and np.dtype(self.dtype) != dtype:
@@ -316,7 +317,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
     def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Inputs, Any]:
-        """X as rows of a dtype, and y checked."""
+        """Return X as checked rows of a dtype, and y checked."""
         x, y = validate_data(
             self,
             X,
@@ -333,7 +334,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         return as_inputs(x), y
 
     def _rows(self, x: Inputs, labels: Any, weights: Any, loss: Loss, *, suffix: str = "") -> Rows:
-        """Checked rows with the network's targets; `suffix` is that of the arguments' names."""
+        """Return checked rows with targets; `suffix` is appended to names in error messages."""
         checked = check_weights(f"sample_weight{suffix}", weights, len(x), x.dtype)
         targets = self._encode(labels, x.dtype)
         check_targets(f"y{suffix}", targets, loss.name, LOSS_FACTS[loss.name].targets)
@@ -342,7 +343,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _given_validation(
         self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any], loss: Loss
     ) -> tuple[Rows, Any] | None:
-        """The validation set that was given to `fit`, as rows and as labels; None without one."""
+        """Return the validation data given to `fit`, as rows and as labels, or None."""
         if X is None and y is None and weights is None:
             return None
         if X is None or y is None:
@@ -354,7 +355,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _hold_back(
         self, rows: Rows, labels: Any, groups: Any, random_state: np.random.RandomState
     ) -> tuple[NDArray[np.intp], tuple[Rows, Any]]:
-        """Indices of the rows to train on, and the others to validate with."""
+        """Return the indices of training and validation rows."""
         train, rest = split_rows(
             self.validation_fraction,
             len(rows.x),
@@ -378,10 +379,10 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         )
         record = None if first else self._record
         if record is None:
-            # Without hidden layers, scikit-learn draws by `activation` all the same.
+            # Even without hidden layers, scikit-learn's initialization depends on `activation`.
             names = architecture.activations or layer_activations(self.activation or "identity", 1)
             network = initial_network(architecture, names, self.initializer, random_state)
-            if not first:  # weights that were set by hand before the first fit
+            if not first:  # copy weights that the user has replaced
                 copy_weights(network, self.coefs_, self.intercepts_)
             record = FitRecord.new(architecture, Weights(network), self)
         elif architecture != record.architecture:
@@ -395,11 +396,11 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         return record
 
     def _validator(self, record: FitRecord, rows: Rows, labels: Any) -> Validator:
-        """The measurements of the validation rows after every epoch."""
+        """Return the Validator that evaluates the validation rows after every epoch."""
         if rows.weights is not None and not rows.weights.any():
             raise ValueError(
                 "the validation set must contain a non-zero sample weight; all are zero. Use "
-                "another random_state, or give X_val and y_val"
+                "another random_state, or pass X_val and y_val"
             )
         if record.validation_scores is None:
             record.validation_scores = []
@@ -423,7 +424,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         return self._network()
 
     def _network(self) -> Network:
-        """The fitted network, with the numbers that are in `coefs_` and `intercepts_`."""
+        """Return the fitted network, updated with the values in `coefs_` and `intercepts_`."""
         record = self._record
         assert record is not None
         if record.weights.are(self.coefs_, self.intercepts_):
@@ -455,7 +456,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         Returns
         -------
         Summary
-            As of :meth:`fastmlp.Network.summary`: a table as text, in a notebook as HTML.
+            As returned by :meth:`fastmlp.Network.summary`: a table, in notebooks as HTML.
 
         Raises
         ------
@@ -466,11 +467,11 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         return self._network().summary()
 
     def drop_training_state(self) -> Self:
-        """Drop what only further training needs, so that pickles and files become small.
+        """Discard what is only needed for further training, to make pickles and files smaller.
 
-        That is the optimizer's states (with Adam two numbers per weight), the generator that
-        shuffles, and the copy of the best weights of early stopping. Predictions, records and
-        parameters stay; the next `partial_fit` begins with a new optimizer.
+        This discards the optimizer states (with Adam, two numbers per weight), the state of the
+        generator for shuffling, and early stopping's copy of the best weights. Predictions, records
+        and parameters remain; the next `partial_fit` starts with a new optimizer.
 
         Returns
         -------
@@ -483,7 +484,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
         See Also
         --------
-        fastmlp.save : With ``resumable=False`` a file without it, of an estimator that keeps it.
+        fastmlp.save : With ``resumable=False``, saves without this state but keeps it in memory.
         """
         check_is_fitted(self)
         assert self._record is not None
@@ -491,18 +492,19 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         return self
 
     def to_sklearn(self) -> Any:
-        """Convert to scikit-learn's own estimator, for code that requires that very class.
+        """Convert to scikit-learn's estimator, for code that requires exactly that class.
 
         Returns
         -------
         sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted: it predicts the same, up to rounding. Parameters that it does not have are left
-            out or replaced by the closest; its `fit` and `partial_fit` begin with a new optimizer.
+            A fitted estimator with the same predictions, up to rounding. Parameters that it does
+            not have are omitted or replaced by the closest ones; its `fit` and `partial_fit` start
+            with a new optimizer.
 
         Raises
         ------
         ValueError
-            If the hidden layers have different functions, or one that scikit-learn does not know.
+            If hidden layers have different activations, or one that scikit-learn does not have.
         """
         return to_sklearn(
             self._sklearn_name, self.network_, self.get_params(deep=False), vars(self)

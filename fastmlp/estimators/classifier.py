@@ -1,4 +1,4 @@
-"""MLPClassifier: labels, probabilities, class weights."""
+"""MLPClassifier: a scikit-learn classifier with class weights and label smoothing."""
 
 from __future__ import annotations
 
@@ -22,110 +22,116 @@ from fastmlp.losses import Loss, check_loss
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
-    """A dense network that classifies, trained on the log loss.
+    """Multi-layer perceptron classifier, trained on the log loss.
 
-    Two classes share one logistic output, more have a softmax, and multilabel targets (indicators
-    of shape (n, n_labels)) one logistic output each. The loss is the mean over the rows of
-    ``-log p(y)``, plus penalties.
+    Two classes share one logistic output, three or more have softmax outputs, and multilabel
+    targets (indicators of shape (n, n_labels)) have one logistic output per label. The loss is the
+    mean of ``-log p(y)`` over the rows, plus penalties.
 
     Parameters
     ----------
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
-        Widths of the hidden layers, each >= 1; as text joined by x, such as ``"128x64"``, so that a
-        search can vary them. () for none.
+        Widths of the hidden layers, each >= 1; () for none. A string such as ``"128x64"`` is also
+        allowed, so that a parameter search can vary the widths.
     activation : str or sequence of str, default="relu"
-        Function of the hidden layers, one for all or one each: "relu", "tanh", "logistic" (also
-        called "sigmoid"), "identity", or another of ``fastmlp.losses.ACTIVATIONS``.
+        Activation function of all hidden layers, or one per hidden layer: "relu", "tanh",
+        "logistic" (also called "sigmoid"), "identity", or any other in
+        ``fastmlp.losses.ACTIVATIONS``.
     solver : {"adam", "sgd", "lbfgs", "adamw", "rmsprop", "nesterov"}, default="adam"
-        "adam" is Kingma and Ba's method in the form of scikit-learn; "sgd" is gradient descent with
-        momentum, "nesterov" the same with Nesterov's momentum always; "adamw" and "rmsprop" are
-        those of :mod:`fastmlp.optimizers`; "lbfgs" is SciPy's quasi-Newton method on all rows at
-        once, good for small data.
+        "adam" is Kingma and Ba's method, as implemented in scikit-learn; "sgd" is gradient descent
+        with momentum, and "nesterov" the same, always with Nesterov's momentum; "adamw" and
+        "rmsprop" are described in :mod:`fastmlp.optimizers`; "lbfgs" is SciPy's quasi-Newton method
+        on all rows at once, suited to small data sets.
     alpha : float >= 0, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum w**2`` (biases excluded), which is divided by
-        the sum of a batch's row weights.
+        the sum of the batch's sample weights.
     batch_size : int >= 1 or "auto", default="auto"
-        Rows of a mini-batch; "auto" is 200. At most the number of rows. Not for "lbfgs".
+        Number of rows per mini-batch; "auto" is 200. It is limited to the number of training rows.
+        Not used by "lbfgs".
     learning_rate : str, default="constant"
-        "constant"; "invscaling" divides the rate by ``(t + 1) ** power_t`` with the number of rows
-        t seen so far; "adaptive" divides it by 5 whenever training would have stopped, down to
-        1e-6; "cosine", "one_cycle", "exponential" and "power" are those of
-        :mod:`fastmlp.schedules`, laid out for `max_iter` epochs. As in scikit-learn, "adam" takes
-        "invscaling" and "adaptive" for "constant".
+        "constant" keeps the rate; "invscaling" divides it by ``(t + 1) ** power_t``, where t is the
+        number of rows seen so far; "adaptive" divides it by 5 each time training would otherwise
+        stop, down to 1e-6; "cosine", "one_cycle", "exponential" and "power" are the schedules of
+        :mod:`fastmlp.schedules`, spread over `max_iter` epochs. As in scikit-learn, "adam" treats
+        "invscaling" and "adaptive" like "constant".
     learning_rate_init : float > 0, default=0.001
-        Rate of the first epoch; with "one_cycle" the highest one.
+        Initial learning rate; with "one_cycle" it is the maximum.
     power_t : float >= 0, default=0.5
-        Exponent of "invscaling".
+        Exponent of the "invscaling" learning rate.
     max_iter : int >= 1, default=200
-        Epochs at most; iterations with "lbfgs".
+        Maximum number of epochs, or of iterations with "lbfgs".
     shuffle : bool, default=True
-        Mix the rows before every epoch.
+        Whether to shuffle the rows before every epoch.
     random_state : int, RandomState instance or None, default=None
-        Source of initial weights, validation rows and shuffling. The first two are the same as
-        scikit-learn's. The model does not depend on the number of threads.
+        Seed or generator for the initial weights, the validation split and shuffling. The first two
+        are the same as in scikit-learn. The result does not depend on the number of threads.
     tol : float >= 0, default=1e-4
-        An epoch that is better by less than this counts as no improvement; with "lbfgs" the search
-        ends where no component of the gradient is larger.
+        Minimum improvement: an epoch that improves by less does not count as an improvement. With
+        "lbfgs", optimization stops when no component of the gradient is larger than `tol`.
     verbose : bool or int, default=False
-        Show every epoch: a line that is kept up to date on a terminal with rich, else one line
-        each, through the logger "fastmlp" where somebody listens to it.
+        Whether to show the progress: one line that is updated in place on a terminal if rich is
+        installed, otherwise one line per epoch. The lines go to the logger "fastmlp" if it has
+        handlers.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the previous one. Its patience begins anew, whereas
-        scikit-learn's goes on counting and ends such a fit at once.
+        Whether `fit` starts from the weights of the previous call. The count of epochs without
+        improvement restarts at zero; scikit-learn keeps counting and stops such a fit immediately.
     momentum : float in [0, 1], default=0.9
-        Of "sgd" and "nesterov".
+        Momentum coefficient of "sgd" and "nesterov".
     nesterovs_momentum : bool, default=True
-        Of "sgd".
+        Whether "sgd" uses Nesterov's momentum.
     early_stopping : bool, default=False
-        Hold rows back, watch `monitor` on them, and put the best weights back at the end. Without
-        it the loss in training decides when to stop. Not for "lbfgs" and `partial_fit`.
+        Whether to set validation rows aside, monitor them as set by `monitor`, and restore the best
+        weights at the end. If False, the training loss determines when to stop. Not available for
+        "lbfgs" and `partial_fit`.
     validation_fraction : float in [0, 1), splitter or iterable, default=0.1
-        What early stopping holds back: a share of the rows chosen at random, or the last of the
-        splits of a splitter (``GroupShuffleSplit``, ``TimeSeriesSplit``, ...) or of an iterable of
+        Validation rows for early stopping: a fraction of the rows, chosen at random, or the last
+        split of a splitter (``GroupShuffleSplit``, ``TimeSeriesSplit``, ...) or of an iterable of
         (train, validation) indices.
     beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
-        Decays of "adam" and "adamw".
+        Decay rates of the moment estimates of "adam" and "adamw".
     epsilon : float > 0, default=1e-8
-        Of "adam", "adamw" and "rmsprop".
+        Constant that avoids division by zero in "adam", "adamw" and "rmsprop".
     n_iter_no_change : int >= 1 or inf, default=10
-        Epochs without improvement that are borne.
+        Number of epochs without improvement to tolerate before stopping.
     max_fun : int >= 1, default=15000
-        Evaluations of the loss at most, with "lbfgs".
+        Maximum number of loss evaluations with "lbfgs".
     l1 : float >= 0, default=0.0
-        Strength of the L1 penalty ``l1 * sum |w|``, divided as alpha is.
+        Strength of the L1 penalty ``l1 * sum |w|`` (biases excluded), divided in the same way as
+        the L2 penalty.
     weight_decay : float >= 0, default=0.01
-        Decoupled weight decay of "adamw".
+        Coefficient of the decoupled weight decay in "adamw".
     rho : float in [0, 1), default=0.99
-        Decay of "rmsprop".
+        Decay rate of the average of squared gradients in "rmsprop".
     learning_rate_decay : float >= 0, default=0.01
-        d of the rates "exponential" and "power".
+        Decay d of the learning rates "exponential" and "power".
     warmup : int >= 0, default=0
-        Epochs in which the rate rises to what `learning_rate` says.
+        Number of epochs in which the rate rises linearly to the value given by `learning_rate`.
     scoring : None, str, callable or list of str, default=None
         Scores of the validation rows: accuracy by default, or scikit-learn's scorers. The first is
-        ``val_score`` in `history_`; each is also there as ``val_`` and its name.
+        stored in `history_` as ``val_score``, and each of them as ``val_<name>``.
     monitor : str or None, default=None
-        The entry of `history_` that early stopping watches; None is "val_score". Names that end in
-        "loss" are to fall, others to rise.
+        Entry of `history_` that early stopping monitors; None means "val_score". Entries whose
+        names end in "loss" are minimized, all others maximized.
     initializer : str, default="auto"
-        First weights: "auto" are scikit-learn's (Glorot), others see
+        Initial weights: "auto" draws the same as scikit-learn (Glorot); for the others, see
         :mod:`fastmlp.initializers`.
     dtype : {"float32", "float64"} or None, default=None
-        Type of weights and arithmetic. None keeps that of `X`; what is neither becomes float64.
+        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither.
     n_threads : int >= 1 or None, default=None
-        See :func:`fastmlp.resolve_threads`.
+        Number of threads; None for the default of :func:`fastmlp.resolve_threads`.
     dropout : float in [0, 1) or sequence of such, default=0.0
-        Share of the activations of every hidden layer, or of each, that are set to 0 in training.
-        Not for "lbfgs".
+        Fraction of activations set to 0 in training, one for all hidden layers or one per layer.
+        Not available for "lbfgs".
     max_grad_norm : float > 0 or None, default=None
-        Longer gradients are shortened to exactly this length: times ``max_grad_norm / norm``, where
-        PyTorch has ``norm + 1e-6``. Not for "lbfgs".
+        Maximum norm of the gradient of all layers together. Larger gradients are multiplied by
+        ``max_grad_norm / norm``; PyTorch divides by ``norm + 1e-6``. Not available for "lbfgs".
     class_weight : mapping, "balanced" or None, default=None
-        Weight of each class by its label, 1 for those not named; "balanced" is
-        ``W / (n_classes * W_c)`` with the sum W_c of the class's row weights and that of all, W, so
-        that all classes weigh the same. Times `sample_weight`. Not for multilabel targets.
+        Weight of each class by its label, 1 for classes not listed. "balanced" means
+        ``W / (n_classes * W_c)``, where W_c is the sum of the sample weights of class c and W that
+        of all rows, so that all classes have the same total weight. Class weights are multiplied by
+        `sample_weight`. Not available for multilabel targets.
     label_smoothing : float in [0, 1), default=0.0
-        s of the training targets ``(1 - s) y + s / K`` with K classes.
+        Smoothing s: the training targets are ``(1 - s) y + s / K`` for K classes.
     loss : {"log_loss", "brier"} or callable, default="log_loss"
         "brier" is ``sum (y - p)**2`` over the outputs; for a function see
         :class:`fastmlp.losses.CustomLoss`.
@@ -133,54 +139,56 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Sorted labels; for multilabel targets their numbers.
+        Class labels, sorted; for multilabel targets, the indices of the labels.
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of each layer, views of one vector. Change them in place, or put other arrays into
-        the list.
+        Weights of each layer, as views of one vector. They can be changed in place; assigning other
+        arrays to elements of the list takes effect at the next fit or predict.
     intercepts_ : list of ndarray of shape (n_out,)
-        Biases of each layer, likewise.
+        Biases of each layer, which can be changed in the same way.
     loss_ : float
-        Loss of the last epoch: mean over the rows, penalty included.
+        Loss of the last epoch: mean over the rows, including penalties.
     best_loss_ : float or None
-        Lowest loss of an epoch; None with early stopping.
+        Lowest loss of all epochs; None with early stopping.
     loss_curve_ : list of float
-        Loss of every epoch, through warm starts; with "lbfgs" of every iteration.
+        Loss after every epoch, or every iteration with "lbfgs"; continued across warm starts.
     validation_scores_ : list of float or None
-        Score of the validation rows after every epoch; None without such rows.
+        Validation score after every epoch; None without validation rows.
     best_validation_score_ : float or None
-        The score of the best epoch; None without early stopping.
+        Validation score of the best epoch; None without early stopping.
     best_epoch_ : int or None
-        The best epoch, counted from 0.
+        Index of the best epoch, counted from 0.
     history_ : dict of str to list of float
-        What ``pandas.DataFrame`` takes; per epoch ``loss``, ``accuracy`` (in
-        training; not for multilabel targets), ``learning_rate``, ``seconds``
-        (training alone), and with validation rows ``val_loss`` (mean over the rows, without
-        penalty), ``val_score`` and named scores.
+        Values per epoch, which can be passed to ``pandas.DataFrame``: ``loss``, ``accuracy`` (of
+        the training batches; not for multilabel targets), ``learning_rate``, ``seconds`` (training
+        only) and, with validation rows, ``val_loss`` (mean over the rows, without penalties),
+        ``val_score`` and the named scores.
     n_iter_ : int
-        Epochs of the last fit; iterations with "lbfgs".
+        Number of epochs of the last fit, or of iterations with "lbfgs".
     t_ : int
-        Rows seen in training.
+        Number of rows seen in training, counting each row once per epoch.
     n_features_in_ : int
+        Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only after training on data with names of type str.
+        Names of the features; defined only if `X` has feature names that are all strings.
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, including input and output.
     n_outputs_ : int
+        Number of outputs.
     out_activation_ : str
-        Function of the last layer.
+        Name of the output function.
     network_ : Network
-        The network itself, whose ``predict(X, out=array)`` writes into an array that is given.
+        The underlying network; its ``predict(X, out=array)`` writes into an existing array.
 
     See Also
     --------
-    MLPRegressor : The same for numbers.
-    Trainer, Network : What this is made of.
+    MLPRegressor : The corresponding regressor.
+    Trainer, Network : The classes on which this estimator is built.
 
     References
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks" (2010); D. P. Kingma and J. Ba, "Adam" (2015); the contract is that of scikit-learn
-    1.9, `sklearn.neural_network`.
+    networks" (2010); D. P. Kingma and J. Ba, "Adam" (2015); `sklearn.neural_network` of
+    scikit-learn 1.9, whose interface this class follows.
 
     Examples
     --------
@@ -246,19 +254,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """One epoch on these rows, from the weights and the optimizer's state as they are.
+        """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
-        Parameters that were changed count from now on: the rate, penalties, the batch size, a
-        `solver`, which begins with a state of its own. What makes the network must stay:
-        `hidden_layer_sizes`, `activation`, `dtype`, the output function that `loss` asks for. A
-        call that raises leaves the estimator as it was, but the optimizer may begin anew.
+        Changed parameters take effect with this call: the learning rate, penalties, batch size or
+        `solver`, which starts with a new state. Parameters that define the network must not change:
+        `hidden_layer_sizes`, `activation`, `dtype`, and the output function that `loss` requires. A
+        call that raises leaves the estimator unchanged, but the optimizer state may be reset.
 
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`; y need not hold all classes.
+            As in `fit`; y need not contain all classes.
         classes : array-like of shape (n_classes,), optional
-            All classes there will be; needed in the first call.
+            All classes that will occur; required in the first call.
 
         Returns
         -------
@@ -267,18 +275,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As in `fit`, for unknown or missing classes, for "balanced" class weights (they want
-            all rows), with early stopping, and for another network than the fitted one.
+            As in `fit`; also if classes are unknown or missing, if class weights are "balanced"
+            (which needs all rows), with early stopping, and if the parameters define a network
+            other than the fitted one.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
-                f"class_weight={self.class_weight!r} needs all rows at once and does not go with "
+                f"class_weight={self.class_weight!r} needs all rows and cannot be used with "
                 "partial_fit; pass a mapping of labels to weights"
             )
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Any:
-        """The most probable class of every row; of multilabel targets all above 1/2.
+        """Predict the most probable class of every row; for multilabel targets, all above 1/2.
 
         Parameters
         ----------
@@ -292,7 +301,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return self._targets.decode(outputs)
 
     def predict_proba(self, X: Any) -> Array:
-        """The probability of every class.
+        """Predict the probability of every class.
 
         Parameters
         ----------
@@ -301,13 +310,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_` and of the network's dtype.
+            Columns in the order of `classes_`; the network's dtype.
         """
         outputs = self._outputs(X)
         return self._targets.probabilities(outputs)
 
     def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of `predict_proba`.
+        """Return the logarithm of the predicted probabilities.
 
         Parameters
         ----------
@@ -322,7 +331,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             logarithms: Array = np.log(probabilities, out=probabilities)
         return logarithms
 
-    # --- What BaseMLP asks for
+    # --- Methods required by BaseMLP
 
     def _learn_targets(
         self, y: Any, *, first: bool, incremental: bool, classes: Any = None
@@ -379,14 +388,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if self.class_weight is None:
             return weights
         if self._targets.kind == "multilabel":
-            raise ValueError("class_weight does not go with multilabel targets; use sample_weight")
+            raise ValueError(
+                "class_weight is not allowed for multilabel targets; use sample_weight"
+            )
         return class_sample_weights(self.class_weight, self.classes_, y, weights)
 
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:
         return subset_accuracy(y, weights) if self._targets.kind == "multilabel" else None
 
     def _stratifies(self) -> bool:
-        # As scikit-learn, so that the same random_state holds back the same rows.
+        # As in scikit-learn, so that the same random_state selects the same validation rows.
         return self._targets.kind == "binary"
 
     def _has_accuracy(self) -> bool:

@@ -1,4 +1,4 @@
-"""A fitted network as scikit-learn's `coefs_` and `intercepts_`, and back."""
+"""Conversion of a network to scikit-learn's `coefs_` and `intercepts_`, and back."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fastmlp.network.network import Network
 
 
 class Architecture(NamedTuple):
-    """What a network is made of, apart from its numbers.
+    """Structure of a network: everything except the values of its weights.
 
     Attributes
     ----------
     sizes : tuple of int
         Widths of all layers, input and output included.
     activations : tuple of str
-        The engine's names of the hidden layers' functions.
+        Activations of the hidden layers, by the engine's names.
     output : str
         Function of the last layer.
     dtype : str
@@ -34,12 +34,12 @@ class Architecture(NamedTuple):
     dtype: str
 
     def differences(self, old: Architecture) -> str:
-        """In which parameters and data this one and the old one of a fitted network differ."""
+        """Describe the parameters and data in which this and the fitted architecture differ."""
         (n_in, *hidden, n_out), (old_in, *old_hidden, old_out) = self.sizes, old.sizes
         pairs = {
             "hidden_layer_sizes": (tuple(hidden), tuple(old_hidden)),
             "activation": (self.activations, old.activations),
-            "the output function that loss and y ask for": (self.output, old.output),
+            "the output function for loss and y": (self.output, old.output),
             "the number of features": (n_in, old_in),
             "the number of outputs": (n_out, old_out),
             "dtype": (self.dtype, old.dtype),
@@ -51,7 +51,7 @@ class Architecture(NamedTuple):
         )
 
     def network(self, initializer: str = "sqrt_nodes", random_state: Any = None) -> Network:
-        """A new network of this kind."""
+        """Create a network with this architecture."""
         return Network(
             self.sizes,
             activation=self.activations,
@@ -68,17 +68,17 @@ def initial_network(
     initializer: str,
     random_state: np.random.RandomState,
 ) -> Network:
-    """A network with first weights.
+    """Create a network with initial weights.
 
-    With "auto" they are scikit-learn's, drawn in its order: weights and biases of a layer uniform
-    within sqrt(6 / (n_in + n_out)), or sqrt(2 / (n_in + n_out)) for a logistic layer (Glorot and
-    Bengio, 2010). Other names are those of :mod:`fastmlp.initializers`.
+    With "auto" they are the same as scikit-learn's: weights and biases of a layer are uniform
+    within +-sqrt(6 / (n_in + n_out)), or +-sqrt(2 / (n_in + n_out)) for a logistic layer (Glorot
+    and Bengio, 2010). For other names, see :mod:`fastmlp.initializers`.
 
     Parameters
     ----------
     activations : sequence of str
-        One name or more for the layers in turn; the last counts for all that follow, the output
-        layer among them.
+        One or more names, for the layers in order; the last one applies to all remaining layers,
+        including the output layer.
     """
     if initializer != "auto":
         seed = random_state.randint(2**31 - 1)
@@ -94,7 +94,7 @@ def initial_network(
 
 
 def coefficient_views(network: Network) -> tuple[list[Array], list[Array]]:
-    """Views of the parameters: (n_in, n_out) per layer, and (n_out,) per layer."""
+    """Return views of the weights, (n_in, n_out) per layer, and the biases, (n_out,) per layer."""
     weights = network.weights
     return [w[:, 1:].T for w in weights], [w[:, 0] for w in weights]
 
@@ -102,12 +102,12 @@ def coefficient_views(network: Network) -> tuple[list[Array], list[Array]]:
 def network_of(
     architecture: Architecture, coefs: Sequence[Any], intercepts: Sequence[Any]
 ) -> Network:
-    """A network with copies of these weights.
+    """Create a network with copies of these weights.
 
     Raises
     ------
     ValueError
-        Where the number or the shape of the arrays does not fit the architecture.
+        If the number or shapes of the arrays do not match the architecture.
     """
     network = architecture.network()
     copy_weights(network, coefs, intercepts)
@@ -120,7 +120,7 @@ def copy_weights(network: Network, coefs: Sequence[Any], intercepts: Sequence[An
     Raises
     ------
     ValueError
-        Where their number or a shape does not fit.
+        If their number or a shape does not match.
     """
     views = coefficient_views(network)
     for name, old, new in zip(("coefs_", "intercepts_"), views, (coefs, intercepts), strict=True):
@@ -135,15 +135,15 @@ def copy_weights(network: Network, coefs: Sequence[Any], intercepts: Sequence[An
 
 
 class Weights:
-    """A network, and the views of its parameters that users get as `coefs_` and `intercepts_`.
+    """A network and the views of its parameters that are published as `coefs_` and `intercepts_`.
 
     Attributes
     ----------
     network : Network
     coefs : list of ndarray of shape (n_in, n_out)
-        The list that is handed out; users may put other arrays into it.
+        The published list; users may assign other arrays to its elements.
     intercepts : list of ndarray of shape (n_out,)
-        Likewise.
+        The published list of biases.
     """
 
     def __init__(self, network: Network) -> None:
@@ -152,7 +152,7 @@ class Weights:
         self.coefs, self.intercepts = (list(views) for views in self._views)
 
     def are(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
-        """Whether these are still the views, so that the network has their numbers."""
+        """Return whether these are still the views, so that the network has the same values."""
         return all(
             len(given) == len(views) and all(map(operator.is_, given, views))
             for given, views in zip((coefs, intercepts), self._views, strict=True)

@@ -1,4 +1,4 @@
-"""When a fit has converged, and what happens to its learning rate: scikit-learn's rules."""
+"""Convergence and adaptive learning rates by scikit-learn's rules."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Convergence(EpochCallback):
     Parameters
     ----------
     record : FitRecord
-        Its `monitor` names the number in ``training.metrics`` that has to improve. What belongs to
-        the best epoch is written.
+        Its `monitor` names the entry of ``training.metrics`` that must improve. The values of the
+        best epoch are written to it.
     parameters : Parameters
     show : callable or None
-        Shows the sentence that says why training stops or the rate changes.
+        Called with a sentence that explains why training stops or the rate changes.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Convergence(EpochCallback):
         self.keeps_best = parameters.early_stopping
 
     def before_training(self, training: Training) -> None:
-        """Remember the first weights, in case no epoch is better."""
+        """Store the initial weights, in case no epoch improves on them."""
         if self.keeps_best and self.record.best_parameters is None:
             self.record.best_parameters = training.copy_weights()
 
@@ -65,7 +65,7 @@ class Convergence(EpochCallback):
             record.best_loss = value
 
     def _stop(self, training: Training, *, adaptive: bool) -> bool:
-        """End the training, or continue with a lower rate."""
+        """Stop training, or continue with a lower rate."""
         names = {"val_score": "Validation score", "loss": "Training loss"}  # as in scikit-learn
         reason = (
             f"{names.get(self.record.monitor, self.record.monitor)} did not improve more than "

@@ -1,4 +1,4 @@
-"""Input of the estimators, checked: rows, sample weights, and a warning about their scale."""
+"""Checks of the estimators' inputs: rows, sample weights, and a warning about their scale."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def as_inputs(x: Any) -> Inputs:
 
 
 def as_matrix(x: Inputs) -> Any:
-    """Return the engine's rows as scikit-learn reads them; the numbers are not copied."""
+    """Return the engine's rows as an array or SciPy matrix, without copying the numbers."""
     if not isinstance(x, SparseRows):
         return x
     from scipy.sparse import csr_array
@@ -57,7 +57,7 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
         weights = np.full(n_rows, float(weights))
     from sklearn.utils import check_array
 
-    # Reads lists, and data frames' columns of any type; what the numbers may be is said elsewhere.
+    # Converts lists and data frame columns of any type; values are checked elsewhere.
     array = check_array(
         weights,
         dtype="numeric",
@@ -70,13 +70,13 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
 
 
 def check_training_weights(weights: Array | None, row_index: NDArray[np.intp] | None) -> None:
-    """Refuse weights that are all zero or of infinite sum, in all rows or in those indexed."""
+    """Reject weights that are all zero or have an infinite sum, in all or the indexed rows."""
     if weights is None:
         return
     left = weights if row_index is None else weights[row_index]
     if not left.any():
         raise ValueError(
-            "the rows to train on must contain a non-zero weight; sample_weight times class_weight "
+            "the training rows must contain a non-zero weight; sample_weight times class_weight "
             f"is zero in all {len(left)}"
         )
     if not has_finite_sum(left):
@@ -91,21 +91,21 @@ def class_sample_weights(
 ) -> Array:
     """Return sample weights (n,): the weight of the row's class, times `weights` unless None.
 
-    "balanced" gives class c the weight W / (K W_c), with the sum W_c of its rows' weights, the
-    sum W over all rows and the number K of classes with W_c > 0: all these classes weigh W / K, and
-    a weight counts as repetition here too.
+    "balanced" gives class c the weight W / (K W_c), where W_c is the sum of its rows' weights, W
+    that of all rows, and K the number of classes with W_c > 0. Each of these classes then has the
+    total weight W / K, and a sample weight counts like a repetition here too.
 
     Parameters
     ----------
     class_weight : mapping of labels to weights >= 0, or "balanced"
-        Classes without a name here weigh 1.
+        Classes that are not listed have weight 1.
     targets : ndarray of shape (n, n_outputs)
-        0 and 1, as ClassTargets.encode makes them.
+        0 and 1, as returned by ClassTargets.encode.
 
     Raises
     ------
     ValueError
-        For unknown labels.
+        If a label is unknown.
     """
     codes = targets[:, 0].astype(np.intp) if targets.shape[1] == 1 else targets.argmax(axis=1)
     if isinstance(class_weight, str):
@@ -126,7 +126,7 @@ def _given_class_weights(
     for label, weight in class_weight.items():
         if label not in position:
             raise ValueError(
-                f"class_weight names the class {label!r}, which is not in y; its classes are "
+                f"class_weight has the label {label!r}, which is not in y; its classes are "
                 f"{', '.join(map(repr, position))}"
             )
         per_class[position[label]] = weight
@@ -134,7 +134,7 @@ def _given_class_weights(
 
 
 def warn_if_unscaled(x: Inputs) -> None:
-    """Warn of features with a standard deviation above 100, in at most 250 rows if dense.
+    """Warn about features with a standard deviation above 100, in at most 250 rows if dense.
 
     Warns
     -----
@@ -153,7 +153,7 @@ def warn_if_unscaled(x: Inputs) -> None:
 
 
 def _deviations(x: Inputs) -> NDArray[np.float64]:
-    """Standard deviation of every feature (n_features,); of some rows only if they are dense."""
+    """Return the standard deviations (n_features,); if dense, estimated from some of the rows."""
     if not isinstance(x, SparseRows):
         some: NDArray[np.float64] = x[:: -(-len(x) // SCALE_SAMPLE_ROWS)].std(axis=0, dtype=float)
         return some

@@ -1,4 +1,4 @@
-"""Parameters of the estimators: their names and types, and the checks that `fit` makes."""
+"""Parameters of the estimators: their names and types, and the checks made by `fit`."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from fastmlp.training.attributes import SMALLEST_NORM
 STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "nesterov")
 SOLVERS = ("lbfgs", *STOCHASTIC_SOLVERS)
 ADAPTED_RATES = ("constant", "invscaling", "adaptive")
-"""scikit-learn's learning rates, which depend on samples or progress; the others are schedules."""
+"""scikit-learn's learning rates, which depend on samples or progress, unlike schedules."""
 
 SCHEDULED_RATES = ("cosine", "one_cycle", "exponential", "power")
 ENDING_RATES = ("cosine", "one_cycle")
-"""Schedules that fall to almost 0 in the last of `max_iter` epochs: reaching it is the plan."""
+"""Schedules that fall to almost 0 in the last of `max_iter` epochs: reaching it is normal."""
 
 
 class Parameters(Protocol):
-    """Parameters that both estimators have, to be read by those who are given the estimator.
+    """Read-only view of the parameters that both estimators have.
 
-    What they mean is in the docstring of `MLPClassifier`.
+    They are described in the docstring of `MLPClassifier`.
     """
 
     hidden_layer_sizes: Any
@@ -247,16 +247,16 @@ CHECKS: dict[str, Check] = {
     "quantile": _levels,
     "huber_delta": _positive,
 }
-"""The check of every parameter except `loss`, of which each estimator has its own choice."""
+"""Checks by parameter; `loss` is missing because its allowed values depend on the estimator."""
 
 
 def check_parameters(parameters: Mapping[str, Any], losses: Iterable[str]) -> None:
-    """Refuse the first parameter with a value that is not allowed.
+    """Raise ParameterError for the first parameter with an invalid value.
 
     Raises
     ------
     ParameterError
-        Naming the parameter, its value and what is allowed.
+        With the parameter's name, its value and what is allowed.
     """
     checks = CHECKS | {"loss": _loss(tuple(losses))}
     for name, value in parameters.items():
@@ -273,12 +273,12 @@ def quantile_levels(quantile: Any) -> tuple[float, ...]:
 
 
 def hidden_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return the widths of the hidden layers from 100, (100, 50) or "100x50"; no layers from ().
+    """Return the hidden layers' widths, given 100, (100, 50) or "100x50"; () means no layers.
 
     Raises
     ------
     ValueError, TypeError
-        For other values, and for widths below 1.
+        For all other values, and for widths below 1.
     """
     if isinstance(sizes, str):
         parts = sizes.lower().split("x")
@@ -293,7 +293,7 @@ def hidden_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def _width(name: str, size: object) -> int:
-    """Check a width, with the error message that scikit-learn's users know."""
+    """Check a width; the error message is scikit-learn's."""
     if isinstance(size, numbers.Integral) and not isinstance(size, bool) and size <= 0:
         raise ValueError(f"hidden_layer_sizes must be > 0, got {name} = {size}")
     return check_integer(name, size, minimum=1)
@@ -312,14 +312,14 @@ def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        For unknown names, or if their number does not fit.
+        If a name is unknown, or if their number is wrong.
     """
     allowed = dict.fromkeys((*ACTIVATIONS, *ALIASES))
     if isinstance(activation, list | tuple):
         names = [check_choice(f"activation[{i}]", a, allowed) for i, a in enumerate(activation)]
         if n_hidden is not None and len(names) != n_hidden:
             raise ValueError(
-                f"activation must be one name, or {n_hidden} as there are hidden layers; "
+                f"activation must be one name or {n_hidden}, one per hidden layer; "
                 f"got {activation!r}"
             )
     else:

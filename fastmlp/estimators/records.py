@@ -1,4 +1,4 @@
-"""The record of an estimator's fits, and the callback that writes into it after every epoch."""
+"""Record of an estimator's fits, and the callback that updates it after every epoch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fastmlp.estimators.validation import Validator
 from fastmlp.training.trainer import Trainer
 
 OUTPUT_NAMES = {"sigmoid": "logistic", "exponential": "exp"}
-"""scikit-learn's names of output functions, where they differ."""
+"""scikit-learn's names of output functions, if they differ."""
 
 PUBLIC = (
     "n_iter",
@@ -36,12 +36,12 @@ PUBLIC = (
     "best_loss",
     "best_validation_score",
 )
-"""Fields that are fitted attributes too, under the same name with an underscore at its end."""
+"""Fields that are published as fitted attributes, with an underscore appended to the name."""
 
 
 @dataclass
 class FitRecord:
-    """Everything that fits have made of an estimator, except what it knows of its targets.
+    """Everything that an estimator has learned and recorded, except the classes of its targets.
 
     Attributes
     ----------
@@ -49,17 +49,17 @@ class FitRecord:
     weights : Weights
         The fitted network, with its views.
     plateau : Plateau
-        How long the watched number has not improved; outlives a fit, for warm starts.
+        Count of epochs without improvement; kept between fits for warm starts.
     monitor : str
-        Name of the watched number; "" before the first epoch.
+        Name of the monitored value; "" before the first epoch.
     best_parameters : ndarray of shape (n_parameters,) or None
-        Of the best epoch, with early stopping. Replaced, never changed in place.
+        Parameters of the best epoch, with early stopping. Replaced, never changed in place.
     n_iter : int
-        Epochs of the last fit; iterations with "lbfgs".
+        Number of epochs of the last fit, or of iterations with "lbfgs".
     t : int
-        Rows seen in training.
+        Number of rows seen in training.
     loss : float or None
-        Of the last epoch; None before the first one.
+        Loss of the last epoch; None before the first one.
     loss_curve : list of float
     validation_scores : list of float or None
     history : dict of str to list of float
@@ -67,7 +67,7 @@ class FitRecord:
     best_epoch : int or None
     best_loss, best_validation_score : float or None
     last : LastTrainer, OptimizerState or None
-        What the next partial_fit continues with.
+        State with which the next partial_fit continues.
     """
 
     architecture: Architecture
@@ -94,7 +94,7 @@ class FitRecord:
         return record
 
     def watch(self, monitor: str, parameters: Parameters) -> None:
-        """Forget the best epoch, because another number is watched from now on."""
+        """Reset the best epoch, because another value is monitored from now on."""
         self.monitor = monitor
         self.plateau = Plateau(parameters.tol, parameters.n_iter_no_change)
         self.best_parameters = self.best_epoch = None
@@ -102,7 +102,7 @@ class FitRecord:
         self.best_validation_score = -np.inf if parameters.early_stopping else None
 
     def add_epoch(self, row: Mapping[str, float], n_rows: int) -> None:
-        """Add the numbers of an epoch that trained on `n_rows` rows."""
+        """Add the values of an epoch that trained on `n_rows` rows."""
         self.n_iter += 1
         self.t += n_rows
         self.loss = row["loss"]
@@ -113,7 +113,7 @@ class FitRecord:
 
     @property
     def optimizer_state(self) -> OptimizerState | None:
-        """What the next partial_fit needs of the last fit, without anything native."""
+        """Return the state that the next partial_fit needs, without native objects."""
         return self.last.state() if isinstance(self.last, LastTrainer) else self.last
 
     def attributes(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class FitRecord:
         return public if self.loss is None else public | {"loss_": self.loss}
 
     def describe(self) -> dict[str, Any]:
-        """Return what `attributes` does not have, as plain values and arrays: for a pickle."""
+        """Return what is not in `attributes`, as plain values and arrays, for pickling."""
         state = self.optimizer_state
         return {
             "architecture": self.architecture._asdict(),
@@ -141,7 +141,7 @@ class FitRecord:
 
     @classmethod
     def restored(cls, plain: Mapping[str, Any], attributes: Mapping[str, Any]) -> FitRecord:
-        """Return the record of what `describe` and `attributes` returned; weights are copied."""
+        """Rebuild a record from the results of `describe` and `attributes`; weights are copied."""
         architecture = Architecture(**plain["architecture"])
         network = network_of(architecture, attributes["coefs_"], attributes["intercepts_"])
         state = plain["optimizer"]
@@ -158,21 +158,22 @@ class FitRecord:
 
 
 class RecordOwner:
-    """An object with a FitRecord, which it publishes as scikit-learn's fitted attributes.
+    """Base class of objects that publish a FitRecord as scikit-learn's fitted attributes.
 
-    A pickle or a copy has the weights as `coefs_` and `intercepts_` and everything else as plain
-    values and arrays: it survives changes of this package, and shares nothing with the original.
+    Pickles and copies contain the weights as `coefs_` and `intercepts_`, and everything else as
+    plain values and arrays: they survive changes to this package and share nothing with the
+    original.
     """
 
     _record: FitRecord | None = None
 
     def _adopt(self, record: FitRecord) -> None:
-        """Make `record` the one of this object."""
+        """Set the record of this object, and publish it."""
         self._record = record
         self._publish()
 
     def _publish(self) -> None:
-        """Set scikit-learn's fitted attributes; no other place does."""
+        """Set scikit-learn's fitted attributes; this is the only place that does."""
         if self._record is not None:
             vars(self).update(self._record.attributes())
 
@@ -195,7 +196,7 @@ class RecordOwner:
 
 
 def append_row(table: dict[str, list[float]], row: Mapping[str, float]) -> None:
-    """Add a row to columns of equal length; NaN where a column or a value is missing."""
+    """Append a row to columns of equal length; missing columns and values become NaN."""
     n_rows = len(next(iter(table.values()), []))
     for name in row:
         table.setdefault(name, [math.nan] * n_rows)
@@ -211,15 +212,15 @@ class FitRecorder(EpochCallback):
     record : FitRecord
         Written.
     trainer : Trainer
-        Its numbers of an epoch are replaced by those of the estimator.
+        Its metrics of an epoch are replaced by those of the estimator.
     n_rows : int
-        Rows that an epoch adds to `t`: those trained on; 0 with L-BFGS, as in scikit-learn.
+        Number that every epoch adds to `t`: the training rows; 0 with L-BFGS, as in scikit-learn.
     validator : Validator or None
     loss_scale : float
-        What the mean loss per row is divided by: scikit-learn's squared error is a mean over the
-        outputs, and so is the loss that it shows, but not its gradient.
+        Divisor of the mean loss per row: scikit-learn reports the squared error as a mean over the
+        outputs, but its gradient is that of the sum.
     has_accuracy : bool
-        Whether the number of correct rows in a batch is an accuracy.
+        Whether the count of correct rows in a batch is an accuracy.
     """
 
     def __init__(
@@ -238,13 +239,13 @@ class FitRecorder(EpochCallback):
 
     @property
     def names(self) -> list[str]:
-        """Column names of `history_` that every epoch has a number for."""
+        """Names of the columns of `history_` that every epoch fills."""
         accuracy = ["accuracy"] if self.has_accuracy else []
         validation = [] if self.validator is None else self.validator.names
         return ["loss", *accuracy, "learning_rate", "seconds", *validation]
 
     def after_epoch(self, training: Training) -> bool | None:
-        """Measure the epoch; ``training.metrics`` become its row of `history_`."""
+        """Evaluate the epoch; store the results in ``training.metrics`` and `history_`."""
         trainer = self.trainer
         metrics = trainer.metrics
         loss = metrics["loss"] / self.loss_scale + (metrics["cost"] - metrics["loss"])
@@ -259,7 +260,7 @@ class FitRecorder(EpochCallback):
         return None
 
     def state(self) -> Mapping[str, Any]:
-        """Return the numbers of all epochs."""
+        """Return the values of all epochs."""
         record, history, scores = self.record, self.record.history, self.record.validation_scores
         n_epochs = len(record.loss_curve)
         return {
@@ -273,11 +274,11 @@ class FitRecorder(EpochCallback):
         }
 
     def restore(self, training: Training, state: Mapping[str, Any]) -> None:
-        """Continue with the numbers of a checkpoint."""
+        """Continue with the values of a checkpoint."""
         record, names, scores = self.record, state["names"], state["validation_scores"]
         curve, table = _numbers(state, "loss_curve", 1), _numbers(state, "history", 2)
         if table.shape != (len(names), len(curve)):
-            raise ValueError("history and loss curve must have the same epochs")
+            raise ValueError("history and loss curve must have the same number of epochs")
         record.n_iter = check_integer("n_iter", state["n_iter"], minimum=0)
         record.t = check_integer("t", state["t"], minimum=0)
         if state["loss"] is not None:
@@ -298,7 +299,7 @@ def _first_rows(table: Mapping[str, list[float]], names: list[str], n: int) -> N
 
 
 def _numbers(state: Mapping[str, Any], name: str, n_dimensions: int) -> NDArray[np.float64]:
-    """An array of a state, which a forged checkpoint may have as anything."""
+    """Return an array of a state after checking it: a forged checkpoint may contain anything."""
     array = state[name]
     if not (isinstance(array, np.ndarray) and array.dtype == np.float64):
         raise TypeError(f"{name} must be an array of float64")

@@ -1,4 +1,4 @@
-"""MLPRegressor: numbers, quantiles, and losses of many kinds."""
+"""MLPRegressor: a scikit-learn regressor with a choice of losses, quantiles included."""
 
 from __future__ import annotations
 
@@ -17,169 +17,176 @@ from fastmlp.estimators.validation import Score, d2_pinball, r2
 from fastmlp.losses import Huber, Loss, Quantile, check_loss
 
 POSITIVE_LOSSES = ("poisson", "gamma")
-"""Losses whose predictions are exponentials."""
+"""Losses that use the exponential output function."""
 
 MEAN_LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
-"""Losses that are shown as means over the outputs, as scikit-learn shows the first of them."""
+"""Losses reported as means over the outputs, as scikit-learn reports the first of them."""
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
-    """A dense network that predicts one or several numbers per row.
+    """Multi-layer perceptron regressor with one or several outputs.
 
-    The loss is the mean over rows of the `loss` below, plus penalties.
+    The training loss is the mean of `loss` over the rows, plus penalties.
 
     Parameters
     ----------
     loss : str, Loss or callable, default="squared_error"
-        "squared_error", "absolute_error", "huber", "quantile", "poisson" and "gamma", with the
-        formulas of :mod:`fastmlp.losses`; predictions of the last two are exponentials. Also a Loss
-        of that module, or a function as its CustomLoss has it. The value of the first four is shown
-        as a mean over the outputs, the gradient is that of their sum: both as in scikit-learn.
+        "squared_error", "absolute_error", "huber", "quantile", "poisson" or "gamma", as defined in
+        :mod:`fastmlp.losses` (with the last two, predictions are exponentials), a Loss object of
+        that module, or a function as described in its CustomLoss. As in scikit-learn, the first
+        four are reported as means over the outputs, while the gradient is that of their sum.
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
-        Widths of the hidden layers, each >= 1; as text joined by x, such as ``"128x64"``, so that a
-        search can vary them. () for none.
+        Widths of the hidden layers, each >= 1; () for none. A string such as ``"128x64"`` is also
+        allowed, so that a parameter search can vary the widths.
     activation : str or sequence of str, default="relu"
-        Function of the hidden layers, one for all or one each: "relu", "tanh", "logistic" (also
-        called "sigmoid"), "identity", or another of ``fastmlp.losses.ACTIVATIONS``.
+        Activation function of all hidden layers, or one per hidden layer: "relu", "tanh",
+        "logistic" (also called "sigmoid"), "identity", or any other in
+        ``fastmlp.losses.ACTIVATIONS``.
     solver : {"adam", "sgd", "lbfgs", "adamw", "rmsprop", "nesterov"}, default="adam"
-        "adam" is Kingma and Ba's method in the form of scikit-learn; "sgd" is gradient descent with
-        momentum, "nesterov" the same with Nesterov's momentum always; "adamw" and "rmsprop" are
-        those of :mod:`fastmlp.optimizers`; "lbfgs" is SciPy's quasi-Newton method on all rows at
-        once, good for small data. It is given the gradient and the loss that it belongs to;
-        scikit-learn gives it the mean over several outputs with the gradient of their sum.
+        "adam" is Kingma and Ba's method, as implemented in scikit-learn; "sgd" is gradient descent
+        with momentum, and "nesterov" the same, always with Nesterov's momentum; "adamw" and
+        "rmsprop" are described in :mod:`fastmlp.optimizers`; "lbfgs" is SciPy's quasi-Newton method
+        on all rows at once, suited to small data sets. It minimizes the sum over several outputs;
+        scikit-learn passes it their mean together with the gradient of the sum.
     alpha : float >= 0, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum w**2`` (biases excluded), which is divided by
-        the sum of a batch's row weights.
+        the sum of the batch's sample weights.
     batch_size : int >= 1 or "auto", default="auto"
-        Rows of a mini-batch; "auto" is 200. At most the number of rows. Not for "lbfgs".
+        Number of rows per mini-batch; "auto" is 200. It is limited to the number of training rows.
+        Not used by "lbfgs".
     learning_rate : str, default="constant"
-        "constant"; "invscaling" divides the rate by ``(t + 1) ** power_t`` with the number of rows
-        t seen so far; "adaptive" divides it by 5 whenever training would have stopped, down to
-        1e-6; "cosine", "one_cycle", "exponential" and "power" are those of
-        :mod:`fastmlp.schedules`, laid out for `max_iter` epochs. As in scikit-learn, "adam" takes
-        "invscaling" and "adaptive" for "constant".
+        "constant" keeps the rate; "invscaling" divides it by ``(t + 1) ** power_t``, where t is the
+        number of rows seen so far; "adaptive" divides it by 5 each time training would otherwise
+        stop, down to 1e-6; "cosine", "one_cycle", "exponential" and "power" are the schedules of
+        :mod:`fastmlp.schedules`, spread over `max_iter` epochs. As in scikit-learn, "adam" treats
+        "invscaling" and "adaptive" like "constant".
     learning_rate_init : float > 0, default=0.001
-        Rate of the first epoch; with "one_cycle" the highest one.
+        Initial learning rate; with "one_cycle" it is the maximum.
     power_t : float >= 0, default=0.5
-        Exponent of "invscaling".
+        Exponent of the "invscaling" learning rate.
     max_iter : int >= 1, default=200
-        Epochs at most; iterations with "lbfgs".
+        Maximum number of epochs, or of iterations with "lbfgs".
     shuffle : bool, default=True
-        Mix the rows before every epoch.
+        Whether to shuffle the rows before every epoch.
     random_state : int, RandomState instance or None, default=None
-        Source of initial weights, validation rows and shuffling. The first two are the same as
-        scikit-learn's. The model does not depend on the number of threads.
+        Seed or generator for the initial weights, the validation split and shuffling. The first two
+        are the same as in scikit-learn. The result does not depend on the number of threads.
     tol : float >= 0, default=1e-4
-        An epoch that is better by less than this counts as no improvement; with "lbfgs" the search
-        ends where no component of the gradient is larger.
+        Minimum improvement: an epoch that improves by less does not count as an improvement. With
+        "lbfgs", optimization stops when no component of the gradient is larger than `tol`.
     verbose : bool or int, default=False
-        Show every epoch: a line that is kept up to date on a terminal with rich, else one line
-        each, through the logger "fastmlp" where somebody listens to it.
+        Whether to show the progress: one line that is updated in place on a terminal if rich is
+        installed, otherwise one line per epoch. The lines go to the logger "fastmlp" if it has
+        handlers.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the previous one. Its patience begins anew, whereas
-        scikit-learn's goes on counting and ends such a fit at once.
+        Whether `fit` starts from the weights of the previous call. The count of epochs without
+        improvement restarts at zero; scikit-learn keeps counting and stops such a fit immediately.
     momentum : float in [0, 1], default=0.9
-        Of "sgd" and "nesterov".
+        Momentum coefficient of "sgd" and "nesterov".
     nesterovs_momentum : bool, default=True
-        Of "sgd".
+        Whether "sgd" uses Nesterov's momentum.
     early_stopping : bool, default=False
-        Hold rows back, watch `monitor` on them, and put the best weights back at the end. Without
-        it the loss in training decides when to stop. Not for "lbfgs" and `partial_fit`.
+        Whether to set validation rows aside, monitor them as set by `monitor`, and restore the best
+        weights at the end. If False, the training loss determines when to stop. Not available for
+        "lbfgs" and `partial_fit`.
     validation_fraction : float in [0, 1), splitter or iterable, default=0.1
-        What early stopping holds back: a share of the rows chosen at random, or the last of the
-        splits of a splitter (``GroupShuffleSplit``, ``TimeSeriesSplit``, ...) or of an iterable of
+        Validation rows for early stopping: a fraction of the rows, chosen at random, or the last
+        split of a splitter (``GroupShuffleSplit``, ``TimeSeriesSplit``, ...) or of an iterable of
         (train, validation) indices.
     beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
-        Decays of "adam" and "adamw".
+        Decay rates of the moment estimates of "adam" and "adamw".
     epsilon : float > 0, default=1e-8
-        Of "adam", "adamw" and "rmsprop".
+        Constant that avoids division by zero in "adam", "adamw" and "rmsprop".
     n_iter_no_change : int >= 1 or inf, default=10
-        Epochs without improvement that are borne.
+        Number of epochs without improvement to tolerate before stopping.
     max_fun : int >= 1, default=15000
-        Evaluations of the loss at most, with "lbfgs".
+        Maximum number of loss evaluations with "lbfgs".
     l1 : float >= 0, default=0.0
-        Strength of the L1 penalty ``l1 * sum |w|``, divided as alpha is.
+        Strength of the L1 penalty ``l1 * sum |w|`` (biases excluded), divided in the same way as
+        the L2 penalty.
     weight_decay : float >= 0, default=0.01
-        Decoupled weight decay of "adamw".
+        Coefficient of the decoupled weight decay in "adamw".
     rho : float in [0, 1), default=0.99
-        Decay of "rmsprop".
+        Decay rate of the average of squared gradients in "rmsprop".
     learning_rate_decay : float >= 0, default=0.01
-        d of the rates "exponential" and "power".
+        Decay d of the learning rates "exponential" and "power".
     warmup : int >= 0, default=0
-        Epochs in which the rate rises to what `learning_rate` says.
+        Number of epochs in which the rate rises linearly to the value given by `learning_rate`.
     scoring : None, str, callable or list of str, default=None
-        Scores of the validation rows: as `score` by default, or scikit-learn's scorers. The first
-        is ``val_score`` in `history_`; each is also there as ``val_`` and its name.
+        Scores of the validation rows: those of `score` by default, or scikit-learn's scorers. The
+        first is stored in `history_` as ``val_score``, and each of them as ``val_<name>``.
     monitor : str or None, default=None
-        The entry of `history_` that early stopping watches; None is "val_score". Names that end in
-        "loss" are to fall, others to rise.
+        Entry of `history_` that early stopping monitors; None means "val_score". Entries whose
+        names end in "loss" are minimized, all others maximized.
     initializer : str, default="auto"
-        First weights: "auto" are scikit-learn's (Glorot), others see
+        Initial weights: "auto" draws the same as scikit-learn (Glorot); for the others, see
         :mod:`fastmlp.initializers`.
     dtype : {"float32", "float64"} or None, default=None
-        Type of weights and arithmetic. None keeps that of `X`; what is neither becomes float64.
+        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither.
     n_threads : int >= 1 or None, default=None
-        See :func:`fastmlp.resolve_threads`.
+        Number of threads; None for the default of :func:`fastmlp.resolve_threads`.
     dropout : float in [0, 1) or sequence of such, default=0.0
-        Share of the activations of every hidden layer, or of each, that are set to 0 in training.
-        Not for "lbfgs".
+        Fraction of activations set to 0 in training, one for all hidden layers or one per layer.
+        Not available for "lbfgs".
     max_grad_norm : float > 0 or None, default=None
-        Longer gradients are shortened to exactly this length: times ``max_grad_norm / norm``, where
-        PyTorch has ``norm + 1e-6``. Not for "lbfgs".
+        Maximum norm of the gradient of all layers together. Larger gradients are multiplied by
+        ``max_grad_norm / norm``; PyTorch divides by ``norm + 1e-6``. Not available for "lbfgs".
     quantile : float in (0, 1) or increasing sequence of such, default=0.5
-        Level of the loss "quantile". Several levels of one target are predicted side by side, by
-        outputs that cannot cross.
+        Level of the loss "quantile". With several levels, a single target is predicted by one
+        output per level; these quantiles cannot cross.
     huber_delta : float > 0, default=1.0
-        Where the loss "huber" turns from a square into a line.
+        Distance at which the loss "huber" changes from quadratic to linear.
 
     Attributes
     ----------
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of each layer, views of one vector. Change them in place, or put other arrays into
-        the list.
+        Weights of each layer, as views of one vector. They can be changed in place; assigning other
+        arrays to elements of the list takes effect at the next fit or predict.
     intercepts_ : list of ndarray of shape (n_out,)
-        Biases of each layer, likewise.
+        Biases of each layer, which can be changed in the same way.
     loss_ : float
-        Loss of the last epoch: mean over the rows, penalty included.
+        Loss of the last epoch: mean over the rows, including penalties.
     best_loss_ : float or None
-        Lowest loss of an epoch; None with early stopping.
+        Lowest loss of all epochs; None with early stopping.
     loss_curve_ : list of float
-        Loss of every epoch, through warm starts; with "lbfgs" of every iteration.
+        Loss after every epoch, or every iteration with "lbfgs"; continued across warm starts.
     validation_scores_ : list of float or None
-        Score of the validation rows after every epoch; None without such rows.
+        Validation score after every epoch; None without validation rows.
     best_validation_score_ : float or None
-        The score of the best epoch; None without early stopping.
+        Validation score of the best epoch; None without early stopping.
     best_epoch_ : int or None
-        The best epoch, counted from 0.
+        Index of the best epoch, counted from 0.
     history_ : dict of str to list of float
-        What ``pandas.DataFrame`` takes; per epoch ``loss``, ``learning_rate``, ``seconds``
-        (training alone), and with validation rows ``val_loss`` (mean over the rows, without
-        penalty), ``val_score`` and named scores.
+        Values per epoch, which can be passed to ``pandas.DataFrame``: ``loss``, ``learning_rate``,
+        ``seconds`` (training only) and, with validation rows, ``val_loss`` (mean over the rows,
+        without penalties), ``val_score`` and the named scores.
     n_iter_ : int
-        Epochs of the last fit; iterations with "lbfgs".
+        Number of epochs of the last fit, or of iterations with "lbfgs".
     t_ : int
-        Rows seen in training.
+        Number of rows seen in training, counting each row once per epoch.
     n_features_in_ : int
+        Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only after training on data with names of type str.
+        Names of the features; defined only if `X` has feature names that are all strings.
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, including input and output.
     n_outputs_ : int
+        Number of outputs.
     out_activation_ : str
-        Function of the last layer.
+        Name of the output function.
     network_ : Network
-        The network itself, whose ``predict(X, out=array)`` writes into an array that is given.
+        The underlying network; its ``predict(X, out=array)`` writes into an existing array.
 
     See Also
     --------
-    MLPClassifier : The same for classes.
-    Trainer, Network : What this is made of.
+    MLPClassifier : The corresponding classifier.
+    Trainer, Network : The classes on which this estimator is built.
 
     References
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks" (2010); D. P. Kingma and J. Ba, "Adam" (2015); the contract is that of scikit-learn
-    1.9, `sklearn.neural_network`.
+    networks" (2010); D. P. Kingma and J. Ba, "Adam" (2015); `sklearn.neural_network` of
+    scikit-learn 1.9, whose interface this class follows.
 
     Examples
     --------
@@ -241,12 +248,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """One epoch on these rows, from the weights and the optimizer's state as they are.
+        """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
-        Parameters that were changed count from now on: the rate, penalties, the batch size, a
-        `solver`, which begins with a state of its own. What makes the network must stay:
-        `hidden_layer_sizes`, `activation`, `dtype`, the output function that `loss` asks for. A
-        call that raises leaves the estimator as it was, but the optimizer may begin anew.
+        Changed parameters take effect with this call: the learning rate, penalties, batch size or
+        `solver`, which starts with a new state. Parameters that define the network must not change:
+        `hidden_layer_sizes`, `activation`, `dtype`, and the output function that `loss` requires. A
+        call that raises leaves the estimator unchanged, but the optimizer state may be reset.
 
         Parameters
         ----------
@@ -260,12 +267,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As in `fit`, with early stopping, and for another network than the fitted one.
+            As in `fit`; also with early stopping, and if the parameters define a network other than
+            the fitted one.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """The network's outputs.
+        """Predict the targets of every row.
 
         Parameters
         ----------
@@ -274,13 +282,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Of the network's dtype; with several quantiles one column each.
+            The network's dtype; with several quantiles, one column per level.
         """
         outputs = self._outputs(X)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R^2 of the predictions; with quantiles their mean D^2 of the pinball loss.
+        """Return R^2 of the predictions; for quantiles, the mean D^2 of the pinball loss.
 
         Parameters
         ----------
@@ -291,7 +299,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Returns
         -------
         float
-            1 for perfect predictions, 0 for those of the best constant.
+            1 for perfect predictions, 0 for predictions as good as the best constant.
         """
         levels = _levels_of(self._loss_function())
         if not levels:
@@ -301,12 +309,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             outputs
         )
 
-    # --- What BaseMLP asks for
+    # --- Methods required by BaseMLP
 
     def _learn_targets(
         self, y: Any, *, first: bool, incremental: bool, classes: Any = None
     ) -> None:
-        """Numbers are what they are."""
+        """Do nothing: numbers need no encoding."""
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
         if hasattr(y, "toarray"):
@@ -315,7 +323,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         n_levels = len(_levels_of(self._loss_function()))
         if n_levels > 1:
             if columns.shape[1] > 1:
-                raise ValueError(f"several quantiles go with one target; got y of shape {y.shape}")
+                raise ValueError(f"several quantiles need one target; got y of shape {y.shape}")
             columns = np.repeat(columns, n_levels, axis=1)
         encoded: Array = np.require(columns, dtype, requirements=["C", "A"])
         return encoded
@@ -345,5 +353,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
 
 def _levels_of(loss: Loss) -> tuple[float, ...]:
-    """The levels of a quantile loss; none of others."""
+    """Return the levels of a quantile loss; an empty tuple for other losses."""
     return loss.levels if isinstance(loss, Quantile) else ()

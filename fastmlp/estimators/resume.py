@@ -1,4 +1,4 @@
-"""What an estimator's fit has in common with the one that a checkpoint continues."""
+"""Comparison of an estimator's fit with the checkpoint from which it resumes."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.checkpoints.folder import read_newest
 
 FREE = ("max_iter", "max_fun", "n_threads", "verbose", "warm_start", "random_state")
-"""Parameters that may change: a fit can become longer, and no bit depends on the others.
+"""Parameters that may change: a fit can become longer, and the result depends on no other of them.
 
-A random state that is not a number is not compared: its state is in the checkpoint."""
+A random state that is not an integer is not compared: its state is in the checkpoint."""
 
 
 class ResumableFit:
-    """A fit that writes checkpoints, or continues from one.
+    """Checkpoint support of a fit: reads the one to resume from, and describes the fit.
 
     Parameters
     ----------
     resume : str, bytes, PathLike or None
         The checkpoint or its folder.
     random_state : RandomState
-        From which this fit has drawn nothing so far; becomes that of the saved fit, in place.
+        Not yet used by this fit; set to the state of the saved fit, in place.
 
     Raises
     ------
     ModelFormatError, OSError
-        Where the checkpoint is damaged or missing.
+        If the checkpoint is damaged or missing.
     """
 
     def __init__(self, resume: StrPath | None, random_state: np.random.RandomState) -> None:
@@ -54,16 +54,16 @@ class ResumableFit:
         *,
         first: bool,
     ) -> Fingerprint:
-        """Return what this fit is compared by.
+        """Return the fingerprint with which this fit is compared.
 
         Parameters
         ----------
         owner : str
             Name of the estimator's class.
         train, validation : Rows
-            As they are trained on and measured.
+            Rows for training and validation.
         row_index : ndarray of int or None
-            Which rows of `train`, if not all.
+            Indices of the rows in `train` that are used; None for all.
         first : bool
             Whether the network is new.
         """

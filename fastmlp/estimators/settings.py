@@ -1,4 +1,4 @@
-"""The Trainer that an estimator's parameters describe, and what partial_fit keeps of it."""
+"""Trainer settings for an estimator's parameters, and the state kept for partial_fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUTO_BATCH_ROWS = 200
 
 
 def optimizer_of(parameters: Parameters) -> Optimizer:
-    """Return the optimizer that `solver` names; Adam has scikit-learn's form of epsilon."""
+    """Return the optimizer for `solver`; Adam uses epsilon in the same way as scikit-learn."""
     p = parameters
     if p.solver == "adam":
         return Adam(p.beta_1, p.beta_2, p.epsilon, epsilon_hat=True)
@@ -32,7 +32,7 @@ def optimizer_of(parameters: Parameters) -> Optimizer:
 
 
 def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
-    """Return the rows of a batch by scikit-learn's rule: "auto" is 200, and n_rows the maximum.
+    """Return the batch size by scikit-learn's rule: "auto" is 200, and n_rows is the maximum.
 
     Warns
     -----
@@ -53,7 +53,7 @@ def trainer_settings(parameters: Parameters, loss: Any, batch_size: int) -> dict
     ``alpha / 2 * sum w**2 / V``.
     """
     p = parameters
-    # SciPy's L-BFGS has no use for an optimizer of ours; plain SGD has the smallest state.
+    # SciPy's L-BFGS replaces the optimizer; plain SGD has the smallest state.
     optimizer = SGD() if p.solver == "lbfgs" else optimizer_of(p)
     schedule = p.learning_rate if p.learning_rate in SCHEDULED_RATES else "constant"
     return {
@@ -77,7 +77,7 @@ def trainer_settings(parameters: Parameters, loss: Any, batch_size: int) -> dict
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """What the next partial_fit needs of the last one, without anything native.
+    """State that the next partial_fit needs, without native objects.
 
     Attributes
     ----------
@@ -86,9 +86,9 @@ class OptimizerState:
     states : ndarray of shape (n_states, n_parameters)
     n_steps, epochs_done : int
     initial_learning_rate : float
-        As `learning_rate_init` was.
+        The value of `learning_rate_init`.
     learning_rate : float
-        In force; differs from the initial one if it was adapted.
+        Current rate; differs from the initial rate if it was adapted.
     generator : mapping or None
         State of the bit generator that shuffles; None where an earlier version has saved it.
     """
@@ -110,7 +110,7 @@ class OptimizerState:
         return np.random.Generator(bit_generator)
 
     def hand_over(self, trainer: Trainer) -> None:
-        """Give a new trainer what fits its optimizer and its learning rate."""
+        """Transfer the state to a new trainer, as far as optimizer and learning rate match."""
         same_optimizer = trainer.optimizer.name == self.optimizer
         if same_optimizer and trainer.states.shape == self.states.shape:
             trainer.states[...] = self.states
@@ -121,15 +121,15 @@ class OptimizerState:
 
 @dataclass(frozen=True)
 class LastTrainer:
-    """The trainer of the last fit, which the next partial_fit uses again if it can.
+    """The trainer of the last fit, which the next partial_fit reuses if possible.
 
     Attributes
     ----------
     trainer : Trainer
     settings : dict
-        The arguments it was made of.
+        Arguments with which it was created.
     parameters : dict
-        The estimator's, which these arguments come from and which have been checked.
+        The checked parameters of the estimator from which the arguments were derived.
     """
 
     trainer: Trainer
@@ -138,19 +138,19 @@ class LastTrainer:
 
     @property
     def n_steps(self) -> int:
-        """Number of updates that its optimizer has made."""
+        """Number of updates made by its optimizer."""
         return self.trainer.n_steps
 
     def fits(self, settings: Mapping[str, Any], network: Network) -> bool:
-        """Whether a new trainer of these settings and this network would be the same."""
+        """Return whether a new trainer with these settings and network would be the same."""
         return self.settings == settings and self.trainer.network is network
 
     def has_parameters(self, attributes: Mapping[str, Any]) -> bool:
-        """Whether an estimator with these attributes still has the same parameters."""
+        """Return whether an estimator with these attributes has the same parameters."""
         return all(attributes[name] is value for name, value in self.parameters.items())
 
     def state(self) -> OptimizerState:
-        """Return a copy of what is worth keeping."""
+        """Return a copy of the state that is worth keeping."""
         t, initial_rate = self.trainer, self.settings["learning_rate"]
         return OptimizerState(
             t.optimizer.name,

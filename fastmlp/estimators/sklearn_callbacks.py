@@ -1,4 +1,4 @@
-"""scikit-learn's callback protocol, experimental since 1.9: the one file that knows it.
+"""Support for scikit-learn's callback protocol, experimental since 1.9, in this file alone.
 
 An estimator's fit is a task with one subtask per epoch. Callbacks of this project, which are
 `EpochCallback`s, are set in the same way but called by the Trainer itself.
@@ -22,7 +22,7 @@ except ImportError:  # scikit-learn before 1.9
 
 
 class IdleFitCallback:
-    """An EpochCallback with the four hooks without which scikit-learn accepts no callback.
+    """Wrapper of an EpochCallback with the four hooks that scikit-learn requires.
 
     They do nothing: the Trainer calls the EpochCallback.
     """
@@ -37,7 +37,7 @@ class IdleFitCallback:
         """Do nothing."""
 
     def on_fit_task_end(self, estimator: object, context: object) -> bool:
-        """Do nothing, and let the fit continue."""
+        """Return without stopping the fit."""
         return False
 
     def teardown(self, estimator: object, context: object) -> None:
@@ -45,7 +45,7 @@ class IdleFitCallback:
 
 
 class _OwnCallbackSupport:
-    """Callback support without scikit-learn's, for this project's callbacks alone."""
+    """Callback support for scikit-learn before 1.9: this package's callbacks only."""
 
     def set_callbacks(self, *callbacks: Any) -> Any:
         if not all(isinstance(callback, IdleFitCallback) for callback in callbacks):
@@ -63,10 +63,10 @@ Support: Any = _OwnCallbackSupport if protocol is None else protocol.CallbackSup
 
 
 class CallbackSupport(Support):  # type: ignore[misc]
-    """Base class of estimators to which callbacks can be given."""
+    """Base class of estimators that accept callbacks."""
 
     def set_callbacks(self, *callbacks: Any) -> Any:
-        """Set the callbacks of all following fits; without arguments, remove them.
+        """Set the callbacks for all subsequent fits; without arguments, remove them.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class CallbackSupport(Support):  # type: ignore[misc]
         Raises
         ------
         TypeError
-            For other objects.
+            If an object is not a callback.
         """
         return super().set_callbacks(
             *(IdleFitCallback(c) if isinstance(c, EpochCallback) else c for c in callbacks)
@@ -88,7 +88,7 @@ class CallbackSupport(Support):  # type: ignore[misc]
 
 
 def manages_callbacks(method: Method) -> Method:
-    """Decorate a method so that callbacks are torn down when it ends, by return or exception."""
+    """Decorate a method so that callbacks are torn down when it returns or raises."""
     if protocol is None:
         return method
     managed: Method = protocol.with_callbacks(method)
@@ -96,7 +96,7 @@ def manages_callbacks(method: Method) -> Method:
 
 
 def epoch_callbacks(callbacks: Iterable[object]) -> list[EpochCallback]:
-    """Return copies of this project's callbacks for one fit, because clones share the objects."""
+    """Return copies of this package's callbacks for one fit, because clones share the objects."""
     return [copy.copy(c.callback) for c in callbacks if isinstance(c, IdleFitCallback)]
 
 
@@ -123,33 +123,33 @@ class SklearnTasks(EpochCallback):
         self._active = not all(isinstance(c, IdleFitCallback) for c in callbacks)
 
     def settings(self) -> None:
-        """Return None: no part in the course of training."""
+        """Return None, because this callback does not influence training."""
 
     def begin(self) -> None:
-        """Notify of the begin of the fit."""
+        """Notify callbacks that the fit begins."""
         if self._active:
             self._fit.call_on_fit_task_begin(**self._data)
 
     def end(self) -> None:
-        """Notify of the end of the fit."""
-        if self._epoch is not None:  # L-BFGS knows only afterwards that there is no next iteration
+        """Notify callbacks that the fit has ended."""
+        if self._epoch is not None:  # L-BFGS does not know in advance which iteration is the last
             self._epoch.call_on_fit_task_end(estimator=self.estimator)
         if self._active:
             self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes={})
 
     def before_epoch(self, training: Training) -> None:
-        """Notify of the begin of an epoch."""
+        """Notify callbacks that an epoch begins."""
         if self._active:
             self._epoch = self._fit.subcontext(task_name="epoch")
             self._epoch.call_on_fit_task_begin(**self._data)
 
     def after_epoch(self, training: Training) -> bool | None:
-        """Notify of the end of an epoch; scikit-learn's callbacks may end the training run."""
+        """Notify callbacks that an epoch has ended; they may stop the training run."""
         if not self._active:
             return None
-        if self._epoch is None:  # an epoch that was under way when it was saved
+        if self._epoch is None:  # the epoch had already begun when the checkpoint was saved
             self.before_epoch(training)
-        # A copy of the estimator is all that a callback needs to predict: copying copies weights.
+        # Callbacks get a copy of the estimator, with copied weights, for predictions.
         result = self._epoch.call_on_fit_task_end(**self._data, reconstruction_attributes={})
         self._epoch = None
         return bool(result)

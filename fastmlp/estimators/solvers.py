@@ -1,4 +1,4 @@
-"""An estimator's solver at work on rows that have been checked."""
+"""Solvers of the estimators, which train a network on checked rows."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ from fastmlp.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit: who learns what from which rows, and who is notified.
+    """Everything that a solver needs for one fit.
 
     Attributes
     ----------
     parameters : Parameters
-        The estimator, to be read.
+        The estimator, read only.
     record : FitRecord
-        Written.
+        Record to which the results are written.
     publish : callable
-        Called after every epoch, when it is in the record.
+        Called after every epoch, when it has been recorded.
     train : Rows
-        Checked.
+        Checked rows.
     row_index : ndarray of int or None
-        The rows to train on, if not all.
+        Indices of the training rows in `train`; None for all.
     validator : Validator or None
     loss : Loss
     loss_scale : float
-        What the loss is divided by when it is shown.
+        Divisor of the reported loss.
     has_accuracy : bool
-        Whether the number of correct rows in a batch is an accuracy.
+        Whether the count of correct rows in a batch is an accuracy.
     random_state : RandomState
         Source of the shuffling.
     callbacks : sequence of EpochCallback
-        The user's.
+        Callbacks set by the user.
     incremental : bool
-        One epoch, from the optimizer's state as it is.
+        Train for one epoch, starting from the current optimizer state.
     fingerprint : Fingerprint or None
-        What checkpoints are compared by; None without checkpoints.
+        Fingerprint for comparison with checkpoints; None without checkpoints.
     saved : SavedTraining or None
-        The checkpoint to continue from.
+        The checkpoint from which to resume.
     """
 
     parameters: Parameters
@@ -83,13 +83,13 @@ class Fit:
 
 
 def run_solver(fit: Fit) -> None:
-    """Train the network of a record by the estimator's solver.
+    """Train the network of the record with the estimator's solver.
 
     Raises
     ------
     DivergenceError, ValueError
-        If the loss or a weight is not finite any more; with early stopping, after the first epoch,
-        a warning instead.
+        If the loss or a weight becomes NaN or infinite; with early stopping, after the first epoch,
+        this is a warning instead.
     """
     stochastic = fit.parameters.solver in STOCHASTIC_SOLVERS
     trainer = _trainer(fit, stochastic=stochastic)
@@ -114,7 +114,7 @@ def run_solver(fit: Fit) -> None:
 
 
 def _trainer(fit: Fit, *, stochastic: bool) -> Trainer:
-    """A new trainer; in partial_fit the last one, or one with its optimizer's state."""
+    """Return a new trainer; in partial_fit, the last one or one with its optimizer state."""
     parameters, record = fit.parameters, fit.record
     batch_size = rows_per_batch(parameters.batch_size if stochastic else "auto", fit.n_rows)
     settings = trainer_settings(parameters, fit.loss, batch_size)
@@ -137,7 +137,7 @@ def _trainer(fit: Fit, *, stochastic: bool) -> Trainer:
 
 
 def _monitor(fit: Fit, names: Sequence[str]) -> str:
-    """The name of the number that has to improve."""
+    """Return the name of the monitored value."""
     if not fit.parameters.early_stopping:
         return "loss"
     monitor = fit.parameters.monitor
@@ -145,19 +145,19 @@ def _monitor(fit: Fit, names: Sequence[str]) -> str:
 
 
 def _convergence(fit: Fit, monitor: str, show: Callable[[str], object] | None) -> Convergence:
-    """The rules by which this fit ends, in a record that knows what it watches."""
+    """Return the convergence rules of this fit, and set the monitored value of the record."""
     parameters, record = fit.parameters, fit.record
     if monitor != record.monitor:
         record.watch(monitor, parameters)
     record.plateau.tol, record.plateau.patience = parameters.tol, parameters.n_iter_no_change
     if not fit.incremental:
-        # scikit-learn continues to count, so that a warm start after convergence ends at once.
+        # scikit-learn keeps counting, so that a warm start after convergence stops at once.
         record.plateau.count = 0
     return Convergence(record, parameters, show)
 
 
 def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> None:
-    """Run epochs until there is no more improvement."""
+    """Run epochs until there is no further improvement."""
     parameters = fit.parameters
     try:
         stopped = trainer.train(

@@ -1,4 +1,4 @@
-"""Targets of the estimators: from labels or numbers to the network's outputs, and back."""
+"""Conversion of class labels to the network's targets, and of its outputs to labels."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from fastmlp._types import Array
 
 @dataclass(frozen=True)
 class ClassTargets:
-    """Labels as network outputs.
+    """Encoding of class labels as network outputs.
 
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
-        Sorted labels; for multilabel targets their column numbers.
+        Sorted labels; for multilabel targets, the column indices.
     kind : {"binary", "multiclass", "multilabel"}
-        One output that is the probability of the second class, one per class that sum to 1, or one
-        per label that are independent.
+        One output, the probability of the second class; one output per class, with sum 1; or one
+        independent output per label.
     sparse : bool
-        Whether predictions of multilabel targets are sparse, as the targets were.
+        Whether the multilabel targets were sparse, so that predictions are sparse too.
     """
 
     classes: NDArray[Any]
@@ -32,16 +32,16 @@ class ClassTargets:
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the network."""
+        """Number of network outputs."""
         return 1 if self.kind == "binary" else len(self.classes)
 
     def encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        """Labels (n,), or indicators (n, n_classes), as targets (n, n_outputs) of 0 and 1.
+        """Encode labels (n,) or indicators (n, n_classes) as targets (n, n_outputs) of 0 and 1.
 
         Raises
         ------
         ValueError
-            For labels that are not among the classes.
+            If a label is not among the classes.
         """
         if self.kind == "multilabel":
             return self._indicators(y, dtype)
@@ -67,7 +67,7 @@ class ClassTargets:
         return np.ascontiguousarray(dense != 0, dtype)
 
     def decode(self, outputs: Array) -> Any:
-        """Predicted labels (n,), or indicators (n, n_classes), from outputs (n, n_outputs)."""
+        """Return predicted labels (n,) or indicators (n, n_classes) for outputs (n, n_outputs)."""
         if self.kind == "multiclass":
             return self.classes[outputs.argmax(axis=1)]
         chosen = (outputs > 0.5).astype(np.int64)
@@ -80,7 +80,7 @@ class ClassTargets:
         return chosen
 
     def probabilities(self, outputs: Array) -> Array:
-        """(n, n_classes), from outputs (n, n_outputs)."""
+        """Return the class probabilities (n, n_classes) for outputs (n, n_outputs)."""
         if self.kind != "binary":
             return outputs
         if len(self.classes) == 1:
@@ -89,18 +89,18 @@ class ClassTargets:
 
 
 def learn_classes(y: Any) -> ClassTargets:
-    """The classes in `y`, labels (n,) or indicators (n, n_labels).
+    """Return the encoding for the classes in `y`, labels (n,) or indicators (n, n_labels).
 
     Raises
     ------
     ValueError
-        For continuous numbers, several classes per row, and labels that cannot be sorted.
+        For continuous targets, multiclass-multioutput targets, or labels that cannot be sorted.
     """
     from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     if kind.startswith("continuous"):
-        check_classification_targets(y)  # says so in scikit-learn's words
+        check_classification_targets(y)  # raises scikit-learn's error
     if kind.endswith("multioutput"):
         raise ValueError(
             "y must be labels of shape (n,), or 0 and 1 of shape (n, n_labels); several classes "
@@ -114,7 +114,7 @@ def learn_classes(y: Any) -> ClassTargets:
 
 
 def smoothed(targets: Array, smoothing: float, kind: str) -> Array:
-    """(1 - s) y + s / K for K classes that exclude each other; K = 2 where there is one output.
+    """Return (1 - s) y + s / K for K mutually exclusive classes; K = 2 with a single output.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Conversion of a fitted estimator to scikit-learn's own, with the same predictions."""
+"""Conversion of a fitted estimator to scikit-learn's estimator, with the same predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastmlp.losses import ALIASES
 from fastmlp.network.network import Network
 
 SOLVERS = {"nesterov": "sgd", "adamw": "adam", "rmsprop": "adam"}
-"""scikit-learn's solver that is closest to one that it does not have."""
+"""Closest scikit-learn solver for each solver that scikit-learn does not have."""
 
 ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu", "identity": "identity"}
 COPIED = ("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_", "loss_", "loss_curve_",
@@ -32,14 +32,14 @@ def to_sklearn(
     name : {"MLPClassifier", "MLPRegressor"}
     network : Network
     parameters : mapping
-        Of this package's estimator.
+        Parameters of this package's estimator.
     attributes : mapping
         Its fitted attributes, and its ClassTargets as "_targets" if it has any.
 
     Raises
     ------
     ValueError
-        If the hidden layers have no common function that scikit-learn knows.
+        If the hidden layers do not share an activation that scikit-learn has.
     """
     import sklearn.neural_network
 
@@ -57,18 +57,18 @@ def to_sklearn(
 
 
 def _activation(activations: tuple[str, ...]) -> str:
-    """scikit-learn's name of the function that all hidden layers have."""
+    """Return scikit-learn's name of the activation that all hidden layers share."""
     names = {ACTIVATIONS.get(name, "") for name in activations} or {"relu"}
     if len(names) > 1 or "" in names:
         raise ValueError(
-            f"scikit-learn wants one of {', '.join(ALIASES | ACTIVATIONS)} for all hidden layers; "
+            f"scikit-learn needs one of {', '.join(ALIASES | ACTIVATIONS)} for all hidden layers; "
             f"this network has {', '.join(activations)}"
         )
     return names.pop()
 
 
 def _parameters(ours: Mapping[str, Any], cls: type[Any], activation: str) -> dict[str, Any]:
-    """The parameters that both have; values that scikit-learn does not know are replaced."""
+    """Return the common parameters, with values that scikit-learn does not allow replaced."""
     parameters = {name: ours[name] for name in cls._get_param_names() if name in ours}
     parameters |= {
         "activation": activation,
@@ -83,7 +83,7 @@ def _parameters(ours: Mapping[str, Any], cls: type[Any], activation: str) -> dic
 
 
 def _label_binarizer(targets: ClassTargets) -> Any:
-    """scikit-learn's converter between labels and outputs."""
+    """Return a fitted LabelBinarizer of scikit-learn for these classes."""
     from sklearn.preprocessing import LabelBinarizer
 
     binarizer = LabelBinarizer()

@@ -1,4 +1,4 @@
-"""A fit that fails leaves the estimator as it was."""
+"""Rollback of an estimator whose fit fails."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fastmlp.exceptions import DivergenceError
 
 @contextmanager
 def rollback_on_failure(owner: RecordOwner, *, keeps_first: bool) -> Iterator[None]:
-    """Make the estimator what it was before, if the code in this block raises.
+    """Restore the previous state of the estimator if the code in this block raises.
 
-    Two things are kept, because they may be useful: what Ctrl-C interrupts, once an epoch has
-    ended, and with `keeps_first` a first training run that fails or is interrupted at any time,
-    which leaves its last finite weights.
+    Results that may be useful are kept in two cases: after Ctrl-C, if at least one epoch has
+    ended; and, with `keeps_first`, after a first training run that fails or is interrupted at any
+    time, which leaves its last finite weights.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def rollback_on_failure(owner: RecordOwner, *, keeps_first: bool) -> Iterator[No
 
 
 class Snapshot:
-    """A copy of a FitRecord, from which it can be restored.
+    """Copy of a FitRecord, from which it can be restored.
 
     A new fit makes a new record. A warm start and partial_fit also change arrays in place, which
     are copied here, and append to lists, of which the lengths are kept: a copy of them would take
@@ -67,7 +67,7 @@ class Snapshot:
         self.n_steps = None if record.last is None else record.last.n_steps
 
     def restore(self) -> FitRecord:
-        """Return the record as it was; arrays and lists are restored in place."""
+        """Return the record in its previous state; arrays and lists are restored in place."""
         record = self.record
         record.weights.network.parameters[...] = self.parameters
         if record.validation_scores is not None:
@@ -78,5 +78,5 @@ class Snapshot:
         for column in record.history.values():
             del column[self.n_epochs :]
         if record.last is not None and record.last.n_steps != self.n_steps:
-            record.last = None  # the optimizer's state is that of other weights now
+            record.last = None  # the optimizer's state belongs to other weights now
         return record

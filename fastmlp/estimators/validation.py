@@ -1,4 +1,4 @@
-"""Validation of the estimators: which rows, and what is measured on them after every epoch."""
+"""Validation of the estimators: selection of the rows, and scores after every epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastmlp.training.trainer import Trainer
 
 Indices = NDArray[np.intp]
 Score = Callable[[Array], float]
-"""Score of outputs (n, n_out)."""
+"""Function that returns the score of outputs (n, n_out)."""
 
 
 def split_rows(
@@ -30,25 +30,25 @@ def split_rows(
     stratify: bool,
     random_state: np.random.RandomState,
 ) -> tuple[Indices, Indices]:
-    """Rows to train on and rows to validate with.
+    """Split the rows into training and validation rows.
 
     Parameters
     ----------
     fraction_or_splitter : float, splitter or iterable
-        A fraction in (0, 1) for a random choice, the same as scikit-learn's; else the last of the
-        splits of a splitter, or of an iterable of (train, validation) indices. The last, because
-        that is the one with most training rows where a splitter goes by time.
+        A fraction in (0, 1) for the same random split as in scikit-learn; otherwise the last split
+        of a splitter, or of an iterable of (train, validation) indices. The last one, because it
+        has the most training rows if a splitter orders by time.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     groups : array-like of shape (n_rows,) or None
-        For the splitter.
+        Groups for the splitter.
     stratify : bool
-        Whether a random choice keeps the shares of the classes.
+        Whether a random split preserves the class proportions.
 
     Raises
     ------
     ValueError
-        Where fewer than two rows are left to validate with, or none to train on, and where a
-        splitter gives something else than row numbers.
+        If there are fewer than two validation rows or no training rows, or if a splitter returns
+        something other than row indices.
     """
     if isinstance(fraction_or_splitter, numbers.Real):
         from sklearn.model_selection import train_test_split
@@ -80,17 +80,17 @@ def _last_split(splitter: Any, n_rows: int, y: Any, groups: Any) -> tuple[Any, A
     for chosen in splits:  # noqa: B007  (its last value is wanted)
         pass
     if chosen is None:
-        raise ValueError("validation_fraction gave no split of the rows")
+        raise ValueError("validation_fraction did not yield any split of the rows")
     if not isinstance(chosen, tuple | list) or len(chosen) != 2:
         raise ValueError(
-            "validation_fraction must give pairs (train, validation) of row numbers; "
+            "validation_fraction must yield pairs (train, validation) of row indices; "
             f"got {chosen!r}"
         )
     return chosen[0], chosen[1]
 
 
 def _row_numbers(rows: Any, n_rows: int) -> Indices:
-    """Row numbers or a mask, checked: the engine reads where they point to."""
+    """Check row indices or a mask, and return indices, which the engine uses unchecked."""
     numbers_or_mask = np.asarray(rows)
     if numbers_or_mask.shape == (n_rows,) and numbers_or_mask.dtype == bool:
         return np.flatnonzero(numbers_or_mask)
@@ -99,25 +99,25 @@ def _row_numbers(rows: Any, n_rows: int) -> Indices:
     )
     if not is_list or ((numbers_or_mask < 0) | (numbers_or_mask >= n_rows)).any():
         raise ValueError(
-            f"validation_fraction must give row numbers from 0 to {n_rows - 1}, or masks of shape "
+            f"validation_fraction must yield row indices from 0 to {n_rows - 1}, or masks of shape "
             f"{(n_rows,)}; got {rows!r}"
         )
     return np.ascontiguousarray(numbers_or_mask, np.intp)
 
 
 class Validator:
-    """Measures a trainer's network on validation rows.
+    """Evaluates a trainer's network on validation rows.
 
     Parameters
     ----------
     rows : Rows
-        Checked; targets as the network's outputs.
+        Checked rows; the targets have the form of the network's outputs.
     loss_scale : float
-        What the mean loss per row is divided by.
+        Divisor of the mean loss per row.
     score : callable or None
-        Default score of outputs; None takes the accuracy that comes with the loss.
+        Default score of outputs; None means the accuracy that is computed with the loss.
     scorers : mapping of names to callables without arguments
-        Scores of the estimator that is being fitted, instead of the default.
+        Scores of the estimator being fitted, which replace the default.
     """
 
     def __init__(
@@ -134,12 +134,12 @@ class Validator:
 
     @property
     def names(self) -> list[str]:
-        """Of the numbers that are measured."""
+        """Names of the measured values."""
         others = [f"val_{name}" for name in self.scorers if name != "score"]
         return ["val_loss", "val_score", *others]
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
-        """``val_loss`` (mean per row, without penalty), ``val_score`` and named scores."""
+        """Return ``val_loss`` (mean per row, without penalty), ``val_score`` and named scores."""
         result = trainer.objective.evaluate(self.rows)
         metrics = {"val_loss": result.loss / self.loss_scale}
         scores = {name: float(scorer()) for name, scorer in self.scorers.items()}
@@ -155,7 +155,7 @@ class Validator:
 
 
 def subset_accuracy(y: Array, weights: Array | None) -> Score:
-    """Fraction of the rows (weighted) with every label right, of outputs and targets (n, n_out)."""
+    """Return a score: the (weighted) fraction of rows in which every label is correct."""
     right = y > 0.5
 
     def score(outputs: Array) -> float:
@@ -165,17 +165,17 @@ def subset_accuracy(y: Array, weights: Array | None) -> Score:
 
 
 def r2(y: Array, weights: Array | None) -> Score:
-    """R^2 = 1 - sum (y - a)^2 / sum (y - mean y)^2, its mean over the outputs.
+    """Return a score: R^2 = 1 - sum (y - a)^2 / sum (y - mean y)^2, averaged over the outputs.
 
-    As scikit-learn's `r2_score`: an output whose targets are all equal counts 1 if predicted
-    exactly, else 0.
+    As in scikit-learn's `r2_score`, an output whose targets are all equal scores 1 if predicted
+    exactly, otherwise 0.
     """
     y = y.astype(np.float64)
     w = None if weights is None else weights.astype(np.float64)
     total = np.average((y - np.average(y, axis=0, weights=w)) ** 2, axis=0, weights=w)
 
     def score(outputs: Array) -> float:
-        with np.errstate(over="ignore"):  # of a fit that is about to diverge
+        with np.errstate(over="ignore"):  # in a fit that is about to diverge
             residual = np.average((y - outputs) ** 2, axis=0, weights=w)
         share = np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
         return float(np.mean(1 - share))
@@ -184,9 +184,9 @@ def r2(y: Array, weights: Array | None) -> Score:
 
 
 def d2_pinball(y: Array, weights: Array | None, levels: Sequence[float]) -> Score:
-    """Mean over the levels of D^2 = 1 - (pinball loss / that of the best constant).
+    """Return a score: the mean over the levels of D^2 = 1 - pinball loss / best constant's loss.
 
-    One level for all columns of y (n, n_out), or one each.
+    There is one level for all columns of y (n, n_out), or one per column.
     """
     from sklearn.metrics import d2_pinball_score
 
@@ -204,7 +204,7 @@ def d2_pinball(y: Array, weights: Array | None, levels: Sequence[float]) -> Scor
 def named_scorers(
     estimator: Any, scoring: Any, x: Any, y: Any, weights: Array | None
 ) -> dict[str, Callable[[], float]]:
-    """Scorers of `estimator` on fixed rows by name; "score" for a callable, none for None."""
+    """Return the scorers of `estimator` on fixed rows by name; "score" for a callable."""
     from sklearn.metrics import check_scoring, get_scorer
 
     if scoring is None:

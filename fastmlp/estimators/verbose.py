@@ -1,6 +1,6 @@
-"""Progress of a fit with `verbose`, as lines of text.
+"""Progress display of a fit with `verbose`, as lines of text.
 
-On a terminal, and if rich is installed, it is one line that is updated in place; else one line per
+On a terminal, if rich is installed, one line is updated in place; otherwise there is one line per
 epoch. Lines go to the logger "fastmlp" if its INFO messages reach a handler, and to standard output
 otherwise. ``logging.getLogger("fastmlp").setLevel("WARNING")`` silences both.
 """
@@ -24,24 +24,24 @@ REFRESH_SECONDS = 0.1
 
 
 def is_silenced() -> bool:
-    """Whether INFO messages of fastmlp are switched off in logging."""
+    """Return whether INFO messages of fastmlp are switched off in logging."""
     if logger.disabled or logging.root.manager.disable >= logging.INFO:
         return True
     return logger.level > logging.INFO
 
 
 def is_listened_to() -> bool:
-    """Whether INFO messages of fastmlp reach a handler."""
+    """Return whether INFO messages of fastmlp reach a handler."""
     return logger.isEnabledFor(logging.INFO) and logger.hasHandlers()
 
 
 class FitDisplay(EpochCallback):
-    """Shows every epoch of a fit.
+    """Callback that shows every epoch of a fit.
 
     Parameters
     ----------
     record : FitRecord
-        Has the number of the epoch.
+        Record from which the number of the epoch is read.
     """
 
     def __init__(self, record: FitRecord) -> None:
@@ -50,10 +50,10 @@ class FitDisplay(EpochCallback):
         self._last_refresh = 0.0
 
     def settings(self) -> None:
-        """Return None: what is shown has no part in the course of training."""
+        """Return None, because the display does not influence training."""
 
     def before_training(self, training: Training) -> None:
-        """Begin with a line that is updated in place, on a terminal."""
+        """On a terminal, start a line that is updated in place."""
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         if on_terminal and not is_listened_to():
             self._live = _started_live()
@@ -83,13 +83,13 @@ class FitDisplay(EpochCallback):
             print(sentence)
 
     def after_training(self, training: Training) -> None:
-        """Leave the last line as it is."""
+        """Keep the last line on the screen."""
         if self._live is not None:
             self._live.stop()
 
 
 def _started_live() -> Live | None:
-    """A line that can be updated; None without rich, or while another fit has one."""
+    """Return a line that can be updated; None without rich, or while another fit uses one."""
     try:
         from rich.errors import LiveError
         from rich.live import Live

@@ -1,4 +1,4 @@
-"""Warnings of the estimators, which name the line of the user's that led to them."""
+"""Warnings of the estimators, attributed to the line in the user's code that caused them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ PACKAGES = ("fastmlp", "sklearn", "joblib")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the innermost line that is neither of this package nor of scikit-learn and joblib.
+    """Warn at the innermost line outside this package, scikit-learn and joblib.
 
-    Frames are looked at because their number is not known: scikit-learn's decorators and
+    The stack is searched because a fixed stack level would not work: scikit-learn's decorators and
     meta-estimators come between a fit and its caller.
     """
     level, frame = 1, sys._getframe()

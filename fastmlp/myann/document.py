@@ -1,4 +1,4 @@
-"""A MyANN as what a model file holds, and back: without its data, and ready to predict."""
+"""Conversion of a MyANN to the contents of a model file (without its data), and back."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ NOT_SAVED = (
     "callbacks",
     "resume",
 )
-"""Of the constructor's parameters: what is data or is spoken of elsewhere."""
+"""Parameters of the constructor that are data, or are saved in another form."""
 
 SOURCE = "not in the model file"
 STANDARDIZE = {"none": False, "feature": True, "global": "global"}
-"""The parameter `b_standardize` of each kind of Scaler."""
+"""Value of the parameter `b_standardize` for each kind of Scaler."""
 
 
 def parameter_names() -> list[str]:
-    """The parameters that are saved under their own names."""
+    """Return the parameters that are saved under their own names."""
     return [name for name in inspect.signature(MyANN.__init__).parameters if name not in NOT_SAVED]
 
 
 def describe_myann(ann: MyANN) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Document and arrays. The data's name is kept where it is one of a known data set."""
+    """Return document and arrays; the name of the data is kept if it is a known data set."""
     document, arrays = describe_network(ann.network)
     parameters = {name: getattr(ann, name) for name in parameter_names()}
     parameters["dtype"] = ann.dtype.name
@@ -72,20 +72,20 @@ def _describe_scaler(scaler: Scaler, arrays: dict[str, NDArray[Any]]) -> dict[st
 
 
 def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
-    """The object of a document; what the file says goes through the constructor's checks."""
+    """Return the MyANN of a document; its parameters pass through the constructor's checks."""
     network = restore_network(document, arrays)
     classes = restore_classes(document)
     rng = document.plain("generator", np.random.Generator)
     name = document.take("data", str, type(None))
     if name not in (None, *NAMES):
-        raise ModelFormatError(f"{document.where}: 'data' is no data set's name")
+        raise ModelFormatError(f"{document.where}: 'data' is not a known data set")
     scaler = document.fields("scaler")
     kind = scaler.take("kind", str)
     if kind not in STANDARDIZE:
         raise ModelFormatError(f"{scaler.where}: 'kind' must be one of {', '.join(STANDARDIZE)}")
     options = _parameters(document.fields("parameters"), network)
     options |= {"b_standardize": STANDARDIZE[kind], "random_state": rng, "b_train_on_init": False}
-    # The constructor would print the shapes of data that is not there.
+    # The constructor would otherwise print the shapes of missing data.
     prints = options.pop("b_print_test_data", True)
     data = without_rows(network.sizes[0], classes, network.dtype, SOURCE)
     state = rng.bit_generator.state  # before the constructor draws weights with it
@@ -107,7 +107,7 @@ def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
 
 
 def _parameters(fields: Fields, network: Network) -> dict[str, Any]:
-    """The constructor's parameters; those that a file does not know keep their defaults."""
+    """Return the constructor's parameters; those missing in the file keep their defaults."""
     names = parameter_names()
     options = {name: fields.plain(name) for name in fields.names() if name in names}
     fields.end()
@@ -140,7 +140,7 @@ def _restore_scaler(kind: str, fields: Fields, arrays: Arrays, n_columns: int) -
 
 
 NAMES_IN_FILES = {"val_cost": "test_cost", "val_accuracy": "test_accuracy"}
-"""What MyANN watches during training is the articles' test set; its files call it so."""
+"""Column names in files: MyANN validates on the articles' test set, so its files say "test"."""
 
 
 def _name_in_file(name: str) -> str:
@@ -148,7 +148,7 @@ def _name_in_file(name: str) -> str:
 
 
 def _restore_history(arrays: Arrays) -> History:
-    """Epochs of a run; what was not measured is NaN."""
+    """Return the history of a run; values that were not measured are NaN."""
     history, float64 = History(), np.dtype(np.float64)
     n_epochs, columns = None, {}
     for name in history:

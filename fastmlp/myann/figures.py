@@ -1,4 +1,4 @@
-"""The figures of a MyANN, drawn by :mod:`fastmlp.plots` with its size and place of legends."""
+"""Figures of a MyANN, drawn by :mod:`fastmlp.plots` with its figure size and legend location."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Figures(Records):
-    """Methods that draw a run and its predictions; they need the extra ``plots``."""
+    """Methods that plot a run and its predictions; they need the extra ``plots``."""
 
     scaler: Scaler
     n_threads: int | None
@@ -26,28 +26,28 @@ class Figures(Records):
         return {"figsize": (self.figs_x1, self.figs_x2)}
 
     def _curve_options(self) -> dict[str, Any]:
-        # The articles' default would cover rising curves; each plot has a better one of its own.
+        # The articles' default location would hide rising curves; each plot has a better default.
         place = {} if self.legend_loc == "upper right" else {"legend_loc": self.legend_loc}
         return place | self._figure_options()
 
     def plot_costs(self) -> Figure:
-        """Cost of every mini-batch over the run; see :func:`fastmlp.plots.plot_costs`."""
+        """Plot the cost of every mini-batch; see :func:`fastmlp.plots.plot_costs`."""
         return plots.plot_costs(self.history, validation_name="test", **self._curve_options())
 
     def plot_errors(self) -> Figure:
-        """Averaged error of every mini-batch over the run."""
+        """Plot the mean error of every mini-batch."""
         return plots.plot_errors(self.history, **self._curve_options())
 
     def plot_accuracy(self) -> Figure:
-        """Accuracy on training and test set after every epoch."""
+        """Plot the accuracy on the training and test sets after every epoch."""
         return plots.plot_accuracy(self.history, validation_name="test", **self._curve_options())
 
     def plot_reg_share(self) -> Figure:
-        """Share of the penalty in the cost of every mini-batch over the run."""
+        """Plot the share of the penalty in the cost of every mini-batch."""
         return plots.plot_reg_share(self.history, **self._curve_options())
 
     def plot_confusion_matrix(self) -> Figure:
-        """Confusion matrix on the test set."""
+        """Plot the confusion matrix of the test set."""
         self._require_rows("plot_confusion_matrix")
         predicted = self.classes_[self._test_outputs().argmax(axis=1)]
         return plots.plot_confusion_matrix(
@@ -55,10 +55,10 @@ class Figures(Records):
         )
 
     def plot_misclassified(self, label: Any = None, *, max_images: int = 24) -> Figure:
-        """Test images that the network gets wrong; those of one class with `label`."""
+        """Show misclassified test images; with `label`, only those of one class."""
         self._require_rows("plot_misclassified")
         if self.data.image_shape is None:
-            raise ValueError(f"{self.X_train.shape[1]} features do not make a square image")
+            raise ValueError(f"{self.X_train.shape[1]} features do not form a square image")
         outputs = self._test_outputs()
         return plots.plot_misclassified(
             self.scaler.inverse_transform(self.X_test),

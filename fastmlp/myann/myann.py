@@ -1,7 +1,7 @@
-"""MyANN: the class of the article series on an MLP for MNIST, over this package's engine.
+"""MyANN: the class of the article series on an MLP for MNIST, on top of this package's engine.
 
-Only this room and :mod:`fastmlp.cnn.articles` use the articles' names. Specification of the class:
-articles "A simple Python program for an ANN to cover the MNIST dataset" II to XIII,
+Only this package and :mod:`fastmlp.cnn.articles` use the articles' names. The class is specified in
+the articles "A simple Python program for an ANN to cover the MNIST dataset" II to XIII,
 linux-blog.anracom.com.
 """
 
@@ -39,7 +39,7 @@ Callback = EpochCallback | Callable[["MyANN"], object]
 
 
 class MyANN(Figures):
-    """An MLP that trains on MNIST when it is constructed, as in the articles.
+    """Multi-layer perceptron that, as in the articles, trains on MNIST when it is constructed.
 
     Costs and gradients are sums over a mini-batch; weights are matrices ``(n_next, n_this + 1)``
     with the bias in column 0; the penalty ``lambda2_reg / 2 * sum w**2 + lambda1_reg * sum |w|``
@@ -49,48 +49,48 @@ class MyANN(Figures):
     ----------
     my_data_set : str, path or (X_train, y_train, X_test, y_test)
         A name or path for :func:`fastmlp.datasets.load`, or arrays: X of shape (n, n_features),
-        finite numbers, y of shape (n,). Arrays are copied, never modified.
+        finite numbers, and y of shape (n,). Arrays are copied, never modified.
     n_hidden_layers : int >= 0
-        Must fit `ay_nodes_layers`.
+        Number of hidden layers; must match `ay_nodes_layers`.
     ay_nodes_layers : sequence of int
-        ``n_hidden_layers + 2`` widths; the first and last may be 0 and come from the data.
+        ``n_hidden_layers + 2`` layer widths; the first and last may be 0, to be set from the data.
     n_nodes_layer_out : int
-        Number of classes that is expected in the data; 0 accepts the number found.
+        Number of classes expected in the data; 0 accepts any number.
     my_activation_function : {"sigmoid", "tanh", "relu"}
     my_out_function : {"sigmoid", "softmax", "identity"}
     my_loss_function : {"LogLoss", "MSE", "CrossEntropy"}
         LogLoss needs sigmoid or softmax, CrossEntropy needs softmax.
     n_size_mini_batch : int >= 1
-        Rows per mini-batch; the last one has the rows that are left.
+        Rows per mini-batch; the last one has the remaining rows.
     n_epochs : int >= 0
     n_max_batches : int
-        Mini-batches per epoch at most; negative means all.
+        Maximum number of mini-batches per epoch; negative means all.
     lambda2_reg, lambda1_reg : float >= 0
     vect_mode : {"cols", "rows"}
-        Accepted for the articles' sake; the engine's layout is its own.
+        Accepted for compatibility with the articles; it has no effect on the engine.
     learn_rate, decrease_const : float >= 0
-        Rate eta_0 and constant d of `my_learn_rate_rule`.
+        Initial learning rate eta_0 and decay d of `my_learn_rate_rule`.
     mom_rate : float in [0, 1]
     figs_x1, figs_x2 : float > 0
         Size of plots in inches.
     legend_loc : str
-        Matplotlib's name of the legend's place.
+        Location of the legend, as in matplotlib.
     b_print_test_data : bool
         With `b_verbose`, print the shapes of the data and of the weights.
     random_state : int, numpy.random.Generator or None
-        Source of initial weights, shuffling and the legacy split.
+        Seed or generator for the initial weights, shuffling and the legacy split.
     n_threads : int or None
-        See :func:`fastmlp.resolve_threads`; the weights do not depend on it, bit for bit.
+        Number of threads, see :func:`fastmlp.resolve_threads`; it does not affect the weights.
     dtype : {"float32", "float64"}
     b_shuffle : bool
-        Mix the training rows before every epoch.
+        Shuffle the training rows before every epoch.
     b_standardize : bool, "feature" or "global"
-        Mean 0 and variance 1 per feature (True), or with one mean and deviation for all features;
-        fitted on the training set.
+        Standardize each feature to mean 0 and variance 1 (True or "feature"), or all features with
+        a common mean and deviation ("global"), fitted on the training set.
     engine : {"native", "numpy"}
-        The compiled engine, or the readable :mod:`fastmlp.reference`.
+        The compiled engine, or the readable one of :mod:`fastmlp.reference`.
     b_train_on_init : bool
-        Train on construction; False leaves it to :meth:`fit`.
+        Train on construction; if False, call :meth:`fit`.
     b_verbose : bool
         Print the articles' report after every epoch.
     my_initializer : str
@@ -101,25 +101,25 @@ class MyANN(Figures):
     my_learn_rate_rule : {"cumulative", "power", "exponential", "constant"}
         See :mod:`fastmlp.schedules`.
     reg_scale : {"per_batch", "per_sample"}
-        Penalty in full per mini-batch, or scaled by its share of the rows.
+        Apply the full penalty to every mini-batch, or scale it by the batch's share of the rows.
     reduction : {"sum", "mean"}
-        Sums over a mini-batch as in the articles, or means.
+        Use sums over a mini-batch, as in the articles, or means.
     legacy_split : bool
-        As in the articles: join training and test set, scale all, shuffle, and cut again.
+        As in the articles, join training and test set, scale all rows, shuffle, and split again.
     legacy_l1_cost : bool
         Report the L1 penalty with the articles' factor 1/2.
     b_measure_accuracy : bool
-        Measure cost and accuracy on the whole training and test set after every epoch.
+        Measure cost and accuracy on the full training and test sets after every epoch.
     callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
-        Callables are called with this object after every epoch; one that returns True ends the
-        training. EpochCallbacks see its `trainer`: ``EarlyStopping("val_accuracy")`` ends the
-        training when a number stops improving, ``TargetReached(0.01)`` when the mean error is down
-        to that, ``TimeBudget("10min")`` after a time; ``Checkpoint(folder)`` saves it,
-        and `LivePlot` draws it.
+        Callables are called with this object after every epoch; returning True stops training.
+        EpochCallbacks are passed its `trainer`: ``EarlyStopping("val_accuracy")`` stops when a
+        metric no longer improves, ``TargetReached(0.01)`` when the mean error is low enough,
+        ``TimeBudget("10min")`` after a time limit; ``Checkpoint(folder)`` saves the run, and
+        `LivePlot` plots it.
     resume : str, bytes or PathLike, optional
-        A checkpoint to go on from, as in `fit`.
+        A checkpoint from which to resume, as in `fit`.
 
-    Some parameters have a second name in the articles, which is accepted too: data_set,
+    Some parameters have a second name in the articles, which is also accepted: data_set,
     n_nodes_out_layer, n_mini_batch, lambda_reg2, lambda_reg1, mom_const.
 
     Attributes
@@ -130,9 +130,9 @@ class MyANN(Figures):
         ``val_accuracy`` is `test_accuracy`, the test set's. After an interrupted or
         diverged fit it holds the finished epochs.
     weights : list of ndarray of shape (n_next, n_this + 1)
-        Can be set, before `fit` or later.
+        Weight matrices; can be assigned before `fit` or later.
     classes_ : ndarray of shape (n_classes,)
-        Labels in the order of the outputs.
+        Class labels in the order of the outputs.
     data : LabelledData
         Scaled inputs ``X_train``, ``X_test`` of type `dtype`, labels ``y_train``, ``y_test`` and
         one-hot targets ``Y_train``, ``Y_test``; these six are attributes too.
@@ -145,7 +145,7 @@ class MyANN(Figures):
     DataFormatError, OSError
         For a data file that is missing or damaged.
     DivergenceError
-        If training leaves the finite numbers.
+        If the loss or the weights become NaN or infinite.
 
     Examples
     --------
@@ -246,7 +246,7 @@ class MyANN(Figures):
 
     def _handle_input_data(self) -> None:
         """Import, check, split, scale and encode the data; compare the number of classes."""
-        if isinstance(self.my_data_set, LabelledData):  # prepared, as a model file does it
+        if isinstance(self.my_data_set, LabelledData):  # already prepared, by a model file
             self.data = self.my_data_set
         else:
             self.data = prepare(
@@ -260,7 +260,7 @@ class MyANN(Figures):
         if n_expected not in (0, n_found):
             shown = ", ".join(map(str, self.classes_[:20])) + (", …" if n_found > 20 else "")
             raise ValueError(
-                f"n_nodes_layer_out = {n_expected} does not fit the {n_found} classes in y_train: "
+                f"n_nodes_layer_out = {n_expected} must match the {n_found} classes in y_train: "
                 f"{shown}"
             )
 
@@ -284,7 +284,7 @@ class MyANN(Figures):
         )
 
     def _prepare_epochs_and_batches(self) -> None:
-        """The trainer, with the number of batches it will run."""
+        """Create the trainer, and determine the number of batches per epoch."""
         limit = self.n_max_batches if self.n_max_batches > 0 else None
         self.trainer = self._trainer(self.learn_rate, self.n_size_mini_batch, limit)
 
@@ -319,17 +319,18 @@ class MyANN(Figures):
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
     ) -> MyANN:
-        """Train from the current weights, with the learning rate back at its start.
+        """Train from the current weights, starting again at the initial learning rate.
 
         Parameters
         ----------
         n_epochs : int >= 0 or None
-            None means the constructor's `n_epochs`; from the first one on, also with `resume`.
+            Total number of epochs, including those before `resume`; None means the constructor's
+            `n_epochs`.
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             As in the constructor.
         resume : str, bytes or PathLike, optional
-            A file of a :class:`fastmlp.Checkpoint`, or its folder: go on from there, as if the
-            training had not ended.
+            A checkpoint file of :class:`fastmlp.Checkpoint`, or its folder, from which training
+            resumes as if it had not ended.
 
         Returns
         -------
@@ -339,10 +340,10 @@ class MyANN(Figures):
         Raises
         ------
         ResumeError
-            A ValueError: where `resume` is of a training with other parameters or data, which are
-            named.
+            If `resume` belongs to a run with other parameters or data, which are listed; a
+            ValueError.
         ModelFormatError, OSError
-            Where `resume` is damaged or missing, or a checkpoint cannot be written.
+            If `resume` is damaged or missing, or a checkpoint cannot be written.
         DivergenceError, KeyboardInterrupt
             Weights and history up to then are kept.
         """
@@ -358,19 +359,20 @@ class MyANN(Figures):
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
     ) -> MyANN:
-        """Further epochs on the cost of the whole training set, one step each (article M7).
+        """Train further on the cost of the full training set, one step per epoch (article M7).
 
-        Mini-batches have cost surfaces of their own, so that `fit` ends circling around the minimum
-        of the total one; this goes down into it. The cost is that of one batch of all rows, the
-        history's ``train_cost``, with the penalty as `reg_scale` says. `history` begins anew.
+        Because every mini-batch has a different cost surface, `fit` ends near the minimum of the
+        total cost but keeps moving around it; this method descends to the minimum. The cost is that
+        of one batch with all rows (``train_cost`` in the history), with the penalty scaled as set
+        by `reg_scale`. A new `history` is started.
 
         Parameters
         ----------
         n_epochs : int >= 0
         learn_rate : float >= 0 or None
-            First rate of `my_learn_rate_rule`. None means that of the last epoch, for a gradient
-            that is a sum times ``n_size_mini_batch / n_rows``: then a step is as long as one on a
-            mini-batch.
+            Initial rate of `my_learn_rate_rule`. None means the rate of the last epoch, multiplied,
+            if gradients are sums, by ``n_size_mini_batch / n_rows``: then a step is as long as one
+            on a mini-batch.
         callbacks, resume
             As in `fit`.
 
@@ -381,7 +383,7 @@ class MyANN(Figures):
         Raises
         ------
         ValueError, TypeError
-            For arguments out of range.
+            If an argument is out of range.
         ResumeError, ModelFormatError, OSError, DivergenceError, KeyboardInterrupt
             As in `fit`.
         """
@@ -404,12 +406,12 @@ class MyANN(Figures):
         resume: StrPath | None,
         owner: str,
     ) -> MyANN:
-        """Train with one of the trainers, and adopt its history."""
+        """Train with the given trainer, and take over its history."""
         calls: list[TrainerCallback] = [self._adopt_history]
         if self.b_verbose:
             calls.append(lambda _: print(self.epoch_report()))
         calls += [_with_ann(call, self) for call in callbacks]
-        trainer.history = self.history  # until there is a new one
+        trainer.history = self.history  # until fit creates a new one
         try:
             trainer.fit_as(
                 owner,
@@ -429,7 +431,7 @@ class MyANN(Figures):
         return self
 
     def _settings(self) -> dict[str, Any]:
-        """The parameters that a resumed training must have again, but data."""
+        """Return the parameters, except data, that must be the same in a resumed run."""
         names = inspect.signature(MyANN.__init__).parameters.keys() - FREE
         settings = {name: getattr(self, name) for name in sorted(names)}
         settings |= {"dtype": self.dtype.name, "b_standardize": self.scaler.kind}
@@ -439,7 +441,7 @@ class MyANN(Figures):
         self.history = trainer.history
 
     def reset(self, random_state: int | np.random.Generator | None = None) -> None:
-        """Draw new initial weights and forget the history; `fit` then starts afresh."""
+        """Draw new initial weights and clear the history; `fit` then starts from scratch."""
         rng = self._rng
         if random_state is not None:
             rng = check_random_state("random_state", random_state)
@@ -450,20 +452,20 @@ class MyANN(Figures):
     # --- Using the network ------------------------------------------------------------------------
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Outputs of the network, one column per class in the order of `classes_`.
+        """Return the network's outputs, one column per class in the order of `classes_`.
 
-        X of shape (n, n_features) is not scaled; the scaler of the training is applied. Softmax
+        X of shape (n, n_features) must be unscaled; the training set's scaler is applied. Softmax
         outputs sum to 1; sigmoid outputs need not.
         """
         x = flatten_rows("X", X, self.X_train.shape[1])
         return self.network.predict(self.scaler.transform(x, self.dtype), n_threads=self.n_threads)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels (n,) of the largest outputs for unscaled X (n, n_features)."""
+        """Return the labels (n,) with the largest outputs for unscaled X (n, n_features)."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]  # type: ignore[no-any-return]
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Accuracy, a fraction in [0, 1], on unscaled X (n, n_features) with labels y (n,)."""
+        """Return the accuracy, in [0, 1], on unscaled X (n, n_features) with labels y (n,)."""
         labels = as_labels("y", y)
         predicted = self.predict(X)
         check_same_length("X", len(predicted), "y", len(labels))
@@ -476,11 +478,12 @@ class MyANN(Figures):
         version: reference.Version = "V1.6",
         bias: reference.BiasTreatment = "product_sliced",
     ) -> dict[str, list[Array]]:
-        """All matrices of one training step, computed by :mod:`fastmlp.reference`; nothing changes.
+        """Return all matrices of one training step, computed by :mod:`fastmlp.reference`.
 
-        Mini-batch `num_batch` (from 0) of the training rows in their stored order. Returns the
-        lists ``Z``, ``A`` (layers 0 … E, with bias rows in A) and ``grad`` (one per weight
-        matrix, without regularisation), node-major as in the articles: (nodes, samples).
+        They are those of mini-batch `num_batch` (from 0) of the training rows in their stored
+        order: the lists ``Z``, ``A`` (layers 0 … E, with bias rows in A) and ``grad`` (one per
+        weight matrix, without penalties), with shape (nodes, samples) as in the articles. The
+        object is not changed.
         """
         self._require_rows("look_into_mini_batch")
         check_choice("version", version, reference.VERSIONS)
@@ -513,7 +516,7 @@ class MyANN(Figures):
             print(f"  weights L{number} to L{number + 1}: {w.shape}")
 
     def epoch_report(self) -> str:
-        """The articles' report on the last finished epoch, as text of several lines."""
+        """Return the articles' report on the last finished epoch, as several lines of text."""
         if self.history.n_epochs == 0:
             raise ValueError("nothing to report: no finished epoch")
         n_epochs = max(self.n_epochs, self.history.n_epochs)
@@ -523,5 +526,5 @@ class MyANN(Figures):
 def _with_ann(callback: Callback, ann: MyANN) -> TrainerCallback:
     """Return a callable that is passed the MyANN instead of its Trainer."""
     if isinstance(callback, EpochCallback) or not callable(callback):
-        return callback  # the Trainer refuses what is neither
+        return callback  # the Trainer rejects what is neither
     return lambda trainer: callback(ann)

@@ -1,4 +1,4 @@
-"""The parameters of MyANN: their names in the articles, what is allowed, and a table of checks."""
+"""Parameters of MyANN: their names in the articles, allowed values, and a table of checks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ALIASES = {
     "lambda_reg1": "lambda1_reg",
     "mom_const": "mom_rate",
 }
-"""Parameter names of the articles' docstrings, mapped to those of the signature."""
+"""Alternative parameter names from the articles' docstrings, mapped to those of the signature."""
 
 FREE = {
     "self",
@@ -66,7 +66,7 @@ FREE = {
     "callbacks",
     "resume",
 }
-"""Parameters that do not change the course of a run, or are compared in another form."""
+"""Parameters that do not influence a run, or are compared in another form."""
 
 Check = Callable[[str, Any], Any]
 
@@ -147,12 +147,12 @@ CHECKS: dict[str, Check] = {
     "legacy_l1_cost": check_flag,
     "b_measure_accuracy": check_flag,
 }
-"""For each parameter that can be checked without data: a function of its name and value, which
-returns the value to use."""
+"""Checks of parameters that do not need data: each is a function of name and value that returns
+the value to use."""
 
 
 def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the parameters of CHECKS, each alone and then together.
+    """Check the parameters in CHECKS, first individually and then together.
 
     Parameters
     ----------
@@ -162,12 +162,12 @@ def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict of str to value
-        The names of CHECKS; `b_standardize` has become a Scaler that is not fitted.
+        The parameters in CHECKS; `b_standardize` is replaced by an unfitted Scaler.
 
     Raises
     ------
     ValueError, TypeError
-        Naming the parameter, what was given and what is allowed.
+        With the parameter's name, the value given and the values allowed.
     """
     checked = {name: check(name, given[name]) for name, check in CHECKS.items()}
     nodes, n_expected = checked["ay_nodes_layers"], checked["n_hidden_layers"] + 2
@@ -181,7 +181,7 @@ def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def accept_aliases(init: Callable[..., None]) -> Callable[..., None]:
-    """Make the constructor accept the names of ALIASES too, and refuse unknown ones."""
+    """Make the constructor also accept the names in ALIASES, and reject unknown ones."""
     known = init.__annotations__
 
     @functools.wraps(init)

@@ -1,4 +1,4 @@
-"""What a MyANN has recorded: its history, data and batches, also under the articles' names."""
+"""Recorded values of a MyANN: history, data and batches, also under the articles' names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastmlp.training.trainer import Trainer
 
 
 def _alias(name: str) -> Any:
-    """A read-only second name."""
+    """Return a read-only property that is an alias of an attribute."""
     return property(operator.attrgetter(name), doc=f"Same as ``{name}``.")
 
 
@@ -43,7 +43,7 @@ class Records:
 
     @property
     def weights(self) -> list[Array]:
-        """Weight matrices (n_next, n_this + 1), bias in column 0; views, and settable."""
+        """Weight matrices (n_next, n_this + 1), bias in column 0; views that can be assigned."""
         return self.network.weights
 
     @weights.setter
@@ -82,23 +82,23 @@ class Records:
 
     @property
     def epoch_seconds(self) -> NDArray[np.float64]:
-        """Seconds of training in every epoch, without measuring accuracy, (n_epochs,)."""
+        """Training time of every epoch in seconds, without measuring accuracy, (n_epochs,)."""
         return self.history["epoch_seconds"]
 
     @property
     def n_mini_batches(self) -> int:
-        """Mini-batches that the training set makes; `n_max_batches` may run fewer."""
+        """Number of mini-batches in the training set; `n_max_batches` may run fewer."""
         return -(-len(self.X_train) // self.n_size_mini_batch)
 
     @property
     def n_batches(self) -> int:
-        """Mini-batches per epoch that are run."""
+        """Number of mini-batches run per epoch."""
         limit = self.n_max_batches
         return min(self.n_mini_batches, limit) if limit > 0 else self.n_mini_batches
 
     @property
     def mini_batches(self) -> list[NDArray[np.intp]]:
-        """Row indices of the mini-batches of the last epoch (of the stored order before one)."""
+        """Row indices of the mini-batches in the last epoch (before training: in stored order)."""
         order = self.trainer.order
         rows = np.arange(len(self.X_train)) if order is None else order
         return np.split(rows, range(self.n_size_mini_batch, len(rows), self.n_size_mini_batch))
@@ -134,9 +134,9 @@ class Records:
     )
 
     def _require_rows(self, method: str) -> None:
-        """Refuse what needs data in an object from a model file, which holds none."""
+        """Raise an error if data is needed but the object is from a model file, which has none."""
         if len(self.X_train) == 0:
             raise ValueError(
-                f"{method} needs training and test data, which a model file does not hold: make a "
+                f"{method} needs training and test data, which a model file does not have: make a "
                 "MyANN with data and b_train_on_init=False, and set its weights to these"
             )

@@ -12,9 +12,9 @@ from fastmlp.training.history import History
 
 
 def epoch_report(history: History, n_epochs: int, weights: Sequence[Array], penalty: float) -> str:
-    """Several lines on the last finished epoch of `n_epochs` (article P3's list of values).
+    """Return several lines on the last finished epoch of `n_epochs` (values as in article P3).
 
-    `penalty` is the regularisation cost of the `weights` after the epoch.
+    `penalty` is the regularization cost of the `weights` after the epoch.
     """
     train_cost = history.last("train_cost")
     rows = [
@@ -22,9 +22,9 @@ def epoch_report(history: History, n_epochs: int, weights: Sequence[Array], pena
         ("time so far, s", float(history["epoch_seconds"].sum()), ".4f"),
         ("learning rate", history.last("learning_rates"), ".11g"),
         ("total cost of training set", train_cost, ".6g"),
-        ("share of regularisation", penalty / train_cost if train_cost else math.nan, ".6g"),
+        ("share of regularization", penalty / train_cost if train_cost else math.nan, ".6g"),
         ("cost of last mini-batch", history.last("costs"), ".6g"),
-        ("share of regularisation", history.last("reg_share"), ".6g"),
+        ("share of regularization", history.last("reg_share"), ".6g"),
         ("average error, last batch", history.last("errors"), ".5f"),
         ("batch-averaged accuracy", history.last("batch_accuracy"), ".5f"),
         ("accuracy on training set", history.last("train_accuracy"), ".5f"),
@@ -39,5 +39,5 @@ def epoch_report(history: History, n_epochs: int, weights: Sequence[Array], pena
 
 
 def measured(value: float, form: str) -> str:
-    """`value` in the format `form`; "not measured" for NaN."""
+    """Return `value` in the format `form`; "not measured" for NaN."""
     return "not measured" if math.isnan(value) else format(value, form)

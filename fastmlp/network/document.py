@@ -1,4 +1,4 @@
-"""A Network as what a model file holds, and back."""
+"""Conversion of a Network to the contents of a model file, and back."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def describe_network(network: Network) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Structure, plan and arithmetic for the document, and the weights.
+    """Return structure, plan version and arithmetic for the document, and the weights.
 
-    Layer i has ``layers.i.weight`` (n_out, n_in) and ``layers.i.bias`` (n_out,), as a linear layer
-    of PyTorch has them.
+    Layer i has ``layers.i.weight`` (n_out, n_in) and ``layers.i.bias`` (n_out,), like a linear
+    layer in PyTorch.
 
     Raises
     ------
     ValueError
-        Where a weight is NaN or infinite.
+        If a weight is NaN or infinite.
     """
     arrays = {}
     for i, w in enumerate(network.weights):
@@ -49,8 +49,8 @@ def describe_network(network: Network) -> tuple[dict[str, Any], dict[str, NDArra
 
 
 def restore_network(document: Fields, arrays: Arrays) -> Network:
-    """The network of a document; its arrays are compared with its sizes before it is built."""
-    document.count("plan_version")  # bits may differ from another plan's, the mathematics does not
+    """Return the network of a document; arrays are checked against its sizes before building."""
+    document.count("plan_version")  # another plan may change the last bits, not the mathematics
     document.take("arithmetic", dict)
     fields = document.fields("network")
     sizes, dtype = fields.counts("sizes"), _dtype(fields)
@@ -83,14 +83,14 @@ def _dtype(fields: Fields) -> np.dtype[Any]:
 
 
 def check_dtype_name(options: dict[str, Any], where: str) -> None:
-    """Refuse other names of a dtype than those that are written: NumPy evaluates some."""
+    """Reject dtype names other than the two that are written, because NumPy evaluates some."""
     name = options.get("dtype")
     if name is not None and (type(name) is not str or name not in ("float32", "float64")):
         raise ModelFormatError(f"{where}: 'dtype' must be float32, float64 or null")
 
 
 def checked(where: str, build: Callable[[], Any]) -> Any:
-    """What `build` returns; the sentence of a check that fails in it, as a ModelFormatError."""
+    """Return the result of `build`; re-raise an error of its checks as a ModelFormatError."""
     try:
         return build()
     except ModelFormatError:
@@ -100,10 +100,10 @@ def checked(where: str, build: Callable[[], Any]) -> Any:
 
 
 def restore_classes(document: Fields) -> NDArray[Any]:
-    """Return the labels of a classifier, sorted and all different."""
+    """Return the class labels of a classifier, which must be sorted and unique."""
     classes: NDArray[Any] = document.plain("classes", np.ndarray)
     if classes.ndim != 1 or len(classes) == 0 or classes.dtype.kind not in "biufUO":
         raise ModelFormatError(f"{document.where}: 'classes' must be labels of shape (n,)")
     if not np.array_equal(np.unique(classes), classes):
-        raise ModelFormatError(f"{document.where}: 'classes' must be sorted and all different")
+        raise ModelFormatError(f"{document.where}: 'classes' must be sorted and unique")
     return classes

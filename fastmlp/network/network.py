@@ -45,7 +45,7 @@ class Network:
     sizes : sequence of int
         Widths of all layers, input and output included; at least two, each >= 1.
     activation : str or sequence of str
-        Function of the hidden layers, one for all or one each: sigmoid (or logistic), tanh, relu,
+        Activation function of all hidden layers, or one each: sigmoid (or logistic), tanh, relu,
         identity, leaky_relu, elu, selu, softplus, gelu, silu; see :mod:`fastmlp.reference`.
     output : str
         Function of the last layer: sigmoid, softmax, identity, exponential (e^z) or increasing
@@ -55,7 +55,7 @@ class Network:
     initializer : str
         legacy, range, sqrt_nodes, glorot or he; see :mod:`fastmlp.initializers`.
     random_state : int, numpy.random.Generator or None
-        Source of the initial weights.
+        Seed or generator for the initial weights.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Network:
     Raises
     ------
     ValueError, TypeError
-        For widths, names or a dtype that are not allowed.
+        If a width, a name or the dtype is not allowed.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class Network:
         dtype: str,
         initializer: str,
     ) -> None:
-        """Everything but the weights."""
+        """Set up everything except the values of the weights."""
         self.dtype = check_dtype("dtype", dtype)
         self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
         self.activations = _check_activations(activation, len(self.sizes) - 2)
@@ -121,7 +121,7 @@ class Network:
         dtype: str,
         initializer: str = "sqrt_nodes",
     ) -> Network:
-        """A network of finite (n_out, n_in) and (n_out,) arrays, copied; none are drawn."""
+        """Build a network from copies of finite (n_out, n_in) and (n_out,) arrays."""
         network = cls.__new__(cls)
         sizes = [weights[0].shape[1], *map(len, weights)]
         network._build(sizes, activation, output, dtype, initializer)
@@ -141,7 +141,7 @@ class Network:
 
     @property
     def parameters(self) -> Array:
-        """All weights and biases, (n_parameters,), to be changed in place."""
+        """All weights and biases, (n_parameters,); can be changed in place."""
         return self._parameters
 
     @parameters.setter
@@ -180,15 +180,15 @@ class Network:
     def summary(self) -> Summary:
         """Summarize the network: its layers, their output shapes, functions and parameters.
 
-        Nothing is printed: the table appears where the result is the last value of a cell or of a
-        line of the interpreter, and a script prints it with ``print(network.summary())``.
+        Nothing is printed: notebooks and the interactive interpreter display the returned table; in
+        scripts, use ``print(network.summary())``.
 
         Returns
         -------
         Summary
-            A table as text, in a notebook as HTML; ``n_parameters``, ``n_bytes`` (memory of the
+            A table, as text or (in notebooks) HTML; ``n_parameters``, ``n_bytes`` (memory of the
             parameters) and ``flop`` (operations to predict one row) are the totals, and ``layers``
-            has the numbers of every layer.
+            holds the values of every layer.
 
         Examples
         --------
@@ -214,7 +214,7 @@ class Network:
         Raises
         ------
         ValueError
-            If the number of matrices, a shape or a value does not fit; nothing is changed then.
+            If the number of matrices, a shape or a value is wrong; the parameters do not change.
         """
         if not isinstance(weights, Sequence):
             raise TypeError(f"weights must be a list of matrices; got {type(weights).__name__}")
@@ -236,21 +236,22 @@ class Network:
     def predict(
         self, X: ArrayLike, *, out: Array | None = None, n_threads: int | None = None
     ) -> Array:
-        """Outputs of the network.
+        """Compute the outputs of the network.
 
-        Up to eight rows in an array of the network's dtype take a short way of a few microseconds,
-        row by row (one row alone, if the network has a megabyte of parameters). Its sums are
-        ordered differently: the last bits may differ from those of the same rows in a larger array.
+        Up to eight rows in an array of the network's dtype (a single row, if the parameters take a
+        megabyte or more) use a fast path of a few microseconds, which multiplies row by row. It
+        adds in a different order: the last bits may differ from those of the same rows in a larger
+        array.
 
         Parameters
         ----------
         X : array-like or SciPy sparse matrix of shape (n, n_features)
-            Finite numbers, scaled as in training.
+            Finite numbers, scaled in the same way as the training data.
         out : ndarray of shape (n, n_out), optional
-            C-ordered array of the network's dtype to write into, apart from `X`; a new one by
-            default. After an error about one of many rows its numbers mean nothing.
+            C-ordered array of the network's dtype for the result, which must not overlap `X`; a new
+            array by default. If an error is raised, its contents are undefined.
         n_threads : int or None
-            As in :func:`fastmlp.resolve_threads`. Does not change the result.
+            As in :func:`fastmlp.resolve_threads`. It does not affect the result.
 
         Returns
         -------
@@ -264,7 +265,7 @@ class Network:
         few = self._row_engine.predict_few(self.parameters, X, out)
         if few is not None:
             return few
-        # Many rows are looked at when they are in the cache, in a pass that is needed anyway.
+        # Many rows are checked later, in a pass that needs them in the cache anyway.
         many = isinstance(X, np.ndarray) and len(X.shape) == 2 and len(X) > MANY_ROWS
         x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0], finite=not many)
         shape = (len(x), self.sizes[-1])
@@ -288,7 +289,7 @@ class Network:
 
     @contextmanager
     def _engine(self, n_threads: int) -> Iterator[_core.Engine]:
-        """An engine that nobody else uses; it is kept for the next prediction."""
+        """Lend an engine that is not in use; it is kept for the next prediction."""
         idle = self._idle_engines.setdefault(n_threads, [])
         try:
             engine = idle.pop()
@@ -315,11 +316,11 @@ class Network:
 
     @property
     def plan(self) -> NetworkPlan:
-        """What the shapes of this network decide for every batch, for engines of it."""
+        """The part of the batch plans that depends only on this network's shape."""
         return self._row_engine.network_plan
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the idle engines, which are made anew when they are wanted."""
+        """Return the state without the idle engines, which are created again on demand."""
         return self.__dict__ | {"_idle_engines": {}}
 
 
@@ -339,7 +340,7 @@ def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[
 
 
 def _described(value: object) -> str:
-    """What an array is like, for a message."""
+    """Describe an array for an error message."""
     if not isinstance(value, np.ndarray):
         return type(value).__name__
     order = "C-ordered" if value.flags.c_contiguous else "not C-ordered"

@@ -1,4 +1,4 @@
-"""A network as a table: layers, shapes, parameters, operations and memory."""
+"""Summary table of a network: layers, shapes, parameters, operations and memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from fastmlp._terminal import text_table
 
 HEADER = ("layer", "output shape", "activation", "parameters", "FLOP per row")
 OF_TEXT = (0, 2)
-"""Positions of the columns that hold words, not numbers."""
+"""Indices of the columns that hold words, not numbers."""
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer after the input.
+    """Summary of one layer after the input.
 
     Attributes
     ----------
     name : str
         "hidden 1", "hidden 2", ..., "output".
     n_in, n_out : int
-        Widths of the layer before and of this one.
+        Widths of the previous layer and of this one.
     function : str
         Name of the activation function.
     """
@@ -45,13 +45,13 @@ class LayerSummary:
 
     @property
     def flop(self) -> int:
-        """Floating-point operations of a prediction per row: 2 n_in n_out for product and bias."""
+        """Floating-point operations to predict a row: 2 n_in n_out for product and bias."""
         return 2 * self.n_in * self.n_out
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The layers of a network and what they cost: a table as text, and in a notebook as HTML.
+    """Layers of a network and their cost, displayed as a table (HTML in notebooks).
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Summary:
     def of(
         cls, sizes: Sequence[int], dtype: np.dtype[Any], functions: Sequence[str] | None = None
     ) -> Summary:
-        """Return the summary of a network of this shape.
+        """Return the summary of a network with these layer widths.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class Summary:
         dtype : dtype
             Type of the parameters.
         functions : sequence of str or None
-            Function of every layer after the input; None leaves their column empty.
+            Function of every layer after the input; None leaves this column empty.
         """
         pairs = list(pairwise(sizes))
         functions = [""] * len(pairs) if functions is None else functions
@@ -103,12 +103,12 @@ class Summary:
 
     @property
     def flop(self) -> int:
-        """Floating-point operations of a prediction per row; a training step needs three times."""
+        """Floating-point operations to predict a row; a training step needs three times as many."""
         return sum(layer.flop for layer in self.layers)
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the parameters in bytes."""
+        """Memory used by the parameters, in bytes."""
         return self.n_parameters * self.itemsize
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -153,7 +153,7 @@ class Summary:
 
 
 def format_bytes(n_bytes: int) -> str:
-    """Return a number of bytes in a unit that suits it, such as "224.2 KiB"."""
+    """Return a number of bytes as text with a suitable unit, such as "224.2 KiB"."""
     size, unit = float(n_bytes), "bytes"
     for larger in ("KiB", "MiB", "GiB"):
         if size < 1024:

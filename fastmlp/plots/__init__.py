@@ -1,4 +1,4 @@
-"""Figures of a recorded training run; needs the extra ``plots``."""
+"""Figures of training runs and predictions; these need the extra ``plots``."""
 
 from fastmlp.plots.images import plot_confusion_matrix as plot_confusion_matrix
 from fastmlp.plots.images import plot_misclassified as plot_misclassified

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_WRITTEN_CLASSES = 25
-"""Matrices of more classes are drawn without the numbers."""
+"""Maximum number of classes for which the numbers are drawn."""
 
 
 def plot_confusion_matrix(
@@ -36,9 +36,9 @@ def plot_confusion_matrix(
     title: str | None = None,
     figsize: FigureSize = (10, 9),
 ) -> Figure:
-    """How often each class was taken for each other one.
+    """Plot the confusion matrix.
 
-    The colours follow a root of the counts, or the few errors could not be told from none.
+    The colours depend on a root of the counts, so that a few errors can be distinguished from none.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def plot_confusion_matrix(
     labels : array-like of shape (n_classes,)
         All labels, in the order of rows and columns.
     title : str or None
-        None means a sentence with the accuracy and the most frequent confusion.
+        None means a title with the accuracy and the most frequent confusion.
     figsize : (float, float)
         Width and height in inches.
 
@@ -105,14 +105,14 @@ def plot_misclassified(
     max_images: int = 24,
     figsize: FigureSize = (12, 9),
 ) -> Figure:
-    """Misclassified images, those first about which the network was surest.
+    """Show misclassified images, ordered by the network's confidence, highest first.
 
-    Over each image stands "true → predicted (output)", the output being the largest one.
+    The title of each image is "true → predicted (output)" with the largest output.
 
     Parameters
     ----------
     X : array-like of shape (n, n_features)
-        Images, row by row, as pixels and not standardised per feature.
+        Images, one per row, as pixels that are not standardized per feature.
     y_true, y_pred : array-like of shape (n,)
         True and predicted labels.
     outputs : array-like of shape (n, n_out)
@@ -120,22 +120,21 @@ def plot_misclassified(
     image_shape : (int, int)
         Height and width; their product is n_features.
     label : optional
-        Show only the critical images of this class: those of it that were taken for another one,
-        and those of others that were taken for it.
+        Show only errors that involve this class, as the true or as the predicted label.
     max_images : int >= 1
-        Most images to show.
+        Maximum number of images to show.
     figsize : (float, float)
         Width and height in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A figure that says so when nothing was misclassified.
+        The figure; if no image was misclassified, it contains only a message.
 
     Raises
     ------
     ValueError
-        If `image_shape` does not fit, `label` is unknown or the lengths differ.
+        If `image_shape` does not match, `label` is unknown or the lengths differ.
     ImportError
         If matplotlib is missing.
     """
@@ -171,7 +170,7 @@ def _draw_grid(
     predicted: NDArray[Any],
     sureness: NDArray[np.float64],
 ) -> None:
-    """The images on a grid three wide for two high."""
+    """Draw the images on a grid with an aspect ratio of about 3:2."""
     n_columns = math.ceil(math.sqrt(1.5 * len(images)))
     n_rows = math.ceil(len(images) / n_columns) if n_columns else 0
     for i, image in enumerate(images):
@@ -189,12 +188,12 @@ def _misclassified_sentence(n_wrong: int, n_shown: int, n: int, label: Any) -> s
         return f"None of {n} images was misclassified{about}"
     sentence = f"{n_wrong} of {n} images misclassified{about}"
     if n_shown < n_wrong:
-        sentence += f"; the {n_shown} the network was surest of"
+        sentence += f"; showing the {n_shown} with the highest confidence"
     return f"{sentence}\ntrue → predicted (largest output)"
 
 
 def _confusion_sentence(matrix: NDArray[np.int64], names: NDArray[Any]) -> str:
-    """Accuracy and, in a second line, the most frequent confusion."""
+    """Return a title: accuracy and, on a second line, the most frequent confusion."""
     correct, total = int(np.trace(matrix)), int(matrix.sum())
     errors = matrix - np.diag(np.diag(matrix))
     sentence = f"{correct} of {total} correct ({correct / total:.3f})"
@@ -202,11 +201,11 @@ def _confusion_sentence(matrix: NDArray[np.int64], names: NDArray[Any]) -> str:
         return sentence
     i, j = np.unravel_index(errors.argmax(), errors.shape)
     times = "once" if errors[i, j] == 1 else f"{errors[i, j]} times"
-    return f"{sentence}\nmost frequent confusion: {names[i]} taken for {names[j]}, {times}"
+    return f"{sentence}\nmost frequent confusion: {names[i]} predicted as {names[j]}, {times}"
 
 
 def _adapt_text_colors(shown: Any) -> None:
-    """White numbers on dark cells; scikit-learn decides by the counts, not by the colours."""
+    """Write white numbers on dark cells; scikit-learn chooses by counts, not by colours."""
     if shown.text_ is None:
         return
     image = shown.im_
@@ -227,7 +226,7 @@ def _check_predictions(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[An
 
 
 def _check_images(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[Any]:
-    """`X` (n, n_features) as (n, height, width)."""
+    """Return `X` (n, n_features) reshaped to (n, height, width)."""
     pixels = as_numeric_array("X", X)
     sides = check_iterable("image_shape", image_shape, "two integers, height and width")
     shape = tuple(check_integer("image_shape", side, minimum=1) for side in sides)
@@ -240,7 +239,7 @@ def _check_images(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[Any]:
 
 
 def _largest(outputs: ArrayLike) -> NDArray[np.float64]:
-    """The largest output of each row, (n,)."""
+    """Return the largest output of each row, (n,)."""
     array = as_numeric_array("outputs", outputs)
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(f"outputs must have shape (n, n_out); got {array.shape}")

@@ -1,4 +1,4 @@
-"""The figure of a training run under way: accuracy, cost and learning rate so far."""
+"""Live figure of a training run: accuracy, cost and learning rate so far."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LOG_RANGE = 20.0
-"""Costs that span more than this factor are drawn on a logarithmic axis."""
+"""Factor between costs above which the axis is logarithmic."""
 
 LOOKS = {"train": (GREEN, "o", "-"), "val": (VERMILLION, "s", "-.")}
-"""Colour, marker and line of the two sets, which differ without colours too."""
+"""Colour, marker and line style of the two sets, distinguishable without colours too."""
 
 
 @dataclass
 class Progress:
-    """What was measured after each finished epoch; NaN where nothing was.
+    """Measurements after each finished epoch; NaN for values that were not measured.
 
     Attributes
     ----------
     train_accuracy, val_accuracy, train_cost, val_cost, rate : list of float
     train_name, validation_name : str
-        How the two sets are called in the legend.
+        Names of the two sets in the legend.
     """
 
     train_accuracy: list[float] = field(default_factory=list)
@@ -42,21 +42,21 @@ class Progress:
 
     @property
     def n_epochs(self) -> int:
-        """Finished epochs."""
+        """Number of finished epochs."""
         return len(self.rate)
 
     @property
     def columns(self) -> list[list[float]]:
-        """The five lists."""
+        """Return the five lists."""
         return [self.train_accuracy, self.val_accuracy, self.train_cost, self.val_cost, self.rate]
 
     def first(self, n_epochs: int) -> NDArray[np.float64]:
-        """The numbers of the first epochs, (5, n_epochs)."""
+        """Return the values of the first epochs, (5, n_epochs)."""
         return np.array([column[:n_epochs] for column in self.columns], np.float64)
 
 
 def draw_accuracies(axis: Axes, progress: Progress, reference: float | None) -> None:
-    """Accuracy of both sets, and a dashed line at `reference`."""
+    """Draw the accuracy of both sets, and a dashed line at `reference`."""
     axis.clear()
     shown = _draw_both(axis, progress, progress.train_accuracy, progress.val_accuracy)
     if reference is not None:
@@ -74,7 +74,7 @@ def draw_accuracies(axis: Axes, progress: Progress, reference: float | None) -> 
 
 
 def draw_costs(axis: Axes, progress: Progress) -> None:
-    """Cost of both sets."""
+    """Draw the cost of both sets."""
     axis.clear()
     shown = _draw_both(axis, progress, progress.train_cost, progress.val_cost)
     if len(shown):
@@ -95,7 +95,7 @@ def draw_costs(axis: Axes, progress: Progress) -> None:
 
 
 def draw_rate(axis: Axes, progress: Progress) -> None:
-    """Learning rate of every epoch."""
+    """Draw the learning rate of every epoch."""
     axis.clear()
     axis.plot(_epochs(progress.rate), progress.rate, color=ORANGE, marker=_marker(progress, "o"))
     axis.locator_params(axis="x", integer=True)
@@ -112,7 +112,7 @@ def draw_rate(axis: Axes, progress: Progress) -> None:
 def _draw_both(
     axis: Axes, progress: Progress, train: Sequence[float], validation: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Curves of both sets; returns the finite values."""
+    """Draw the curves of both sets; return the finite values."""
     names = {"train": progress.train_name, "val": progress.validation_name}
     for kind, values in (("train", train), ("val", validation)):
         if np.isfinite(values).any():
@@ -145,7 +145,7 @@ def _last(values: Sequence[float]) -> float:
 
 
 def _sentence(progress: Progress) -> str:
-    """For example "Epoch 5: test accuracy 0.9893, best 0.9901 in epoch 4"."""
+    """Return a title such as "Epoch 5: test accuracy 0.9893, best 0.9901 in epoch 4"."""
     validation = np.array(progress.val_accuracy, float)
     if np.isfinite(validation).any():
         name, values = progress.validation_name, validation

@@ -1,4 +1,4 @@
-"""The panels of the figures in runs.py: each draws one record of a History on given axes."""
+"""Panels of the figures in runs.py: each draws one part of a History on the given axes."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HistoryLike = Mapping[str, Any]
-"""A History, or what its ``to_dict()`` and a history.json hold under the same names."""
+"""A History, or a mapping with the same names, as from ``to_dict()`` or history.json."""
 
 NEEDED = {"costs", "errors", "reg_share", "learning_rates", "batch_accuracy", "epoch_seconds"}
-"""Names that every history has, whatever was measured."""
+"""Names that exist in every history, even if nothing else was measured."""
 
 LOG_RANGE = 20.0
-"""A cost that falls by more than this factor is drawn on a logarithmic axis."""
+"""Decrease of the cost, as a factor, above which the axis is logarithmic."""
 
 MOST_MARKERS = 40
-"""Curves of more points are drawn without markers."""
+"""Maximum number of points of curves drawn with markers."""
 
 SETS = {"train": BLUE, "val": VERMILLION}
-"""Colour of each data set, by the beginning of its names in a History."""
+"""Colour of each data set, by the prefix of its names in a History."""
 
 
 def set_names(validation_name: str) -> dict[str, str]:
-    """Names of the data sets in titles and legends."""
+    """Return the names of the data sets for titles and legends."""
     return {"val": validation_name, "train": "training", "batch": "batch"}
 
 
 def draw_costs(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
-    """Cost of every mini-batch, and the mean per epoch."""
+    """Draw the cost of every mini-batch, and the mean per epoch."""
     means = _draw_per_batch(axis, _values(history, "costs"), BLUE, legend_loc)
     axis.set_ylabel("cost of a mini-batch")
     _choose_scale(axis, _values(history, "costs"))
@@ -46,21 +46,21 @@ def draw_costs(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
 def draw_set_costs(
     axis: Axes, history: HistoryLike, sets: list[str], legend_loc: Any, validation_name: str
 ) -> None:
-    """Costs of the whole training set, validation set or both, after each epoch."""
+    """Draw the costs of the full training set, validation set or both, after each epoch."""
     names = set_names(validation_name)
     curves = {kind: _values(history, f"{kind}_cost") for kind in sets}
     parts = []
     for kind, values in curves.items():
         _draw_per_epoch(axis, values, SETS[kind], f"{names[kind]} set")
         parts.append(f"{names[kind]} set {_number(values[-1])}")
-    axis.set_ylabel("cost of a whole set")
+    axis.set_ylabel("cost of the full set")
     axis.set_title(f"Cost after {_epochs(history)}: {', '.join(parts)}")
     _choose_scale(axis, np.concatenate(list(curves.values())))
     axis.legend(loc=legend_loc)
 
 
 def draw_errors(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
-    """Output error of every mini-batch, and the mean per epoch."""
+    """Draw the output error of every mini-batch, and the mean per epoch."""
     means = _draw_per_batch(axis, _values(history, "errors"), GREEN, legend_loc)
     axis.set_ylabel("mean of |y − a| per output")
     _choose_scale(axis, _values(history, "errors"))
@@ -68,16 +68,16 @@ def draw_errors(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
 
 
 def draw_reg_share(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
-    """Share of the penalty in the cost of every mini-batch, and the mean per epoch."""
+    """Draw the share of the penalty in the cost of every mini-batch, and the mean per epoch."""
     percent = 100 * _values(history, "reg_share")
     means = _draw_per_batch(axis, percent, ORANGE, legend_loc)
     axis.set_ylim(0, 1.2 * percent.max() or 1.0)  # room for the legend
-    axis.set_ylabel("share of the regularisation (% of the cost)")
-    axis.set_title(f"Regularisation is {means[-1]:.1f} % of the cost in epoch {len(means)}")
+    axis.set_ylabel("regularization (% of the cost)")
+    axis.set_title(f"Regularization is {means[-1]:.1f} % of the cost in epoch {len(means)}")
 
 
 def draw_accuracy(axis: Axes, history: HistoryLike, legend_loc: Any, validation_name: str) -> None:
-    """Accuracy of training and validation set after each epoch, and of the batches during it."""
+    """Draw the training and validation accuracy after each epoch, and the batches' during it."""
     names, shown = set_names(validation_name), []
     batch = _values(history, "batch_accuracy")
     for kind, color in SETS.items():
@@ -97,7 +97,7 @@ def draw_accuracy(axis: Axes, history: HistoryLike, legend_loc: Any, validation_
 
 
 def draw_rate_and_share(axis: Axes, history: HistoryLike) -> None:
-    """Learning rate on the left axis; regularisation share on the right one, if there is any."""
+    """Draw the learning rate (left axis) and the share of the penalty, if any (right axis)."""
     rates = _values(history, "learning_rates")
     axis.step(np.arange(len(rates) + 1), np.append(rates, rates[-1]), where="post", color=BLUE)
     axis.set_ylim(0, 1.15 * rates.max() or 1.0)
@@ -106,19 +106,19 @@ def draw_rate_and_share(axis: Axes, history: HistoryLike) -> None:
     shares = 100 * _values(history, "reg_share").mean(axis=1)
     if not shares.any():
         return
-    axis.set_title(f"Learning rate {_number(rates[-1])}, regularisation {shares[-1]:.1f} %")
+    axis.set_title(f"Learning rate {_number(rates[-1])}, regularization {shares[-1]:.1f} %")
     twin = axis.twinx()
     twin.grid(False)
     twin.spines["right"].set_visible(True)
     twin.plot(np.arange(len(shares)) + 0.5, shares, color=VERMILLION, linestyle="--")
     twin.set_ylim(0, 1.15 * np.nanmax(shares))
-    twin.set_ylabel("regularisation (% of the cost)", color=VERMILLION)
+    twin.set_ylabel("regularization (% of the cost)", color=VERMILLION)
 
 
 def _draw_per_batch(
     axis: Axes, values: NDArray[np.float64], color: str, legend_loc: Any
 ) -> NDArray[np.float64]:
-    """`values` (n_epochs, n_batches) as a light line and its means per epoch, which it returns."""
+    """Draw `values` (n_epochs, n_batches) lightly, and their means per epoch; return the means."""
     n_epochs, n_batches = values.shape
     means: NDArray[np.float64] = values.mean(axis=1)
     x = np.arange(values.size) / n_batches
@@ -131,7 +131,7 @@ def _draw_per_batch(
 
 
 def _draw_per_epoch(axis: Axes, values: NDArray[np.float64], color: str, label: str) -> None:
-    """`values` (n_epochs,), measured after each epoch."""
+    """Draw `values` (n_epochs,), which were measured after each epoch."""
     marker = "o" if len(values) <= MOST_MARKERS else None
     axis.plot(np.arange(len(values)) + 1, values, color=color, marker=marker, label=label)
 
@@ -145,7 +145,7 @@ def _choose_scale(axis: Axes, values: NDArray[np.float64]) -> None:
 
 
 def _accuracy_limits(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Limits that show the values near the end: five times the median's distance to 1."""
+    """Return axis limits for the values near the end: five times the median's distance to 1."""
     finite = values[np.isfinite(values)]
     reach = 5 * max(1 - float(np.median(finite)), 0.004)
     bottom = max(float(finite.min()), 1 - reach)
@@ -155,7 +155,7 @@ def _accuracy_limits(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _accuracy_sentence(history: HistoryLike, names: dict[str, str]) -> str:
-    """For example "Validation accuracy 0.974, training 0.999 after 35 epochs"."""
+    """Return a title such as "Validation accuracy 0.974, training 0.999 after 35 epochs"."""
     found = {
         name: f"{_values(history, f'{kind}_accuracy')[-1]:.3f}"
         for kind, name in names.items()
@@ -171,7 +171,7 @@ def _accuracy_sentence(history: HistoryLike, names: dict[str, str]) -> str:
 
 
 def run_title(history: HistoryLike, validation_name: str) -> str:
-    """For example "35 epochs in 3.8 s of training: validation accuracy 0.974"."""
+    """Return a title such as "35 epochs in 3.8 s of training: validation accuracy 0.974"."""
     seconds = _values(history, "epoch_seconds").sum()
     title = _epochs(history)
     if not np.isnan(seconds):
@@ -191,7 +191,7 @@ def _epochs(history: HistoryLike) -> str:
 
 
 def check_not_empty(history: HistoryLike) -> None:
-    """A history must be one, and have a finished epoch."""
+    """Raise an error unless `history` has the names of a History and a finished epoch."""
     missing = sorted(NEEDED - set(history)) if isinstance(history, Mapping) else sorted(NEEDED)
     if missing:
         raise TypeError(
@@ -207,16 +207,16 @@ def _values(history: HistoryLike, name: str) -> NDArray[np.float64]:
 
 
 def measured(history: HistoryLike, name: str) -> bool:
-    """Whether `name` was measured in any epoch."""
+    """Return whether `name` was measured in any epoch."""
     return not bool(np.isnan(_values(history, name)).all())
 
 
 def label_epochs(axis: Axes) -> None:
-    """Whole numbers of epochs below the axis."""
+    """Label the x axis with whole numbers of epochs."""
     axis.locator_params(axis="x", integer=True)
     axis.set_xlabel("epochs of training")
 
 
 def _number(value: float) -> str:
-    """Three significant digits, without an exponent where that is readable."""
+    """Format with three significant digits, without an exponent if that is readable."""
     return f"{value:.0f}" if 100 <= value < 1e6 else f"{value:.3g}"

@@ -3,8 +3,8 @@
 Nothing here trains or measures. matplotlib is imported inside the functions, so that fastmlp works
 without it; every function makes its figure with pyplot and returns it, open.
 
-Positions on the epoch axis: a batch stands at the number of epochs that lay behind it, a mean over
-an epoch in the middle of that epoch, and what was measured after an epoch at the epoch's end.
+Positions on the epoch axis: a batch is drawn at the (fractional) number of epochs completed before
+it, the mean over an epoch in the middle of that epoch, values measured after an epoch at its end.
 """
 
 from __future__ import annotations
@@ -40,12 +40,11 @@ def plot_costs(
     legend_loc: str = "upper right",
     validation_name: str = "validation",
 ) -> Figure:
-    """Cost (loss + penalty) of every mini-batch and its mean per epoch.
+    """Plot the cost (loss + penalty) of every mini-batch and its mean per epoch.
 
-    Where they were measured, a second panel has the costs of the whole training and validation set:
-    these are sums over other numbers of rows, and comparable with a batch's cost only in their
-    course.
-    The axes are logarithmic where the values span more than a factor of 20.
+    If they were measured, a second panel has the costs of the full training and validation sets.
+    These are sums over different numbers of rows; only their trend can be compared with that of the
+    batches. Axes are logarithmic if the values span more than a factor of 20.
 
     Parameters
     ----------
@@ -83,9 +82,9 @@ def plot_costs(
 def plot_errors(
     history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "upper right"
 ) -> Figure:
-    """Mean output error abs(y - a) of every mini-batch and per epoch.
+    """Plot the mean output error abs(y - a) of every mini-batch and per epoch.
 
-    Parameters, returned figure and exceptions as in :func:`plot_costs`.
+    Parameters, returned figure and exceptions are the same as in :func:`plot_costs`.
     """
     return _single(draw_errors, history, figsize, legend_loc)
 
@@ -93,9 +92,9 @@ def plot_errors(
 def plot_reg_share(
     history: HistoryLike, *, figsize: FigureSize = (12, 8), legend_loc: str = "upper left"
 ) -> Figure:
-    """Share of the regularisation in the cost of every mini-batch and per epoch, in percent.
+    """Plot the share of the penalty in the cost of every mini-batch and per epoch, in percent.
 
-    Parameters, returned figure and exceptions as in :func:`plot_costs`.
+    Parameters, returned figure and exceptions are the same as in :func:`plot_costs`.
     """
     return _single(draw_reg_share, history, figsize, legend_loc)
 
@@ -107,10 +106,10 @@ def plot_accuracy(
     legend_loc: str = "lower right",
     validation_name: str = "validation",
 ) -> Figure:
-    """Accuracy on training and validation set after every epoch, and of the batches during it.
+    """Plot the training and validation accuracy after every epoch, and the batches' during it.
 
     The axis shows the range near the final values; the first epochs may lie below it.
-    Parameters, returned figure and exceptions as in :func:`plot_costs`.
+    Parameters, returned figure and exceptions are the same as in :func:`plot_costs`.
     """
     draw = partial(draw_accuracy, validation_name=validation_name)
     return _single(draw, history, figsize, legend_loc)
@@ -123,13 +122,13 @@ def plot_run(
     figsize: FigureSize = (12, 8),
     validation_name: str = "validation",
 ) -> Figure:
-    """A run on one page: cost, accuracy, output error, learning rate and regularisation share.
+    """Plot a run on one page: cost, accuracy, output error, learning rate and penalty share.
 
     Parameters
     ----------
     history : History, or a mapping with its names
     title : str or None
-        None means a sentence made of the number of epochs, their time and the accuracy.
+        None means a title with the number of epochs, their time and the accuracy.
     figsize : (float, float)
         Width and height in inches.
     validation_name : str
@@ -172,7 +171,7 @@ def _single(
     figsize: FigureSize,
     legend_loc: str,
 ) -> Figure:
-    """A figure with one panel."""
+    """Create a figure with one panel."""
     check_not_empty(history)
     with styled_pyplot(figsize) as plt:
         legend_loc = check_legend_loc(legend_loc)

@@ -1,8 +1,8 @@
-"""The look of all figures: colours, fonts, and the import of matplotlib.
+"""Style of all figures: colours, fonts, and the import of matplotlib.
 
-Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for
-colour-blind readers. Fonts grow with the width of a figure, so that one shown 800 pixels wide
-has letters of about 12 pixels, whatever its size in inches.
+The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind
+readers can distinguish. Fonts scale with the width of a figure, so that letters are about 12 pixels
+high in a figure shown 800 pixels wide, whatever its size in inches.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SKY, PURPLE = "#56B4E9", "#CC79A7"
 INK, GREY, SILVER, PALE = "#333333", "#777777", "#BBBBBB", "#D9D9D9"
 
 FONT_POINTS_PER_INCH = 1.1
-"""Points per inch of width: 1.1 / 72 * 800 = 12 pixels of 800."""
+"""Font size in points per inch of figure width: 1.1 / 72 * 800 = 12 pixels of 800."""
 
 FigureSize = tuple[float, float]
 
 
 def import_pyplot() -> Any:
-    """``matplotlib.pyplot``, or an ImportError with the command that installs it."""
+    """Return ``matplotlib.pyplot``, or raise ImportError with the command that installs it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -36,7 +36,7 @@ def import_pyplot() -> Any:
 
 @contextmanager
 def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
-    """Yield ``matplotlib.pyplot``; figures made inside have the house look.
+    """Yield ``matplotlib.pyplot``; figures created in the block have the package's style.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
     Raises
     ------
     ValueError, TypeError
-        For a size that is no two positive numbers.
+        If the size is not two positive numbers.
     ImportError
         If matplotlib is missing, with the command that installs it.
     """
@@ -88,7 +88,7 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
 
 
 def check_legend_loc(legend_loc: str) -> str:
-    """Return a location of a legend that matplotlib knows by name."""
+    """Return `legend_loc`, which must be one of matplotlib's legend locations."""
     from matplotlib.legend import Legend
 
     return check_choice("legend_loc", legend_loc, Legend.codes)

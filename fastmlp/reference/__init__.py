@@ -1,8 +1,8 @@
-"""The mathematics of an MLP in plain NumPy: the oracle of the tests, and the place to learn it.
+"""The mathematics of an MLP in plain NumPy: readable, and the reference for the tests.
 
 ``functions`` has the activation functions, ``losses`` the losses, ``propagation`` forward and back
-propagation in the layout of the articles, ``updates`` the optimizers; ``engine`` strings them
-together into epochs, with the interface of the native engine.
+propagation in the layout of the articles, ``updates`` the optimizers; ``engine`` combines them into
+epochs, with the interface of the native engine.
 """
 
 from fastmlp._types import Array as Array

@@ -1,4 +1,4 @@
-"""The engine's passes in NumPy: the formulas of `reference` strung together into epochs."""
+"""NumPy version of the engine: the formulas of `reference`, combined into epochs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from fastmlp.reference.updates import (
 )
 
 DONE, DIVERGED = 0, 2
-"""What ``ReferenceEngine.train`` can end with; the numbers of ``_core``."""
+"""Status codes of ``ReferenceEngine.train``, the same as in ``_core``."""
 
 
 class ReferenceEngine:
-    """The engine's passes in NumPy, with the engine's interface (see ``_core.pyi``).
+    """NumPy version of the engine, with the same interface (see ``_core.pyi``).
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class ReferenceEngine:
         self.bias: BiasTreatment = bias
 
     def matrices(self, flat: Array) -> list[Array]:
-        """Views of the flat vector or vectors (…, n_parameters): (…, n_next, n_this + 1) each."""
+        """Return a view per layer, (…, n_next, n_this + 1), of flat vectors (…, n_parameters)."""
         views, offset = [], 0
         for n_in, n_out in pairwise(self.sizes):
             size = n_out * (n_in + 1)
@@ -81,7 +81,7 @@ class ReferenceEngine:
         row_weights: Array | None,
         own: tuple[Array, Array] | None = None,
     ) -> tuple[float, float, float, float]:
-        """Sums over a batch: loss, |y - a|, row weights, and weight of the rows predicted right."""
+        """Return a batch's sums of loss, |y - a|, sample weights and correctly predicted weight."""
         w = np.ones(a.shape[1], a.dtype) if row_weights is None else row_weights
         if own is None:
             costs = cost(z, a, y, self.functions[-1], self.loss.name, self.loss_parameters)
@@ -102,7 +102,7 @@ class ReferenceEngine:
         row_weights: Array | None = None,
         masks: Masks = None,
     ) -> tuple[list[Array], tuple[float, float, float, float]]:
-        """Gradients of the summed loss of all rows, and the totals of these rows."""
+        """Return the gradients of the summed loss of all rows, and the totals of these rows."""
         rows = slice(None)
         zs, activations = forward(weights, input_layer(x, rows), self.functions, masks)
         own = self.custom_loss(activations[-1], y)
@@ -116,13 +116,13 @@ class ReferenceEngine:
         return gradients, totals
 
     def custom_loss(self, a: Array, y: Array) -> tuple[Array, Array] | None:
-        """Return losses and gradients of a custom loss: outputs (n_out, n), targets (n, n_out)."""
+        """Return losses and gradients of a custom loss for a (n_out, n) and y (n, n_out)."""
         if self.loss.function is None:
             return None
         return self.loss.function(y.copy(), a.T.copy())
 
     def delta(self, a: Array, y: Array, own: tuple[Array, Array] | None) -> Array:
-        """dC/dZ of the output layer, (n_out, samples)."""
+        """Return dC/dZ of the output layer, (n_out, samples)."""
         if own is None:
             return output_delta(a, y, self.functions[-1], self.loss.name, self.loss_parameters)
         return through_output(own[1].T, a, self.functions[-1])
@@ -130,7 +130,7 @@ class ReferenceEngine:
     def masks(
         self, dropout: tuple[float, ...], seed: int, begin: int, n_rows: int
     ) -> list[Array | None]:
-        """Masks of the hidden layers for the rows from position `begin` of the epoch on."""
+        """Return the dropout masks of the hidden layers for an epoch's rows from `begin` on."""
         masks: list[Array | None] = [None] * (len(self.sizes) - 2)
         for layer, rate in enumerate(dropout):
             if rate > 0:
@@ -168,7 +168,7 @@ class ReferenceEngine:
         max_grad_norm: float = 0.0,
         progress: NDArray[np.intp] | None = None,
     ) -> tuple[int, int, BaseException | None]:
-        """Batches first_batch … last_batch - 1 of an epoch; see ``_core.pyi``."""
+        """Train on the batches first_batch … last_batch - 1 of an epoch; see ``_core.pyi``."""
         weights = self.matrices(parameters)
         layer_states = self.matrices(states)
         for batch in range(first_batch, last_batch):
@@ -216,7 +216,7 @@ class ReferenceEngine:
     def gradient(
         self, parameters: Array, x: Inputs, targets: Array, row_weights: Array | None, out: Array
     ) -> tuple[float, float, float, float]:
-        """Gradient of the summed loss of all rows, without penalty, into `out`; their totals."""
+        """Write the gradient of the summed loss, without penalty, to `out`; return the totals."""
         gradients, totals = self.gradients(self.matrices(parameters), x, targets, row_weights)
         for view, gradient in zip(self.matrices(out), gradients, strict=True):
             view[...] = gradient
@@ -225,7 +225,7 @@ class ReferenceEngine:
     def evaluate(
         self, parameters: Array, x: Inputs, targets: Array, row_weights: Array | None = None
     ) -> tuple[float, float, float, float]:
-        """Sums of loss, |y - a|, row weights and correctly classified weight over all rows."""
+        """Return the sums of loss, |y - a|, sample weights and correctly classified weight."""
         zs, activations = forward(
             self.matrices(parameters), input_layer(x, slice(None)), self.functions
         )
@@ -233,7 +233,7 @@ class ReferenceEngine:
         return self.totals(zs[-1], activations[-1], targets.T, row_weights, own)
 
     def predict(self, parameters: Array, x: Inputs, out: Array) -> None:
-        """Outputs of all rows into `out` (n, n_out)."""
+        """Write the outputs of all rows to `out` (n, n_out)."""
         _, activations = forward(
             self.matrices(parameters), input_layer(x, slice(None)), self.functions
         )

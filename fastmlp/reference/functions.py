@@ -1,7 +1,7 @@
 """Activation and output functions, and their derivatives; see src/activation.c.
 
-With nodes as rows and samples as columns every function maps (nodes, samples) to the same shape.
-Softmax and increasing outputs couple the nodes of a column; all others work number by number.
+Nodes are rows and samples are columns; every function maps (nodes, samples) to the same shape.
+Softmax and increasing outputs couple the nodes of a column; all others work element by element.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + e^-z); SciPy's expit does not overflow."""
-    from scipy.special import expit  # here, because it takes longer to import than all the rest
+    """Return 1 / (1 + e^-z), by SciPy's expit, which does not overflow."""
+    from scipy.special import expit  # imported here because it is slow to import
 
     return expit(z)  # type: ignore[no-any-return, unused-ignore]
 
 
 def softmax(z: Array) -> Array:
-    """e^z_j / sum_i e^z_i for every column."""
+    """Return e^z_j / sum_i e^z_i for every column."""
     e = np.exp(z - z.max(axis=0))
     return e / e.sum(axis=0)  # type: ignore[no-any-return]
 
 
 def relu(z: Array) -> Array:
-    """max(z, 0)."""
+    """Return max(z, 0)."""
     return np.maximum(z, 0)
 
 
@@ -40,37 +40,37 @@ def identity(z: Array) -> Array:
 
 
 def leaky_relu(z: Array) -> Array:
-    """z where it is positive, 0.01 z elsewhere."""
+    """Return z where it is positive, 0.01 z elsewhere."""
     return np.where(z > 0, z, LEAKY_SLOPE * z)
 
 
 def elu(z: Array) -> Array:
-    """z where it is positive, e^z - 1 elsewhere (Clevert et al., 2016)."""
+    """Return z where it is positive, e^z - 1 elsewhere (Clevert et al., 2016)."""
     return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
 
 
 def selu(z: Array) -> Array:
-    """scale * z, or scale * alpha * (e^z - 1) (Klambauer et al., 2017)."""
+    """Return scale z where z > 0, scale alpha (e^z - 1) elsewhere (Klambauer et al., 2017)."""
     return np.where(z > 0, SELU_SCALE * z, SELU_SCALE * SELU_ALPHA * np.expm1(np.minimum(z, 0)))
 
 
 def softplus(z: Array) -> Array:
-    """log(1 + e^z)."""
+    """Return log(1 + e^z)."""
     return np.logaddexp(z, 0).astype(z.dtype)
 
 
 def gelu(z: Array) -> Array:
-    """z Phi(z) with the normal distribution Phi (Hendrycks and Gimpel, 2016), not approximated."""
+    """Return z Phi(z), exactly, with the normal CDF Phi (Hendrycks and Gimpel, 2016)."""
     return z * _normal_cdf(z)
 
 
 def silu(z: Array) -> Array:
-    """z sigmoid(z), also called swish."""
+    """Return z sigmoid(z), also called swish."""
     return z * sigmoid(z)
 
 
 def increasing(z: Array) -> Array:
-    """z of the first row, plus log(1 + e^z) from row to row."""
+    """Return a_0 = z_0, a_j = a_{j-1} + log(1 + e^{z_j}) for every column."""
     return np.cumsum(np.concatenate([z[:1], softplus(z[1:])]), axis=0, dtype=z.dtype)
 
 
@@ -110,4 +110,4 @@ DERIVATIVES: dict[str, Callable[[Array, Array], Array]] = {
     ),
     "silu": lambda z, a: sigmoid(z) * (1 + z * (1 - sigmoid(z))),
 }
-"""phi'(z) by name, called with z and a = phi(z); each takes what it needs (article P3)."""
+"""phi'(z) by name, called with z and a = phi(z); each uses either or both (article P3)."""

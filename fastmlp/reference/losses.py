@@ -1,4 +1,4 @@
-"""Losses and the delta of the output layer, from which back propagation starts; see src/output.c.
+"""Losses, and the delta of the output layer where back propagation starts; see src/output.c.
 
 Arrays are (n_out, samples): pre-activations z, outputs a = f(z) and targets y. A loss is returned
 element by element; the cost of a batch is its sum.
@@ -14,10 +14,10 @@ from fastmlp._types import Array
 
 
 def log_loss(z: Array, a: Array, y: Array, output: str) -> Array:
-    """-y log(a) - (1 - y) log(1 - a), element by element.
+    """Return -y log(a) - (1 - y) log(1 - a), element by element.
 
-    For the sigmoid from z, max(z, 0) - y z + log(1 + e^-|z|), which is finite for every finite z;
-    otherwise a and 1 - a are clipped at the machine epsilon.
+    For the sigmoid it is computed as max(z, 0) - y z + log(1 + e^-|z|), which is finite for every
+    finite z; otherwise a and 1 - a are clipped at the machine epsilon.
     """
     if output == "sigmoid":
         return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
@@ -26,18 +26,18 @@ def log_loss(z: Array, a: Array, y: Array, output: str) -> Array:
 
 
 def cross_entropy(z: Array, a: Array, y: Array, output: str) -> Array:
-    """-y log(softmax(z)) = y (log sum e^(z - max) - (z - max)), element by element."""
+    """Return -y log(softmax(z)) = y (log sum e^(z - max) - (z - max)), element by element."""
     shifted = z - z.max(axis=0)
     return y * (np.log(np.exp(shifted).sum(axis=0)) - shifted)  # type: ignore[no-any-return]
 
 
 def poisson(z: Array, a: Array, y: Array, output: str) -> Array:
-    """y log(y / a) - y + a with a = e^z and 0 log(0) = 0."""
+    """Return y log(y / a) - y + a, where a = e^z and 0 log(0) = 0."""
     return a - y * z + y * np.log(np.where(y > 0, y, 1)) - y
 
 
 def gamma(z: Array, a: Array, y: Array, output: str) -> Array:
-    """log(a / y) + y / a - 1 with a = e^z."""
+    """Return log(a / y) + y / a - 1, where a = e^z."""
     return z - np.log(y) + y / a - 1
 
 
@@ -47,7 +47,7 @@ COSTS: dict[str, Callable[[Array, Array, Array, str], Array]] = {
     "poisson": poisson,
     "gamma": gamma,
 }
-"""Losses that depend on the output function, called with z, a, y and its name."""
+"""Losses that depend on the output function; called with z, a, y and its name."""
 
 Difference = Callable[[Array, Array | float], Array]
 
@@ -60,7 +60,7 @@ DIFFERENCE_COSTS: dict[str, Difference] = {
     ),
     "quantile": lambda d, level: np.where(d > 0, (1 - level) * d, -level * d),
 }
-"""Losses of d = a - y, called with d and the loss's numbers (n_out, 1): deltas or levels."""
+"""Losses of d = a - y; called with d and the loss's parameters (n_out, 1): deltas or levels."""
 
 DIFFERENCE_DERIVATIVES: dict[str, Difference] = {
     "squared_error": lambda d, _: d,
@@ -69,35 +69,35 @@ DIFFERENCE_DERIVATIVES: dict[str, Difference] = {
     "huber": lambda d, delta: np.clip(d, -delta, delta),
     "quantile": lambda d, level: np.where(d > 0, 1 - level, np.where(d < 0, -level, 0)),
 }
-"""Their derivatives dC/da, 0 at a kink."""
+"""Derivatives dC/da of these losses; 0 at a kink."""
 
 
 def difference_cost(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
-    """Loss of d = a - y by name, element by element; `parameters` (n_out, 1)."""
+    """Return the named loss of d = a - y, element by element; `parameters` is (n_out, 1)."""
     return DIFFERENCE_COSTS[loss](d, parameters)
 
 
 def difference_derivative(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
-    """dC/da of `difference_cost`; 0 at a kink."""
+    """Return dC/da of `difference_cost`; 0 at a kink."""
     return DIFFERENCE_DERIVATIVES[loss](d, parameters)
 
 
 def squared_error(z: Array, a: Array, y: Array, output: str) -> Array:
-    """(a - y)**2 / 2, element by element, called like the losses above."""
+    """Return (a - y)**2 / 2, element by element; the arguments are those of the losses above."""
     return difference_cost(a - y, "squared_error")
 
 
 def cost(
     z: Array, a: Array, y: Array, output: str, loss: str, parameters: Array | float = 0.0
 ) -> Array:
-    """Loss by name, element by element (n_out, samples)."""
+    """Return the named loss, element by element, (n_out, samples)."""
     if loss in COSTS:
         return COSTS[loss](z, a, y, output)
     return difference_cost(a - y, loss, parameters)
 
 
 def through_output(gradient: Array, a: Array, output: str) -> Array:
-    """dC/dZ from dC/dA of the output layer.
+    """Return dC/dZ of the output layer, given dC/dA.
 
     The softmax couples the nodes of a column: delta_k = a_k (g_k - sum_j a_j g_j). So do monotone
     ("increasing") outputs: delta_k = (1 - e^-(a_k - a_{k-1})) sum over j >= k of g_j; for k = 0 the
@@ -116,11 +116,11 @@ def through_output(gradient: Array, a: Array, output: str) -> Array:
 def output_delta(
     a: Array, y: Array, output: str, loss: str, parameters: Array | float = 0.0
 ) -> Array:
-    """dC/dZ of the output layer.
+    """Return dC/dZ of the output layer.
 
-    Where output function and loss cancel, it is a - y: the articles' general form dC/da * f'(z)
-    would divide by a (1 - a) and multiply by it again. `parameters` (n_out, 1) holds the levels of
-    quantile or the deltas of huber.
+    If factors of output function and loss cancel, it is a - y: the articles' general form
+    dC/da * f'(z) would divide by a (1 - a) and multiply by it again. `parameters` (n_out, 1) holds
+    the levels of quantile or the deltas of huber.
     """
     if (output, loss) in (("sigmoid", "log_loss"), ("exponential", "poisson")):
         return a - y

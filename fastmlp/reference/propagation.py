@@ -1,8 +1,8 @@
 """Forward and back propagation in plain NumPy; see engine/_passes.pxi.
 
-Written to be read next to the formulas, in the layout of the articles. Nodes are rows, samples
-are columns. ``W[N]`` leads from layer N to layer N + 1, shape ``(n_{N+1}, n_N + 1)``; its column 0
-holds the bias weights, and the output ``A[N]`` of every layer but the last carries a row of ones:
+It follows the formulas and the layout of the articles. Nodes are rows, samples are columns.
+``W[N]`` leads from layer N to layer N + 1, shape ``(n_{N+1}, n_N + 1)``; its column 0 holds the
+biases, and the output ``A[N]`` of every layer except the last has a row of ones:
 
     A[0] = X^T with bias row          Z[N+1] = W[N] A[N]
     A[N] = phi(Z[N]) with bias row    A[E] = output function(Z[E]), without bias row
@@ -13,8 +13,8 @@ Costs and gradients are **sums** over the samples of a batch. Back propagation s
     delta[N] = (W[N]^T delta[N+1], without the bias row) * phi'(Z[N])
     grad[N]  = delta[N+1] A[N]^T
 
-Three versions of it and three treatments of the bias, which the articles went through one after the
-other, can be chosen; they give the same gradients at different speed.
+Three versions of back propagation and three treatments of the bias can be chosen, as developed in
+the articles; they give the same gradients at different speeds.
 
 Sources: articles "A simple Python program for an ANN to cover the MNIST dataset" VI to VIII (M6-M8)
 and XIII (M13), and "MLP, Numpy, TF2 - performance issues - Step III" (P3), linux-blog.anracom.com.
@@ -41,7 +41,7 @@ BIAS_TREATMENTS: tuple[BiasTreatment, ...] = ("row_added", "weights_sliced", "pr
 
 
 def add_bias_row(a: Array) -> Array:
-    """A row of ones on top of (nodes, samples)."""
+    """Return (nodes, samples) with a row of ones added on top."""
     with_bias = np.empty((len(a) + 1, a.shape[1]), a.dtype)
     with_bias[0] = 1
     with_bias[1:] = a
@@ -49,10 +49,10 @@ def add_bias_row(a: Array) -> Array:
 
 
 def input_layer(X: Inputs, rows: NDArray[np.intp] | slice) -> Array:
-    """A[0]: the chosen rows of X (n, features) as columns, with the bias row.
+    """Return A[0]: the selected rows of X (n, features) as columns, with the bias row.
 
-    Written row by row and transposed at the end: the copy reads and writes memory in order, where
-    adding a bias row to the transposed matrix would not (performance article, Step II).
+    It is filled row by row and transposed at the end, so that the copy reads and writes memory in
+    order; adding a bias row to the transposed matrix would not (performance article, Step II).
     """
     chosen = X[rows]
     with_bias = np.empty((len(chosen), X.shape[1] + 1), X.dtype)
@@ -68,9 +68,9 @@ def _masked(values: Array, mask: Array | None) -> Array:
 def forward(
     weights: Sequence[Array], a_input: Array, functions: Sequence[str], masks: Masks = None
 ) -> tuple[list[Array], list[Array]]:
-    """All Z[N] and A[N]; Z[0] is the input layer itself, whose function is the identity.
+    """Return all Z[N] and A[N]; Z[0] is the input layer itself, whose function is the identity.
 
-    `masks` of the hidden layers, (nodes, samples) or None each, multiply their activations.
+    `masks` has a factor for the activations of every hidden layer: (nodes, samples), or None.
     """
     zs, activations = [a_input], [a_input]
     for number, (w, function) in enumerate(zip(weights, functions, strict=True), start=1):
@@ -84,7 +84,7 @@ def forward(
 
 
 def _derivative_with_bias_row(z: Array, a: Array, function: str, version: Version) -> Array:
-    """phi' of layer N with a row for the bias node, which V1.6 takes from A instead of Z."""
+    """Return phi' of layer N with a row for the bias node; V1.6 computes it from A, not Z."""
     if version == "V1.6":
         return DERIVATIVES[function](z, a)
     z_with_bias = add_bias_row(z)
@@ -92,7 +92,7 @@ def _derivative_with_bias_row(z: Array, a: Array, function: str, version: Versio
 
 
 def _derivative(z: Array, a: Array, function: str, version: Version) -> Array:
-    """phi' of layer N without bias row."""
+    """Return phi' of layer N without bias row."""
     a_nodes = a[1:] if version == "V1.6" else FUNCTIONS[function](z)
     return DERIVATIVES[function](z, a_nodes)
 
@@ -106,11 +106,12 @@ def layer_delta(
     version: Version = "V1.6",
     bias: BiasTreatment = "product_sliced",
 ) -> Array:
-    """delta[N] from delta[N+1], W[N], Z[N] (nodes, samples) and A[N] (with bias row).
+    """Compute delta[N] from delta[N+1], W[N], Z[N] (nodes, samples) and A[N] (with bias row).
 
-    ``row_added``: the derivative gets a row for the bias node, the product's row 0 is dropped at
-    the end (article M8). ``weights_sliced``: the bias column of W takes no part in the product.
-    ``product_sliced``: row 0 of the product is dropped before it meets the derivative (article P3).
+    ``row_added``: the derivative gets a row for the bias node, and row 0 of the product is dropped
+    at the end (article M8). ``weights_sliced``: the bias column of W is left out of the product.
+    ``product_sliced``: row 0 of the product is dropped before it is multiplied by the derivative
+    (article P3).
     """
     if bias == "row_added":
         full = (w.T @ delta) * _derivative_with_bias_row(z, a, function, version)
@@ -130,10 +131,10 @@ def backward(
     bias: BiasTreatment = "product_sliced",
     masks: Masks = None,
 ) -> list[Array]:
-    """Gradients of all W[N], without regularisation.
+    """Return the gradients of all W[N], without penalties.
 
-    ``V1.0`` (article M8) takes phi' from Z and also computes delta[0], which nobody needs; ``V1.5``
-    (performance, Step I) leaves delta[0] out; ``V1.6`` (article P3) takes phi' from A.
+    ``V1.0`` (article M8) computes phi' from Z and also the unnecessary delta[0]; ``V1.5``
+    (performance, Step I) leaves delta[0] out; ``V1.6`` (article P3) computes phi' from A.
     """
     gradients: list[Array] = []
     delta = delta_output
@@ -141,7 +142,7 @@ def backward(
         gradients.append(delta @ activations[number].T)
         if number > 0:
             mask = None if masks is None else masks[number - 1]
-            # The derivative is that of the activation before its mask.
+            # The derivative uses the activation before the mask was applied.
             a = (
                 activations[number]
                 if mask is None

@@ -1,7 +1,7 @@
-"""The step from gradients to new weights: penalty, clipping and optimizers; and dropout's masks.
+"""The step from gradients to new weights: penalties, clipping, optimizers; also dropout masks.
 
-See src/update.c. Arrays of the shape of a weight matrix W (n_out, n_in + 1) have the bias in column
-0, which no penalty touches.
+See src/update.c. Arrays with the shape of a weight matrix W (n_out, n_in + 1) have the biases in
+column 0, to which penalties do not apply.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from fastmlp._types import Array
 from fastmlp.optimizers import SGD, Adam, Optimizer
 
 LAYER_KEY = 0x9E3779B97F4A7C15
-"""Between the keys of two layers; 2^64 divided by the golden ratio."""
+"""Difference between the dropout keys of two layers: 2^64 divided by the golden ratio."""
 
 
 def penalty(weights: Sequence[Array], l1: float, l2: float) -> float:
-    """l2 / 2 sum w^2 + l1 sum |w| over all matrices, bias columns excluded (articles M8, M13)."""
+    """Return l2 / 2 sum w^2 + l1 sum |w| over all matrices without biases (articles M8, M13)."""
     squares = sum(float((w[:, 1:] ** 2).sum()) for w in weights) if l2 else 0.0
     magnitudes = sum(float(np.abs(w[:, 1:]).sum()) for w in weights) if l1 else 0.0
     return l2 / 2 * squares + l1 * magnitudes
 
 
 def penalty_gradient(w: Array, l1: float, l2: float) -> Array:
-    """l2 w + l1 sign(w), zero in the bias column."""
+    """Return l2 w + l1 sign(w), zero in the bias column."""
     gradient = np.zeros_like(w)
     if l2:
         gradient[:, 1:] += l2 * w[:, 1:]
@@ -36,10 +36,11 @@ def penalty_gradient(w: Array, l1: float, l2: float) -> Array:
 
 
 def dropout_mask(key: int, first_row: int, n_rows: int, n_nodes: int, rate: float) -> Array:
-    """0 with probability `rate`, else 1 / (1 - rate), (n_rows, n_nodes) (Srivastava et al., 2014).
+    """Return the dropout mask (n_rows, n_nodes): 0 with probability `rate`, else 1 / (1 - rate).
 
-    A pure function of key, row and node, so that it does not matter who computes it: row keys are
-    SplitMix64's finaliser of key + row, numbers a 32-bit hash of row key and node (C. Wellons).
+    It is a pure function of key, row and node, so that it does not depend on the thread: row keys
+    are SplitMix64's finalizer of key + row, and the random numbers a 32-bit hash of row key and
+    node (C. Wellons). Dropout: Srivastava et al., 2014.
     """
     with np.errstate(over="ignore"):
         z = np.uint64(key) + np.arange(first_row, first_row + n_rows, dtype=np.uint64)
@@ -54,7 +55,7 @@ def dropout_mask(key: int, first_row: int, n_rows: int, n_nodes: int, rate: floa
 
 
 def clip(gradients: list[Array], max_norm: float) -> None:
-    """Shorten the gradient, all layers together, to the length `max_norm`; in place."""
+    """Scale the gradient of all layers together down to the norm `max_norm`, in place."""
     norm = np.sqrt(sum(float((g.astype(float) ** 2).sum()) for g in gradients))
     if norm > max_norm:
         for gradient in gradients:
@@ -64,9 +65,9 @@ def clip(gradients: list[Array], max_norm: float) -> None:
 def update(
     w: Array, memory: Array, gradient: Array, learning_rate: float, momentum: float, rule: str
 ) -> None:
-    """One step of gradient descent; changes `w` and `memory` (both of its shape) in place.
+    """Do one step of gradient descent; change `w` and `memory` (of the same shape) in place.
 
-    With D = learning_rate * gradient and the memory m, zero at first:
+    With D = learning_rate * gradient and the memory m, which is zero at first:
     ``one_step``  w <- w - (D + momentum m), m <- D (articles: a memory of one step)
     ``classical``  m <- momentum m + D, w <- w - m (Polyak, 1964)
     ``nesterov``  m <- momentum m + D, w <- w - (D + momentum m) (Sutskever et al., 2013)
@@ -93,14 +94,14 @@ def adam_update(
     weight_decay: float = 0.0,
     epsilon_hat: bool = False,
 ) -> None:
-    """One step of Adam, or of AdamW with a weight decay; changes `w` and `states` in place.
+    """Do one step of Adam, or of AdamW with a weight decay; change `w` and `states` in place.
 
-    ``states`` holds m and v, of the shape of w each, zero before step 1:
+    ``states`` holds m and v, each with the shape of w and zero before step 1:
     m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2, and with
     m' = m / (1 - beta_1^step), v' = v / (1 - beta_2^step):
     w <- (1 - learning_rate weight_decay) w - learning_rate m' / (sqrt(v') + epsilon)
-    With `epsilon_hat`, epsilon is added to sqrt(v) instead, which the correction then divides as
-    well: the form at the end of the paper's section 2, and scikit-learn's.
+    With `epsilon_hat`, epsilon is added to sqrt(v) before the bias correction: the form at the end
+    of the paper's section 2, which scikit-learn uses.
     (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
     """
     m, v = states
@@ -125,9 +126,9 @@ def rmsprop_update(
     epsilon: float,
     momentum: float,
 ) -> None:
-    """One step of RMSprop; changes `w` and `states` in place.
+    """Do one step of RMSprop; change `w` and `states` in place.
 
-    ``states`` holds v and b, zero at first: v <- rho v + (1 - rho) g^2,
+    ``states`` holds v and b, which are zero at first: v <- rho v + (1 - rho) g^2,
     b <- momentum b + g / (sqrt(v) + epsilon),  w <- w - learning_rate b (Tieleman and Hinton, 2012;
     the momentum as in PyTorch).
     """
@@ -142,7 +143,7 @@ def rmsprop_update(
 def apply_optimizer(
     optimizer: Optimizer, w: Array, states: Array, gradient: Array, learning_rate: float, step: int
 ) -> None:
-    """Step number `step` >= 1 of any optimizer; changes `w` and `states` in place."""
+    """Do step number `step` >= 1 of any optimizer; change `w` and `states` in place."""
     coefficients: dict[str, Any] = dict(optimizer.coefficients())
     if "epsilon" in coefficients:  # 0 / 0 would be NaN where a gradient is 0
         coefficients["epsilon"] = max(coefficients["epsilon"], float(np.finfo(w.dtype).tiny))

@@ -164,8 +164,8 @@ def test_a_budget_of_time_ends_the_training_after_the_epoch_in_which_it_is_used_
     (lambda: TargetReached("low"), TypeError, "target must be a number; got 'low'"),
     (lambda: TargetReached(np.nan), ValueError, "target must be a finite number"),
     (lambda: TargetReached(1, mode="up"), ValueError, "mode must be one of 'auto', 'min', 'max'"),
-    (lambda: TimeBudget(0), ValueError, "budget must be more than 0 seconds and finite; got 0"),
-    (lambda: TimeBudget(None), TypeError, "budget must be seconds or a text such as '90s'"),
+    (lambda: TimeBudget(0), ValueError, "budget must be finite and more than 0 seconds; got 0"),
+    (lambda: TimeBudget(None), TypeError, "budget must be seconds or a string such as '90s'"),
 ], ids=name_of)  # fmt: skip
 def test_arguments_of_stop_rules_are_checked(make, error, message):
     with pytest.raises(error, match=message):

@@ -383,7 +383,7 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     assert shown["OMP_NUM_THREADS"] == "3"
     assert shown["OPENBLAS_CORETYPE"] == "not set"
     assert shown["warning:"] == (
-        "OPENBLAS_L2_SIZE=512 overrides what OpenBLAS knows about this processor "
+        "OPENBLAS_L2_SIZE=512 overrides OpenBLAS's detection of this processor "
         "and can halve its speed"
     )
 
@@ -394,7 +394,7 @@ def test_info_tells_of_a_variable_that_holds_no_number_of_threads(capsys, monkey
     code, out, _ = run(capsys, "info")
     assert code == 0
     assert "3 (from OMP_NUM_THREADS)" in out
-    assert "warning: OPENBLAS_NUM_THREADS=abc is no positive number of threads and is not used" in (
+    assert "warning: OPENBLAS_NUM_THREADS=abc is ignored: not a positive number of threads" in (
         out.splitlines()
     )
 

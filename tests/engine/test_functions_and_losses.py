@@ -607,8 +607,8 @@ def test_optimizer_states_are_finite_after_a_divergence():
     [
         ("indices", [0, 9, 1], r"column indices from 0 to 3; got 0 to 9"),
         ("indices", [0, -1, 1], r"column indices from 0 to 3; got -1 to 1"),
-        ("indptr", [0, 3, 2, 3], "row pointers that begin with 0 and rise"),
-        ("indptr", [0, 1, 2, 30], "as many values as its row pointers say"),
+        ("indptr", [0, 3, 2, 3], "row pointers that start at 0 and increase"),
+        ("indptr", [0, 1, 2, 30], "as many values as its row pointers need"),
     ],
 )
 def test_indices_beyond_the_matrix_are_refused(part, value, message):

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
         ("hidden_layer_sizes", (5, 1.5), r"hidden_layer_sizes\[1\] must be an integer; got 1.5"),
         ("hidden_layer_sizes", "128,64", "integers joined by x, such as '128x64'; got '128,64'"),
         ("activation", "swoosh", "activation must be one of .*'relu'.*; got 'swoosh'"),
-        ("activation", ("relu",), "activation must be one name, or 2 as there are hidden layers"),
+        ("activation", ("relu",), "activation must be one name or 2, one per hidden layer"),
         ("activation", ("relu", "x"), r"activation\[1\] must be one of"),
         ("activation", None, "activation must be one of"),
         ("solver", "newton", "solver must be one of 'lbfgs', 'sgd', .*; got 'newton'"),
@@ -117,9 +117,7 @@ def test_targets_are_what_the_loss_is_defined_for():
         MLPRegressor("gamma").fit(x, np.maximum(y, 0))
     with pytest.raises(ValueError, match="y_val must be at least 0 for loss 'poisson'"):
         MLPRegressor("poisson").fit(x, abs(y), X_val=x, y_val=y)
-    with pytest.raises(
-        ValueError, match=r"quantiles go with one target; got y of shape \(200, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"quantiles need one target; got y of shape \(200, 2\)"):
         MLPRegressor("quantile", quantile=(0.1, 0.9)).fit(x, np.stack([y, y], axis=1))
     with pytest.raises(ValueError, match="y must be a dense array of numbers; got a sparse matrix"):
         MLPRegressor().fit(x, sparse.csr_array(np.stack([y, y], axis=1)))
@@ -191,7 +189,7 @@ def test_rows_to_validate_with_must_be_enough():
     with pytest.raises(ValueError, match="validation_fraction must be greater than 0 with early_s"):
         model.fit(x, y)
     model.set_params(validation_fraction=[])
-    with pytest.raises(ValueError, match="validation_fraction gave no split"):
+    with pytest.raises(ValueError, match="validation_fraction did not yield any split"):
         model.fit(x, y)
     with pytest.raises(ValueError, match="least populated class"):
         MLPClassifier(**SMALL, early_stopping=True).fit(x, np.arange(10) == 0)
@@ -200,17 +198,17 @@ def test_rows_to_validate_with_must_be_enough():
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (1, "must give pairs .train, validation. of row numbers; got 1"),
-        ((range(9), range(9), range(9)), "must give pairs"),
-        ((np.arange(200), np.arange(2) + 199), "must give row numbers from 0 to 199, or masks"),
-        ((np.arange(-1, 9), np.arange(9)), "must give row numbers from 0 to 199"),
-        ((np.arange(9.0), np.arange(9)), "must give row numbers from 0 to 199"),
-        ((np.arange(9)[:, np.newaxis], np.arange(9)), "must give row numbers from 0 to 199"),
+        (1, "must yield pairs .train, validation. of row indices; got 1"),
+        ((range(9), range(9), range(9)), "must yield pairs"),
+        ((np.arange(200), np.arange(2) + 199), "must yield row indices from 0 to 199, or masks"),
+        ((np.arange(-1, 9), np.arange(9)), "must yield row indices from 0 to 199"),
+        ((np.arange(9.0), np.arange(9)), "must yield row indices from 0 to 199"),
+        ((np.arange(9)[:, np.newaxis], np.arange(9)), "must yield row indices from 0 to 199"),
         (
             (np.ones(9, bool), np.arange(9)),
-            r"row numbers from 0 to 199, or masks of shape \(200,\)",
+            r"row indices from 0 to 199, or masks of shape \(200,\)",
         ),
-        ((np.arange(9), ["a"]), "must give row numbers from 0 to 199"),
+        ((np.arange(9), ["a"]), "must yield row indices from 0 to 199"),
     ],
 )
 def test_rows_that_a_splitter_gives_are_checked(split, message):
@@ -239,9 +237,7 @@ def test_weights_of_the_rows_held_back_must_not_all_be_zero():
     )
     with pytest.raises(ValueError, match="validation set must contain a non-zero sample weight"):
         model.fit(x, y, sample_weight=weights)
-    with pytest.raises(
-        ValueError, match=r"rows to train on must contain a non-zero weight; .* 100"
-    ):
+    with pytest.raises(ValueError, match=r"training rows must contain a non-zero weight; .* 100"):
         model.fit(x, y, sample_weight=1 - weights)
 
 
@@ -268,14 +264,14 @@ def test_classes_of_partial_fit_are_checked():
         model.partial_fit(x, y + 5)
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         MLPRegressor(early_stopping=True).partial_fit(x, y)
-    with pytest.raises(ValueError, match="needs all rows at once"):
+    with pytest.raises(ValueError, match="needs all rows and cannot be used"):
         MLPClassifier(class_weight="balanced").partial_fit(x, y, classes=[0, 1])
 
 
 @pytest.mark.parametrize(
     ("class_weight", "message"),
     [
-        ({2: 1.0}, "class_weight names the class 2, which is not in y; its classes are 0, 1"),
+        ({2: 1.0}, "class_weight has the label 2, which is not in y; its classes are 0, 1"),
         ({0: -1.0}, r"class_weight\[0\] must be a finite number, at least 0; got -1.0"),
         ({0: np.inf}, r"class_weight\[0\] must be a finite number, at least 0; got inf"),
         ({1: np.nan}, r"class_weight\[1\] must be a finite number, at least 0; got nan"),
@@ -287,7 +283,7 @@ def test_classes_of_partial_fit_are_checked():
 def test_class_weights_are_checked(class_weight, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**SMALL, class_weight=class_weight).fit(*blobs())
-    with pytest.raises(ValueError, match="class_weight does not go with multilabel targets"):
+    with pytest.raises(ValueError, match="class_weight is not allowed for multilabel"):
         MLPClassifier(**SMALL, class_weight="balanced").fit(*multilabel())
 
 

@@ -80,5 +80,5 @@ def test_a_network_without_hidden_layers_and_mixed_functions():
     assert classifier(hidden_layer_sizes=()).to_sklearn().n_layers_ == 2
     with pytest.raises(ValueError, match="for all hidden layers; this network has tanh, relu"):
         classifier(activation=("tanh", "relu")).to_sklearn()
-    with pytest.raises(ValueError, match="scikit-learn wants one of"):
+    with pytest.raises(ValueError, match="scikit-learn needs one of"):
         classifier(activation="gelu").to_sklearn()

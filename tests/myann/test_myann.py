@@ -281,7 +281,7 @@ def test_misclassified_images_are_shown_unscaled(trained):
 
 def test_plot_of_images_needs_a_square_number_of_features():
     ann = MyANN("moons", 0, [0, 0], 2)
-    with pytest.raises(ValueError, match="2 features do not make a square image"):
+    with pytest.raises(ValueError, match="2 features do not form a square image"):
         ann.plot_misclassified()
 
 
@@ -402,12 +402,12 @@ def with_nan(row, column):
                                                      "number of rows; got 20 and 9"),
     (dict(my_data_set=(X, Y, X[:, :3], Y)), ValueError, "same number of columns; got 4 and 3"),
     (dict(my_data_set=(X[:0], Y[:0], X, Y)), ValueError, r"X_train must have shape \(rows"),
-    (dict(my_data_set=(X, Y + 0.5, X, Y)), ValueError, "y_train must be class labels; got 0.5 at "
+    (dict(my_data_set=(X, Y + 0.5, X, Y)), ValueError, "y_train must hold class labels; got 0.5 at "
                                                        "row 0"),
     (dict(my_data_set=(X, np.array([None] * 20), X, Y)), TypeError, "y_train must be integer or "
                                                                     "string labels"),
     (dict(my_data_set=(X, np.eye(20), X, Y)), ValueError, r"y_train must have shape \(rows,\)"),
-    (dict(n_nodes_layer_out=3), ValueError, "n_nodes_layer_out = 3 does not fit the 2 classes in "
+    (dict(n_nodes_layer_out=3), ValueError, "n_nodes_layer_out = 3 must match the 2 classes in "
                                             "y_train: 0, 1"),
     (dict(n_hidden_layers=2), ValueError, r"ay_nodes_layers must have n_hidden_layers \+ 2 = 4 "
                                           r"entries; got 3: \[0, 5, 0\]"),

@@ -236,7 +236,7 @@ def test_misclassified_images_come_surest_first():
 def test_max_images_keeps_the_surest():
     figure = plots.plot_misclassified(*make_predictions(), image_shape=(2, 3), max_images=2)
     assert list(shown(figure)) == ["1 → 0 (0.95)", "2 → 1 (0.70)"]
-    assert "the 2 the network was surest of" in figure.get_suptitle()
+    assert "showing the 2 with the highest confidence" in figure.get_suptitle()
 
 
 def test_label_selects_the_critical_images_of_a_class_in_both_directions():
@@ -282,7 +282,9 @@ def test_confusion_matrix_counts_true_rows_and_predicted_columns():
     np.testing.assert_array_equal(axes.get_images()[0].get_array(), expected)
     assert [int(text.get_text()) for text in axes.texts] == [1, 0, 0, 1, 0, 1, 0, 1, 1]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    assert title(axes) == ("2 of 5 correct (0.400)\nmost frequent confusion: 1 taken for 0, once")
+    assert title(axes) == (
+        "2 of 5 correct (0.400)\nmost frequent confusion: 1 predicted as 0, once"
+    )
 
 
 def test_confusion_matrix_without_errors_names_none():
