@@ -17,11 +17,12 @@ never changes a bit (see plan.py). Worker 0 is the Python thread; it looks for s
 
 _passes.pxi has the passes over one chunk, _training.pxi the loops over chunks and batches,
 _update.pxi the update, _prediction.pxi evaluation and prediction, _layout.pxi the way between the
-public and the padded parameters, _workspace.pxi the memory, _blas_threads.pxi the thread count of BLAS, _names.pxi the names, and _job.pxd what
+public and the padded parameters, _workspace.pxi the memory, _blas_threads.pxi the thread count of BLAS, _arguments.pxi the last checks, _names.pxi the names, and _job.pxd what
 all of them work on.
 """
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITE, PyBuffer_Release,
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBUF_WRITE,
+    PyBuffer_Release,
     PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
@@ -47,6 +48,7 @@ from fastmlp.engine.rows import SparseRows
 
 include "_blas_threads.pxi"
 include "_names.pxi"
+include "_arguments.pxi"
 include "_passes.pxi"
 include "_training.pxi"
 include "_update.pxi"
@@ -72,10 +74,14 @@ cdef class Engine(_Workspace):
     cdef object custom_loss, loss_parameters, sparse_x
     cdef double alone_until
     cdef object interruption
-    cdef bint busy
+    cdef atomic_int busy
+    cdef char format
+    cdef Py_ssize_t n_parameters
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
                   network_plan=None):
+        self.format = c"f" if self.dtype.itemsize == 4 else c"d"
+        self.n_parameters = sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
         self.enter_loss()
 
     cdef int enter_loss(self) except -1:
@@ -93,10 +99,15 @@ cdef class Engine(_Workspace):
 
     cdef int start(self, parameters, x, targets, row_weights, order, bint training) except -1:
         cdef Job *job = &self.job
-        job.network.parameters, job.data.targets = address(parameters), address(targets)
+        cdef Py_ssize_t n_rows = len(x)
+        job.network.parameters = checked("parameters", parameters, self.format, self.n_parameters,
+                                         training)
+        job.data.targets = checked("targets", targets, self.format, n_rows * job.network.n_out,
+                                   False)
         job.run.training = training
         self.enter_inputs(x)
-        job.data.row_weights, job.data.order = address(row_weights), <Py_ssize_t *> address(order)
+        job.data.row_weights = checked("row_weights", row_weights, self.format, n_rows, False)
+        self.enter_order(order, n_rows)
         job.data.gathers = job.data.columns != NULL or training and (
             self.gathers if order is None else self.gathers_shuffled)
         job.data.input_stride = job.network.n_features
@@ -118,11 +129,26 @@ cdef class Engine(_Workspace):
         """An array, or the SparseRows of a matrix."""
         cdef Job *job = &self.job
         self.sparse_x = x if isinstance(x, SparseRows) else None
+        cdef Py_ssize_t n_values
         if self.sparse_x is None:
-            job.data.x, job.data.columns, job.data.row_begin = address(x), NULL, NULL
+            job.data.x = checked("x", x, self.format, len(x) * job.network.n_features, False)
+            job.data.columns, job.data.row_begin = NULL, NULL
             return 0
-        job.data.x, job.data.columns = address(x.values), <Py_ssize_t *> address(x.columns)
-        job.data.row_begin = <Py_ssize_t *> address(x.begin)
+        n_values = len(x.values)
+        job.data.x = checked("x.values", x.values, self.format, n_values, False)
+        job.data.columns = <Py_ssize_t *> checked("x.columns", x.columns, INTP, n_values, False)
+        job.data.row_begin = <Py_ssize_t *> checked("x.begin", x.begin, INTP, len(x) + 1, False)
+        if not (all_below(job.data.columns, n_values, job.network.n_features)
+                and is_rising(job.data.row_begin, len(x) + 1, n_values)):
+            raise ValueError("x is no longer the sparse matrix that was checked")
+        return 0
+
+    cdef int enter_order(self, order, Py_ssize_t n_rows) except -1:
+        """The positions of the rows, or None for all as they lie."""
+        cdef Py_ssize_t n = 0 if order is None else len(order)
+        self.job.data.order = <Py_ssize_t *> checked("order", order, INTP, n, False)
+        if not all_below(self.job.data.order, n, n_rows):
+            raise ValueError(f"order must hold positions from 0 to {n_rows - 1}")
         return 0
 
     cdef void launch(self, fm_task task, int n_workers):
@@ -132,13 +158,13 @@ cdef class Engine(_Workspace):
 
     def _enter(self):
         """One call at a time: its buffers and the job belong to it until it returns."""
-        if self.busy:
+        if atomic_exchange(&self.busy, 1):
             raise RuntimeError("this engine is already running, in another thread or a callback")
-        self.busy = True
 
     cdef void leave(self):
         """Let go of the call's inputs and of its exception."""
-        self.busy, self.sparse_x, self.interruption = False, None, None
+        self.sparse_x, self.interruption = None, None
+        atomic_store(&self.busy, 0)
 
     def time_looks(self, Py_ssize_t n):
         """Seconds that `n` looks for signals take, as the passes take them."""
@@ -167,26 +193,42 @@ cdef class Engine(_Workspace):
         self._enter()
         try:
             self.start(parameters, x, targets, row_weights, order, True)
+            check_between("batch_size", batch_size, 1, MOST_ROWS)
+            check_between("last_batch", last_batch, 0,
+                          (job.data.n_rows + batch_size - 1) // batch_size)
+            check_between("first_batch", first_batch, 0, last_batch)
             job.run.batch_size = batch_size
             job.run.first_batch, job.run.last_batch = first_batch, last_batch
             job.run.n_steps = n_steps
             self.enter_rule(optimizer, learning_rate)
+            checked("states", states, self.format, optimizer.n_states * self.n_parameters, True)
             job.run.rule.l1, job.run.rule.l2, job.run.rule.l1_cost = l1, l2, l1_cost
             job.run.mean_reduction = mean_reduction
             job.run.penalty_scale = _PENALTY_SCALES[penalty_scale]
             job.run.dropout_seed, job.run.max_norm = dropout_seed, max_grad_norm
             self.enter_dropout(dropout)
-            job.run.costs = <double *> address(costs)
-            job.run.penalties = <double *> address(penalties)
-            job.run.errors, job.run.hits = <double *> address(errors), <double *> address(hits)
-            job.run.progress = <Py_ssize_t *> address(progress)
+            self.enter_records(last_batch, costs, penalties, errors, hits, progress)
             self.run_training(states)
             return job.run.status, job.run.batches_done, self.interruption
         finally:
             self.leave()
 
+    cdef int enter_records(self, Py_ssize_t last_batch, costs, penalties, errors, hits,
+                           progress) except -1:
+        """Where the numbers of every batch go, and the number of finished ones."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t n = len(costs)
+        check_between("last_batch", last_batch, 0, n)
+        job.run.costs = <double *> checked("costs", costs, c"d", n, True)
+        job.run.penalties = <double *> checked("penalties", penalties, c"d", n, True)
+        job.run.errors = <double *> checked("errors", errors, c"d", n, True)
+        job.run.hits = <double *> checked("hits", hits, c"d", n, True)
+        job.run.progress = <Py_ssize_t *> checked("progress", progress, INTP, 1, True)
+        return 0
+
     cdef int enter_dropout(self, tuple rates) except -1:
         """Rates of the hidden layers, or none."""
+        check_between("len(dropout)", len(rates), 0, self.job.network.n_layers - 1)
         for l in range(self.job.network.n_layers):
             self.job.network.layers[l].dropout = rates[l] if l < len(rates) else 0.0
         return 0
@@ -267,6 +309,7 @@ cdef class Engine(_Workspace):
         try:
             self.start(parameters, x, targets, row_weights, None, True)
             self.enter_dropout(())
+            checked("out", out, self.format, self.n_parameters, True)
             self.run_gradient(out)
             total = add_totals(self.job.scratch.totals, self.job.run.full.n_totals)
             return total.loss, total.error, total.weight, total.hits
@@ -347,7 +390,8 @@ cdef class Engine(_Workspace):
         self._enter()
         try:
             self.start(parameters, x, None, None, None, False)
-            self.job.data.out = address(out)
+            self.job.data.out = checked("out", out, self.format,
+                                        self.job.data.n_rows * self.job.network.n_out, True)
             self.run_evaluation()
             return not atomic_load(&self.job.run.broken)
         finally:
@@ -359,8 +403,6 @@ cdef class Engine(_Workspace):
         cdef Py_ssize_t item = self.dtype.itemsize
         cdef char kind = c"f" if item == 4 else c"d"
         cdef bint taken = False
-        if self.busy:
-            return None
         try:
             PyObject_GetBuffer(x, &rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
         except (TypeError, BufferError, ValueError):
@@ -384,6 +426,8 @@ cdef class Engine(_Workspace):
             try:
                 PyObject_GetBuffer(parameters, &weights, PyBUF_SIMPLE)
                 try:
+                    if weights.len != self.n_parameters * item:
+                        raise ValueError(f"parameters must hold {self.n_parameters} numbers")
                     self.run_few(weights.buf, rows.buf, n_rows, outputs.buf)
                 finally:
                     PyBuffer_Release(&weights)
@@ -394,14 +438,18 @@ cdef class Engine(_Workspace):
             PyBuffer_Release(&rows)
 
     cdef int run_few(self, void *parameters, void *x, Py_ssize_t n_rows, void *out) except -1:
+        """With memory of its own, as several threads may predict with one network."""
         cdef Job *job = &self.job
-        cdef void *buffer = self.few.data
+        cdef void *buffer = calloc(3 * job.network.widest, self.dtype.itemsize)
+        if buffer == NULL:
+            raise MemoryError()
         if self.dtype.itemsize == 4:
             predict_few(job, <float *> parameters, <float *> x, n_rows, <float *> buffer,
                         <float *> out)
         else:
             predict_few(job, <double *> parameters, <double *> x, n_rows, <double *> buffer,
                         <double *> out)
+        free(buffer)
         return 0
 
 

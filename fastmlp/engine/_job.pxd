@@ -6,6 +6,7 @@ from fastmlp.engine._kernels cimport fm_rule, fm_totals
 cdef extern from "<stdatomic.h>" nogil:
     ctypedef int atomic_int
     int atomic_fetch_add(atomic_int *, int)
+    int atomic_exchange(atomic_int *, int)
     int atomic_load(atomic_int *)
     void atomic_store(atomic_int *, int)
 

@@ -40,7 +40,7 @@ cdef class _Workspace:
     cdef readonly int n_threads
     cdef readonly bint uses_blas
     cdef _Buffer vectors, states, packed, biases, scratch, own
-    cdef _Buffer lanes, totals, blocks, penalties, few, squares
+    cdef _Buffer lanes, totals, blocks, penalties, squares
     cdef object planned, last_plans
     cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
     cdef Py_ssize_t n_biases
@@ -55,7 +55,7 @@ cdef class _Workspace:
         self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
         self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
         self.lanes, self.totals, self.blocks = _Buffer(), _Buffer(), _Buffer()
-        self.penalties, self.squares, self.few = _Buffer(), _Buffer(), _Buffer()
+        self.penalties, self.squares = _Buffer(), _Buffer()
         self.job.network.n_layers = len(functions)
         self.job.network.layers = <Layer *> calloc(self.job.network.n_layers, sizeof(Layer))
         if self.job.network.layers == NULL:
@@ -87,8 +87,6 @@ cdef class _Workspace:
         self.gathers, self.gathers_shuffled = network.gathers, network.gathers_shuffled
         self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows
         self.row_flop, self.worker_flop = network.row_flop, network.worker_flop
-        # Here, because predict_few may be called from several threads.
-        self.few.reserve(3 * job.network.widest * self.dtype.itemsize)
         self.few_rows = network.few_rows
 
     def __dealloc__(self):

@@ -33,6 +33,10 @@ from fastmlp.network.summary import Summary
 MANY_ROWS = 64
 
 
+FIXED = frozenset({"sizes", "dtype", "activations", "output", "initializer"})
+"""Attributes of a Network that cannot be replaced."""
+
+
 class Network:
     """A dense network: A_0 = X, A_l = f_l(W_l A_{l-1} + b_l).
 
@@ -99,8 +103,8 @@ class Network:
         self.dtype = check_dtype("dtype", dtype)
         self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
         self.activations = _check_activations(activation, len(self.sizes) - 2)
-        self.output = check_choice("output", output, (*OUTPUT_FUNCTIONS, *ALIASES))
-        self.output = ALIASES.get(self.output, self.output)
+        name = check_choice("output", output, (*OUTPUT_FUNCTIONS, *ALIASES))
+        self.output = ALIASES.get(name, name)
         self.initializer = check_choice("initializer", initializer, INITIALIZERS)
         self._parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
         self._row_engine = self._create_engine(1)
@@ -124,6 +128,12 @@ class Network:
         for view, weight, bias in zip(network.weights, weights, biases, strict=True):
             view[:, 0], view[:, 1:] = bias, weight
         return network
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what would no longer fit the memory that the engines were made for."""
+        if name in FIXED and name in self.__dict__:
+            raise AttributeError(f"{name} of a Network cannot be replaced; make a new Network")
+        object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.sizes))

@@ -68,8 +68,11 @@ CHECKED: dict[str, Callable[[Any, Network], Any]] = {
 }
 """Attributes that may be assigned, and their checks, which return what is stored."""
 
-FREE = {"history", "order", "horizon", "last_epoch", "metrics"}
-"""Attributes that a run replaces and that no native code reads before the run sets them."""
+FIXED = frozenset({
+    "network", "loss_function", "loss", "schedule", "decay", "warmup", "optimizer", "l1", "l2",
+    "l1_cost", "penalty_scale", "reduction", "threads", "engine_name", "objective",
+})  # fmt: skip
+"""Attributes that engine and objective were made for."""
 
 
 def check_states(value: Any, states: Array) -> Array:
@@ -104,6 +107,6 @@ def check_assignment(name: str, value: Any, network: Network, *, is_set: bool) -
     """
     if name in CHECKED:
         return CHECKED[name](value, network)
-    if is_set and name not in FREE and not name.startswith("_"):
+    if is_set and name in FIXED:
         raise AttributeError(f"{name} of a Trainer cannot be replaced; make a new Trainer")
     return value
