@@ -105,6 +105,6 @@ def select(names: Iterable[str]) -> tuple[Contender, ...]:
             chosen[name] = CONTENDERS[name]
         else:
             raise ValueError(
-                f"there is no contender {name!r}; contenders are {', '.join(CONTENDERS)} and all"
+                f"unknown contender {name!r}; contenders are {', '.join(CONTENDERS)} and all"
             )
     return tuple(chosen.values())

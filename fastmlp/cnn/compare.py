@@ -59,12 +59,12 @@ class DeviceTiming:
 
     @property
     def total_seconds(self) -> float:
-        """Of all epochs."""
+        """Value over all epochs."""
         return sum(self.epoch_seconds)
 
     @property
     def images_per_second(self) -> float:
-        """Of all epochs."""
+        """Value over all epochs."""
         return self.images * len(self.epoch_seconds) / self.total_seconds
 
 

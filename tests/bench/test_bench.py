@@ -271,7 +271,7 @@ def test_bad_options_are_refused_before_anything_runs(arguments, sentence, monke
 
 def test_a_file_that_could_not_be_written_is_refused_before_anything_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(session, "run", lambda _: pytest.fail("it ran"))
-    with pytest.raises(FileNotFoundError, match=r"no such folder for result\.json"):
+    with pytest.raises(FileNotFoundError, match=r"the folder for result\.json does not exist"):
         session.run_and_report(plan(), [], json_path=tmp_path / "missing" / "result.json")
 
 

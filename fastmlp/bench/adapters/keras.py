@@ -108,7 +108,7 @@ class Contestant(Predictor):
         return [end - start for start, end in zip(starts, ends, strict=True)]
 
     def accuracy(self) -> float:
-        """From the logits, which have the order of the outputs."""
+        """Compute the accuracy from the logits, which have the order of the outputs."""
         outputs = self._model.predict(self.data.x_test, batch_size=10_000, verbose=0)
         return share_correct(outputs, self.data.labels_test)
 

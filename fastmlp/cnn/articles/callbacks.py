@@ -41,7 +41,7 @@ class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
         self.iterations: list[int] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Forget earlier training runs."""
+        """Reset the state of earlier training runs."""
         self.lr, self.iterations = [], []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

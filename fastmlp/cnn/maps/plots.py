@@ -1,4 +1,4 @@
-"""Figures of what a CNN's layers respond to, drawn from numbers that were computed before.
+"""Figures of the responses of a CNN's layers, drawn from precomputed numbers.
 
 matplotlib is imported inside the functions; every function makes its figure with pyplot and
 returns it, open.

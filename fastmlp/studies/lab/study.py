@@ -1,4 +1,4 @@
-"""The parts of a study, and the tables that it prints."""
+"""Definition of a study, and the tables that it prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastmlp.studies.lab.session import Session
 
 Result = Mapping[str, Any]
-"""A study's result as it comes back from its JSON file."""
+"""Result of a study, as read from its JSON file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Table:
         return "\n".join([self.title, *(f"  {line}" for line in lines)])
 
     def as_markdown(self) -> str:
-        """For a page: title, header, rows."""
+        """Format for the HTML page: title, header, rows."""
         rules = ["---", *["---:"] * (len(self.columns) - 1)]
         lines = [f"| {' | '.join(line)} |" for line in (self.columns, rules, *self.rows)]
         return "\n".join([f"**{self.title}**", "", *lines])
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Study:
-    """One experiment: how to set it up, run it, and show what it found.
+    """One experiment: functions to configure it, run it, and present its results.
 
     Attributes
     ----------
