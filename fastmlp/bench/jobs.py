@@ -62,7 +62,7 @@ def _adam(
 
 
 def _tiny(name: str, batch_size: int, check_epochs: int) -> Job:
-    """Ten thousand rows of four features; a rate of 0.01, for one update an epoch to show."""
+    """Ten thousand rows of four features; a rate of 0.01 for few updates per epoch."""
     job = _adam(name, (4, 32, 16, 4), batch_size, 10_000, check_epochs)
     return replace(job, data="random", learning_rate=0.01)
 

@@ -126,6 +126,6 @@ def _label_threads(axis: Axes, points: Sequence[Point]) -> None:
 
 
 def _name(point: Point) -> str:
-    """For example "fastmlp with 2 threads"."""
+    """Return a label such as "fastmlp with 2 threads"."""
     threads = "1 thread" if point.n_threads == 1 else f"{point.n_threads} threads"
     return f"{ENGINES[point.engine][0]} with {threads}"

@@ -128,7 +128,7 @@ def compare_devices(
 
 
 def ratios(timings: Sequence[DeviceTiming]) -> dict[int, dict[str, float]]:
-    """By batch size: images per second of every contender over those of the first one.
+    """Return, by batch size, every contender's images per second relative to the first one's.
 
     The first is Keras on the processor, unless `compare_devices` was given other names.
     """

@@ -260,7 +260,7 @@ class CNNConfig:
 
 
 def regularizer_name(regularizer: Regularizer) -> str:
-    """The name of a named regulariser, or of a custom function or object."""
+    """Return the name of a regularizer, which may be a custom function or object."""
     if regularizer is None or isinstance(regularizer, str):
         return str(regularizer).lower()
     return str(getattr(regularizer, "__name__", type(regularizer).__name__))

@@ -165,7 +165,7 @@ def equal_seconds(result: Result) -> float:
 
 
 def after_equal_time(result: Result, rule: str) -> dict[int, tuple[int, np.ndarray]]:
-    """By batch size: finished epochs, and the accuracy (n_seeds,) after them.
+    """Return, by batch size, the finished epochs and the accuracy (n_seeds,) after them.
 
     Batch sizes that finished none are left out.
     """
@@ -200,7 +200,7 @@ def tables(result: Result) -> list[Table]:
 
 
 def _threads(result: Result) -> str:
-    """For example "2 threads"."""
+    """Return a label such as "2 threads"."""
     n = result["times"][0]["n_threads"]
     return f"{n} thread{'' if n == 1 else 's'}"
 

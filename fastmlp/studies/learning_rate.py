@@ -150,7 +150,7 @@ def cases_of(config: Config) -> list[Case]:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One network per setting and seed."""
+    """Train one network per setting and seed."""
     raw = load_raw(config.data, config.n_train)
     data = {scale: scale_rows(raw, scale) for scale in {"feature", *config.scales}}
     epochs = chosen_epochs(config.n_epochs, 30)
@@ -224,7 +224,7 @@ def _row(name: str, runs: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def draw(result: Result) -> dict[str, Figure]:
-    """One figure per group: accuracy on both sets, epoch by epoch."""
+    """Draw one figure per group: accuracy on both sets by epoch."""
     findings: dict[str, Callable[[Result], str]] = {
         "rate": _finding_of_rates,
         "schedule": _finding_of_schedules,

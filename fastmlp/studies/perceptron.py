@@ -158,7 +158,7 @@ def _kept_steps(n_steps: int) -> NDArray[np.intp]:
 
 
 def _path(starts: Array, samples: Array, rate: float, n_steps: int) -> Array:
-    """Weights (n_kept, n_starts, 2) of plain gradient descent after the kept steps."""
+    """Return the weights (n_kept, n_starts, 2) of plain gradient descent at the kept steps."""
     weights, kept, path = starts.copy(), set(_kept_steps(n_steps).tolist()), []
     for step in range(n_steps + 1):
         if step in kept:

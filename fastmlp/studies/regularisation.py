@@ -97,7 +97,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One network per penalty, scaling and seed."""
+    """Train one network per penalty, scaling and seed."""
     raw = load_raw(config.data, config.n_train)
     data = {scale: scale_rows(raw, scale) for scale in ("feature", *config.other_scales)}
     epochs = chosen_epochs(config.n_epochs)

@@ -51,7 +51,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """Fewer rates, rows and seeds for a quick one."""
+    """Return the settings; quick: fewer rates, rows and seeds."""
     if data == "mnist":
         if not quick:
             return Config()
@@ -65,7 +65,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One network per pair, activation, rate and seed."""
+    """Train one network per pair, activation, rate and seed."""
     data = load_scaled(config.data, "feature", config.n_train)
     epochs = chosen_epochs(config.n_epochs, 20)
 

@@ -238,9 +238,11 @@ def test_jobs_of_a_group_come_once_and_rows_are_cut():
 
 
 def test_unknown_names_are_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match=r"no job 'huge'; jobs are headline-32, .* and all"):
+    with pytest.raises(ValueError, match=r"unknown job 'huge'; jobs are headline-32, .* and all"):
         jobs.select(["headline", "huge"])
-    with pytest.raises(ValueError, match=r"no contender 'cuda'; contenders are noop, .* and all"):
+    with pytest.raises(
+        ValueError, match=r"unknown contender 'cuda'; contenders are noop, .* and all"
+    ):
         contenders.select(["fastmlp", "cuda"])
     with pytest.raises(ValueError, match="no optimizer 'lbfgs'; it knows sgd"):
         shared.choose({"sgd": 1}, "lbfgs", "optimizer")

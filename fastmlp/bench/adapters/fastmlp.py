@@ -76,7 +76,7 @@ class Contestant(Ensembler):
         return share_correct(self._network.predict(self.data.x_test), self.data.labels_test)
 
     def predict(self, x: Array) -> Array:
-        """`Network.predict`, or the twin's forward pass."""
+        """Predict with the network, or with the forward pass of the NumPy reference."""
         if self.variant == "native":
             return self._network.predict(x, n_threads=self.n_threads)
         rows = reference.input_layer(x, slice(None))

@@ -103,7 +103,7 @@ class Contestant(Ensembler):
         self._start(job)
 
     def _start(self, job: Job) -> None:
-        """Starting weights, empty memory and a generator of the job's seed."""
+        """Set initial weights, empty memory, and a generator with the job's seed."""
         _, remember = choose(OPTIMIZERS, job.optimizer, "optimizer")
         params = [(jnp.asarray(w), jnp.asarray(b)) for w, b in initial_weights(job)]
         self._state: State = (params, remember(params))

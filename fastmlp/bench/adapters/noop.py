@@ -32,7 +32,7 @@ class Contestant(Ensembler):
         return None
 
     def predict(self, x: Array) -> Array:
-        """Zeros, the same array at every call."""
+        """Return zeros, in the same array at every call."""
         return self._outputs
 
     def train_ensemble(self, members: Sequence[Job]) -> Sequence[Trained]:

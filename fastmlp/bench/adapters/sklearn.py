@@ -122,7 +122,7 @@ class Contestant(Ensembler):
             self._model.fit(x, y)
 
     def accuracy(self) -> float:
-        """From the probabilities; labels are 0..n_out-1, so columns are labels."""
+        """Compute the accuracy from the probabilities; labels are the column indices."""
         return share_correct(self._model.predict_proba(self.data.x_test), self.data.labels_test)
 
     def predict(self, x: Array) -> Array:

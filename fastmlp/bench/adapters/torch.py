@@ -41,7 +41,7 @@ class Contestant(Ensembler):
     """A plain training loop over tensors in memory."""
 
     def versions(self) -> dict[str, str]:
-        """With the vector extension PyTorch has chosen and its threads."""
+        """Return the versions, with PyTorch's vector extension and threads."""
         return {
             "torch": torch.__version__,
             "torch_simd": torch.backends.cpu.get_cpu_capability(),
@@ -50,7 +50,7 @@ class Contestant(Ensembler):
         }
 
     def prepare(self, job: Job) -> None:
-        """Tensors over the arrays, the network and its optimizer."""
+        """Create tensors that share the arrays' memory, the network and its optimizer."""
         torch.set_num_threads(self.n_threads)
         # A generator of its own: members of an ensemble draw on several threads.
         self._generator = torch.Generator().manual_seed(job.seed)

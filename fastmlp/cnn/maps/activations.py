@@ -43,7 +43,7 @@ def layer_output(cnn: CNN, layer: str, X: ArrayLike) -> Images:
 
 
 def activation_maps(cnn: CNN, layer: str, X: ArrayLike) -> Images:
-    """Maps of a convolution or pooling for images: (n, height, width, maps)."""
+    """Return the maps of a convolution or pooling for images: (n, height, width, maps)."""
     check_map_layer(cnn, layer)
     return layer_output(cnn, layer, X)
 

@@ -284,7 +284,7 @@ def plot_receptive_field(
 
 
 def _maps_sentence(values: NDArray[Any], layer: str, field: tuple[int, int] | None) -> str:
-    """For example "Conv2D_3: 41 of 64 maps answer to every image, 3 to none"."""
+    """Return a title such as "Conv2D_3: 41 of 64 maps answer to every image, 3 to none"."""
     n, n_maps = len(values), values.shape[-1]
     every, none = answering_maps(values)
     if n == 1:
@@ -295,7 +295,7 @@ def _maps_sentence(values: NDArray[Any], layer: str, field: tuple[int, int] | No
 
 
 def _refinement_sentence(states: Sequence[NDArray[Any]], answers: Sequence[float] | None) -> str:
-    """For example "8 rounds raised its answer from 0.50 to 1.62"."""
+    """Return a title such as "8 rounds raised its answer from 0.50 to 1.62"."""
     if len(states) == 1:
         return "no small change of this image raises its answer"
     if answers is not None:

@@ -74,7 +74,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """All recipes on a part of the training rows; then the best of each kind on all of them."""
+    """Train all recipes on a part of the rows, then the best of each kind on all of them."""
     raw = load_raw(config.data, config.n_train)
     tried = try_all(config, session, raw)
 

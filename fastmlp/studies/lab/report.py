@@ -162,7 +162,7 @@ def _facts(result: Mapping[str, Any]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """For example "45 s", "12 min 5 s" or "4 h 20 min"."""
+    """Return a duration as text, such as "45 s", "12 min 5 s" or "4 h 20 min"."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"

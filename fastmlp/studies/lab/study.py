@@ -73,7 +73,7 @@ class Study:
 
 
 def mean_and_range(values: Iterable[float], digits: int = 4) -> str:
-    """For example "0.9728 (0.9719 to 0.9735)"; a single value alone."""
+    """Return mean and range, such as "0.9728 (0.9719 to 0.9735)"; no range for a single value."""
     values = list(values)
     text = f"{sum(values) / len(values):.{digits}f}"
     if len(values) > 1:

@@ -113,7 +113,7 @@ class Writer:
 
 
 class Keeper:
-    """What saves a run, and restores it.
+    """Saves a run and restores it.
 
     Parameters
     ----------
