@@ -203,7 +203,7 @@ def _title(job: Job) -> str:
 
 
 def _section(title: str, per: str, rows: Sequence[Summary]) -> str:
-    """Title, header and one line per contender, in a unit that suits fastmlp's time."""
+    """Return title, header and one line per contender, in a unit suitable for fastmlp's time."""
     times = {r.contender: r.seconds for r in rows if r.seconds is not None and r.gflop_per_second}
     typical = times.get(BASELINE, min(times.values(), default=1.0))
     unit, scale = next((unit, scale) for limit, unit, scale in UNITS if typical < limit)

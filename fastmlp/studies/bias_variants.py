@@ -241,7 +241,7 @@ def _largest_difference(forward: Forward, functions: Sequence[str], l2: float) -
 
 
 def _summary(variant: tuple[str, str], milliseconds: list[np.ndarray[Any, Any]]) -> dict[str, Any]:
-    """Medians per layer and part, and of the whole with quartiles."""
+    """Return medians per layer and part, and median and quartiles of the total."""
     times = np.array(milliseconds)
     q1, middle, q3 = np.quantile(times.sum(axis=(1, 2)), [0.25, 0.5, 0.75])
     return {

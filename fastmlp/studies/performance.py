@@ -206,7 +206,7 @@ def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -
 
 
 def _time_keras(case: Case, config: Config) -> dict[str, Any]:
-    """The benchmark's Keras: median of some epochs times their number; plain SGD, no penalty."""
+    """Time the benchmark's Keras: median epoch times number of epochs; SGD without penalty."""
     from fastmlp.bench import contenders, jobs, runner
 
     job = replace(

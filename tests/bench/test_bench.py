@@ -257,8 +257,8 @@ def options(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--jobs", "huge"], "no job 'huge'"),
-        (["--contenders", "cuda"], "no contender 'cuda'"),
+        (["--jobs", "huge"], "unknown job 'huge'"),
+        (["--contenders", "cuda"], "unknown contender 'cuda'"),
         (["--rounds", "0"], "--rounds must be at least 1; got 0"),
         (["--rows", "many"], "--rows must be an integer; got 'many'"),
         (["--seconds", "nan"], "--seconds must be a finite number, at least 0; got nan"),

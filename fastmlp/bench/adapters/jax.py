@@ -67,7 +67,7 @@ def _adam(params: Params, memory: State, gradients: Params, rate: float) -> tupl
 
 
 def _adam_memory(params: Params) -> State:
-    """Zero steps and two zeros for every parameter, each an array of its own to be donated."""
+    """Return Adam's initial state: step 0, and separate arrays of zeros for m and v."""
     zeros = [jax.tree.map(jnp.zeros_like, params) for _ in range(2)]
     return (jnp.zeros((), jnp.float32), *zeros)
 

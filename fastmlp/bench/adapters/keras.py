@@ -77,7 +77,7 @@ class Contestant(Predictor):
         )
 
     def _compile(self, job: Job) -> None:
-        """Cost and optimizer, with the rate that belongs to the cost's way of averaging."""
+        """Set cost and optimizer, with the learning rate for the way the cost is averaged."""
         loss, takes_labels = choose(COSTS, job.cost, "cost")
         self._y = self.data.y_train.argmax(axis=1) if takes_labels else self.data.y_train
         optimizer = choose(OPTIMIZERS, job.optimizer, "optimizer")

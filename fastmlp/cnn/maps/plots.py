@@ -223,7 +223,7 @@ def plot_refinement(
 
 
 def plot_matching(matching: Matching, *, figsize: FigureSize = (12, 6)) -> Figure:
-    """Correlations of matched maps against those by chance, and the matrix in matched order."""
+    """Plot the correlations of matched maps and of random pairs, and the reordered matrix."""
     order = np.argsort(-matching.matched)
     n = len(order)
     with styled_pyplot(figsize) as plt:
