@@ -63,7 +63,7 @@ FAILURES = {
     ),
     "rows": (lambda m, x, y: m.fit(x, y[:5]), ValueError, "inconsistent"),
     "validation": (lambda m, x, y: m.fit(x, y, X_val=x[:, 1:], y_val=y), ValueError, "features"),
-    "split": (dict(early_stopping=True, validation_fraction=[]), ValueError, "no split"),
+    "split": (dict(early_stopping=True, validation_fraction=[]), ValueError, "not yield any split"),
     "fraction": (dict(early_stopping=True, validation_fraction=0.001), ValueError, "test_s|small"),
     "activation": (dict(activation=("relu",)), ValueError, "activation must be one name or 2"),
     "dropout": (dict(dropout=(0.1,)), ValueError, "dropout must be one number or 2"),
