@@ -248,7 +248,7 @@ def _restore_optimizer(fields: Fields, network: Network, arrays: Arrays) -> Opti
     if name not in OPTIMIZERS:
         raise ModelFormatError(f"{fields.where}: 'optimizer' must be {', '.join(OPTIMIZERS)}")
     initial, rate = _rate(fields, "initial_learning_rate"), _rate(fields, "learning_rate")
-    shape = (OPTIMIZERS[name]().n_states, network.n_parameters)
+    shape = (OPTIMIZERS[name].n_states, network.n_parameters)
     state = OptimizerState(
         name,
         arrays.take("optimizer.states", network.dtype, shape),
