@@ -35,7 +35,15 @@ matplotlib.use("Agg")
 import numpy as np
 
 import fastmlp
-from fastmlp import DivergenceError, datasets, losses, optimizers, plots
+from fastmlp import (
+    DataFormatError,
+    DivergenceError,
+    ModelFormatError,
+    datasets,
+    losses,
+    optimizers,
+    plots,
+)
 
 SECONDS = 20
 """A call that takes longer does not end, for this purpose."""
@@ -339,7 +347,7 @@ def ring(*_):
 
 def named(argument, error):
     """Whether the message names the argument, in singular or plural, or the file."""
-    if isinstance(error, OSError | DivergenceError):
+    if isinstance(error, OSError | DivergenceError | ModelFormatError | DataFormatError):
         return True
     text = str(error)
     return re.search(rf"(?<![a-zA-Z]){re.escape(argument)}(?![a-zA-Z])", text) is not None
