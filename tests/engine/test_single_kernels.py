@@ -444,7 +444,7 @@ def targets_for(rng, expected, loss, z):
 
 
 def assert_totals(found, expected, before, close, case):
-    """Sums of losses and errors, and exact ones of sample weights (multiples of 1/4), of n_correct."""
+    """Sums of losses and errors, and exact ones of weights (multiples of 1/4) and n_correct."""
     found = np.array([getattr(found, name) for name in ("loss", "error", "weight", "n_correct")])
     np.testing.assert_allclose(
         (found - before)[:2], expected[:2], rtol=close, atol=close, err_msg=str(case)
