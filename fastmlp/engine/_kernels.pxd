@@ -12,7 +12,7 @@ cdef extern from "fastmlp.h" nogil:
     enum: FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS
 
     ctypedef struct fm_totals:
-        double loss, error, weight, hits
+        double loss, error, weight, n_correct
 
     ctypedef struct fm_rule:
         double learning_rate, gradient_scale, l2, l1, l1_cost, l2_cost, momentum
