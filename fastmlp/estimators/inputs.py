@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastmlp._checks import check_sample_weight, has_finite_sum
 from fastmlp._types import Array
 from fastmlp.engine.rows import Inputs, Rows, SparseRows
+from fastmlp.estimators.naming import naming, refuse_lazy
 from fastmlp.estimators.warn import warn
 from fastmlp.exceptions import UnscaledInputWarning
 
@@ -53,19 +54,21 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
     """
     if weights is None:
         return None
-    if isinstance(weights, numbers.Real):
-        weights = np.full(n_rows, float(weights))
+    refuse_lazy(name, weights)
     from sklearn.utils import check_array
 
-    # Converts lists and data frame columns of any type; values are checked elsewhere.
-    array = check_array(
-        weights,
-        dtype="numeric",
-        ensure_2d=False,
-        ensure_all_finite=False,
-        ensure_min_samples=0,
-        input_name=name,
-    )
+    with naming(name):
+        if isinstance(weights, numbers.Real):
+            weights = np.full(n_rows, float(weights))
+        # Converts lists and data frame columns of any type; values are checked elsewhere.
+        array = check_array(
+            weights,
+            dtype="numeric",
+            ensure_2d=False,
+            ensure_all_finite=False,
+            ensure_min_samples=0,
+            input_name=name,
+        )
     return check_sample_weight(name, array, dtype, n_rows)
 
 
