@@ -34,7 +34,7 @@ from fastmlp.estimators.inputs import (
     warn_if_unscaled,
 )
 from fastmlp.estimators.labels import check_length, check_y
-from fastmlp.estimators.naming import frame_dtype, naming, naming_columns
+from fastmlp.estimators.naming import frame_dtype, naming, naming_columns, refuse_lazy
 from fastmlp.estimators.parameters import check_parameters, hidden_sizes, layer_activations
 from fastmlp.estimators.records import FitRecord, RecordOwner
 from fastmlp.estimators.resume import ResumableFit
@@ -105,6 +105,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _sample_weights(self, y: Array, weights: Array | None) -> Array | None:
         """Return the sample weights used in training."""
         return weights
+
+    def _warn_of_targets(self, y: Array) -> None:
+        """Warn about targets whose scale makes training slow."""
 
     def _loss_scale(self) -> float:
         """Return the number by which the reported loss is divided, as in scikit-learn."""
@@ -189,7 +192,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             If `max_iter` is reached before convergence, unless `learning_rate` is "cosine" or
             "one_cycle", whose schedules end there.
         UnscaledInputWarning
-            If a feature has a standard deviation above 100.
+            If a feature has a standard deviation above 100; with a regressor also if a target has,
+            or a mean far from 0 compared with it, except with "lbfgs" and positive losses.
         """
         return self._fit(
             X,
@@ -260,6 +264,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         held_out = self._given_validation(*validation, x.dtype, loss)
         if first:
             warn_if_unscaled(x)
+            if self.solver != "lbfgs":  # which adapts to the scale of the targets
+                self._warn_of_targets(rows.y)
         random_state = check_random_state(self.random_state)
         resumable = None
         if resume is not None or any(isinstance(call, Checkpoint) for call in callbacks):
@@ -323,6 +329,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     ) -> tuple[Inputs, Any]:
         """Return X as checked rows of a dtype, and y checked."""
         numeric = is_regressor(self)
+        refuse_lazy(f"X{suffix}", X)
         if y is None:  # reported first, as in scikit-learn
             check_y(f"y{suffix}", y, self, numeric=numeric)
         x = self._check_rows(f"X{suffix}", X, frame_dtype(X, dtype), reset=reset)

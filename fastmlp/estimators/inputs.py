@@ -18,6 +18,9 @@ from fastmlp.exceptions import UnscaledInputWarning
 
 SPARSE_FORMATS = ("csr", "csc")
 LARGE_DEVIATION = 100.0
+FAR_MEAN = 10.0
+"""Largest ratio of a target's mean to its standard deviation, or to 1 if that is smaller."""
+
 SCALE_SAMPLE_ROWS = 250
 
 
@@ -153,6 +156,30 @@ def warn_if_unscaled(x: Inputs) -> None:
             "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
             UnscaledInputWarning,
         )
+
+
+def warn_if_targets_unscaled(y: Array) -> None:
+    """Warn about targets (n, n_outputs) that are large, or far from 0 compared with their spread.
+
+    Warns
+    -----
+    UnscaledInputWarning
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation, mean = y.std(axis=0, dtype=float), y.mean(axis=0, dtype=float)
+    far = (deviation > 0) & (np.abs(mean) > FAR_MEAN * np.maximum(deviation, 1))
+    wrong = (deviation > LARGE_DEVIATION) | far
+    if not wrong.any():
+        return
+    column = int(wrong.argmax())
+    which = f"column {column} of y" if y.shape[1] > 1 else "y"
+    warn(
+        f"y is not scaled: {which} has mean {mean[column]:.3g} and standard deviation "
+        f"{deviation[column]:.3g}. Gradient descent needs targets of about mean 0 and variance 1; "
+        "wrap the regressor in a TransformedTargetRegressor of sklearn.compose with "
+        "transformer=StandardScaler().",
+        UnscaledInputWarning,
+    )
 
 
 def _deviations(x: Inputs) -> NDArray[np.float64]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
 
+from fastmlp._checks import shown
 from fastmlp.estimators.naming import naming, refuse_lazy
 
 
@@ -65,6 +68,30 @@ def _with_strings(given: Any, labels: Any) -> Any:
     if typed and labels.dtype == object and all(isinstance(v, str) for v in labels.flat):
         return labels.astype(str)
     return labels
+
+
+@contextmanager
+def checked_score(estimator: Any, x: Any, y: Any, weights: Any) -> Iterator[None]:
+    """Check the number of targets and weights given to `score`, and name them in its errors."""
+    refuse_lazy("X", x)
+    n_rows = None
+    for name, values in {"y": y, "sample_weight": weights}.items():
+        refuse_lazy(name, values)
+        if values is None and name == "sample_weight":
+            continue
+        if values is None:
+            raise ValueError("y must be the targets; got None")
+        with naming(name):
+            shape = np.shape(values)
+            if not shape:
+                raise ValueError(f"{name} must have one value per row; got {shown(values)}")
+            if n_rows is None:
+                with suppress(Exception):  # whatever X is, predict checks it
+                    n_rows = np.shape(x)[0]
+            if n_rows is not None:
+                check_length(name, shape[0], "X", n_rows)
+    with naming("y"):
+        yield
 
 
 def check_length(name: str, n_rows: int, x_name: str, x_rows: int) -> None:

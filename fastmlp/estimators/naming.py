@@ -62,6 +62,7 @@ def naming_columns(name: str, data: Any) -> Iterator[None]:
             text = ""  # it is about the types of NumPy, not about the columns
         if not advice and text == str(error):
             raise
+        text += "." if text and not text.endswith((".", "\n")) else ""
         raise builtin_type(error)(f"{text} {advice}".strip()) from error
 
 
@@ -160,7 +161,7 @@ def _about_values(data: Any, *, nan: bool) -> str:
         return ""
     what, cure = "infinite numbers are", "Replace them"
     if nan:
-        what, cure = "missing values are", "Fill them, for example with SimpleImputer in a pipeline,"
+        what, cure = "missing values are", "Fill them, for example with SimpleImputer,"
     return f"The {what} in {_listed(wrong)}. {cure} or drop the rows"
 
 

@@ -164,7 +164,8 @@ def _scoring(name: str, value: object) -> None:
     names = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
     if not (value is None or isinstance(value, str) or callable(value) or (names and value)):
         raise TypeError(
-            f"{name} must be None, a scorer's name, a callable or a list of names; got {shown(value)}"
+            f"{name} must be None, a scorer's name, a callable or a list of names; "
+            f"got {shown(value)}"
         )
 
 
@@ -293,7 +294,8 @@ def hidden_sizes(sizes: Any) -> tuple[int, ...]:
         parts = sizes.lower().split("x")
         if not all(part.strip().isdecimal() for part in parts):
             raise ValueError(
-                f"hidden_layer_sizes must be integers joined by x, such as '128x64'; got {shown(sizes)}"
+                "hidden_layer_sizes must be integers joined by x, such as '128x64'; "
+                f"got {shown(sizes)}"
             )
         sizes = [int(part) for part in parts]
     elif isinstance(sizes, bytes | Mapping) or not isinstance(sizes, Iterable):
