@@ -125,7 +125,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Initial weights: "auto" draws the same as scikit-learn (Glorot); for the others, see
         :mod:`fastmlp.initializers`.
     dtype : {"float32", "float64"} or None, default=None
-        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither.
+        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither;
+        a data frame (pandas, polars, pyarrow) has float32 if all of its columns have.
     n_threads : int >= 1 or None, default=None
         Number of threads; None for the default of :func:`fastmlp.resolve_threads`.
     dropout : float in [0, 1) or sequence of such, default=0.0
