@@ -1,4 +1,4 @@
-"""Data sets, loaded and checked: MNIST, Fashion-MNIST, digits, two moons, and files."""
+"""Loading and checking of data sets: MNIST, Fashion-MNIST, digits, two moons, and files."""
 
 from fastmlp.datasets.arrays import Dataset as Dataset
 from fastmlp.datasets.loading import NAMES as NAMES

@@ -35,9 +35,9 @@ class Dataset:
     y_train, y_test : ndarray of shape (n_train,), (n_test,), int64
         Class labels.
     name : str
-        The data set's own name, with aliases resolved; for a path, its last part.
+        Name of the data set, with aliases resolved; for a path, its last part.
     source : str
-        Where the arrays came from, as text for messages.
+        Origin of the arrays, as text for messages.
     """
 
     __module__ = "fastmlp.datasets"  # the public address, so that pickles survive moves of the file
@@ -65,7 +65,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def idx_files(folder: Path) -> dict[str, Path]:
-    """Return those of the four IDX files that are in `folder`."""
+    """Return the paths of those of the four IDX files that exist in `folder`."""
     files = {}
     for field, (stem, kind) in IDX_NAMES.items():
         spellings = (f"{stem}{sep}{kind}{end}" for sep in "-." for end in ("", ".gz"))

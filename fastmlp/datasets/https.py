@@ -1,8 +1,8 @@
-"""A download over https alone, from a server that may stall, lie or never end.
+"""Download over https only, from a server that may stall, lie or never stop sending.
 
-Requests checks certificates and follows redirects. What it leaves open is closed here: a session
-without a transport for other protocols cannot leave https, and the socket itself counts seconds
-and bytes, so that a server that sends a byte now and then, or headers without end, is left too.
+Requests checks certificates and follows redirects. The remaining gaps are closed here: a session
+without a transport for other protocols cannot leave https, and the socket itself counts seconds and
+bytes, so that it also gives up on a server that sends a byte now and then, or endless headers.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 MAX_BYTES = 64 << 20
 TIMEOUT_SECONDS = 30.0
-"""Longest wait for a connection, and for the next bytes."""
+"""Timeout for a connection, and for the next bytes."""
 
 MIN_BYTES_PER_SECOND = 4096
-"""Slowest server, on average; the first TIMEOUT_SECONDS are not counted."""
+"""Minimum average speed; the first TIMEOUT_SECONDS are not counted."""
 
 MAX_REDIRECTS = 5
 OVERHEAD_BYTES = 1 << 20
-"""For headers and the like."""
+"""Additional bytes allowed for headers and the like."""
 
 
 def download_https(url: str, output_file: str, pooch: object = None) -> None:
-    """Write what `url` serves to `output_file`; a downloader for pooch.
+    """Download `url` to `output_file`; a downloader for pooch.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def download_https(url: str, output_file: str, pooch: object = None) -> None:
         session.adapters.clear()
         session.mount("https://", _Adapter())
         session.max_redirects = MAX_REDIRECTS
-        # Requests would read the body of a redirect, whatever its length, only to drop it.
+        # Requests would read the body of a redirect, whatever its length, only to discard it.
         session.hooks["response"].append(_close_redirect)
         # Ask for the bytes as they are, because the checksum is that of the packed file.
         headers = {"Accept-Encoding": "identity"}
@@ -55,7 +55,7 @@ def download_https(url: str, output_file: str, pooch: object = None) -> None:
 
 def _write_body(response: requests.Response, output_file: str) -> None:
     encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding != "identity":  # it would be undone without a limit on what comes out
+    if encoding != "identity":  # decoding would have no limit on the size of the result
         raise OSError(f"expected the file as it is, found content encoding {encoding[:40]!r}")
     with open(output_file, "wb") as file:
         for chunk in response.iter_content(1 << 16):
@@ -70,7 +70,7 @@ def _close_redirect(response: requests.Response, **_: Any) -> None:
 
 
 class _ImpatientSocket(ssl.SSLSocket):
-    """A socket that gives up a server that is too slow or sends too much."""
+    """Socket that gives up on a server that is too slow or sends too much."""
 
     _begin: float | None = None
     _n_bytes = 0
@@ -95,7 +95,7 @@ def _context() -> ssl.SSLContext:
 
 
 class _Adapter(HTTPAdapter):
-    """Requests' transport over impatient sockets, directly or through a proxy."""
+    """Transport for Requests with such sockets, directly or through a proxy."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, ssl_context=_context(), **options)

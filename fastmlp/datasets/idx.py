@@ -44,7 +44,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_idx(path: StrPath) -> NDArray[Any]:
-    """Read one IDX file, plain or gzipped (told apart by content, not by name).
+    """Read one IDX file, plain or gzipped (detected by content, not by name).
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def read_idx(path: StrPath) -> NDArray[Any]:
     Raises
     ------
     DataFormatError
-        The file is no regular file, not IDX, is truncated, has trailing bytes, fails its gzip
-        checksum, or declares more than its size can honestly hold.
+        If the file is not a regular file or not IDX, is truncated, has trailing bytes, fails its
+        gzip checksum, or declares more data than is plausible for its size.
     OSError
         The file cannot be opened or read.
     """

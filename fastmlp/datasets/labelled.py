@@ -28,22 +28,22 @@ _Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class LabelledData:
-    """What a network is trained and tested on.
+    """Data on which a network is trained and tested.
 
     Attributes
     ----------
     X_train, X_test : ndarray of shape (n, n_features)
-        Scaled inputs, arrays of their own.
+        Scaled inputs, as separate arrays.
     y_train, y_test : ndarray of shape (n,)
         Labels as given.
     codes_train : ndarray of shape (n_train,)
-        Position of each training label in `classes`.
+        Index of each training label in `classes`.
     Y_train, Y_test : ndarray of shape (n, n_classes)
         One-hot targets.
     classes : ndarray of shape (n_classes,)
         Sorted labels of the training set.
     source : str
-        Where the arrays came from.
+        Origin of the arrays.
     """
 
     X_train: NDArray[Any]
@@ -58,7 +58,7 @@ class LabelledData:
 
     @property
     def image_shape(self) -> tuple[int, int] | None:
-        """(side, side) when the features make a square image."""
+        """(side, side) if the features form a square image, otherwise None."""
         n_features = self.X_train.shape[1]
         side = math.isqrt(n_features)
         return (side, side) if side * side == n_features else None
@@ -81,7 +81,7 @@ def prepare(
     argument: str = "data",
     mix: np.random.Generator | None = None,
 ) -> LabelledData:
-    """Load or take over arrays, check them, fit `scaler` on the training rows, scale and encode.
+    """Load or accept arrays, check them, fit `scaler` on the training rows, scale and encode.
 
     Parameters
     ----------
@@ -90,12 +90,12 @@ def prepare(
     scaler : Scaler
         Fitted in place.
     dtype : float32 or float64
-        Of inputs and targets.
+        Type of inputs and targets.
     argument : str
         Name of `data` in error messages.
     mix : Generator, optional
-        Join both sets, fit the scaler on all rows, and cut them again at random, as the articles
-        do.
+        Join both sets, fit the scaler on all rows, and split them again at random, as in the
+        articles.
     """
     arrays, source = _take(data, argument)
     if mix is not None:
@@ -126,7 +126,7 @@ def prepare(
 
 
 def _take(data: Any, argument: str) -> tuple[_Arrays, str]:
-    """Checked arrays, and where they came from."""
+    """Return checked arrays and their origin."""
     if isinstance(data, str | bytes | PathLike):
         loaded = load(data)
         given: Sequence[Any] = (loaded.X_train, loaded.y_train, loaded.X_test, loaded.y_test)
@@ -156,7 +156,7 @@ def _check_rows(part: str, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], ND
 
 
 def flatten_rows(name: str, X: ArrayLike, n_features: int | None = None) -> NDArray[Any]:
-    """X as a finite (n, n_features) array with n >= 1; images (n, height, width) are flattened."""
+    """Return X as a finite (n, n_features) array, n >= 1; flatten images (n, height, width)."""
     x = as_numeric_array(name, X)
     if x.ndim > 2:
         x = x.reshape(len(x), math.prod(x.shape[1:]))
@@ -168,7 +168,7 @@ def flatten_rows(name: str, X: ArrayLike, n_features: int | None = None) -> NDAr
 
 
 def mix_and_cut(arrays: _Arrays, scaler: Scaler, rng: np.random.Generator) -> _Arrays:
-    """Scaler on all rows, then a random split of the same sizes."""
+    """Fit the scaler on all rows, then split at random into sets of the same sizes."""
     X_train, y_train, X_test, y_test = arrays
     X, y = np.concatenate([X_train, X_test]), np.concatenate([y_train, y_test])
     scaler.fit(X)

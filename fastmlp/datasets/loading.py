@@ -1,4 +1,4 @@
-"""`load(name)`: a data set as checked arrays in memory, from a name or a path."""
+"""Loading of a data set by name or path, as checked arrays in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastmlp.datasets.arrays import Dataset, assemble, read_arrays
 from fastmlp.datasets.pinned import PINNED, load_pinned, locate
 
 NAMES = ("mnist", "fashion", "digits", "moons")
-"""The data sets that `load` knows; some have other names too."""
+"""Names accepted by `load`; some have aliases."""
 
 _ALIASES = {"mnist_784": "mnist", "mnist_keras": "mnist", "fashion_mnist": "fashion"}
 
@@ -20,9 +20,9 @@ _ALIASES = {"mnist_784": "mnist", "mnist_keras": "mnist", "fashion_mnist": "fash
 def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = True) -> Dataset:
     """Load a data set by name or path, checked and ready to be scaled.
 
-    "mnist" and "fashion" are looked for in the folder that the environment variable
-    FASTMLP_DATA names, in fastmlp's cache folder and in Keras' cache folder (KERAS_HOME is
-    respected), in this order, and are downloaded when none has them.
+    "mnist" and "fashion" are searched for in the folder named by the environment variable
+    FASTMLP_DATA, in fastmlp's cache folder and in Keras' cache folder (KERAS_HOME is respected), in
+    this order, and are downloaded if they are not found.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = Tr
         Or a path: an npz file in Keras' layout ("x_train", "y_train", "x_test", "y_test"), or
         a folder with the four IDX files of MNIST, plain or gzipped.
     cache_dir : str, bytes or PathLike, optional
-        Replaces fastmlp's cache folder, which is the operating system's folder for caches.
+        Replaces fastmlp's cache folder, which by default is in the system's folder for caches.
     download : bool
         Whether a missing "mnist" or "fashion" may be downloaded (about 11 and 30 MB).
 
@@ -47,11 +47,11 @@ def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = Tr
     Raises
     ------
     ValueError
-        No data set has this name.
+        If no data set has this name.
     DataFormatError
-        A file is damaged, or not the data set it is named after.
+        If a file is damaged, or is not the data set that its name suggests.
     OSError
-        A file is missing or cannot be read, or a download failed.
+        If a file is missing or cannot be read, or a download failed.
     """
     key = _resolve(name)
     if cache_dir is not None:
@@ -68,21 +68,21 @@ def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = Tr
 def find(name: StrPath, *, cache_dir: StrPath | None = None) -> Path | None:
     """Return the npz file or IDX folder that `load` would read, or None if it would download.
 
-    Nothing is read, so a damaged file is found too.
+    Nothing is read, so the file may be damaged.
 
     Parameters
     ----------
     name : str, bytes or PathLike
-        A name or path as `load` takes it, except "digits" and "moons", which need no file.
+        A name or path as for `load`, except "digits" and "moons", which need no file.
     cache_dir : str, bytes or PathLike, optional
-        As `load` takes it.
+        As for `load`.
 
     Raises
     ------
     ValueError
-        No data set has this name, or it needs no file.
+        If no data set has this name, or if it needs no file.
     FileNotFoundError
-        `name` is a path at which nothing is.
+        If `name` is a path that does not exist.
     """
     key = _resolve(name)
     if cache_dir is not None:
@@ -90,7 +90,7 @@ def find(name: StrPath, *, cache_dir: StrPath | None = None) -> Path | None:
     if isinstance(key, Path):
         return key
     if key not in PINNED:
-        raise ValueError(f"`name` must be a data set that lies in a file, got {name!r}")
+        raise ValueError(f"`name` must be a data set stored in a file, got {name!r}")
     found = locate(PINNED[key], cache_dir)
     return None if found is None else found[1]
 

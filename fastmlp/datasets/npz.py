@@ -1,9 +1,9 @@
 """Reader for npz files in the layout of Keras' data sets: a zip of plain numeric arrays.
 
-`numpy.load` trusts the header of each array and allocates what it asks for, after it has had the
-header, a Python literal, compiled. Here the header is taken apart by a pattern, its claim is
-compared with the archive's directory, and that with the size on disk, before anything is
-allocated. Pickles are never read.
+`numpy.load` compiles the header of each array, a Python literal, and allocates the memory that it
+asks for. Here the header is parsed by a regular expression, and its size is compared with the
+archive's directory, and that with the size on disk, before anything is allocated. Pickles are never
+read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from fastmlp.datasets.untrusted import (
 )
 from fastmlp.exceptions import DataFormatError
 
-# What zipfile and zlib raise on damaged archives, apart from OSError.
+# Exceptions of zipfile and zlib for damaged archives, apart from OSError.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -49,7 +49,7 @@ _DAMAGE = (
 _FLAG_ENCRYPTED = 0x1
 
 MAX_PIECE_BYTES = CHUNK_BYTES
-"""Largest directory of an archive; its entries take some ten times their bytes in memory."""
+"""Maximum size of an archive's directory, which needs about ten times as much memory."""
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH = struct.Struct("<H")
@@ -63,7 +63,7 @@ _SHAPE = re.compile(r"\((?:(?:\s*-?\d{1,20}L?\s*,)+(?:\s*-?\d{1,20}L?)?)?\s*\)")
 
 
 def read_npz(path: StrPath, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Read the arrays called `names` from an npz file; other members are not looked at.
+    """Read the arrays called `names` from an npz file; other members are ignored.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def read_npz(path: StrPath, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     Raises
     ------
     DataFormatError
-        The file is no regular file, no zip archive, is truncated or corrupt, lacks a member or has
-        it twice, or a member is not a plain numeric array, fails its checksum, or declares a size
-        that cannot be honest.
+        If the file is not a regular file or not a zip archive, is truncated or corrupt, lacks a
+        member or has it twice, or if a member is not a plain numeric array, fails its checksum, or
+        declares an implausible size.
     OSError
         The file cannot be opened or read.
     """
@@ -98,7 +98,7 @@ def read_npz(path: StrPath, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 class _Reader(io.BufferedReader):
-    """A file that is read in bounded pieces: zipfile takes a whole directory at once."""
+    """File that is read in limited pieces, because zipfile reads a whole directory at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_PIECE_BYTES:
@@ -111,7 +111,7 @@ class _Reader(io.BufferedReader):
 
 @contextmanager
 def _damage_named(where: str) -> Iterator[None]:
-    """Turn the many exceptions of a damaged archive into one that names the place."""
+    """Convert the exceptions for a damaged archive to one that names the location."""
     try:
         yield
     except DataFormatError:
@@ -127,13 +127,13 @@ def _damage_named(where: str) -> Iterator[None]:
 
 
 def _brief(error: Exception) -> str:
-    """Return the start of a message, because some quote up to 64 KiB of the file."""
+    """Return the start of a message, because some messages quote up to 64 KiB of the file."""
     text = str(error)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, path: str, file_bytes: int) -> NDArray[Any]:
-    """Read one array; its directory entry, its header and its bytes have to agree."""
+    """Read one array; its directory entry, header and bytes must agree."""
     where = f"{path}, member {name}.npy"
     info = _find_member(archive, name, path)
     if info.flag_bits & _FLAG_ENCRYPTED:
@@ -143,7 +143,7 @@ def _read_member(archive: zipfile.ZipFile, name: str, path: str, file_bytes: int
             f"{where}: expected a stored or deflated member, "
             f"found compression method {info.compress_type}"
         )
-    # The directory may overstate the compressed size, the file's size may not.
+    # The compressed size in the directory may be too large, so compare with the file's size.
     check_ratio(info.file_size, min(info.compress_size, file_bytes), where)
     with _damage_named(where), archive.open(info) as stream:
         return _read_array(stream, info.file_size, where)
@@ -189,7 +189,7 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
     magic = stream.read(len(_MAGIC) + 2)
     if magic[:-2] != _MAGIC:
         raise DataFormatError(f"{where}: bad npy header: expected {_MAGIC!r}, found {magic!r}")
-    # Later versions hold what only structured types need: headers above 64 KiB.
+    # Later versions are only needed for structured types: headers above 64 KiB.
     if magic[-2:] != b"\1\0":
         raise DataFormatError(f"{where}: expected npy format 1.0, found {magic[-2]}.{magic[-1]}")
     length = stream.read(_LENGTH.size)
@@ -205,7 +205,7 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
 
 
 def _take_apart(text: str, where: str) -> dict[str, str]:
-    """The three entries of a header, still as texts."""
+    """Return the three entries of a header as strings."""
     if not (text.startswith("{") and text.endswith("}")):
         raise DataFormatError(f"{where}: bad npy header: expected a dict, found {text[:100]!r}")
     items: dict[str, str] = {}
@@ -239,7 +239,7 @@ def _dtype(text: str, where: str) -> np.dtype[Any]:
 
 
 def _shape(text: str, where: str) -> tuple[int, ...]:
-    """The sizes; Python 2 wrote an L behind long ones."""
+    """Parse the shape; Python 2 appended an L to long integers."""
     if not _SHAPE.fullmatch(text):
         raise DataFormatError(f"{where}: bad npy header: shape is {text[:100]}")
     shape = tuple(int(size) for size in re.findall(r"-?\d+", text))

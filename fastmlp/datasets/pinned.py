@@ -1,7 +1,7 @@
-"""MNIST and Fashion-MNIST: their checksums, the places where copies may be, and the download.
+"""MNIST and Fashion-MNIST: checksums, possible locations of copies, and download.
 
 Every correct copy is accepted (npz or IDX, repackaged or not), because the checksums in `PINNED`
-are those of the arrays' bytes, not of the files.
+are computed from the arrays' bytes, not from the files.
 
 MNIST: Yann LeCun and Corinna Cortes, CC BY-SA 3.0. Fashion-MNIST: Zalando SE, MIT licence.
 """
@@ -34,7 +34,7 @@ CACHE = "fastmlp cache"
 
 @dataclass(frozen=True)
 class Pinned:
-    """A data set that exists once, known by its checksums.
+    """Data set whose content is fixed by checksums.
 
     `stems` are the names, without suffix, that its npz file or IDX folder may have; `files`
     maps the files to download, below a cache folder, to their SHA-256; `arrays` maps the
@@ -90,7 +90,7 @@ def load_pinned(name: str, cache_dir: StrPath | None, *, download: bool) -> Data
         try:
             return _read_pinned(name, path, source)
         except DataFormatError:
-            # Only the cache is ours to repair; any other damaged file is the user's to judge.
+            # Only the cache is repaired; other damaged files are reported to the user.
             if not (download and source == CACHE):
                 raise
     return _read_pinned(name, _download(pinned, _cache_folder(cache_dir)), "downloaded")
@@ -144,15 +144,15 @@ def _how_to_supply(pinned: Pinned) -> str:
     return (
         f"To supply it yourself, put {pinned.stems[0]}.npz, or a folder {pinned.stems[0]} with "
         "the four IDX files, into a folder and name that folder in the environment variable "
-        f"FASTMLP_DATA, or pass its path to load(). It can be had from {BASE_URL} ."
+        f"FASTMLP_DATA, or pass its path to load(). It is available from {BASE_URL} ."
     )
 
 
 def _download(pinned: Pinned, cache_dir: Path) -> Path:
-    """Download what the cache lacks and return the npz file or IDX folder.
+    """Download files missing in the cache and return the npz file or IDX folder.
 
     Pooch writes to a temporary file in the target folder, compares the checksum and only then
-    renames, so that a failure leaves the cache as it was and concurrent downloads are safe.
+    renames it, so that a failure leaves the cache unchanged and concurrent downloads are safe.
     """
     import pooch
 

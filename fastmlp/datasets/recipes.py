@@ -15,7 +15,7 @@ class Recipe:
         Widths of the hidden layers.
     batch_size, epochs : int
     learn_rate, decay : float
-        Rate and constant of the cumulative rule, see :mod:`fastmlp.schedules`.
+        Initial learning rate and decay of the cumulative rule, see :mod:`fastmlp.schedules`.
     l2, l1, momentum : float
         Strengths of the L2 and L1 penalties; momentum coefficient.
     scale : str
@@ -61,7 +61,7 @@ PRESETS = {"article": ARTICLE}
 
 
 def recipe_for(data_set: str, preset: str | None = None) -> Recipe:
-    """The preset of this name, else the data set's recipe; MNIST's for unknown data.
+    """Return the preset with this name, or the recipe of the data set (default: MNIST's).
 
     `data_set` is the name of a :class:`fastmlp.datasets.Dataset`.
     """

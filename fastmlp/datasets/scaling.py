@@ -1,4 +1,4 @@
-"""Standardisation by scikit-learn, in blocks of rows, which avoids a second copy of the data."""
+"""Standardization by scikit-learn, in blocks of rows to avoid a second copy of the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KINDS = ("feature", "global", "none")
 BLOCK_BYTES = 1 << 24
 MOMENTS = ("mean", "var", "scale")
-"""The arrays that a fitted StandardScaler scales with, under names without the underscore."""
+"""Arrays of a fitted StandardScaler, by names without the underscore."""
 
 
 class Scaler:
@@ -60,14 +60,14 @@ class Scaler:
         return out
 
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Return what `X` (n, n_features) was before scaling, as a new array."""
+        """Undo the scaling of `X` (n, n_features), as a new array."""
         if self.kind == "none":
             return X.copy()
         unscaled: NDArray[Any] = self._fitted().inverse_transform(self._columns(X))
         return unscaled.reshape(X.shape)
 
     def state(self) -> dict[str, Any]:
-        """Return what a file needs to restore a fitted scaler: its moments and number of rows.
+        """Return the state needed to restore a fitted scaler: its moments and number of rows.
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """Checks of files that may be damaged or malicious, shared by the IDX and the npz reader.
 
-No memory is allocated for a size that a header declares before that size is found plausible.
+Memory for a size declared in a header is only allocated after that size was found plausible.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from fastmlp.exceptions import DataFormatError
 MAX_ARRAY_BYTES = 4 << 30
 # Fashion-MNIST and MNIST shrink 1.8 to 4.9 times; deflate's limit, reached by bombs, is 1032.
 MAX_RATIO = 100
-# Small blank images are honest and shrink like a bomb, but cannot do harm either.
+# Small blank images are valid and compress like a bomb, but they are harmless.
 RATIO_SLACK_BYTES = 1 << 20
 MAX_DIMENSIONS = 32
 CHUNK_BYTES = 1 << 20
 
 
 class ByteStream(Protocol):
-    """What is needed of an open file: gzip, zip members and plain files all have it."""
+    """Required interface of open files: gzip files, zip members and plain files have it."""
 
     def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, and none only at the end."""
+        """Return at most `size` bytes, and no bytes only at the end of the file."""
         ...
 
 
 def refuse_devices(path: str) -> None:
-    """Refuse what is there but no file: a pipe may keep whoever opens it waiting for ever."""
+    """Raise an error unless the path is a regular file: opening a pipe could block forever."""
     mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a folder says what it is
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a folder raises an error
         raise DataFormatError(f"{path}: expected a regular file, found a pipe, socket or device")
 
 
 def check_shape(shape: Sequence[int], where: str) -> None:
-    """Refuse a shape that no array with elements has; `where` opens the message."""
+    """Raise an error for an impossible or empty shape; `where` is the prefix of the message."""
     if not 1 <= len(shape) <= MAX_DIMENSIONS:
         raise DataFormatError(
             f"{where}: expected 1 to {MAX_DIMENSIONS} dimensions, found {len(shape)}"
@@ -55,7 +55,7 @@ def check_shape(shape: Sequence[int], where: str) -> None:
 
 
 def check_cap(declared_bytes: int, where: str) -> None:
-    """Refuse an array above the absolute cap of 4 GiB; `where` opens the message."""
+    """Raise an error for an array above 4 GiB; `where` is the prefix of the message."""
     if declared_bytes > MAX_ARRAY_BYTES:
         raise DataFormatError(
             f"{where}: refused: declares {declared_bytes} bytes, expected at most {MAX_ARRAY_BYTES}"
@@ -63,7 +63,7 @@ def check_cap(declared_bytes: int, where: str) -> None:
 
 
 def check_ratio(declared_bytes: int, compressed_bytes: int, where: str) -> None:
-    """Refuse what looks like a decompression bomb; `where` opens the message."""
+    """Raise an error for a likely decompression bomb; `where` is the prefix of the message."""
     check_cap(declared_bytes, where)
     limit = MAX_RATIO * compressed_bytes + RATIO_SLACK_BYTES
     if declared_bytes > limit:
@@ -74,14 +74,14 @@ def check_ratio(declared_bytes: int, compressed_bytes: int, where: str) -> None:
 
 
 def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers in native byte order; their bytes are swapped in place, without a copy."""
+    """Return the numbers in native byte order; bytes are swapped in place, without a copy."""
     if array.dtype.isnative:
         return array
     return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
 
 
 def fill(stream: ByteStream, buffer_out: NDArray[np.uint8]) -> int:
-    """Fill `buffer_out` (1-D) from `stream` and return how many bytes there were.
+    """Fill `buffer_out` (1-D) from `stream` and return the number of bytes read.
 
     Fewer than `len(buffer_out)` means that the stream ended.
     """

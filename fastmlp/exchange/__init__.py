@@ -1,4 +1,4 @@
-"""Models to files and to other libraries: safetensors, ONNX and Keras."""
+"""Export and import of models: safetensors files, ONNX and Keras."""
 
 from fastmlp.exchange.keras import from_keras as from_keras
 from fastmlp.exchange.keras import to_keras as to_keras

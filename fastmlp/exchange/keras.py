@@ -1,4 +1,4 @@
-"""Dense models to and from Keras: the same weights, transposed, with the bias beside them."""
+"""Conversion of dense models to and from Keras: transposed weights, separate biases."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ACTIVATIONS = {"identity": "linear"} | {
         "exponential",
     )
 }
-"""Keras' names of functions."""
+"""Keras' names of activation functions."""
 
 OWN_LAYERS = ("leaky_relu",)
-"""Functions that are a layer in Keras, after a Dense layer without function."""
+"""Functions that need a separate layer in Keras, after a Dense layer without activation."""
 
 REFUSED = ("increasing",)
-"""Functions that Keras does not have."""
+"""Output functions that do not exist in Keras."""
 
 FUNCTIONS = {name: ours for ours, name in ACTIVATIONS.items()}
 
@@ -46,29 +46,29 @@ _FUNCTION_SETTINGS: dict[str, dict[str, Any]] = {
     "elu": {"alpha": 1.0},
     "softmax": {"axis": -1},
 }
-"""Layers of Keras that are a function of fastmlp, when they are set so."""
+"""Keras layers that correspond to a function of fastmlp, given the right settings."""
 
 
 def to_keras(model: Model) -> Any:
-    """A Keras model with the same outputs.
+    """Convert a model to a Keras model with the same outputs.
 
     Parameters
     ----------
     model : Network, MyANN, MLPClassifier or MLPRegressor
-        The estimators fitted. Of a MyANN the scaler becomes a Normalization layer.
+        Estimators must be fitted. The scaler of a MyANN becomes a Normalization layer.
 
     Returns
     -------
     keras.Sequential
-        Not compiled; it gives the network's outputs (n, n_out), which for a classifier are
-        probabilities, not labels: one column for two classes.
+        A model that is not compiled. It returns the network's outputs (n, n_out); for a classifier
+        these are probabilities, not labels, with one column for two classes.
 
     Raises
     ------
     ImportError
         Without Keras, with the command that installs it.
     ValueError
-        For increasing outputs, which Keras has no layer for.
+        For increasing outputs, for which Keras has no layer.
     """
     network = network_of_model(model)
     if network.output in REFUSED:
@@ -91,27 +91,27 @@ def to_keras(model: Model) -> Any:
 
 
 def from_keras(model: Any) -> Network:
-    """A Network with the weights of a dense Keras model.
+    """Convert a dense Keras model to a Network with the same weights.
 
     Parameters
     ----------
     model : keras.Model
-        A chain of Dense layers, with functions that `Network` knows, in them or as layers of their
-        own; a Flatten in front and Dropout anywhere are passed over. Built.
+        A built model: a chain of Dense layers with activations that `Network` supports, inside the
+        layers or as separate layers. A Flatten layer at the start and Dropout layers are ignored.
 
     Returns
     -------
     Network
-        float64 where the first Dense layer is, else float32.
+        A float64 network if the first Dense layer is float64, otherwise float32.
 
     Raises
     ------
     ImportError
         Without Keras.
     TypeError
-        For what is no Keras model.
+        If `model` is not a Keras model.
     ValueError
-        For other layers, functions and structures, by the layer's name.
+        For other layers, functions and structures, with the layer's name.
     """
     keras = _import_keras()
     if not isinstance(model, keras.Model):
@@ -131,7 +131,7 @@ def from_keras(model: Any) -> Network:
 
 
 def kernel_and_bias(matrix: Array) -> tuple[Array, Array]:
-    """Keras' kernel (n_in, n_out) and bias (n_out,) from W (n_out, n_in + 1), bias in column 0."""
+    """Convert W (n_out, n_in + 1), bias in column 0, to kernel (n_in, n_out) and bias (n_out,)."""
     return np.ascontiguousarray(matrix[:, 1:].T), np.ascontiguousarray(matrix[:, 0])
 
 
@@ -146,7 +146,7 @@ def _import_keras() -> Any:
 
 
 def _chain(keras: Any, model: Any) -> tuple[list[Array], list[Array], list[str]]:
-    """Kernels (n_in, n_out), biases (n_out,) and functions of the layers."""
+    """Return the kernels (n_in, n_out), biases (n_out,) and functions of the layers."""
     kernels: list[Array] = []
     biases: list[Array] = []
     functions: list[str] = []
@@ -164,14 +164,14 @@ def _chain(keras: Any, model: Any) -> tuple[list[Array], list[Array], list[str]]
             functions[-1] = _layer_function(keras, layer)
         else:
             raise ValueError(
-                f"layer {position} ({layer.name!r}, {type(layer).__name__}) has no place in a "
-                "dense network of fastmlp"
+                f"layer {position} ({layer.name!r}, {type(layer).__name__}) is not "
+                "supported in a dense network of fastmlp"
             )
     return kernels, biases, functions
 
 
 def _layers_in_order(keras: Any, model: Any) -> list[Any]:
-    """The layers, where each has the one before as its only input."""
+    """Return the layers; raise an error unless each has the previous one as its only input."""
     if isinstance(model, keras.Sequential):
         return list(model.layers)
     layers = list(model.layers)
@@ -183,7 +183,7 @@ def _layers_in_order(keras: Any, model: Any) -> list[Any]:
 
 
 def _layer_function(keras: Any, layer: Any) -> str:
-    """The function of a layer that is nothing else."""
+    """Return the function of a layer that is only an activation."""
     if type(layer) is keras.layers.LeakyReLU:
         if not np.isclose(layer.negative_slope, LEAKY_SLOPE):
             raise ValueError(
@@ -198,7 +198,7 @@ def _layer_function(keras: Any, layer: Any) -> str:
     settings = layer.get_config()
     if name is None or any(settings.get(key) != value for key, value in expected.items()):
         raise ValueError(
-            f"layer {layer.name!r} ({type(layer).__name__}) has no function of fastmlp"
+            f"layer {layer.name!r} ({type(layer).__name__}) matches no function of fastmlp"
         )
     return name
 

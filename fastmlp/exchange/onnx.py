@@ -1,4 +1,4 @@
-"""Models as ONNX graphs, which other runtimes and languages can predict with."""
+"""Export of models as ONNX graphs, for predictions in other runtimes and languages."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
 
 OPSET, IR_VERSION = 20, 9
-"""The first with Gelu, and the file version that goes with it."""
+"""First opset with Gelu, and the matching file version."""
 
 MAX_BYTES = 2**31 - 1
-"""Size of a protocol buffer, which an ONNX file is."""
+"""Maximum size of a protocol buffer, and hence of an ONNX file."""
 
 OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "sigmoid": ("Sigmoid", {}),
@@ -38,28 +38,29 @@ OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("Softmax", {"axis": 1}),
     "exponential": ("Exp", {}),
 }
-"""Functions that are one operator, with its attributes; COMPOSED has the others."""
+"""Functions that are a single operator, with its attributes; the others are in COMPOSED."""
 
 _SINGLE_ONLY = ("LeakyRelu", "Elu", "Selu", "Softplus", "Gelu")
-"""Operators that onnxruntime does not have for float64; they are computed in float32 there."""
+"""Operators that onnxruntime lacks for float64; there they are computed in float32."""
 
 
 def export_onnx(model: Model, path: StrPath) -> None:
-    """Write a model as an ONNX file, whole or not at all.
+    """Write a model as an ONNX file, atomically.
 
     The graph's input ``X`` (n, n_features) has the network's dtype. Its outputs are
 
-    - of a Network ``outputs``, and of an MLPRegressor ``predictions``, as `predict` gives them;
-    - of an MLPClassifier ``label`` and ``probabilities``, as `predict` and `predict_proba`;
-    - of a MyANN ``label`` and ``outputs``, likewise, from unscaled ``X``.
+    - for a Network ``outputs``, and for an MLPRegressor ``predictions``, as from `predict`;
+    - for an MLPClassifier ``label`` and ``probabilities``, as from `predict` and `predict_proba`;
+    - for a MyANN ``label`` and ``outputs``, likewise, for unscaled ``X``.
 
-    They agree with fastmlp's to about 1e-6 of their size. In float64 that holds too for
-    activations other than sigmoid, tanh, relu and identity, which are computed in float32.
+    They agree with fastmlp's results to a relative precision of about 1e-6. In float64 this is also
+    the precision of activations other than sigmoid, tanh, relu and identity, which are computed in
+    float32.
 
     Parameters
     ----------
     model : Network, MyANN, MLPClassifier or MLPRegressor
-        The estimators fitted.
+        Estimators must be fitted.
     path : str, bytes or PathLike
 
     Raises
@@ -67,11 +68,11 @@ def export_onnx(model: Model, path: StrPath) -> None:
     ImportError
         Without the package onnx (``pip install fastmlp[onnx]``).
     TypeError
-        For other objects, and class labels that are no numbers, bool or texts.
+        For other objects, and for class labels other than numbers, bool and strings.
     ValueError
-        For models of 2 GB and more.
+        If the model has 2 GB or more.
     OSError
-        Where the file cannot be written.
+        If the file cannot be written.
     """
     target = check_path("path", path)
     network = network_of_model(model)
@@ -96,7 +97,7 @@ def export_onnx(model: Model, path: StrPath) -> None:
 
 
 class _Graph:
-    """Nodes and constants that have been added so far, for a network's dtype."""
+    """An ONNX graph under construction, for a network's dtype."""
 
     def __init__(self, network: Network) -> None:
         import onnx
@@ -115,7 +116,7 @@ class _Graph:
         return self.onnx.helper.make_tensor_value_info(name, kind, named)
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node; the name of its result."""
+        """Add a node and return the name of its result."""
         result = f"{operator.lower()}_{next(self._numbers)}"
         self.nodes.append(
             self.onnx.helper.make_node(operator, list(inputs), [result], name=result, **attributes)
@@ -123,13 +124,13 @@ class _Graph:
         return result
 
     def constant(self, array: NDArray[Any]) -> str:
-        """Add a constant; its name."""
+        """Add a constant and return its name."""
         name = f"constant_{next(self._numbers)}"
         self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
     def cast(self, value: str, dtype: Any) -> str:
-        """Add a conversion."""
+        """Add a type conversion and return the name of its result."""
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.add("Cast", value, to=kind)
 
@@ -141,7 +142,7 @@ class _Graph:
         self.outputs.append(self._info(name, self.type if kind is None else kind, shape))
 
     def serialised(self) -> bytes:
-        """The checked model as bytes."""
+        """Return the checked model as bytes."""
         helper = self.onnx.helper
         graph = helper.make_graph(self.nodes, "fastmlp", self.inputs, self.outputs, self.constants)
         opsets = [helper.make_opsetid("", OPSET)]
@@ -154,7 +155,7 @@ class _Graph:
 
 
 def _scaled(graph: _Graph, x: str, moments: tuple[NDArray[Any], NDArray[Any]] | None) -> str:
-    """(x - mean) / deviation in float64, as scikit-learn computes it."""
+    """Add (x - mean) / deviation in float64, as scikit-learn computes it."""
     if moments is None:
         return x
     mean, deviation = (graph.constant(moment) for moment in moments)
@@ -163,7 +164,7 @@ def _scaled(graph: _Graph, x: str, moments: tuple[NDArray[Any], NDArray[Any]] | 
 
 
 def _layers(graph: _Graph, a: str, network: Network) -> str:
-    """A_l = f_l(A_(l-1) W_l^T + b_l), layer after layer."""
+    """Add the layers A_l = f_l(A_(l-1) W_l^T + b_l)."""
     for w, function in zip(network.weights, network.functions, strict=True):
         weight, bias = graph.constant(w[:, 1:]), graph.constant(w[:, 0])
         a = _function(graph, graph.add("Gemm", a, weight, bias, transB=1), function)
@@ -184,7 +185,7 @@ def _elementwise(graph: _Graph, operator: str, z: str, **attributes: Any) -> str
 
 
 def _increasing(graph: _Graph, z: str) -> str:
-    """a_0 = z_0, a_j = a_(j-1) + log(1 + e^(z_j))."""
+    """Add a_0 = z_0, a_j = a_(j-1) + log(1 + e^(z_j))."""
     zero, one, end = (graph.constant(np.array([i], np.int64)) for i in (0, 1, 2**31 - 1))
     first = graph.add("Slice", z, zero, one, one)
     rest = _elementwise(graph, "Softplus", graph.add("Slice", z, one, end, one))
@@ -197,7 +198,7 @@ COMPOSED: dict[str, Callable[[_Graph, str], str]] = {
     "silu": lambda graph, z: graph.add("Mul", z, graph.add("Sigmoid", z)),
     "increasing": _increasing,
 }
-"""Functions without an operator of their own, called with graph and z; they return a name."""
+"""Functions composed of several operators; called with graph and z, they return a name."""
 
 
 def _regression(graph: _Graph, outputs: str, n_outputs: int) -> None:
@@ -209,7 +210,7 @@ def _regression(graph: _Graph, outputs: str, n_outputs: int) -> None:
 
 
 def _classification(graph: _Graph, outputs: str, targets: Any) -> None:
-    """Labels and probabilities as `ClassTargets` makes them."""
+    """Add labels and probabilities as computed by `ClassTargets`."""
     classes = targets.classes
     if targets.kind == "multiclass":
         _label_of_largest(graph, outputs, classes)
@@ -238,15 +239,15 @@ def _label_of_largest(graph: _Graph, outputs: str, classes: NDArray[Any]) -> Non
 
 
 def _labels(graph: _Graph, index: str, classes: NDArray[Any]) -> None:
-    """The output "label": classes[index]."""
+    """Add the output "label": classes[index]."""
     if classes.dtype.kind in "UO":
         table, kind = classes.astype(object), graph.onnx.TensorProto.STRING
         if not all(isinstance(label, str) for label in table):
-            raise TypeError("class labels must be numbers, bool or texts for ONNX")
+            raise TypeError("class labels must be numbers, bool or strings for ONNX")
     elif classes.dtype.kind in "biuf":
         table, kind = classes, graph.onnx.helper.np_dtype_to_tensor_dtype(classes.dtype)
     else:
         raise TypeError(
-            f"class labels must be numbers, bool or texts for ONNX; got {classes.dtype}"
+            f"class labels must be numbers, bool or strings for ONNX; got {classes.dtype}"
         )
     graph.output("label", graph.add("Gather", graph.constant(table), index), [None], kind)

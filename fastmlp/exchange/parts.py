@@ -1,4 +1,4 @@
-"""The parts of a model that exports need: its network and its scaling, for every type of model."""
+"""Parts of a model that exports need: network and scaling, for every type of model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def network_of_model(model: object) -> Network:
 
 def as_estimator(model: object) -> BaseMLP | None:
     """Return the model if it is an estimator, else None, without importing scikit-learn."""
-    estimators = sys.modules.get("fastmlp.estimators")  # not imported: then it cannot be one
+    estimators = sys.modules.get("fastmlp.estimators")  # if not imported, it is no estimator
     if estimators is None:
         return None
     from fastmlp.estimators.base import BaseMLP

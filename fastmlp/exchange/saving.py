@@ -1,8 +1,8 @@
-"""Model files: `save` and `load` for networks, MyANN and the estimators.
+"""Saving and loading of networks, MyANN and the estimators as model files.
 
 A file is a safetensors file: the weights under plain names, and everything else (kind, parameters,
-classes, scaler, records) as JSON in its header; see :mod:`fastmlp.files.model_file`. Loading runs
-no code from the file, whatever its name ends in. Pickles are never read here.
+classes, scaler, records) as JSON in its header; see :mod:`fastmlp.files.model_file`. Loading never
+runs code from the file, whatever its name, and never reads pickles.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
 
 
 def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
-    """Save a model to a file, whole or not at all.
+    """Save a model to a file, atomically.
 
-    The file is written beside `path`, synchronised with the disk, and renamed: a crash or a full
-    disk leaves the old file as it was. That takes the memory of the largest layer besides the
-    model's.
+    The data is written to a temporary file next to `path`, flushed to disk, and renamed, so that a
+    crash or a full disk does not damage an existing file. This needs additional memory for a copy
+    of the largest layer.
 
     Parameters
     ----------
     model : Network, MyANN, MLPClassifier or MLPRegressor
-        The estimators fitted; not of a subclass. Of a MyANN everything but its data is saved; of an
-        estimator everything but callbacks, with the optimizer's state, so that `partial_fit` and
-        warm starts continue.
+        Estimators must be fitted; subclasses are not allowed. For a MyANN everything except its
+        data is saved; for an estimator everything except callbacks, including the optimizer's
+        state, so that `partial_fit` and warm starts can continue.
     path : str, bytes or PathLike
-        Any name; ``.safetensors`` tells other programs what it is.
+        Any name; with ``.safetensors``, other programs recognize the format.
     resumable : bool
-        Also save what only further training of an estimator needs: the optimizer's states (with
-        Adam two numbers per weight), the generator that shuffles, and the best weights of early
-        stopping. Without it the file has little more than the weights; `partial_fit` of the
-        loaded estimator begins with a new optimizer.
+        Also save what is only needed for further training of an estimator: the optimizer states
+        (with Adam, two numbers per weight), the state of the generator for shuffling, and the best
+        weights of early stopping. If False, the file contains little more than the weights, and
+        `partial_fit` of the loaded estimator starts with a new optimizer.
 
     Raises
     ------
     TypeError
-        For other objects, and for parameters that a file cannot hold, such as callables and
-        splitters, by name.
+        For other objects, and for parameters that cannot be saved, such as callables and splitters,
+        with their names.
     ValueError
-        For weights that are not finite, and where parameters, classes and feature names need more
-        than 16 MB as JSON, or there are more than some 20000 layers.
+        If a weight is not finite, if parameters, classes and feature names need more than 16 MB as
+        JSON, or if there are more than about 20000 layers.
     sklearn.exceptions.NotFittedError
-        For an estimator that has not been fitted.
+        If an estimator has not been fitted.
     OSError
-        Where the file cannot be written, with the step that failed, and where `path` is a folder,
-        a device or a pipe.
+        If the file cannot be written (the message names the failed step), or if `path` is a
+        folder, a device or a pipe.
 
     See Also
     --------
@@ -82,10 +82,10 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
 
 
 def load(path: StrPath) -> Any:
-    """Load a model that `save` wrote.
+    """Load a model that was written by `save`.
 
-    Nothing in the file is run, and only the four kinds of model can come out of it. Predictions
-    are the same to the last bit on the same kind of processor with the same BLAS.
+    No code from the file is run, and only the four types of model can be loaded. Predictions are
+    bit-for-bit identical on the same type of processor with the same BLAS.
 
     Parameters
     ----------
@@ -94,16 +94,16 @@ def load(path: StrPath) -> Any:
     Returns
     -------
     Network, MyANN, MLPClassifier or MLPRegressor
-        What was saved. A MyANN comes without data: it predicts and plots its history, but cannot
-        be fitted.
+        The saved model. A MyANN has no data: it can predict and plot its history, but cannot be
+        fitted.
 
     Raises
     ------
     ModelFormatError
-        A ValueError: for a file that is truncated, changed in a single bit, not a model file, or
-        of an unknown kind or schema version; the message says what was found and where.
+        If the file is truncated, modified (even by a single bit), not a model file, or has an
+        unknown kind or schema version; a ValueError whose message says what was found and where.
     OSError
-        Where the file is missing or cannot be read.
+        If the file is missing or cannot be read.
 
     See Also
     --------
@@ -118,7 +118,7 @@ def load(path: StrPath) -> Any:
 
 
 def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], Any]]:
-    """The model's kind, and the function that describes it."""
+    """Return the kind of a model, and the function that describes it."""
     if type(model) is Network:
         return "Network", describe_network
     if type(model) is MyANN:

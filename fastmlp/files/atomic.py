@@ -1,12 +1,12 @@
-"""Files that are written whole or not at all.
+"""Atomic writing of files.
 
 The bytes go into a temporary file in the folder of the target, which is synchronised with the disk
-before it takes the target's name; then the folder is synchronised too. Whatever ends the process in
-between, the target is the old file or the new one.
+before it takes the target's name; then the folder is synchronised too. Even if the process ends in
+between, the target is either the old file or the new one.
 
-A temporary file that a killed process left behind is removed by the next one that writes the same
-target. It is told from one that is being written by a lock, which the system releases with its
-owner.
+A temporary file left behind by a killed process is removed by the next process that writes the same
+target. A lock, which the system releases when its owner ends, distinguishes it from a file that is
+being written.
 """
 
 from __future__ import annotations
@@ -33,28 +33,27 @@ def write_atomically(
     pieces: Iterable[bytes | memoryview],
     insertion: Callable[[], tuple[int, bytes]] | None = None,
 ) -> None:
-    """Make the file `path` of `pieces`, one after the other.
+    """Write `pieces` one after the other to the file `path`, atomically.
 
-    A link is followed. A file that is replaced hands on its permissions.
+    Links are followed. A new file takes over the permissions of the file it replaces.
 
     Parameters
     ----------
     path : str, bytes or PathLike
-        In a folder that exists.
+        File in an existing folder.
     pieces : iterable of bytes-like
-        Contiguous; each is asked for when those before it have been written.
+        Contiguous pieces; each is requested after the previous ones have been written.
     insertion : callable, optional
-        Called when all pieces have been written: a position, and the bytes that replace those
-        there.
+        Called when all pieces have been written; returns a position and the bytes to write there.
 
     Raises
     ------
     IsADirectoryError, OSError
-        Where `path` is a folder, a device, a pipe or a socket; nothing has changed then.
+        If `path` is a folder, a device, a pipe or a socket; nothing is changed.
     OSError
-        Where something cannot be written, with the system's `errno`, the step that failed and the
-        file's name. Whatever had the name before is unchanged, unless it was the last step, the
-        synchronisation of the folder, that failed: then the new file is there, whole.
+        If writing fails, with the system's `errno`, the failed step and the file's name. An
+        existing file is unchanged, unless only the last step failed, the synchronisation of the
+        folder: then the new file is complete.
     """
     target = Path(os.path.realpath(check_path("path", path)))
     refuse_special(target)
@@ -74,28 +73,28 @@ def write_atomically(
 
 
 def check_writable(folder: Path, prefix: str) -> None:
-    """Make and remove an empty file in a folder.
+    """Test whether a folder is writable by creating and removing an empty file.
 
     Raises
     ------
     OSError
-        As `write_atomically` of a file there, whose name begins with `prefix`.
+        As from `write_atomically` for a file there whose name begins with `prefix`.
     """
     with _temporary(folder / prefix):
         pass
 
 
 def refuse_special(target: Path) -> None:
-    """Refuse to replace what is no regular file: /dev/null would be one afterwards.
+    """Raise an error for anything but a regular file: /dev/null would be replaced by one.
 
     Raises
     ------
     IsADirectoryError, OSError
-        Where `target` is a folder, a device, a pipe or a socket.
+        If `target` is a folder, a device, a pipe or a socket.
     """
     try:
         mode = target.stat().st_mode
-    except OSError:  # it is not there, or creating a file beside it says what is wrong
+    except OSError:  # it is missing, or creating the temporary file will raise
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "cannot replace a folder by a file", str(target))
@@ -109,7 +108,7 @@ def refuse_special(target: Path) -> None:
 
 @contextmanager
 def _named(step: str, target: Path) -> Iterator[None]:
-    """Say in an error which step failed."""
+    """Add the name of the failed step to an OSError."""
     try:
         yield
     except OSError as error:
@@ -119,7 +118,7 @@ def _named(step: str, target: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[tuple[Path, int]]:
-    """Name and descriptor of a new, locked file beside the target; removed unless renamed."""
+    """Yield name and descriptor of a new, locked temporary file; remove it unless renamed."""
     with _named("create a temporary file beside", target):
         temporary, descriptor = _create_locked(target)
     try:
@@ -139,12 +138,12 @@ def _discard(temporary: Path, descriptor: int) -> None:
 
 
 def _create_locked(target: Path) -> tuple[Path, int]:
-    """A new file that is locked before anybody could take it for abandoned."""
+    """Create a file that is locked before another process could consider it abandoned."""
     while True:
         temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            hold(descriptor, wait=True)  # a file system without locks: nobody tidies up either
+            hold(descriptor, wait=True)  # without locks, nothing is cleaned up either
             with suppress(FileNotFoundError):
                 os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
             if os.path.exists(temporary):
@@ -153,7 +152,7 @@ def _create_locked(target: Path) -> tuple[Path, int]:
             temporary.unlink(missing_ok=True)
             release(descriptor)
             raise
-        release(descriptor)  # somebody tidied it away before it was locked
+        release(descriptor)  # another process removed it before it was locked
 
 
 def _prefix(target: Path) -> str:
@@ -174,8 +173,8 @@ def _replace(descriptor: int, position: int, content: bytes) -> None:
 
 
 def remove_abandoned(folder: Path, prefix: str) -> None:
-    """Remove the temporary files of targets that begin with `prefix` and that nobody has locked."""
-    with suppress(OSError):  # no such folder: creating a file there will say so
+    """Remove unlocked temporary files of targets whose names begin with `prefix`."""
+    with suppress(OSError):  # without the folder, creating the file will raise
         for name in os.listdir(folder):
             if name.startswith(f".{prefix}") and name.endswith(TEMPORARY_SUFFIX):
                 _remove_unlocked(folder / name)

@@ -1,4 +1,4 @@
-"""Reading what a model file holds: every value by name and type, every array by dtype and shape."""
+"""Checked access to a model file: values by name and type, arrays by dtype and shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMES = {
     bool: "true or false",
     int: "an integer",
     float: "a number",
-    str: "a text",
+    str: "a string",
     list: "a list",
     dict: "an object",
     type(None): "null",
@@ -29,14 +29,14 @@ def _type_name(kind: type) -> str:
 
 
 class Fields:
-    """A JSON object that is taken apart; what is missing, of another type or left over is refused.
+    """JSON object whose values are taken one by one; missing, wrong or unused values are errors.
 
     Parameters
     ----------
     document : dict
         Not modified.
     where : str
-        Opens messages.
+        Prefix of error messages.
     """
 
     def __init__(self, document: dict[str, Any], where: str) -> None:
@@ -44,7 +44,7 @@ class Fields:
         self.where = where
 
     def take(self, name: str, *types: type) -> Any:
-        """The value of a name, of one of these exact types; float takes integers too."""
+        """Take the value of a name, of exactly one of these types; float also accepts integers."""
         return self._checked(name, self._pop(name), types)
 
     def _pop(self, name: str) -> Any:
@@ -64,25 +64,25 @@ class Fields:
         return value
 
     def count(self, name: str, minimum: int = 0) -> int:
-        """An integer from `minimum` to 2^62: native code may add to it in 64 bits."""
+        """Take an integer from `minimum` to 2^62, so that native code can add to it in 64 bits."""
         value: int = self.take(name, int)
         if not minimum <= value <= 2**62:
             raise ModelFormatError(f"{self.where}: {name!r} must be from {minimum} to 2^62")
         return value
 
     def number(self, name: str) -> float:
-        """A finite number, at least 0."""
+        """Take a finite number >= 0."""
         value = float(self.take(name, float))
         if not 0 <= value < math.inf:
             raise ModelFormatError(f"{self.where}: {name!r} must be finite and at least 0")
         return value
 
     def texts(self, name: str) -> list[str]:
-        """A list of texts."""
+        """Take a list of strings."""
         return self._items(name, str)
 
     def counts(self, name: str) -> list[int]:
-        """A list of integers from 1 to 2^31 - 1."""
+        """Take a list of integers from 1 to 2^31 - 1."""
         values = self._items(name, int)
         if not all(1 <= value < 2**31 for value in values):
             raise ModelFormatError(f"{self.where}: {name!r} must be from 1 to 2^31 - 1")
@@ -95,16 +95,16 @@ class Fields:
         return values  # type: ignore[no-any-return]
 
     def fields(self, name: str) -> Fields:
-        """The object of a name."""
+        """Take a JSON object."""
         return Fields(self.take(name, dict), f"{self.where}.{name}")
 
     def objects(self, name: str) -> list[Fields]:
-        """A list of objects."""
+        """Take a list of JSON objects."""
         items: list[dict[str, Any]] = self._items(name, dict)
         return [Fields(item, f"{self.where}.{name}[{i}]") for i, item in enumerate(items)]
 
     def plain(self, name: str, *types: type) -> Any:
-        """A value that `_plain_values.encode` made, of one of these types where some are given."""
+        """Take a value encoded by `plain_values.encode`, optionally of one of these types."""
         content = self._pop(name)
         try:
             value = decode(content)
@@ -113,18 +113,18 @@ class Fields:
         return self._checked(name, value, types) if types else value
 
     def names(self) -> list[str]:
-        """The names that have not been taken."""
+        """Return the names that have not been taken."""
         return list(self._rest)
 
     def end(self) -> None:
-        """Refuse names that have not been taken."""
+        """Raise an error if names have not been taken."""
         if self._rest:
             names = ", ".join(repr(name[:40]) for name in list(self._rest)[:8])
             raise ModelFormatError(f"{self.where}: unknown names: {names}")
 
 
 class Arrays:
-    """The arrays of a model file, taken out one by one, so that none is kept longer than needed."""
+    """Arrays of a model file, taken one by one so that none is kept longer than needed."""
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         self._rest = arrays
@@ -133,7 +133,7 @@ class Arrays:
         return name in self._rest
 
     def pop(self, name: str) -> NDArray[Any]:
-        """The array of a name, whatever it is like."""
+        """Take an array without checking it."""
         if name not in self._rest:
             raise ModelFormatError(f"array {name!r} is missing")
         return self._rest.pop(name)
@@ -146,7 +146,7 @@ class Arrays:
         *,
         finite: bool = True,
     ) -> NDArray[Any]:
-        """The array of a name, of this dtype (or one of these) and shape; None is any size."""
+        """Take an array of this dtype (or one of these) and shape, where None allows any size."""
         array = self.pop(name)
         dtypes = dtype if isinstance(dtype, tuple) else (dtype,)
         fits = array.ndim == len(shape) and all(
@@ -162,7 +162,7 @@ class Arrays:
         return array
 
     def end(self) -> None:
-        """Refuse arrays that have not been taken."""
+        """Raise an error if arrays have not been taken."""
         if self._rest:
             names = ", ".join(repr(name[:40]) for name in list(self._rest)[:8])
             raise ModelFormatError(f"unknown arrays: {names}")

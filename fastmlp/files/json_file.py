@@ -14,7 +14,7 @@ from fastmlp.files.atomic import write_atomically
 
 
 def plain(value: Any) -> Any:
-    """Convert a value to what JSON has, as a new object.
+    """Convert a value to types that JSON supports, as a new object.
 
     Arrays, NumPy's numbers and tuples become lists and Python's numbers, keys become strings, and
     NaN and infinity become None. Everything else is returned as it is.
@@ -38,15 +38,15 @@ def write_json(path: Path, content: dict[str, Any], *, line_per_row: bool = Fals
     content : dict
         Not modified.
     line_per_row : bool
-        Write each name on a line of its own, and each item of a list under it, so that a
-        comparison of two files shows the rows that differ.
+        Write each name, and each item of a list, on a separate line, so that a diff of two files
+        shows the rows that differ.
 
     Raises
     ------
     TypeError
-        For a value that JSON cannot hold, before anything is written.
+        For a value that JSON cannot represent, before anything is written.
     OSError
-        As :func:`fastmlp.files.atomic.write_atomically`.
+        As from :func:`fastmlp.files.atomic.write_atomically`.
     """
     values = plain(content)
     text = _rows(values) if line_per_row else _compact(values)
@@ -59,7 +59,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataFormatError
-        If the file is not JSON, or holds another value than an object.
+        If the file is not JSON, or its value is not an object.
     OSError
         If it cannot be read.
     """

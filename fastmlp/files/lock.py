@@ -1,7 +1,7 @@
-"""Locks of files and folders that belong to the process that took them, and to no forked child.
+"""Locks of files and folders that belong to one process and are not inherited by forked children.
 
-The system's lock belongs to an open file, which a forked child shares: a pool's worker that lives
-on would keep the lock of a parent that has ended. So a child closes its copies when it is forked.
+The system's lock belongs to an open file, which a forked child shares: a surviving pool worker
+would keep the lock of a parent that has ended. Therefore a child closes its copies when it starts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LOCK_TABLE = "/proc/locks"
-"""Where Linux lists who has taken which lock."""
+"""File in which Linux lists the owners of locks."""
 
 _held: set[int] = set()
 """Descriptors of this process that are locked."""
@@ -21,12 +21,12 @@ _held: set[int] = set()
 def hold(descriptor: int, *, wait: bool = False) -> None:
     """Lock an open file for this process, until `release`.
 
-    Where the file system has no locks nothing is locked.
+    If the file system does not support locks, nothing is locked.
 
     Raises
     ------
     BlockingIOError
-        Where another owner has the lock, unless `wait`.
+        If another owner has the lock, unless `wait` is set.
     """
     _held.add(descriptor)  # first, because a child may be forked at any time
     try:
@@ -39,14 +39,14 @@ def hold(descriptor: int, *, wait: bool = False) -> None:
 
 
 def release(descriptor: int) -> None:
-    """Close a file that `hold` was given, and with it the lock; in a forked child do nothing."""
+    """Close a file locked by `hold`, which releases the lock; in a forked child, do nothing."""
     if descriptor in _held:
         _held.discard(descriptor)
         os.close(descriptor)
 
 
 def owner_of(descriptor: int) -> str:
-    """Return "process 123" for the process that has locked an open file, as far as it is known."""
+    """Return "process 123" for the owner of the lock of an open file, if it is known."""
     with suppress(OSError, ValueError, IndexError):
         inode = str(os.fstat(descriptor).st_ino)
         for line in Path(LOCK_TABLE).read_text().splitlines():

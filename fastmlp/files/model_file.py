@@ -1,20 +1,19 @@
 """Model files: safetensors with a JSON document in the header and a checksum over every byte.
 
-The header's metadata has one text, "fastmlp", a JSON object:
+The header's metadata has one string, "fastmlp", a JSON object:
 
 - ``sha256`` (first): SHA-256 of the whole file with 64 zeros in its place;
 - ``schema``: version of what follows, ``SCHEMA``;
 - ``kind``: what the file holds;
-- whatever that kind needs. Where that is more than 1 MB, as for class labels by the hundred
-  thousand, it is a JSON object in an array of bytes, "fastmlp.document".
+- everything that this kind needs. If it is larger than 1 MB, for example because of a great many
+  class labels, it is stored as a JSON object in an array of bytes, "fastmlp.document".
 
-Any safetensors reader can take the arrays out of such a file. It has the bytes that the safetensors
-package would write, but is written array by array, so that saving takes little memory. Reading has
-to be stricter than the package, and loads no module. Nothing in a file names code; nothing in it is
-evaluated or unpickled.
+Any safetensors reader can extract the arrays. The file is identical to one written by the
+safetensors package, but is written array by array, so that saving needs little memory. Reading is
+stricter than the package and imports no module. Files contain no references to code, and nothing in
+them is evaluated or unpickled.
 
-The checksum finds accidents. Whoever forges a file can make it fit, so every other check stands
-without it.
+The checksum detects accidental damage. It is easily forged, so no other check relies on it.
 """
 
 from __future__ import annotations
@@ -46,13 +45,13 @@ from fastmlp.files.safetensors_header import (
 
 SCHEMA = 1
 TEXT = "fastmlp"
-"""Name of the only text in the metadata."""
+"""Name of the only string in the metadata."""
 
 DOCUMENT = "fastmlp.document"
-"""Name of the array that has the JSON object where it is long."""
+"""Name of the array that holds a long JSON object."""
 
 MAX_TEXT_BYTES = 1 << 20
-"""Longest JSON object in the metadata."""
+"""Maximum size of the JSON object in the metadata."""
 
 MAX_DOCUMENT_BYTES = 16 << 20
 MAX_DOCUMENT_CONTAINERS = 1 << 19
@@ -60,17 +59,17 @@ MAX_DOCUMENT_CONTAINERS = 1 << 19
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _ORDER = ("U64", "I64", "F64", "F32", "U8")
-"""Order of the element types in a file: that of the safetensors package."""
+"""Order of the element types in a file, as in the safetensors package."""
 
 _LENGTH = struct.Struct("<Q")
 _NO_DIGEST = b"0" * 64
 _MARK = b'"{\\"sha256\\":\\"'
-"""What stands in front of the checksum: the text's beginning, as a JSON string."""
+"""Text before the checksum: the start of the metadata string, encoded as JSON."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a model file holds.
+    """Content of a model file.
 
     Attributes
     ----------
@@ -78,7 +77,7 @@ class Content:
     document : dict
         The JSON object without checksum, schema and kind.
     arrays : dict of str to ndarray
-        Each C-ordered, its own memory, in native byte order.
+        C-ordered arrays in native byte order that share no memory.
     """
 
     kind: str
@@ -87,17 +86,17 @@ class Content:
 
 
 def write_model_file(path: StrPath, content: Content) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file, atomically.
 
-    Arrays are copied one by one as they are written, where they are not contiguous: the memory that
-    this takes is that of the largest one.
+    Arrays that are not contiguous are copied one by one while they are written, which needs
+    additional memory for the largest one.
 
     Raises
     ------
     ModelFormatError
-        As `check_content`, before anything is written.
+        As from `check_content`, before anything is written.
     OSError
-        As `write_atomically`.
+        As from `write_atomically`.
     """
     header, arrays = _laid_out(content)
     checksum = hashlib.sha256()
@@ -108,7 +107,7 @@ def write_model_file(path: StrPath, content: Content) -> None:
             yield memoryview(piece)
         for array in arrays:
             view = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-            for begin in range(0, len(view), CHUNK_BYTES):  # a signal is seen in between
+            for begin in range(0, len(view), CHUNK_BYTES):  # in chunks, so that signals are handled
                 checksum.update(view[begin : begin + CHUNK_BYTES])
                 yield view[begin : begin + CHUNK_BYTES]
 
@@ -119,13 +118,13 @@ def write_model_file(path: StrPath, content: Content) -> None:
 
 
 def check_content(content: Content) -> None:
-    """Refuse what `read_model_file` would not read.
+    """Raise an error for content that `read_model_file` would reject.
 
     Raises
     ------
     ModelFormatError
-        A ValueError: where there are too many arrays, or the document is too large or nested too
-        deeply, with the limit.
+        If there are too many arrays, or if the document is too large or nested too deeply; a
+        ValueError that states the limit.
     """
     _laid_out(content)
 
@@ -133,8 +132,8 @@ def check_content(content: Content) -> None:
 def _laid_out(content: Content) -> tuple[bytes, list[NDArray[Any]]]:
     """Return the header of a file, without a checksum, and the arrays in the order of their bytes.
 
-    Both are as the safetensors package has them: sorted by type, then by name, and the header
-    padded with blanks to a multiple of eight bytes.
+    As in the safetensors package, arrays are sorted by type, then by name, and the header is padded
+    with blanks to a multiple of eight bytes.
     """
     head: dict[str, Any] = {"sha256": _NO_DIGEST.decode(), "schema": SCHEMA, "kind": content.kind}
     arrays = content.arrays
@@ -171,15 +170,15 @@ def _dumped(document: dict[str, Any]) -> str:
 def read_model_file(path: StrPath, kinds: Collection[str]) -> Content:
     """Read a model file of one of these kinds.
 
-    Nothing is allocated for arrays before header and file agree on their sizes. The arrays are not
-    looked into; that they are the ones that the kind needs is for the caller to check.
+    No memory is allocated for arrays before header and file agree on their sizes. The caller must
+    check that the arrays are those that the kind needs, and their values.
 
     Raises
     ------
     ModelFormatError
-        For every file that is not exactly as it was written; without the file's name.
+        If the file is not exactly as it was written; the message lacks the file's name.
     OSError
-        Where the file cannot be opened or read.
+        If the file cannot be opened or read.
     """
     path = check_path("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode):
@@ -197,7 +196,7 @@ def _read(file: BufferedReader, file_bytes: int, kinds: Collection[str]) -> Cont
     n_header, n_rest = _LENGTH.unpack(length)[0], file_bytes - _LENGTH.size
     if n_header > n_rest:
         raise ModelFormatError(
-            f"no model file, or truncated: declares a header of {n_header} bytes, found {n_rest}"
+            f"not a model file, or truncated: declares a header of {n_header} bytes, found {n_rest}"
         )
     header = _read_header(file, n_header)
     texts, entries = parse_header(header, n_rest - n_header)
@@ -228,7 +227,7 @@ def _read(file: BufferedReader, file_bytes: int, kinds: Collection[str]) -> Cont
 
 
 def _read_document(array: NDArray[Any], text: dict[str, Any]) -> dict[str, Any]:
-    """The document that has an array of its own; then there is none in the header."""
+    """Return the document that is stored in an array instead of the header."""
     if text or array.dtype != np.uint8 or array.ndim != 1:
         raise ModelFormatError(f"array {DOCUMENT!r} must have the whole document, as bytes")
     return parse_object(
@@ -237,7 +236,7 @@ def _read_document(array: NDArray[Any], text: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_header(file: BufferedReader, n_header: int) -> bytes:
-    """The header, unless it is too long to be believed."""
+    """Read the header; raise an error if its length is implausible."""
     if n_header > MAX_HEADER_BYTES:
         raise ModelFormatError(f"the header has {n_header} bytes, allowed {MAX_HEADER_BYTES}")
     header = file.read(n_header)
@@ -247,7 +246,7 @@ def _read_header(file: BufferedReader, n_header: int) -> bytes:
 
 
 def _check_kind(document: dict[str, Any], kinds: Collection[str]) -> str:
-    """Take schema and kind out of the document, and refuse unknown ones by name."""
+    """Take schema and kind from the document; raise an error if one is unknown."""
     schema, kind = document.pop("schema", None), document.pop("kind", None)
     if type(schema) is not int or schema != SCHEMA:
         raise ModelFormatError(
@@ -261,7 +260,7 @@ def _check_kind(document: dict[str, Any], kinds: Collection[str]) -> str:
 
 
 def _digest_position(header: bytes) -> int:
-    """Where in the header the checksum stands."""
+    """Return the position of the checksum in the header."""
     position = header.find(_MARK)
     if position < 0:
         raise ModelFormatError("the document must begin with its sha256")
@@ -269,7 +268,7 @@ def _digest_position(header: bytes) -> int:
 
 
 def _read_array(file: BufferedReader, entry: Entry, checksum: Any) -> NDArray[Any]:
-    """The next array of a file, which goes into the checksum too."""
+    """Read the next array of a file, and update the checksum with it."""
     buffer = np.empty(entry.end - entry.begin, np.uint8)
     n_read = file.readinto(buffer.data) if len(buffer) else 0
     if n_read != len(buffer):

@@ -1,13 +1,13 @@
-"""Python values of parameters as JSON, and back without a loss and without naming code.
+"""Lossless conversion of parameter values to JSON and back, without references to code.
 
-None, True, False, integers, texts, finite numbers and lists are themselves. Everything else is an
-object with one name, that of its type:
+None, True, False, integers, strings, finite numbers and lists stay as they are. Everything else is
+an object with a single name, the type:
 
 =====================  ==========================================================================
 ``float``              "nan", "inf" or "-inf"
 ``tuple``              list
 ``dict``               list of [key, value]
-``array``              [dtype, shape, flat list]; numbers, bool, texts of at most 16 MB
+``array``              [dtype, shape, flat list]; numbers, bool, strings of at most 16 MB
 ``generator``          ``numpy.random.Generator``: state of its bit generator
 ``random_state``       ``numpy.random.RandomState``: state
 =====================  ==========================================================================
@@ -34,7 +34,7 @@ _TEXTS = re.compile(r"U(\d{1,8})")
 
 
 def encode(value: Any) -> Any:
-    """`value` as what `json.dumps` takes.
+    """Encode `value` in a form that `json.dumps` accepts.
 
     Raises
     ------
@@ -63,12 +63,12 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """What `encode` was given.
+    """Return the value that was passed to `encode`.
 
     Raises
     ------
     ValueError, TypeError
-        For what `encode` never gives.
+        For values that `encode` never returns.
     """
     if isinstance(value, list):
         return [decode(item) for item in value]
@@ -114,7 +114,7 @@ def _encode_array(array: NDArray[Any]) -> list[Any]:
     flat = array.ravel().tolist()
     if array.dtype == object:
         if not all(isinstance(item, str) for item in flat):
-            raise TypeError("an array of objects that are not texts cannot be saved")
+            raise TypeError("an array of objects that are not strings cannot be saved")
         return ["object", list(array.shape), flat]
     name = f"U{array.dtype.itemsize // 4}" if array.dtype.kind == "U" else array.dtype.name
     if not (_TEXTS.fullmatch(name) or _NUMBERS.fullmatch(name)):
@@ -132,7 +132,7 @@ def _decode_array(content: Any) -> NDArray[Any]:
     if math.prod(shape) != len(flat):
         raise ValueError(f"an array has {len(flat)} values, its shape {shape}")
     if (texts := _TEXTS.fullmatch(name)) and 4 * int(texts[1]) * len(flat) > MAX_ARRAY_BYTES:
-        raise ValueError(f"an array of {len(flat)} texts of {texts[1]} characters is too large")
+        raise ValueError(f"an array of {len(flat)} strings of {texts[1]} characters is too large")
     if texts or name == "object":
         _check_items(flat, (str,), name)
     elif _NUMBERS.fullmatch(name):
@@ -158,14 +158,14 @@ def _check_items(flat: list[Any], types: tuple[type, ...], name: str) -> None:
 
 
 def _known_state(state: Any) -> Mapping[str, Any]:
-    """A bit generator's state, where it is one of NumPy's."""
+    """Return the state of a bit generator, which must be one of NumPy's."""
     if state.get("bit_generator") not in _BIT_GENERATORS:
         raise TypeError(f"a {state.get('bit_generator')} generator cannot be saved")
     return state  # type: ignore[no-any-return]
 
 
 def _decode_state(content: Any, template: Any) -> dict[str, Any]:
-    """A state built like another of its kind.
+    """Return a state after checking that it has the structure of a real one.
 
     NumPy checks neither the sizes of a state's arrays nor that positions lie inside its buffers.
     """
@@ -181,7 +181,7 @@ def _decode_state(content: Any, template: Any) -> dict[str, Any]:
 
 
 def _check_alike(value: Any, template: Any) -> None:
-    """The same names, types, and shapes and dtypes of arrays."""
+    """Raise an error unless names, types, array shapes and dtypes are the same."""
     alike = type(value) is type(template)
     if alike and isinstance(value, dict):
         alike = list(value) == list(template)

@@ -1,9 +1,9 @@
-"""The header of a safetensors file, believed only where it fits the file.
+"""Header of a safetensors file, validated against the file.
 
 A safetensors file is the length of its header (little-endian uint64), the header (JSON), and the
-arrays' bytes. The header maps "__metadata__" to texts by name and every array to its dtype, shape
-and place. The safetensors package reads that too, but takes the last of two equal names, and knows
-nothing of the limits below.
+arrays' bytes. The header maps "__metadata__" to strings by name and every array to its dtype, shape
+and position. The safetensors package can read it too, but it accepts duplicate names and does not
+enforce the limits below.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "U64": np.dtype("<u8"),
     "U8": np.dtype("u1"),
 }
-"""The element types that a file may have, of those of the format."""
+"""Element types allowed in a file, a subset of those of the format."""
 
 MAX_HEADER_BYTES = 4 << 20
 MAX_CONTAINERS = 1 << 17
-"""Most lists and objects: together with the bytes they bound the memory that JSON can take."""
+"""Maximum number of lists and objects; with the size, it limits the memory that JSON can use."""
 
 MAX_DIMENSIONS = 8
 
 MAX_DEPTH = 64
-"""Deepest nesting of lists and objects: what reads them later, calls itself for every level."""
+"""Maximum nesting depth of lists and objects, which later code reads recursively."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An array in a file.
+    """Declaration of an array in a file.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Entry:
     dtype : dtype
     shape : tuple of int
     begin, end : int
-        Its bytes, counted from the end of the header.
+        Positions of its bytes, counted from the end of the header.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Entry:
 
 
 def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[Entry]]:
-    """The texts and the arrays that a header declares.
+    """Return the metadata and the arrays that a header declares.
 
     Parameters
     ----------
@@ -70,18 +70,18 @@ def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[E
     dict of str to str
         The metadata.
     list of Entry
-        In the order of their bytes, without gap or overlap.
+        Arrays in the order of their bytes, without gaps or overlaps.
 
     Raises
     ------
     ModelFormatError
-        For everything that does not fit; nothing has been allocated for arrays then.
+        If anything is inconsistent; no memory has been allocated for arrays at that point.
     """
     declared = parse_object(header, "the header")
     _refuse_surrogates(declared)
     texts = declared.pop("__metadata__", {})
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise ModelFormatError("__metadata__ must map names to texts")
+        raise ModelFormatError("__metadata__ must map names to strings")
     entries = sorted(
         (_entry(name, value) for name, value in declared.items()), key=lambda e: (e.begin, e.end)
     )
@@ -90,7 +90,7 @@ def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[E
 
 
 def _refuse_surrogates(declared: dict[str, Any]) -> None:
-    """Refuse one half of a surrogate pair in any string: UTF-8 cannot hold it."""
+    """Raise an error for an unpaired surrogate in any string, which UTF-8 cannot encode."""
     try:
         json.dumps(declared, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -104,12 +104,12 @@ def parse_object(
     max_bytes: int = MAX_HEADER_BYTES,
     max_containers: int = MAX_CONTAINERS,
 ) -> dict[str, Any]:
-    """A JSON object without equal names, NaN, infinity or -0, and of bounded size and depth.
+    """Parse a JSON object of limited size and depth, without duplicate names, NaN, infinity or -0.
 
     Raises
     ------
     ModelFormatError
-        Naming `where`.
+        With `where` in the message.
     """
     if len(text) > max_bytes:
         raise ModelFormatError(f"{where} has {len(text)} bytes, allowed {max_bytes}")
@@ -132,7 +132,7 @@ def parse_object(
     except RecursionError:
         raise ModelFormatError(f"{where} is nested too deeply") from None
     except ValueError as error:  # bad UTF-8, bad JSON, numbers of thousands of digits
-        raise ModelFormatError(f"{where} is not JSON as it should be: {_brief(error)}") from None
+        raise ModelFormatError(f"{where} is not valid JSON: {_brief(error)}") from None
     if not isinstance(value, dict):
         raise ModelFormatError(f"{where} must be a JSON object, found {type(value).__name__}")
     _check_depth(value, where)
@@ -140,7 +140,7 @@ def parse_object(
 
 
 def _check_depth(value: dict[str, Any], where: str) -> None:
-    """Refuse what is nested too deeply, without calling itself."""
+    """Raise an error if the nesting is too deep; checked without recursion."""
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         inner = [item.values() if isinstance(item, dict) else item for item in level]
@@ -174,7 +174,7 @@ def _brief(error: Exception) -> str:
 
 
 def _entry(name: str, value: Any) -> Entry:
-    """An array's declaration, with a size that is that of its shape."""
+    """Return the declaration of an array after checking that size and shape agree."""
     where = f"array {name[:100]!r}"
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise ModelFormatError(f"{where} must have dtype, shape and data_offsets, nothing else")
@@ -197,7 +197,7 @@ def _entry(name: str, value: Any) -> Entry:
 
 
 def _sizes(value: Any, where: str) -> tuple[int, ...]:
-    """A list of integers from 0 to 2^63 - 1."""
+    """Return a list of integers, which must be from 0 to 2^63 - 1."""
     if not isinstance(value, list) or not all(
         type(size) is int and 0 <= size < 2**63 for size in value
     ):
@@ -206,7 +206,7 @@ def _sizes(value: Any, where: str) -> tuple[int, ...]:
 
 
 def _checked_product(factors: tuple[int, ...], where: str) -> int:
-    """The product, which must be below 2^63 also where a 0 would hide that it is not."""
+    """Return the product, which must stay below 2^63 even if a later factor is 0."""
     product = 1
     for factor in factors:
         product *= max(factor, 1)
@@ -216,7 +216,7 @@ def _checked_product(factors: tuple[int, ...], where: str) -> int:
 
 
 def _check_tiling(entries: list[Entry], data_bytes: int) -> None:
-    """The arrays must follow each other from the first byte to the last."""
+    """Raise an error unless the arrays cover the data without gaps or overlaps."""
     position = 0
     for entry in entries:
         if entry.begin != position:

@@ -87,7 +87,7 @@ def test_a_missing_path_is_not_taken_for_a_name(name: Any) -> None:
 
 @pytest.mark.parametrize("name", ["digits", "moons"])
 def test_find_refuses_what_needs_no_file(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"must be a data set that lies in a file, got '{name}'"):
+    with pytest.raises(ValueError, match=rf"must be a data set stored in a file, got '{name}'"):
         find(name)
 
 
