@@ -332,7 +332,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         refuse_lazy(f"X{suffix}", X)
         if y is None:  # reported first, as in scikit-learn
             check_y(f"y{suffix}", y, self, numeric=numeric)
-        x = self._check_rows(f"X{suffix}", X, frame_dtype(X, dtype), reset=reset)
+        x = self._check_rows(f"X{suffix}", X, dtype, reset=reset)
         labels = check_y(f"y{suffix}", y, self, numeric=numeric)
         check_length(f"y{suffix}", labels.shape[0], f"X{suffix}", x.shape[0])
         if labels.ndim == 2 and labels.shape[1] == 1 and isinstance(labels, np.ndarray):
@@ -343,7 +343,12 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         """Return X as a checked C-ordered array or sparse matrix of a dtype."""
         with naming(name), naming_columns(name, X):
             return validate_data(
-                self, X, accept_sparse=list(SPARSE_FORMATS), dtype=dtype, order="C", reset=reset
+                self,
+                X,
+                accept_sparse=list(SPARSE_FORMATS),
+                dtype=frame_dtype(X, dtype),
+                order="C",
+                reset=reset,
             )
 
     def _rows(self, x: Inputs, labels: Any, weights: Any, loss: Loss, *, suffix: str = "") -> Rows:
