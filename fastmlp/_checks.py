@@ -131,7 +131,14 @@ def check_path(name: str, value: object) -> str:
     """
     if not isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {shown(value)}")
-    path = os.fsdecode(value)
+    try:
+        path = os.fsdecode(value)
+    except Exception as error:  # what a foreign __fspath__ raises
+        raise TypeError(f"{name} must be a path; got {shown(value)}") from error
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be a path in valid Unicode; got {shown(value)}") from error
     if "\0" in path:
         raise ValueError(f"{name} must be a path without null characters; got {shown(value)}")
     return path
@@ -158,9 +165,8 @@ def check_dtype(name: str, value: object) -> np.dtype[Any]:
 
 def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int, ...]:
     """Return `sizes`: two or more layer widths whose parameters fit into memory and BLAS."""
-    if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
-        raise TypeError(f"{name} must be a sequence of layer widths; got {shown(sizes)}")
-    widths = tuple(check_integer(f"{name}[{i}]", n, minimum=1) for i, n in enumerate(sizes))
+    given = check_iterable(name, sizes, "layer widths")
+    widths = tuple(check_integer(f"{name}[{i}]", n, minimum=1) for i, n in enumerate(given))
     if len(widths) < 2:
         raise ValueError(f"{name} needs an input and an output width; got {shown(sizes)}")
     for i, width in enumerate(widths):
@@ -196,7 +202,7 @@ def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
     try:
         if not isinstance(values, str | bytes):
             return tuple(values)
-    except TypeError:
+    except Exception:  # also what a foreign object's own methods raise
         pass
     raise TypeError(f"{name} must be a sequence of {of}; got {shown(values)}")
 

@@ -153,8 +153,8 @@ def check_optimizer(
         return sgd
     if sgd != SGD():
         raise ValueError(
-            f"momentum and momentum_rule apply to optimizer 'sgd' only; got {momentum!r} and "
-            f"{momentum_rule!r} with {shown(optimizer)}"
+            f"momentum and momentum_rule apply to optimizer 'sgd' only; got {shown(momentum)} and "
+            f"{shown(momentum_rule)} with {shown(optimizer)}"
         )
     if type(optimizer) in OPTIMIZERS.values():
         return optimizer  # type: ignore[return-value]

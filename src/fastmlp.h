@@ -33,7 +33,7 @@ typedef struct {
     double loss;   /* sum of the loss */
     double error;  /* sum of |y - a| */
     double weight; /* sum of the sample weights, or the number of rows */
-    double hits;   /* weighted number of rows whose largest output is the largest target */
+    double n_correct;   /* weighted number of rows whose largest output is the largest target */
 } fm_totals;
 
 /* What an update does with a gradient g = gradient_scale * (sum of the lanes) + l2 w + l1 sign(w);

@@ -13,7 +13,7 @@ cdef extern from "fastmlp.h" nogil:
     enum: FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS
 
     ctypedef struct fm_totals:
-        double loss, error, weight, hits
+        double loss, error, weight, n_correct
 
     ctypedef struct fm_rule:
         double learning_rate, gradient_scale, l2, l1, l1_cost, l2_cost, momentum
@@ -197,24 +197,24 @@ cdef inline void output_activation(real *a, Py_ssize_t stride, real *bias, Py_ss
 
 
 cdef inline void output_loss(real *a, real *delta_out, fm_totals *totals, real *bias, real *targets,
-        real *row_weights, real *parameters, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch,
+        real *sample_weights, real *parameters, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch,
         int function, int loss) noexcept nogil:
     if real is float:
-        fm_f32.output_loss(a, delta_out, totals, bias, targets, row_weights, parameters, stride,
+        fm_f32.output_loss(a, delta_out, totals, bias, targets, sample_weights, parameters, stride,
                            n_out, batch, function, loss)
     else:
-        fm_f64.output_loss(a, delta_out, totals, bias, targets, row_weights, parameters, stride,
+        fm_f64.output_loss(a, delta_out, totals, bias, targets, sample_weights, parameters, stride,
                            n_out, batch, function, loss)
 
 
 cdef inline void output_backward(real *delta, real *a, fm_totals *totals, real *targets,
-        real *row_weights, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch,
+        real *sample_weights, Py_ssize_t stride, Py_ssize_t n_out, Py_ssize_t batch,
         int function) noexcept nogil:
     if real is float:
-        fm_f32.output_backward(delta, a, totals, targets, row_weights, stride, n_out, batch,
+        fm_f32.output_backward(delta, a, totals, targets, sample_weights, stride, n_out, batch,
                                function)
     else:
-        fm_f64.output_backward(delta, a, totals, targets, row_weights, stride, n_out, batch,
+        fm_f64.output_backward(delta, a, totals, targets, sample_weights, stride, n_out, batch,
                                function)
 
 

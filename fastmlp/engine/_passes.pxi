@@ -36,11 +36,11 @@ cdef real *load_targets(Job *job, real *own, Py_ssize_t begin, Py_ssize_t n) noe
     gather_transposed(own + job.scratch.targets_at, job.scratch.row_stride,
                       (<real *> job.data.targets) + skipped * job.network.n_out, index, n,
                       job.network.n_out)
-    if job.data.row_weights == NULL:
+    if job.data.sample_weights == NULL:
         return NULL
-    gather_transposed(own + job.scratch.row_weights_at, job.scratch.row_stride,
-                      (<real *> job.data.row_weights) + skipped, index, n, 1)
-    return own + job.scratch.row_weights_at
+    gather_transposed(own + job.scratch.sample_weights_at, job.scratch.row_stride,
+                      (<real *> job.data.sample_weights) + skipped, index, n, 1)
+    return own + job.scratch.sample_weights_at
 
 
 cdef real *slope_matrix(Job *job, real *scratch, Rows *rows, Layer *layer) noexcept nogil:
@@ -102,7 +102,7 @@ cdef matrix_view(void *matrix, Job *job, Py_ssize_t n, Py_ssize_t item):
     return values.reshape(job.network.n_out, job.scratch.row_stride)[:, :n].T
 
 
-cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *row_weights,
+cdef double call_custom_loss(Job *job, void *a, void *delta, void *targets, void *sample_weights,
                           Py_ssize_t n, Py_ssize_t item) noexcept with gil:
     """The user's loss of n rows: their weighted sum; weighted dC/dA goes into delta."""
     cdef Engine engine = <Engine> job.run.engine
@@ -110,11 +110,11 @@ cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *r
         losses, gradients = engine.custom_loss(matrix_view(targets, job, n, item).copy(),
                                             matrix_view(a, job, n, item).copy())
         weights = 1.0
-        if row_weights != NULL:
-            memory = PyMemoryView_FromMemory(<char *> row_weights, n * item, PyBUF_READ)
+        if sample_weights != NULL:
+            memory = PyMemoryView_FromMemory(<char *> sample_weights, n * item, PyBUF_READ)
             weights = np.frombuffer(memory, np.float32 if item == 4 else np.float64)
         out = matrix_view(delta, job, n, item)
-        out[...] = gradients * (weights[:, np.newaxis] if row_weights != NULL else 1.0)
+        out[...] = gradients * (weights[:, np.newaxis] if sample_weights != NULL else 1.0)
         return float((losses * weights).sum())
     except BaseException as error:
         engine.interruption = error
@@ -122,7 +122,7 @@ cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *r
         return 0.0
 
 
-cdef void finish_output(Job *job, Weights *now, real *own, real *row_weights, Py_ssize_t n,
+cdef void finish_output(Job *job, Weights *now, real *own, real *sample_weights, Py_ssize_t n,
                         fm_totals *totals) noexcept nogil:
     """Output activation, totals, and the output delta, all feature-major."""
     cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
@@ -130,14 +130,14 @@ cdef void finish_output(Job *job, Weights *now, real *own, real *row_weights, Py
     cdef real *delta = own + job.scratch.output_delta_at
     cdef real *targets = own + job.scratch.targets_at
     cdef real *bias = (<real *> now.biases) + last.bias
-    if job.network.loss != OWN_LOSS:
-        output_loss(a, delta, totals, bias, targets, row_weights,
+    if job.network.loss != CUSTOM_LOSS:
+        output_loss(a, delta, totals, bias, targets, sample_weights,
                     <real *> job.network.loss_parameters,
                     job.scratch.row_stride, last.n_out, n, last.function, job.network.loss)
         return
     output_activation(a, job.scratch.row_stride, bias, last.n_out, n, last.function, True)
-    totals.loss += call_own_loss(job, a, delta, targets, row_weights, n, sizeof(real))
-    output_backward(delta, a, totals, targets, row_weights, job.scratch.row_stride, last.n_out, n,
+    totals.loss += call_custom_loss(job, a, delta, targets, sample_weights, n, sizeof(real))
+    output_backward(delta, a, totals, targets, sample_weights, job.scratch.row_stride, last.n_out, n,
                     last.function)
 
 

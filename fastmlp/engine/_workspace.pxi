@@ -117,8 +117,8 @@ cdef class _Workspace:
         output = job.network.n_out * job.scratch.row_stride
         job.scratch.output_at, job.scratch.output_delta_at = 0, output
         job.scratch.targets_at = 2 * output
-        job.scratch.row_weights_at = 3 * output
-        job.scratch.block_bias_at = job.scratch.row_weights_at + job.scratch.row_stride
+        job.scratch.sample_weights_at = 3 * output
+        job.scratch.block_bias_at = job.scratch.sample_weights_at + job.scratch.row_stride
         job.scratch.block_at = job.scratch.block_bias_at + (job.network.widest if block_size else 0)
         job.scratch.own_bytes = round_up((job.scratch.block_at + block_size) * item, 64)
         job.scratch.own = <char *> self.own.reserve(job.scratch.own_bytes * n_workers)

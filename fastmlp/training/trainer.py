@@ -92,7 +92,7 @@ class Trainer:
         Report the l1 penalty with the factor 1/2 that article M8 prints; gradients are the same.
     penalty_scale : {"per_batch", "per_sample", "per_weight"}
         Penalty in full per batch, scaled by the batch's share of the rows, or divided by the sum of
-        the batch's row weights as scikit-learn's alpha.
+        the batch's sample weights as scikit-learn's alpha.
     reduction : {"sum", "mean"}
         Loss and gradient of a batch as sum or mean over its rows (weighted).
     batch_size : int >= 1

@@ -30,9 +30,9 @@ def training_call(**changed):
     x, y = rng.random((N, 5), dtype=np.float32), rng.random((N, 3), dtype=np.float32)
     parameters = rng.random(N_PARAMETERS, dtype=np.float32)
     states = np.zeros((2, N_PARAMETERS), np.float32)
-    records = {name: np.zeros(3) for name in ("costs", "penalties", "errors", "hits")}
+    records = {name: np.zeros(3) for name in ("costs", "penalties", "errors", "n_correct")}
     keywords = dict(
-        order=np.arange(N)[::-1].copy(), row_weights=np.ones(N, np.float32), batch_size=8,
+        order=np.arange(N)[::-1].copy(), sample_weights=np.ones(N, np.float32), batch_size=8,
         first_batch=0, last_batch=3, optimizer=Adam(), learning_rate=0.01, n_steps=0, l1=0.0,
         l2=0.0, l1_cost=0.0, mean_reduction=False, penalty_scale="per_batch", dropout=(0.1,),
         dropout_seed=1, progress=np.zeros(1, np.intp), parameters=parameters, states=states, x=x,
@@ -64,7 +64,7 @@ WRONG = {
     "x: float64": dict(x=np.zeros((N, 5), F8)),
     "targets: a row too few": dict(targets=np.zeros((N - 1, 3), F4)),
     "targets: a column too few": dict(targets=np.zeros((N, 2), F4)),
-    "row_weights: one too few": dict(row_weights=np.ones(N - 1, F4)),
+    "sample_weights: one too few": dict(sample_weights=np.ones(N - 1, F4)),
     "order must hold: beyond the rows": dict(order=np.full(N, N)),
     "order must hold: negative": dict(order=np.full(N, -1)),
     "order: int32": dict(order=np.zeros(N, np.int32)),
@@ -76,7 +76,7 @@ WRONG = {
     "costs: too few": dict(costs=np.zeros(2)),
     "penalties: too few": dict(penalties=np.zeros(2)),
     "errors: float32": dict(errors=np.zeros(3, F4)),
-    "hits: read-only": dict(hits=np.frombuffer(bytes(24))),
+    "n_correct: read-only": dict(n_correct=np.frombuffer(bytes(24))),
     "progress: empty": dict(progress=np.zeros(0, np.intp)),
     "len(dropout): more than hidden layers": dict(dropout=(0.1, 0.1)),
 }
@@ -96,12 +96,12 @@ def test_an_array_that_does_not_fit_is_named_before_anything_is_changed(what):
     assert engine.train(*arrays, **keywords)[0] == _core.DONE
 
 
-@pytest.mark.parametrize("name", ["x", "targets", "parameters", "row_weights"])
+@pytest.mark.parametrize("name", ["x", "targets", "parameters", "sample_weights"])
 def test_evaluation_and_gradient_look_too(name):
     engine = make_engine()
     arguments = dict(
         parameters=np.zeros(N_PARAMETERS, F4), x=np.zeros((N, 5), F4),
-        targets=np.zeros((N, 3), F4), row_weights=np.ones(N, F4),
+        targets=np.zeros((N, 3), F4), sample_weights=np.ones(N, F4),
     )  # fmt: skip
     arguments[name] = arguments[name][:-1] if name != "x" else np.zeros((N, 4), F4)
     with pytest.raises(ValueError, match=name):
