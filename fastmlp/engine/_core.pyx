@@ -108,7 +108,8 @@ cdef class Engine(_Workspace):
                                    False)
         job.run.training = training
         self.enter_inputs(x)
-        job.data.sample_weights = checked("sample_weights", sample_weights, self.format, n_rows, False)
+        job.data.sample_weights = checked("sample_weights", sample_weights, self.format,
+                                          n_rows, False)
         self.enter_order(order, n_rows)
         job.data.gathers = job.data.columns != NULL or training and (
             self.gathers if order is None else self.gathers_shuffled)
