@@ -131,10 +131,7 @@ def check_path(name: str, value: object) -> str:
     """
     if not isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {shown(value)}")
-    try:
-        path = os.fsdecode(value)
-    except Exception as error:  # what a foreign __fspath__ raises
-        raise TypeError(f"{name} must be a path; got {shown(value)}") from error
+    path = os.fsdecode(value)
     try:
         os.fsencode(path)
     except UnicodeEncodeError as error:
@@ -191,9 +188,11 @@ def check_pair_of_arrays(name: str, value: Any) -> tuple[Any, Any]:
 
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as an array, with the dtype that NumPy chooses."""
+    if type(values) is np.ndarray:  # nothing to do: whatever is raised here is not about `values`
+        return values
     try:
         return np.asarray(values)
-    except Exception as error:  # also what a foreign object's own methods raise
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be read as an array: {error}") from error
 
 
@@ -202,7 +201,7 @@ def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
     try:
         if not isinstance(values, str | bytes):
             return tuple(values)
-    except Exception:  # also what a foreign object's own methods raise
+    except TypeError:
         pass
     raise TypeError(f"{name} must be a sequence of {of}; got {shown(values)}")
 

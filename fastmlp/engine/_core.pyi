@@ -1,7 +1,8 @@
 """The readable face of the compiled engine.
 
 Arrays named x, targets, sample_weights, parameters and states are C-ordered, aligned and of the
-engine's dtype; they are trusted, ``_checks`` has checked them. The caller keeps BLAS on one thread
+engine's dtype: ``_checks`` has checked their numbers, and the engine compares their sizes and types
+once a call (ValueError). The caller enters ``single_threaded_blas``, which products rely on
 (``fastmlp.engine.blas.single_threaded_blas``).
 """
 

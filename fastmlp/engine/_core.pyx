@@ -70,7 +70,8 @@ def permutation(Py_ssize_t n, uint64_t seed):
 cdef class Engine(_Workspace):
     """Runs one network's passes; see _core.pyi for the meaning of every argument.
 
-    Not for concurrent use: one engine per thread. Arguments are trusted, _checks.py checks them.
+    Not for concurrent use: one engine per thread. Python has checked the numbers of its arguments;
+    _arguments.pxi compares sizes and types.
     """
 
     cdef object custom_loss, loss_parameters, sparse_x

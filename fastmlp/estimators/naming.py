@@ -14,6 +14,9 @@ from fastmlp._checks import shown
 
 MAX_LISTED = 5
 NUMBER_KINDS = "fiub"
+LIBRARIES = {"builtins", "numpy", "scipy", "sklearn", "pandas", "polars", "pyarrow", "fastmlp"}
+UNREADABLE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+"""What reading an object that is no data raises."""
 
 
 @contextmanager
@@ -23,18 +26,24 @@ def naming(name: str) -> Iterator[None]:
     Raises
     ------
     TypeError, ValueError
-        As raised inside; TypeError also for what an object's own methods raise.
+        As raised inside; TypeError also for missing attributes and the like. All other exceptions
+        pass: a signal handler of the program may have raised them.
     """
     try:
         yield
-    except (MemoryError, Warning):  # a warning that the user has turned into an error
-        raise
     except (TypeError, ValueError) as error:
+        if not is_of_libraries(error):
+            raise
         if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(error)):
             raise
         raise builtin_type(error)(f"{name}: {error}") from error
-    except Exception as error:
+    except (AttributeError, LookupError, ArithmeticError) as error:
         raise TypeError(f"{name} cannot be read: {shown(error)}") from error
+
+
+def is_of_libraries(error: Exception) -> bool:
+    """Whether an exception's class is Python's or one of the libraries that read data."""
+    return type(error).__module__.partition(".")[0] in LIBRARIES
 
 
 def builtin_type(error: Exception) -> type[TypeError | ValueError]:
@@ -52,6 +61,8 @@ def naming_columns(name: str, data: Any) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
+        if not is_of_libraries(error):
+            raise
         text = re.sub(r"\n\w+ does not accept missing values.*", "", str(error), flags=re.DOTALL)
         text = text.replace("Input X contains", f"Input {name} contains")
         if "contains NaN" in text or "contains infinity" in text:
@@ -139,7 +150,7 @@ def _about_types(name: str, data: Any) -> str:
     """Return a sentence about the columns that are not numbers; "" if all are, or none exist."""
     try:
         wrong = [f"{key} ({kind})" for key, kind, v in _columns(data) if not _is_numeric(v)]
-    except Exception:  # an object whose own methods raise; the first error says enough
+    except UNREADABLE:  # the first error says enough
         return ""
     if not wrong:
         return ""
@@ -155,7 +166,7 @@ def _about_values(data: Any, *, nan: bool) -> str:
     try:
         with np.errstate(over="ignore"):
             wrong = [key for key, _, v in _columns(data) if test(v.astype(np.float64)).any()]
-    except Exception:
+    except UNREADABLE:
         return ""
     if not wrong:
         return ""

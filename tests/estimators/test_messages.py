@@ -31,17 +31,6 @@ class BrokenRepr:
         raise RuntimeError("this object cannot be printed")
 
 
-class Hostile:
-    """An object whose own methods raise."""
-
-    def _refuse(self, *arguments):
-        raise RuntimeError("this object answers nothing")
-
-    __len__ = __iter__ = __bool__ = __eq__ = __float__ = __int__ = __index__ = _refuse
-    __array__ = __getitem__ = __call__ = _refuse
-    __hash__ = object.__hash__
-
-
 def fitted(kind):
     return kind(**SMALL).fit(X, LABELS)
 
@@ -56,15 +45,12 @@ def fitted(kind):
         ("X", 3, "X: Expected 2D array, got scalar array instead"),
         ("X", {}, "X: float() argument must be a string or a real number"),
         ("X", "Oslo", "X: could not convert string to float: 'Oslo'"),
-        ("X", Hostile(), "X"),
         ("X", BrokenRepr(), "X"),
         ("y", 3, "y: Input should have at least 1 dimension"),
         ("y", [], "y: Found array with 0 sample(s)"),
         ("y", [0, 1, 0], "inconsistent numbers of samples: [20, 3]; X has 20 rows and y has 3"),
-        ("y", Hostile(), "y"),
         ("y", None, "requires y to be passed, but the target y is None"),
         ("sample_weight", "much", "sample_weight: dtype='numeric' is not compatible"),
-        ("sample_weight", Hostile(), "sample_weight"),
         ("X_val", 3, "X_val: Expected 2D array"),
         ("y_val", [1], "X_val has 20 rows and y_val has 1"),
         ("sample_weight_val", "much", "sample_weight_val: dtype='numeric' is not compatible"),
@@ -85,7 +71,7 @@ def test_weights_without_rows_to_validate_with_are_named(kind):
 
 
 @BOTH
-@pytest.mark.parametrize("value", [3, "Oslo", [1.0], {}, Hostile(), BrokenRepr()])
+@pytest.mark.parametrize("value", [3, "Oslo", [1.0], {}, BrokenRepr()])
 def test_rows_of_a_wrong_kind_are_named_in_predict_and_score(kind, value):
     model = fitted(kind)
     for call in (lambda: model.predict(value), lambda: model.score(value, LABELS)):
@@ -95,13 +81,13 @@ def test_rows_of_a_wrong_kind_are_named_in_predict_and_score(kind, value):
 
 @BOTH
 @pytest.mark.parametrize("argument", ["y", "sample_weight"])
-@pytest.mark.parametrize("value", [3, [1, 0], [], {}, Hostile()])
+@pytest.mark.parametrize("value", [3, [1, 0], [], {}])
 def test_targets_and_weights_of_a_wrong_kind_are_named_in_score(kind, argument, value):
     with pytest.raises((TypeError, ValueError), match=rf"\b{argument}\b"):
         fitted(kind).score(**{"X": X, "y": LABELS, argument: value})
 
 
-@pytest.mark.parametrize("value", [3, np.int64(3), "abc", {}, Hostile()])
+@pytest.mark.parametrize("value", [3, np.int64(3), "abc", {}])
 def test_classes_of_a_wrong_kind_are_named(value):
     for model in (MLPClassifier(**SMALL), fitted(MLPClassifier)):
         with pytest.raises((TypeError, ValueError), match=r"\bclasses\b"):
@@ -124,8 +110,6 @@ def test_classes_of_a_wrong_kind_are_named(value):
         ("tol", BrokenRepr()),
         ("scoring", BrokenRepr()),
         ("validation_fraction", BrokenRepr()),
-        ("learning_rate_init", Hostile()),
-        ("hidden_layer_sizes", Hostile()),
     ],
 )
 def test_parameters_of_a_wrong_kind_are_named(kind, parameter, value):
@@ -351,3 +335,20 @@ def test_a_loop_of_short_lbfgs_fits_is_warned_of():
     with pytest.warns(ConvergenceWarning) as record:
         model.set_params(warm_start=False).fit(x, y)
     assert not any("curvature" in str(w.message) for w in record)
+
+
+def test_an_exception_of_the_programs_signal_handler_passes_through_unchanged():
+    """It may be raised anywhere, also where a message about X is being made."""
+
+    class Alarm(Exception):
+        pass
+
+    class Rows:
+        shape = (4, 2)
+
+        def __array__(self, *arguments, **keywords):
+            raise Alarm
+
+    for estimator in (MLPClassifier, MLPRegressor):
+        with pytest.raises(Alarm):
+            estimator().fit(Rows(), [0, 1, 0, 1])

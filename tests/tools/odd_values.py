@@ -50,7 +50,7 @@ SECONDS = 20
 
 NOT_FINDINGS = {
     ("n_epochs", "2**31"),  # allowed, and long
-    ("rate", "type"), ("rate", "hostile"), ("loss", "hostile"),  # callables, whose errors are the user's own
+    ("rate", "type"), ("rate", "hostile"), ("loss", "hostile"),  # callables of the user
 }  # fmt: skip
 """Arguments and values whose calls are left out."""
 
@@ -60,11 +60,15 @@ class BrokenRepr:
         raise RuntimeError("this object cannot be printed")
 
 
+class HostileError(RuntimeError):
+    """Of the object itself; like the error of a signal handler, it must get through."""
+
+
 class Hostile:
     """Answers nothing that it is asked."""
 
     def _refuse(self, *arguments):
-        raise RuntimeError("this object answers nothing")
+        raise HostileError("this object answers nothing")
 
     __len__ = __iter__ = __bool__ = __eq__ = __float__ = __int__ = __index__ = _refuse
     __array__ = __getitem__ = __fspath__ = __call__ = _refuse
@@ -327,7 +331,10 @@ for _name in ("predict_proba", "predict_log_proba"):
         lambda: {"X": X},
     )
 
-ALLOWED = TypeError, ValueError, OSError, ImportError
+ALLOWED = TypeError, ValueError, OSError, ImportError, HostileError
+
+NAMING_ANYWAY = OSError, HostileError, DivergenceError, ModelFormatError, DataFormatError
+"""Errors about a file, a diverged run, or of the object itself."""
 
 
 def arguments(name):
@@ -347,7 +354,9 @@ def ring(*_):
 
 def named(argument, error):
     """Whether the message names the argument, in singular or plural, or the file."""
-    if isinstance(error, OSError | DivergenceError | ModelFormatError | DataFormatError):
+    if isinstance(
+        error, OSError | HostileError | DivergenceError | ModelFormatError | DataFormatError
+    ):
         return True
     text = str(error)
     return re.search(rf"(?<![a-zA-Z]){re.escape(argument)}(?![a-zA-Z])", text) is not None
