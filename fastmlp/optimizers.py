@@ -161,6 +161,6 @@ def check_optimizer(
     if not isinstance(optimizer, str):
         raise TypeError(
             f"optimizer must be one of {', '.join(map(repr, OPTIMIZERS))} or an object of "
-            f"{', '.join(kind.__name__ for kind in OPTIMIZERS.values())}; got {shown(optimizer)}"
+            f"{', '.join(cls.__name__ for cls in OPTIMIZERS.values())}; got {shown(optimizer)}"
         )
     return OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)]()

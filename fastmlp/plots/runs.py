@@ -68,7 +68,7 @@ def plot_costs(
         If matplotlib is missing.
     """
     check_not_empty(history)
-    sets = [kind for kind in SETS if measured(history, f"{kind}_cost")]
+    sets = [part for part in SETS if measured(history, f"{part}_cost")]
     with styled_pyplot(figsize) as plt:
         legend_loc = check_legend_loc(legend_loc)
         figure, axes = plt.subplots(1 + bool(sets), sharex=True, squeeze=False)

@@ -53,7 +53,7 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
     figsize = check_figsize("figsize", figsize)
     plt = import_pyplot()
     points = max(7.0, FONT_POINTS_PER_INCH * figsize[0])
-    look: dict[str, Any] = {
+    rc: dict[str, Any] = {
         "figure.figsize": figsize,
         "figure.constrained_layout.use": True,
         "figure.facecolor": "white",
@@ -83,7 +83,7 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
         "legend.edgecolor": PALE,
         "legend.fontsize": 0.9 * points,
     }
-    with plt.style.context(["default", look]):
+    with plt.style.context(["default", rc]):
         yield plt
 
 

@@ -386,7 +386,7 @@ class Trainer:
         calls = as_epoch_callbacks(callbacks)
         last_epoch = n_epochs + (self.epochs_done if resume else 0)
         listeners = Listeners(self, calls)
-        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": row_index}
+        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"row_index": row_index}
         keeper = keeper_of(
             self,
             calls,

@@ -62,15 +62,15 @@ def digest_of(array: NDArray[Any] | SparseRows | None) -> str | None:
     """Return dtype, shape and SHA-256 of a C-ordered array or of sparse rows, as a string."""
     if array is None:
         return None
-    digest, kind = hashlib.sha256(), ""
+    digest, prefix = hashlib.sha256(), ""
     parts = [array]
     if isinstance(array, SparseRows):
-        parts, kind = [array.values, array.columns, array.begin], "sparse "
+        parts, prefix = [array.values, array.columns, array.begin], "sparse "
     for part in parts:
         flat = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
         for begin in range(0, len(flat), HASH_BYTES):  # a signal is seen in between
             digest.update(flat[begin : begin + HASH_BYTES].data)
-    return f"{kind}{array.dtype} {tuple(array.shape)} sha256:{digest.hexdigest()}"
+    return f"{prefix}{array.dtype} {tuple(array.shape)} sha256:{digest.hexdigest()}"
 
 
 def described(value: Any) -> Any:
