@@ -36,8 +36,8 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
             )
         )
         if pool is not None:
-            kind = layers.MaxPooling2D if pool.kind == "max" else layers.AveragePooling2D
-            model.add(kind(pool.size, name=pool.name))
+            layer_type = layers.MaxPooling2D if pool.kind == "max" else layers.AveragePooling2D
+            model.add(layer_type(pool.size, name=pool.name))
     model.add(layers.Flatten(name="flatten"))
     for dense in config.dense:
         model.add(
@@ -76,8 +76,12 @@ def keras_optimizer(config: CNNConfig) -> Any:
         return optimizers.RMSprop(rate, momentum=config.momentum)
     if config.optimizer == "sgd":
         return optimizers.SGD(rate, momentum=config.momentum)
-    kinds = {"nadam": optimizers.Nadam, "adamax": optimizers.Adamax, "adam": optimizers.Adam}
-    return kinds[config.optimizer](rate)
+    optimizer_types = {
+        "nadam": optimizers.Nadam,
+        "adamax": optimizers.Adamax,
+        "adam": optimizers.Adam,
+    }
+    return optimizer_types[config.optimizer](rate)
 
 
 def keras_regularizer(config: CNNConfig) -> Any:

@@ -158,10 +158,10 @@ def _check_registered(regularizer: Any) -> None:
     saving = import_keras().saving
     if regularizer is None or isinstance(regularizer, str):
         return
-    kind = regularizer if isinstance(regularizer, FunctionType) else type(regularizer)
-    if kind.__module__.startswith("keras."):
+    definition = regularizer if isinstance(regularizer, FunctionType) else type(regularizer)
+    if definition.__module__.startswith("keras."):
         return
-    if saving.get_registered_object(saving.get_registered_name(kind)) is None:
+    if saving.get_registered_object(saving.get_registered_name(definition)) is None:
         raise ValueError(
             f"the regularizer {regularizer_name(regularizer)!r} must be registered, or the model "
             "could not be loaded again: call keras.saving.register_keras_serializable('NAME')(it), "

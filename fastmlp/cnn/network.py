@@ -368,9 +368,9 @@ class CNN:
 
 def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCallback]]:
     """Return Keras callbacks and fastmlp's, except those that change a Trainer's network."""
-    kind = import_keras().callbacks.Callback
+    keras_callback = import_keras().callbacks.Callback
     given = check_iterable("callbacks", callbacks, "callbacks")
-    hooks = [call for call in given if not isinstance(call, kind)]
+    hooks = [call for call in given if not isinstance(call, keras_callback)]
     for hook in hooks:
         if isinstance(hook, tuple(OF_TRAINERS)):
             raise TypeError(
@@ -382,7 +382,8 @@ def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCall
                 "callbacks must be Keras callbacks, EpochCallback objects or callables; "
                 f"got {hook!r}"
             )
-    return [call for call in given if isinstance(call, kind)], [as_epoch_callback(h) for h in hooks]
+    of_keras = [call for call in given if isinstance(call, keras_callback)]
+    return of_keras, [as_epoch_callback(hook) for hook in hooks]
 
 
 def _batch_sizes(n_images: int, batch_size: int) -> Any:
