@@ -199,11 +199,12 @@ def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
 def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
     """Return the elements of `values`, which must be an iterable but not a string."""
     try:
-        if not isinstance(values, str | bytes):
-            return tuple(values)
+        iterator = iter(() if isinstance(values, str | bytes) else values)
     except TypeError:
-        pass
-    raise TypeError(f"{name} must be a sequence of {of}; got {shown(values)}")
+        iterator = None
+    if iterator is None or isinstance(values, str | bytes):
+        raise TypeError(f"{name} must be a sequence of {of}; got {shown(values)}")
+    return tuple(iterator)
 
 
 def check_figsize(name: str, value: Any) -> tuple[float, float]:

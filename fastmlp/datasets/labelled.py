@@ -22,6 +22,7 @@ from fastmlp._types import StrPath
 from fastmlp.datasets.arrays import Dataset
 from fastmlp.datasets.loading import load
 from fastmlp.datasets.scaling import Scaler
+from fastmlp.exceptions import DataFormatError
 
 DataTuple = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 _Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -79,7 +80,9 @@ def _load(argument: str, name: StrPath) -> Dataset:
     try:
         return load(name)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{argument}: {error}") from error
+        kinds = DataFormatError, TypeError, ValueError
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        raise kind(f"{argument}: {error}") from error
 
 
 def prepare(

@@ -79,12 +79,10 @@ cdef class Engine(_Workspace):
     cdef object interruption
     cdef atomic_int busy
     cdef char format
-    cdef Py_ssize_t n_parameters
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
                   network_plan=None):
         self.format = c"f" if self.dtype.itemsize == 4 else c"d"
-        self.n_parameters = sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
         self.enter_loss()
 
     cdef int enter_loss(self) except -1:
@@ -100,16 +98,17 @@ cdef class Engine(_Workspace):
         """Copies and pickles begin with buffers of their own."""
         return Engine, (self.sizes, self.functions, self.loss, self.dtype, self.n_threads)
 
-    cdef int start(self, parameters, x, targets, sample_weights, order, bint training) except -1:
+    cdef int start(self, parameters, x, targets, sample_weights, order, bint training,
+                   bint writes=False) except -1:
         cdef Job *job = &self.job
         cdef Py_ssize_t n_rows = len(x)
         job.network.parameters = checked("parameters", parameters, self.format, self.n_parameters,
-                                         training)
-        job.data.targets = checked("targets", targets, self.format, n_rows * job.network.n_out,
-                                   False)
+                                         writes)
+        job.data.targets = checked_or_none("targets", targets, self.format,
+                                           n_rows * job.network.n_out, False)
         job.run.training = training
         self.enter_inputs(x)
-        job.data.sample_weights = checked("sample_weights", sample_weights, self.format,
+        job.data.sample_weights = checked_or_none("sample_weights", sample_weights, self.format,
                                           n_rows, False)
         self.enter_order(order, n_rows)
         job.data.gathers = job.data.columns != NULL or training and (
@@ -127,6 +126,12 @@ cdef class Engine(_Workspace):
         atomic_store(&job.run.sleeps, 0)
         atomic_store(&job.run.alone, 0)
         job.run.slow_windows = 0
+        return 0
+
+    cdef int need_targets(self, targets) except -1:
+        """Only predictions work without."""
+        if targets is None:
+            raise ValueError("targets must be an array; got None")
         return 0
 
     cdef int enter_inputs(self, x) except -1:
@@ -150,7 +155,7 @@ cdef class Engine(_Workspace):
     cdef int enter_order(self, order, Py_ssize_t n_rows) except -1:
         """The positions of the rows, or None for all as they lie."""
         cdef Py_ssize_t n = 0 if order is None else len(order)
-        self.job.data.order = <Py_ssize_t *> checked("order", order, INTP, n, False)
+        self.job.data.order = <Py_ssize_t *> checked_or_none("order", order, INTP, n, False)
         if not all_below(self.job.data.order, n, n_rows):
             raise ValueError(f"order must hold positions from 0 to {n_rows - 1}")
         return 0
@@ -196,7 +201,8 @@ cdef class Engine(_Workspace):
         cdef Job *job = &self.job
         self._enter()
         try:
-            self.start(parameters, x, targets, sample_weights, order, True)
+            self.need_targets(targets)
+            self.start(parameters, x, targets, sample_weights, order, True, True)
             check_between("batch_size", batch_size, 1, MOST_ROWS)
             check_between("last_batch", last_batch, 0,
                           (job.data.n_rows + batch_size - 1) // batch_size)
@@ -227,7 +233,7 @@ cdef class Engine(_Workspace):
         job.run.penalties = <double *> checked("penalties", penalties, c"d", n, True)
         job.run.errors = <double *> checked("errors", errors, c"d", n, True)
         job.run.n_correct = <double *> checked("n_correct", n_correct, c"d", n, True)
-        job.run.progress = <Py_ssize_t *> checked("progress", progress, INTP, 1, True)
+        job.run.progress = <Py_ssize_t *> checked_or_none("progress", progress, INTP, 1, True)
         return 0
 
     cdef int enter_dropout(self, tuple rates) except -1:
@@ -311,6 +317,7 @@ cdef class Engine(_Workspace):
         cdef fm_totals total
         self._enter()
         try:
+            self.need_targets(targets)
             self.start(parameters, x, targets, sample_weights, None, True)
             self.enter_dropout(())
             checked("out", out, self.format, self.n_parameters, True)
@@ -383,6 +390,7 @@ cdef class Engine(_Workspace):
         cdef fm_totals total
         self._enter()
         try:
+            self.need_targets(targets)
             self.start(parameters, x, targets, sample_weights, None, False)
             n_chunks = self.run_evaluation()
             total = add_totals(self.job.scratch.totals, n_chunks)

@@ -15,7 +15,7 @@ from fastmlp._checks import as_array, shown
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
-from fastmlp.estimators.labels import checked_score
+from fastmlp.estimators.labels import check_score
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import is_stochastic
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
@@ -349,8 +349,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         float
             Accuracy, weighted by `sample_weight`, from 0 to 1.
         """
-        with checked_score(self, X, y, sample_weight):
-            return float(super().score(X, y, sample_weight))
+        from sklearn.metrics import accuracy_score
+
+        check_score(X, y, sample_weight)
+        predicted = self.predict(X)
+        with naming("y"):
+            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     # --- Methods required by BaseMLP
 

@@ -1,4 +1,4 @@
-"""Checks of the estimators' inputs: rows, sample weights, and a warning about their scale."""
+"""The estimators' inputs: rows, sample weights (their values: `_checks`), a warning about scale."""
 
 from __future__ import annotations
 

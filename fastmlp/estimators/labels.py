@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -70,9 +69,8 @@ def _with_strings(given: Any, labels: Any) -> Any:
     return labels
 
 
-@contextmanager
-def checked_score(estimator: Any, x: Any, y: Any, weights: Any) -> Iterator[None]:
-    """Check the number of targets and weights given to `score`, and name them in its errors."""
+def check_score(x: Any, y: Any, weights: Any) -> None:
+    """Check the number of targets and weights given to `score`, and name them in errors."""
     refuse_lazy("X", x)
     n_rows = None
     for name, values in {"y": y, "sample_weight": weights}.items():
@@ -86,12 +84,10 @@ def checked_score(estimator: Any, x: Any, y: Any, weights: Any) -> Iterator[None
             if not shape:
                 raise ValueError(f"{name} must have one value per row; got {shown(values)}")
             if n_rows is None:
-                with suppress(Exception):  # whatever X is, predict checks it
+                with suppress(TypeError, ValueError, LookupError):  # predict checks X
                     n_rows = np.shape(x)[0]
             if n_rows is not None:
                 check_length(name, shape[0], "X", n_rows)
-    with naming("y"):
-        yield
 
 
 def check_length(name: str, n_rows: int, x_name: str, x_rows: int) -> None:

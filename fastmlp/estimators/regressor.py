@@ -12,7 +12,8 @@ from sklearn.utils.metaestimators import available_if
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
-from fastmlp.estimators.labels import checked_score
+from fastmlp.estimators.labels import check_score
+from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import is_stochastic, quantile_levels
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.validation import Score, d2_pinball, r2
@@ -305,11 +306,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         float
             1 for perfect predictions, 0 for predictions as good as the best constant.
         """
+        from sklearn.metrics import r2_score
+
         levels = _levels_of(self._loss_function())
-        with checked_score(self, X, y, sample_weight):
-            if not levels:
-                return float(super().score(X, y, sample_weight))
-            outputs = self._outputs(X)
+        check_score(X, y, sample_weight)
+        if not levels:
+            predicted = self.predict(X)
+            with naming("y"):
+                return float(r2_score(y, predicted, sample_weight=sample_weight))
+        outputs = self._outputs(X)
+        with naming("y"):
             targets = self._encode(np.asarray(y), outputs.dtype)
             return d2_pinball(targets, sample_weight, levels)(outputs)
 

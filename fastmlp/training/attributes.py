@@ -63,6 +63,7 @@ CHECKED: dict[str, Callable[[Any, Network], Any]] = {
     "max_grad_norm": lambda value, _: _check_norm(value),
     "shuffle": lambda value, _: check_flag("shuffle", value),
     "rng": lambda value, _: check_random_state("rng", value),
+    "horizon": lambda value, _: check_integer("horizon", value, minimum=1),
     "n_steps": lambda value, _: check_integer("n_steps", value, minimum=0),
     "epochs_done": lambda value, _: check_integer("epochs_done", value, minimum=0),
 }

@@ -107,7 +107,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         n_epochs = len(columns["learning_rates"])
         n_batches = None
         for name in history:
-            array = columns[name]
+            array = columns[name if name in columns else name.replace("val_", "test_")]
             if name in PER_BATCH and n_batches is None and array.ndim == 2:
                 n_batches = array.shape[1]
             shape = (n_epochs, n_batches) if name in PER_BATCH else (n_epochs,)

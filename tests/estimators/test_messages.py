@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from estimator_data import blobs, regression
 from scipy import sparse
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from fastmlp import DivergenceError, MLPClassifier, MLPRegressor
 from fastmlp.estimators import regressor as regressor_module
@@ -352,3 +352,12 @@ def test_an_exception_of_the_programs_signal_handler_passes_through_unchanged():
     for estimator in (MLPClassifier, MLPRegressor):
         with pytest.raises(Alarm):
             estimator().fit(Rows(), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_score_names_what_is_wrong_and_not_y(kind):
+    with pytest.raises(NotFittedError, match=f"This {kind.__name__} instance is not fitted yet"):
+        kind().score(X, LABELS)
+    model = fitted(kind)
+    with pytest.raises(ValueError, match=r"^X has 1 features, but"):
+        model.score(X[:, :1], LABELS)

@@ -92,7 +92,7 @@ class Comparison:
 
     def _different_owner(self, saved: SavedTraining) -> dict[str, tuple[str, str]]:
         fingerprint = self.fingerprint
-        now = {name: described(value) for name, value in fingerprint.owner_settings.items()}
+        now = fingerprint.described_owner
         return differences(
             {"owner": saved.owner, "solver": saved.solver},
             {"owner": fingerprint.owner, "solver": self.solver},

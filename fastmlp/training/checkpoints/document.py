@@ -89,7 +89,7 @@ def describe_training(
     document |= {
         "owner": {
             "name": fingerprint.owner,
-            "settings": _described(fingerprint.owner_settings),
+            "settings": fingerprint.described_owner,
             "state": {name: encode(value) for name, value in fingerprint.owner_state.items()},
         },
         "settings": settings,
