@@ -15,8 +15,8 @@ from fastmlp._checks import shown
 MAX_LISTED = 5
 NUMBER_KINDS = "fiub"
 LIBRARIES = {"builtins", "numpy", "scipy", "sklearn", "pandas", "polars", "pyarrow", "fastmlp"}
-UNREADABLE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
-"""What reading an object that is no data raises."""
+UNREADABLE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, Warning)
+"""What reading an object that is no data raises; warnings, where the program makes them errors."""
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def _occupied(matrix: Any) -> NDArray[Any]:
 def _is_numeric(values: NDArray[Any]) -> bool:
     if values.dtype.kind in NUMBER_KINDS:
         return True
-    if values.dtype.kind in "mM":
+    if values.dtype.kind in "mMc":
         return False
     try:
         values.astype(np.float64)
