@@ -193,8 +193,8 @@ def _settings(extra: dict[str, Any], model: Any) -> dict[str, Any]:
     return {
         "config": config,
         "scaler": scaler,
-        "seed": None if seed is None else check_integer("seed", seed, minimum=0),
-        "entropy": check_integer("entropy", extra["entropy"], minimum=0),
+        "seed": None if seed is None else check_integer("seed", seed, minimum=0, maximum=None),
+        "entropy": check_integer("entropy", extra["entropy"], minimum=0, maximum=None),
         "epochs_done": check_integer("epochs_done", extra["epochs_done"], minimum=0),
     }
 

@@ -108,7 +108,7 @@ class CNN:
         if config is not None and not isinstance(config, CNNConfig):
             raise TypeError(f"config must be a CNNConfig; got {type(config).__name__}")
         if seed is not None:
-            seed = check_integer("seed", seed, minimum=0)
+            seed = check_integer("seed", seed, minimum=0, maximum=None)
         self.device = choose_device(device)
         self.xla = check_flag("xla", xla)
         with self._placed():

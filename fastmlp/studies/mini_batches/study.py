@@ -334,7 +334,7 @@ def end_training(
         # Gradients are sums: the same step per row means a rate that is smaller by the rows' ratio.
         share = trainer.batch_size / len(rows.x)
         trainer.learning_rate *= rate * share
-        trainer.l2 /= share
+        trainer.objective.l2 /= share
         trainer.batch_size = len(rows.x)
     trainer.train(rows, n_epochs=config.full_epochs, callbacks=[measure], resume=True)
     return course
