@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tracemalloc
 import re
+import tracemalloc
 import warnings
 
 import numpy as np
