@@ -61,7 +61,7 @@ KERNEL(void, output_loss, FM_REAL *a, FM_REAL *delta_out, fm_totals *totals, con
        const FM_REAL *targets, const FM_REAL *sample_weights, const FM_REAL *parameters,
        ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch, int function, int loss)
 
-/* delta = weight dC/da -> delta = weight dC/dz, in place, feature-major, and totals->error and n_correct,
+/* delta = weight dC/da -> delta = weight dC/dz, in place, feature-major, and totals->error, n_correct
  * for a custom loss whose gradient is in delta. */
 KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *totals,
        const FM_REAL *targets, const FM_REAL *sample_weights, ptrdiff_t stride, ptrdiff_t n_out,
