@@ -69,7 +69,7 @@ KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *total
 
 /* --- Update (update.c) --- */
 
-/* One optimiser step on the block (n_rows, n_cols) of vectors whose rows are `stride` apart: w_out
+/* One optimizer step on the block (n_rows, n_cols) of vectors whose rows are `stride` apart: w_out
  * = w updated with the sum of n_lanes gradients, lane_stride apart, in their order; state_1 and
  * state_2 (NULL where the rule has none) are updated in place. `penalised` is 0 for biases. Adds the
  * regularisation cost of w to *penalty; returns 1 if every new weight and the penalty are finite. */
