@@ -124,7 +124,7 @@ def test_training_in_pieces_is_the_training_in_one(optimizer):
                 first_batch=first, last_batch=last, optimizer=optimizer, learning_rate=0.01,
                 n_steps=first, l1=0.0, l2=0.0, l1_cost=0.0, mean_reduction=True,
                 penalty_scale="per_batch", costs=records[0], penalties=records[1],
-                errors=records[2], n_correct=records[3],
+                errors=records[2], accuracies=records[3],
             )  # fmt: skip
             assert (status, done) == (_core.DONE, last - first)
         results.append(np.concatenate([network.parameters, states.ravel(), records.ravel()]))

@@ -53,7 +53,7 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
 
 
 def compile_model(model: Any, config: CNNConfig, *, xla: bool = False) -> None:
-    """Give a model its loss, its metrics and a new optimiser at iteration 0.
+    """Give a model its loss, its metrics and a new optimizer at iteration 0.
 
     Without `xla` the steps are not compiled by XLA: on processors a step of the articles' CNN
     takes about twice as long with it.
@@ -69,7 +69,7 @@ def compile_model(model: Any, config: CNNConfig, *, xla: bool = False) -> None:
 
 
 def keras_optimizer(config: CNNConfig) -> Any:
-    """A new optimiser; the momentum is passed only to those that have one."""
+    """A new optimizer; the momentum is passed only to those that have one."""
     optimizers = import_keras().optimizers
     rate = keras_rate(config)
     if config.optimizer == "rmsprop":

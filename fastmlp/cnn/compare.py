@@ -219,7 +219,7 @@ def _time_engine(
     epochs: int,
     n_threads: int | None,
 ) -> DeviceTiming:
-    """The same network, initial weights and optimiser on fastmlp's engine.
+    """The same network, initial weights and optimizer on fastmlp's engine.
 
     Keras adds epsilon under the root, fastmlp beside it: the costs agree, but not to all digits.
     """

@@ -14,7 +14,7 @@ from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer, name_layers
 OUTPUT_FUNCTIONS = ("softmax", "sigmoid")
 OPTIMIZERS = ("rmsprop", "nadam", "adamax", "adam", "sgd")
 WITH_MOMENTUM = ("rmsprop", "sgd")
-"""Optimisers of Keras that take a momentum; the others have moments of their own."""
+"""Optimizers of Keras that take a momentum; the others have moments of their own."""
 
 SCHEDULES = ("none", "power", "exponential", "cosine")
 FACTORS = {"l1": ("l1",), "l2": ("l2",), "l1_l2": ("l1", "l2")}

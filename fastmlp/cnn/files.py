@@ -44,7 +44,7 @@ class Parts:
     ----------
     config : CNNConfig
     model : keras.Model
-        Compiled, with the current weights and the state of its optimiser.
+        Compiled, with the current weights and the state of its optimizer.
     initial_state : TrainingState
         The state to which `CNN.reset` goes back.
     seed : int or None

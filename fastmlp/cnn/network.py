@@ -175,7 +175,7 @@ class CNN:
         return iterations(self.model)
 
     def compile(self, **changes: Any) -> None:
-        """Change settings of the training, with a new optimiser at iteration 0; weights stay.
+        """Change settings of the training, with a new optimizer at iteration 0; weights stay.
 
         Parameters
         ----------
@@ -211,7 +211,7 @@ class CNN:
         callbacks: Iterable[Any] = (),
         verbose: bool = False,
     ) -> History:
-        """Train from the current weights and optimiser state; call `reset` first to start again.
+        """Train from the current weights and optimizer state; call `reset` first to start again.
 
         Parameters
         ----------

@@ -123,7 +123,7 @@ class Engine:
         costs: NDArray[np.float64],
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
-        n_correct: NDArray[np.float64],
+        accuracies: NDArray[np.float64],
         dropout: tuple[float, ...] = (),
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
@@ -134,7 +134,7 @@ class Engine:
         Changes `parameters` (n_parameters,) and the optimizer's `states` (n_states, n_parameters;
         without momentum SGD has none to change) in place, and writes entry ``batch`` of `costs`
         (loss + penalty; mean loss with `mean_reduction`), `penalties`, `errors` (mean of |y - a|)
-        and `n_correct` (fraction in [0, 1]).
+        and `accuracies` (fraction in [0, 1]).
 
         Parameters
         ----------

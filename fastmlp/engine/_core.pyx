@@ -35,7 +35,8 @@ from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastmlp.engine._blas cimport (
-    MAX_ATTEMPTS, fm_blas_was_disturbed, gemm_nn, gemm_nt, gemm_tn, real,
+    MAX_ATTEMPTS, fm_blas_add, fm_blas_after_fork, fm_blas_enter, fm_blas_leave, fm_blas_users,
+    fm_blas_was_disturbed, fm_get_threads, fm_set_threads, gemm_nn, gemm_nt, gemm_tn, real,
 )
 from fastmlp.engine._job cimport *
 from fastmlp.engine._kernels cimport *
@@ -109,7 +110,7 @@ cdef class Engine(_Workspace):
         job.run.training = training
         self.enter_inputs(x)
         job.data.sample_weights = checked_or_none("sample_weights", sample_weights, self.format,
-                                          n_rows, False)
+                                                  n_rows, False)
         self.enter_order(order, n_rows)
         job.data.gathers = job.data.columns != NULL or training and (
             self.gathers if order is None else self.gathers_shuffled)
@@ -195,7 +196,7 @@ cdef class Engine(_Workspace):
     def train(self, parameters, states, x, targets, *, order, sample_weights, Py_ssize_t batch_size,
               Py_ssize_t first_batch, Py_ssize_t last_batch, optimizer, double learning_rate,
               Py_ssize_t n_steps, double l1, double l2, double l1_cost, bint mean_reduction,
-              str penalty_scale, costs, penalties, errors, n_correct, tuple dropout=(),
+              str penalty_scale, costs, penalties, errors, accuracies, tuple dropout=(),
               uint64_t dropout_seed=0, double max_grad_norm=0.0,
               progress=None):
         cdef Job *job = &self.job
@@ -217,13 +218,13 @@ cdef class Engine(_Workspace):
             job.run.penalty_scale = _PENALTY_SCALES[penalty_scale]
             job.run.dropout_seed, job.run.max_norm = dropout_seed, max_grad_norm
             self.enter_dropout(dropout)
-            self.enter_records(last_batch, costs, penalties, errors, n_correct, progress)
+            self.enter_records(last_batch, costs, penalties, errors, accuracies, progress)
             self.run_training(states)
             return job.run.status, job.run.batches_done, self.interruption
         finally:
             self.leave()
 
-    cdef int enter_records(self, Py_ssize_t last_batch, costs, penalties, errors, n_correct,
+    cdef int enter_records(self, Py_ssize_t last_batch, costs, penalties, errors, accuracies,
                            progress) except -1:
         """Where the numbers of every batch go, and the number of finished ones."""
         cdef Job *job = &self.job
@@ -232,7 +233,7 @@ cdef class Engine(_Workspace):
         job.run.costs = <double *> checked("costs", costs, c"d", n, True)
         job.run.penalties = <double *> checked("penalties", penalties, c"d", n, True)
         job.run.errors = <double *> checked("errors", errors, c"d", n, True)
-        job.run.n_correct = <double *> checked("n_correct", n_correct, c"d", n, True)
+        job.run.accuracies = <double *> checked("accuracies", accuracies, c"d", n, True)
         job.run.progress = <Py_ssize_t *> checked_or_none("progress", progress, INTP, 1, True)
         return 0
 

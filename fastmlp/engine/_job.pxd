@@ -70,7 +70,7 @@ cdef struct Run:
     double *costs
     double *penalties
     double *errors
-    double *n_correct
+    double *accuracies
     # What the workers agree on
     atomic_int next_piece, next_block, stop, broken, sleeps, alone
     int status

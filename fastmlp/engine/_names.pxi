@@ -30,7 +30,7 @@ cdef double POLL_SECONDS = 0.05
 cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 4, SLOW_WINDOWS = 2  # an even number of steps
 cdef double ALONE_SECONDS = 0.2
 
-cdef Py_ssize_t MOST_ROWS = 2**62
+cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)
 
 

@@ -152,7 +152,7 @@ cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale
     job.run.costs[batch] = scale * total.loss + penalty
     job.run.penalties[batch] = penalty
     job.run.errors[batch] = total.error / (weight * job.network.n_out)
-    job.run.n_correct[batch] = total.n_correct / weight
+    job.run.accuracies[batch] = total.n_correct / weight
 
 
 cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noexcept nogil:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -72,22 +71,27 @@ def _with_strings(given: Any, labels: Any) -> Any:
 def check_score(x: Any, y: Any, weights: Any) -> None:
     """Check the number of targets and weights given to `score`, and name them in errors."""
     refuse_lazy("X", x)
-    n_rows = None
+    if y is None:
+        raise ValueError("y must be the targets; got None")
+    n_rows = _n_rows(x)
     for name, values in {"y": y, "sample_weight": weights}.items():
-        refuse_lazy(name, values)
-        if values is None and name == "sample_weight":
-            continue
         if values is None:
-            raise ValueError("y must be the targets; got None")
+            continue
+        refuse_lazy(name, values)
         with naming(name):
             shape = np.shape(values)
             if not shape:
                 raise ValueError(f"{name} must have one value per row; got {shown(values)}")
-            if n_rows is None:
-                with suppress(TypeError, ValueError, LookupError):  # predict checks X
-                    n_rows = np.shape(x)[0]
             if n_rows is not None:
                 check_length(name, shape[0], "X", n_rows)
+
+
+def _n_rows(x: Any) -> int | None:
+    """Return the number of rows; None for what has none, which `predict` refuses."""
+    try:
+        return int(np.shape(x)[0])
+    except (TypeError, ValueError, LookupError):
+        return None
 
 
 def check_length(name: str, n_rows: int, x_name: str, x_rows: int) -> None:

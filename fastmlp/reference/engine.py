@@ -162,7 +162,7 @@ class ReferenceEngine:
         costs: NDArray[np.float64],
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
-        n_correct: NDArray[np.float64],
+        accuracies: NDArray[np.float64],
         dropout: tuple[float, ...] = (),
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
@@ -205,7 +205,7 @@ class ReferenceEngine:
                     return DIVERGED, batch - first_batch, None
                 costs[batch], penalties[batch] = scale * loss + penalty_cost, penalty_cost
                 errors[batch] = error / ((weight or 1.0) * targets.shape[1])
-                n_correct[batch] = right / (weight or 1.0)
+                accuracies[batch] = right / (weight or 1.0)
                 if progress is not None:
                     progress[0] += 1
             except BaseException:  # Ctrl-C in between

@@ -179,7 +179,7 @@ def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -
         assert epoch is not None
         seconds.append(epoch.seconds)
         errors.append(epoch.mean(epoch.errors))
-        accuracies.append(epoch.mean(epoch.n_correct))
+        accuracies.append(epoch.mean(epoch.accuracies))
 
     with threadpool_limits(case["threads"], user_api="blas"):
         trainer.train(

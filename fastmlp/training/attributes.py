@@ -20,13 +20,11 @@ from fastmlp._checks import (
     check_random_state,
     shown,
 )
+from fastmlp.engine.plan import MOST_ROWS
 
 if TYPE_CHECKING:
     from fastmlp._types import Array
     from fastmlp.network.network import Network
-
-MOST_ROWS = 2**62
-"""More rows than any data set has are all rows; sums of them stay below 2^63."""
 
 SMALLEST_NORM = float(np.finfo(np.float32).tiny)
 

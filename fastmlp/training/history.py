@@ -189,7 +189,7 @@ class HistoryRecorder:
             errors=record.errors,
             reg_share=np.divide(record.penalties, costs, out=np.zeros_like(costs), where=costs > 0),
             learning_rates=record.learning_rate,
-            batch_accuracy=record.mean(record.n_correct),
+            batch_accuracy=record.mean(record.accuracies),
             epoch_seconds=record.seconds,
             **{
                 f"{data}_{what}": metrics[f"{data}_{what}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +40,7 @@ from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.schedules import SCHEDULES, rate_rule
-from fastmlp.training.attributes import check_assignment, check_dropout, check_states
+from fastmlp.training.attributes import check_assignment, check_states
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
@@ -190,7 +190,7 @@ class Trainer:
         self.penalty_scale = check_choice("penalty_scale", penalty_scale, PENALTY_SCALES)
         self.reduction = check_choice("reduction", reduction, REDUCTIONS)
         self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
-        self.dropout: tuple[float, ...] = check_dropout(dropout, len(network.sizes) - 2)
+        self.dropout = cast(tuple[float, ...], dropout)  # one rate per layer, once it is assigned
         self.max_grad_norm = max_grad_norm
         self.shuffle = shuffle
         self.threads = resolve_threads(n_threads)

@@ -30,7 +30,7 @@ def training_call(**changed):
     x, y = rng.random((N, 5), dtype=np.float32), rng.random((N, 3), dtype=np.float32)
     parameters = rng.random(N_PARAMETERS, dtype=np.float32)
     states = np.zeros((2, N_PARAMETERS), np.float32)
-    records = {name: np.zeros(3) for name in ("costs", "penalties", "errors", "n_correct")}
+    records = {name: np.zeros(3) for name in ("costs", "penalties", "errors", "accuracies")}
     keywords = dict(
         order=np.arange(N)[::-1].copy(), sample_weights=np.ones(N, np.float32), batch_size=8,
         first_batch=0, last_batch=3, optimizer=Adam(), learning_rate=0.01, n_steps=0, l1=0.0,
@@ -80,7 +80,7 @@ WRONG = {
     "costs: too few": dict(costs=np.zeros(2)),
     "penalties: too few": dict(penalties=np.zeros(2)),
     "errors: float32": dict(errors=np.zeros(3, F4)),
-    "n_correct: read-only": dict(n_correct=np.frombuffer(bytes(24))),
+    "accuracies: read-only": dict(accuracies=np.frombuffer(bytes(24))),
     "progress: empty": dict(progress=np.zeros(0, np.intp)),
     "len(dropout): more than hidden layers": dict(dropout=(0.1, 0.1)),
 }

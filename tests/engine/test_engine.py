@@ -583,7 +583,7 @@ def test_progress_counts_the_batches_that_the_weights_have_seen(engine):
             batch_size=10, first_batch=0, last_batch=last, optimizer=SGD(0.5, "classical"),
             learning_rate=0.01, n_steps=0, l1=0.0, l2=0.0, l1_cost=0.0, mean_reduction=False,
             penalty_scale="per_batch", costs=costs[0], penalties=costs[1], errors=costs[2],
-            n_correct=costs[3], progress=progress,
+            accuracies=costs[3], progress=progress,
         )  # fmt: skip
 
     progress, three = np.array([5], np.intp), network.parameters.copy()

@@ -311,7 +311,7 @@ def end_training(
 ) -> dict[str, Any]:
     """Epochs with mini-batches, then as many with the full cost, or with mini-batches still.
 
-    `rate` times the mini-batches' learning rate per row is that of the full cost; None goes on
+    `rate` times the mini-batches' learning rate per row is that of the full cost; None continues
     with mini-batches.
 
     Returns
