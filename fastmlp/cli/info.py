@@ -100,7 +100,7 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
     yield "  prediction", f"{summary.flop:,} FLOP per row"
     yield "batch", f"{plan.n_rows} rows"
     if plan.blocks:
-        n_blocks = sum(1 for _ in weight_blocks(sizes, itemsize, plan.blocks))
+        n_blocks = len(weight_blocks(sizes, itemsize, plan.blocks))
         yield "  gradient", f"over the whole batch, in {n_blocks} blocks of the weights"
     else:
         yield "  gradient", f"in {plan.n_lanes} lanes of at most {plan.lane_rows} rows"

@@ -94,8 +94,8 @@ class Engine:
         n_threads: int,
         network_plan: NetworkPlan | None = None,
     ) -> None: ...
-    def plan(self, n_rows: int) -> BatchPlan:
-        """How a batch of `n_rows` is cut."""
+    def plan(self, n_rows: int, blocks: bool | None = None) -> BatchPlan:
+        """How a batch of `n_rows` is cut; `blocks` as in :func:`fastmlp.engine.plan.plan_batch`."""
 
     def time_looks(self, n: int) -> float:
         """Seconds that `n` looks for signals take, as the passes take them, for measurements."""

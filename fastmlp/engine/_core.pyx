@@ -333,7 +333,7 @@ cdef class Engine(_Workspace):
         cdef Job *job = &self.job
         cdef Py_ssize_t item = self.dtype.itemsize
         cdef Weights now
-        plan = planner.plan_batch(job.data.n_rows, self.sizes, item, self.n_threads, blocks=False)
+        plan = self.plan(job.data.n_rows, False)
         job.run.full = self.enter_plan(plan)
         self.reserve_scratch(plan.chunk_rows, plan.n_workers, plan.chunk_rows, 0, plan.n_workers,
                              True)

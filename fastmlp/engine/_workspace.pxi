@@ -137,7 +137,7 @@ cdef class _Workspace:
         if self.has_table and self.table_is_for_blocks == blocks:
             return self.largest_block
         self.has_table = False
-        table = list(planner.weight_blocks(self.sizes, self.dtype.itemsize, blocks))
+        table = planner.weight_blocks(self.sizes, self.dtype.itemsize, blocks)
         job.run.n_blocks = len(table)
         job.run.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
         job.scratch.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))
@@ -183,9 +183,10 @@ cdef class _Workspace:
         else:
             pack(job, &now, <double *> job.network.packed)
 
-    def plan(self, Py_ssize_t n_rows):
+    def plan(self, Py_ssize_t n_rows, blocks=None):
         """The BatchPlan of a batch of n_rows."""
-        return planner.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads)
+        return planner.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads,
+                                  blocks=blocks, network=self.network_plan)
 
     cdef Plan enter_plan(self, plan):
         cdef Plan result
@@ -203,11 +204,8 @@ cdef class _Workspace:
         blocks = False if job.run.max_norm > 0 else None
         key = job.data.n_rows, job.run.batch_size, blocks
         if key != self.planned:
-            first = planner.plan_batch(min(job.run.batch_size, job.data.n_rows), self.sizes,
-                                     self.dtype.itemsize, self.n_threads, blocks=blocks)
-            last = planner.plan_batch(job.data.n_rows % job.run.batch_size or first.n_rows,
-                                      self.sizes,
-                                    self.dtype.itemsize, self.n_threads, blocks=first.blocks)
+            first = self.plan(min(job.run.batch_size, job.data.n_rows), blocks)
+            last = self.plan(job.data.n_rows % job.run.batch_size or first.n_rows, first.blocks)
             self.planned, self.last_plans = key, (first, last)
             job.run.alone_window = 0
         return self.last_plans

@@ -16,7 +16,6 @@ contract: whenever it changes, increase ``PLAN_VERSION``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -104,6 +103,10 @@ class NetworkPlan:
 
     Attributes
     ----------
+    sizes : tuple of int
+        Widths of all layers, including the input.
+    parameter_bytes : int
+        Memory of all weights and biases.
     narrow : tuple of bool
         For every layer, whether the package's own kernels compute its products instead of BLAS.
     strides : tuple of int
@@ -117,8 +120,12 @@ class NetworkPlan:
         Maximum rows of a chunk when predicting from a dense and from a sparse matrix.
     row_flop, worker_flop : int
         Floating-point operations of a prediction per row, and per thread to make it worthwhile.
+    training_row_flop : int
+        Floating-point operations of a training step per row.
     """
 
+    sizes: tuple[int, ...]
+    parameter_bytes: int
     narrow: tuple[bool, ...]
     strides: tuple[int, ...]
     gathers: bool
@@ -128,6 +135,11 @@ class NetworkPlan:
     sparse_chunk_rows: int
     row_flop: int
     worker_flop: int
+    training_row_flop: int
+
+    def workers(self, n_rows: int) -> int:
+        """Return the number of threads that have enough work in a training step of `n_rows`."""
+        return max(1, n_rows * self.training_row_flop // MIN_WORKER_FLOP)
 
 
 @dataclass(frozen=True)
@@ -168,12 +180,13 @@ class Block:
     n_columns: int
 
 
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
-
-
 def _round_up(n: int, multiple: int) -> int:
-    return _ceil_div(n, multiple) * multiple
+    return -(-n // multiple) * multiple
+
+
+def _even_share(n: int, n_parts: int) -> int:
+    """Return the rows or columns of each of `n_parts` parts but the last: a multiple of 16."""
+    return _round_up(-(-n // n_parts), PADDING)
 
 
 def padded(n: int) -> int:
@@ -226,17 +239,17 @@ def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
     return ragged and n_features <= SHORT_ROW if narrow else shuffled
 
 
-def chunk_rows_most(sizes: tuple[int, ...], itemsize: int) -> int:
-    """Return the maximum number of rows in a chunk."""
-    most = NARROW_CHUNK_ROWS if narrow_layers(sizes, itemsize)[0] else MAX_CHUNK_ROWS
-    return min(most, max(PADDING, MAX_CHUNK_FLOP // training_flop(sizes, 1)))
-
-
 def plan_network(sizes: tuple[int, ...], itemsize: int) -> NetworkPlan:
     """Return the plan of a network with layer widths `sizes` and `itemsize` bytes per parameter."""
     narrow, strides = narrow_layers(sizes, itemsize), tuple(map(padded, sizes))
-    chunk_rows = chunk_rows_most(sizes, itemsize)
+    training_row_flop = training_flop(sizes, 1)
+    chunk_rows = min(
+        NARROW_CHUNK_ROWS if narrow[0] else MAX_CHUNK_ROWS,
+        max(PADDING, MAX_CHUNK_FLOP // training_row_flop),
+    )
     return NetworkPlan(
+        sizes=sizes,
+        parameter_bytes=count_parameters(sizes) * itemsize,
         narrow=narrow,
         strides=strides,
         gathers=gathers_inputs(sizes[0], narrow[0], shuffled=False),
@@ -248,6 +261,7 @@ def plan_network(sizes: tuple[int, ...], itemsize: int) -> NetworkPlan:
         ),
         row_flop=2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes)),
         worker_flop=MIN_PREDICTION_FLOP,
+        training_row_flop=training_row_flop,
     )
 
 
@@ -258,63 +272,64 @@ def plan_batch(
     n_threads: int = 1,
     *,
     blocks: bool | None = None,
+    network: NetworkPlan | None = None,
 ) -> BatchPlan:
     """Plan a batch of `n_rows` >= 1 rows for a network with layer widths `sizes`.
 
     `itemsize` is the size of a parameter in bytes; `n_threads` only limits ``n_workers``; `blocks`
-    forces gradients to be summed in blocks (True) or lanes (False).
+    forces gradients to be summed in blocks (True) or lanes (False); `network` is the network's plan
+    if there is one already.
     """
-    plan = _plan_lanes(n_rows, sizes, itemsize, n_threads)
-    if blocks or (blocks is None and _prefers_blocks(plan, sizes, itemsize)):
-        return _plan_blocks(n_rows, sizes, itemsize, n_threads)
+    network = network or plan_network(sizes, itemsize)
+    plan = _plan_lanes(n_rows, network, n_threads)
+    if blocks or (blocks is None and _prefers_blocks(plan, network, itemsize)):
+        return _plan_blocks(n_rows, network, itemsize, n_threads)
     return plan
 
 
-def _prefers_blocks(plan: BatchPlan, sizes: tuple[int, ...], itemsize: int) -> bool:
+def _prefers_blocks(plan: BatchPlan, network: NetworkPlan, itemsize: int) -> bool:
     """Return whether blocks are better than these lanes for the gradient of a batch."""
-    n_parameters = count_parameters(sizes)
-    many = n_parameters * itemsize >= BLOCK_PARAMETER_BYTES
-    moved = plan.n_lanes * n_parameters >= BLOCK_TRAFFIC * plan.n_rows * sum(sizes)
-    return plan.n_rows <= BLOCK_ROWS_MAX and (many or moved)
+    many = network.parameter_bytes >= BLOCK_PARAMETER_BYTES
+    in_lanes = plan.n_lanes * network.parameter_bytes
+    in_layers = plan.n_rows * sum(network.sizes) * itemsize
+    return plan.n_rows <= BLOCK_ROWS_MAX and (many or in_lanes >= BLOCK_TRAFFIC * in_layers)
 
 
-def _busy_workers(sizes: tuple[int, ...], n_rows: int) -> int:
-    return max(1, training_flop(sizes, n_rows) // MIN_WORKER_FLOP)
-
-
-def _plan_lanes(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: int) -> BatchPlan:
-    affordable = 2 + LANE_MEMORY // (count_parameters(sizes) * itemsize)
+def _plan_lanes(n_rows: int, network: NetworkPlan, n_threads: int) -> BatchPlan:
+    affordable = 2 + LANE_MEMORY // network.parameter_bytes
     wanted = min(
         MAX_LANES, affordable, max(1, n_rows // MIN_LANE_ROWS, min(2, n_rows // MIN_PAIR_ROWS))
     )
-    lane_rows = _round_up(_ceil_div(n_rows, wanted), PADDING)
-    n_lanes = _ceil_div(n_rows, lane_rows)
-    n_chunks = _ceil_div(lane_rows, chunk_rows_most(sizes, itemsize))
-    chunk_rows = _round_up(_ceil_div(lane_rows, n_chunks), PADDING)
-    n_workers = min(n_threads, n_lanes, _busy_workers(sizes, n_rows))
-    return BatchPlan(n_rows, False, n_lanes, lane_rows, chunk_rows, n_workers)
+    lane_rows = _even_share(n_rows, wanted)
+    n_chunks = -(-lane_rows // network.chunk_rows)
+    n_lanes = -(-n_rows // lane_rows)
+    n_workers = min(n_threads, n_lanes, network.workers(n_rows))
+    return BatchPlan(n_rows, False, n_lanes, lane_rows, _even_share(lane_rows, n_chunks), n_workers)
 
 
-def _plan_blocks(n_rows: int, sizes: tuple[int, ...], itemsize: int, n_threads: int) -> BatchPlan:
-    fewest = NARROW_BLOCK_CHUNK_ROWS if all(narrow_layers(sizes, itemsize)) else BLOCK_CHUNK_ROWS
-    most = chunk_rows_most(sizes, itemsize)
-    n_chunks = max(_ceil_div(n_rows, most), min(MAX_LANES, n_rows // fewest), 1)
-    chunk_rows = _ceil_div(n_rows, n_chunks)
-    n_blocks = sum(1 for _ in weight_blocks(sizes, itemsize, True))
-    n_pieces = max(_ceil_div(n_rows, chunk_rows), n_blocks)
-    n_workers = min(n_threads, MAX_LANES, n_pieces, _busy_workers(sizes, n_rows))
+def _plan_blocks(n_rows: int, network: NetworkPlan, itemsize: int, n_threads: int) -> BatchPlan:
+    fewest = NARROW_BLOCK_CHUNK_ROWS if all(network.narrow) else BLOCK_CHUNK_ROWS
+    n_chunks = max(-(-n_rows // network.chunk_rows), min(MAX_LANES, n_rows // fewest), 1)
+    chunk_rows = -(-n_rows // n_chunks)
+    n_blocks = len(weight_blocks(network.sizes, itemsize, True))
+    n_pieces = max(-(-n_rows // chunk_rows), n_blocks)
+    n_workers = min(n_threads, MAX_LANES, n_pieces, network.workers(n_rows))
     return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
 
 
-def weight_blocks(sizes: tuple[int, ...], itemsize: int, blocks: bool) -> Iterator[Block]:
-    """Yield the pieces in which weight matrices are updated; they cover every matrix once."""
+def weight_blocks(sizes: tuple[int, ...], itemsize: int, blocks: bool) -> list[Block]:
+    """Return the pieces in which weight matrices are updated; they cover every matrix once."""
     most_rows = BLOCK_ROWS if blocks else UPDATE_ROWS
     most_columns = BLOCK_COLUMNS if blocks else UPDATE_COLUMNS
     if blocks and all(narrow_layers(sizes, itemsize)):
         most_columns = NARROW_BLOCK_COLUMNS
+    pieces = []
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-        rows = _round_up(_ceil_div(n_out, _ceil_div(n_out, most_rows)), PADDING)
-        columns = _round_up(_ceil_div(n_in, _ceil_div(n_in, most_columns)), PADDING)
-        for row in range(0, n_out, rows):
-            for column in range(0, n_in, columns):
-                yield Block(layer, row, min(rows, n_out - row), column, min(columns, n_in - column))
+        rows = _even_share(n_out, -(-n_out // most_rows))
+        columns = _even_share(n_in, -(-n_in // most_columns))
+        pieces += [
+            Block(layer, row, min(rows, n_out - row), column, min(columns, n_in - column))
+            for row in range(0, n_out, rows)
+            for column in range(0, n_in, columns)
+        ]
+    return pieces

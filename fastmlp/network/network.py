@@ -151,7 +151,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return count_parameters(self.sizes)
+        return self._parameters.size
 
     @property
     def functions(self) -> tuple[str, ...]:

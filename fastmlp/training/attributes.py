@@ -73,6 +73,9 @@ FIXED = frozenset({
 })  # fmt: skip
 """Attributes that engine and objective were made for."""
 
+GUARDED = FIXED | CHECKED.keys()
+"""Attributes that `check_assignment` looks at."""
+
 
 def check_states(value: Any, states: Array) -> Array:
     """Return `value` if it has the shape and dtype of `states`, which it is copied into."""

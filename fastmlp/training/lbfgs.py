@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.callbacks.base import Callback, as_epoch_callbacks
+from fastmlp.engine.blas import single_threaded_blas
 from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import ResumeError
 from fastmlp.training.checkpoints.document import SavedTraining
@@ -219,7 +220,7 @@ def minimize(
     keeper = keeper_of(trainer, calls, None, fingerprint, saved, solver="lbfgs", n_epochs=max_iter)
     with (
         keeper.folders(),
-        trainer.objective.blas_guard(),
+        single_threaded_blas(),  # for SciPy's own products too
         listeners.around(),
         keeper.interruptible(),
     ):

@@ -20,7 +20,7 @@ from fastmlp.engine import _core
 from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import DivergenceError
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
-from fastmlp.training.epoch import Epoch, epoch_metrics
+from fastmlp.training.epoch import Epoch
 from fastmlp.training.history import HistoryRecorder
 from fastmlp.training.protocol import NetworkTraining
 
@@ -244,7 +244,7 @@ class Loop:
                 progress=epoch.progress,
             )
         finally:
-            training.n_steps = epoch.n_steps_before + epoch.n_done
+            training.note_steps(epoch)
         if interruption is not None:
             raise interruption
         if status == _core.DIVERGED:
@@ -268,10 +268,8 @@ class Loop:
     def _record(self, epoch: Epoch) -> None:
         """Count a finished epoch, and write down what it was like."""
         training = self.training
-        training.n_steps = epoch.n_steps_before + epoch.n_done
-        training.last_epoch = epoch.record(training.batch_size, self.n_rows)
-        training.epochs_done += 1
-        training.metrics = dict(epoch_metrics(training.last_epoch))
+        training.note_steps(epoch)
+        training.note_epoch(epoch.record(training.batch_size, self.n_rows))
         if self.recorder is not None:
             self.recorder.record(training)
 

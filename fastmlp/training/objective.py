@@ -62,9 +62,9 @@ class Objective:
         self.penalty_scale, self.reduction = penalty_scale, reduction
         self.parameters = network.parameters
         # The native engine has threads of its own, and wants BLAS on one.
-        native = isinstance(engine, _core.Engine)
+        uses_blas = isinstance(engine, _core.Engine) and engine.uses_blas
         self.blas_guard: Callable[[], AbstractContextManager[None]] = (
-            single_threaded_blas if native else nullcontext
+            single_threaded_blas if uses_blas else nullcontext
         )
 
     def evaluate(self, rows: Rows) -> Evaluation:

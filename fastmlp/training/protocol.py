@@ -36,6 +36,14 @@ class NetworkTraining(Training, Protocol):
         """Return the next epoch, with the random numbers that it takes."""
         ...
 
+    def note_steps(self, epoch: Epoch) -> None:
+        """Count the batches of an epoch that are done."""
+        ...
+
+    def note_epoch(self, record: EpochRecord) -> None:
+        """Count a finished epoch."""
+        ...
+
     def reset_optimizer(self) -> None:
         """Set the optimizer's states, and the numbers of steps and epochs, to zero."""
         ...

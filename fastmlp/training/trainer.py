@@ -40,9 +40,9 @@ from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.schedules import SCHEDULES, rate_rule
-from fastmlp.training.attributes import check_assignment, check_states
+from fastmlp.training.attributes import GUARDED, check_assignment, check_states
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
-from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
+from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord, epoch_metrics
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
 from fastmlp.training.loop import Listeners, Loop, keeper_of
 from fastmlp.training.objective import Objective
@@ -400,7 +400,7 @@ class Trainer:
         with keeper.folders():
             if saved is None and not resume:
                 self.reset_optimizer()
-            self.horizon = horizon or max(last_epoch, 1)
+            self._note(horizon=horizon or max(last_epoch, 1))
             Loop(self, rows, row_index, listeners, recorder, keeper).run(last_epoch)
         return listeners.ended
 
@@ -412,7 +412,7 @@ class Trainer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Check what is assigned; what the engine was made for cannot be replaced."""
-        if name != "states":
+        if name in GUARDED:
             is_set = name in self.__dict__
             network = value if name == "network" else self.network
             value = check_assignment(name, value, network, is_set=is_set)
@@ -436,7 +436,11 @@ class Trainer:
     def reset_optimizer(self) -> None:
         """Set the optimizer's states, and the numbers of steps and epochs, to zero."""
         self.states[...] = 0
-        self.n_steps = self.epochs_done = 0
+        self._note(n_steps=0, epochs_done=0)
+
+    def _note(self, **numbers: int) -> None:
+        """Set numbers that need no check, as they are the run's own."""
+        self.__dict__.update(numbers)
 
     def evaluate(self, X: ArrayLike, Y: ArrayLike) -> Evaluation:
         """Return loss, cost, error and accuracy of the network as it is.
@@ -529,6 +533,16 @@ class Trainer:
             n_steps_before=self.n_steps,
             measures=np.zeros((N_MEASURES, self._n_batches(n_rows))),
         )
+
+    def note_steps(self, epoch: Epoch) -> None:
+        """Count the batches of an epoch that are done."""
+        self._note(n_steps=epoch.n_steps_before + epoch.n_done)
+
+    def note_epoch(self, record: EpochRecord) -> None:
+        """Count a finished epoch."""
+        self.last_epoch = record
+        self.metrics = dict(epoch_metrics(record))
+        self._note(epochs_done=self.epochs_done + 1)
 
     def _n_batches(self, n_rows: int) -> int:
         n_batches = -(-n_rows // self.batch_size)
