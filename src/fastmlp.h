@@ -78,15 +78,15 @@ int fm_select_level(int level);
 /* out = a random order of 0 .. n - 1 that depends on the seed alone. */
 void fm_permutation(ptrdiff_t *out, ptrdiff_t n, uint64_t seed);
 
-/* The thread team. One per process; workers sleep between runs.
- * fm_team_run calls task(context, worker, n_workers) on up to `n_wanted` threads, worker 0 being the
- * caller, and returns when all have returned. When the team is busy with another caller, or threads
- * cannot be had, the task runs with fewer workers, down to the caller alone. A forked child starts
+/* The thread team, one per process. Between fm_team_enter and fm_team_leave, which both take place in
+ * one thread, fm_team_share calls task(context, piece, worker) once for every piece from 0 to
+ * n_pieces - 1, and returns when all calls have returned. Worker 0 is the caller; no two calls have
+ * the same worker at the same time, and worker < n_workers, the result of fm_team_enter: at most
+ * n_wanted, and 1 where threads cannot be had or another thread has entered. A forked child starts
  * with a team of its own. */
-typedef void (*fm_task)(void *context, int worker, int n_workers);
-int fm_team_run(fm_task task, void *context, int n_wanted);
-/* All workers of the current run wait for each other; returns whether this one had to sleep. Only to
- * be called inside a task, with the n_workers that the task was given. */
-int fm_team_barrier(int n_workers);
+typedef void (*fm_piece)(void *context, ptrdiff_t piece, int worker);
+int fm_team_enter(int n_wanted);
+void fm_team_share(int n_workers, fm_piece task, void *context, ptrdiff_t n_pieces);
+void fm_team_leave(int n_workers);
 
 #endif

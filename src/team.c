@@ -1,9 +1,16 @@
-/* The thread team: started on first use, asleep between runs, its barrier spins briefly. Which rows
- * a thread gets is decided in engine/plan.py.
+/* The thread team: helpers that take pieces of the caller's work.
+ *
+ * The caller opens one share of pieces after the other (`fm_team_share`). Helpers that are awake
+ * take pieces, and so does the caller, until none is left. It then waits for those that a helper has
+ * begun, and for nothing else: a helper that sleeps, or has lost its processor to another program,
+ * delays nobody. One that loses it in the middle of a piece does; where that has cost time, the
+ * caller works alone for BAN times as long, so that it never loses more than a small part. So it
+ * does, for longer every time, where helpers come too late: waking up and spinning takes time from
+ * a processor that others want.
  *
  * One team per process, because two teams that spin for the same cores are slower than one. Whoever
- * finds it busy works alone: results do not depend on the number of workers. A forked child
- * forgets the parent's threads (`after_fork`) and starts its own.
+ * finds it taken works alone: results do not depend on who computes what. A forked child forgets
+ * the parent's threads (`after_fork`) and starts its own.
  */
 #include "fastmlp.h"
 
@@ -11,15 +18,30 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_WORKERS 256
+#define MAX_CLAIMS 4096
+#define CLAIM_BITS 16 /* 2^48 shares, one each microsecond, take nine years */
 
 /* Spinning hides a wake-up of some 50 microseconds, but only while every worker has a processor of
- * its own; beyond that it takes time from the worker that is waited for. Within a run it pays to be
- * patient: who sleeps at a barrier may wake up on the processor of a worker. */
+ * its own; beyond that it takes time from the worker that is waited for. Between the shares of a
+ * run it pays to be patient. */
 #define SPINS 4000
 #define PATIENT_SPINS 40000
+
+/* Waiting for the last pieces takes as long as pieces do. What is longer than this many times the
+ * caller's own part, and LEAST_LOSS nanoseconds, is lost. */
+#define USUAL_WAIT 2
+#define LEAST_LOSS 200000
+#define BAN 20
+
+/* Helpers that have taken nothing in this many nanoseconds of shared work come too late: the caller
+ * works alone for the first, and at last for the second time. */
+#define UNHELPED 1000000
+#define SHORT_BREAK 20000000
+#define LONG_BREAK 320000000
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
@@ -27,105 +49,148 @@
 #define PAUSE() atomic_signal_fence(memory_order_seq_cst)
 #endif
 
-/* A place to wait for a counter to move on: spin, then sleep. */
-typedef struct {
-    atomic_uint phase;
-    atomic_int sleepers;
-    pthread_mutex_t lock;
-    pthread_cond_t moved;
-} gate_t;
-
 static struct {
     pthread_mutex_t owner; /* held for the length of a run */
     int n_threads;         /* started threads, without the caller */
-    int n_workers;         /* of the current run */
-    int spins;
-    unsigned first_phase[MAX_WORKERS]; /* start.phase when each thread was created */
-    fm_task task;
+    int64_t alone_until;   /* nanoseconds, as the next two */
+    int64_t unhelped;      /* spent on shares since a helper has taken something */
+    int64_t next_break;
+    int patient_spins;     /* of helpers, while something is shared */
+
+    /* What is shared: written by the caller while nobody has a piece, read by who has one. */
+    fm_piece task;
     void *context;
-    gate_t start;   /* moves when a run begins */
-    gate_t barrier; /* moves when all workers have arrived */
-    atomic_int arrived;
-    atomic_int finished;
-    gate_t done; /* moves when the last worker has finished */
+    ptrdiff_t n_pieces, pieces_per_claim;
+
+    pthread_mutex_t lock;       /* for sleeping and waking up */
+    pthread_cond_t opened;      /* for helpers of the run: something is shared */
+    pthread_cond_t joined;      /* for all others: a run has more workers */
+    pthread_cond_t finished;    /* for the caller: helpers have finished their pieces */
+    atomic_int n_workers;       /* of the last run */
+    atomic_int spins;           /* of helpers that wait */
+    atomic_int sleepers;        /* helpers that wait for `opened` */
+    atomic_int caller_sleeps;
+
+    /* Number of the share << CLAIM_BITS | its claims. On cache lines of their own, as other threads
+     * write them at other times. */
+    _Alignas(64) atomic_ullong share;
+    _Alignas(64) atomic_long done; /* claims of the share that are finished */
+    /* Number of the last share in which each claim was taken. */
+    _Alignas(64) atomic_ullong claimed[MAX_CLAIMS];
 } team = {
     .owner = PTHREAD_MUTEX_INITIALIZER,
-    .start = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER},
-    .barrier = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER},
-    .done = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER},
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .opened = PTHREAD_COND_INITIALIZER,
+    .joined = PTHREAD_COND_INITIALIZER,
+    .finished = PTHREAD_COND_INITIALIZER,
+    .next_break = SHORT_BREAK,
 };
 
-/* Returns whether it slept. */
-static int gate_wait(gate_t *gate, unsigned seen, int spins)
+static int64_t nanoseconds(void)
 {
-    for (int i = 0; i < spins; i++) {
-        if (atomic_load_explicit(&gate->phase, memory_order_acquire) != seen)
-            return 0;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
+}
+
+static unsigned long long number_of(unsigned long long share)
+{
+    return share >> CLAIM_BITS;
+}
+
+static long claims_of(unsigned long long share)
+{
+    return (long)(share & ((1u << CLAIM_BITS) - 1));
+}
+
+/* Whether the caller is the first to take claim i of a share. Numbers only grow: a helper that comes
+ * late finds its share's claims taken, at the latest in the compare and exchange. */
+static int take(ptrdiff_t i, unsigned long long number)
+{
+    unsigned long long last = atomic_load_explicit(&team.claimed[i], memory_order_relaxed);
+    return last < number && atomic_compare_exchange_strong(&team.claimed[i], &last, number);
+}
+
+/* Takes claims of a share, its own part of them first, so that what a worker wrote in one share is
+ * in its cache in the next. Returns how many it has taken and finished. */
+static long take_pieces(unsigned long long share, int worker, int n_workers)
+{
+    const unsigned long long number = number_of(share);
+    const ptrdiff_t n_claims = claims_of(share);
+    const ptrdiff_t first = n_claims * worker / n_workers;
+    long taken = 0;
+    for (ptrdiff_t k = 0; k < n_claims; k++) {
+        const ptrdiff_t i = first + k < n_claims ? first + k : first + k - n_claims;
+        if (!take(i, number))
+            continue;
+        const ptrdiff_t begin = i * team.pieces_per_claim, next = begin + team.pieces_per_claim;
+        const ptrdiff_t end = next < team.n_pieces ? next : team.n_pieces;
+        for (ptrdiff_t piece = begin; piece < end; piece++)
+            team.task(team.context, piece, worker);
+        taken++;
+    }
+    return taken;
+}
+
+/* Both sides are sequentially consistent: either a sleeper sees the change before it sleeps, or the
+ * one who made it sees the sleeper and, holding the lock, wakes it. */
+static void wake(pthread_cond_t *condition)
+{
+    pthread_mutex_lock(&team.lock);
+    pthread_cond_broadcast(condition);
+    pthread_mutex_unlock(&team.lock);
+}
+
+/* Waits for another share than the last that was seen, for a worker of the run; returns it. */
+static unsigned long long next_share(unsigned long long seen, int worker)
+{
+    for (int i = 0; i < atomic_load_explicit(&team.spins, memory_order_relaxed)
+                    && worker < atomic_load_explicit(&team.n_workers, memory_order_relaxed);
+         i++) {
+        const unsigned long long share = atomic_load(&team.share);
+        if (share != seen)
+            return share;
         PAUSE();
     }
-    pthread_mutex_lock(&gate->lock);
-    atomic_fetch_add(&gate->sleepers, 1);
-    while (atomic_load(&gate->phase) == seen)
-        pthread_cond_wait(&gate->moved, &gate->lock);
-    atomic_fetch_sub(&gate->sleepers, 1);
-    pthread_mutex_unlock(&gate->lock);
-    return 1;
+    pthread_mutex_lock(&team.lock);
+    while (worker >= atomic_load(&team.n_workers))
+        pthread_cond_wait(&team.joined, &team.lock);
+    atomic_fetch_add(&team.sleepers, 1);
+    while (atomic_load(&team.share) == seen && worker < atomic_load(&team.n_workers))
+        pthread_cond_wait(&team.opened, &team.lock);
+    atomic_fetch_sub(&team.sleepers, 1);
+    pthread_mutex_unlock(&team.lock);
+    return atomic_load(&team.share);
 }
 
-/* Sequentially consistent on both sides: either a waiter sees the new phase before it sleeps, or it
- * is counted among the sleepers here and, holding the lock, is already waiting for the signal. */
-static void gate_move(gate_t *gate)
-{
-    atomic_fetch_add(&gate->phase, 1);
-    if (atomic_load(&gate->sleepers) > 0) {
-        pthread_mutex_lock(&gate->lock);
-        pthread_cond_broadcast(&gate->moved);
-        pthread_mutex_unlock(&gate->lock);
-    }
-}
-
-int fm_team_barrier(int n_workers)
-{
-    if (n_workers == 1)
-        return 0;
-    const unsigned seen = atomic_load(&team.barrier.phase);
-    if (atomic_fetch_add(&team.arrived, 1) + 1 == n_workers) {
-        atomic_store(&team.arrived, 0);
-        gate_move(&team.barrier);
-        return 0;
-    }
-    return gate_wait(&team.barrier, seen, team.spins);
-}
-
-static void *worker_main(void *argument)
+static void *helper_main(void *argument)
 {
     const int worker = (int)(intptr_t)argument;
-    unsigned seen = team.first_phase[worker];
+    unsigned long long share = 0;
     for (;;) {
-        gate_wait(&team.start, seen, SPINS);
-        seen = atomic_load(&team.start.phase);
-        if (worker < team.n_workers)
-            team.task(team.context, worker, team.n_workers);
-        /* Read first: once all have finished, the next caller may start more. */
-        const int n_threads = team.n_threads;
-        if (atomic_fetch_add(&team.finished, 1) + 1 == n_threads)
-            gate_move(&team.done);
+        share = next_share(share, worker);
+        /* Read after the share: a claim of it proves that this is its number of workers. */
+        const int n_workers = atomic_load(&team.n_workers);
+        if (worker >= n_workers)
+            continue;
+        const long taken = take_pieces(share, worker, n_workers);
+        if (taken > 0 && atomic_fetch_add(&team.done, taken) + taken == claims_of(share)
+            && atomic_load(&team.caller_sleeps))
+            wake(&team.finished);
     }
     return NULL;
 }
 
 static void after_fork(void)
 {
-    static const gate_t fresh = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                                 .moved = PTHREAD_COND_INITIALIZER};
-    team.start = team.barrier = team.done = fresh;
-    team.owner = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    team.owner = team.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    team.opened = team.joined = team.finished = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     team.n_threads = 0;
-    atomic_store(&team.arrived, 0);
-    atomic_store(&team.finished, 0);
+    atomic_store(&team.n_workers, 0);
+    atomic_store(&team.sleepers, 0);
 }
 
-/* Starts threads until there are `n_wanted`, or as many as the system gives. Workers leave signals
+/* Starts threads until there are `n_wanted`, or as many as the system gives. Helpers leave signals
  * to the threads of the program. */
 static void grow(int n_wanted)
 {
@@ -140,8 +205,7 @@ static void grow(int n_wanted)
     while (team.n_threads < n_wanted && team.n_threads + 1 < MAX_WORKERS) {
         pthread_t thread;
         const intptr_t worker = team.n_threads + 1;
-        team.first_phase[worker] = atomic_load(&team.start.phase);
-        if (pthread_create(&thread, NULL, worker_main, (void *)worker) != 0)
+        if (pthread_create(&thread, NULL, helper_main, (void *)worker) != 0)
             break;
         pthread_detach(thread);
         team.n_threads++;
@@ -149,27 +213,113 @@ static void grow(int n_wanted)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-int fm_team_run(fm_task task, void *context, int n_wanted)
+int fm_team_enter(int n_wanted)
 {
-    if (n_wanted <= 1 || pthread_mutex_trylock(&team.owner) != 0) {
-        task(context, 0, 1);
+    if (n_wanted <= 1 || pthread_mutex_trylock(&team.owner) != 0)
         return 1;
-    }
     grow(n_wanted - 1);
     const int n_workers = n_wanted - 1 < team.n_threads ? n_wanted : team.n_threads + 1;
-    if (n_workers > 1) {
-        team.task = task;
-        team.context = context;
-        team.n_workers = n_workers;
-        team.spins = n_workers <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENT_SPINS : 0;
-        atomic_store(&team.finished, 0);
-        const unsigned seen = atomic_load(&team.done.phase);
-        gate_move(&team.start);
-        task(context, 0, n_workers);
-        gate_wait(&team.done, seen, team.spins);
-    } else {
-        task(context, 0, 1);
+    if (n_workers == 1) {
+        pthread_mutex_unlock(&team.owner);
+        return 1;
     }
-    pthread_mutex_unlock(&team.owner);
+    team.patient_spins = n_workers <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENT_SPINS : 0;
+    if (atomic_load(&team.n_workers) != n_workers) {
+        atomic_store(&team.n_workers, n_workers);
+        wake(&team.joined);
+        wake(&team.opened); /* who is no longer one of the run's helpers waits elsewhere */
+    }
     return n_workers;
+}
+
+static void stop_spinning(void)
+{
+    if (atomic_load(&team.spins) > SPINS)
+        atomic_store(&team.spins, SPINS);
+}
+
+void fm_team_leave(int n_workers)
+{
+    if (n_workers == 1)
+        return;
+    stop_spinning();
+    pthread_mutex_unlock(&team.owner);
+}
+
+static void work_alone(int64_t from, int64_t duration)
+{
+    team.alone_until = from + duration;
+    stop_spinning();
+}
+
+/* Notes a share of which helpers have taken nothing. */
+static void note_unhelped(int64_t begin, int64_t end)
+{
+    team.unhelped += end - begin;
+    if (team.unhelped < UNHELPED)
+        return;
+    work_alone(end, team.next_break);
+    team.unhelped = 0;
+    if (team.next_break < LONG_BREAK)
+        team.next_break *= 2;
+}
+
+static void open_share(fm_piece task, void *context, ptrdiff_t n_pieces)
+{
+    const unsigned long long number = number_of(atomic_load(&team.share)) + 1;
+    team.task = task;
+    team.context = context;
+    team.n_pieces = n_pieces;
+    team.pieces_per_claim = (n_pieces + MAX_CLAIMS - 1) / MAX_CLAIMS;
+    const ptrdiff_t n_claims = (n_pieces + team.pieces_per_claim - 1) / team.pieces_per_claim;
+    atomic_store_explicit(&team.done, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&team.spins, memory_order_relaxed) != team.patient_spins)
+        atomic_store(&team.spins, team.patient_spins);
+    atomic_store(&team.share, number << CLAIM_BITS | (unsigned long long)n_claims);
+    if (atomic_load(&team.sleepers) > 0)
+        wake(&team.opened);
+}
+
+/* Waits for the pieces that helpers have begun. */
+static void await_helpers(long n_claims)
+{
+    for (int i = 0; i < atomic_load_explicit(&team.spins, memory_order_relaxed); i++) {
+        if (atomic_load(&team.done) == n_claims)
+            return;
+        PAUSE();
+    }
+    pthread_mutex_lock(&team.lock);
+    atomic_store(&team.caller_sleeps, 1);
+    while (atomic_load(&team.done) != n_claims)
+        pthread_cond_wait(&team.finished, &team.lock);
+    atomic_store(&team.caller_sleeps, 0);
+    pthread_mutex_unlock(&team.lock);
+}
+
+void fm_team_share(int n_workers, fm_piece task, void *context, ptrdiff_t n_pieces)
+{
+    const int64_t begin = n_workers == 1 || n_pieces <= 1 ? 0 : nanoseconds();
+    if (begin == 0 || begin < team.alone_until) {
+        for (ptrdiff_t piece = 0; piece < n_pieces; piece++)
+            task(context, piece, 0);
+        return;
+    }
+    open_share(task, context, n_pieces);
+    const unsigned long long share = atomic_load(&team.share);
+    const long taken = take_pieces(share, 0, n_workers);
+    const long n_claims = claims_of(share);
+    const int64_t end_of_own = nanoseconds();
+    if (taken == n_claims) {
+        note_unhelped(begin, end_of_own);
+        return;
+    }
+    team.unhelped = 0;
+    team.next_break = SHORT_BREAK;
+    if (atomic_fetch_add(&team.done, taken) + taken == n_claims)
+        return;
+    await_helpers(n_claims);
+    const int64_t end = nanoseconds();
+    const int64_t lost = end - end_of_own - USUAL_WAIT * (end_of_own - begin);
+    if (lost > LEAST_LOSS)
+        work_alone(end, BAN * lost);
 }

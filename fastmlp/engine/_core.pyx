@@ -10,13 +10,14 @@ and biases b_l:
     G_l = D_l^T A_{l-1},  g_l = D_l^T 1             product, column sums
     W_l, b_l = update(G_l, g_l)                     one pass
 
-Products are the package's own (narrow.c) for narrow layers, and BLAS gemm for wide ones. Every
-thread runs the same loop over the batches: rows, barrier, update, barrier. Which thread takes what
-never changes a bit (see plan.py). Worker 0 is the Python thread; it looks for signals about every
-50 ms.
+Products are the package's own (narrow.c) for narrow layers, and BLAS gemm for wide ones. The calling
+thread runs the loop over the batches and shares the rows of each, and then its update, with the
+thread team (team.c). Which thread takes what never changes a bit (see plan.py). The calling thread,
+worker 0, looks for signals about every 50 ms.
 
 _passes.pxi has the passes over one chunk, _training.pxi the loops over chunks and batches,
-_update.pxi the update, _prediction.pxi evaluation and prediction, _layout.pxi the way between the
+_update.pxi the update, _prediction.pxi evaluation and prediction, _team.pxi what the team shares of
+all these in either precision, _layout.pxi the way between the
 public and the padded parameters, _workspace.pxi the memory, _arguments.pxi the last checks,
 _blas_threads.pxi the thread count of BLAS, _elementwise.pxi functions of every element of an array,
 _names.pxi the names, and _job.pxd what all of them work on.
@@ -56,6 +57,7 @@ include "_training.pxi"
 include "_update.pxi"
 include "_layout.pxi"
 include "_prediction.pxi"
+include "_team.pxi"
 include "_workspace.pxi"
 include "_elementwise.pxi"
 
@@ -76,14 +78,14 @@ cdef class Engine(_Workspace):
     """
 
     cdef object custom_loss, loss_parameters, sparse_x
-    cdef double alone_until
     cdef object interruption
     cdef atomic_int busy
     cdef char format
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
                   network_plan=None):
-        self.format = c"f" if self.dtype.itemsize == 4 else c"d"
+        is_float = self.dtype.itemsize == 4
+        self.format, self.job.passes = (c"f", passes_f32) if is_float else (c"d", passes_f64)
         self.enter_loss()
 
     cdef int enter_loss(self) except -1:
@@ -119,14 +121,9 @@ cdef class Engine(_Workspace):
             job.data.input_stride = job.network.layers[0].padded_stride
         job.data.n_rows, job.data.out = len(x if order is None else order), NULL
         job.run.status, job.run.batches_done, self.interruption = OK, 0, None
-        job.run.watched_since = seconds()
-        job.run.next_poll = job.run.watched_since + POLL_SECONDS
-        atomic_store(&job.run.next_piece, 0)
+        job.run.next_poll = seconds() + POLL_SECONDS
         atomic_store(&job.run.stop, 0)
         atomic_store(&job.run.broken, 0)
-        atomic_store(&job.run.sleeps, 0)
-        atomic_store(&job.run.alone, 0)
-        job.run.slow_windows = 0
         return 0
 
     cdef int need_targets(self, targets) except -1:
@@ -161,10 +158,14 @@ cdef class Engine(_Workspace):
             raise ValueError(f"order must hold positions from 0 to {n_rows - 1}")
         return 0
 
-    cdef void launch(self, fm_task task, int n_workers):
+    cdef void launch(self, Pass run, int n_wanted):
+        """Run a pass with up to n_wanted workers."""
         cdef Job *job = &self.job
+        cdef int n_workers
         with nogil:
-            fm_team_run(task, job, n_workers)
+            n_workers = fm_team_enter(n_wanted)
+            run(job, n_workers)
+            fm_team_leave(n_workers)
 
     def _enter(self):
         """One call at a time: its buffers and the job belong to it until it returns."""
@@ -286,33 +287,12 @@ cdef class Engine(_Workspace):
         self.copy_in(states)
         now.matrices = now.biases = job.network.vectors
         self.enter_weights(now)
-        self.launch_training(train_f32 if item == 4 else train_f64, first.n_workers)
+        self.launch(job.passes.train, first.n_workers)
         self.copy_out(states)
         if job.run.status == BROKEN:
             # 0 * inf in the padding, which nobody writes anew: begin with zeros again.
             self.vectors, self.states, self.lanes = _Buffer(), _Buffer(), _Buffer()
         return 0
-
-    cdef void launch_training(self, fm_task task, int n_workers):
-        """All batches; the first few of a plan's first run by one thread, to time it."""
-        cdef Job *job = &self.job
-        cdef Py_ssize_t last = job.run.last_batch
-        if seconds() < self.alone_until:
-            n_workers = 1
-        if (n_workers > 1 and job.run.alone_window == 0
-                and last - job.run.first_batch >= 2 * WATCHED_STEPS):
-            job.run.last_batch = job.run.first_batch + WATCHED_STEPS
-            self.launch(task, 1)
-            job.run.alone_window = seconds() - job.run.watched_since
-            job.run.last_batch = last
-            if job.run.status != OK:
-                return
-            job.run.first_batch += WATCHED_STEPS
-            job.run.n_steps += WATCHED_STEPS
-            job.run.watched_since = seconds()
-        self.launch(task, n_workers)
-        if atomic_load(&job.run.alone):
-            self.alone_until = seconds() + ALONE_SECONDS
 
     def gradient(self, parameters, x, targets, sample_weights, out):
         cdef fm_totals total
@@ -348,7 +328,7 @@ cdef class Engine(_Workspace):
             pad(job, <double *> job.network.vectors, <double *> job.network.parameters)
         now.matrices = now.biases = job.network.vectors
         self.enter_weights(now)
-        self.launch(gradient_f32 if item == 4 else gradient_f64, plan.n_workers)
+        self.launch(gradient_of_rows, plan.n_workers)
         if self.interruption is not None:
             raise self.interruption
         if item == 4:
@@ -371,7 +351,7 @@ cdef class Engine(_Workspace):
         n_chunks = (job.data.n_rows + chunk - 1) // chunk
         cdef int n_workers = max(1, min(self.n_threads, n_chunks,
                                         job.data.n_rows * self.row_flop // self.worker_flop))
-        job.run.full.chunk_rows = chunk
+        job.run.full.chunk_rows, job.run.full.n_totals = chunk, n_chunks
         self.use_public()
         job.network.biases = self.biases.reserve(self.n_biases * item)
         if item == 4:
@@ -382,7 +362,7 @@ cdef class Engine(_Workspace):
         self.enter_weights(now)
         self.reserve_scratch(chunk, n_workers, chunk, 0, n_workers, False)
         self.reserve_totals(n_chunks)
-        self.launch(evaluate_f32 if item == 4 else evaluate_f64, n_workers)
+        self.launch(evaluate_rows, n_workers)
         if self.interruption is not None:
             raise self.interruption
         return n_chunks

@@ -1,11 +1,10 @@
 """What a run works on: a network, its data, the run itself and its scratch."""
 from libc.stdint cimport uint64_t
 
-from fastmlp.engine._kernels cimport fm_rule, fm_totals
+from fastmlp.engine._kernels cimport fm_piece, fm_rule, fm_totals
 
 cdef extern from "<stdatomic.h>" nogil:
     ctypedef int atomic_int
-    int atomic_fetch_add(atomic_int *, int)
     int atomic_exchange(atomic_int *, int)
     int atomic_load(atomic_int *)
     void atomic_store(atomic_int *, int)
@@ -57,6 +56,13 @@ cdef struct Data:              # x (n_rows, n_features), targets (n_rows, n_out)
     bint gathers               # rows are copied side by side, input_stride apart
     Py_ssize_t input_stride
 
+cdef struct Step:              # a batch that is under way
+    void *old                  # padded weights that it reads
+    void *new                  # and those that it writes
+    Plan *plan
+    Py_ssize_t begin           # position of its first row in the epoch
+    fm_rule rule
+
 cdef struct Run:
     Py_ssize_t batch_size, first_batch, last_batch, n_steps
     Plan full, short_last
@@ -71,13 +77,12 @@ cdef struct Run:
     double *penalties
     double *errors
     double *accuracies
-    # What the workers agree on
-    atomic_int next_piece, next_block, stop, broken, sleeps, alone
+    Step step
+    atomic_int stop, broken    # of all workers
     int status
     Py_ssize_t batches_done
     Py_ssize_t *progress       # of the caller, or NULL
-    double next_poll, watched_since, alone_window
-    int slow_windows
+    double next_poll
     void *engine
 
 cdef struct Scratch:
@@ -92,7 +97,14 @@ cdef struct Scratch:
     double *block_penalties
     double *block_squares
 
+ctypedef void (*Pass)(Job *job, int n_workers) noexcept nogil
+
+cdef struct Passes:            # those of the network's precision
+    Pass train
+    fm_piece rows, squares, update, chunk   # what workers share
+
 cdef struct Job:
+    Passes passes
     Network network
     Data data
     Run run

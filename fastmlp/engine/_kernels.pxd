@@ -51,6 +51,7 @@ cdef extern from "fastmlp.h" nogil:
 
     void fm_permutation(Py_ssize_t *out, Py_ssize_t n, uint64_t seed)
 
-    ctypedef void (*fm_task)(void *context, int worker, int n_workers) noexcept nogil
-    int fm_team_run(fm_task task, void *context, int n_wanted)
-    int fm_team_barrier(int n_workers)
+    ctypedef void (*fm_piece)(void *context, Py_ssize_t piece, int worker) noexcept nogil
+    int fm_team_enter(int n_wanted)
+    void fm_team_share(int n_workers, fm_piece task, void *context, Py_ssize_t n_pieces)
+    void fm_team_leave(int n_workers)

@@ -25,10 +25,6 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
-# Where two windows of this many steps in a row, each with this many sleeps at barriers, take longer
-# than one thread alone, workers have no processor of their own: one goes on alone for a while.
-cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 4, SLOW_WINDOWS = 2  # an even number of steps
-cdef double ALONE_SECONDS = 0.2
 
 cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)

@@ -1,4 +1,4 @@
-# Batch after batch on all threads; part of _core.pyx.
+# Batch after batch, each shared with the team; part of _core.pyx.
 
 cdef double seconds() noexcept nogil:
     cdef timespec now
@@ -88,60 +88,25 @@ cdef void run_lane(Job *job, Weights *now, real *scratch, real *own, Plan *plan,
         begin += n
 
 
-cdef void run_rows(Job *job, Weights *now, real *own, Plan *plan, Py_ssize_t batch_begin,
-                   int worker) noexcept nogil:
-    """This worker's share of the batch: whole lanes, or chunks whose deltas are kept for blocks."""
+cdef void run_rows(Job *job, real *weights, Py_ssize_t piece, int worker) noexcept nogil:
+    """A piece of the step's rows: a lane, or a chunk whose deltas are kept for blocks."""
+    cdef real *own = <real *> (job.scratch.own + worker * job.scratch.own_bytes)
+    cdef Step *step = &job.run.step
+    cdef Plan *plan = step.plan
     cdef real *scratch = <real *> (
         job.scratch.matrices + (0 if plan.blocks else worker * job.scratch.matrices_bytes))
-    cdef Py_ssize_t piece, begin
-    while True:
-        piece = atomic_fetch_add(&job.run.next_piece, 1)
-        if plan.blocks:
-            begin = piece * plan.chunk_rows
-            if begin >= plan.n_rows or is_stopped(job, worker):
+    cdef Py_ssize_t begin = piece * plan.chunk_rows
+    cdef Weights now
+    now.matrices = now.biases = weights
+    if not plan.blocks:
+        for _ in range(MAX_ATTEMPTS):
+            run_lane(job, &now, scratch, own, plan, step.begin, piece, worker)
+            if not fm_blas_was_disturbed():
                 return
-            job.scratch.totals[piece] = add_totals(NULL, 0)
-            run_chunk(job, now, scratch, own, begin, batch_begin + begin,
-                      min(plan.chunk_rows, plan.n_rows - begin), &job.scratch.totals[piece])
-        elif piece >= plan.n_lanes:
-            return
-        else:
-            for _ in range(MAX_ATTEMPTS):
-                run_lane(job, now, scratch, own, plan, batch_begin, piece, worker)
-                if not fm_blas_was_disturbed():
-                    break
-
-
-cdef void synchronise(Job *job, int n_workers) noexcept nogil:
-    """All workers wait for each other."""
-    if fm_team_barrier(n_workers):
-        atomic_fetch_add(&job.run.sleeps, 1)
-
-
-cdef void watch_sleeps(Job *job, Py_ssize_t batch) noexcept nogil:
-    """Let worker 0 go on alone where the others cost more time than they save.
-
-    On a busy machine every barrier of a short step can become a wait for the scheduler. The bits do
-    not depend on the number of workers. All of them begin again in a call after ALONE_SECONDS.
-    """
-    cdef double now, elapsed
-    cdef bint is_slow
-    if (batch - job.run.first_batch) % WATCHED_STEPS != WATCHED_STEPS - 1:
-        return
-    now = seconds()
-    elapsed = now - job.run.watched_since
-    is_slow = atomic_load(&job.run.sleeps) >= MANY_SLEEPS and elapsed > job.run.alone_window > 0
-    job.run.slow_windows = job.run.slow_windows + 1 if is_slow else 0
-    if job.run.slow_windows >= SLOW_WINDOWS:
-        atomic_store(&job.run.alone, 1)
-    atomic_store(&job.run.sleeps, 0)
-    job.run.watched_since = now
-
-
-cdef void end(Job *job, int status, int worker) noexcept nogil:
-    """All workers come to the same end; one says so."""
-    if worker == 0:
-        job.run.status = status
+    elif not is_stopped(job, worker):
+        job.scratch.totals[piece] = add_totals(NULL, 0)
+        run_chunk(job, &now, scratch, own, begin, step.begin + begin,
+                  min(plan.chunk_rows, plan.n_rows - begin), &job.scratch.totals[piece])
 
 
 cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale) noexcept nogil:
@@ -155,92 +120,43 @@ cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale
     job.run.accuracies[batch] = total.n_correct / weight
 
 
-cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noexcept nogil:
-    """What every worker does: rows, barrier, update, barrier, for all batches of the call.
+cdef void train_batches(Job *job, real *vectors, int n_workers) noexcept nogil:
+    """All batches of the call: the rows of each, then its update, shared with the team.
 
-    A step reads one of two weight vectors and writes the other; whoever stops before the end of a
-    step has not done it.
+    A step reads one of two weight vectors and writes the other; whoever stops before its end has
+    not done it.
     """
-    cdef real *own = <real *> (job.scratch.own + worker * job.scratch.own_bytes)
-    cdef real *old = vectors
-    cdef real *new = vectors + job.network.n_padded
-    cdef Weights now
-    cdef Plan *plan
+    cdef Step *step = &job.run.step
     cdef fm_totals total
-    cdef fm_rule rule
     cdef double loss_scale
-    cdef Py_ssize_t batch, begin
+    cdef Py_ssize_t batch
+    step.old, step.new = vectors, vectors + job.network.n_padded
     for batch in range(job.run.first_batch, job.run.last_batch):
-        begin = batch * job.run.batch_size
-        plan = &job.run.short_last
-        if begin + job.run.batch_size <= job.data.n_rows:
-            plan = &job.run.full
-        now.matrices = now.biases = old
-        if worker == 0:
-            atomic_store(&job.run.next_block, 0)
-        run_rows(job, &now, own, plan, begin, worker)
-        synchronise(job, n_workers)
-
-        # From here to the next barrier nobody writes stop or totals: all take the same branch.
+        step.begin = batch * job.run.batch_size
+        step.plan = &job.run.short_last
+        if step.begin + job.run.batch_size <= job.data.n_rows:
+            step.plan = &job.run.full
+        fm_team_share(n_workers, job.passes.rows, job, step.plan.n_totals)
         if atomic_load(&job.run.stop):
-            end(job, STOPPED, worker)
+            job.run.status = STOPPED
             return
-        total = add_totals(job.scratch.totals, plan.n_totals)
+        total = add_totals(job.scratch.totals, step.plan.n_totals)
         if not is_finite(total.loss):
-            end(job, BROKEN, worker)
+            job.run.status = BROKEN
             return
-        rule = batch_rule(job, total, plan.n_rows,
-                          job.run.n_steps + batch - job.run.first_batch + 1)
-        loss_scale = rule.gradient_scale
+        step.rule = batch_rule(job, total, step.plan.n_rows,
+                               job.run.n_steps + batch - job.run.first_batch + 1)
+        loss_scale = step.rule.gradient_scale
         if job.run.max_norm > 0:
-            add_squares(job, old, plan.n_lanes, &rule, worker, n_workers)
-            synchronise(job, n_workers)
-            clip(job, &rule)
-        if plan.blocks:
-            update_by_blocks(job, new, old, own, begin, plan, &rule, worker)
-        else:
-            update_from_lanes(job, new, old, plan.n_lanes, &rule, worker, n_workers)
-        if worker == 0:
-            atomic_store(&job.run.next_piece, 0)
-            if n_workers > 1:
-                watch_sleeps(job, batch)
-        synchronise(job, n_workers)
-
+            fm_team_share(n_workers, job.passes.squares, job, job.run.n_blocks)
+            clip(job, &step.rule)
+        fm_team_share(n_workers, job.passes.update, job, job.run.n_blocks)
         if atomic_load(&job.run.broken):
-            end(job, BROKEN, worker)
+            job.run.status = BROKEN
             return
-        old, new = new, old
-        if worker == 0:
-            record_batch(job, batch, total, loss_scale)
-            job.run.batches_done += 1
-        if atomic_load(&job.run.alone):   # written before the barrier: all see the same
-            if worker > 0:
-                return
-            n_workers = 1
-
-
-cdef void train_f32(void *job, int worker, int n_workers) noexcept nogil:
-    train_batches(<Job *> job, <float *> (<Job *> job).network.vectors, worker, n_workers)
-
-
-cdef void train_f64(void *job, int worker, int n_workers) noexcept nogil:
-    train_batches(<Job *> job, <double *> (<Job *> job).network.vectors, worker, n_workers)
-
-
-cdef void gradient_lanes(Job *job, real *vector, int worker) noexcept nogil:
-    """This worker's lanes of one batch of all rows; nothing is updated."""
-    cdef Weights now
-    now.matrices = now.biases = vector
-    run_rows(job, &now, <real *> (job.scratch.own + worker * job.scratch.own_bytes), &job.run.full,
-             0, worker)
-
-
-cdef void gradient_f32(void *job, int worker, int n_workers) noexcept nogil:
-    gradient_lanes(<Job *> job, <float *> (<Job *> job).network.vectors, worker)
-
-
-cdef void gradient_f64(void *job, int worker, int n_workers) noexcept nogil:
-    gradient_lanes(<Job *> job, <double *> (<Job *> job).network.vectors, worker)
+        step.old, step.new = step.new, step.old
+        record_batch(job, batch, total, loss_scale)
+        job.run.batches_done += 1
 
 
 cdef void add_lanes(Job *job, real *lanes) noexcept nogil:

@@ -60,51 +60,31 @@ cdef void update_block(Job *job, real *new, real *old, real *lanes, real *bias_l
                                       block.n_columns)
 
 
-cdef void update_from_lanes(Job *job, real *new, real *old, Py_ssize_t n_lanes, fm_rule *rule,
-                            int worker, int n_workers) noexcept nogil:
-    """The blocks that begin in this worker's share of the padded vector."""
-    cdef real *lanes = <real *> job.scratch.lanes
-    cdef Py_ssize_t low = job.network.n_padded * worker // n_workers
-    cdef Py_ssize_t high = job.network.n_padded * (worker + 1) // n_workers
-    cdef Py_ssize_t at
-    cdef Block *block
-    cdef Layer *layer
-    for i in range(job.run.n_blocks):
-        block = &job.run.blocks[i]
-        layer = &job.network.layers[block.layer]
-        at = layer.padded_weights + block.row * layer.padded_stride + block.column
-        if low <= at < high:
-            update_block(job, new, old, lanes + at, lanes + layer.padded_bias + block.row, n_lanes,
-                         block, rule, &job.scratch.block_penalties[i])
+cdef Py_ssize_t place_of(Job *job, Block *block) noexcept nogil:
+    """Where a block begins in a padded vector."""
+    cdef Layer *layer = &job.network.layers[block.layer]
+    return layer.padded_weights + block.row * layer.padded_stride + block.column
 
 
-cdef void add_squares(Job *job, real *old, Py_ssize_t n_lanes, fm_rule *rule, int worker,
-                      int n_workers) noexcept nogil:
-    """The squared gradient of this worker's share of the blocks, one number a block."""
-    cdef Py_ssize_t low = job.network.n_padded * worker // n_workers
-    cdef Py_ssize_t high = job.network.n_padded * (worker + 1) // n_workers
-    cdef Py_ssize_t at, bias_at
-    cdef real *lanes = <real *> job.scratch.lanes
-    cdef Block *block
-    cdef Layer *layer
-    for i in range(job.run.n_blocks):
-        block = &job.run.blocks[i]
-        layer = &job.network.layers[block.layer]
-        at = layer.padded_weights + block.row * layer.padded_stride + block.column
-        if not low <= at < high:
-            continue
-        job.scratch.block_squares[i] = kernels(old).gradient_squares(
-            old + at, lanes + at, job.scratch.lane_stride, n_lanes, layer.padded_stride,
-            block.n_rows, block.n_columns, rule, True)
-        if block.column == 0:
-            bias_at = layer.padded_bias + block.row
-            job.scratch.block_squares[i] += kernels(old).gradient_squares(
-                old + bias_at, lanes + bias_at, job.scratch.lane_stride, n_lanes, 0, 1,
-                block.n_rows, rule, False)
+cdef void add_squares(Job *job, real *lanes, Py_ssize_t i) noexcept nogil:
+    """The squared gradient of block i of a step in lanes."""
+    cdef Block *block = &job.run.blocks[i]
+    cdef Layer *layer = &job.network.layers[block.layer]
+    cdef Py_ssize_t at = place_of(job, block), bias_at = layer.padded_bias + block.row
+    cdef Py_ssize_t n_lanes = job.run.step.plan.n_lanes
+    cdef real *old = <real *> job.run.step.old
+    cdef fm_rule *rule = &job.run.step.rule
+    job.scratch.block_squares[i] = kernels(old).gradient_squares(
+        old + at, lanes + at, job.scratch.lane_stride, n_lanes, layer.padded_stride, block.n_rows,
+        block.n_columns, rule, True)
+    if block.column == 0:
+        job.scratch.block_squares[i] += kernels(old).gradient_squares(
+            old + bias_at, lanes + bias_at, job.scratch.lane_stride, n_lanes, 0, 1, block.n_rows,
+            rule, False)
 
 
 cdef void clip(Job *job, fm_rule *rule) noexcept nogil:
-    """Shorten the gradient to max_norm if it is longer; every worker finds the same factor."""
+    """Shorten the gradient to max_norm if it is longer."""
     cdef double squares = 0, factor
     for i in range(job.run.n_blocks):
         squares += job.scratch.block_squares[i]
@@ -116,27 +96,35 @@ cdef void clip(Job *job, fm_rule *rule) noexcept nogil:
     rule.l2 *= factor
 
 
-cdef void update_by_blocks(Job *job, real *new, real *old, real *own, Py_ssize_t batch_begin,
-                           Plan *plan, fm_rule *rule, int worker) noexcept nogil:
-    """Gradient and update of one block after the other, whoever comes first."""
-    cdef real *scratch = <real *> job.scratch.matrices
-    cdef real *g = own + job.scratch.block_at
-    cdef real *bias_g = own + job.scratch.block_bias_at
+cdef Rows rows_of_step(Job *job, real *scratch) noexcept nogil:
+    """The inputs of all rows of the step."""
+    cdef Py_ssize_t begin = job.run.step.begin
     cdef Rows rows
-    cdef Block *block
-    cdef Py_ssize_t i
-    rows.n, rows.at, rows.begin = plan.n_rows, 0, batch_begin
-    rows.index, rows.x = NULL, (<real *> job.data.x) + batch_begin * job.network.n_features
+    rows.n, rows.at, rows.begin = job.run.step.plan.n_rows, 0, begin
+    rows.index, rows.x = NULL, (<real *> job.data.x) + begin * job.network.n_features
     if job.data.order != NULL:
-        rows.index, rows.x = job.data.order + batch_begin, job.data.x
+        rows.index, rows.x = job.data.order + begin, job.data.x
     if job.data.gathers:
         rows.index, rows.x = NULL, scratch + job.scratch.inputs
-    while True:
-        i = atomic_fetch_add(&job.run.next_block, 1)
-        if i >= job.run.n_blocks:
-            return
-        block = &job.run.blocks[i]
-        weight_gradient(job, scratch, &rows, block, g, False)
+    return rows
+
+
+cdef void update_piece(Job *job, real *new, Py_ssize_t i, int worker) noexcept nogil:
+    """The new weights of block i, from the lanes or, where there are none, from its gradient."""
+    cdef Step *step = &job.run.step
+    cdef Block *block = &job.run.blocks[i]
+    cdef Layer *layer = &job.network.layers[block.layer]
+    cdef real *lanes = (<real *> job.scratch.lanes) + place_of(job, block)
+    cdef real *bias_lanes = (<real *> job.scratch.lanes) + layer.padded_bias + block.row
+    cdef real *own = <real *> (job.scratch.own + worker * job.scratch.own_bytes)
+    cdef real *scratch = <real *> job.scratch.matrices
+    cdef Rows rows
+    if step.plan.blocks:
+        lanes, bias_lanes = own + job.scratch.block_at, own + job.scratch.block_bias_at
+        rows = rows_of_step(job, scratch)
+        weight_gradient(job, scratch, &rows, block, lanes, False)
         if block.column == 0:
-            bias_gradient(job, scratch, &rows, block.layer, block.row, block.n_rows, bias_g, False)
-        update_block(job, new, old, g, bias_g, 1, block, rule, &job.scratch.block_penalties[i])
+            bias_gradient(job, scratch, &rows, block.layer, block.row, block.n_rows, bias_lanes,
+                          False)
+    update_block(job, new, <real *> step.old, lanes, bias_lanes, step.plan.n_lanes, block,
+                 &step.rule, &job.scratch.block_penalties[i])

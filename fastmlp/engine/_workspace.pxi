@@ -207,7 +207,6 @@ cdef class _Workspace:
             first = self.plan(min(job.run.batch_size, job.data.n_rows), blocks)
             last = self.plan(job.data.n_rows % job.run.batch_size or first.n_rows, first.blocks)
             self.planned, self.last_plans = key, (first, last)
-            job.run.alone_window = 0
         return self.last_plans
 
     cdef int copy_in(self, states) except -1:

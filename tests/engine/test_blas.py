@@ -93,8 +93,17 @@ def test_setting_returns_after_an_exception_inside_fit(two_blas_threads, error):
         raise error
 
     with pytest.raises(error):
-        Trainer(Network((3, 2))).fit(np.ones((4, 3)), np.ones((4, 2)), callbacks=[fail])
+        Trainer(Network((3, 129))).fit(np.ones((4, 3)), np.ones((4, 129)), callbacks=[fail])
     assert blas_threads() == two_blas_threads
+
+
+def test_a_fit_of_narrow_layers_leaves_the_setting_alone(two_blas_threads):
+    """Their products are the package's own."""
+    seen = []
+    Trainer(Network((3, 128))).fit(
+        np.ones((4, 3)), np.ones((4, 128)), callbacks=[lambda _: seen.append(engine_threads())]
+    )
+    assert seen == [2]
 
 
 # --- Others that change the setting meanwhile

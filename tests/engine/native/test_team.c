@@ -1,44 +1,69 @@
-/* The thread team: every worker runs once, barriers hold, busy teams and forks are survived. */
+/* The thread team: every piece is done once, shares follow each other, busy teams, sleeping helpers
+ * and forks are survived. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fastmlp.h"
 
-#define ROUNDS 2000
+#define SHARES 2000
+#define MOST_PIECES 10000
+#define WORKERS 16
 
 typedef struct {
-    atomic_int ran[16];
-    int values[16];
+    int values[MOST_PIECES]; /* plain: whoever wrote one in a share is seen by all in the next */
+    atomic_int in_use[WORKERS];
     atomic_int wrong;
+    int n_pieces;
 } shared_t;
 
-static void check_barriers(void *context, int worker, int n_workers)
+static void add_to_value(void *context, ptrdiff_t piece, int worker)
 {
     shared_t *shared = context;
-    atomic_fetch_add(&shared->ran[worker], 1);
-    for (int round = 1; round <= ROUNDS; round++) {
-        shared->values[worker] = round;
-        fm_team_barrier(n_workers);
-        for (int other = 0; other < n_workers; other++)
-            if (shared->values[other] != round)
-                atomic_fetch_add(&shared->wrong, 1);
-        fm_team_barrier(n_workers);
+    if (worker < 0 || worker >= WORKERS || atomic_fetch_add(&shared->in_use[worker], 1) != 0)
+        atomic_fetch_add(&shared->wrong, 1);
+    shared->values[piece] += 1;
+    atomic_fetch_sub(&shared->in_use[worker], 1);
+}
+
+/* Every value becomes its neighbour's of the share before. */
+static void copy_neighbour(void *context, ptrdiff_t piece, int worker)
+{
+    shared_t *shared = context;
+    const int half = shared->n_pieces / 2;
+    (void)worker;
+    if (piece < half)
+        shared->values[piece] = shared->values[half + piece];
+}
+
+static int run_shares(int n_wanted, int n_pieces, int n_shares)
+{
+    shared_t *shared = calloc(1, sizeof *shared);
+    const int n_workers = fm_team_enter(n_wanted);
+    int good = n_workers >= 1 && n_workers <= n_wanted;
+    shared->n_pieces = n_pieces;
+    for (int i = 0; i < n_shares; i++) {
+        fm_team_share(n_workers, add_to_value, shared, n_pieces);
+        fm_team_share(n_workers, copy_neighbour, shared, n_pieces);
     }
+    fm_team_leave(n_workers);
+    for (int i = 0; i < n_pieces; i++)
+        good = good && shared->values[i] == n_shares;
+    good = good && atomic_load(&shared->wrong) == 0;
+    if (!good)
+        fprintf(stderr, "wanted %d, got %d workers for %d pieces\n", n_wanted, n_workers, n_pieces);
+    free(shared);
+    return good;
 }
 
 static int run_team(int n_wanted)
 {
-    shared_t shared = {0};
-    const int n_workers = fm_team_run(check_barriers, &shared, n_wanted);
-    int wrong = atomic_load(&shared.wrong);
-    for (int worker = 0; worker < 16; worker++)
-        wrong += atomic_load(&shared.ran[worker]) != (worker < n_workers);
-    if (wrong || n_workers < 1 || n_workers > n_wanted)
-        fprintf(stderr, "wanted %d, ran %d, %d wrong\n", n_wanted, n_workers, wrong);
-    return wrong == 0 && n_workers >= 1 && n_workers <= n_wanted;
+    return run_shares(n_wanted, 1, 10) && run_shares(n_wanted, 2, SHARES)
+           && run_shares(n_wanted, 31, SHARES) && run_shares(n_wanted, MOST_PIECES, 3);
 }
 
 static void *run_from_other_thread(void *result)
@@ -71,6 +96,49 @@ static int forked_child(void)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + 1e-9 * now.tv_nsec;
+}
+
+static void spin(void)
+{
+    const double begin = seconds();
+    while (seconds() - begin < 1e-4) {
+    }
+}
+
+/* As a helper that loses its processor in the middle of every piece. */
+static void be_slow(void *context, ptrdiff_t piece, int worker)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    (void)piece;
+    if (worker == 0) {
+        spin();
+    } else {
+        atomic_fetch_add((atomic_int *)context, 1);
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* It is waited for, and then the caller works alone for 20 times as long. */
+static int slow_helper(void)
+{
+    atomic_int n_slow = 0;
+    const int n_workers = fm_team_enter(2);
+    const double begin = seconds();
+    while (n_workers > 1 && seconds() - begin < (n_slow < 3 ? 20.0 : 0.35))
+        fm_team_share(n_workers, be_slow, &n_slow, 2);
+    fm_team_leave(n_workers);
+    const double most = 1 + (seconds() - begin) / (20 * 0.0045);
+    const int good = n_workers > 1 && n_slow >= 3 && n_slow <= most;
+    if (!good)
+        fprintf(stderr, "a slow helper was waited for %d times, at most %.1f\n", n_slow, most);
+    return good;
+}
+
 int main(void)
 {
     const int wanted[] = {1, 2, 4, 3, 2, 8, 1, 2};
@@ -79,6 +147,8 @@ int main(void)
             return 1;
     if (!several_callers() || !forked_child() || !run_team(4))
         return 2;
+    if (!slow_helper() || !run_team(2))
+        return 3;
     puts("team: all good");
     return 0;
 }
