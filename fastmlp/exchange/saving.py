@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastmlp._checks import check_flag, check_path
 from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
+from fastmlp.exchange.parts import is_pipeline
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file, write_model_file
 from fastmlp.myann.document import describe_myann, restore_myann
@@ -24,7 +25,7 @@ from fastmlp.network.network import Network
 if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
 
-KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
+KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor", "Pipeline")
 
 
 def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
@@ -123,6 +124,10 @@ def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], 
         return "Network", describe_network
     if type(model) is MyANN:
         return "MyANN", describe_myann
+    if is_pipeline(model):
+        from fastmlp.exchange.pipelines import describe_pipeline
+
+        return "Pipeline", partial(describe_pipeline, resumable=resumable)
     from fastmlp.estimators.document import ESTIMATORS, describe_estimator
 
     name = type(model).__name__
@@ -138,6 +143,10 @@ def _restore(content: Content) -> Any:
         model = restore_network(document, arrays)
     elif content.kind == "MyANN":
         model = restore_myann(document, arrays)
+    elif content.kind == "Pipeline":
+        from fastmlp.exchange.pipelines import restore_pipeline
+
+        model = restore_pipeline(document, arrays)
     else:
         from fastmlp.estimators.document import restore_estimator
 
