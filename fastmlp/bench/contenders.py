@@ -42,11 +42,11 @@ class Contender:
     estimators: str = ""
 
     def does(self, kind: str) -> bool:
-        """Whether it can do jobs of a kind."""
+        """Return whether it can do jobs of a kind."""
         return bool(self.estimators) if kind == ESTIMATOR else kind in self.kinds
 
     def installed(self) -> bool:
-        """Whether all required packages can be found, without importing them."""
+        """Return whether all required packages can be found, without importing them."""
         return all(find_spec(package) is not None for package in self.requires)
 
     def create(self, data: Data, n_threads: int, kind: str = TRAIN) -> Adapter:
@@ -105,6 +105,6 @@ def select(names: Iterable[str]) -> tuple[Contender, ...]:
             chosen[name] = CONTENDERS[name]
         else:
             raise ValueError(
-                f"there is no contender {name!r}; contenders are {', '.join(CONTENDERS)} and all"
+                f"unknown contender {name!r}; contenders are {', '.join(CONTENDERS)} and all"
             )
     return tuple(chosen.values())

@@ -1,4 +1,4 @@
-"""What the jobs are done on: images, standardized as a whole, or random rows from a fixed seed."""
+"""Data of the jobs: globally standardized images, or random rows from a fixed seed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ N_TEST_ROWS = 10_000
 TEACHER_WIDTH = 8
 MAX_HIDDEN_VARIABLES = 16
 NOISE = np.float32(0.1)
-"""Deviation of what is added to every feature; the features' own is 1."""
+"""Standard deviation of the noise added to every feature; that of the features is 1."""
 
 SEED = 2024
 
 
 def load(job: Job, mnist: Path | None) -> Data:
-    """The rows of a job; random ones in place of MNIST where `mnist` names no file.
+    """Return the rows of a job; random rows instead of MNIST if `mnist` names no file.
 
     Predictions get their n_rows rows drawn at random, as x_test; nothing is trained then.
     """

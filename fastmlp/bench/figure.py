@@ -46,7 +46,7 @@ def draw(path: Path, content: dict[str, Any]) -> None:
 
 
 def _caption(content: dict[str, Any]) -> str:
-    """The machine, and how often was measured."""
+    """Return a subtitle: the machine, and the number of rounds."""
     good = (r for r in content["records"] if "error" not in r)
     processor = next((r["machine"]["processor"] for r in good), "")
     n_rounds = 1 + max((r["round"] for r in content["records"]), default=0)

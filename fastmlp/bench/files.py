@@ -16,12 +16,12 @@ KEYS = ("settings", "not_installed", "summary", "records")
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write what `report.as_json` returned."""
+    """Write the result returned by `report.as_json`."""
     write_json(path, _rounded(content), line_per_row=True)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the content of a file that `write` has written.
+    """Return the content of a file written by `write`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the benchmarks do: networks, data, ways to train, and what is timed."""
+"""Jobs of the benchmark: networks, data, training settings, and the measured quantity."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def headline(batch_size: int, n_rows: int = N_MNIST) -> Job:
 
 
 def _prediction(n_rows: int) -> Job:
-    """Outputs of the headline's untrained network, n_rows rows a call."""
+    """Outputs of the headline's untrained network, n_rows rows per call."""
     return replace(headline(500), name=f"predict-{n_rows}", kind="predict", n_rows=n_rows)
 
 
@@ -62,7 +62,7 @@ def _adam(
 
 
 def _tiny(name: str, batch_size: int, check_epochs: int) -> Job:
-    """Ten thousand rows of four features; a rate of 0.01, for one update an epoch to show."""
+    """Ten thousand rows of four features; a rate of 0.01 for few updates per epoch."""
     job = _adam(name, (4, 32, 16, 4), batch_size, 10_000, check_epochs)
     return replace(job, data="random", learning_rate=0.01)
 
@@ -123,7 +123,7 @@ GROUPS: dict[str, tuple[Job, ...]] = {
 }
 JOBS = {job.name: job for group in GROUPS.values() for job in group}
 MACHINE_JOB = replace(JOBS["tiny-256"], name="machine")
-"""Given to measurements of the machine, which ignore it; cheap to load."""
+"""Placeholder for measurements of the machine, which ignore the job; cheap to load."""
 
 QUICK_JOBS = ("headline-500", "adam-100", "tiny-256", "predict-1")
 
@@ -143,7 +143,7 @@ def select(names: Iterable[str], max_rows: int | None = None) -> tuple[Job, ...]
             chosen[name] = JOBS[name]
         else:
             raise ValueError(
-                f"there is no job {name!r}; jobs are {', '.join(JOBS)}, "
+                f"unknown job {name!r}; jobs are {', '.join(JOBS)}, "
                 f"groups are {', '.join(GROUPS)} and all"
             )
     return tuple(_cut(job, max_rows) for job in chosen.values())

@@ -1,4 +1,4 @@
-"""Where a number was measured: processor, threads, BLAS, environment, memory. No paths."""
+"""Description of the machine, without paths: processor, threads, BLAS, environment, memory."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def describe() -> dict[str, Any]:
 
 
 def reset_peak_memory() -> None:
-    """Let the peak of resident memory start again from now, where Linux allows it."""
+    """Reset the peak of resident memory, if Linux allows it."""
     with suppress(OSError):
         PEAK_RESET.write_text("5")
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process now; the peak so far where only that is known."""
+    """Return the current resident memory of this process, or the peak if only that is known."""
     return _status_bytes("VmRSS") or _peak_by_getrusage()
 
 
 def peak_resident_bytes() -> int:
-    """Largest resident memory since the start or since `reset_peak_memory`, children added.
+    """Return the peak resident memory since `reset_peak_memory` (or the start), with children.
 
     VmHWM rather than ru_maxrss, which a child inherits from its parent and nothing resets. The
     peaks of living child processes (joblib's) are added, though they need not have coincided.
@@ -92,7 +92,7 @@ def _processor_seconds_of(pid: str) -> float:
 
 
 def _status_bytes(field: str, pid: str = "self") -> int:
-    """A field of /proc/PID/status in bytes, 0 where there is none."""
+    """Return a field of /proc/PID/status in bytes, 0 if it is missing."""
     try:
         lines = Path("/proc", pid, "status").read_text().splitlines()
     except OSError:
@@ -101,7 +101,7 @@ def _status_bytes(field: str, pid: str = "self") -> int:
 
 
 def _peak_by_getrusage() -> int:
-    """ru_maxrss in bytes (macOS counts bytes, others KiB), 0 where there is no such call."""
+    """Return ru_maxrss in bytes (macOS counts bytes, others KiB), 0 if it is unavailable."""
     try:
         import resource
     except ImportError:

@@ -39,7 +39,7 @@ def tables(content: dict[str, Any]) -> str:
 
 
 def _times(jobs: dict[str, dict[str, Row]]) -> str:
-    """A column per contender, and what fastmlp reaches of a large product."""
+    """Format a column per contender, and fastmlp's share of the rate of a large product."""
     columns = [name for name in NAMES if any(name in found for found in jobs.values())]
     lines = [
         [f"`{job}`", *(_cell(found.get(name)) for name in columns), _peak(found)]

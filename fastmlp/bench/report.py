@@ -1,4 +1,4 @@
-"""From records of single processes to a table and to JSON."""
+"""Conversion of the records of single processes to a table and to JSON."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from fastmlp.bench.runner import Record
 from fastmlp.engine.environment import COUNT_VARIABLES
 
 QUIET_SHARE = 0.85
-"""Of the processors asked for: what a product gets on a machine that does nothing else."""
+"""Minimum share of the requested processors that a matrix product gets on an idle machine."""
 
 ACCURACY_TOLERANCE = 0.02
 OUTPUT_TOLERANCE = 1e-4
 MIN_SEEDS, LEAST_SPREAD = 5, 0.001
-"""From so many seeds on, means of accuracies may differ by their spread, or by this much."""
+"""Minimum number of seeds for comparing mean accuracies by their spread; smallest tolerance."""
 
 CHECKED_AGAINST = (REFERENCE, "sklearn")
-"""Whose accuracy the others are compared with: the first of these that has one."""
+"""Contenders that serve as the reference for accuracies: the first that has one."""
 
 UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (float("inf"), "s", 1.0))
-"""Times below the first number are shown in the unit, of which a second has the last number."""
+"""(limit, unit, units per second): times below the limit are shown in this unit."""
 
 COLUMNS = ("ratio", "q1", "q3", "GFLOP/s", "% peak", "cores", "MB", "acc. %", "check")
-"""Those after the contender's name and its median time."""
+"""Columns after the contender's name and its median time."""
 
 PER = {"train": "epoch", "predict": "call", "ensemble": "all models", "estimator": "fit"}
 
@@ -93,7 +93,7 @@ def _rows(records: Sequence[Record], job: Job | None) -> list[Summary]:
 
 
 def _row(records: Sequence[Record], job: Job | None) -> Summary:
-    """Pool what all rounds timed; one failed round makes the row an error."""
+    """Combine the times of all rounds; one failed round makes the row an error."""
     contender, name = records[0]["contender"], job.name if job else None
     error = next((r["error"] for r in records if "error" in r), None)
     if error is not None:
@@ -130,7 +130,7 @@ def _row(records: Sequence[Record], job: Job | None) -> Summary:
 
 
 def _check(rows: Sequence[Summary]) -> None:
-    """Judge every accuracy by the reference's and every error by the tolerance; in place."""
+    """Check accuracies against the reference and errors against the tolerance, in place."""
     judges = {r.contender: r for r in rows if r.accuracy is not None}
     judge = next((judges[name] for name in CHECKED_AGAINST if name in judges), None)
     for row in rows:
@@ -145,14 +145,14 @@ def _check(rows: Sequence[Summary]) -> None:
 
 
 def _tolerance(judge: Summary) -> float:
-    """How far from the judge's an accuracy may be; with enough seeds within the judge's spread."""
+    """Return the allowed difference of accuracies; with enough seeds, the reference's spread."""
     if judge.accuracy_spread is None or judge.n_rounds < MIN_SEEDS:
         return ACCURACY_TOLERANCE
     return max(judge.accuracy_spread, LEAST_SPREAD)
 
 
 def _compare(rows: Sequence[Summary]) -> None:
-    """Ratios to fastmlp, for rows that did not fail; in place."""
+    """Set the ratios to fastmlp in rows that did not fail, in place."""
     valid = [r for r in rows if r.check != "FAILS"]
     base = next((r.seconds for r in valid if r.contender == BASELINE), None)
     for row in valid:
@@ -160,12 +160,12 @@ def _compare(rows: Sequence[Summary]) -> None:
 
 
 def failed(rows: Sequence[Summary]) -> bool:
-    """Whether a contender failed or missed what it was checked against."""
+    """Return whether a contender failed or did not pass its check."""
     return any(row.check in ("FAILS", "error") for row in rows)
 
 
 def table(rows: Sequence[Summary], jobs: Sequence[Job], not_installed: Sequence[str]) -> str:
-    """The whole report but the machine's description."""
+    """Return the whole report except the description of the machine."""
     parts = []
     machine = [r for r in rows if r.job is None]
     if machine:
@@ -181,7 +181,7 @@ def table(rows: Sequence[Summary], jobs: Sequence[Job], not_installed: Sequence[
 
 
 def _title(job: Job) -> str:
-    """What is done, in one line."""
+    """Return a one-line description of a job."""
     n_epochs = job.check_epochs
     network = f"{job.name}: {'-'.join(map(str, job.sizes))}, {job.hidden}/{job.output}"
     if job.kind == "predict":
@@ -203,7 +203,7 @@ def _title(job: Job) -> str:
 
 
 def _section(title: str, per: str, rows: Sequence[Summary]) -> str:
-    """Title, header and one line per contender, in a unit that suits fastmlp's time."""
+    """Return title, header and one line per contender, in a unit suitable for fastmlp's time."""
     times = {r.contender: r.seconds for r in rows if r.seconds is not None and r.gflop_per_second}
     typical = times.get(BASELINE, min(times.values(), default=1.0))
     unit, scale = next((unit, scale) for limit, unit, scale in UNITS if typical < limit)
@@ -236,7 +236,7 @@ def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
 
 
 def where(records: Sequence[Record]) -> str:
-    """Machine, versions and BLAS of every contender, in the words of its own process."""
+    """Describe machine, versions and BLAS as reported by every contender's process."""
     good = {r["contender"]: r for r in records if "error" not in r}
     if not good:
         return "no contender finished"
@@ -252,7 +252,7 @@ def where(records: Sequence[Record]) -> str:
 
 
 def _warnings(records: Sequence[Record]) -> list[str]:
-    """A sentence where the product of two matrices did not get the processors it asked for."""
+    """Return a warning if the matrix product did not get the requested processors."""
     found = [r for r in records if r["contender"] == PEAK and "error" not in r]
     if not found:
         return []
@@ -285,7 +285,7 @@ def as_json(
     not_installed: Sequence[str],
     left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Everything, ready for `json.dump`."""
+    """Return the complete result, ready for `json.dump`."""
     return {
         "settings": settings,
         "not_installed": list(not_installed),

@@ -1,4 +1,4 @@
-"""Runs every contender in its own process, in rounds, so that a drifting machine hurts all."""
+"""Run every contender in a separate process, in rounds, so that a drifting machine affects all."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from fastmlp.engine.environment import child_environment
 
 WORKER = f"{__package__}.worker"
 ASSUMED_SECONDS = 10.0
-"""What a process is believed to take whose contender has not run yet, where time is limited."""
+"""Assumed duration of a process whose contender has not run yet, if time is limited."""
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run.
+    """Settings of a benchmark run.
 
     mnist: npz file or folder of IDX files; None for random rows of the same shape.
     n_threads: processors given to each contender that does not fix its own number.
@@ -76,7 +76,7 @@ def run(plan: Plan) -> list[Record]:
 
 
 def left_out(plan: Plan, records: list[Record]) -> list[str]:
-    """Sentences about what `run` left out because it did not fit into the budget."""
+    """Describe the measurements that `run` omitted because they did not fit into the budget."""
     wanted = [(c.name, _name(job)) for c, job in one_round(plan, 0)]
     there = {(r["contender"], r["job"]["name"] if r["job"] else "machine") for r in records}
     missing = ", ".join(f"{name} in {job}" for name, job in wanted if (name, job) not in there)
@@ -91,7 +91,7 @@ def left_out(plan: Plan, records: list[Record]) -> list[str]:
 
 
 class _Clock:
-    """Knows what processes took, and whether others still fit into the budget."""
+    """Time budget: keeps the durations of processes, and predicts whether others fit."""
 
     def __init__(self, budget_seconds: float | None) -> None:
         self._end = None if budget_seconds is None else monotonic() + budget_seconds
@@ -99,12 +99,12 @@ class _Clock:
         self._by_contender: dict[str, float] = {}
 
     def note(self, contender: Contender, job: Job | None, seconds: float) -> None:
-        """A process has taken so long."""
+        """Record the duration of a process."""
         self._by_pair[contender.name, _name(job)] = seconds
         self._by_contender[contender.name] = seconds
 
     def allows(self, pairs: list[tuple[Contender, Job | None]]) -> bool:
-        """Whether processes that take what they, or others of their contender, took would fit."""
+        """Return whether processes fit, judging by earlier durations of the same contenders."""
         if self._end is None:
             return True
         expected = (
@@ -115,7 +115,7 @@ class _Clock:
 
 
 def one_round(plan: Plan, index: int) -> Iterator[tuple[Contender, Job | None]]:
-    """Every contender once per job it can do, measurements of the machine once, with job None.
+    """Return every contender with each of its jobs; measurements of the machine have job None.
 
     The order of the contenders turns with the round.
     """
@@ -153,7 +153,7 @@ def run_one(plan: Plan, contender: Contender, job: Job | None, index: int) -> Re
 
 
 def _call_worker(request: Record, environment: dict[str, str], timeout_seconds: float) -> Record:
-    """The worker's result, or {"error": last line of what it said}."""
+    """Return the worker's result, or {"error": last line of its output}."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result.json")
         # A process group of its own, so that its children can be ended with it.
@@ -181,7 +181,7 @@ def _call_worker(request: Record, environment: dict[str, str], timeout_seconds: 
 
 
 def _end(worker: subprocess.Popen[str]) -> None:
-    """Kill a worker that still runs, and what it has started; also after Ctrl-C."""
+    """Kill a worker that is still running, and its children; also after Ctrl-C."""
     if worker.poll() is None:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -196,7 +196,7 @@ def _name(job: Job | None) -> str:
 
 
 def _progress(record: Record) -> str:
-    """One line about a finished process."""
+    """Return one line about a finished process."""
     name = record["job"]["name"] if record["job"] else "machine"
     seconds = record.get("median_seconds")
     outcome = record["error"] if seconds is None else f"{seconds:.3g} s"

@@ -1,4 +1,4 @@
-"""One run of the benchmark from a plan to table, JSON and figure."""
+"""A benchmark run, from a plan to table, JSON and figure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fastmlp.bench import files, markdown, report
 from fastmlp.bench.adapters.job import Job
 from fastmlp.bench.runner import Plan, left_out, run
 
-NO_MNIST = "MNIST is not on this computer: jobs on it run on random rows of its shape"
+NO_MNIST = "MNIST is not available locally; its jobs use random rows of the same shape"
 
 
 def find_mnist() -> Path | None:
-    """The copy of MNIST that fastmlp.datasets would load without a download, or None."""
+    """Return the local copy of MNIST that fastmlp.datasets would load, or None."""
     return datasets.find("mnist")
 
 
@@ -25,7 +25,7 @@ def run_and_report(
     json_path: Path | None = None,
     figure_path: Path | None = None,
 ) -> int:
-    """Run, print the table, write the files asked for.
+    """Run the benchmark, print the table, and write the requested files.
 
     Returns 1 if a contender failed or missed the accuracy it was checked against, else 0.
     """
@@ -50,7 +50,7 @@ def run_and_report(
 
 
 def report_file(json_path: Path, figure_path: Path | None = None) -> None:
-    """Print the table of a result that was written before, and draw its figure if asked to."""
+    """Print the table of an existing result, and draw its figure if requested."""
     content = files.read(json_path)
     records, jobs = content["records"], jobs_of(content)
     rows = report.summarize(records, jobs)
@@ -64,12 +64,12 @@ def report_file(json_path: Path, figure_path: Path | None = None) -> None:
 
 
 def jobs_of(content: dict[str, Any]) -> list[Job]:
-    """The jobs of a result that was written before."""
+    """Return the jobs of an existing result."""
     return [Job(**job | {"sizes": tuple(job["sizes"])}) for job in content["settings"]["jobs"]]
 
 
 def markdown_file(json_path: Path) -> None:
-    """Print the tables of docs/benchmarks.md from a result that was written before."""
+    """Print the tables of docs/benchmarks.md from an existing result."""
     print(markdown.tables(files.read(json_path)))
 
 
@@ -82,6 +82,6 @@ def _settings(plan: Plan) -> dict[str, Any]:
 
 
 def _check_folder(path: Path) -> None:
-    """Refuse a file that could not be written, before minutes of measuring."""
+    """Raise an error for a file that cannot be written, before minutes of measuring."""
     if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"no such folder for {path.name}: {path.parent}")
+        raise FileNotFoundError(f"the folder for {path.name} does not exist: {path.parent}")

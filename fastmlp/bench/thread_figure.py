@@ -1,4 +1,4 @@
-"""The figure of a thread sweep: seconds per epoch, and the speed-up next to the ideal one."""
+"""Figure of a thread sweep: seconds per epoch, and the speed-up with the ideal one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ENGINES = {"native": ("fastmlp", BLUE, "o"), "numpy": ("NumPy reference", ORANGE
 """Name, colour and marker of each engine."""
 
 MOST_LINEAR_THREADS = 8
-"""Beyond it thread counts are doubled, and the axes are logarithmic."""
+"""Thread count above which counts are doubled, and the axes are logarithmic."""
 
 
 def plot_threads(
     points: Sequence[Point], *, title: str | None = None, figsize: FigureSize = (12, 6)
 ) -> Figure:
-    """Median seconds per epoch with quartiles on the left, speed-up and its ideal on the right.
+    """Plot median seconds per epoch with quartiles (left), and actual and ideal speed-up (right).
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _draw_speed_up(axis: Axes, points: Sequence[Point]) -> None:
 
 
 def _label_threads(axis: Axes, points: Sequence[Point]) -> None:
-    """One tick per thread count that was timed, and none between."""
+    """Put one tick at every thread count that was timed, and none between."""
     counts = sorted({p.n_threads for p in points})
     if counts[-1] > MOST_LINEAR_THREADS:
         axis.set_xscale("log", base=2)
@@ -126,6 +126,6 @@ def _label_threads(axis: Axes, points: Sequence[Point]) -> None:
 
 
 def _name(point: Point) -> str:
-    """For example "fastmlp with 2 threads"."""
+    """Return a label such as "fastmlp with 2 threads"."""
     threads = "1 thread" if point.n_threads == 1 else f"{point.n_threads} threads"
     return f"{ENGINES[point.engine][0]} with {threads}"

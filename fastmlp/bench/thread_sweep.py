@@ -30,17 +30,17 @@ from fastmlp.engine.threads import MAX_THREADS
 from fastmlp.training.trainer import ENGINES
 
 EVERY_COUNT_UP_TO = 8
-"""Thread counts beyond this one are doubled: 8, 16, 32."""
+"""Thread count above which counts are doubled: 8, 16, 32."""
 
 CHILD = (
     "import sys; sys.path[:] = sys.argv[1:]; from fastmlp.bench.thread_worker import serve; serve()"
 )
-"""Code of a child: it finds modules where its parent does, whatever folder it is called in."""
+"""Code of a child process: it finds the same modules as its parent, in any folder."""
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What to time.
+    """Settings of a thread sweep.
 
     Attributes
     ----------
@@ -81,13 +81,13 @@ class SweepPlan:
 
 @dataclass(frozen=True)
 class Run:
-    """What one process found.
+    """Result of one process.
 
     Attributes
     ----------
     engine : str
     n_threads : int
-        As the trainer read it from the environment.
+        Number of threads that the trainer read from the environment.
     round_number : int
         From 1.
     epoch_seconds : tuple of float
@@ -186,14 +186,14 @@ def run_sweep(
 
 
 def _one_round(plan: SweepPlan, round_number: int) -> Iterator[tuple[str, int]]:
-    """Every engine at every thread count; the start turns with the round."""
+    """Return every engine at every thread count, rotated by the number of the round."""
     pairs = [(engine, n) for n in plan.thread_counts for engine in plan.engines]
     start = (round_number - 1) % len(pairs)
     yield from pairs[start:] + pairs[:start]
 
 
 def _run_child(plan: SweepPlan, folder: str, engine: str, n_threads: int, round_number: int) -> Run:
-    """One process; an exception, Ctrl-C included, ends it before it is passed on."""
+    """Run one process; if an exception occurs (also Ctrl-C), end the process first."""
     request = {
         "folder": folder,
         "engine": engine,
@@ -254,12 +254,12 @@ def _point(engine: str, n_threads: int, seconds: list[float], alone_seconds: flo
 
 
 def same_weights(runs: Iterable[Run], engine: str) -> bool:
-    """Whether all processes of an engine ended with the same bits."""
+    """Return whether all processes of an engine ended with bit-for-bit identical weights."""
     return len({run.weights for run in runs if run.engine == engine}) <= 1
 
 
 def as_json(plan: SweepPlan, runs: list[Run], points: list[Point]) -> dict[str, Any]:
-    """Everything, ready for `json.dump`: lists under "points" and "runs", units in the names."""
+    """Return the result for `json.dump`: lists "points" and "runs", with units in the names."""
     return {
         "settings": asdict(plan) | {"warm_up_epochs": WARM_UP_EPOCHS},
         "points": [asdict(point) for point in points],

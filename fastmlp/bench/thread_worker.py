@@ -27,11 +27,11 @@ RATE_PER_ROW = 0.5
 """Learning rate for means over the rows of a batch; that of the published runs at batch 500."""
 
 LARGEST_KEPT = 31 << 20
-"""Bytes of a block, freed once, after which glibc keeps smaller ones."""
+"""Size in bytes of a block that is freed once, so that glibc then keeps smaller blocks."""
 
 
 def serve() -> None:
-    """Train what the request on stdin says; write the answer to stdout."""
+    """Train as requested on stdin; write the result to stdout."""
     request = json.load(sys.stdin)
     folder = Path(request.pop("folder"))
     settle_malloc()
@@ -39,7 +39,7 @@ def serve() -> None:
 
 
 def settle_malloc() -> None:
-    """Let glibc keep freed memory, as it does in programs that have loaded and scaled data.
+    """Make glibc keep freed memory, as in programs that have loaded and scaled data.
 
     Its threshold is the largest block that was freed so far, up to 32 MiB. In a fresh process
     NumPy's arrays of megabytes go back to the system each time, and an epoch of the reference
@@ -90,7 +90,7 @@ def _describe_blas(libraries: list[Any]) -> str:
 
 
 def _simd_of_numpy() -> str:
-    """The highest instruction set that NumPy was built for and found on this processor."""
+    """Return the highest instruction set that NumPy supports on this processor."""
     known: Any = np.show_config(mode="dicts")
     extensions = known.get("SIMD Extensions", {})
     found = extensions.get("found") or extensions.get("baseline")

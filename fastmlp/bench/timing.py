@@ -1,4 +1,4 @@
-"""How the worker times the four kinds of jobs."""
+"""Timing of the four kinds of jobs, in the worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Result = dict[str, Any]
 
 
 def measure(adapter: Adapter, job: Job, x: Array, target_seconds: float, check: bool) -> Result:
-    """Time a job of any kind for about target_seconds; x (n, n_in) is what predictions are for.
+    """Time a job of any kind for about target_seconds; x (n, n_in) is the input of predictions.
 
     The result has `seconds`, one number per epoch, block of calls or ensemble; their
     `median_seconds`; `busy_cores`, processor time over wall time; `accuracy` and `largest_error`,
@@ -75,7 +75,7 @@ def _train(adapter: Learner, job: Job, target_seconds: float, check: bool) -> Re
 
 
 def _epochs(adapter: Learner, n: int) -> list[float]:
-    """Seconds of n more epochs, one number each."""
+    """Return the seconds of n more epochs, one number per epoch."""
     seconds = adapter.train_epochs(n)
     if len(seconds) != n:
         raise RuntimeError(f"train_epochs({n}) must report {n} epochs, got {len(seconds)}")
@@ -110,7 +110,7 @@ def _predict(adapter: Predictor, job: Job, x: Array, target_seconds: float, chec
 
 
 def _calls_per_block(adapter: Predictor, x: Array, target_seconds: float) -> int:
-    """Calls that make BLOCKS blocks fill target_seconds; also warms up for a tenth of that."""
+    """Return the calls per block so that BLOCKS blocks fill target_seconds, after a warm-up."""
     n_calls, start = 0, perf_counter()
     while n_calls < 2 or perf_counter() - start < target_seconds / 10:
         adapter.predict(x)
@@ -122,7 +122,7 @@ def _calls_per_block(adapter: Predictor, x: Array, target_seconds: float) -> int
 
 
 def _ensemble(adapter: Ensembler, job: Job, target_seconds: float, check: bool) -> Result:
-    """Train all members again and again, from the start; the accuracy is the members' mean."""
+    """Train all members repeatedly from scratch; the accuracy is the members' mean."""
     members = job.members()
     watch = _Watch()
     start = perf_counter()
@@ -144,7 +144,7 @@ def _ensemble(adapter: Ensembler, job: Job, target_seconds: float, check: bool) 
 
 
 def _fits(adapter: Fitter, job: Job, target_seconds: float, check: bool) -> Result:
-    """Fit the same estimator again and again, after a fit of one epoch that is not timed."""
+    """Fit the same estimator repeatedly, after a fit of one epoch that is not timed."""
     start = perf_counter()
     adapter.fit(1)
     warm_up = perf_counter() - start
@@ -167,7 +167,7 @@ def _fits(adapter: Fitter, job: Job, target_seconds: float, check: bool) -> Resu
 
 
 def _result(seconds: list[float], watch: _Watch, **checks: float | None) -> Result:
-    """What all kinds have in common."""
+    """Return the entries of the result that all kinds of jobs share."""
     return {
         "seconds": seconds,
         "median_seconds": median(seconds),
@@ -191,7 +191,7 @@ class _Watch:
         return self.processor_seconds / self.wall_seconds
 
     def time(self, work: Callable[[], list[float]]) -> list[float]:
-        """What `work` returns."""
+        """Call `work`, add its time, and return its result."""
         wall, processor = perf_counter(), machine.processor_seconds()
         result = work()
         self.processor_seconds += machine.processor_seconds() - processor

@@ -22,7 +22,7 @@ from fastmlp.engine.environment import loaded_libraries
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Do as the request says; everything learned on the way, in seconds and bytes."""
+    """Run the requested job; return all measurements, in seconds and bytes."""
     job = Job(**request["job"] | {"sizes": tuple(request["job"]["sizes"])})
     data = load(job, Path(request["mnist"]) if request["mnist"] else None)
     adapter = CONTENDERS[request["contender"]].create(data, request["n_threads"], job.kind)

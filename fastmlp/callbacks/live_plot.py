@@ -189,7 +189,7 @@ def notebook_shell() -> Any:
 
 
 def _from_history(training: Training) -> dict[str, float]:
-    """Numbers of the last epoch of a history, batches as their mean."""
+    """Return the values of a history's last epoch, averaged over the batches."""
     history = training.history
     if not history.n_epochs:
         return {}

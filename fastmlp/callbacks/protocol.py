@@ -1,4 +1,4 @@
-"""What a callback may see of a training run, of a Trainer as of a CNN in Keras."""
+"""Interface of a training run for callbacks, whether of a Trainer or of a CNN in Keras."""
 
 from __future__ import annotations
 

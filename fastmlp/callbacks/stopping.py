@@ -210,7 +210,7 @@ class TimeBudget(EpochCallback):
         return {"seconds": time.monotonic() - self._start}
 
     def restore(self, training: Training, state: Mapping[str, Any]) -> None:
-        """Count the seconds before the checkpoint too."""
+        """Continue with the seconds counted before the checkpoint."""
         self._start = time.monotonic() - check_number("seconds", state["seconds"])
 
 
@@ -223,7 +223,7 @@ def direction(name: str, mode: str = "auto") -> int:
 
 
 def checked_weights(weights: Any, like: Any) -> Any:
-    """Return `weights` from a checkpoint where they have dtype and shape of `like`, and are finite.
+    """Return `weights` from a checkpoint, which must be finite, with the dtype and shape of `like`.
 
     Raises
     ------

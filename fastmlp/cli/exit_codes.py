@@ -1,4 +1,4 @@
-"""How a command can end: its exit codes, and the exception that stands for SIGTERM."""
+"""Exit codes of the commands, and the exception that represents SIGTERM."""
 
 from __future__ import annotations
 

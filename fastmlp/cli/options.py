@@ -25,7 +25,7 @@ class UsageError(Exception):
 
 
 class CommandModule(Protocol):
-    """What the module of a command defines."""
+    """Interface of the module of a command."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Describe the command's options."""

@@ -1,4 +1,4 @@
-"""What ``fastmlp train`` says about a run: before it, after it, and in history.json."""
+"""Output of ``fastmlp train``: before a run, after it, and in history.json."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def _measure(plan: SweepPlan, data: LabelledData) -> list[Run]:
 
 
 def _check_files(options: argparse.Namespace) -> None:
-    """Refuse files that could not be written after minutes of measuring."""
+    """Raise an error for files that cannot be written, before minutes of measuring."""
     for name, target in (("--json", options.json), ("--figure", options.figure)):
         if target is None:
             continue

@@ -13,12 +13,12 @@ Images = NDArray[np.float32]
 
 
 def check_images(name: str, images: ArrayLike, shape: tuple[int, int, int]) -> Images:
-    """`images` as finite float32 of shape (n, height, width, channels), n >= 1.
+    """Return `images` as finite float32 of shape (n, height, width, channels), n >= 1.
 
     Parameters
     ----------
     name : str
-        Of the argument, for messages.
+        Name of the argument, for error messages.
     images : array-like of shape (n, height, width, channels)
         Or (n, height, width) where there is one channel.
     shape : (int, int, int)
@@ -43,12 +43,12 @@ def check_images(name: str, images: ArrayLike, shape: tuple[int, int, int]) -> I
 
 
 def check_targets(name: str, labels: ArrayLike, n_classes: int, n_images: int) -> Images:
-    """One-hot float32 targets (n, n_classes) from labels.
+    """Convert labels to one-hot float32 targets (n, n_classes).
 
     Parameters
     ----------
     name : str
-        Of the argument, for messages.
+        Name of the argument, for error messages.
     labels : array-like of shape (n,) or (n, n_classes)
         Integers from 0 to n_classes - 1, or one-hot rows.
     n_classes, n_images : int

@@ -23,7 +23,7 @@ def require_tensorflow() -> None:
 
 
 def import_tensorflow() -> Any:
-    """The module ``tensorflow``.
+    """Return the module ``tensorflow``.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def import_tensorflow() -> Any:
 
 
 def import_keras() -> Any:
-    """The module ``keras`` in version 3 on TensorFlow.
+    """Return the module ``keras`` in version 3, which must run on TensorFlow.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class BestEpoch(EpochCallback):
         self._state: TrainingState | None = None
 
     def before_training(self, trainer: Any) -> None:
-        """Forget earlier training runs."""
+        """Reset the state of earlier training runs."""
         self.epoch, self.accuracy, self._state = 0, math.nan, None
 
     def after_epoch(self, trainer: Any) -> None:
@@ -43,7 +43,7 @@ class BestEpoch(EpochCallback):
             self._state = TrainingState(trainer.model)
 
     def after_training(self, trainer: Any) -> None:
-        """Put the best state back."""
+        """Restore the best state."""
         if self._state is not None:
             self._state.restore(trainer.model)
             trainer.epochs_done = self.epoch

@@ -1,4 +1,4 @@
-"""From Keras to fastmlp's engine and back: the dense layers of a CNN, and features for an MLP."""
+"""Transfer of a CNN's dense layers to fastmlp's engine and back, and features for an MLP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastmlp.network.network import Network
 
 
 def dense_tail(cnn: CNN) -> Network:
-    """The dense layers of a CNN as a fastmlp Network with the same numbers.
+    """Convert the dense layers of a CNN to a fastmlp Network with the same weights.
 
     It takes what ``features(cnn, X)`` returns; its predictions are those of the CNN up to rounding.
     """
@@ -43,7 +43,7 @@ def set_dense_tail(cnn: CNN, network: Network) -> None:
 
 
 def features(cnn: CNN, X: ArrayLike) -> Images:
-    """What the dense layers see of images: (n, n_features), float32, in Keras' order.
+    """Return the input of the dense layers for images: (n, n_features), float32, in Keras' order.
 
     For a :class:`fastmlp.MLPClassifier` in the place of the CNN's own dense layers.
     """

@@ -1,4 +1,4 @@
-"""A CNNConfig as a compiled Keras model."""
+"""Construction of a compiled Keras model from a CNNConfig."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def keras_regularizer(config: CNNConfig) -> Any:
 
 
 def _seeds(seed: int | None) -> Any:
-    """Endless initialisers, with seeds of their own if `seed` is given."""
+    """Yield initializers, with different seeds if `seed` is given."""
     import numpy as np
 
     keras = import_keras()

@@ -59,12 +59,12 @@ class DeviceTiming:
 
     @property
     def total_seconds(self) -> float:
-        """Of all epochs."""
+        """Value over all epochs."""
         return sum(self.epoch_seconds)
 
     @property
     def images_per_second(self) -> float:
-        """Of all epochs."""
+        """Value over all epochs."""
         return self.images * len(self.epoch_seconds) / self.total_seconds
 
 
@@ -128,7 +128,7 @@ def compare_devices(
 
 
 def ratios(timings: Sequence[DeviceTiming]) -> dict[int, dict[str, float]]:
-    """By batch size: images per second of every contender over those of the first one.
+    """Return, by batch size, every contender's images per second relative to the first one's.
 
     The first is Keras on the processor, unless `compare_devices` was given other names.
     """

@@ -147,7 +147,7 @@ class CNNConfig:
         return sum(layer.n_parameters for layer in layer_table(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; one's own regulariser as its name."""
+        """Return plain values for JSON; a custom regularizer is replaced by its name."""
         content = asdict(self)
         if callable(self.regularizer):
             content["regularizer"] = f"own: {regularizer_name(self.regularizer)}"
@@ -155,7 +155,7 @@ class CNNConfig:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> CNNConfig:
-        """What `to_dict` returned as a configuration again; an own regulariser becomes None."""
+        """Create a configuration from the result of `to_dict`; custom regularizers become None."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(content) - known)
         if unknown:
@@ -168,7 +168,7 @@ class CNNConfig:
         return cls(**settings)
 
     def _set(self, **values: Any) -> None:
-        """Store checked values; the class is frozen for everybody else."""
+        """Store checked values, which the frozen class does not allow otherwise."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -260,7 +260,7 @@ class CNNConfig:
 
 
 def regularizer_name(regularizer: Regularizer) -> str:
-    """The name of a named regulariser, or of a custom function or object."""
+    """Return the name of a regularizer, which may be a custom function or object."""
     if regularizer is None or isinstance(regularizer, str):
         return str(regularizer).lower()
     return str(getattr(regularizer, "__name__", type(regularizer).__name__))

@@ -1,4 +1,4 @@
-"""Devices, threads and memory of TensorFlow: what there is, and how to choose."""
+"""Devices, threads and memory of TensorFlow: queries and settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Device:
-    """A processor or graphics card, as TensorFlow sees it.
+    """A processor or graphics card that TensorFlow can use.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Device:
         "cpu:0", "gpu:0" and so on, as `choose_device` takes it.
     type : {"CPU", "GPU"}
     memory_bytes : int or None
-        None where it is not told.
+        None if it is unknown.
     description : str
-        The maker's name of the device, where it is told.
+        The manufacturer's name of the device, if known.
     """
 
     name: str
@@ -186,7 +186,7 @@ def _description(kind: str) -> str:
 
 
 def _memory_bytes(kind: str, number: int) -> int | None:
-    """Memory of the machine for processors, of the card for cards; None where it is not told."""
+    """Return the memory of the machine or of the graphics card; None if it is unknown."""
     if kind == "GPU":
         return _card_memory(number)
     try:
@@ -196,7 +196,7 @@ def _memory_bytes(kind: str, number: int) -> int | None:
 
 
 def _card_memory(number: int) -> int | None:
-    """Memory of a card, from its driver: TensorFlow itself would have to take it to tell."""
+    """Return the memory of a card from its driver; TensorFlow would have to allocate it first."""
     device, memory = ctypes.c_int(), ctypes.c_size_t()
     try:
         driver = ctypes.CDLL("libcuda.so.1")

@@ -1,4 +1,4 @@
-"""Checks of a ``.keras`` file before Keras may read it."""
+"""Checks of a ``.keras`` file before it is passed to Keras."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODULES = (
     "keras.dtype_policies",
 )
 MODELS = ("Sequential", "Functional", "Model", "DTypePolicy")
-"""What a description may name in the module ``keras`` itself, and in ``keras.src``."""
+"""Names allowed in the module ``keras`` itself, and in ``keras.src``."""
 
 PLAIN = (
     "__tensor__",
@@ -73,7 +73,7 @@ def check_archive(path: Path) -> None:
 
 
 def _is_known(part: dict[str, Any], name: object) -> bool:
-    """Whether a class or function is one that Keras' own models are made of."""
+    """Return whether a class or function is one of Keras' building blocks of models."""
     module = str(part.get("module"))
     if name in MODELS and (module == "keras" or module.startswith("keras.src.")):
         return True
@@ -87,7 +87,7 @@ def _is_registered(part: dict[str, Any], name: object) -> bool:
 
 
 def _description(path: Path) -> Any:
-    """The content of config.json, from an archive whose checksums fit."""
+    """Return the content of config.json, after checking the archive's checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -98,7 +98,7 @@ def _description(path: Path) -> Any:
                 )
             damaged = archive.testzip()
             if damaged is not None:
-                raise DataFormatError(f"{path}, {damaged}: damaged, the checksum does not fit")
+                raise DataFormatError(f"{path}, {damaged}: damaged, the checksum does not match")
             return json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
         raise DataFormatError(

@@ -33,12 +33,12 @@ from fastmlp.files.atomic import write_atomically
 
 MEMBER = "fastmlp.json"
 INITIAL = "fastmlp_initial_"
-"""How the names of the arrays of the initial state begin."""
+"""Prefix of the names of the initial state's arrays."""
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Everything of a CNN that its file holds.
+    """Everything that the file of a CNN contains.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def save(cnn: Parts, path: StrPath) -> None:
 
 
 def load(path: StrPath) -> Parts:
-    """Read what `save` wrote.
+    """Read a file written by `save`.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def load_model(path: StrPath) -> Any:
 
 
 def check_name(path: StrPath) -> Path:
-    """`path` if it ends in ``.keras``."""
+    """Return `path`, which must end in ``.keras``."""
     target = Path(check_path("path", path))
     if target.suffix in (".h5", ".hdf5"):
         raise ValueError(
@@ -216,7 +216,7 @@ def _scaler_content(scaler: Scaler | None) -> dict[str, Any] | None:
 
 
 def _scaler(content: Any) -> Scaler | None:
-    """The scaler whose numbers `content` holds."""
+    """Return the scaler stored in `content`."""
     if content is None:
         return None
     if content["kind"] == "none":

@@ -100,7 +100,7 @@ def receptive_fields(network: Layers) -> dict[str, tuple[int, int]]:
 
 
 def field_of_node(network: Layers, layer: str, row: int, column: int) -> tuple[slice, slice]:
-    """The pixels that the node (`row`, `column`) of a convolution or pooling sees.
+    """Return the receptive field of the node (`row`, `column`) of a convolution or pooling.
 
     Returns
     -------

@@ -137,7 +137,7 @@ def scale_images(
 
 
 def unscale_images(scaler: Scaler, images: Images) -> NDArray[np.float64]:
-    """Standardised images (n, height, width, 1) as pixels again."""
+    """Convert standardized images (n, height, width, 1) back to pixels."""
     flat = scaler.inverse_transform(images.reshape(len(images), -1).astype(np.float64))
     return flat.reshape(images.shape)
 

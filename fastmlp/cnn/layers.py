@@ -95,7 +95,7 @@ class DenseLayer:
 def name_layers(
     conv: Sequence[ConvLayer], pools: Sequence[PoolLayer], dense: Sequence[DenseLayer]
 ) -> tuple[tuple[ConvLayer, ...], tuple[PoolLayer, ...], tuple[DenseLayer, ...]]:
-    """The layers with names where they had none.
+    """Return the layers, with default names for those without a name.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _with_names(layers: Sequence[Any], stem: str) -> tuple[Any, ...]:
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or "/" in name or " " in name:
-        raise ValueError(f"name of a layer must be a text without spaces and '/'; got {name!r}")
+        raise ValueError(f"name of a layer must be a string without spaces and '/'; got {name!r}")
 
 
 def _pair(name: str, value: object) -> tuple[int, int]:

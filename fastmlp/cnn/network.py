@@ -158,7 +158,7 @@ class CNN:
 
     @property
     def can_be_saved(self) -> bool:
-        """False: a Checkpoint saves runs of Trainers only."""
+        """Always False, because a Checkpoint only saves runs of Trainers."""
         return False
 
     def copy_weights(self) -> list[NDArray[Any]]:
@@ -166,7 +166,7 @@ class CNN:
         return list(self.model.get_weights())
 
     def set_weights(self, weights: list[NDArray[Any]]) -> None:
-        """Set all weights to what `copy_weights` returned; the optimiser keeps its state."""
+        """Set all weights to the result of `copy_weights`; the optimizer keeps its state."""
         self.model.set_weights(weights)
 
     @property
@@ -283,7 +283,7 @@ class CNN:
         return self._evaluate(*self._check_data("X", X, "y", y))
 
     def penalty(self) -> float:
-        """What the regularisers add to every batch's cost."""
+        """Penalty that the regularizers add to the cost of every batch."""
         return penalty(self.model)
 
     def save(self, path: StrPath) -> None:
@@ -302,7 +302,7 @@ class CNN:
 
     @classmethod
     def load(cls, path: StrPath, *, device: str = "auto") -> CNN:
-        """Read what `save` wrote, in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
+        """Read a file written by `save` in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
         choose_device(device)  # before the file is read
         parts = load(path)
         cnn = cls.of_model(parts.config, parts.model, seed=parts.seed, device=device)
@@ -367,7 +367,7 @@ class CNN:
 
 
 def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCallback]]:
-    """Keras' callbacks, and fastmlp's but for those that change a Trainer's network."""
+    """Return Keras callbacks and fastmlp's, except those that change a Trainer's network."""
     kind = import_keras().callbacks.Callback
     given = check_iterable("callbacks", callbacks, "callbacks")
     hooks = [call for call in given if not isinstance(call, kind)]

@@ -1,4 +1,4 @@
-"""What the files of this room need of a CNN, so that none of them imports network.py."""
+"""Interface of a CNN for the other modules, which therefore do not import network.py."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
-    """Wall time of every epoch in seconds, and nothing else."""
+    """Records the wall time of every epoch in seconds, and nothing else."""
 
     def __init__(self) -> None:
         super().__init__()

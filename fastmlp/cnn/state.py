@@ -1,4 +1,4 @@
-"""The state of a training: weights, and everything the optimiser remembers, iterations included."""
+"""State of a training run: weights and the optimizer's variables, including iterations."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TrainingState:
         return state
 
     def restore(self, model: Any) -> None:
-        """Put everything back into `model`."""
+        """Restore everything in `model`."""
         variables = list(_variables(model))
         if len(variables) != len(self.values):
             raise ValueError(
@@ -92,7 +92,7 @@ def set_rate(model: Any, rate: float) -> None:
 
 
 def penalty(model: Any) -> float:
-    """Return what the regularisers add to the cost of every batch."""
+    """Return the penalty that the regularizers add to every batch's cost."""
     return sum(map(float, model.losses))
 
 

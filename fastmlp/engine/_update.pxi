@@ -3,7 +3,7 @@
 
 cdef fm_rule batch_rule(Job *job, fm_totals total, Py_ssize_t n_rows,
                         Py_ssize_t step) noexcept nogil:
-    """The update rule of step number `step` with its scale and share of the regularisation."""
+    """The update rule of step number `step` with its scale and share of the penalty."""
     cdef fm_rule rule = job.run.rule
     cdef double share = 1.0
     if job.run.penalty_scale == PER_SAMPLE:

@@ -106,7 +106,7 @@ def describe_estimator(
 
 
 def _refuse_unknown(estimator: BaseMLP, known: set[str]) -> None:
-    """Refuse what would be left out without notice."""
+    """Raise an error for attributes that would otherwise be omitted silently."""
     if getattr(estimator, "_skl_callbacks", None):
         raise TypeError("callbacks cannot be saved; remove them with set_callbacks() first")
     unknown = set(vars(estimator)) - known - {"_skl_callbacks"}
@@ -129,7 +129,7 @@ def _encoded(name: str, value: Any) -> Any:
 def _describe_optimizer(
     record: FitRecord, arrays: dict[str, NDArray[Any]]
 ) -> dict[str, Any] | None:
-    """What the next partial_fit continues with."""
+    """Describe the optimizer state with which the next partial_fit continues."""
     state = record.optimizer_state
     if state is None:
         return None
@@ -229,7 +229,7 @@ def _restore_numbers(record: FitRecord, document: Fields, arrays: Arrays) -> Non
 
 
 def _restore_course(record: FitRecord, document: Fields, arrays: Arrays) -> None:
-    """What the next partial_fit or warm start continues with."""
+    """Restore the state with which the next partial_fit or warm start continues."""
     network = record.weights.network
     fields = document.fields("plateau")
     tol, patience, best = (fields.plain(name, float) for name in ("tol", "patience", "best"))
@@ -248,7 +248,7 @@ def _restore_optimizer(fields: Fields, network: Network, arrays: Arrays) -> Opti
     if name not in OPTIMIZERS:
         raise ModelFormatError(f"{fields.where}: 'optimizer' must be {', '.join(OPTIMIZERS)}")
     initial, rate = _rate(fields, "initial_learning_rate"), _rate(fields, "learning_rate")
-    shape = (OPTIMIZERS[name]().n_states, network.n_parameters)
+    shape = (OPTIMIZERS[name].n_states, network.n_parameters)
     state = OptimizerState(
         name,
         arrays.take("optimizer.states", network.dtype, shape),

@@ -130,7 +130,7 @@ class Network:
         return network
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse what would no longer fit the memory that the engines were made for."""
+        """Reject values that would not match the memory reserved by the engines."""
         if name in FIXED and name in self.__dict__:
             raise AttributeError(f"{name} of a Network cannot be replaced; make a new Network")
         object.__setattr__(self, name, value)

@@ -43,7 +43,7 @@ RULES = {"mean": "same rate for the batch's mean", "image": "same rate per image
 STYLES = {"mean": (BLUE, "o"), "image": (ORANGE, "s")}
 
 GOOD_ENOUGH = 0.95
-"""A test accuracy, to compare how fast it is reached."""
+"""Test accuracy for comparing how fast it is reached."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """Fewer images, sizes and epochs for a quick one; the largest batch is the training set."""
+    """Return the settings, the largest batch with all rows; quick: fewer images, sizes, epochs."""
     if data == "mnist" and not quick:
         return Config()
     if data == "mnist":
@@ -86,7 +86,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """The times, one after the other on all threads; then a network per size, rule and seed."""
+    """Measure the times, one after the other on all threads; then train the networks."""
     data = load_scaled(config.data, "feature", config.n_train)
 
     def time_one(case: Case, tick: Tick) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 def time_epochs(
     config: Config, data: LabelledData, batch_size: int, n_threads: int
 ) -> Sequence[float]:
-    """Seconds of some epochs after one that is not counted."""
+    """Time some epochs after one warm-up epoch."""
     sizes = (data.X_train.shape[1], *config.hidden, len(data.classes))
     trainer = Trainer(
         Network(sizes, random_state=0),
@@ -160,12 +160,12 @@ def accuracies(result: Result, rule: str, name: str = "test_accuracy") -> dict[i
 
 
 def equal_seconds(result: Result) -> float:
-    """The longest time that every batch size was trained for: the fastest one's epochs."""
+    """Return the longest training time that every batch size has reached."""
     return min(epoch_seconds(result).values()) * float(result["config"]["n_epochs"])
 
 
 def after_equal_time(result: Result, rule: str) -> dict[int, tuple[int, np.ndarray]]:
-    """By batch size: finished epochs, and the accuracy (n_seeds,) after them.
+    """Return, by batch size, the finished epochs and the accuracy (n_seeds,) after them.
 
     Batch sizes that finished none are left out.
     """
@@ -200,7 +200,7 @@ def tables(result: Result) -> list[Table]:
 
 
 def _threads(result: Result) -> str:
-    """For example "2 threads"."""
+    """Return a label such as "2 threads"."""
     n = result["times"][0]["n_threads"]
     return f"{n} thread{'' if n == 1 else 's'}"
 

@@ -1,4 +1,4 @@
-"""Versions of back propagation, and treatments of the bias: equal gradients at different speed.
+"""Versions of back propagation and treatments of the bias: equal gradients, different speeds.
 
 V1.0 (article M8) adds a row for the bias node to Z, takes the derivative from Z, and computes a
 delta of the input layer that nobody needs. V1.5 (performance, Step I) leaves that out. V1.6 (Step
@@ -67,7 +67,7 @@ SHOWN = (
     ("V1.6", "weights_sliced"),
     ("V1.6", "product_sliced"),
 )
-"""The way of the articles, and the three treatments of the bias in its last version."""
+"""Versions in the articles, and the three treatments of the bias in the last version."""
 
 BIAS_NAMES = {
     "row_added": "row added",
@@ -101,7 +101,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 class _Watch:
-    """Milliseconds since it was last asked."""
+    """Return the milliseconds since the previous call."""
 
     def __init__(self) -> None:
         self._last = perf_counter()
@@ -112,7 +112,7 @@ class _Watch:
 
 
 class Forward(NamedTuple):
-    """What `fastmlp.reference.backward` starts from."""
+    """Input of `fastmlp.reference.backward`."""
 
     weights: Sequence[Array]
     zs: Sequence[Array]
@@ -183,7 +183,7 @@ def _timed_layer_delta(
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """All variants in turn on one batch after the other."""
+    """Run all variants in turn on one batch after the other."""
     from threadpoolctl import threadpool_limits
 
     n_threads = config.blas_threads or session.n_threads
@@ -224,7 +224,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
 
 def _largest_difference(forward: Forward, functions: Sequence[str], l2: float) -> float:
-    """Of any variant's gradient from the reference's, over its largest element."""
+    """Return the largest relative difference between a variant's gradient and the reference's."""
     expected = [
         gradient + reference.penalty_gradient(w, 0.0, l2)
         for gradient, w in zip(
@@ -241,7 +241,7 @@ def _largest_difference(forward: Forward, functions: Sequence[str], l2: float) -
 
 
 def _summary(variant: tuple[str, str], milliseconds: list[np.ndarray[Any, Any]]) -> dict[str, Any]:
-    """Medians per layer and part, and of the whole with quartiles."""
+    """Return medians per layer and part, and median and quartiles of the total."""
     times = np.array(milliseconds)
     q1, middle, q3 = np.quantile(times.sum(axis=(1, 2)), [0.25, 0.5, 0.75])
     return {
@@ -255,7 +255,7 @@ def _summary(variant: tuple[str, str], milliseconds: list[np.ndarray[Any, Any]])
 
 
 def variant_of(batch: Any, version: str, bias: str) -> dict[str, Any]:
-    """What was measured of one variant on one batch."""
+    """Return the measurements of one variant on one batch."""
     for variant in batch["variants"]:
         if (variant["version"], variant["bias"]) == (version, bias):
             return variant  # type: ignore[no-any-return]
@@ -288,7 +288,7 @@ def tables(result: Result) -> list[Table]:
 
 
 def _parts_table(batch: Any) -> Table:
-    """t1 … t6 per layer; what was published is V1.5 with the row added."""
+    """Return t1 … t6 per layer; the published values are those of V1.5 with the row added."""
     rows = []
     for layer in (2, 1, 0):
         known = PUBLISHED.get(batch["batch"], {}).get(layer)

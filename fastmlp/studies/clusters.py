@@ -36,7 +36,7 @@ CODINGS = {
     "distances+pixels": "distances + pixels",
     "nearest+pixels": "nearest + pixels",
 }
-"""Name in the result -> in words."""
+"""Descriptions of the codings by name."""
 
 PLAIN = "pixels"
 
@@ -64,7 +64,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """Cluster and train; both are timed in processor seconds of the one thread that does it."""
+    """Cluster and train; both are timed in processor seconds of a single thread."""
     raw = load_raw(config.data, config.n_train)
     pixels = scale_rows(raw, recipe_for(config.data).scale)
     settings = recipe_settings(config.data)
@@ -156,13 +156,13 @@ def mean_accuracy(result: Result, coding: str, n_clusters: int) -> float:
 
 
 def epochs_to_reach(run: dict[str, Any], accuracy: float) -> int | None:
-    """First measured epoch after which the test accuracy is as high, None if there is none."""
+    """Return the first measured epoch with at least this test accuracy, or None."""
     reached = np.flatnonzero(np.array(run["test_accuracy"]) >= accuracy)
     return int(run["epochs"][reached[0]]) if len(reached) else None
 
 
 def _epochs_needed(runs: list[dict[str, Any]], accuracy: float) -> str:
-    """Mean over the seeds; "never" if one of them never has it."""
+    """Return the mean over the seeds; "never" if one of them never reaches it."""
     reached = [epochs_to_reach(run, accuracy) for run in runs]
     found = [epochs for epochs in reached if epochs is not None]
     return f"{np.mean(found):.0f}" if len(found) == len(reached) else "never"
@@ -202,7 +202,7 @@ def tables(result: Result) -> list[Table]:
 
 
 def _goal(result: Result) -> float:
-    """What the plain network has reached but for half a percentage point."""
+    """Return the plain network's final accuracy minus half a percentage point."""
     return round(mean_accuracy(result, PLAIN, 0) - 0.005, 3)
 
 
@@ -248,7 +248,7 @@ def _best(result: Result) -> tuple[str, int]:
 
 
 def _finding(result: Result) -> str:
-    """The best setting against pixels alone; the best of many is ahead by chance too."""
+    """Compare the best setting with pixels alone; the best of many may lead by chance."""
     coding, n = _best(result)
     best, plain = mean_accuracy(result, coding, n), mean_accuracy(result, PLAIN, 0)
     spread = max(

@@ -53,7 +53,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """Train, and look at the test rows."""
+    """Train the network, and evaluate it on the test rows."""
     raw = load_raw(config.data, config.n_train)
     data = scale_rows(raw, recipe_for(config.data).scale)
     settings = recipe_settings(config.data)
@@ -110,7 +110,7 @@ def count(predicted: NDArray[np.intp], true: NDArray[np.intp], n_classes: int) -
 def critical_rows(
     outputs: NDArray[np.floating[Any]], true: NDArray[np.intp], digit: int
 ) -> NDArray[np.intp]:
-    """Rows of `digit` that were taken for another, and others that were taken for it.
+    """Return the misclassified rows of `digit`, and the other rows classified as `digit`.
 
     Up to N_CRITICAL of each, those with the largest output first.
     """
@@ -122,7 +122,7 @@ def critical_rows(
 
 
 def _strongest_nodes(weights: Any, n_nodes: int) -> dict[str, Any]:
-    """Incoming weights, without bias, of the first layer's nodes that the next layer heeds most."""
+    """Return the input weights of the first layer's nodes with the largest output weights."""
     first, second = weights[0][:, 1:], weights[1][:, 1:]
     nodes = np.argsort(-np.linalg.norm(second, axis=0), kind="stable")[:n_nodes]
     largest = float(rounded(np.quantile(np.abs(first[nodes]), 0.995), 3))

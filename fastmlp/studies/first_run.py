@@ -1,4 +1,4 @@
-"""The articles' first long run (part VIII): 1000 epochs of 784-70-30-10, train and test told apart.
+"""The articles' first long run (part VIII): 1000 epochs of 784-70-30-10, on train and test sets.
 
 Learning rate 0.0001, decay 1e-6, momentum 5e-5, lambda2 0.1, batches of 500, weights in +-0.5
 before the first hidden layer and +-1 elsewhere. The article does not say how its inputs were
@@ -43,7 +43,7 @@ KEPT = (
 
 
 NOTICEABLE_RISE = 1.01
-"""Of the test set's cost over its lowest value; less is chance."""
+"""Ratio of the test set's cost to its minimum above which a rise is more than chance."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One network per scaling and seed."""
+    """Train one network per scaling and seed."""
     raw = load_raw(config.data, config.n_train)
     data = {scale: scale_rows(raw, scale) for scale in config.scales}
 
@@ -196,7 +196,7 @@ def _lowest_end(result: Result) -> float:
 
 
 def _finding(result: Result) -> str:
-    """What the best scaling reaches on both sets."""
+    """Describe the results of the best scaling on both sets."""
     means = {
         scale: float(np.mean(ends(result, scale, "train_error")))
         for scale in result["config"]["scales"]
@@ -236,7 +236,7 @@ def _draw_costs_of(axis: Axes, result: Result, scale: str) -> None:
 
 
 def _cost_finding(result: Result) -> str:
-    """Whether the test set's cost rises again, and what both costs do meanwhile."""
+    """Describe whether the test set's cost rises again, and the trends of both costs."""
     costs, rise = {}, {}
     for scale in result["config"]["scales"]:
         train, test = (

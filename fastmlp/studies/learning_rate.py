@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GROUPS = ("rate", "schedule", "initializer", "scale")
-"""What is changed, one at a time; also the names of the figures."""
+"""Groups of settings that are varied, one at a time; also the names of the figures."""
 
 GROUP_TITLES = {
     "rate": "Learning rate (constant; for sums over a batch)",
@@ -64,7 +64,7 @@ FINAL_SHARE = 0.1
 """The decaying rules end at this share of their first rate."""
 
 GOOD_ENOUGH = 0.95
-"""A test accuracy; the table has the epochs that it takes."""
+"""Test accuracy; the table shows the epochs needed to reach it."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """One seed and fewer rows and epochs for a quick one."""
+    """Return the settings; quick: one seed, and fewer rows and epochs."""
     if data == "mnist":
         return Config(n_train=6000, n_epochs=60, seeds=(0,)) if quick else Config()
     return Config(
@@ -150,7 +150,7 @@ def cases_of(config: Config) -> list[Case]:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One network per setting and seed."""
+    """Train one network per setting and seed."""
     raw = load_raw(config.data, config.n_train)
     data = {scale: scale_rows(raw, scale) for scale in {"feature", *config.scales}}
     epochs = chosen_epochs(config.n_epochs, 30)
@@ -189,7 +189,7 @@ def runs_of(result: Result, group: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def tables(result: Result) -> list[Table]:
-    """Final and best accuracies, and how fast they come, one table per group."""
+    """Tabulate final and best accuracies, and the epochs needed, one table per group."""
     columns = (
         "setting",
         "train accuracy",
@@ -224,7 +224,7 @@ def _row(name: str, runs: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def draw(result: Result) -> dict[str, Figure]:
-    """One figure per group: accuracy on both sets, epoch by epoch."""
+    """Draw one figure per group: accuracy on both sets by epoch."""
     findings: dict[str, Callable[[Result], str]] = {
         "rate": _finding_of_rates,
         "schedule": _finding_of_schedules,
@@ -267,7 +267,7 @@ def _draw_group(result: Result, group: str, finding: str) -> Figure:
 
 
 def _lowest_shown(found: dict[str, list[dict[str, Any]]]) -> float:
-    """Where most curves are: below the lowest but one of the final accuracies."""
+    """Return an axis limit that shows most curves: below the second-lowest final accuracy."""
     ends = sorted(run["test_accuracy"][-1] for runs in found.values() for run in runs[:1])
     return max(0.0, min(0.9, ends[min(1, len(ends) - 1)]) - 0.05) if ends else 0.0
 

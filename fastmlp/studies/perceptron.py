@@ -41,12 +41,12 @@ WAYS = {
 TARGET_STYLES = ((0.3, BLUE, "o"), (0.7, VERMILLION, "s"))
 SURFACE_POINTS = 81
 EDGE_OF_SATURATION = 4.0
-"""Beyond this |z| the sigmoid's slope is below 0.018, a fourteenth of its largest."""
+"""|z| above which the sigmoid's derivative is below 0.018, a fourteenth of its maximum."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Gradient descent from `n_starts` random weights, for every way and rate."""
+    """Settings: gradient descent from `n_starts` random weights, for every scaling and rate."""
 
     ways: tuple[str, ...] = tuple(WAYS)
     rates: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
@@ -59,12 +59,12 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """The samples are published; a quick study has fewer starts and steps."""
+    """Return the settings for the published samples; quick: fewer starts and steps."""
     return Config(n_starts=50, n_steps=1000) if quick else Config()
 
 
 def scaled_samples(way: str) -> Array:
-    """The 14 samples (14, 2) as a way has them."""
+    """Return the 14 samples (14, 2), scaled as in one of the methods."""
     from sklearn.preprocessing import Normalizer, StandardScaler
 
     samples = np.array([K1, K2], float).T
@@ -107,7 +107,7 @@ def lowest_cost(samples: Array) -> tuple[float, Array]:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One case per way; all starts and rates of it together."""
+    """Run one case per method, with all its starts and rates together."""
 
     def descend(case: Case, tick: Tick) -> dict[str, Any]:
         return _descend(config, case["way"], tick)
@@ -153,12 +153,12 @@ def _descend(config: Config, way: str, tick: Tick) -> dict[str, Any]:
 
 
 def _kept_steps(n_steps: int) -> NDArray[np.intp]:
-    """Steps whose weights are kept, 0 and the last among them; closer together at first."""
+    """Return the steps whose weights are kept, including 0 and the last; denser at first."""
     return np.unique(np.concatenate([[0], np.geomspace(1, n_steps, 60)]).round()).astype(np.intp)
 
 
 def _path(starts: Array, samples: Array, rate: float, n_steps: int) -> Array:
-    """Weights (n_kept, n_starts, 2) of plain gradient descent after the kept steps."""
+    """Return the weights (n_kept, n_starts, 2) of plain gradient descent at the kept steps."""
     weights, kept, path = starts.copy(), set(_kept_steps(n_steps).tolist()), []
     for step in range(n_steps + 1):
         if step in kept:
@@ -168,12 +168,12 @@ def _path(starts: Array, samples: Array, rate: float, n_steps: int) -> Array:
 
 
 def ways_of(result: Result) -> dict[str, dict[str, Any]]:
-    """What was found, by way."""
+    """Return the results by method."""
     return {way["way"]: way for way in result["ways"]}
 
 
 def tables(result: Result) -> list[Table]:
-    """Saturation at the start, and what the best rate reaches."""
+    """Tabulate the initial saturation, and the results of the best rate."""
     columns = (
         "inputs",
         "saturated at the start",
@@ -240,7 +240,7 @@ def _draw_samples(axis: Axes, samples: Array) -> None:
 
 
 def _draw_outputs(axis: Axes, way: dict[str, Any]) -> None:
-    """Where the start weights put the samples on the sigmoid."""
+    """Draw the samples on the sigmoid for the initial weights."""
     z = np.array(way["paths"])[:, 0] @ np.array(way["samples"]).T
     reach = max(8.0, float(np.abs(z).max()) * 1.05)
     line = np.linspace(-reach, reach, 401)

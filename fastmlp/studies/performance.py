@@ -79,7 +79,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """As many threads as there are processors; quick: few images and rounds, without Keras."""
+    """Return the settings, with all processors; quick: few images and rounds, no Keras."""
     counts = tuple(range(1, usable_processors() + 1))
     if data == "mnist" and not quick:
         return Config(thread_counts=counts)
@@ -105,7 +105,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def cases_of(config: Config) -> list[Case]:
-    """Round after round, so that a machine that slows down hurts all; other rates last, once."""
+    """Run in rounds, so that a machine that slows down affects all; other rates last, once."""
     pairs = list(zip(config.batch_sizes, config.rates, strict=True))
     cases: list[Case] = []
     for number in range(1, config.n_rounds + 1):
@@ -131,7 +131,7 @@ def cases_of(config: Config) -> list[Case]:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One after the other, each with the processors to itself."""
+    """Run the contenders one after the other, each with all processors."""
     data = load_scaled(config.data, "feature", config.n_train)
     config = replace(config, keras=config.keras and _keras_is_possible(config))
 
@@ -147,14 +147,14 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
 
 def _keras_is_possible(config: Config) -> bool:
-    """The benchmark's adapter knows MNIST alone, in full."""
+    """Return whether the benchmark's adapter can be used, which supports the full MNIST only."""
     from fastmlp.bench.contenders import CONTENDERS
 
     return config.data == "mnist" and config.n_train is None and CONTENDERS["keras"].installed()
 
 
 def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -> dict[str, Any]:
-    """35 epochs of engine or reference: seconds of each, and what the last one printed."""
+    """Train 35 epochs with engine or reference; return their seconds and the last printout."""
     from threadpoolctl import threadpool_limits
 
     sizes = (data.X_train.shape[1], *config.hidden, len(data.classes))
@@ -206,7 +206,7 @@ def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -
 
 
 def _time_keras(case: Case, config: Config) -> dict[str, Any]:
-    """The benchmark's Keras: median of some epochs times their number; plain SGD, no penalty."""
+    """Time the benchmark's Keras: median epoch times number of epochs; SGD without penalty."""
     from fastmlp.bench import contenders, jobs, runner
 
     job = replace(
@@ -248,7 +248,7 @@ def contenders_of(result: Result, batch: int, rate: float) -> dict[str, list[dic
 
 
 def best(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The round with the shortest time, as the article has it."""
+    """Return the round with the shortest time, as in the article."""
     return min(runs, key=lambda run: float(run["total_seconds"]))
 
 
@@ -266,7 +266,7 @@ def _pairs(result: Result) -> list[tuple[int, float]]:
 
 
 def tables(result: Result) -> list[Table]:
-    """Seconds by contender; what the last epoch printed, beside the article."""
+    """Tabulate seconds by contender, and the last epoch's printout with the article's."""
     n_epochs, rounds = result["config"]["n_epochs"], result["config"]["n_rounds"]
     found = []
     for batch, rate in _pairs(result):

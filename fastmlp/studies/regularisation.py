@@ -45,7 +45,7 @@ PUBLISHED_ORDER = (0.2, 0.1, 0.4, 0.01, 0.8)
 """Values of lambda2 from the best to the worst test accuracy."""
 
 SETTLED = 0.001
-"""A run has converged where its training accuracy stays within this of its final value."""
+"""A run has converged when its training accuracy stays within this of its final value."""
 
 KEPT = (
     "epochs",
@@ -82,7 +82,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """The published settings; for little data smaller batches, and penalties in their measure."""
+    """Return the published settings; for small data, smaller batches and scaled penalties."""
     if data == "mnist":
         return Config(n_train=6000, n_epochs=250, seeds=(0,)) if quick else Config()
     return Config(
@@ -97,7 +97,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One network per penalty, scaling and seed."""
+    """Train one network per penalty, scaling and seed."""
     raw = load_raw(config.data, config.n_train)
     data = {scale: scale_rows(raw, scale) for scale in ("feature", *config.other_scales)}
     epochs = chosen_epochs(config.n_epochs)
@@ -155,7 +155,7 @@ def mean_test_accuracies(result: Result) -> dict[float, float]:
 
 
 def ordering_holds(result: Result) -> bool | None:
-    """Whether test accuracies are ordered as published, but for differences within the spread.
+    """Return whether test accuracies are ordered as published, within the spread.
 
     The spread is the largest distance between two seeds of one lambda2. None where the values of
     lambda2 are others.
@@ -229,7 +229,7 @@ def _row(name: str, result: Result, scale: str, lambda2: float) -> tuple[str, ..
 
 
 def published(result: Result) -> dict[float, tuple[float, float, int]]:
-    """What the article found, if this is its experiment."""
+    """Return the article's results, if this is its experiment."""
     return PUBLISHED_RUNS if result["config"]["data"] == "mnist" and not result["quick"] else {}
 
 
@@ -252,7 +252,7 @@ def _draw_accuracy(result: Result) -> Figure:
 
 
 def _accuracy_finding(result: Result) -> str:
-    """The best penalty, and what both sets lose with the weakest and the strongest."""
+    """Describe the best penalty, and the losses with the weakest and the strongest."""
     means, known = mean_test_accuracies(result), published(result)
     best, ends = max(means, key=means.__getitem__), (min(means), max(means))
     text = f"Best on the test set: λ2 = {best:g} with {means[best]:.4f}"
@@ -386,7 +386,7 @@ def _draw_course(result: Result) -> Figure:
 
 
 def _range_of_ends(ends: Sequence[float]) -> tuple[float, float]:
-    """A range that shows the final values apart; the first epochs may lie below it."""
+    """Return an axis range that separates the final values; early epochs may lie below it."""
     low, high = min(ends), max(ends)
     margin = max(high - low, 0.002)
     return low - margin, high + 0.3 * margin

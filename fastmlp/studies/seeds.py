@@ -36,7 +36,7 @@ N_SHOWN = 12
 
 @dataclass(frozen=True)
 class Config:
-    """So many networks, alike but for the seed."""
+    """Settings: a number of networks that differ only in the seed."""
 
     data: str = "mnist"
     n_train: int | None = None
@@ -46,7 +46,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """Fifty networks with the recipe's epochs, or fewer of both."""
+    """Return the settings: fifty networks with the recipe's epochs; quick: fewer of both."""
     if data == "mnist":
         return Config(n_train=10000, n_networks=12, n_epochs=15) if quick else Config()
     n_networks, n_epochs = (20, 20) if quick else (50, 60)
@@ -54,7 +54,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """Train all, then look at them together."""
+    """Train all networks, then analyze them together."""
     raw = load_raw(config.data, config.n_train)
     data = scale_rows(raw, recipe_for(config.data).scale)
     settings = recipe_settings(config.data)
@@ -91,7 +91,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
 
 def look_together(outputs: NDArray[np.float64], codes: NDArray[np.intp]) -> dict[str, Any]:
-    """What many networks say about the same rows.
+    """Analyze the predictions of many networks for the same rows.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _ensembles(
 
 
 def tables(result: Result) -> list[Table]:
-    """Spread of one network, and the ensemble beside it; then dissent by digit."""
+    """Tabulate the spread of single networks, the ensembles, and the disagreement by digit."""
     rows = []
     for part in ("train", "test"):
         values = np.array([run[f"{part}_accuracy"] for run in result["runs"]])
@@ -188,7 +188,7 @@ def _first_rival(shares: NDArray[np.float64]) -> tuple[int, float]:
 
 
 def draw(result: Result) -> dict[str, Figure]:
-    """Spread and ensembles; dissent by digit; the most disputed images."""
+    """Plot spread and ensembles, disagreement by digit, and the most disputed images."""
     return {
         "spread": _draw_spread(result),
         "digits": _draw_digits(result),

@@ -29,10 +29,10 @@ PAIRS = {
 }
 KEPT = ("epochs", "train_accuracy", "test_accuracy")
 SHOWN_BELOW_BEST = 0.1
-"""Accuracies that lie more than this below the best one are left out of the figure."""
+"""Accuracies more than this below the best are omitted from the figure."""
 
 GOOD_ENOUGH = 0.96
-"""A test accuracy; the table has the epochs that it takes."""
+"""Test accuracy; the table shows the epochs needed to reach it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """Fewer rates, rows and seeds for a quick one."""
+    """Return the settings; quick: fewer rates, rows and seeds."""
     if data == "mnist":
         if not quick:
             return Config()
@@ -65,7 +65,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """One network per pair, activation, rate and seed."""
+    """Train one network per pair, activation, rate and seed."""
     data = load_scaled(config.data, "feature", config.n_train)
     epochs = chosen_epochs(config.n_epochs, 20)
 
@@ -109,7 +109,7 @@ def runs_of(result: Result, pair: str, activation: str, rate: float) -> list[dic
 
 
 def chosen_rate(result: Result, pair: str, activation: str) -> float:
-    """The rate with the best accuracy on the *training* set in the end, mean of the seeds.
+    """Return the rate with the best final accuracy on the *training* set, averaged over the seeds.
 
     The smallest of equal ones. The test set has no say in it.
     """
@@ -128,7 +128,7 @@ def chosen_runs(result: Result, pair: str, activation: str) -> list[dict[str, An
 
 
 def tables(result: Result) -> list[Table]:
-    """Accuracies at the rate that learns the training set best."""
+    """Tabulate the accuracies at the rate that is best on the training set."""
     columns = (
         "output and loss, activation",
         "rate",
@@ -249,7 +249,7 @@ def _draw_course(result: Result) -> Figure:
 
 
 def _course_finding(result: Result) -> str:
-    """Range of the differences that the output makes, and of those that the activation makes."""
+    """Return the ranges of the differences due to the output and due to the activation."""
     config = result["config"]
     ends = np.array(
         [

@@ -43,7 +43,7 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """As many threads as processors, and one more to see what too many do; quick: without it."""
+    """Return the settings: up to all processors, and one thread more; quick: without it."""
     most = min(usable_processors() + (not quick), MAX_THREADS)
     counts = choose_thread_counts(most)
     if data == "mnist":

@@ -1,4 +1,4 @@
-"""What may be assigned to the attributes of a Trainer.
+"""Checks of values assigned to the attributes of a Trainer.
 
 The engine trusts what a Trainer hands to it: buffers are as large as the network and the optimizer
 that it was made for. So a public attribute is checked whenever it is assigned, in the constructor

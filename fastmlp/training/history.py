@@ -1,4 +1,4 @@
-"""What a training run recorded: a History, its recorder, and the Evaluation of a data set."""
+"""Records of a training run: a History, its recorder, and the Evaluation of a data set."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class History(Mapping[str, NDArray[np.float64]]):
 
 
 class Recorded(Protocol):
-    """What the recorder reads and writes of a training run."""
+    """Interface of a training run for the recorder."""
 
     history: History
     metrics: dict[str, float]

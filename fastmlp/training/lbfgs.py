@@ -24,7 +24,7 @@ from fastmlp.training.protocol import NetworkTraining
 
 
 class _Iterations:
-    """What SciPy calls: the cost and its gradient at a point, and the end of an iteration.
+    """Functions called by SciPy: cost and gradient at a point, and the end of an iteration.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class _Iterations:
                 self.begin()
 
     def check_replay(self) -> None:
-        """Refuse a search that ends before the checkpoint."""
+        """Raise an error for a search that ends before the checkpoint."""
         if self.is_replay:
             self._refuse(
                 "end of the search", f"beyond evaluation {self.n_saved}", str(self.n_evaluations)

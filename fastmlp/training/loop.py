@@ -276,7 +276,7 @@ class Loop:
             self.recorder.record(training)
 
     def _notify(self) -> None:
-        """Tell callbacks and checkpoints of the end of an epoch."""
+        """Notify callbacks and checkpoints of the end of an epoch."""
         self.listeners.notify_epoch_end()
         self.keeper.take_snapshot(ended=self.listeners.ended_for_good)
         self.keeper.write_after_epoch()

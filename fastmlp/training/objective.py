@@ -19,7 +19,7 @@ from fastmlp.training.history import Evaluation
 
 
 class Objective:
-    """What training minimises: sum or mean of the loss over the rows, plus the penalty.
+    """Objective of training: sum or mean of the loss over the rows, plus the penalty.
 
     With penalty P = l2 / 2 sum w**2 + l1 sum |w| (bias excluded) and the loss C_i of row i with
     sample weight v_i, the cost of a batch is sum_i v_i C_i + P; ``reduction="mean"`` divides the
@@ -110,7 +110,7 @@ class Objective:
         return self.l2 / 2 * squares + self.l1_cost * magnitudes
 
     def penalty_share(self, rows: Rows) -> float:
-        """Return the penalty as it counts in a batch of all these rows."""
+        """Return the penalty, scaled as for a batch of all these rows."""
         if self.penalty_scale != "per_weight":
             return self.penalty()
         return self.penalty() / (len(rows.x) if rows.weights is None else float(rows.weights.sum()))

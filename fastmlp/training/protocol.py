@@ -1,4 +1,4 @@
-"""What the parts of a training run see of the Trainer, which builds them."""
+"""Interface of the Trainer for the parts of a training run."""
 
 from __future__ import annotations
 

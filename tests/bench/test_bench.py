@@ -238,9 +238,11 @@ def test_jobs_of_a_group_come_once_and_rows_are_cut():
 
 
 def test_unknown_names_are_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match=r"no job 'huge'; jobs are headline-32, .* and all"):
+    with pytest.raises(ValueError, match=r"unknown job 'huge'; jobs are headline-32, .* and all"):
         jobs.select(["headline", "huge"])
-    with pytest.raises(ValueError, match=r"no contender 'cuda'; contenders are noop, .* and all"):
+    with pytest.raises(
+        ValueError, match=r"unknown contender 'cuda'; contenders are noop, .* and all"
+    ):
         contenders.select(["fastmlp", "cuda"])
     with pytest.raises(ValueError, match="no optimizer 'lbfgs'; it knows sgd"):
         shared.choose({"sgd": 1}, "lbfgs", "optimizer")
@@ -255,8 +257,8 @@ def options(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--jobs", "huge"], "no job 'huge'"),
-        (["--contenders", "cuda"], "no contender 'cuda'"),
+        (["--jobs", "huge"], "unknown job 'huge'"),
+        (["--contenders", "cuda"], "unknown contender 'cuda'"),
         (["--rounds", "0"], "--rounds must be at least 1; got 0"),
         (["--rows", "many"], "--rows must be an integer; got 'many'"),
         (["--seconds", "nan"], "--seconds must be a finite number, at least 0; got nan"),
@@ -271,7 +273,7 @@ def test_bad_options_are_refused_before_anything_runs(arguments, sentence, monke
 
 def test_a_file_that_could_not_be_written_is_refused_before_anything_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(session, "run", lambda _: pytest.fail("it ran"))
-    with pytest.raises(FileNotFoundError, match=r"no such folder for result\.json"):
+    with pytest.raises(FileNotFoundError, match=r"the folder for result\.json does not exist"):
         session.run_and_report(plan(), [], json_path=tmp_path / "missing" / "result.json")
 
 

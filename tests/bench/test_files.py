@@ -172,8 +172,8 @@ def test_help_lists_every_job_and_contender_unbroken():
         (["--from-json", __file__], "expected JSON"),
         (["--seconds", "nan"], "--seconds must be a finite number, at least 0; got nan"),
         (["--seconds", "0"], "--seconds must be above 0; got '0'"),
-        (["--jobs", "huge"], "no job 'huge'; jobs are headline-32, "),
-        (["--contenders", "huge"], "no contender 'huge'"),
+        (["--jobs", "huge"], "unknown job 'huge'; jobs are headline-32, "),
+        (["--contenders", "huge"], "unknown contender 'huge'"),
     ],
 )
 def test_bad_options_of_the_full_benchmark_exit_with_2(arguments, sentence):

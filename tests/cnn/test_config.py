@@ -173,7 +173,7 @@ def test_configurations_that_do_not_work_are_refused_with_a_sentence(changes, me
         (lambda: ConvLayer(2, activation="gelu"), "activation of a convolution must be one of"),
         (lambda: PoolLayer(2, "median"), "kind of a pooling must be one of"),
         (lambda: DenseLayer(2.5), "nodes must be an integer"),
-        (lambda: ConvLayer(2, name="a b"), "name of a layer must be a text without spaces"),
+        (lambda: ConvLayer(2, name="a b"), "name of a layer must be a string without spaces"),
         (lambda: CNNConfig.article("C4"), "name must be one of 'C2', 'C3a', 'C3b', 'C3c'"),
         (lambda: CNNConfig(conv=(3,)), r"conv\[0\] must be a ConvLayer"),
         (lambda: field_of_node(CNNConfig(), "conv_9", 0, 0), "layer must be one of"),

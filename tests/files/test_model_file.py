@@ -270,7 +270,7 @@ def test_a_network_that_cannot_be_is_refused(changes, match, honest, refused):
 @pytest.mark.parametrize(
     ("declared", "match"),
     [
-        (b"", "not JSON"),
+        (b"", "not valid JSON"),
         (b"[]", "must be a JSON object, found list"),
         (b"{}", "not written by fastmlp"),
         (b'{"__metadata__":{}}', "not written by fastmlp"),

@@ -41,7 +41,7 @@ class Trained(Protocol):
 
 
 class Adapter(ABC):
-    """What the benchmark asks of a library; see the text at the top of this file.
+    """Interface of a library for the benchmark; see the text at the top of this file.
 
     data: what to train on; adapters never write to it.
     n_threads: processors the library may use.

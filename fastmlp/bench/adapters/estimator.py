@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor as their users meet them: defaults, one call of `fit`.
+"""MLPClassifier and MLPRegressor in typical use: defaults, and one call of `fit`.
 
 The variant is the package that brings them, "fastmlp" or "sklearn.neural_network". Both have the
 same parameters with the same meanings, so the settings here are equal because they are written
@@ -46,7 +46,7 @@ class Contestant(Fitter):
         self._model: Any = None
 
     def fit(self, max_epochs: int) -> int:
-        """The time of this call is what a user waits for."""
+        """Fit; the time of this call is what is measured."""
         self._model = self._class(max_iter=max_epochs, random_state=self._job.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

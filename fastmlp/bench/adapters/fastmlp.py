@@ -33,7 +33,7 @@ class Contestant(Ensembler):
     """fastmlp.Trainer over a fastmlp.Network."""
 
     def versions(self) -> dict[str, str]:
-        """The level of the engine's kernels belongs to its version."""
+        """Return the version, including the SIMD level of the engine's kernels."""
         return {
             "fastmlp": __version__,
             "simd": _core.selected_level(),
@@ -67,23 +67,23 @@ class Contestant(Ensembler):
         )
 
     def train_epochs(self, n: int) -> list[float]:
-        """One call of `fit`, which starts Adam's averages anew."""
+        """Train with one call of `fit`, which restarts Adam's averages."""
         history = self._trainer.fit(self.data.x_train, self.data.y_train, n_epochs=n)
         return [float(seconds) for seconds in history["epoch_seconds"]]
 
     def accuracy(self) -> float:
-        """By the compiled engine for both variants."""
+        """Evaluate with the compiled engine for both variants."""
         return share_correct(self._network.predict(self.data.x_test), self.data.labels_test)
 
     def predict(self, x: Array) -> Array:
-        """`Network.predict`, or the twin's forward pass."""
+        """Predict with the network, or with the forward pass of the NumPy reference."""
         if self.variant == "native":
             return self._network.predict(x, n_threads=self.n_threads)
         rows = reference.input_layer(x, slice(None))
         return reference.forward(self._network.weights, rows, self._network.functions)[1][-1].T
 
     def train_ensemble(self, members: Sequence[Job]) -> list[Contestant]:
-        """On Python threads."""
+        """Train the networks on Python threads."""
         return on_threads(self._train_member, members, self.n_threads)
 
     def _train_member(self, job: Job) -> Contestant:

@@ -67,7 +67,7 @@ def _adam(params: Params, memory: State, gradients: Params, rate: float) -> tupl
 
 
 def _adam_memory(params: Params) -> State:
-    """Zero steps and two zeros for every parameter, each an array of its own to be donated."""
+    """Return Adam's initial state: step 0, and separate arrays of zeros for m and v."""
     zeros = [jax.tree.map(jnp.zeros_like, params) for _ in range(2)]
     return (jnp.zeros((), jnp.float32), *zeros)
 
@@ -85,7 +85,7 @@ class Contestant(Ensembler):
     """Pure functions over a list of (weights, bias) pairs."""
 
     def versions(self) -> dict[str, str]:
-        """The compiler is jaxlib."""
+        """Return the versions, including jaxlib, the compiler."""
         return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
 
     def prepare(self, job: Job) -> None:
@@ -103,14 +103,14 @@ class Contestant(Ensembler):
         self._start(job)
 
     def _start(self, job: Job) -> None:
-        """Starting weights, empty memory and a generator of the job's seed."""
+        """Set initial weights, empty memory, and a generator with the job's seed."""
         _, remember = choose(OPTIMIZERS, job.optimizer, "optimizer")
         params = [(jnp.asarray(w), jnp.asarray(b)) for w, b in initial_weights(job)]
         self._state: State = (params, remember(params))
         self._rng = np.random.default_rng(job.seed)
 
     def train_epochs(self, n: int) -> list[float]:
-        """By step or by scan."""
+        """Train by step or by scan."""
         return seconds_of_each(self._epoch, n)
 
     def _by_step(self) -> None:
@@ -130,7 +130,7 @@ class Contestant(Ensembler):
         jax.block_until_ready(self._state)
 
     def accuracy(self) -> float:
-        """From the logits, which have the order of the outputs."""
+        """Compute the accuracy from the logits, which have the order of the outputs."""
         outputs = self._logits(self._state[0], jnp.asarray(self.data.x_test))
         return share_correct(np.asarray(outputs), self.data.labels_test)
 
@@ -139,7 +139,7 @@ class Contestant(Ensembler):
         return np.asarray(jax.block_until_ready(self._outputs(self._state[0], x)))
 
     def train_ensemble(self, members: Sequence[Job]) -> list[Contestant]:
-        """On Python threads, which share the compiled epoch."""
+        """Train the networks on Python threads that share the compiled epoch."""
         return on_threads(self._train_member, members, self.n_threads)
 
     def _train_member(self, job: Job) -> Contestant:

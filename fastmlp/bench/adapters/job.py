@@ -1,4 +1,4 @@
-"""What an adapter is given: a `Job` says what to do, a `Data` holds what to do it on.
+"""Input of an adapter: a `Job` describes the task, and a `Data` contains the rows.
 
 Learning rates are for gradients that are sums or means over the rows of a batch, as `Job.reduction`
 says, and always sums over the outputs; an adapter of a library with other conventions converts.
@@ -38,7 +38,7 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """One network and what to do with it.
+    """One network and its task.
 
     kind: "train" is timed in seconds per epoch, "predict" in seconds per call with n_rows rows,
     "ensemble" in seconds for n_models networks of different seeds, check_epochs epochs each,

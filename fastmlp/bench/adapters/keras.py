@@ -77,7 +77,7 @@ class Contestant(Predictor):
         )
 
     def _compile(self, job: Job) -> None:
-        """Cost and optimizer, with the rate that belongs to the cost's way of averaging."""
+        """Set cost and optimizer, with the learning rate for the way the cost is averaged."""
         loss, takes_labels = choose(COSTS, job.cost, "cost")
         self._y = self.data.y_train.argmax(axis=1) if takes_labels else self.data.y_train
         optimizer = choose(OPTIMIZERS, job.optimizer, "optimizer")
@@ -108,7 +108,7 @@ class Contestant(Predictor):
         return [end - start for start, end in zip(starts, ends, strict=True)]
 
     def accuracy(self) -> float:
-        """From the logits, which have the order of the outputs."""
+        """Compute the accuracy from the logits, which have the order of the outputs."""
         outputs = self._model.predict(self.data.x_test, batch_size=10_000, verbose=0)
         return share_correct(outputs, self.data.labels_test)
 

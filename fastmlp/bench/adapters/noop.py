@@ -1,4 +1,4 @@
-"""A contender that does nothing: what the benchmark itself adds to every number."""
+"""Contender that does nothing, to measure the overhead of the benchmark itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Contestant(Ensembler):
     """Epochs without content."""
 
     def versions(self) -> dict[str, str]:
-        """None: there is no library."""
+        """Return None, because there is no library."""
         return {}
 
     def prepare(self, job: Job) -> None:
@@ -28,11 +28,11 @@ class Contestant(Ensembler):
         return seconds_of_each(lambda: None, n)
 
     def accuracy(self) -> None:
-        """None: nothing is learned."""
+        """Return None, because nothing is learned."""
         return None
 
     def predict(self, x: Array) -> Array:
-        """Zeros, the same array at every call."""
+        """Return zeros, in the same array at every call."""
         return self._outputs
 
     def train_ensemble(self, members: Sequence[Job]) -> Sequence[Trained]:

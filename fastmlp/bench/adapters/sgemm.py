@@ -1,4 +1,4 @@
-"""The rate of a large square product: what the machine's BLAS can do at best.
+"""Rate of a large square matrix product: the maximum that the machine's BLAS can reach.
 
 One "epoch" is C = A·B with 2048 x 2048 float32 matrices, 17.2 GFLOP, through SciPy's BLAS. The
 matrices are in Fortran order, so nothing is copied, and C is overwritten.
@@ -18,10 +18,10 @@ SIDE = 2048
 
 
 class Contestant(Learner):
-    """Square sgemm with all threads; of the job, only the seed is looked at."""
+    """Square sgemm with all threads; only the seed of the job is used."""
 
     def versions(self) -> dict[str, str]:
-        """SciPy brings the BLAS."""
+        """Return the version of SciPy, which provides the BLAS."""
         return {"scipy": scipy.__version__, "numpy": np.__version__}
 
     def prepare(self, job: Job) -> None:
@@ -40,5 +40,5 @@ class Contestant(Learner):
         sgemm(1.0, self._a, self._b, c=self._c, overwrite_c=True)
 
     def accuracy(self) -> None:
-        """None: nothing is learned."""
+        """Return None, because nothing is learned."""
         return None

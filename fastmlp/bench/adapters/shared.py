@@ -1,4 +1,4 @@
-"""What several adapters need: starting weights, accuracy, stopwatches, threads for ensembles."""
+"""Helpers for several adapters: initial weights, accuracy, timing, threads for ensembles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIGMOID_RANGES = (0.5, 1.0)
 
 
 def choose(table: Mapping[S, T], name: S, what: str) -> T:
-    """The entry of `table` called `name`; ValueError says what is known otherwise."""
+    """Return the entry `name` of `table`; otherwise raise ValueError with the known names."""
     if name not in table:
         known = ", ".join(map(str, table))
         raise ValueError(f"this adapter has no {what} {name!r}; it knows {known}")
@@ -47,7 +47,7 @@ def initial_weights(job: Job) -> list[tuple[Array, Array]]:
 
 
 def expected_outputs(job: Job, x: Array) -> Array:
-    """What the untrained network must predict, (n, n_out), computed plainly in float64."""
+    """Return the correct outputs of the untrained network, (n, n_out), computed in float64."""
     functions = {
         "sigmoid": expit,
         "relu": lambda z: np.maximum(z, 0),

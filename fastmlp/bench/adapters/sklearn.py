@@ -54,7 +54,7 @@ TARGETS = {
 
 
 class _StampedList(list[float]):
-    """A list that remembers when each value was appended, in seconds of `perf_counter`."""
+    """List that records the time at which each value was appended, in `perf_counter` seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,10 +67,10 @@ class _StampedList(list[float]):
 
 
 class Contestant(Ensembler):
-    """MLPClassifier with warm start: every call of `fit` goes on where the last one ended."""
+    """MLPClassifier with warm start: every call of `fit` continues where the last one ended."""
 
     def versions(self) -> dict[str, str]:
-        """NumPy brings the BLAS."""
+        """Return the versions, including NumPy, which provides the BLAS."""
         return {
             "sklearn": sklearn.__version__,
             "numpy": np.__version__,
@@ -106,7 +106,7 @@ class Contestant(Ensembler):
         return np.concatenate([first_of_class, np.arange(min(ROWS_TO_BUILD, len(self._y)))])
 
     def train_epochs(self, n: int) -> list[float]:
-        """One call of `fit`, which starts Adam's averages anew."""
+        """Train with one call of `fit`, which restarts Adam's averages."""
         curve = _StampedList()
         self._model.loss_curve_ = curve
         start = perf_counter()
@@ -122,7 +122,7 @@ class Contestant(Ensembler):
             self._model.fit(x, y)
 
     def accuracy(self) -> float:
-        """From the probabilities; labels are 0..n_out-1, so columns are labels."""
+        """Compute the accuracy from the probabilities; labels are the column indices."""
         return share_correct(self._model.predict_proba(self.data.x_test), self.data.labels_test)
 
     def predict(self, x: Array) -> Array:
@@ -130,7 +130,7 @@ class Contestant(Ensembler):
         return np.asarray(self._model.predict_proba(x))
 
     def train_ensemble(self, members: Sequence[Job]) -> list[_Member]:
-        """In processes; the trained networks come back pickled."""
+        """Train in processes, which return the trained networks pickled."""
         with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
             models = joblib.Parallel(n_jobs=self.n_threads)(
                 joblib.delayed(_train_member)(self.data, job) for job in members
@@ -145,7 +145,7 @@ class _Member:
         self._model, self._data = model, data
 
     def accuracy(self) -> float:
-        """As of a single classifier."""
+        """Return the accuracy, as for a single classifier."""
         outputs = self._model.predict_proba(self._data.x_test)
         return share_correct(outputs, self._data.labels_test)
 

@@ -41,7 +41,7 @@ class Contestant(Ensembler):
     """A plain training loop over tensors in memory."""
 
     def versions(self) -> dict[str, str]:
-        """With the vector extension PyTorch has chosen and its threads."""
+        """Return the versions, with PyTorch's vector extension and threads."""
         return {
             "torch": torch.__version__,
             "torch_simd": torch.backends.cpu.get_cpu_capability(),
@@ -50,7 +50,7 @@ class Contestant(Ensembler):
         }
 
     def prepare(self, job: Job) -> None:
-        """Tensors over the arrays, the network and its optimizer."""
+        """Create tensors that share the arrays' memory, the network and its optimizer."""
         torch.set_num_threads(self.n_threads)
         # A generator of its own: members of an ensemble draw on several threads.
         self._generator = torch.Generator().manual_seed(job.seed)
@@ -88,19 +88,19 @@ class Contestant(Ensembler):
             self._optimizer.step()
 
     def accuracy(self) -> float:
-        """From the logits, which have the order of the outputs."""
+        """Compute the accuracy from the logits, which have the order of the outputs."""
         with torch.inference_mode():
             outputs = self._network(torch.from_numpy(self.data.x_test))
         return share_correct(outputs.numpy(), self.data.labels_test)
 
     def predict(self, x: Array) -> Array:
-        """In inference mode; tensor and array share their memory."""
+        """Predict in inference mode; tensor and array share memory."""
         with torch.inference_mode():
             outputs: Array = self._outputs(torch.from_numpy(x)).numpy()
         return outputs
 
     def train_ensemble(self, members: Sequence[Job]) -> list[Contestant]:
-        """On Python threads."""
+        """Train the networks on Python threads."""
         return on_threads(self._train_member, members, self.n_threads)
 
     def _train_member(self, job: Job) -> Contestant:

@@ -49,7 +49,7 @@ def load_test_images(options: argparse.Namespace, cnn: Any) -> tuple[Any, Any, A
 
 
 class EpochLines:
-    """One line per finished epoch and, on a terminal, a status line within an epoch.
+    """Prints one line per finished epoch and, on a terminal, a status line within an epoch.
 
     Parameters
     ----------

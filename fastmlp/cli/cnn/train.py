@@ -144,7 +144,7 @@ def _config(options: argparse.Namespace) -> CNNConfig:
 
 
 def _callbacks(options: argparse.Namespace) -> list[Any]:
-    """What the options ask for between epochs."""
+    """Return the callbacks that the options request."""
     from fastmlp.cnn.best_epoch import BestEpoch
 
     callbacks: list[Any] = []
@@ -250,7 +250,7 @@ def _write(
 
 
 def _record(cnn: CNN, data: ImageData, ended: str, seconds: float) -> dict[str, Any]:
-    """What history.json holds of a training; the test set apart."""
+    """Return the content of history.json, except for the results on the test set."""
     from fastmlp.cnn.device import report
 
     return {

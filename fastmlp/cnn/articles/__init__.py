@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from fastmlp.cnn.articles.callbacks import LrHistory as LrHistory
 
 _LAZY = ("EpochPlot", "LrHistory")
-"""Classes that derive from Keras' own, imported at first use."""
+"""Subclasses of Keras classes, imported at first use."""
 
 
 def __getattr__(name: str) -> object:
-    """Import a class that derives from Keras' own."""
+    """Import a subclass of a Keras class on demand."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fastmlp.cnn.backend import import_keras
@@ -29,5 +29,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Names of the room, the lazily imported ones included."""
+    """Return the names of this package, including those imported lazily."""
     return sorted({*globals(), *_LAZY})

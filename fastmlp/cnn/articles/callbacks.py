@@ -41,11 +41,11 @@ class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
         self.iterations: list[int] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Forget earlier training runs."""
+        """Reset the state of earlier training runs."""
         self.lr, self.iterations = [], []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Read, record and print both numbers."""
+        """Record and print the learning rate and the iterations."""
         self.lr.append(current_rate(self.model))
         self.iterations.append(iterations(self.model))
         if self.verbose:
@@ -113,7 +113,7 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
         self.fig1.canvas.flush_events()
 
     def _set_limits(self) -> None:
-        """The articles' limits, wider where a curve would leave them."""
+        """Set the articles' axis limits, extended if a curve would exceed them."""
         for axis, (low, high) in (
             (self.ax1_1, self.ACCURACY_LIMITS),
             (self.ax1_2, self.LOSS_LIMITS),

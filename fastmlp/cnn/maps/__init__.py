@@ -1,4 +1,4 @@
-"""What a map of a CNN responds to: activations, and inputs that maximise them."""
+"""Activation maps of a CNN, and input patterns that maximize them."""
 
 from fastmlp.cnn.maps.activations import activation_maps as activation_maps
 from fastmlp.cnn.maps.activations import class_activations as class_activations

@@ -1,4 +1,4 @@
-"""What the layers of a trained CNN answer to images, and the numbers of its filters."""
+"""Activations of a trained CNN's layers for images, and the weights of its filters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastmlp.cnn.geometry import receptive_fields
 from fastmlp.cnn.network import CNN, PREDICTION_BATCH
 
 LEAST_ANSWER = 1e-6
-"""Activations below this are no answer: rounding of a map that is silent."""
+"""Activations below this count as zero: rounding errors of an inactive map."""
 
 
 def layer_model(cnn: CNN, layer: str) -> Any:
@@ -43,7 +43,7 @@ def layer_output(cnn: CNN, layer: str, X: ArrayLike) -> Images:
 
 
 def activation_maps(cnn: CNN, layer: str, X: ArrayLike) -> Images:
-    """Maps of a convolution or pooling for images: (n, height, width, maps)."""
+    """Return the maps of a convolution or pooling for images: (n, height, width, maps)."""
     check_map_layer(cnn, layer)
     return layer_output(cnn, layer, X)
 
@@ -80,13 +80,13 @@ def filters(cnn: CNN, layer: str) -> Images:
 
 
 def answering_maps(maps: ArrayLike) -> tuple[int, int]:
-    """How many maps answer to all images, and how many to none, from (n, height, width, maps)."""
+    """Count the maps that respond to all images, and to none, given (n, height, width, maps)."""
     answers = (np.abs(np.asarray(maps)) > LEAST_ANSWER).any(axis=(1, 2))
     return int(answers.all(axis=0).sum()), int((~answers.any(axis=0)).sum())
 
 
 def clear_nodes(means: ArrayLike) -> int:
-    """Nodes that answer more than twice as much to one class as to any other.
+    """Return the nodes that respond more than twice as strongly to one class as to any other.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Do two trainings learn the same filters? Their maps, matched by what they answer to images.
+"""Do two training runs learn the same filters? Their maps, matched by their responses to images.
 
 Maps have no order, so those of one network are permuted until they correlate best with those of
 the other: the assignment problem, solved by SciPy. For comparison, the same

@@ -20,7 +20,7 @@ SIGNED = "PuOr_r"
 
 
 def columns_for(n: int, aspect: float) -> int:
-    """Columns of a grid of `n` square cells that is `aspect` times as wide as high."""
+    """Return the columns of a grid of `n` square cells with width = `aspect` times height."""
     return max(1, min(n, math.ceil(math.sqrt(n * aspect))))
 
 

@@ -85,7 +85,7 @@ class OIP:
 
     @property
     def found(self) -> bool:
-        """Whether any image was found to which the map answers at all."""
+        """Whether an image was found to which the map responds at all."""
         return self.activation > 0
 
     @property
@@ -319,7 +319,7 @@ def _gradient_function(cnn: CNN, layer: str) -> Any:
 
 
 def _can_climb(gradient: Images) -> NDArray[np.bool_]:
-    """Whether there is a direction: relu maps that answer to nothing have none."""
+    """Return which gradients have a direction: relu maps without a response have none."""
     return np.asarray(np.abs(gradient).max(axis=(1, 2, 3)) > 0)
 
 

@@ -1,4 +1,4 @@
-"""Figures of what a CNN's layers respond to, drawn from numbers that were computed before.
+"""Figures of the responses of a CNN's layers, drawn from precomputed numbers.
 
 matplotlib is imported inside the functions; every function makes its figure with pyplot and
 returns it, open.
@@ -223,7 +223,7 @@ def plot_refinement(
 
 
 def plot_matching(matching: Matching, *, figsize: FigureSize = (12, 6)) -> Figure:
-    """Correlations of matched maps against those by chance, and the matrix in matched order."""
+    """Plot the correlations of matched maps and of random pairs, and the reordered matrix."""
     order = np.argsort(-matching.matched)
     n = len(order)
     with styled_pyplot(figsize) as plt:
@@ -284,7 +284,7 @@ def plot_receptive_field(
 
 
 def _maps_sentence(values: NDArray[Any], layer: str, field: tuple[int, int] | None) -> str:
-    """For example "Conv2D_3: 41 of 64 maps answer to every image, 3 to none"."""
+    """Return a title such as "Conv2D_3: 41 of 64 maps answer to every image, 3 to none"."""
     n, n_maps = len(values), values.shape[-1]
     every, none = answering_maps(values)
     if n == 1:
@@ -295,7 +295,7 @@ def _maps_sentence(values: NDArray[Any], layer: str, field: tuple[int, int] | No
 
 
 def _refinement_sentence(states: Sequence[NDArray[Any]], answers: Sequence[float] | None) -> str:
-    """For example "8 rounds raised its answer from 0.50 to 1.62"."""
+    """Return a title such as "8 rounds raised its answer from 0.50 to 1.62"."""
     if len(states) == 1:
         return "no small change of this image raises its answer"
     if answers is not None:

@@ -1,4 +1,4 @@
-"""Training against the clock: the schedule is laid out over seconds, not over epochs."""
+"""Training with a time limit: the schedule depends on seconds instead of epochs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = 1000
 
 
 class Pace(EpochCallback):
-    """Ends a training when its time is used up, with the learning rate at the schedule's end.
+    """Stops a run at its time limit, when the learning rate reaches the end of the schedule.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Pace(EpochCallback):
         self.measured: list[float] = []
 
     def before_epoch(self, training: Training) -> None:
-        """Renew the rows, and set the rate of the epoch's middle, as far as it can be foreseen."""
+        """Renew the rows, and set the rate for the estimated middle of the epoch."""
         used = self._clock() - self._start
         if self._renew is not None:
             self._renew()
@@ -78,7 +78,7 @@ class Pace(EpochCallback):
         self.rates.append(training.learning_rate)
 
     def after_epoch(self, training: Training) -> bool:
-        """Look at the clock."""
+        """Stop if the time limit is reached."""
         now = self._clock()
         self.seconds_used.append(now - self._start)
         if self._measure is not None:
@@ -91,7 +91,7 @@ class Pace(EpochCallback):
 
 
 class Shifts:
-    """Images moved by whole pixels, anew for every epoch, with black where nothing was.
+    """Images shifted by whole pixels, differently in every epoch, padded with black.
 
     Parameters
     ----------

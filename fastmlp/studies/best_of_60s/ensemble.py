@@ -1,4 +1,4 @@
-"""An ensemble trained against the clock, one network or one per thread."""
+"""Ensemble trained with a time limit: one network, or one per thread."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from fastmlp.studies.lab.session import Tick
 from fastmlp.training.trainer import Trainer
 
 THREADS = 2
-"""Of every recipe, on any machine: one network's, or one network each."""
+"""Number of threads of every recipe, on any machine: for one network, or one per network."""
 
 
 COURSE_POINTS = 60
-"""Epochs of the first member's course that are kept at most; the last is among them."""
+"""Maximum number of recorded epochs of the first member, including the last."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to use the time; every member of the ensemble is trained so.
+    """One way to use the time, with which every member of the ensemble is trained.
 
     `reach` is the number of pixels by which images are moved at most; `smoothing` takes that part
     of each target and spreads it over all classes.
@@ -58,7 +58,7 @@ class Recipe:
 
     @property
     def kind(self) -> str:
-        """plain or moved."""
+        """Type of the images: plain or moved."""
         return "moved" if self.reach else "plain"
 
 
@@ -183,7 +183,7 @@ def _scaled(X: NDArray[Any], highest: float) -> NDArray[np.float32]:
 
 
 def _per_second(tick: Tick) -> Callable[[float], None]:
-    """One tick per second used, however long an epoch takes."""
+    """Tick once per second used, regardless of the length of an epoch."""
 
     def tell(used: float) -> None:
         while tick.n_ticks < int(used):

@@ -1,4 +1,4 @@
-"""How good can an MLP for MNIST become in a minute? The best this engine makes of 60 seconds.
+"""How good can an MLP for MNIST become in a minute? The best result of 60 seconds of training.
 
 Networks, with and without images that are moved by a few pixels before every epoch, are trained on
 two threads for the same time. Which of them are best is decided on rows split off the training set
@@ -74,7 +74,7 @@ def configure(data: str, quick: bool) -> Config:
 
 
 def run(config: Config, session: Session) -> dict[str, Any]:
-    """All recipes on a part of the training rows; then the best of each kind on all of them."""
+    """Train all recipes on a part of the rows, then the best of each kind on all of them."""
     raw = load_raw(config.data, config.n_train)
     tried = try_all(config, session, raw)
 
@@ -171,12 +171,12 @@ def _each(values: Sequence[float]) -> str:
 
 
 def published(result: Result) -> Sequence[tuple[str, float]]:
-    """What the articles reached, if this is their data."""
+    """Return the articles' accuracies, if this is their data."""
     return PUBLISHED_BEST if result["config"]["data"] == "mnist" and not result["quick"] else ()
 
 
 def goal(result: Result, recipe: Recipe) -> str:
-    """The accuracy to reach, on the whole of MNIST in a minute."""
+    """Return the target accuracy for a minute of training on the full MNIST."""
     return f"{GOALS[recipe.kind]:g}" if published(result) else ""
 
 

@@ -1,1 +1,1 @@
-"""What the studies share: sessions, results, figures and the page of all."""
+"""Common parts of the studies: sessions, results, figures and the overview page."""

@@ -1,4 +1,4 @@
-"""The names of all studies, and how a study is found by its name."""
+"""Names of all studies, and the lookup of a study by name."""
 
 from __future__ import annotations
 

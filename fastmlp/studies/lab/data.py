@@ -21,7 +21,7 @@ SCALES = ("feature", "global", "unit", "none", "normalized_features", "normalize
 
 @dataclass(frozen=True, eq=False)
 class RawData:
-    """Training and test rows as stored, of numbers of their own type."""
+    """Training and test rows as stored, in their original dtype."""
 
     X_train: NDArray[Any]
     y_train: NDArray[Any]
@@ -58,7 +58,7 @@ def load_scaled(name: str, scale: str = "feature", n_train: int | None = None) -
 
 
 def scale_rows(raw: RawData, scale: str) -> LabelledData:
-    """`load_scaled` for rows that are in memory."""
+    """Scale rows in memory, as in `load_scaled`."""
     check_choice("scale", scale, SCALES)
     X_train, X_test, kind = raw.X_train, raw.X_test, "none"
     if scale in ("feature", "global", "none"):
@@ -81,7 +81,7 @@ def _divided(X: NDArray[Any], divisor: float) -> NDArray[np.float32]:
 def _normalized_features(
     X_train: NDArray[Any], X_test: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Normalizer on the transposed training rows, and the same divisors for the test rows."""
+    """Apply Normalizer to the transposed training rows, and its divisors to the test rows."""
     from sklearn.preprocessing import normalize
 
     scaled, lengths = normalize(X_train.astype(np.float32), axis=0, return_norm=True)

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 FIGSIZE = (10.0, 5.6)
 DPI = 100
 PALETTE = 200
-"""Colours of a PNG file."""
+"""Number of colours in a PNG file."""
 
 HEADLINE_CHARACTERS_PER_INCH = 9.4
-"""Of the bold headline's font, on average; it is broken into lines before it leaves the figure."""
+"""Average number of letters per inch of the bold headline, which is wrapped to fit."""
 
 CATEGORIES = (
     (BLUE, "o"),
@@ -45,7 +45,7 @@ CATEGORIES = (
     (INK, "X"),
     (GREY, "*"),
 )
-"""Colours and markers for things without an order, told apart by both."""
+"""Colours and markers for unordered items, distinguishable by either."""
 
 PUBLISHED: dict[str, Any] = {
     "linestyle": "none",
@@ -55,7 +55,7 @@ PUBLISHED: dict[str, Any] = {
     "markeredgewidth": 1.5,
     "zorder": 4,
 }
-"""How published values are drawn: hollow diamonds."""
+"""Style of published values: hollow diamonds."""
 
 
 def ordered_colors(n: int) -> list[Any]:
@@ -66,7 +66,7 @@ def ordered_colors(n: int) -> list[Any]:
 
 
 def headline(figure: Figure, text: str) -> None:
-    """Write the finding above all panels, in as many lines as it needs."""
+    """Write the main result above all panels, in as many lines as needed."""
     width = figure.get_size_inches()[0]
     lines = textwrap.wrap(text, int(HEADLINE_CHARACTERS_PER_INCH * width))
     size = 1.2 * 1.1 * width
@@ -76,7 +76,7 @@ def headline(figure: Figure, text: str) -> None:
 
 
 def label_log_axis(axis: Any) -> None:
-    """Plain numbers at 1, 2, 3 and 5 times the powers of ten of a logarithmic x or y axis."""
+    """Label a logarithmic axis with plain numbers at 1, 2, 3 and 5 times powers of ten."""
     from matplotlib.ticker import LogLocator
 
     axis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 5.0)))
@@ -85,7 +85,7 @@ def label_log_axis(axis: Any) -> None:
 
 
 def legend_below(figure: Figure, axis: Axes, n_columns: int, title: str | None = None) -> None:
-    """The legend of one panel below all of them, where it covers no line."""
+    """Put the legend of one panel below all panels, where it covers no line."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, title=title)
 
@@ -120,7 +120,7 @@ def write_figures(
 
 
 def encode_image(figure: Figure, kind: str) -> bytes:
-    """The figure's bytes, equal for equal figures; PNG with a palette, a third of the size."""
+    """Return the bytes of a figure, reproducibly; a PNG has a palette, for a third of the size."""
     buffer = io.BytesIO()
     if kind == "svg":
         with import_pyplot().rc_context({"svg.hashsalt": "fastmlp"}):

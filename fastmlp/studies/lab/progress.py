@@ -10,7 +10,7 @@ from fastmlp._terminal import rich_console
 
 
 class Progress(Protocol):
-    """Shows how far a list of configurations is; called from several threads."""
+    """Progress display of a list of configurations; called from several threads."""
 
     def begin(self, n_cases: int, n_ticks: int) -> None:
         """Start the display of `n_cases` configurations with `n_ticks` ticks in all."""
@@ -116,7 +116,7 @@ class Bar:
 
 
 def describe(case: Mapping[str, Any]) -> str:
-    """For example "lambda2 0.1, seed 3"."""
+    """Return a label such as "lambda2 0.1, seed 3"."""
     return ", ".join(f"{name} {value}" for name, value in case.items())
 
 

@@ -1,4 +1,4 @@
-"""All results of a folder as one HTML page that needs no network: tables, figures, environment."""
+"""All results of a folder as one self-contained HTML page: tables, figures, environment."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ $figures
 
 PUBLISHED = ' class="published"'
 PUBLISHED_ROW = re.compile(r"\bpublished\b|^article\b")
-"""In the first cell of a row."""
+"""Pattern in the first cell of rows with published values."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _complaint(path: Path, name: str, error: Exception) -> str:
 
 
 def _section(path: Path, name: str, with_figures: bool) -> str:
-    """One study; raises what a damaged result makes its functions raise."""
+    """Format one study; a damaged result raises an exception of the study's functions."""
     result, study = read_result(path, name), find_study(name)
     return SECTION.substitute(
         name=name,
@@ -162,7 +162,7 @@ def _facts(result: Mapping[str, Any]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """For example "45 s", "12 min 5 s" or "4 h 20 min"."""
+    """Return a duration as text, such as "45 s", "12 min 5 s" or "4 h 20 min"."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"
@@ -170,7 +170,7 @@ def _duration(seconds: float) -> str:
 
 
 def _without_empty_columns(table: Table) -> Table:
-    """Nothing was published of this data, for example."""
+    """Drop empty columns, for example if no values were published for this data."""
     kept = [any(row[i] for row in table.rows) for i in range(len(table.columns))]
     columns, *rows = (tuple(compress(line, kept)) for line in (table.columns, *table.rows))
     return Table(table.title, columns, tuple(rows))
@@ -196,7 +196,7 @@ def _table(table: Table) -> str:
 
 
 def _figures(study: Study, result: Mapping[str, Any]) -> Iterator[str]:
-    """Every figure as an image inside the page, its finding as the text for those who see none."""
+    """Embed every figure as an image, with its main result as alternative text."""
     from fastmlp.plots.style import import_pyplot
     from fastmlp.studies.lab.figures import encode_image
 
@@ -231,7 +231,7 @@ def _text(value: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values in one level, their names joined."""
+    """Flatten nested values, with their names joined."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

@@ -29,11 +29,11 @@ Case = dict[str, Any]
 
 
 class StoppedError(Exception):
-    """Raised out of a configuration's tick when the study ends before it."""
+    """Exception raised by a configuration's tick when the study ends early."""
 
 
 class Tick:
-    """Called by a configuration while it works, also as a Trainer's callback.
+    """Called by a configuration to report progress, also as a Trainer's callback.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class Session:
         n_ticks: int = 1,
         alone: bool = False,
     ) -> list[dict[str, Any]]:
-        """``function(case, tick)`` for every case, those that are stored excepted.
+        """Call ``function(case, tick)`` for every case whose result is not stored yet.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class Session:
         return [{**case, **finished[i]} for i, case in enumerate(cases)]
 
     def record(self, config: Any, **content: Any) -> dict[str, Any]:
-        """The study's result, as JSON has it.
+        """Return the study's result, as plain values for JSON.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class Session:
         return self.store and self.store / f"{fingerprint(case, *settings)}.json"
 
     def _stored(self, path: Path | None) -> dict[str, Any] | None:
-        """What was stored, or None; a damaged file is named in `complaints`, and computed again."""
+        """Return the stored result or None; a damaged file is listed in `complaints`."""
         if path is None or not path.exists():
             return None
         try:
@@ -238,7 +238,7 @@ def _store(folder: Path, study: str, quick: bool) -> Path:
 def _work_off(
     work: Callable[[int], None], items: Sequence[int], n_threads: int, stop: threading.Event
 ) -> None:
-    """Call `work` with every item; an exception, Ctrl-C included, stops all of them."""
+    """Call `work` with every item; any exception, including Ctrl-C, stops all of them."""
     if n_threads == 1:
         for item in items:  # in the main thread, where Ctrl-C arrives
             work(item)

@@ -1,4 +1,4 @@
-"""The parts of a study, and the tables that it prints."""
+"""Definition of a study, and the tables that it prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastmlp.studies.lab.session import Session
 
 Result = Mapping[str, Any]
-"""A study's result as it comes back from its JSON file."""
+"""Result of a study, as read from its JSON file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Table:
         return "\n".join([self.title, *(f"  {line}" for line in lines)])
 
     def as_markdown(self) -> str:
-        """For a page: title, header, rows."""
+        """Format for the HTML page: title, header, rows."""
         rules = ["---", *["---:"] * (len(self.columns) - 1)]
         lines = [f"| {' | '.join(line)} |" for line in (self.columns, rules, *self.rows)]
         return "\n".join([f"**{self.title}**", "", *lines])
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Study:
-    """One experiment: how to set it up, run it, and show what it found.
+    """One experiment: functions to configure it, run it, and present its results.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Study:
 
 
 def mean_and_range(values: Iterable[float], digits: int = 4) -> str:
-    """For example "0.9728 (0.9719 to 0.9735)"; a single value alone."""
+    """Return mean and range, such as "0.9728 (0.9719 to 0.9735)"; no range for a single value."""
     values = list(values)
     text = f"{sum(values) / len(values):.{digits}f}"
     if len(values) > 1:

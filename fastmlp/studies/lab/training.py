@@ -24,14 +24,14 @@ MEASURED = (
 
 
 def chosen_epochs(n_epochs: int, n_steps: int = 40) -> list[int]:
-    """Some epochs from 1 to the last: close together at first, at equal distances later."""
+    """Return some epochs from 1 to the last: dense at first, equally spaced later."""
     early = np.geomspace(1, n_epochs, n_steps // 4)
     late = np.linspace(1, n_epochs, n_steps)
     return sorted({round(epoch) for epoch in (*early, *late)})
 
 
 def recipe_settings(data: str) -> dict[str, Any]:
-    """What the package's recipe for this data set says to :class:`fastmlp.Trainer`."""
+    """Return the package's recipe for this data set as settings of :class:`fastmlp.Trainer`."""
     recipe = recipe_for(data)
     return {
         "batch_size": recipe.batch_size,
@@ -59,7 +59,7 @@ def train(
     n_threads: int = 1,
     **settings: Any,
 ) -> tuple[Network, dict[str, Any]]:
-    """Train a network from the weights and in the order of rows that `seed` gives.
+    """Train a network with initial weights and order of rows given by `seed`.
 
     Parameters
     ----------

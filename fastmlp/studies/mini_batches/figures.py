@@ -102,7 +102,7 @@ def draw_landscape(result: Result) -> Figure:
 
 
 def _path_on_surface(part: dict[str, Any]) -> NDArray[np.float64]:
-    """x, y and the cost of many rows below it (3, n_steps + 1), linear between the grid's points.
+    """Return x, y and the interpolated cost along a path on the surface, (3, n_steps + 1).
 
     The network itself is higher than that: its path leaves the plane.
     """

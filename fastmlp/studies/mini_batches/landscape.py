@@ -31,7 +31,7 @@ def costs_in_plane(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Loss per row, without penalty, at every point of the grid; the weights come back."""
+    """Return the loss per row, without penalty, at every grid point; the weights are restored."""
     parameters = trainer.network.parameters
     before = parameters.copy()
     costs = np.empty((len(y), len(x)))

@@ -44,7 +44,7 @@ SPLITS = {
     "strokes": "thin and thick strokes",
     "moved": "moved left and right",
 }
-"""How the rows are divided into halves -> in words."""
+"""Descriptions of the ways to split the rows into halves."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
 
 
 def _trainer(config: Config, data: LabelledData, **changes: Any) -> Trainer:
-    """A new network of the study's seed, with the recipe's settings and those in `changes`."""
+    """Create a network with the study's seed, the recipe's settings and `changes`."""
     network = Network(
         (data.X_train.shape[1], *config.hidden, len(data.classes)), random_state=config.seed
     )
@@ -130,7 +130,7 @@ def _trainer(config: Config, data: LabelledData, **changes: Any) -> Trainer:
 
 
 def find_landscape(config: Config, data: LabelledData, tick: Tick) -> dict[str, Any]:
-    """Mean costs in the plane through the end of a descent in which its path varies most.
+    """Compute mean costs in the plane, through the end of a descent, with most of its variance.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def find_landscape(config: Config, data: LabelledData, tick: Tick) -> dict[str, 
 
 
 def gather_statistics(config: Config, data: LabelledData, tick: Tick) -> dict[str, Any]:
-    """How much mini-batches of different sizes differ, at the start and after some epochs.
+    """Measure the variation between mini-batches by size, at the start and after some epochs.
 
     Returns
     -------

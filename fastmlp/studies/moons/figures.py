@@ -48,7 +48,7 @@ def points_of(result: Result) -> tuple[Points, NDArray[np.int64]]:
 
 
 def draw_points(result: Result) -> Figure:
-    """Scatter in the plane, and the class as height, seen from the side."""
+    """Draw the points in the plane, and from the side with the class as height."""
     X, y = points_of(result)
     with styled_pyplot((8.0, 3.9)) as plt:
         figure = plt.figure()

@@ -21,7 +21,7 @@ INTERNAL = ("HistoryRecorder", "Recorder", "FitRecorder", "Bookkeeper", "Converg
 
 
 class Remembering(Protocol):
-    """What a checkpoint keeps and gives back: a callback, or a run's recorder."""
+    """Interface of objects whose state a checkpoint saves: a callback, or a run's recorder."""
 
     def settings(self) -> Mapping[str, Any] | None:
         """Return what a resumed run must share; None for what may come and go."""
@@ -69,7 +69,7 @@ class Comparison:
         self.settings, self.solver, self.n_epochs = settings, solver, n_epochs
 
     def refuse_another_run(self, saved: SavedTraining) -> None:
-        """Refuse the checkpoint of another run; warn of another arithmetic.
+        """Raise an error for a checkpoint of another run; warn if the arithmetic differs.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Comparison:
         ) or differences(saved.owner_settings, now)
 
     def refuse_wrong_shapes(self, saved: SavedTraining, n_batches: int) -> None:
-        """Refuse a file that names the right parameters, but has not what belongs to them.
+        """Raise an error for a file whose arrays do not match its parameters.
 
         Raises
         ------

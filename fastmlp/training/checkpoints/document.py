@@ -32,7 +32,7 @@ SOLVERS: dict[str, type[Epoch] | type[Evaluations]] = {"epochs": Epoch, "lbfgs":
 
 
 class Progress(Protocol):
-    """How far an epoch, or a search, has come."""
+    """Progress of an epoch or a search."""
 
     def describe(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Fields and arrays of a checkpoint."""
@@ -41,7 +41,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a run is between two steps, apart from weights and optimizer's states.
+    """State of a run between two steps, apart from weights and optimizer states.
 
     It is taken when nothing is half done, and stays true while batches are trained and while the
     callbacks after an epoch run, until the next one takes its place: whatever interrupts the run,
@@ -175,7 +175,7 @@ def _column(value: Any) -> NDArray[Any] | None:
 
 @dataclass
 class SavedTraining:
-    """What a checkpoint file holds, checked as far as it can be without the run.
+    """Content of a checkpoint file, checked as far as possible without the run.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a resumed run must have in common with the one that was saved.
+"""Fingerprint of a run: the facts that must be the same when it is resumed.
 
 Parameters are compared one by one. Data are compared by dtype, shape and SHA-256 of the numbers,
 which takes about as long as an epoch of a small network and is computed once a run, for its first
@@ -30,7 +30,7 @@ HASH_BYTES = 1 << 24
 
 @dataclass
 class Fingerprint:
-    """What a run is compared by when it is resumed.
+    """Facts about a run that are compared when it is resumed.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def _traits(value: Any, seen: dict[int, Any]) -> Any:
 
 
 def _parts(value: Any) -> list[Any]:
-    """What a value that is no plain one is made of."""
+    """Return the parts of a value that is not a plain value."""
     if isinstance(value, CodeType):
         constants = value.co_consts, value.co_names, value.co_varnames, value.co_freevars
         return [value.co_code.hex(), *(part for parts in constants for part in parts)]

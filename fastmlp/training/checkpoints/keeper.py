@@ -68,7 +68,7 @@ class Writer:
             yield
 
     def seconds_left(self) -> float:
-        """Return the time until the next file is due; infinite where it goes by epochs."""
+        """Return the time until the next file is due; infinite if files are due by epochs."""
         return self._last_time + self.checkpoint.every_seconds - time.monotonic()
 
     def is_due(self, epochs_done: int) -> bool:
@@ -113,7 +113,7 @@ class Writer:
 
 
 class Keeper:
-    """What saves a run, and restores it.
+    """Saves a run and restores it.
 
     Parameters
     ----------
