@@ -132,6 +132,10 @@ def check_path(name: str, value: object) -> str:
     if not isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be a path (str, bytes or PathLike); got {shown(value)}")
     path = os.fsdecode(value)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be a path in valid Unicode; got {shown(value)}") from error
     if "\0" in path:
         raise ValueError(f"{name} must be a path without null characters; got {shown(value)}")
     return path
@@ -158,9 +162,8 @@ def check_dtype(name: str, value: object) -> np.dtype[Any]:
 
 def check_sizes(name: str, sizes: Sequence[object], itemsize: int) -> tuple[int, ...]:
     """Return `sizes`: two or more layer widths whose parameters fit into memory and BLAS."""
-    if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
-        raise TypeError(f"{name} must be a sequence of layer widths; got {shown(sizes)}")
-    widths = tuple(check_integer(f"{name}[{i}]", n, minimum=1) for i, n in enumerate(sizes))
+    given = check_iterable(name, sizes, "layer widths")
+    widths = tuple(check_integer(f"{name}[{i}]", n, minimum=1) for i, n in enumerate(given))
     if len(widths) < 2:
         raise ValueError(f"{name} needs an input and an output width; got {shown(sizes)}")
     for i, width in enumerate(widths):
@@ -185,20 +188,23 @@ def check_pair_of_arrays(name: str, value: Any) -> tuple[Any, Any]:
 
 def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as an array, with the dtype that NumPy chooses."""
+    if type(values) is np.ndarray:  # nothing to do: whatever is raised here is not about `values`
+        return values
     try:
         return np.asarray(values)
-    except Exception as error:  # also what a foreign object's own methods raise
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be read as an array: {error}") from error
 
 
 def check_iterable(name: str, values: Any, of: str) -> tuple[Any, ...]:
     """Return the elements of `values`, which must be an iterable but not a string."""
     try:
-        if not isinstance(values, str | bytes):
-            return tuple(values)
+        iterator = iter(() if isinstance(values, str | bytes) else values)
     except TypeError:
-        pass
-    raise TypeError(f"{name} must be a sequence of {of}; got {shown(values)}")
+        iterator = None
+    if iterator is None or isinstance(values, str | bytes):
+        raise TypeError(f"{name} must be a sequence of {of}; got {shown(values)}")
+    return tuple(iterator)
 
 
 def check_figsize(name: str, value: Any) -> tuple[float, float]:

@@ -74,25 +74,31 @@ class DivergenceError(ArithmeticError, ValueError):
         The learning rate in force at that mini-batch.
     cause : str
         The cause, if known: a sentence without a full stop.
+    preface : str
+        A sentence before the message: the estimators begin with scikit-learn's.
 
     Attributes
     ----------
-    epoch, batch, learning_rate, cause
+    epoch, batch, learning_rate, cause, preface
         As given.
     """
 
-    def __init__(self, *, epoch: int, batch: int, learning_rate: float, cause: str = "") -> None:
+    def __init__(
+        self, *, epoch: int, batch: int, learning_rate: float, cause: str = "", preface: str = ""
+    ) -> None:
         self.epoch = epoch
         self.batch = batch
         self.learning_rate = learning_rate
         self.cause = cause
+        self.preface = preface
         diagnosis = cause or (
             "the loss or the weights are no longer finite. Scale the input (to [0, 1], or to mean "
             "0 and variance 1) or lower the learning rate"
         )
         super().__init__(
-            f"training diverged in epoch {epoch}, batch {batch} (both counted from 0) "
-            f"at learning rate {learning_rate:g}: {diagnosis}. The last finite weights are kept."
+            f"{f'{preface} Training' if preface else 'training'} diverged in epoch {epoch}, "
+            f"batch {batch} (both counted from 0) at learning rate {learning_rate:g}: "
+            f"{diagnosis}. The last finite weights are kept."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -103,5 +109,6 @@ class DivergenceError(ArithmeticError, ValueError):
             batch=self.batch,
             learning_rate=self.learning_rate,
             cause=self.cause,
+            preface=self.preface,
         )
         return rebuild, (), self.__dict__

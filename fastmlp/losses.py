@@ -31,7 +31,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp._checks import check_choice, check_number
+from fastmlp._checks import (
+    as_array,
+    check_choice,
+    check_number,
+    shown,
+)
 from fastmlp._types import Array
 
 ACTIVATIONS = (
@@ -145,6 +150,11 @@ class Huber(Loss):
         return (float(self.delta),) * n_outputs
 
 
+def _as_list(name: str, values: object) -> list[object]:
+    """One number, or the numbers of an array-like, in a list."""
+    return list(np.atleast_1d(as_array(name, values)).tolist())  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Quantile(Loss):
     """Pinball loss (Koenker and Bassett, 1978) with one level in (0, 1), or one per output."""
@@ -153,10 +163,12 @@ class Quantile(Loss):
     name: str = field(default="quantile", init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "levels", tuple(np.atleast_1d(self.levels).tolist()))
+        object.__setattr__(self, "levels", tuple(_as_list("levels", self.levels)))
         for i, level in enumerate(self.levels):
             if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
-                raise ValueError(f"levels[{i}] must be a number between 0 and 1; got {level!r}")
+                raise ValueError(
+                    f"levels[{i}] must be a number between 0 and 1; got {shown(level)}"
+                )
 
     def parameters(self, n_outputs: int) -> tuple[float, ...]:
         """Return the level of every output."""
@@ -175,7 +187,8 @@ class CustomLoss(Loss):
 
     `own(y, a)` receives the targets and outputs of a chunk of rows, each of shape (n, n_out) and in
     the network's dtype, and returns their losses (n,) and the gradient dC/da (n, n_out). It is
-    called once per chunk, from several threads (one at a time, with the GIL), in no fixed order.
+    called once per chunk (again, if another thread changed the thread count of BLAS meanwhile),
+    from several threads (one at a time, with the GIL), in no fixed order.
     """
 
     own: CustomFunction
@@ -183,7 +196,7 @@ class CustomLoss(Loss):
 
     def __post_init__(self) -> None:
         if not callable(self.own):
-            raise TypeError(f"own must be callable; got {self.own!r}")
+            raise TypeError(f"own must be callable; got {shown(self.own)}")
 
     @property
     def function(self) -> CustomFunction:

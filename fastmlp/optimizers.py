@@ -153,14 +153,14 @@ def check_optimizer(
         return sgd
     if sgd != SGD():
         raise ValueError(
-            f"momentum and momentum_rule apply to optimizer 'sgd' only; got {momentum!r} and "
-            f"{momentum_rule!r} with {shown(optimizer)}"
+            f"momentum and momentum_rule apply to optimizer 'sgd' only; got {shown(momentum)} and "
+            f"{shown(momentum_rule)} with {shown(optimizer)}"
         )
     if type(optimizer) in OPTIMIZERS.values():
         return optimizer  # type: ignore[return-value]
     if not isinstance(optimizer, str):
         raise TypeError(
             f"optimizer must be one of {', '.join(map(repr, OPTIMIZERS))} or an object of "
-            f"{', '.join(kind.__name__ for kind in OPTIMIZERS.values())}; got {shown(optimizer)}"
+            f"{', '.join(cls.__name__ for cls in OPTIMIZERS.values())}; got {shown(optimizer)}"
         )
     return OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)]()

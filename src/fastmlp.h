@@ -33,7 +33,7 @@ typedef struct {
     double loss;   /* sum of the loss */
     double error;  /* sum of |y - a| */
     double weight; /* sum of the sample weights, or the number of rows */
-    double hits;   /* weighted number of rows whose largest output is the largest target */
+    double n_correct;   /* weighted number of rows whose largest output is the largest target */
 } fm_totals;
 
 /* What an update does with a gradient g = gradient_scale * (sum of the lanes) + l2 w + l1 sign(w);
@@ -72,6 +72,8 @@ int fm_best_level(void);
 extern const fm_kernels_f32 *fm_f32;
 extern const fm_kernels_f64 *fm_f64;
 int fm_select_level(int level);
+/* Those for the numbers that `pointer` points to, chosen by the compiler. */
+#define FM_KERNELS_OF(pointer) _Generic(*(pointer), float: fm_f32, double: fm_f64)
 
 /* out = a random order of 0 .. n - 1 that depends on the seed alone. */
 void fm_permutation(ptrdiff_t *out, ptrdiff_t n, uint64_t seed);

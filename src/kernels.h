@@ -61,7 +61,7 @@ KERNEL(void, output_loss, FM_REAL *a, FM_REAL *delta_out, fm_totals *totals, con
        const FM_REAL *targets, const FM_REAL *sample_weights, const FM_REAL *parameters,
        ptrdiff_t stride, ptrdiff_t n_out, ptrdiff_t batch, int function, int loss)
 
-/* delta = weight dC/da -> delta = weight dC/dz, in place, feature-major, and totals->error and hits,
+/* delta = weight dC/da -> delta = weight dC/dz, in place, feature-major, and totals->error, n_correct
  * for a custom loss whose gradient is in delta. */
 KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *totals,
        const FM_REAL *targets, const FM_REAL *sample_weights, ptrdiff_t stride, ptrdiff_t n_out,
@@ -69,7 +69,7 @@ KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *total
 
 /* --- Update (update.c) --- */
 
-/* One optimiser step on the block (n_rows, n_cols) of vectors whose rows are `stride` apart: w_out
+/* One optimizer step on the block (n_rows, n_cols) of vectors whose rows are `stride` apart: w_out
  * = w updated with the sum of n_lanes gradients, lane_stride apart, in their order; state_1 and
  * state_2 (NULL where the rule has none) are updated in place. `penalised` is 0 for biases. Adds the
  * regularisation cost of w to *penalty; returns 1 if every new weight and the penalty are finite. */

@@ -224,13 +224,13 @@ static void count_tile(tile_t t, fm_totals *totals)
     real predicted[TILE], wanted[TILE];
     arg_max(t.a, t.stride, t.n_out, t.batch, predicted);
     arg_max(t.targets, t.stride, t.n_out, t.batch, wanted);
-    real hits = 0, weight = 0;
-    FM_SIMD_SUM(hits, weight)
+    real n_correct = 0, weight = 0;
+    FM_SIMD_SUM(n_correct, weight)
     for (ptrdiff_t r = 0; r < t.batch; r++) {
-        hits += predicted[r] == wanted[r] ? t.weights[r] : REAL_C(0.0);
+        n_correct += predicted[r] == wanted[r] ? t.weights[r] : REAL_C(0.0);
         weight += t.weights[r];
     }
-    totals->hits += (double)hits;
+    totals->n_correct += (double)n_correct;
     totals->weight += (double)weight;
 }
 

@@ -1,4 +1,5 @@
-/* The thread team: started on first use, asleep between runs, its barrier spins briefly.
+/* The thread team: started on first use, asleep between runs, its barrier spins briefly. Which rows
+ * a thread gets is decided in engine/plan.py.
  *
  * One team per process, because two teams that spin for the same cores are slower than one. Whoever
  * finds it busy works alone: results do not depend on the number of workers. A forked child

@@ -1,4 +1,4 @@
-/* The optimiser step: ordered sum of the gradient lanes + regularisation + optimiser + update.
+/* The optimizer step: ordered sum of the gradient lanes + regularisation + optimizer + update.
  *
  * Fused: one pass over weights, states and lanes, the regularisation cost of the old weights and the
  * check that every new weight is finite. The lanes are added in their order, element by element, so

@@ -120,11 +120,11 @@ def test_training_in_pieces_is_the_training_in_one(optimizer):
         records = np.zeros((4, 9))
         for first, last in pairwise(pieces):
             status, done, _ = engine.train(
-                network.parameters, states, x, y, order=None, row_weights=None, batch_size=10,
+                network.parameters, states, x, y, order=None, sample_weights=None, batch_size=10,
                 first_batch=first, last_batch=last, optimizer=optimizer, learning_rate=0.01,
                 n_steps=first, l1=0.0, l2=0.0, l1_cost=0.0, mean_reduction=True,
                 penalty_scale="per_batch", costs=records[0], penalties=records[1],
-                errors=records[2], hits=records[3],
+                errors=records[2], accuracies=records[3],
             )  # fmt: skip
             assert (status, done) == (_core.DONE, last - first)
         results.append(np.concatenate([network.parameters, states.ravel(), records.ravel()]))
@@ -218,12 +218,12 @@ def fit_line(optimizer, *, engine="native", n_epochs=20, weights=None, **options
 def test_line_fit_follows_the_formula_of_the_paper(optimizer, formula, reduction, engine):
     """Batches of 2, 2 and 1 weighted rows; the gradient of the weight alone has a penalty."""
     l1, l2 = 0.02, 0.03
-    row_weights = np.array([1.0, 0.5, 2.0, 0.25, 1.5])
+    sample_weights = np.array([1.0, 0.5, 2.0, 0.25, 1.5])
     w, states, t = START.copy(), ({}, {}), 0
     for _ in range(20):
         for rows in (slice(0, 2), slice(2, 4), slice(4, 5)):
             t += 1
-            x, r = X[rows], row_weights[rows]
+            x, r = X[rows], sample_weights[rows]
             difference = r * (w[0] + w[1] * x - Y[rows])
             gradient = np.array([difference.sum(), (difference * x).sum()])
             gradient /= r.sum() if reduction == "mean" else 1
@@ -232,7 +232,7 @@ def test_line_fit_follows_the_formula_of_the_paper(optimizer, formula, reduction
     found = fit_line(
         optimizer,
         engine=engine,
-        weights=row_weights,
+        weights=sample_weights,
         batch_size=2,
         l1=l1,
         l2=l2,

@@ -97,14 +97,14 @@ def listing(width: int = 79) -> str:
 
 def select(names: Iterable[str]) -> tuple[Contender, ...]:
     """Contenders by name, or "all", each once."""
-    chosen: dict[str, Contender] = {}
+    selected: dict[str, Contender] = {}
     for name in names:
         if name == "all":
-            chosen |= CONTENDERS
+            selected |= CONTENDERS
         elif name in CONTENDERS:
-            chosen[name] = CONTENDERS[name]
+            selected[name] = CONTENDERS[name]
         else:
             raise ValueError(
                 f"unknown contender {name!r}; contenders are {', '.join(CONTENDERS)} and all"
             )
-    return tuple(chosen.values())
+    return tuple(selected.values())

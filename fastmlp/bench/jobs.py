@@ -133,20 +133,20 @@ def select(names: Iterable[str], max_rows: int | None = None) -> tuple[Job, ...]
 
     max_rows: at most this many training rows; predictions keep theirs.
     """
-    chosen: dict[str, Job] = {}
+    selected: dict[str, Job] = {}
     for name in names:
         if name == "all":
-            chosen |= JOBS
+            selected |= JOBS
         elif name in GROUPS:
-            chosen |= {job.name: job for job in GROUPS[name]}
+            selected |= {job.name: job for job in GROUPS[name]}
         elif name in JOBS:
-            chosen[name] = JOBS[name]
+            selected[name] = JOBS[name]
         else:
             raise ValueError(
                 f"unknown job {name!r}; jobs are {', '.join(JOBS)}, "
                 f"groups are {', '.join(GROUPS)} and all"
             )
-    return tuple(_cut(job, max_rows) for job in chosen.values())
+    return tuple(_cut(job, max_rows) for job in selected.values())
 
 
 def listing(width: int = 79) -> str:

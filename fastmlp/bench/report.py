@@ -273,8 +273,8 @@ def _versions(record: Record) -> str:
         for b in record["blas"]
     )
     environment = record["machine"]["environment"].items()
-    chosen = " ".join(f"{k}={v}" for k, v in environment if k not in COUNT_VARIABLES)
-    parts = (versions, f"{record['n_threads']} threads", blas or "no shared BLAS seen", chosen)
+    variables = " ".join(f"{k}={v}" for k, v in environment if k not in COUNT_VARIABLES)
+    parts = (versions, f"{record['n_threads']} threads", blas or "no shared BLAS seen", variables)
     return " | ".join(filter(None, parts))
 
 

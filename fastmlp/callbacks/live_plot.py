@@ -11,7 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastmlp._checks import check_number, check_path
+from fastmlp._checks import (
+    check_number,
+    check_path,
+    check_string,
+)
 from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
@@ -72,7 +76,7 @@ class LivePlot(EpochCallback):
         self.reference = (
             None if reference is None else check_number("reference", reference, maximum=1.0)
         )
-        self.validation_name = str(validation_name)
+        self.validation_name = check_string("validation_name", validation_name)
         self.seconds_between = check_number("seconds_between", seconds_between)
         self.figsize = figsize
         self._figure: Any = None

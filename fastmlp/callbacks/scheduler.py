@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastmlp._checks import check_number
+from fastmlp._checks import (
+    check_number,
+    shown,
+)
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
 
@@ -27,7 +30,7 @@ class LearningRateScheduler(EpochCallback):
 
     def __init__(self, rate: Callable[[int, float], float]) -> None:
         if not callable(rate):
-            raise TypeError(f"rate must be callable with (epoch, learning_rate); got {rate!r}")
+            raise TypeError(f"rate must be callable with (epoch, learning_rate); got {shown(rate)}")
         self.rate = rate
 
     def before_epoch(self, training: Training) -> None:

@@ -48,6 +48,7 @@ class TensorBoardLog(EpochCallback):
                 'TensorBoardLog needs TensorBoard: pip install "fastmlp[tensorboard]"',
                 name=error.name,
             ) from error
+        self.folder.mkdir(parents=True, exist_ok=True)  # with an error that names it
         self._writer = EventFileWriter(str(self.folder))
 
     def after_epoch(self, training: Training) -> None:

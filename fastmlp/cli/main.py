@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Only for ``--help`` and ``--version``, with code 0.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     try:
         options = build_parser().parse_args(words)
         options.words = words
@@ -71,6 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UsageError, ValueError, TypeError, OSError) as error:
         print(f"fastmlp: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _open_closed_streams() -> None:
+    """Give a command that was started without stdout or stderr (``>&-``) one that nobody reads."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def build_parser() -> Parser:

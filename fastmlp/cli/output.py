@@ -129,11 +129,11 @@ def _figures(
     from fastmlp import plots
 
     history = trainer.history
-    yield "run", plots.plot_run(history, validation_name="test")
-    yield "costs", plots.plot_costs(history, validation_name="test")
+    yield "run", plots.plot_run(history)
+    yield "costs", plots.plot_costs(history)
     yield "errors", plots.plot_errors(history)
     yield "reg_share", plots.plot_reg_share(history)
-    yield "accuracy", plots.plot_accuracy(history, validation_name="test")
+    yield "accuracy", plots.plot_accuracy(history)
     outputs = trainer.network.predict(data.X_test, n_threads=trainer.threads.n_threads)
     predicted = data.classes[outputs.argmax(axis=1)]
     yield "confusion_matrix", plots.plot_confusion_matrix(dataset.y_test, predicted, data.classes)

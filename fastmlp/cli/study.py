@@ -48,27 +48,27 @@ def run(options: argparse.Namespace) -> int:
         width = max(map(len, NAMES))
         print("\n".join(f"{name:<{width}}  {find_study(name).question}" for name in NAMES))
         return FINISHED
-    chosen = find_study(options.name)
-    path = result_path(Path(options.out), chosen.name, options.quick)
+    study = find_study(options.name)
+    path = result_path(Path(options.out), study.name, options.quick)
     if options.draw and not path.exists():
         raise ValueError(f"--draw needs the result {path}; run the study without --draw first")
     folder = prepare_folder(options.out)
     with_figures = can_draw()
     if options.draw:
-        result = read_result(path, chosen.name)
+        result = read_result(path, study.name)
     else:
-        session = _open_session(chosen, folder, options)
-        code = _run(chosen, session, path, options.quick)
+        session = _open_session(study, folder, options)
+        code = _run(study, session, path, options.quick)
         if code != FINISHED:
             return code
-        result = read_result(path, chosen.name)
-    _show(chosen, result, path, with_figures)
+        result = read_result(path, study.name)
+    _show(study, result, path, with_figures)
     return FINISHED
 
 
-def _open_session(chosen: Study, folder: Path, options: argparse.Namespace) -> Session:
+def _open_session(study: Study, folder: Path, options: argparse.Namespace) -> Session:
     return Session(
-        chosen.name,
+        study.name,
         folder,
         quick=options.quick,
         n_threads=options.threads,
@@ -76,12 +76,12 @@ def _open_session(chosen: Study, folder: Path, options: argparse.Namespace) -> S
     )
 
 
-def _run(chosen: Study, session: Session, path: Path, quick: bool) -> int:
+def _run(study: Study, session: Session, path: Path, quick: bool) -> int:
     """Run, and write the result; after Ctrl-C or SIGTERM, report what is kept."""
-    config = chosen.configure(default_name(), quick)
-    print(f"{chosen.name}: {chosen.question}\n{_describe(config)}", flush=True)
+    config = study.configure(default_name(), quick)
+    print(f"{study.name}: {study.question}\n{_describe(config)}", flush=True)
     try:
-        result = chosen.run(config, session)
+        result = study.run(config, session)
     except KeyboardInterrupt as interrupt:
         code = code_of(interrupt)
         kept = f"{session.n_kept} finished configuration{'' if session.n_kept == 1 else 's'}"
@@ -107,7 +107,7 @@ def _describe(config: Any) -> str:
     return ", ".join(strings)
 
 
-def _show(chosen: Study, result: dict[str, Any], path: Path, with_figures: bool) -> None:
+def _show(study: Study, result: dict[str, Any], path: Path, with_figures: bool) -> None:
     """Print the tables and, if wanted, write the figures next to the result.
 
     Raises
@@ -117,19 +117,19 @@ def _show(chosen: Study, result: dict[str, Any], path: Path, with_figures: bool)
     """
     written = [path.name]
     try:
-        print("\n" + "\n\n".join(table.as_text() for table in chosen.tables(result)) + "\n")
+        print("\n" + "\n\n".join(table.as_text() for table in study.tables(result)) + "\n")
         if with_figures:
-            written += _draw(chosen, result, path)
+            written += _draw(study, result, path)
     except (OSError, ImportError):
         raise
     except Exception as error:  # whatever a damaged file makes tables and figures raise
         raise DataFormatError(
-            f"{path}: damaged: no complete result of {chosen.name} ({error!r})"
+            f"{path}: damaged: no complete result of {study.name} ({error!r})"
         ) from error
     report_written(written, path.parent)
 
 
-def _draw(chosen: Study, result: dict[str, Any], path: Path) -> list[str]:
+def _draw(study: Study, result: dict[str, Any], path: Path) -> list[str]:
     from fastmlp.studies.lab.figures import write_figures
 
-    return [written.name for written in write_figures(chosen.draw(result), path.parent, path.stem)]
+    return [written.name for written in write_figures(study.draw(result), path.parent, path.stem)]

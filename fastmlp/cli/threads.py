@@ -229,8 +229,8 @@ def _findings(plan: SweepPlan, runs: list[Run], points: list[Point]) -> str:
     """Return lines about kernels, the best times, and whether the weights are the same."""
     lines = []
     for engine in plan.engines:
-        kinds = dict.fromkeys(f"{r.blas}; SIMD {r.simd}" for r in runs if r.engine == engine)
-        lines.append(f"{NAMES[engine] + ':':<9} {' | '.join(kinds)}")
+        libraries = dict.fromkeys(f"{r.blas}; SIMD {r.simd}" for r in runs if r.engine == engine)
+        lines.append(f"{NAMES[engine] + ':':<9} {' | '.join(libraries)}")
     best = {engine: _fastest(points, engine) for engine in plan.engines}
     if len(best) == 2:
         ratio = best["numpy"].seconds / best["native"].seconds

@@ -45,10 +45,10 @@ def import_keras() -> Any:
         If TensorFlow is missing, Keras is older than 3, or Keras runs on another library.
     """
     require_tensorflow()
-    chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if chosen != "tensorflow":
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
         raise ImportError(
-            f"the CNN part needs Keras on TensorFlow; KERAS_BACKEND is {chosen!r}: unset it or "
+            f"the CNN part needs Keras on TensorFlow; KERAS_BACKEND is {backend!r}: unset it or "
             "set it to 'tensorflow'",
             name="keras",
         )

@@ -13,7 +13,7 @@ class BestEpoch(EpochCallback):
     """Keep the state after the epoch with the highest accuracy, and restore it at the end.
 
     The accuracy is that on the ``validation_data`` of the fit; on images that choose the epoch it
-    is no longer an unbiased estimate. Weights, optimiser and `epochs_done` are those of that epoch
+    is no longer an unbiased estimate. Weights, optimizer and `epochs_done` are those of that epoch
     afterwards, so that a further fit continues from there; the history has all epochs. The first of
     several equal epochs is kept.
 

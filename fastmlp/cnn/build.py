@@ -36,8 +36,8 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
             )
         )
         if pool is not None:
-            kind = layers.MaxPooling2D if pool.kind == "max" else layers.AveragePooling2D
-            model.add(kind(pool.size, name=pool.name))
+            layer_type = layers.MaxPooling2D if pool.kind == "max" else layers.AveragePooling2D
+            model.add(layer_type(pool.size, name=pool.name))
     model.add(layers.Flatten(name="flatten"))
     for dense in config.dense:
         model.add(
@@ -53,7 +53,7 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
 
 
 def compile_model(model: Any, config: CNNConfig, *, xla: bool = False) -> None:
-    """Give a model its loss, its metrics and a new optimiser at iteration 0.
+    """Give a model its loss, its metrics and a new optimizer at iteration 0.
 
     Without `xla` the steps are not compiled by XLA: on processors a step of the articles' CNN
     takes about twice as long with it.
@@ -69,15 +69,19 @@ def compile_model(model: Any, config: CNNConfig, *, xla: bool = False) -> None:
 
 
 def keras_optimizer(config: CNNConfig) -> Any:
-    """A new optimiser; the momentum is passed only to those that have one."""
+    """A new optimizer; the momentum is passed only to those that have one."""
     optimizers = import_keras().optimizers
     rate = keras_rate(config)
     if config.optimizer == "rmsprop":
         return optimizers.RMSprop(rate, momentum=config.momentum)
     if config.optimizer == "sgd":
         return optimizers.SGD(rate, momentum=config.momentum)
-    kinds = {"nadam": optimizers.Nadam, "adamax": optimizers.Adamax, "adam": optimizers.Adam}
-    return kinds[config.optimizer](rate)
+    optimizer_types = {
+        "nadam": optimizers.Nadam,
+        "adamax": optimizers.Adamax,
+        "adam": optimizers.Adam,
+    }
+    return optimizer_types[config.optimizer](rate)
 
 
 def keras_regularizer(config: CNNConfig) -> Any:

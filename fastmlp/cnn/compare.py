@@ -117,8 +117,10 @@ def compare_devices(
     config = dense_config(shape, int(np.max(y)) + 1)
     x, targets = _checked(config, X, y, "X", "y")
     test = _checked(config, *test_data, "test X", "test y")
-    chosen = [device.name for device in devices()] if names is None else list(names)
-    cnns = [(f"Keras, {name}", CNN(config, seed=seed, device=name, xla=xla)) for name in chosen]
+    device_names = [device.name for device in devices()] if names is None else list(names)
+    cnns = [
+        (f"Keras, {name}", CNN(config, seed=seed, device=name, xla=xla)) for name in device_names
+    ]
     result = []
     for size in sizes:
         for name, cnn in cnns:
@@ -148,8 +150,8 @@ def plot_devices(timings: Sequence[DeviceTiming], *, figsize: FigureSize = (11, 
         figure, axis = plt.subplots()
         for name in dict.fromkeys(timing.contender for timing in timings):
             row = sorted((t for t in timings if t.contender == name), key=lambda t: t.batch_size)
-            kind = ENGINE if name == ENGINE else name.split(", ")[-1].split(":")[0]
-            color, marker = COLORS.get(kind, (GREEN, "D"))
+            device = ENGINE if name == ENGINE else name.split(", ")[-1].split(":")[0]
+            color, marker = COLORS.get(device, (GREEN, "D"))
             axis.plot(
                 [t.batch_size for t in row],
                 [t.images_per_second for t in row],
@@ -217,7 +219,7 @@ def _time_engine(
     epochs: int,
     n_threads: int | None,
 ) -> DeviceTiming:
-    """The same network, initial weights and optimiser on fastmlp's engine.
+    """The same network, initial weights and optimizer on fastmlp's engine.
 
     Keras adds epsilon under the root, fastmlp beside it: the costs agree, but not to all digits.
     """

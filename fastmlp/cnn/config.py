@@ -14,7 +14,7 @@ from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer, name_layers
 OUTPUT_FUNCTIONS = ("softmax", "sigmoid")
 OPTIMIZERS = ("rmsprop", "nadam", "adamax", "adam", "sgd")
 WITH_MOMENTUM = ("rmsprop", "sgd")
-"""Optimisers of Keras that take a momentum; the others have moments of their own."""
+"""Optimizers of Keras that take a momentum; the others have moments of their own."""
 
 SCHEDULES = ("none", "power", "exponential", "cosine")
 FACTORS = {"l1": ("l1",), "l2": ("l2",), "l1_l2": ("l1", "l2")}
@@ -161,8 +161,8 @@ class CNNConfig:
         if unknown:
             raise ValueError(f"unknown settings {unknown}; known: {sorted(known)}")
         settings = dict(content)
-        for name, kind in (("conv", ConvLayer), ("pools", PoolLayer), ("dense", DenseLayer)):
-            settings[name] = tuple(kind(**layer) for layer in content.get(name, ()))
+        for name, layer_type in (("conv", ConvLayer), ("pools", PoolLayer), ("dense", DenseLayer)):
+            settings[name] = tuple(layer_type(**layer) for layer in content.get(name, ()))
         if str(settings.get("regularizer")).startswith("own: "):
             settings["regularizer"] = None
         return cls(**settings)
@@ -272,9 +272,9 @@ def _sequence(name: str, values: object) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _layers(name: str, values: object, kind: type) -> tuple[Any, ...]:
+def _layers(name: str, values: object, layer_type: type) -> tuple[Any, ...]:
     layers = _sequence(name, values)
     for i, layer in enumerate(layers):
-        if not isinstance(layer, kind):
-            raise TypeError(f"{name}[{i}] must be a {kind.__name__}; got {layer!r}")
+        if not isinstance(layer, layer_type):
+            raise TypeError(f"{name}[{i}] must be a {layer_type.__name__}; got {layer!r}")
     return layers

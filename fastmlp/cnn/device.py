@@ -56,15 +56,15 @@ def devices() -> list[Device]:
     """All processors and graphics cards that TensorFlow can use, the processors first."""
     tf = import_tensorflow()
     found = []
-    for kind in ("CPU", "GPU"):
-        for i, device in enumerate(tf.config.list_physical_devices(kind)):
+    for device_type in ("CPU", "GPU"):
+        for i, device in enumerate(tf.config.list_physical_devices(device_type)):
             details = tf.config.experimental.get_device_details(device) or {}
             found.append(
                 Device(
-                    f"{kind.lower()}:{i}",
-                    kind,
-                    _memory_bytes(kind, i),
-                    str(details.get("device_name", _description(kind))),
+                    f"{device_type.lower()}:{i}",
+                    device_type,
+                    _memory_bytes(device_type, i),
+                    str(details.get("device_name", _description(device_type))),
                 )
             )
     return found
@@ -177,17 +177,17 @@ def report(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     }
 
 
-def _description(kind: str) -> str:
-    if kind != "CPU":
-        return kind
+def _description(device_type: str) -> str:
+    if device_type != "CPU":
+        return device_type
     from fastmlp.engine.environment import processor_name
 
     return processor_name()
 
 
-def _memory_bytes(kind: str, number: int) -> int | None:
+def _memory_bytes(device_type: str, number: int) -> int | None:
     """Return the memory of the machine or of the graphics card; None if it is unknown."""
-    if kind == "GPU":
+    if device_type == "GPU":
         return _card_memory(number)
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

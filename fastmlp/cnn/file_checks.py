@@ -55,16 +55,16 @@ def check_archive(path: Path) -> None:
         For a model with code in it, or with classes and functions that are not known here.
     """
     for part in _parts(_description(path)):
-        kind, name = part["class_name"], part["class_name"]
-        if kind in CODE:
+        class_name, name = part["class_name"], part["class_name"]
+        if class_name in CODE:
             raise ValueError(
-                f"{path}: refused, because the model has a {kind} layer or function, which carries "
-                "code of its author that would run here. Build the model without it, from layers "
-                "and functions with names"
+                f"{path}: refused, because the model has a {class_name} layer or function, which "
+                "carries code of its author that would run here. Build the model without it, from "
+                "layers and functions with names"
             )
-        if kind == "function":
+        if class_name == "function":
             name = part.get("config")
-        if not (_is_known(part, name) or kind in PLAIN or _is_registered(part, name)):
+        if not (_is_known(part, name) or class_name in PLAIN or _is_registered(part, name)):
             raise ValueError(
                 f"{path}: refused, because the model names {name!r} of {part.get('module')!r}, "
                 "which is no part of a model that Keras has. If it is yours, make it known with "

@@ -44,7 +44,7 @@ class Parts:
     ----------
     config : CNNConfig
     model : keras.Model
-        Compiled, with the current weights and the state of its optimiser.
+        Compiled, with the current weights and the state of its optimizer.
     initial_state : TrainingState
         The state to which `CNN.reset` goes back.
     seed : int or None
@@ -158,10 +158,10 @@ def _check_registered(regularizer: Any) -> None:
     saving = import_keras().saving
     if regularizer is None or isinstance(regularizer, str):
         return
-    kind = regularizer if isinstance(regularizer, FunctionType) else type(regularizer)
-    if kind.__module__.startswith("keras."):
+    definition = regularizer if isinstance(regularizer, FunctionType) else type(regularizer)
+    if definition.__module__.startswith("keras."):
         return
-    if saving.get_registered_object(saving.get_registered_name(kind)) is None:
+    if saving.get_registered_object(saving.get_registered_name(definition)) is None:
         raise ValueError(
             f"the regularizer {regularizer_name(regularizer)!r} must be registered, or the model "
             "could not be loaded again: call keras.saving.register_keras_serializable('NAME')(it), "
@@ -193,8 +193,8 @@ def _settings(extra: dict[str, Any], model: Any) -> dict[str, Any]:
     return {
         "config": config,
         "scaler": scaler,
-        "seed": None if seed is None else check_integer("seed", seed, minimum=0),
-        "entropy": check_integer("entropy", extra["entropy"], minimum=0),
+        "seed": None if seed is None else check_integer("seed", seed, minimum=0, maximum=None),
+        "entropy": check_integer("entropy", extra["entropy"], minimum=0, maximum=None),
         "epochs_done": check_integer("epochs_done", extra["epochs_done"], minimum=0),
     }
 

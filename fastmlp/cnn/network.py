@@ -108,7 +108,7 @@ class CNN:
         if config is not None and not isinstance(config, CNNConfig):
             raise TypeError(f"config must be a CNNConfig; got {type(config).__name__}")
         if seed is not None:
-            seed = check_integer("seed", seed, minimum=0)
+            seed = check_integer("seed", seed, minimum=0, maximum=None)
         self.device = choose_device(device)
         self.xla = check_flag("xla", xla)
         with self._placed():
@@ -175,7 +175,7 @@ class CNN:
         return iterations(self.model)
 
     def compile(self, **changes: Any) -> None:
-        """Change settings of the training, with a new optimiser at iteration 0; weights stay.
+        """Change settings of the training, with a new optimizer at iteration 0; weights stay.
 
         Parameters
         ----------
@@ -211,7 +211,7 @@ class CNN:
         callbacks: Iterable[Any] = (),
         verbose: bool = False,
     ) -> History:
-        """Train from the current weights and optimiser state; call `reset` first to start again.
+        """Train from the current weights and optimizer state; call `reset` first to start again.
 
         Parameters
         ----------
@@ -368,9 +368,9 @@ class CNN:
 
 def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCallback]]:
     """Return Keras callbacks and fastmlp's, except those that change a Trainer's network."""
-    kind = import_keras().callbacks.Callback
+    keras_callback = import_keras().callbacks.Callback
     given = check_iterable("callbacks", callbacks, "callbacks")
-    hooks = [call for call in given if not isinstance(call, kind)]
+    hooks = [call for call in given if not isinstance(call, keras_callback)]
     for hook in hooks:
         if isinstance(hook, tuple(OF_TRAINERS)):
             raise TypeError(
@@ -382,7 +382,8 @@ def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCall
                 "callbacks must be Keras callbacks, EpochCallback objects or callables; "
                 f"got {hook!r}"
             )
-    return [call for call in given if isinstance(call, kind)], [as_epoch_callback(h) for h in hooks]
+    of_keras = [call for call in given if isinstance(call, keras_callback)]
+    return of_keras, [as_epoch_callback(hook) for hook in hooks]
 
 
 def _batch_sizes(n_images: int, batch_size: int) -> Any:

@@ -14,7 +14,7 @@ class KerasTraining(Training, Protocol):
     Attributes
     ----------
     model : keras.Model
-        Compiled, its optimiser built.
+        Compiled, its optimizer built.
     history : History
         A Recorder appends every finished epoch.
     """

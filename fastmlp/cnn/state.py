@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class TrainingState:
-    """A copy of a compiled model's weights and of its optimiser's variables.
+    """A copy of a compiled model's weights and of its optimizer's variables.
 
     Restoring it takes back the weights, the number of iterations, and with it the learning rate
     of a schedule, and the running means and momenta.
@@ -18,7 +18,7 @@ class TrainingState:
     Parameters
     ----------
     model : keras.Model
-        Compiled, its optimiser built.
+        Compiled, its optimizer built.
     """
 
     def __init__(self, model: Any) -> None:
@@ -53,7 +53,7 @@ class TrainingState:
         if len(variables) != len(self.values):
             raise ValueError(
                 f"the state has {len(self.values)} variables and the model {len(variables)}: it "
-                "was compiled with another optimiser or has other layers"
+                "was compiled with another optimizer or has other layers"
             )
         for variable, value in zip(variables, self.values, strict=True):
             variable.assign(value)
@@ -97,5 +97,5 @@ def penalty(model: Any) -> float:
 
 
 def iterations(model: Any) -> int:
-    """Batches the optimiser has seen since its start."""
+    """Batches the optimizer has seen since its start."""
     return int(model.optimizer.iterations.numpy())

@@ -19,8 +19,10 @@ from fastmlp._checks import (
     encode_labels,
 )
 from fastmlp._types import StrPath
+from fastmlp.datasets.arrays import Dataset
 from fastmlp.datasets.loading import load
 from fastmlp.datasets.scaling import Scaler
+from fastmlp.exceptions import DataFormatError
 
 DataTuple = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 _Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -71,6 +73,16 @@ def without_rows(
     x, one_hot = np.empty((0, n_features), dtype), np.empty((0, len(classes)), dtype)
     labels, codes = np.empty(0, classes.dtype), np.empty(0, np.intp)
     return LabelledData(x, labels, x, labels, codes, one_hot, one_hot, classes, source)
+
+
+def _load(argument: str, name: StrPath) -> Dataset:
+    """Load a data set whose name or path came in another argument than `load`'s."""
+    try:
+        return load(name)
+    except (ValueError, TypeError) as error:
+        kinds = DataFormatError, TypeError, ValueError
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        raise kind(f"{argument}: {error}") from error
 
 
 def prepare(
@@ -128,7 +140,7 @@ def prepare(
 def _take(data: Any, argument: str) -> tuple[_Arrays, str]:
     """Return checked arrays and their origin."""
     if isinstance(data, str | bytes | PathLike):
-        loaded = load(data)
+        loaded = _load(argument, data)
         given: Sequence[Any] = (loaded.X_train, loaded.y_train, loaded.X_test, loaded.y_test)
         source = loaded.source
     elif isinstance(data, tuple | list) and len(data) == 4:

@@ -3,13 +3,17 @@
 # The last line before native code: Python has checked everything with better sentences, but its
 # objects can be changed afterwards. Once a call, before any pass runs.
 
+cdef void *checked_or_none(str name, array, char format, Py_ssize_t n,
+                           bint writable) except? NULL:
+    """As `checked`; NULL for None."""
+    return NULL if array is None else checked(name, array, format, n, writable)
+
+
 cdef void *checked(str name, array, char format, Py_ssize_t n, bint writable) except? NULL:
-    """Address of a C-ordered, aligned array of n numbers; NULL for None."""
+    """Address of a C-ordered, aligned array of n numbers."""
     cdef Py_buffer view
     cdef void *data
     cdef bint fits
-    if array is None:
-        return NULL
     try:
         PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
                            | (PyBUF_WRITABLE if writable else 0))
@@ -22,7 +26,7 @@ cdef void *checked(str name, array, char format, Py_ssize_t n, bint writable) ex
     PyBuffer_Release(&view)
     if not fits:
         raise ValueError(f"{name} must hold {n} aligned numbers of type {chr(format)!r}; "
-                         f"got {array.dtype} {array.shape}")
+                         f"got {getattr(array, 'dtype', type(array).__name__)} of {len(array)}")
     return data
 
 

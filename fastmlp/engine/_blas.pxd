@@ -7,11 +7,18 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 # SciPy >= 1.18 may be built with 64-bit BLAS integers; CMake writes the type into _blas_int.pxd.
 from fastmlp.engine._blas_int cimport blas_int
 
-cdef extern from "blas_threads.h":
-    unsigned fm_blas_keep_single() noexcept nogil
-    bint fm_blas_stayed_single(unsigned changes_before) noexcept nogil
-    void fm_blas_mark_disturbed() noexcept nogil
-    bint fm_blas_was_disturbed() noexcept nogil
+cdef extern from "blas_threads.h" nogil:
+    ctypedef int (*fm_get_threads)() noexcept
+    ctypedef void (*fm_set_threads)(long) noexcept
+    int fm_blas_add(fm_get_threads get, fm_set_threads set, int per_thread) noexcept
+    void fm_blas_enter() noexcept
+    void fm_blas_leave() noexcept
+    int fm_blas_users() noexcept
+    void fm_blas_after_fork() noexcept
+    unsigned fm_blas_keep_single() noexcept
+    bint fm_blas_stayed_single(unsigned changes_before) noexcept
+    void fm_blas_mark_disturbed() noexcept
+    bint fm_blas_was_disturbed() noexcept
 
 cdef enum:
     MAX_ATTEMPTS = 100   # against others that change the thread count all the time

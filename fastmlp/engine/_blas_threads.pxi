@@ -1,14 +1,5 @@
-# The thread count of BLAS as Python sees it (src/blas_threads.h); part of _core.pyx.
-
-cdef extern from "blas_threads.h":
-    ctypedef int (*fm_get_threads)() noexcept nogil
-    ctypedef void (*fm_set_threads)(long) noexcept nogil
-    int fm_blas_add(fm_get_threads get, fm_set_threads set, int per_thread) nogil
-    void fm_blas_enter() nogil
-    void fm_blas_leave() nogil
-    int fm_blas_users() nogil
-    void fm_blas_after_fork() nogil
-
+# The thread count of BLAS as Python sees it (src/blas_threads.h, declared in _blas.pxd); part of
+# _core.pyx.
 
 def add_blas(size_t get, size_t set, bint per_thread):
     if fm_blas_add(<fm_get_threads> get, <fm_set_threads> set, per_thread) != 0:

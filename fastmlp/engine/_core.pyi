@@ -1,7 +1,8 @@
 """The readable face of the compiled engine.
 
-Arrays named x, targets, row_weights, parameters and states are C-ordered, aligned and of the
-engine's dtype; they are trusted, ``_checks`` has checked them. The caller keeps BLAS on one thread
+Arrays named x, targets, sample_weights, parameters and states are C-ordered, aligned and of the
+engine's dtype: ``_checks`` has checked their numbers, and the engine compares their sizes and types
+once a call (ValueError). The caller enters ``single_threaded_blas``, which products rely on
 (``fastmlp.engine.blas.single_threaded_blas``).
 """
 
@@ -107,7 +108,7 @@ class Engine:
         targets: Array,
         *,
         order: NDArray[np.intp] | None,
-        row_weights: Array | None,
+        sample_weights: Array | None,
         batch_size: int,
         first_batch: int,
         last_batch: int,
@@ -122,7 +123,7 @@ class Engine:
         costs: NDArray[np.float64],
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
-        hits: NDArray[np.float64],
+        accuracies: NDArray[np.float64],
         dropout: tuple[float, ...] = (),
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
@@ -133,16 +134,16 @@ class Engine:
         Changes `parameters` (n_parameters,) and the optimizer's `states` (n_states, n_parameters;
         without momentum SGD has none to change) in place, and writes entry ``batch`` of `costs`
         (loss + penalty; mean loss with `mean_reduction`), `penalties`, `errors` (mean of |y - a|)
-        and `hits` (fraction in [0, 1]).
+        and `accuracies` (fraction in [0, 1]).
 
         Parameters
         ----------
-        x : (n, n_features); targets : (n, n_out); row_weights : (n,) or None for all 1
+        x : (n, n_features); targets : (n, n_out); sample_weights : (n,) or None for all 1
         order : (n_taken,) row of each position of the epoch, or None for all in the order of `x`.
         n_steps : updates that the states have seen before this call.
         l1_cost : factor of sum |w| in the penalty; `l1` is its factor in the gradient.
         penalty_scale : factor of the penalty; "per_batch" 1, "per_sample" the batch's share of
-            the n rows, "per_weight" 1 / (sum of the batch's row weights).
+            the n rows, "per_weight" 1 / (sum of the batch's sample weights).
         dropout : rate of each hidden layer, or () for none; dropout_seed : from 0 to 2**64 - 1.
         max_grad_norm : longest gradient, or 0 for any.
         progress : (1,) increased by the finished batches in the moment in which `parameters` and
@@ -159,7 +160,7 @@ class Engine:
         parameters: Array,
         x: Array | SparseRows,
         targets: Array,
-        row_weights: Array | None,
+        sample_weights: Array | None,
         out: Array,
     ) -> tuple[float, float, float, float]:
         """Gradient of the summed loss of all rows, without penalty, into `out` (n_parameters,).
@@ -172,7 +173,7 @@ class Engine:
         parameters: Array,
         x: Array | SparseRows,
         targets: Array,
-        row_weights: Array | None = None,
+        sample_weights: Array | None = None,
     ) -> tuple[float, float, float, float]:
         """Sums over all rows: loss, |y - a|, row weight, weight of rows classified correctly."""
 

@@ -17,8 +17,9 @@ never changes a bit (see plan.py). Worker 0 is the Python thread; it looks for s
 
 _passes.pxi has the passes over one chunk, _training.pxi the loops over chunks and batches,
 _update.pxi the update, _prediction.pxi evaluation and prediction, _layout.pxi the way between the
-public and the padded parameters, _workspace.pxi the memory, _blas_threads.pxi the thread count of BLAS, _arguments.pxi the last checks, _names.pxi the names, and _job.pxd what
-all of them work on.
+public and the padded parameters, _workspace.pxi the memory, _arguments.pxi the last checks,
+_blas_threads.pxi the thread count of BLAS, _elementwise.pxi functions of every element of an array,
+_names.pxi the names, and _job.pxd what all of them work on.
 """
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBUF_WRITE,
@@ -34,7 +35,8 @@ from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastmlp.engine._blas cimport (
-    MAX_ATTEMPTS, fm_blas_was_disturbed, gemm_nn, gemm_nt, gemm_tn, real,
+    MAX_ATTEMPTS, fm_blas_add, fm_blas_after_fork, fm_blas_enter, fm_blas_leave, fm_blas_users,
+    fm_blas_was_disturbed, fm_get_threads, fm_set_threads, gemm_nn, gemm_nt, gemm_tn, real,
 )
 from fastmlp.engine._job cimport *
 from fastmlp.engine._kernels cimport *
@@ -55,6 +57,7 @@ include "_update.pxi"
 include "_layout.pxi"
 include "_prediction.pxi"
 include "_workspace.pxi"
+include "_elementwise.pxi"
 
 
 
@@ -68,7 +71,8 @@ def permutation(Py_ssize_t n, uint64_t seed):
 cdef class Engine(_Workspace):
     """Runs one network's passes; see _core.pyi for the meaning of every argument.
 
-    Not for concurrent use: one engine per thread. Arguments are trusted, _checks.py checks them.
+    Not for concurrent use: one engine per thread. Python has checked the numbers of its arguments;
+    _arguments.pxi compares sizes and types.
     """
 
     cdef object custom_loss, loss_parameters, sparse_x
@@ -76,12 +80,10 @@ cdef class Engine(_Workspace):
     cdef object interruption
     cdef atomic_int busy
     cdef char format
-    cdef Py_ssize_t n_parameters
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
                   network_plan=None):
         self.format = c"f" if self.dtype.itemsize == 4 else c"d"
-        self.n_parameters = sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
         self.enter_loss()
 
     cdef int enter_loss(self) except -1:
@@ -97,16 +99,18 @@ cdef class Engine(_Workspace):
         """Copies and pickles begin with buffers of their own."""
         return Engine, (self.sizes, self.functions, self.loss, self.dtype, self.n_threads)
 
-    cdef int start(self, parameters, x, targets, row_weights, order, bint training) except -1:
+    cdef int start(self, parameters, x, targets, sample_weights, order, bint training,
+                   bint writes=False) except -1:
         cdef Job *job = &self.job
         cdef Py_ssize_t n_rows = len(x)
         job.network.parameters = checked("parameters", parameters, self.format, self.n_parameters,
-                                         training)
-        job.data.targets = checked("targets", targets, self.format, n_rows * job.network.n_out,
-                                   False)
+                                         writes)
+        job.data.targets = checked_or_none("targets", targets, self.format,
+                                           n_rows * job.network.n_out, False)
         job.run.training = training
         self.enter_inputs(x)
-        job.data.row_weights = checked("row_weights", row_weights, self.format, n_rows, False)
+        job.data.sample_weights = checked_or_none("sample_weights", sample_weights, self.format,
+                                                  n_rows, False)
         self.enter_order(order, n_rows)
         job.data.gathers = job.data.columns != NULL or training and (
             self.gathers if order is None else self.gathers_shuffled)
@@ -123,6 +127,12 @@ cdef class Engine(_Workspace):
         atomic_store(&job.run.sleeps, 0)
         atomic_store(&job.run.alone, 0)
         job.run.slow_windows = 0
+        return 0
+
+    cdef int need_targets(self, targets) except -1:
+        """Only predictions work without."""
+        if targets is None:
+            raise ValueError("targets must be an array; got None")
         return 0
 
     cdef int enter_inputs(self, x) except -1:
@@ -146,7 +156,7 @@ cdef class Engine(_Workspace):
     cdef int enter_order(self, order, Py_ssize_t n_rows) except -1:
         """The positions of the rows, or None for all as they lie."""
         cdef Py_ssize_t n = 0 if order is None else len(order)
-        self.job.data.order = <Py_ssize_t *> checked("order", order, INTP, n, False)
+        self.job.data.order = <Py_ssize_t *> checked_or_none("order", order, INTP, n, False)
         if not all_below(self.job.data.order, n, n_rows):
             raise ValueError(f"order must hold positions from 0 to {n_rows - 1}")
         return 0
@@ -183,16 +193,17 @@ cdef class Engine(_Workspace):
 
     # --- Training
 
-    def train(self, parameters, states, x, targets, *, order, row_weights, Py_ssize_t batch_size,
+    def train(self, parameters, states, x, targets, *, order, sample_weights, Py_ssize_t batch_size,
               Py_ssize_t first_batch, Py_ssize_t last_batch, optimizer, double learning_rate,
               Py_ssize_t n_steps, double l1, double l2, double l1_cost, bint mean_reduction,
-              str penalty_scale, costs, penalties, errors, hits, tuple dropout=(),
+              str penalty_scale, costs, penalties, errors, accuracies, tuple dropout=(),
               uint64_t dropout_seed=0, double max_grad_norm=0.0,
               progress=None):
         cdef Job *job = &self.job
         self._enter()
         try:
-            self.start(parameters, x, targets, row_weights, order, True)
+            self.need_targets(targets)
+            self.start(parameters, x, targets, sample_weights, order, True, True)
             check_between("batch_size", batch_size, 1, MOST_ROWS)
             check_between("last_batch", last_batch, 0,
                           (job.data.n_rows + batch_size - 1) // batch_size)
@@ -207,13 +218,13 @@ cdef class Engine(_Workspace):
             job.run.penalty_scale = _PENALTY_SCALES[penalty_scale]
             job.run.dropout_seed, job.run.max_norm = dropout_seed, max_grad_norm
             self.enter_dropout(dropout)
-            self.enter_records(last_batch, costs, penalties, errors, hits, progress)
+            self.enter_records(last_batch, costs, penalties, errors, accuracies, progress)
             self.run_training(states)
             return job.run.status, job.run.batches_done, self.interruption
         finally:
             self.leave()
 
-    cdef int enter_records(self, Py_ssize_t last_batch, costs, penalties, errors, hits,
+    cdef int enter_records(self, Py_ssize_t last_batch, costs, penalties, errors, accuracies,
                            progress) except -1:
         """Where the numbers of every batch go, and the number of finished ones."""
         cdef Job *job = &self.job
@@ -222,8 +233,8 @@ cdef class Engine(_Workspace):
         job.run.costs = <double *> checked("costs", costs, c"d", n, True)
         job.run.penalties = <double *> checked("penalties", penalties, c"d", n, True)
         job.run.errors = <double *> checked("errors", errors, c"d", n, True)
-        job.run.hits = <double *> checked("hits", hits, c"d", n, True)
-        job.run.progress = <Py_ssize_t *> checked("progress", progress, INTP, 1, True)
+        job.run.accuracies = <double *> checked("accuracies", accuracies, c"d", n, True)
+        job.run.progress = <Py_ssize_t *> checked_or_none("progress", progress, INTP, 1, True)
         return 0
 
     cdef int enter_dropout(self, tuple rates) except -1:
@@ -303,16 +314,17 @@ cdef class Engine(_Workspace):
         if atomic_load(&job.run.alone):
             self.alone_until = seconds() + ALONE_SECONDS
 
-    def gradient(self, parameters, x, targets, row_weights, out):
+    def gradient(self, parameters, x, targets, sample_weights, out):
         cdef fm_totals total
         self._enter()
         try:
-            self.start(parameters, x, targets, row_weights, None, True)
+            self.need_targets(targets)
+            self.start(parameters, x, targets, sample_weights, None, True)
             self.enter_dropout(())
             checked("out", out, self.format, self.n_parameters, True)
             self.run_gradient(out)
             total = add_totals(self.job.scratch.totals, self.job.run.full.n_totals)
-            return total.loss, total.error, total.weight, total.hits
+            return total.loss, total.error, total.weight, total.n_correct
         finally:
             self.leave()
 
@@ -375,14 +387,15 @@ cdef class Engine(_Workspace):
             raise self.interruption
         return n_chunks
 
-    def evaluate(self, parameters, x, targets, row_weights=None):
+    def evaluate(self, parameters, x, targets, sample_weights=None):
         cdef fm_totals total
         self._enter()
         try:
-            self.start(parameters, x, targets, row_weights, None, False)
+            self.need_targets(targets)
+            self.start(parameters, x, targets, sample_weights, None, False)
             n_chunks = self.run_evaluation()
             total = add_totals(self.job.scratch.totals, n_chunks)
-            return total.loss, total.error, total.weight, total.hits
+            return total.loss, total.error, total.weight, total.n_correct
         finally:
             self.leave()
 
@@ -451,38 +464,3 @@ cdef class Engine(_Workspace):
                         <double *> out)
         free(buffer)
         return 0
-
-
-cdef bint finite(void *values, Py_ssize_t n, Py_ssize_t item) noexcept nogil:
-    return all_finite(<float *> values, n) if item == 4 else all_finite(<double *> values, n)
-
-
-ctypedef void (*apply_f32)(float *, const float *, Py_ssize_t) noexcept nogil
-ctypedef void (*apply_f64)(double *, const double *, Py_ssize_t) noexcept nogil
-
-
-def apply(str name, x):
-    """exp, log, sigmoid, tanh or softplus of every element of a C-ordered float array."""
-    cdef apply_f32 f32
-    cdef apply_f64 f64
-    if name == "exp":
-        f32, f64 = fm_f32.apply_exp, fm_f64.apply_exp
-    elif name == "log":
-        f32, f64 = fm_f32.apply_log, fm_f64.apply_log
-    elif name == "sigmoid":
-        f32, f64 = fm_f32.apply_sigmoid, fm_f64.apply_sigmoid
-    elif name == "tanh":
-        f32, f64 = fm_f32.apply_tanh, fm_f64.apply_tanh
-    elif name == "softplus":
-        f32, f64 = fm_f32.apply_softplus, fm_f64.apply_softplus
-    else:
-        raise ValueError(f"unknown function {name!r}")
-    if x.dtype not in (np.float32, np.float64):
-        raise TypeError(f"x must be of dtype float32 or float64; got {x.dtype}")
-    x = np.require(x, requirements=["C", "A"])
-    out = np.empty_like(x)
-    if x.dtype == np.float32:
-        f32(<float *> address(out), <float *> address(x), x.size)
-    else:
-        f64(<double *> address(out), <double *> address(x), x.size)
-    return out

@@ -50,7 +50,7 @@ cdef struct Data:              # x (n_rows, n_features), targets (n_rows, n_out)
     Py_ssize_t *columns
     Py_ssize_t *row_begin
     void *targets
-    void *row_weights
+    void *sample_weights
     void *out
     Py_ssize_t *order          # row of each position of the epoch, or NULL for 0, 1, ...
     Py_ssize_t n_rows
@@ -70,7 +70,7 @@ cdef struct Run:
     double *costs
     double *penalties
     double *errors
-    double *hits
+    double *accuracies
     # What the workers agree on
     atomic_int next_piece, next_block, stop, broken, sleeps, alone
     int status
@@ -84,7 +84,7 @@ cdef struct Scratch:
     char *matrices             # of the layers, per worker or for the whole batch
     Py_ssize_t matrices_bytes, inputs
     char *own                  # of a worker: the output layer feature-major, a block's gradient
-    Py_ssize_t own_bytes, row_stride, output_at, output_delta_at, targets_at, row_weights_at
+    Py_ssize_t own_bytes, row_stride, output_at, output_delta_at, targets_at, sample_weights_at
     Py_ssize_t block_at, block_bias_at
     void *lanes                # of gradients
     Py_ssize_t lane_stride

@@ -34,9 +34,9 @@ cdef void pack(Job *job, Weights *now, real *packed) noexcept nogil:
     for l in range(job.network.n_layers):
         layer = &job.network.layers[l]
         if layer.narrow:
-            transpose_padded(packed + layer.packed, layer.stride,
-                             (<real *> now.matrices) + layer.weights, layer.weight_stride,
-                             layer.n_out, layer.n_in)
+            kernels(packed).transpose_padded(packed + layer.packed, layer.stride,
+                                             (<real *> now.matrices) + layer.weights,
+                                             layer.weight_stride, layer.n_out, layer.n_in)
 
 
 cdef void copy_biases(Job *job, real *out, real *parameters) noexcept nogil:

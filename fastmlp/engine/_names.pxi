@@ -6,11 +6,11 @@ FUNCTIONS = {
     "gelu": FM_GELU, "silu": FM_SILU,
     "softmax": FM_SOFTMAX, "exponential": FM_EXPONENTIAL, "increasing": FM_INCREASING,
 }
-cdef enum: OWN_LOSS = -1       # a Python function
+cdef enum: CUSTOM_LOSS = -1       # a Python function
 LOSSES = {
     "log_loss": FM_LOG_LOSS, "cross_entropy": FM_CROSS_ENTROPY, "squared_error": FM_SQUARED_ERROR,
     "brier": FM_BRIER, "absolute_error": FM_ABSOLUTE_ERROR, "huber": FM_HUBER,
-    "quantile": FM_QUANTILE, "poisson": FM_POISSON, "gamma": FM_GAMMA, "own": OWN_LOSS,
+    "quantile": FM_QUANTILE, "poisson": FM_POISSON, "gamma": FM_GAMMA, "own": CUSTOM_LOSS,
 }
 UPDATES = {
     "one_step": FM_ONE_STEP, "classical": FM_CLASSICAL, "nesterov": FM_NESTEROV,
@@ -30,7 +30,7 @@ cdef double POLL_SECONDS = 0.05
 cdef enum: WATCHED_STEPS = 16, MANY_SLEEPS = 4, SLOW_WINDOWS = 2  # an even number of steps
 cdef double ALONE_SECONDS = 0.2
 
-cdef Py_ssize_t MOST_ROWS = 2**62
+cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)
 
 

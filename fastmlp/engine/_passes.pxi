@@ -19,12 +19,13 @@ cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t at, Py_ssize_t begin,
     if job.data.gathers:
         rows.x = scratch + job.scratch.inputs + at * job.data.input_stride
         if job.data.columns != NULL:
-            scatter_rows(<real *> rows.x, job.data.input_stride, x, job.data.columns,
-                         job.data.row_begin + skipped, rows.index, n)
+            kernels(scratch).scatter_rows(<real *> rows.x, job.data.input_stride, x,
+                                          job.data.columns, job.data.row_begin + skipped,
+                                          rows.index, n)
         else:
-            gather_rows(<real *> rows.x, job.data.input_stride,
-                        x + skipped * job.network.n_features,
-                        rows.index, n, job.network.n_features)
+            kernels(scratch).gather_rows(<real *> rows.x, job.data.input_stride,
+                                         x + skipped * job.network.n_features, rows.index, n,
+                                         job.network.n_features)
         rows.index = NULL
     return rows
 
@@ -33,14 +34,14 @@ cdef real *load_targets(Job *job, real *own, Py_ssize_t begin, Py_ssize_t n) noe
     """Targets of the same rows, feature-major; returns the rows' weights or NULL."""
     cdef Py_ssize_t *index = NULL if job.data.order == NULL else job.data.order + begin
     cdef Py_ssize_t skipped = begin if job.data.order == NULL else 0
-    gather_transposed(own + job.scratch.targets_at, job.scratch.row_stride,
-                      (<real *> job.data.targets) + skipped * job.network.n_out, index, n,
-                      job.network.n_out)
-    if job.data.row_weights == NULL:
+    kernels(own).gather_transposed(own + job.scratch.targets_at, job.scratch.row_stride,
+                                   (<real *> job.data.targets) + skipped * job.network.n_out, index,
+                                   n, job.network.n_out)
+    if job.data.sample_weights == NULL:
         return NULL
-    gather_transposed(own + job.scratch.row_weights_at, job.scratch.row_stride,
-                      (<real *> job.data.row_weights) + skipped, index, n, 1)
-    return own + job.scratch.row_weights_at
+    kernels(own).gather_transposed(own + job.scratch.sample_weights_at, job.scratch.row_stride,
+                                   (<real *> job.data.sample_weights) + skipped, index, n, 1)
+    return own + job.scratch.sample_weights_at
 
 
 cdef real *slope_matrix(Job *job, real *scratch, Rows *rows, Layer *layer) noexcept nogil:
@@ -67,9 +68,9 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
         x_stride, index = job.network.layers[l - 1].stride, NULL
         x = scratch + job.network.layers[l - 1].activation + rows.at * x_stride
     if layer.narrow:
-        narrow_product(a, layer.stride, x, x_stride, index,
-                       (<real *> job.network.packed) + layer.packed, layer.stride, bias, rows.n,
-                       layer.n_in, layer.n_out)
+        kernels(a).narrow_product(a, layer.stride, x, x_stride, index,
+                                  (<real *> job.network.packed) + layer.packed, layer.stride, bias,
+                                  rows.n, layer.n_in, layer.n_out)
         bias = NULL
     else:
         gemm_nt(a, x, w, rows.n, layer.n_out, layer.n_in, layer.stride, x_stride,
@@ -77,10 +78,10 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     if l == job.network.n_layers - 1:
         return
     slope = slope_matrix(job, scratch, rows, layer)
-    bias_activation(a, slope, layer.stride, bias, layer.n_out, rows.n, layer.function)
+    kernels(a).bias_activation(a, slope, layer.stride, bias, layer.n_out, rows.n, layer.function)
     if job.run.training and layer.dropout > 0:
-        dropout(a, slope, layer.stride, rows.n, layer.function, layer.dropout,
-                job.run.dropout_seed + <uint64_t> l * LAYER_KEY, rows.begin)
+        kernels(a).dropout(a, slope, layer.stride, rows.n, layer.function, layer.dropout,
+                           job.run.dropout_seed + <uint64_t> l * LAYER_KEY, rows.begin)
 
 
 cdef real *forward(Job *job, Weights *now, real *scratch, real *own, Rows *rows) noexcept nogil:
@@ -88,9 +89,9 @@ cdef real *forward(Job *job, Weights *now, real *scratch, real *own, Rows *rows)
     cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
     for l in range(job.network.n_layers):
         forward_layer(job, now, scratch, rows, l)
-    transpose_padded(own + job.scratch.output_at, job.scratch.row_stride,
-                     scratch + last.activation + rows.at * last.stride, last.stride, rows.n,
-                     last.n_out)
+    kernels(own).transpose_padded(own + job.scratch.output_at, job.scratch.row_stride,
+                                  scratch + last.activation + rows.at * last.stride, last.stride,
+                                  rows.n, last.n_out)
     return own + job.scratch.output_at
 
 
@@ -102,7 +103,7 @@ cdef matrix_view(void *matrix, Job *job, Py_ssize_t n, Py_ssize_t item):
     return values.reshape(job.network.n_out, job.scratch.row_stride)[:, :n].T
 
 
-cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *row_weights,
+cdef double call_custom_loss(Job *job, void *a, void *delta, void *targets, void *sample_weights,
                           Py_ssize_t n, Py_ssize_t item) noexcept with gil:
     """The user's loss of n rows: their weighted sum; weighted dC/dA goes into delta."""
     cdef Engine engine = <Engine> job.run.engine
@@ -110,11 +111,11 @@ cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *r
         losses, gradients = engine.custom_loss(matrix_view(targets, job, n, item).copy(),
                                             matrix_view(a, job, n, item).copy())
         weights = 1.0
-        if row_weights != NULL:
-            memory = PyMemoryView_FromMemory(<char *> row_weights, n * item, PyBUF_READ)
+        if sample_weights != NULL:
+            memory = PyMemoryView_FromMemory(<char *> sample_weights, n * item, PyBUF_READ)
             weights = np.frombuffer(memory, np.float32 if item == 4 else np.float64)
         out = matrix_view(delta, job, n, item)
-        out[...] = gradients * (weights[:, np.newaxis] if row_weights != NULL else 1.0)
+        out[...] = gradients * (weights[:, np.newaxis] if sample_weights != NULL else 1.0)
         return float((losses * weights).sum())
     except BaseException as error:
         engine.interruption = error
@@ -122,7 +123,7 @@ cdef double call_own_loss(Job *job, void *a, void *delta, void *targets, void *r
         return 0.0
 
 
-cdef void finish_output(Job *job, Weights *now, real *own, real *row_weights, Py_ssize_t n,
+cdef void finish_output(Job *job, Weights *now, real *own, real *sample_weights, Py_ssize_t n,
                         fm_totals *totals) noexcept nogil:
     """Output activation, totals, and the output delta, all feature-major."""
     cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
@@ -130,15 +131,16 @@ cdef void finish_output(Job *job, Weights *now, real *own, real *row_weights, Py
     cdef real *delta = own + job.scratch.output_delta_at
     cdef real *targets = own + job.scratch.targets_at
     cdef real *bias = (<real *> now.biases) + last.bias
-    if job.network.loss != OWN_LOSS:
-        output_loss(a, delta, totals, bias, targets, row_weights,
-                    <real *> job.network.loss_parameters,
-                    job.scratch.row_stride, last.n_out, n, last.function, job.network.loss)
+    if job.network.loss != CUSTOM_LOSS:
+        kernels(a).output_loss(a, delta, totals, bias, targets, sample_weights,
+                               <real *> job.network.loss_parameters, job.scratch.row_stride,
+                               last.n_out, n, last.function, job.network.loss)
         return
-    output_activation(a, job.scratch.row_stride, bias, last.n_out, n, last.function, True)
-    totals.loss += call_own_loss(job, a, delta, targets, row_weights, n, sizeof(real))
-    output_backward(delta, a, totals, targets, row_weights, job.scratch.row_stride, last.n_out, n,
-                    last.function)
+    kernels(a).output_activation(a, job.scratch.row_stride, bias, last.n_out, n, last.function,
+                                 True)
+    totals.loss += call_custom_loss(job, a, delta, targets, sample_weights, n, sizeof(real))
+    kernels(delta).output_backward(delta, a, totals, targets, sample_weights,
+                                   job.scratch.row_stride, last.n_out, n, last.function)
 
 
 cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
@@ -150,22 +152,25 @@ cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     cdef real *delta = scratch + layer.delta + rows.at * layer.stride
     cdef real *delta_below = scratch + below.delta + rows.at * below.stride
     if layer.narrow:
-        narrow_product(delta_below, below.stride, delta, layer.stride, <Py_ssize_t *> NULL, w,
-                       layer.weight_stride, <real *> NULL, rows.n, layer.n_out, layer.n_in)
+        kernels(delta_below).narrow_product(delta_below, below.stride, delta, layer.stride,
+                                            <Py_ssize_t *> NULL, w, layer.weight_stride,
+                                            <real *> NULL, rows.n, layer.n_out, layer.n_in)
     else:
         gemm_nn(delta_below, delta, w, rows.n, layer.n_in, layer.n_out, below.stride, layer.stride,
                 layer.weight_stride, False)
-    activation_backward(delta_below, scratch + below.activation + rows.at * below.stride,
-                        slope_matrix(job, scratch, rows, below), rows.n * below.stride,
-                        below.function)
+    kernels(delta_below).activation_backward(delta_below,
+                                             scratch + below.activation + rows.at * below.stride,
+                                             slope_matrix(job, scratch, rows, below),
+                                             rows.n * below.stride, below.function)
 
 
 cdef void backward(Job *job, Weights *now, real *scratch, real *own, Rows *rows) noexcept nogil:
     """The deltas of all layers, beginning with the output delta that finish_output left."""
     cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
     cdef Py_ssize_t l = job.network.n_layers - 1
-    transpose_padded(scratch + last.delta + rows.at * last.stride, last.stride,
-                     own + job.scratch.output_delta_at, job.scratch.row_stride, last.n_out, rows.n)
+    kernels(scratch).transpose_padded(scratch + last.delta + rows.at * last.stride, last.stride,
+                                      own + job.scratch.output_delta_at, job.scratch.row_stride,
+                                      last.n_out, rows.n)
     while l > 0:
         backward_layer(job, now, scratch, rows, l)
         l -= 1
@@ -186,8 +191,8 @@ cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, rea
         n_columns = (n_columns + 15) // 16 * 16   # the padding is there, and zero
     x += block.column
     if layer.narrow:
-        narrow_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride, index, rows.n,
-                        n_columns, block.n_rows, accumulate)
+        kernels(g).narrow_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride, index,
+                                   rows.n, n_columns, block.n_rows, accumulate)
     else:
         gemm_tn(g, delta, x, block.n_rows, block.n_columns, rows.n, layer.padded_stride,
                 layer.stride, x_stride, accumulate)
@@ -197,5 +202,5 @@ cdef void bias_gradient(Job *job, real *scratch, Rows *rows, Py_ssize_t l, Py_ss
                         Py_ssize_t n, real *g, bint accumulate) noexcept nogil:
     """g (n) = or += the column sums of D_l from column `row` on."""
     cdef Layer *layer = &job.network.layers[l]
-    column_sums(g, scratch + layer.delta + rows.at * layer.stride + row, layer.stride, n, rows.n,
-                accumulate)
+    kernels(g).column_sums(g, scratch + layer.delta + rows.at * layer.stride + row, layer.stride, n,
+                           rows.n, accumulate)

@@ -22,16 +22,15 @@ cdef void evaluate_chunks(Job *job, real *parameters, int worker) noexcept nogil
         z = forward(job, &now, scratch, own, &rows)
         if job.data.out != NULL:
             # Here, where the rows are in the cache, instead of in a pass of its own before.
-            if job.data.columns == NULL and not all_finite(
+            if job.data.columns == NULL and not kernels(z).all_finite(
                     (<real *> job.data.x) + begin * job.network.n_features,
                     n * job.network.n_features):
                 atomic_store(&job.run.broken, 1)
-            output_activation(z, job.scratch.row_stride,
-                              (<real *> job.network.biases) + last.bias, last.n_out, n,
-                              last.function, False)
-            scatter_transposed((<real *> job.data.out) + begin * job.network.n_out, z,
-                               job.scratch.row_stride, n,
-                               job.network.n_out)
+            kernels(z).output_activation(z, job.scratch.row_stride,
+                                         (<real *> job.network.biases) + last.bias, last.n_out, n,
+                                         last.function, False)
+            kernels(z).scatter_transposed((<real *> job.data.out) + begin * job.network.n_out, z,
+                                          job.scratch.row_stride, n, job.network.n_out)
         else:
             job.scratch.totals[chunk] = add_totals(NULL, 0)
             finish_output(job, &now, own, load_targets(job, own, begin, n), n,
@@ -61,12 +60,11 @@ cdef void predict_few(Job *job, real *parameters, real *x, Py_ssize_t n_rows, re
             a = buffer + (l & 1) * job.network.widest
             if l == job.network.n_layers - 1:
                 a = out + r * job.network.n_out
-            dot_row(a, below, parameters + layer.public, layer.n_out, layer.n_in + 1)
+            kernels(a).dot_row(a, below, parameters + layer.public, layer.n_out, layer.n_in + 1)
             if layer.function >= FM_SOFTMAX:
-                output_activation(a, 1, buffer + 2 * job.network.widest, layer.n_out, 1,
-                                  layer.function,
-                                  False)
+                kernels(a).output_activation(a, 1, buffer + 2 * job.network.widest, layer.n_out, 1,
+                                             layer.function, False)
             else:
-                bias_activation(a, <real *> NULL, layer.n_out, <real *> NULL, layer.n_out, 1,
-                                layer.function)
+                kernels(a).bias_activation(a, <real *> NULL, layer.n_out, <real *> NULL,
+                                           layer.n_out, 1, layer.function)
             below = a

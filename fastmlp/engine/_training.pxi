@@ -27,12 +27,12 @@ cdef bint is_stopped(Job *job, int worker) noexcept nogil:
 
 cdef fm_totals add_totals(fm_totals *parts, Py_ssize_t n) noexcept nogil:
     cdef fm_totals total
-    total.loss = total.error = total.weight = total.hits = 0
+    total.loss = total.error = total.weight = total.n_correct = 0
     for i in range(n):
         total.loss += parts[i].loss
         total.error += parts[i].error
         total.weight += parts[i].weight
-        total.hits += parts[i].hits
+        total.n_correct += parts[i].n_correct
     return total
 
 
@@ -46,9 +46,9 @@ cdef Rows run_chunk(Job *job, Weights *now, real *scratch, real *own, Py_ssize_t
                     Py_ssize_t begin, Py_ssize_t n, fm_totals *totals) noexcept nogil:
     """Activations and deltas of n rows from position `begin` of the epoch."""
     cdef Rows rows = load_rows(job, scratch, at, begin, n)
-    cdef real *row_weights = load_targets(job, own, begin, n)
+    cdef real *sample_weights = load_targets(job, own, begin, n)
     forward(job, now, scratch, own, &rows)
-    finish_output(job, now, own, row_weights, n, totals)
+    finish_output(job, now, own, sample_weights, n, totals)
     backward(job, now, scratch, own, &rows)
     return rows
 
@@ -152,7 +152,7 @@ cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale
     job.run.costs[batch] = scale * total.loss + penalty
     job.run.penalties[batch] = penalty
     job.run.errors[batch] = total.error / (weight * job.network.n_out)
-    job.run.hits[batch] = total.hits / weight
+    job.run.accuracies[batch] = total.n_correct / weight
 
 
 cdef void train_batches(Job *job, real *vectors, int worker, int n_workers) noexcept nogil:

@@ -35,9 +35,8 @@ cdef void update_range(Job *job, real *new, real *old, real *lanes, Py_ssize_t n
         first = (<real *> job.network.states) + at
     if job.network.n_states > 1:
         second = (<real *> job.network.states) + job.network.n_padded + at
-    if not update(new + at, old + at, first, second, lanes, job.scratch.lane_stride, n_lanes,
-                  stride,
-                  n_rows, n_columns, rule, penalised, penalty):
+    if not kernels(new).update(new + at, old + at, first, second, lanes, job.scratch.lane_stride,
+                               n_lanes, stride, n_rows, n_columns, rule, penalised, penalty):
         atomic_store(&job.run.broken, 1)
 
 
@@ -55,9 +54,10 @@ cdef void update_block(Job *job, real *new, real *old, real *lanes, real *bias_l
         update_range(job, new, old, bias_lanes, n_lanes, layer.padded_bias + block.row, 0, 1,
                      block.n_updated_biases, rule, False, penalty)
     if layer.narrow:
-        transpose_padded((<real *> job.network.packed) + layer.packed + block.column * layer.stride
-                         + block.row, layer.stride, new + at, layer.padded_stride, block.n_rows,
-                         block.n_columns)
+        kernels(new).transpose_padded((<real *> job.network.packed)
+                                      + layer.packed + block.column * layer.stride + block.row,
+                                      layer.stride, new + at, layer.padded_stride, block.n_rows,
+                                      block.n_columns)
 
 
 cdef void update_from_lanes(Job *job, real *new, real *old, Py_ssize_t n_lanes, fm_rule *rule,
@@ -93,16 +93,14 @@ cdef void add_squares(Job *job, real *old, Py_ssize_t n_lanes, fm_rule *rule, in
         at = layer.padded_weights + block.row * layer.padded_stride + block.column
         if not low <= at < high:
             continue
-        job.scratch.block_squares[i] = gradient_squares(
+        job.scratch.block_squares[i] = kernels(old).gradient_squares(
             old + at, lanes + at, job.scratch.lane_stride, n_lanes, layer.padded_stride,
-            block.n_rows,
-            block.n_columns, rule, True)
+            block.n_rows, block.n_columns, rule, True)
         if block.column == 0:
             bias_at = layer.padded_bias + block.row
-            job.scratch.block_squares[i] += gradient_squares(
+            job.scratch.block_squares[i] += kernels(old).gradient_squares(
                 old + bias_at, lanes + bias_at, job.scratch.lane_stride, n_lanes, 0, 1,
-                block.n_rows, rule,
-                False)
+                block.n_rows, rule, False)
 
 
 cdef void clip(Job *job, fm_rule *rule) noexcept nogil:

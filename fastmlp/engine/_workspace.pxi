@@ -43,7 +43,7 @@ cdef class _Workspace:
     cdef _Buffer lanes, totals, blocks, penalties, squares
     cdef object planned, last_plans
     cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
-    cdef Py_ssize_t n_biases
+    cdef Py_ssize_t n_biases, n_parameters
     cdef bint gathers, gathers_shuffled
     cdef bint has_table, table_is_for_blocks
 
@@ -51,6 +51,7 @@ cdef class _Workspace:
                   network_plan=None):
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
+        self.n_parameters = sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
         self.network_plan = network_plan or planner.plan_network(sizes, self.dtype.itemsize)
         self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
         self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
@@ -117,8 +118,8 @@ cdef class _Workspace:
         output = job.network.n_out * job.scratch.row_stride
         job.scratch.output_at, job.scratch.output_delta_at = 0, output
         job.scratch.targets_at = 2 * output
-        job.scratch.row_weights_at = 3 * output
-        job.scratch.block_bias_at = job.scratch.row_weights_at + job.scratch.row_stride
+        job.scratch.sample_weights_at = 3 * output
+        job.scratch.block_bias_at = job.scratch.sample_weights_at + job.scratch.row_stride
         job.scratch.block_at = job.scratch.block_bias_at + (job.network.widest if block_size else 0)
         job.scratch.own_bytes = round_up((job.scratch.block_at + block_size) * item, 64)
         job.scratch.own = <char *> self.own.reserve(job.scratch.own_bytes * n_workers)
@@ -215,7 +216,7 @@ cdef class _Workspace:
         """Parameters and states into the padded layout."""
         cdef Job *job = &self.job
         cdef char *from_states = <char *> address(states)
-        cdef Py_ssize_t n_bytes = states.shape[1] * self.dtype.itemsize, i
+        cdef Py_ssize_t n_bytes = self.n_parameters * self.dtype.itemsize, i
         if self.dtype.itemsize == 4:
             pad(job, <float *> job.network.vectors, <float *> job.network.parameters)
             for i in range(job.network.n_states):
@@ -236,7 +237,7 @@ cdef class _Workspace:
         cdef Job *job = &self.job
         cdef char *to_states = <char *> address(states)
         cdef Py_ssize_t item = self.dtype.itemsize, i
-        cdef Py_ssize_t n_bytes = states.shape[1] * item
+        cdef Py_ssize_t n_bytes = self.n_parameters * item
         cdef Py_ssize_t at = job.network.n_padded * (job.run.batches_done % 2)
         if item == 4:
             unpad(job, <float *> job.network.parameters, (<float *> job.network.vectors) + at)

@@ -29,7 +29,7 @@ _SYMBOLS = {
 }
 """C functions that get and set the thread count, by threadpoolctl's name of the library."""
 
-_finding = threading.Lock()
+_finding = threading.RLock()  # a signal handler may predict while this thread searches
 _found = False
 
 
@@ -69,11 +69,28 @@ def _thread_functions(library: Any) -> tuple[int, int, bool] | None:
     The third value tells whether the setting is per thread.
     """
     per_thread = getattr(library, "threading_layer", None) == "openmp"
+    per_thread &= library.internal_api == "openblas"
     for names in _OPENMP if per_thread else _SYMBOLS.get(library.internal_api, []):
         if all(hasattr(library.dynlib, name) for name in names):
             get, set_ = (_address(getattr(library.dynlib, name)) for name in names)
             return get, set_, per_thread
     return None
+
+
+def _find_once() -> None:
+    global _found
+    with _finding:
+        libraries = [] if _found else list(filter(None, map(_thread_functions, find_blas())))
+        for functions in libraries:
+            _core.add_blas(*functions)
+        _found = True
+
+
+def _in_forked_child() -> None:
+    """Forget a search of a thread that the child does not have; restore BLAS after its users."""
+    global _finding
+    _finding = threading.RLock()
+    _core.restore_blas_after_fork()
 
 
 def single_threaded_blas() -> _core.SingleThreadedBlas:
@@ -82,15 +99,10 @@ def single_threaded_blas() -> _core.SingleThreadedBlas:
     The previous setting is restored when the last context is left, unless another thread has
     changed it meanwhile. Contexts can be nested.
     """
-    global _found
     if not _found:
-        with _finding:
-            if not _found:
-                for functions in filter(None, map(_thread_functions, find_blas())):
-                    _core.add_blas(*functions)
-                _found = True
+        _find_once()
     return _core.SingleThreadedBlas()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_core.restore_blas_after_fork)
+    os.register_at_fork(after_in_child=_in_forked_child)

@@ -22,6 +22,9 @@ from itertools import pairwise
 
 PLAN_VERSION = 3
 
+MOST_ROWS = 2**62
+"""Largest batch size: all rows of any data set, and sums of two stay below 2^63."""
+
 MAX_LANES = 8
 """Maximum number of gradient buffers, and hence of threads that can share a batch."""
 

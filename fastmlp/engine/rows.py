@@ -79,13 +79,13 @@ class SparseRows:
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> Array:
         """Return the selected rows as a dense matrix."""
-        chosen = np.arange(len(self))[rows]
-        dense = np.zeros((len(chosen), self.n_columns), self.values.dtype)
-        lengths = self.begin[chosen + 1] - self.begin[chosen]
-        line = np.repeat(np.arange(len(chosen)), lengths)
+        row_index = np.arange(len(self))[rows]
+        dense = np.zeros((len(row_index), self.n_columns), self.values.dtype)
+        lengths = self.begin[row_index + 1] - self.begin[row_index]
+        line = np.repeat(np.arange(len(row_index)), lengths)
         place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        taken = self.begin[chosen][line] + place
-        np.add.at(dense, (line, self.columns[taken]), self.values[taken])
+        value_index = self.begin[row_index][line] + place
+        np.add.at(dense, (line, self.columns[value_index]), self.values[value_index])
         return dense
 
 

@@ -33,6 +33,8 @@ from fastmlp.estimators.inputs import (
     select_rows,
     warn_if_unscaled,
 )
+from fastmlp.estimators.labels import check_length, check_y
+from fastmlp.estimators.naming import frame_dtype, naming, naming_columns, refuse_lazy
 from fastmlp.estimators.parameters import check_parameters, hidden_sizes, layer_activations
 from fastmlp.estimators.records import FitRecord, RecordOwner
 from fastmlp.estimators.resume import ResumableFit
@@ -103,6 +105,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _sample_weights(self, y: Array, weights: Array | None) -> Array | None:
         """Return the sample weights used in training."""
         return weights
+
+    def _warn_of_targets(self, y: Array) -> None:
+        """Warn about targets whose scale makes training slow."""
 
     def _loss_scale(self) -> float:
         """Return the number by which the reported loss is divided, as in scikit-learn."""
@@ -187,7 +192,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             If `max_iter` is reached before convergence, unless `learning_rate` is "cosine" or
             "one_cycle", whose schedules end there.
         UnscaledInputWarning
-            If a feature has a standard deviation above 100.
+            If a feature has a standard deviation above 100; with a regressor also if a target has,
+            or a mean far from 0 compared with it, except with "lbfgs" and positive losses.
         """
         return self._fit(
             X,
@@ -258,6 +264,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         held_out = self._given_validation(*validation, x.dtype, loss)
         if first:
             warn_if_unscaled(x)
+            if self.solver != "lbfgs":  # which adapts to the scale of the targets
+                self._warn_of_targets(rows.y)
         random_state = check_random_state(self.random_state)
         resumable = None
         if resume is not None or any(isinstance(call, Checkpoint) for call in callbacks):
@@ -316,22 +324,32 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             return np.dtype(dtype)
         return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
-    def _check_data(self, X: Any, y: Any, dtype: Any, *, reset: bool) -> tuple[Inputs, Any]:
+    def _check_data(
+        self, X: Any, y: Any, dtype: Any, *, reset: bool, suffix: str = ""
+    ) -> tuple[Inputs, Any]:
         """Return X as checked rows of a dtype, and y checked."""
-        x, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=list(SPARSE_FORMATS),
-            multi_output=True,
-            dtype=dtype,
-            order="C",
-            reset=reset,
-            y_numeric=is_regressor(self),
-        )
-        if y.ndim == 2 and y.shape[1] == 1 and isinstance(y, np.ndarray):
-            y = column_or_1d(y, warn=True)
-        return as_inputs(x), y
+        numeric = is_regressor(self)
+        refuse_lazy(f"X{suffix}", X)
+        if y is None:  # reported first, as in scikit-learn
+            check_y(f"y{suffix}", y, self, numeric=numeric)
+        x = self._check_rows(f"X{suffix}", X, dtype, reset=reset)
+        labels = check_y(f"y{suffix}", y, self, numeric=numeric)
+        check_length(f"y{suffix}", labels.shape[0], f"X{suffix}", x.shape[0])
+        if labels.ndim == 2 and labels.shape[1] == 1 and isinstance(labels, np.ndarray):
+            labels = column_or_1d(labels, warn=True)
+        return as_inputs(x), labels
+
+    def _check_rows(self, name: str, X: Any, dtype: Any, *, reset: bool) -> Any:
+        """Return X as a checked C-ordered array or sparse matrix of a dtype."""
+        with naming(name), naming_columns(name, X):
+            return validate_data(
+                self,
+                X,
+                accept_sparse=list(SPARSE_FORMATS),
+                dtype=frame_dtype(X, dtype),
+                order="C",
+                reset=reset,
+            )
 
     def _rows(self, x: Inputs, labels: Any, weights: Any, loss: Loss, *, suffix: str = "") -> Rows:
         """Return checked rows with targets; `suffix` is appended to names in error messages."""
@@ -348,8 +366,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             return None
         if X is None or y is None:
             missing = "X_val" if X is None else "y_val"
-            raise ValueError(f"{missing} is missing; a validation set needs X_val and y_val")
-        x, labels = self._check_data(X, y, dtype, reset=False)
+            what = "a validation set" if weights is None else "sample_weight_val"
+            raise ValueError(f"{missing} is missing; {what} needs X_val and y_val")
+        x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
         return self._rows(x, labels, weights, loss, suffix="_val"), labels
 
     def _hold_back(
@@ -381,7 +400,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         if record is None:
             # Even without hidden layers, scikit-learn's initialization depends on `activation`.
             names = architecture.activations or layer_activations(self.activation or "identity", 1)
-            network = initial_network(architecture, names, self.initializer, random_state)
+            with naming("hidden_layer_sizes"):
+                network = initial_network(architecture, names, self.initializer, random_state)
             if not first:  # copy weights that the user has replaced
                 copy_weights(network, self.coefs_, self.intercepts_)
             record = FitRecord.new(architecture, Weights(network), self)
@@ -440,14 +460,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             few = network._row_engine.predict_few(network.parameters, X)
             if few is not None:
                 return few
-        x = validate_data(
-            self,
-            X,
-            accept_sparse=list(SPARSE_FORMATS),
-            dtype=network.dtype,
-            order="C",
-            reset=False,
-        )
+        x = self._check_rows("X", X, network.dtype, reset=False)
         return network.predict(x, n_threads=self.n_threads)
 
     def summary(self) -> Summary:

@@ -11,9 +11,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
+from fastmlp._checks import as_array, shown
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
+from fastmlp.estimators.labels import check_score
+from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import is_stochastic
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.targets import ClassTargets, learn_classes, smoothed
@@ -116,7 +119,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Initial weights: "auto" draws the same as scikit-learn (Glorot); for the others, see
         :mod:`fastmlp.initializers`.
     dtype : {"float32", "float64"} or None, default=None
-        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither.
+        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither;
+        a data frame (pandas, polars, pyarrow) has float32 if all of its columns have.
     n_threads : int >= 1 or None, default=None
         Number of threads; None for the default of :func:`fastmlp.resolve_threads`.
     dropout : float in [0, 1) or sequence of such, default=0.0
@@ -331,6 +335,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             logarithms: Array = np.log(probabilities, out=probabilities)
         return logarithms
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the fraction of rows whose predicted class, or labels, are all correct.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), or array-like or sparse of (n_samples, n_labels)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            Accuracy, weighted by `sample_weight`, from 0 to 1.
+        """
+        from sklearn.metrics import accuracy_score
+
+        check_score(X, y, sample_weight)
+        predicted = self.predict(X)
+        with naming("y"):
+            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
     # --- Methods required by BaseMLP
 
     def _learn_targets(
@@ -338,15 +363,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     ) -> None:
         known = getattr(self, "classes_", None)
         if incremental and known is not None:
-            if classes is not None and not np.array_equal(known, unique_labels(classes)):
+            if classes is not None and not np.array_equal(known, _sorted_classes(classes)):
                 raise ValueError(
-                    f"`classes={classes!r}` is not the same as on last call to partial_fit, "
+                    f"`classes={shown(classes)}` is not the same as on last call to partial_fit, "
                     f"was: {known!r}"
                 )
         elif incremental:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._take_targets(learn_classes(y if np.ndim(y) == 2 else np.asarray(classes)))
+            with naming("classes" if np.ndim(y) < 2 else "y"):
+                targets = learn_classes(y if np.ndim(y) == 2 else as_array("classes", classes))
+            self._take_targets(targets)
         elif first or known is None:
             self._take_targets(learn_classes(y))
         elif set(given := unique_labels(y)) != set(known):
@@ -407,3 +434,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _sorted_classes(classes: Any) -> NDArray[Any]:
+    with naming("classes"):
+        labels: NDArray[Any] = unique_labels(classes)
+    return labels

@@ -1,4 +1,4 @@
-"""Checks of the estimators' inputs: rows, sample weights, and a warning about their scale."""
+"""The estimators' inputs: rows, sample weights (their values: `_checks`), a warning about scale."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from fastmlp._checks import check_sample_weight, has_finite_sum
 from fastmlp._types import Array
 from fastmlp.engine.rows import Inputs, Rows, SparseRows
+from fastmlp.estimators.naming import naming, refuse_lazy
 from fastmlp.estimators.warn import warn
 from fastmlp.exceptions import UnscaledInputWarning
 
 SPARSE_FORMATS = ("csr", "csc")
 LARGE_DEVIATION = 100.0
+FAR_MEAN = 10.0
+"""Largest ratio of a target's mean to its standard deviation, or to 1 if that is smaller."""
+
 SCALE_SAMPLE_ROWS = 250
 
 
@@ -53,19 +57,21 @@ def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) ->
     """
     if weights is None:
         return None
-    if isinstance(weights, numbers.Real):
-        weights = np.full(n_rows, float(weights))
+    refuse_lazy(name, weights)
     from sklearn.utils import check_array
 
-    # Converts lists and data frame columns of any type; values are checked elsewhere.
-    array = check_array(
-        weights,
-        dtype="numeric",
-        ensure_2d=False,
-        ensure_all_finite=False,
-        ensure_min_samples=0,
-        input_name=name,
-    )
+    with naming(name):
+        if isinstance(weights, numbers.Real):
+            weights = np.full(n_rows, float(weights))
+        # Converts lists and data frame columns of any type; values are checked elsewhere.
+        array = check_array(
+            weights,
+            dtype="numeric",
+            ensure_2d=False,
+            ensure_all_finite=False,
+            ensure_min_samples=0,
+            input_name=name,
+        )
     return check_sample_weight(name, array, dtype, n_rows)
 
 
@@ -150,6 +156,30 @@ def warn_if_unscaled(x: Inputs) -> None:
             "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
             UnscaledInputWarning,
         )
+
+
+def warn_if_targets_unscaled(y: Array) -> None:
+    """Warn about targets (n, n_outputs) that are large, or far from 0 compared with their spread.
+
+    Warns
+    -----
+    UnscaledInputWarning
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation, mean = y.std(axis=0, dtype=float), y.mean(axis=0, dtype=float)
+    far = (deviation > 0) & (np.abs(mean) > FAR_MEAN * np.maximum(deviation, 1))
+    wrong = (deviation > LARGE_DEVIATION) | far
+    if not wrong.any():
+        return
+    column = int(wrong.argmax())
+    which = f"column {column} of y" if y.shape[1] > 1 else "y"
+    warn(
+        f"y is not scaled: {which} has mean {mean[column]:.3g} and standard deviation "
+        f"{deviation[column]:.3g}. Gradient descent needs targets of about mean 0 and variance 1; "
+        "wrap the regressor in a TransformedTargetRegressor of sklearn.compose with "
+        "transformer=StandardScaler().",
+        UnscaledInputWarning,
+    )
 
 
 def _deviations(x: Inputs) -> NDArray[np.float64]:

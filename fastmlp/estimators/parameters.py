@@ -11,13 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastmlp._checks import (
+    MAX_DIMENSION,
     check_choice,
     check_dtype,
     check_flag,
     check_integer,
     check_number,
+    shown,
 )
 from fastmlp.engine.threads import resolve_threads
+from fastmlp.estimators.naming import naming
 from fastmlp.exceptions import ParameterError
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, Loss
@@ -97,12 +100,12 @@ def _number(maximum: float = math.inf) -> Check:
 
 def _positive(name: str, value: object) -> None:
     if check_number(name, value) == 0:
-        raise ValueError(f"{name} must be greater than 0; got {value!r}")
+        raise ValueError(f"{name} must be greater than 0; got {shown(value)}")
 
 
 def _below_one(name: str, value: object) -> None:
     if check_number(name, value, maximum=1.0) == 1:
-        raise ValueError(f"{name} must be less than 1; got {value!r}")
+        raise ValueError(f"{name} must be less than 1; got {shown(value)}")
 
 
 def _batch_size(name: str, value: object) -> None:
@@ -113,7 +116,7 @@ def _batch_size(name: str, value: object) -> None:
 
 
 def _patience(name: str, value: object) -> None:
-    if value != math.inf:
+    if not (isinstance(value, float | np.floating) and value == math.inf):
         check_integer(name, value, minimum=1)
 
 
@@ -144,7 +147,7 @@ def _fraction_or_splitter(name: str, value: object) -> None:
     ):
         raise TypeError(
             f"{name} must be a fraction, a splitter such as GroupShuffleSplit, or an iterable of "
-            f"(train, validation) indices; got {value!r}"
+            f"(train, validation) indices; got {shown(value)}"
         )
 
 
@@ -161,13 +164,14 @@ def _scoring(name: str, value: object) -> None:
     names = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
     if not (value is None or isinstance(value, str) or callable(value) or (names and value)):
         raise TypeError(
-            f"{name} must be None, a scorer's name, a callable or a list of names; got {value!r}"
+            f"{name} must be None, a scorer's name, a callable or a list of names; "
+            f"got {shown(value)}"
         )
 
 
 def _monitor(name: str, value: object) -> None:
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} must be None or a name in history_; got {value!r}")
+        raise TypeError(f"{name} must be None or a name in history_; got {shown(value)}")
 
 
 def _dropout(name: str, value: object) -> None:
@@ -183,7 +187,7 @@ def _max_grad_norm(name: str, value: object) -> None:
 def _levels(name: str, value: object) -> None:
     levels = quantile_levels(value)
     if not levels or any(a >= b for a, b in pairwise((0.0, *levels, 1.0))):
-        raise ValueError(f"{name} must be increasing numbers between 0 and 1; got {value!r}")
+        raise ValueError(f"{name} must be increasing numbers between 0 and 1; got {shown(value)}")
 
 
 def _loss(names: Iterable[str]) -> Check:
@@ -192,6 +196,11 @@ def _loss(names: Iterable[str]) -> Check:
     def check(name: str, value: object) -> None:
         if isinstance(value, Loss):
             check_choice(name, value.name, (*names, "own"))
+        elif isinstance(value, int | tuple | list) and not isinstance(value, bool):
+            raise ValueError(
+                f"{name} must be one of {', '.join(map(repr, names))}; got {shown(value)}. "
+                f"Was hidden_layer_sizes={shown(value)} meant? The first parameter is {name}"
+            )
         elif isinstance(value, type) or not callable(value):
             check_choice(name, value, names)
 
@@ -201,7 +210,7 @@ def _loss(names: Iterable[str]) -> Check:
 def _class_weight(name: str, value: object) -> None:
     if isinstance(value, Mapping):
         for label, weight in value.items():
-            check_number(f"{name}[{label!r}]", weight)
+            check_number(f"{name}[{shown(label)}]", weight)
     elif value is not None:
         check_choice(name, value, ("balanced",))
 
@@ -261,7 +270,8 @@ def check_parameters(parameters: Mapping[str, Any], losses: Iterable[str]) -> No
     checks = CHECKS | {"loss": _loss(tuple(losses))}
     for name, value in parameters.items():
         try:
-            checks[name](name, value)
+            with naming(name):
+                checks[name](name, value)
         except (TypeError, ValueError) as error:
             raise ParameterError(str(error)) from None
 
@@ -284,7 +294,8 @@ def hidden_sizes(sizes: Any) -> tuple[int, ...]:
         parts = sizes.lower().split("x")
         if not all(part.strip().isdecimal() for part in parts):
             raise ValueError(
-                f"hidden_layer_sizes must be integers joined by x, such as '128x64'; got {sizes!r}"
+                "hidden_layer_sizes must be integers joined by x, such as '128x64'; "
+                f"got {shown(sizes)}"
             )
         sizes = [int(part) for part in parts]
     elif isinstance(sizes, bytes | Mapping) or not isinstance(sizes, Iterable):
@@ -296,7 +307,7 @@ def _width(name: str, size: object) -> int:
     """Check a width; the error message is scikit-learn's."""
     if isinstance(size, numbers.Integral) and not isinstance(size, bool) and size <= 0:
         raise ValueError(f"hidden_layer_sizes must be > 0, got {name} = {size}")
-    return check_integer(name, size, minimum=1)
+    return check_integer(name, size, minimum=1, maximum=MAX_DIMENSION - 1)
 
 
 def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
@@ -320,7 +331,7 @@ def layer_activations(activation: Any, n_hidden: int | None) -> tuple[str, ...]:
         if n_hidden is not None and len(names) != n_hidden:
             raise ValueError(
                 f"activation must be one name or {n_hidden}, one per hidden layer; "
-                f"got {activation!r}"
+                f"got {shown(activation)}"
             )
     else:
         names = [check_choice("activation", activation, allowed)] * (n_hidden or 0)

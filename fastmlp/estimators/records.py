@@ -251,7 +251,7 @@ class FitRecorder(EpochCallback):
         loss = metrics["loss"] / self.loss_scale + (metrics["cost"] - metrics["loss"])
         row = {"loss": loss}
         if self.has_accuracy and trainer.last_epoch is not None:
-            row["accuracy"] = trainer.last_epoch.mean(trainer.last_epoch.hits)
+            row["accuracy"] = trainer.last_epoch.mean(trainer.last_epoch.accuracies)
         row |= {name: metrics[name] for name in ("learning_rate", "seconds")}
         if self.validator is not None:
             row |= self.validator.measure(trainer)

@@ -11,6 +11,9 @@ from sklearn.utils.metaestimators import available_if
 
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
+from fastmlp.estimators.inputs import warn_if_targets_unscaled
+from fastmlp.estimators.labels import check_score
+from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import is_stochastic, quantile_levels
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.validation import Score, d2_pinball, r2
@@ -33,8 +36,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     loss : str, Loss or callable, default="squared_error"
         "squared_error", "absolute_error", "huber", "quantile", "poisson" or "gamma", as defined in
         :mod:`fastmlp.losses` (with the last two, predictions are exponentials), a Loss object of
-        that module, or a function as described in its CustomLoss. As in scikit-learn, the first
-        four are reported as means over the outputs, while the gradient is that of their sum.
+        that module, or a function as described in its CustomLoss. The gradient is that of the sum
+        over the outputs. The first four are reported as the installed scikit-learn reports the
+        squared error: up to version 1.9 as means over the outputs, otherwise as sums.
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
         Widths of the hidden layers, each >= 1; () for none. A string such as ``"128x64"`` is also
         allowed, so that a parameter search can vary the widths.
@@ -122,7 +126,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Initial weights: "auto" draws the same as scikit-learn (Glorot); for the others, see
         :mod:`fastmlp.initializers`.
     dtype : {"float32", "float64"} or None, default=None
-        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither.
+        Type of weights and arithmetic. None uses the dtype of `X`, or float64 if `X` has neither;
+        a data frame (pandas, polars, pyarrow) has float32 if all of its columns have.
     n_threads : int >= 1 or None, default=None
         Number of threads; None for the default of :func:`fastmlp.resolve_threads`.
     dropout : float in [0, 1) or sequence of such, default=0.0
@@ -301,13 +306,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         float
             1 for perfect predictions, 0 for predictions as good as the best constant.
         """
+        from sklearn.metrics import r2_score
+
         levels = _levels_of(self._loss_function())
+        check_score(X, y, sample_weight)
         if not levels:
-            return float(super().score(X, y, sample_weight))
+            predicted = self.predict(X)
+            with naming("y"):
+                return float(r2_score(y, predicted, sample_weight=sample_weight))
         outputs = self._outputs(X)
-        return d2_pinball(self._encode(np.asarray(y), outputs.dtype), sample_weight, levels)(
-            outputs
-        )
+        with naming("y"):
+            targets = self._encode(np.asarray(y), outputs.dtype)
+            return d2_pinball(targets, sample_weight, levels)(outputs)
 
     # --- Methods required by BaseMLP
 
@@ -344,12 +354,33 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return d2_pinball(y, weights, levels) if levels else r2(y, weights)
 
     def _loss_scale(self) -> float:
-        return float(self.n_outputs_) if self._loss_function().name in MEAN_LOSSES else 1.0
+        is_mean = self._loss_function().name in MEAN_LOSSES and sklearn_reports_means()
+        return float(self.n_outputs_) if is_mean else 1.0
+
+    def _warn_of_targets(self, y: Array) -> None:
+        # An exponential output reaches large targets with small weights.
+        if self._loss_function().name not in POSITIVE_LOSSES:
+            warn_if_targets_unscaled(y)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def sklearn_reports_means() -> bool:
+    """Return whether the installed scikit-learn reports the mean over several outputs.
+
+    Versions up to 1.9 do; the gradient has always been that of the sum, which a later version is
+    expected to report (scikit-learn's issue 8349).
+    """
+    import sklearn.neural_network._base as functions
+
+    squared_loss = getattr(functions, "squared_loss", None)
+    if squared_loss is None:
+        return True
+    # Half the square of two errors of 1: 1/2 on average, 1 in total.
+    return bool(squared_loss(np.zeros((1, 2)), np.ones((1, 2))) < 0.75)
 
 
 def _levels_of(loss: Loss) -> tuple[float, ...]:

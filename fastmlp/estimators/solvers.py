@@ -26,6 +26,18 @@ from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.lbfgs import minimize
 from fastmlp.training.trainer import Trainer
 
+SKLEARN_DIVERGENCE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+"""scikit-learn's message, which begins ours, for code that looks for it."""
+
+FORGETS_CURVATURE = (
+    " Every fit begins without the curvature that lbfgs has estimated in the one before, also "
+    "with warm_start: one fit with a large max_iter converges faster than a loop of short fits; "
+    "for work between iterations, use a callback."
+)
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -172,7 +184,14 @@ def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -
         )
     except DivergenceError as error:
         if not parameters.early_stopping or fit.record.best_epoch is None:
-            raise  # there are no best weights to restore
+            # There are no best weights to restore.
+            raise DivergenceError(
+                epoch=error.epoch,
+                batch=error.batch,
+                learning_rate=error.learning_rate,
+                cause=error.cause,
+                preface=SKLEARN_DIVERGENCE,
+            ) from None
         _note_divergence(fit.record, error)
     else:
         if not (stopped or fit.incremental or parameters.learning_rate in ENDING_RATES):
@@ -209,8 +228,9 @@ def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> Non
     record.last = None
     if not np.isfinite(result.fun):
         raise ValueError(
-            f"lbfgs diverged after {record.n_iter} iteration(s): the loss is {result.fun}. "
-            "Scale X (to mean 0 and variance 1) and y. The last finite weights are kept."
+            f"{SKLEARN_DIVERGENCE} lbfgs diverged after {record.n_iter} iteration(s): "
+            f"the loss is {result.fun}. Scale X (to mean 0 and variance 1) and y. "
+            "The last finite weights are kept."
         )
     record.n_iter = min(int(result.nit), parameters.max_iter)
     penalty = trainer.objective.penalty_share(fit.train)
@@ -219,6 +239,7 @@ def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> Non
         warn(
             f"lbfgs failed to converge after {record.n_iter} iteration(s) "
             f"(status={result.status}): {result.message} Increase max_iter "
-            f"({parameters.max_iter}) or max_fun ({parameters.max_fun}), or scale the data.",
+            f"({parameters.max_iter}) or max_fun ({parameters.max_fun}), or scale the data."
+            + (FORGETS_CURVATURE if parameters.warm_start else ""),
             ConvergenceWarning,
         )

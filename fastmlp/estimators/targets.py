@@ -98,6 +98,7 @@ def learn_classes(y: Any) -> ClassTargets:
     """
     from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+    _check_sortable(y)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     if kind.startswith("continuous"):
         check_classification_targets(y)  # raises scikit-learn's error
@@ -111,6 +112,24 @@ def learn_classes(y: Any) -> ClassTargets:
         return ClassTargets(np.arange(np.shape(y)[1]), "multilabel", sparse)
     classes = np.unique(y)
     return ClassTargets(classes, "binary" if len(classes) <= 2 else "multiclass")
+
+
+def _check_sortable(y: Any) -> None:
+    """Raise TypeError for labels of types that cannot be compared, such as "a" and 1."""
+    dtype = getattr(y, "dtype", None)
+    if dtype is None or dtype.kind != "O":
+        return
+    try:
+        np.unique(y)
+    except TypeError:
+        types = sorted({type(label).__name__ for label in np.ravel(y)})
+        if len(types) == 1:
+            return  # scikit-learn's message about the type says more
+        raise TypeError(
+            f"y must hold labels of one type, or of types that can be sorted; got "
+            f"{', '.join(types)}. Convert them, for example with y.astype(str); missing labels "
+            "must be filled or dropped"
+        ) from None
 
 
 def smoothed(targets: Array, smoothing: float, kind: str) -> Array:

@@ -57,6 +57,8 @@ def split_rows(
             raise ValueError(
                 "validation_fraction must be greater than 0 with early_stopping; got 0"
             )
+        if stratify:
+            _check_members(y)
         chosen = train_test_split(
             np.arange(n_rows),
             test_size=float(fraction_or_splitter),
@@ -72,6 +74,18 @@ def split_rows(
             f"dataset; {len(train)} rows are left for training and {len(validation)} for validation"
         )
     return train, validation
+
+
+def _check_members(y: Any) -> None:
+    """Raise ValueError, which begins like scikit-learn's, if a class has only one member."""
+    classes, counts = np.unique(y, return_counts=True)
+    if counts.min() < 2:
+        alone = ", ".join(map(repr, classes[counts < 2].tolist()))
+        raise ValueError(
+            "The least populated classes in y have only 1 member, which is too few: "
+            f"{alone}. early_stopping sets rows of every class aside; add rows of this class, or "
+            "pass X_val and y_val"
+        )
 
 
 def _last_split(splitter: Any, n_rows: int, y: Any, groups: Any) -> tuple[Any, Any]:

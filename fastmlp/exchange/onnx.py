@@ -111,9 +111,9 @@ class _Graph:
         self.outputs: list[Any] = []
         self._numbers = count()
 
-    def _info(self, name: str, kind: int, shape: list[int | None]) -> Any:
+    def _info(self, name: str, elem_type: int, shape: list[int | None]) -> Any:
         named = ["n" if size is None else size for size in shape]
-        return self.onnx.helper.make_tensor_value_info(name, kind, named)
+        return self.onnx.helper.make_tensor_value_info(name, elem_type, named)
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Add a node and return the name of its result."""
@@ -131,15 +131,15 @@ class _Graph:
 
     def cast(self, value: str, dtype: Any) -> str:
         """Add a type conversion and return the name of its result."""
-        kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        return self.add("Cast", value, to=kind)
+        elem_type = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.add("Cast", value, to=elem_type)
 
     def output(
-        self, name: str, value: str, shape: list[int | None], kind: int | None = None
+        self, name: str, value: str, shape: list[int | None], elem_type: int | None = None
     ) -> None:
         """Make a value an output of the graph."""
         self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name], name=name))
-        self.outputs.append(self._info(name, self.type if kind is None else kind, shape))
+        self.outputs.append(self._info(name, self.type if elem_type is None else elem_type, shape))
 
     def serialised(self) -> bytes:
         """Return the checked model as bytes."""
@@ -217,13 +217,13 @@ def _classification(graph: _Graph, outputs: str, targets: Any) -> None:
         graph.output("probabilities", outputs, [None, len(classes)])
         return
     half = graph.constant(np.array(0.5, graph.dtype))
-    chosen = graph.cast(graph.add("Greater", outputs, half), np.int64)
+    above_half = graph.cast(graph.add("Greater", outputs, half), np.int64)
     if targets.kind == "multilabel":
-        kind = graph.onnx.TensorProto.INT64
-        graph.output("label", chosen, [None, len(classes)], kind)
+        elem_type = graph.onnx.TensorProto.INT64
+        graph.output("label", above_half, [None, len(classes)], elem_type)
         graph.output("probabilities", outputs, [None, len(classes)])
         return
-    index = graph.add("Squeeze", chosen, graph.constant(np.array([1], np.int64)))
+    index = graph.add("Squeeze", above_half, graph.constant(np.array([1], np.int64)))
     _labels(graph, index, classes if len(classes) == 2 else classes.repeat(2))
     one = graph.constant(np.array(1, graph.dtype))
     others = graph.add("Sub", one, outputs)
@@ -241,13 +241,13 @@ def _label_of_largest(graph: _Graph, outputs: str, classes: NDArray[Any]) -> Non
 def _labels(graph: _Graph, index: str, classes: NDArray[Any]) -> None:
     """Add the output "label": classes[index]."""
     if classes.dtype.kind in "UO":
-        table, kind = classes.astype(object), graph.onnx.TensorProto.STRING
+        table, elem_type = classes.astype(object), graph.onnx.TensorProto.STRING
         if not all(isinstance(label, str) for label in table):
             raise TypeError("class labels must be numbers, bool or strings for ONNX")
     elif classes.dtype.kind in "biuf":
-        table, kind = classes, graph.onnx.helper.np_dtype_to_tensor_dtype(classes.dtype)
+        table, elem_type = classes, graph.onnx.helper.np_dtype_to_tensor_dtype(classes.dtype)
     else:
         raise TypeError(
             f"class labels must be numbers, bool or strings for ONNX; got {classes.dtype}"
         )
-    graph.output("label", graph.add("Gather", graph.constant(table), index), [None], kind)
+    graph.output("label", graph.add("Gather", graph.constant(table), index), [None], elem_type)

@@ -24,8 +24,8 @@ _NAMES = {
 }
 
 
-def _type_name(kind: type) -> str:
-    return _NAMES.get(kind, f"a {kind.__name__}")
+def _type_name(type_: type) -> str:
+    return _NAMES.get(type_, f"a {type_.__name__}")
 
 
 class Fields:
@@ -53,13 +53,13 @@ class Fields:
         return self._rest.pop(name)
 
     def _checked(self, name: str, value: Any, types: tuple[type, ...]) -> Any:
-        kind = type(value)
-        if kind not in types and not (kind is int and float in types):
+        found = type(value)
+        if found not in types and not (found is int and float in types):
             raise ModelFormatError(
                 f"{self.where}: {name!r} must be {' or '.join(map(_type_name, types))}, "
-                f"found {_type_name(kind)}"
+                f"found {_type_name(found)}"
             )
-        if kind is int and not -(2**63) <= value < 2**63:
+        if found is int and not -(2**63) <= value < 2**63:
             raise ModelFormatError(f"{self.where}: {name!r} is an integer beyond 64 bits")
         return value
 
@@ -88,10 +88,12 @@ class Fields:
             raise ModelFormatError(f"{self.where}: {name!r} must be from 1 to 2^31 - 1")
         return values
 
-    def _items(self, name: str, kind: type[Value]) -> list[Value]:
+    def _items(self, name: str, item_type: type[Value]) -> list[Value]:
         values = self.take(name, list)
-        if not all(type(value) is kind for value in values):
-            raise ModelFormatError(f"{self.where}: {name!r} must be a list, each {_NAMES[kind]}")
+        if not all(type(value) is item_type for value in values):
+            raise ModelFormatError(
+                f"{self.where}: {name!r} must be a list, each {_NAMES[item_type]}"
+            )
         return values  # type: ignore[no-any-return]
 
     def fields(self, name: str) -> Fields:

@@ -63,7 +63,7 @@ _ORDER = ("U64", "I64", "F64", "F32", "U8")
 
 _LENGTH = struct.Struct("<Q")
 _NO_DIGEST = b"0" * 64
-_MARK = b'"{\\"sha256\\":\\"'
+_BEFORE_DIGEST = b'"{\\"sha256\\":\\"'
 """Text before the checksum: the start of the metadata string, encoded as JSON."""
 
 
@@ -199,13 +199,13 @@ def _read(file: BufferedReader, file_bytes: int, kinds: Collection[str]) -> Cont
             f"not a model file, or truncated: declares a header of {n_header} bytes, found {n_rest}"
         )
     header = _read_header(file, n_header)
-    texts, entries = parse_header(header, n_rest - n_header)
-    if set(texts) != {TEXT}:
+    metadata, entries = parse_header(header, n_rest - n_header)
+    if set(metadata) != {TEXT}:
         raise ModelFormatError(
             f"not written by fastmlp: __metadata__ must have {TEXT!r} alone, found "
-            f"{', '.join(repr(name[:40]) for name in list(texts)[:8]) or 'nothing'}"
+            f"{', '.join(repr(name[:40]) for name in list(metadata)[:8]) or 'nothing'}"
         )
-    document = parse_object(texts[TEXT], "the document in __metadata__")
+    document = parse_object(metadata[TEXT], "the document in __metadata__")
     kind = _check_kind(document, kinds)
     position = _digest_position(header)
     expected = header[position : position + len(_NO_DIGEST)]
@@ -261,10 +261,10 @@ def _check_kind(document: dict[str, Any], kinds: Collection[str]) -> str:
 
 def _digest_position(header: bytes) -> int:
     """Return the position of the checksum in the header."""
-    position = header.find(_MARK)
+    position = header.find(_BEFORE_DIGEST)
     if position < 0:
         raise ModelFormatError("the document must begin with its sha256")
-    return position + len(_MARK)
+    return position + len(_BEFORE_DIGEST)
 
 
 def _read_array(file: BufferedReader, entry: Entry, checksum: Any) -> NDArray[Any]:

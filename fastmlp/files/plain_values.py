@@ -30,7 +30,7 @@ MAX_ARRAY_BYTES = 1 << 24
 
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "SFC64", "MT19937", "Philox")
 _NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(32|64)")
-_TEXTS = re.compile(r"U(\d{1,8})")
+_STRINGS = re.compile(r"U(\d{1,8})")
 
 
 def encode(value: Any) -> Any:
@@ -117,7 +117,7 @@ def _encode_array(array: NDArray[Any]) -> list[Any]:
             raise TypeError("an array of objects that are not strings cannot be saved")
         return ["object", list(array.shape), flat]
     name = f"U{array.dtype.itemsize // 4}" if array.dtype.kind == "U" else array.dtype.name
-    if not (_TEXTS.fullmatch(name) or _NUMBERS.fullmatch(name)):
+    if not (_STRINGS.fullmatch(name) or _NUMBERS.fullmatch(name)):
         raise TypeError(f"an array of {array.dtype} cannot be saved")
     return [name, list(array.shape), encode(flat)]
 
@@ -131,9 +131,9 @@ def _decode_array(content: Any) -> NDArray[Any]:
         raise ValueError("an array's shape must be at most eight integers from 0 to 2^31")
     if math.prod(shape) != len(flat):
         raise ValueError(f"an array has {len(flat)} values, its shape {shape}")
-    if (texts := _TEXTS.fullmatch(name)) and 4 * int(texts[1]) * len(flat) > MAX_ARRAY_BYTES:
-        raise ValueError(f"an array of {len(flat)} strings of {texts[1]} characters is too large")
-    if texts or name == "object":
+    if (strings := _STRINGS.fullmatch(name)) and 4 * int(strings[1]) * len(flat) > MAX_ARRAY_BYTES:
+        raise ValueError(f"an array of {len(flat)} strings of {strings[1]} characters is too large")
+    if strings or name == "object":
         _check_items(flat, (str,), name)
     elif _NUMBERS.fullmatch(name):
         _check_items(flat, _ITEMS[np.dtype(name).kind], name)

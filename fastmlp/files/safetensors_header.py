@@ -79,14 +79,16 @@ def parse_header(header: bytes, data_bytes: int) -> tuple[dict[str, str], list[E
     """
     declared = parse_object(header, "the header")
     _refuse_surrogates(declared)
-    texts = declared.pop("__metadata__", {})
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+    metadata = declared.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(
+        isinstance(text, str) for text in metadata.values()
+    ):
         raise ModelFormatError("__metadata__ must map names to strings")
     entries = sorted(
         (_entry(name, value) for name, value in declared.items()), key=lambda e: (e.begin, e.end)
     )
     _check_tiling(entries, data_bytes)
-    return texts, entries
+    return metadata, entries
 
 
 def _refuse_surrogates(declared: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from fastmlp._checks import (
     as_labels,
     check_choice,
     check_integer,
+    check_iterable,
     check_number,
     check_random_state,
     check_same_length,
@@ -407,10 +408,11 @@ class MyANN(Figures):
         owner: str,
     ) -> MyANN:
         """Train with the given trainer, and take over its history."""
+        given = check_iterable("callbacks", callbacks, "callbacks")
         calls: list[TrainerCallback] = [self._adopt_history]
         if self.b_verbose:
             calls.append(lambda _: print(self.epoch_report()))
-        calls += [_with_ann(call, self) for call in callbacks]
+        calls += [_with_ann(call, self) for call in given]
         trainer.history = self.history  # until fit creates a new one
         try:
             trainer.fit_as(

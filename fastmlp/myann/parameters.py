@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp._checks import check_choice, check_dtype, check_flag, check_integer, check_number
+from fastmlp._checks import (
+    check_choice,
+    check_dtype,
+    check_flag,
+    check_integer,
+    check_iterable,
+    check_number,
+    shown,
+)
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.initializers import INITIALIZERS
@@ -85,7 +93,8 @@ def _number(minimum: float = 0.0, **limits: float) -> Check:
 
 def _node_list(name: str, nodes: Any) -> list[int]:
     if isinstance(nodes, str) or not isinstance(nodes, Sequence | np.ndarray):
-        raise TypeError(f"{name} must be a list of layer widths; got {nodes!r}")
+        raise TypeError(f"{name} must be a list of layer widths; got {shown(nodes)}")
+    nodes = check_iterable(name, nodes, "layer widths")
     outer = (0, len(nodes) - 1)  # may be 0, to be filled in from the data
     return [
         check_integer(f"{name}[{i}]", n, minimum=0 if i in outer else 1)

@@ -258,7 +258,8 @@ class Network:
         ndarray of shape (n, n_out)
             `out`, or the new array.
         """
-        if out is not None and isinstance(X, np.ndarray) and np.may_share_memory(X, out):
+        arrays = isinstance(X, np.ndarray) and isinstance(out, np.ndarray)
+        if arrays and np.may_share_memory(X, out):
             raise ValueError("out must not share memory with X; outputs would overwrite inputs")
         if n_threads is not None:
             check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
@@ -326,13 +327,16 @@ class Network:
 
 def _check_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
     if not isinstance(activation, str | Sequence):
-        raise TypeError(f"activation must be a name or a sequence of names; got {activation!r}")
+        raise TypeError(
+            f"activation must be a name or a sequence of names; got {shown(activation)}"
+        )
     names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
     if isinstance(activation, str):
         check_choice("activation", activation, (*ACTIVATIONS, *ALIASES))
     if len(names) != n_hidden:
         raise ValueError(
-            f"activation must be one name or {n_hidden}, one per hidden layer; got {activation!r}"
+            f"activation must be one name or {n_hidden}, one per hidden layer; "
+            f"got {shown(activation)}"
         )
     known = (*ACTIVATIONS, *ALIASES)
     checked = [check_choice(f"activation[{i}]", name, known) for i, name in enumerate(names)]

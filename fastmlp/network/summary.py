@@ -13,7 +13,7 @@ import numpy as np
 from fastmlp._terminal import text_table
 
 HEADER = ("layer", "output shape", "activation", "parameters", "FLOP per row")
-OF_TEXT = (0, 2)
+TEXT_COLUMNS = (0, 2)
 """Indices of the columns that hold words, not numbers."""
 
 
@@ -134,7 +134,7 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        header, *lines = text_table(HEADER, self.rows(), OF_TEXT)
+        header, *lines = text_table(HEADER, self.rows(), TEXT_COLUMNS)
         return "\n".join([header, "-" * len(header), *lines, self.footer()])
 
     __repr__ = __str__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from fastmlp._checks import (
 from fastmlp._checks import (
     shown as shown_value,
 )
-from fastmlp.plots.style import INK, FigureSize, styled_pyplot
+from fastmlp.plots.style import INK, FigureSize, check_title, styled_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,8 +63,11 @@ def plot_confusion_matrix(
     ImportError
         If matplotlib is missing.
     """
+    title = check_title(title)
     true, predicted = _check_predictions(y_true, y_pred)
     names = as_array("labels", labels)
+    if names.dtype.kind not in "biufU" and not all(isinstance(n, str | int) for n in names.flat):
+        raise TypeError(f"labels must be numbers or strings; got {shown_value(labels)}")
     unknown = [value for value in (*true, *predicted) if value not in names.ravel().tolist()]
     if unknown or names.ndim != 1:
         missing = f"{unknown[0]} is not" if unknown else f"their shape is {names.shape}"
@@ -249,7 +253,7 @@ def _largest(outputs: ArrayLike) -> NDArray[np.float64]:
 
 def _belongs_to(label: Any, true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.bool_]:
     known = np.union1d(true, predicted)
-    if not np.isscalar(label) or label not in known.tolist():
+    if not isinstance(label, str | numbers.Real | np.generic) or label not in known.tolist():
         raise ValueError(
             f"label must be one of {', '.join(map(str, known))}; got {shown_value(label)}"
         )

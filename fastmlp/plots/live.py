@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG_RANGE = 20.0
 """Factor between costs above which the axis is logarithmic."""
 
-LOOKS = {"train": (GREEN, "o", "-"), "val": (VERMILLION, "s", "-.")}
+STYLES = {"train": (GREEN, "o", "-"), "val": (VERMILLION, "s", "-.")}
 """Colour, marker and line style of the two sets, distinguishable without colours too."""
 
 
@@ -114,15 +114,15 @@ def _draw_both(
 ) -> NDArray[np.float64]:
     """Draw the curves of both sets; return the finite values."""
     names = {"train": progress.train_name, "val": progress.validation_name}
-    for kind, values in (("train", train), ("val", validation)):
+    for part, values in (("train", train), ("val", validation)):
         if np.isfinite(values).any():
-            color, marker, line = LOOKS[kind]
+            color, marker, line = STYLES[part]
             axis.plot(
                 _epochs(values),
                 values,
                 color=color,
                 linestyle=line,
-                label=names[kind],
+                label=names[part],
                 marker=_marker(progress, marker),
             )
     axis.locator_params(axis="x", integer=True)

@@ -48,11 +48,11 @@ def draw_set_costs(
 ) -> None:
     """Draw the costs of the full training set, validation set or both, after each epoch."""
     names = set_names(validation_name)
-    curves = {kind: _values(history, f"{kind}_cost") for kind in sets}
+    curves = {part: _values(history, f"{part}_cost") for part in sets}
     parts = []
-    for kind, values in curves.items():
-        _draw_per_epoch(axis, values, SETS[kind], f"{names[kind]} set")
-        parts.append(f"{names[kind]} set {_number(values[-1])}")
+    for part, values in curves.items():
+        _draw_per_epoch(axis, values, SETS[part], f"{names[part]} set")
+        parts.append(f"{names[part]} set {_number(values[-1])}")
     axis.set_ylabel("cost of the full set")
     axis.set_title(f"Cost after {_epochs(history)}: {', '.join(parts)}")
     _choose_scale(axis, np.concatenate(list(curves.values())))
@@ -80,10 +80,10 @@ def draw_accuracy(axis: Axes, history: HistoryLike, legend_loc: Any, validation_
     """Draw the training and validation accuracy after each epoch, and the batches' during it."""
     names, shown = set_names(validation_name), []
     batch = _values(history, "batch_accuracy")
-    for kind, color in SETS.items():
-        if measured(history, f"{kind}_accuracy"):
-            values = _values(history, f"{kind}_accuracy")
-            _draw_per_epoch(axis, values, color, f"{names[kind]} set")
+    for part, color in SETS.items():
+        if measured(history, f"{part}_accuracy"):
+            values = _values(history, f"{part}_accuracy")
+            _draw_per_epoch(axis, values, color, f"{names[part]} set")
             shown.append(values)
     if not np.isnan(batch).all():
         middles = np.arange(len(batch)) + 0.5
@@ -157,9 +157,9 @@ def _accuracy_limits(values: NDArray[np.float64]) -> tuple[float, float]:
 def _accuracy_sentence(history: HistoryLike, names: dict[str, str]) -> str:
     """Return a title such as "Validation accuracy 0.974, training 0.999 after 35 epochs"."""
     found = {
-        name: f"{_values(history, f'{kind}_accuracy')[-1]:.3f}"
-        for kind, name in names.items()
-        if measured(history, f"{kind}_accuracy")
+        name: f"{_values(history, f'{part}_accuracy')[-1]:.3f}"
+        for part, name in names.items()
+        if measured(history, f"{part}_accuracy")
     }
     if not found:
         return f"Accuracy not measured in {_epochs(history)}"

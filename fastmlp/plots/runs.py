@@ -27,7 +27,7 @@ from fastmlp.plots.panels import (
     measured,
     run_title,
 )
-from fastmlp.plots.style import FigureSize, check_legend_loc, styled_pyplot
+from fastmlp.plots.style import FigureSize, check_legend_loc, check_title, styled_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ def plot_costs(
         If matplotlib is missing.
     """
     check_not_empty(history)
-    sets = [kind for kind in SETS if measured(history, f"{kind}_cost")]
+    sets = [part for part in SETS if measured(history, f"{part}_cost")]
     with styled_pyplot(figsize) as plt:
         legend_loc = check_legend_loc(legend_loc)
         figure, axes = plt.subplots(1 + bool(sets), sharex=True, squeeze=False)
@@ -146,6 +146,7 @@ def plot_run(
         If matplotlib is missing.
     """
     check_not_empty(history)
+    title = check_title(title)
     with styled_pyplot(figsize) as plt:
         figure, axes = plt.subplots(2, 2, sharex=True)
         draw_costs(axes[0, 0], history, "upper right")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastmlp._checks import check_choice, check_figsize
+from fastmlp._checks import check_choice, check_figsize, check_string
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE = "#56B4E9", "#CC79A7"
@@ -53,7 +53,7 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
     figsize = check_figsize("figsize", figsize)
     plt = import_pyplot()
     points = max(7.0, FONT_POINTS_PER_INCH * figsize[0])
-    look: dict[str, Any] = {
+    rc: dict[str, Any] = {
         "figure.figsize": figsize,
         "figure.constrained_layout.use": True,
         "figure.facecolor": "white",
@@ -83,7 +83,7 @@ def styled_pyplot(figsize: FigureSize) -> Iterator[Any]:
         "legend.edgecolor": PALE,
         "legend.fontsize": 0.9 * points,
     }
-    with plt.style.context(["default", look]):
+    with plt.style.context(["default", rc]):
         yield plt
 
 
@@ -92,3 +92,8 @@ def check_legend_loc(legend_loc: str) -> str:
     from matplotlib.legend import Legend
 
     return check_choice("legend_loc", legend_loc, Legend.codes)
+
+
+def check_title(title: str | None) -> str | None:
+    """Return the title of a figure; None stays None."""
+    return None if title is None else check_string("title", title)

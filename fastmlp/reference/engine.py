@@ -78,11 +78,11 @@ class ReferenceEngine:
         z: Array,
         a: Array,
         y: Array,
-        row_weights: Array | None,
+        sample_weights: Array | None,
         own: tuple[Array, Array] | None = None,
     ) -> tuple[float, float, float, float]:
         """Return a batch's sums of loss, |y - a|, sample weights and correctly predicted weight."""
-        w = np.ones(a.shape[1], a.dtype) if row_weights is None else row_weights
+        w = np.ones(a.shape[1], a.dtype) if sample_weights is None else sample_weights
         if own is None:
             costs = cost(z, a, y, self.functions[-1], self.loss.name, self.loss_parameters)
         else:
@@ -99,7 +99,7 @@ class ReferenceEngine:
         weights: Sequence[Array],
         x: Inputs,
         y: Array,
-        row_weights: Array | None = None,
+        sample_weights: Array | None = None,
         masks: Masks = None,
     ) -> tuple[list[Array], tuple[float, float, float, float]]:
         """Return the gradients of the summed loss of all rows, and the totals of these rows."""
@@ -107,9 +107,9 @@ class ReferenceEngine:
         zs, activations = forward(weights, input_layer(x, rows), self.functions, masks)
         own = self.custom_loss(activations[-1], y)
         delta = self.delta(activations[-1], y.T, own)
-        if row_weights is not None:
-            delta = delta * row_weights
-        totals = self.totals(zs[-1], activations[-1], y.T, row_weights, own)
+        if sample_weights is not None:
+            delta = delta * sample_weights
+        totals = self.totals(zs[-1], activations[-1], y.T, sample_weights, own)
         gradients = backward(
             weights, zs, activations, delta, self.functions, self.version, self.bias, masks
         )
@@ -147,7 +147,7 @@ class ReferenceEngine:
         targets: Array,
         *,
         order: NDArray[np.intp] | None,
-        row_weights: Array | None,
+        sample_weights: Array | None,
         batch_size: int,
         first_batch: int,
         last_batch: int,
@@ -162,7 +162,7 @@ class ReferenceEngine:
         costs: NDArray[np.float64],
         penalties: NDArray[np.float64],
         errors: NDArray[np.float64],
-        hits: NDArray[np.float64],
+        accuracies: NDArray[np.float64],
         dropout: tuple[float, ...] = (),
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
@@ -174,7 +174,7 @@ class ReferenceEngine:
         for batch in range(first_batch, last_batch):
             rows: Any = slice(batch * batch_size, (batch + 1) * batch_size)
             rows = rows if order is None else order[rows]
-            batch_weights = None if row_weights is None else row_weights[rows]
+            batch_weights = None if sample_weights is None else sample_weights[rows]
             n_rows = len(targets[rows])
             masks = self.masks(dropout, dropout_seed, batch * batch_size, n_rows)
             gradients, (loss, error, weight, right) = self.gradients(
@@ -205,7 +205,7 @@ class ReferenceEngine:
                     return DIVERGED, batch - first_batch, None
                 costs[batch], penalties[batch] = scale * loss + penalty_cost, penalty_cost
                 errors[batch] = error / ((weight or 1.0) * targets.shape[1])
-                hits[batch] = right / (weight or 1.0)
+                accuracies[batch] = right / (weight or 1.0)
                 if progress is not None:
                     progress[0] += 1
             except BaseException:  # Ctrl-C in between
@@ -214,23 +214,23 @@ class ReferenceEngine:
         return DONE, last_batch - first_batch, None
 
     def gradient(
-        self, parameters: Array, x: Inputs, targets: Array, row_weights: Array | None, out: Array
+        self, parameters: Array, x: Inputs, targets: Array, sample_weights: Array | None, out: Array
     ) -> tuple[float, float, float, float]:
         """Write the gradient of the summed loss, without penalty, to `out`; return the totals."""
-        gradients, totals = self.gradients(self.matrices(parameters), x, targets, row_weights)
+        gradients, totals = self.gradients(self.matrices(parameters), x, targets, sample_weights)
         for view, gradient in zip(self.matrices(out), gradients, strict=True):
             view[...] = gradient
         return totals
 
     def evaluate(
-        self, parameters: Array, x: Inputs, targets: Array, row_weights: Array | None = None
+        self, parameters: Array, x: Inputs, targets: Array, sample_weights: Array | None = None
     ) -> tuple[float, float, float, float]:
         """Return the sums of loss, |y - a|, sample weights and correctly classified weight."""
         zs, activations = forward(
             self.matrices(parameters), input_layer(x, slice(None)), self.functions
         )
         own = self.custom_loss(activations[-1], targets)
-        return self.totals(zs[-1], activations[-1], targets.T, row_weights, own)
+        return self.totals(zs[-1], activations[-1], targets.T, sample_weights, own)
 
     def predict(self, parameters: Array, x: Inputs, out: Array) -> None:
         """Write the outputs of all rows to `out` (n, n_out)."""

@@ -54,10 +54,10 @@ def input_layer(X: Inputs, rows: NDArray[np.intp] | slice) -> Array:
     It is filled row by row and transposed at the end, so that the copy reads and writes memory in
     order; adding a bias row to the transposed matrix would not (performance article, Step II).
     """
-    chosen = X[rows]
-    with_bias = np.empty((len(chosen), X.shape[1] + 1), X.dtype)
+    selected = X[rows]
+    with_bias = np.empty((len(selected), X.shape[1] + 1), X.dtype)
     with_bias[:, 0] = 1
-    with_bias[:, 1:] = chosen
+    with_bias[:, 1:] = selected
     return with_bias.T
 
 

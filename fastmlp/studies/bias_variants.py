@@ -396,18 +396,18 @@ def _draw_variants(result: Result) -> Figure:
 
 
 def _bias_finding(result: Result) -> str:
-    texts = []
+    findings = []
     for batch in result["batches"]:
         found = {bias: variant_of(batch, "V1.6", bias) for bias in BIAS_TREATMENTS}
         *_, worst = ordered = sorted(found, key=lambda bias: float(found[bias]["total"]))
         best = ordered[0]
         gain = 100 * (found[worst]["total"] / found[best]["total"] - 1)
         apart = found[best]["q3"] < found[worst]["q1"]
-        texts.append(
+        findings.append(
             f"{gain:.0f} % between {BIAS_NAMES[best]} and {BIAS_NAMES[worst]} at batch "
             f"{batch['batch']} ({'beyond' if apart else 'within'} their quartiles)"
         )
-    return f"Bias in V1.6: {'; '.join(texts)}"
+    return f"Bias in V1.6: {'; '.join(findings)}"
 
 
 STUDY = Study(

@@ -24,7 +24,7 @@ from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, draw_spread, headli
 from fastmlp.studies.lab.results import rounded
 from fastmlp.studies.lab.session import Case, Session, Tick
 from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
-from fastmlp.studies.lab.training import chosen_epochs, recipe_settings, train
+from fastmlp.studies.lab.training import measurement_epochs, recipe_settings, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     raw = load_raw(config.data, config.n_train)
     pixels = scale_rows(raw, recipe_for(config.data).scale)
     settings = recipe_settings(config.data)
-    epochs = chosen_epochs(config.n_epochs)
+    epochs = measurement_epochs(config.n_epochs)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         begin = time.thread_time()

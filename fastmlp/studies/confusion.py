@@ -58,7 +58,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     data = scale_rows(raw, recipe_for(config.data).scale)
     settings = recipe_settings(config.data)
 
-    def look(case: Case, tick: Tick) -> dict[str, Any]:
+    def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         network, found = train_network(
             data,
             seed=case["seed"],
@@ -83,7 +83,9 @@ def run(config: Config, session: Session) -> dict[str, Any]:
             "weights": _strongest_nodes(network.weights, N_NODES),
         }
 
-    (found,) = session.map(look, [{"seed": config.seed}], config=config, n_ticks=config.n_epochs)
+    (found,) = session.map(
+        train_one, [{"seed": config.seed}], config=config, n_ticks=config.n_epochs
+    )
     sizes = {"n_train": len(raw.X_train), "n_test": len(raw.X_test)}
     found = {name: value for name, value in found.items() if name != "seconds"}
     return session.record(config, **sizes, **found)

@@ -18,7 +18,7 @@ from fastmlp.studies.lab.data import load_raw, scale_rows
 from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, draw_spread, headline, label_log_axis
 from fastmlp.studies.lab.session import Case, Session, Tick
 from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
-from fastmlp.studies.lab.training import chosen_epochs, train
+from fastmlp.studies.lab.training import measurement_epochs, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +88,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
             seed=case["seed"],
             n_epochs=config.n_epochs,
             tick=tick,
-            epochs_to_measure=chosen_epochs(config.n_epochs, 60),
+            epochs_to_measure=measurement_epochs(config.n_epochs, 60),
             keep=KEPT,
             hidden=config.hidden,
             initializer="legacy",
@@ -163,12 +163,12 @@ def _draw_error(result: Result) -> Figure:
             runs = runs_of(result, scale)
             epochs = runs[0]["epochs"]
             for part, style in (("train", "-"), ("test", "--")):
-                look = {"color": color, "linestyle": style}
+                curve_style = {"color": color, "linestyle": style}
                 label = f"{SCALE_NAMES[scale]}, {part}"
                 errors = [[100 * x for x in run[f"{part}_error"]] for run in runs]
-                draw_spread(left, epochs, errors, label=label, **look)
+                draw_spread(left, epochs, errors, label=label, **curve_style)
                 accuracies = [run[f"{part}_accuracy"] for run in runs]
-                draw_spread(right, epochs, accuracies, label=label, **look)
+                draw_spread(right, epochs, accuracies, label=label, **curve_style)
         if _is_published(result):
             left.axhline(
                 100 * PUBLISHED_ERROR,

@@ -25,7 +25,7 @@ from fastmlp.studies.lab.figures import (
 )
 from fastmlp.studies.lab.session import Case, Session, Tick
 from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
-from fastmlp.studies.lab.training import chosen_epochs, train
+from fastmlp.studies.lab.training import measurement_epochs, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,7 +153,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     """Train one network per setting and seed."""
     raw = load_raw(config.data, config.n_train)
     data = {scale: scale_rows(raw, scale) for scale in {"feature", *config.scales}}
-    epochs = chosen_epochs(config.n_epochs, 30)
+    epochs = measurement_epochs(config.n_epochs, 30)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         return train(

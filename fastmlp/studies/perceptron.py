@@ -135,7 +135,7 @@ def _descend(config: Config, way: str, tick: Tick) -> dict[str, Any]:
         arrived.append(float((final < 1.05 * lowest + 1e-4).mean()))
         medians.append(float(np.median(final)))
         paths.append(steps[:, : config.n_paths])
-    chosen = int(np.argmax(arrived))  # the smallest rate of equals
+    best_index = int(np.argmax(arrived))  # the smallest rate of equals
     return {
         "samples": rounded(samples, 6),
         "lowest_cost": rounded(lowest),
@@ -145,10 +145,10 @@ def _descend(config: Config, way: str, tick: Tick) -> dict[str, Any]:
         "median_start_cost": float(np.median(start_cost)),
         "arrived": arrived,
         "median_cost": rounded(medians),
-        "best_rate": config.rates[chosen],
+        "best_rate": config.rates[best_index],
         "steps": _kept_steps(config.n_steps).tolist(),
-        "paths": rounded(paths[chosen].transpose(1, 0, 2), 4),
-        "path_costs": rounded(cost(paths[chosen], samples).T, 4),
+        "paths": rounded(paths[best_index].transpose(1, 0, 2), 4),
+        "path_costs": rounded(cost(paths[best_index], samples).T, 4),
     }
 
 
@@ -254,10 +254,10 @@ def _draw_outputs(axis: Axes, way: dict[str, Any]) -> None:
         label=f"|z| < {EDGE_OF_SATURATION:g}: it has a slope",
     )
     for target, color, marker in TARGET_STYLES:
-        chosen = z[:, np.array(TARGETS) == target].ravel()
+        inputs = z[:, np.array(TARGETS) == target].ravel()
         axis.plot(
-            chosen,
-            sigmoid(chosen),
+            inputs,
+            sigmoid(inputs),
             color=color,
             marker=marker,
             linestyle="none",

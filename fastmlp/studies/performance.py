@@ -179,7 +179,7 @@ def _time_training(case: Case, config: Config, data: LabelledData, tick: Tick) -
         assert epoch is not None
         seconds.append(epoch.seconds)
         errors.append(epoch.mean(epoch.errors))
-        accuracies.append(epoch.mean(epoch.hits))
+        accuracies.append(epoch.mean(epoch.accuracies))
 
     with threadpool_limits(case["threads"], user_api="blas"):
         trainer.train(
@@ -364,7 +364,7 @@ def _draw_bars(axis: Axes, result: Result, batch: int, rate: float) -> None:
 
 
 def _finding(result: Result) -> str:
-    texts = []
+    findings = []
     for batch, rate in _pairs(result):
         found = contenders_of(result, batch, rate)
         ours, numpy = (
@@ -375,8 +375,8 @@ def _finding(result: Result) -> str:
             )
             for engine in ("native", "numpy")
         )
-        texts.append(f"{ours:.2f} s at batch {batch} ({numpy / ours:.1f} times NumPy's speed)")
-    return f"{result['config']['n_epochs']} epochs take the engine {' and '.join(texts)}"
+        findings.append(f"{ours:.2f} s at batch {batch} ({numpy / ours:.1f} times NumPy's speed)")
+    return f"{result['config']['n_epochs']} epochs take the engine {' and '.join(findings)}"
 
 
 def _draw_accuracy(result: Result) -> Figure:
@@ -391,11 +391,11 @@ def _draw_accuracy(result: Result) -> Figure:
                 for run in result["runs"]
                 if (run["engine"], run["batch"], run["rate"]) == ("native", batch, rate)
             )
-            look = {"color": color, "marker": marker, "markevery": 5}
+            style = {"color": color, "marker": marker, "markevery": 5}
             epochs = np.arange(len(run["mean_errors"])) + 0.5
             label = f"batch {batch}, rate {rate:g}"
-            left.plot(epochs, 1 - np.array(run["mean_errors"]), label=label, **look)
-            right.plot(epochs, run["batch_accuracies"], **look)
+            left.plot(epochs, 1 - np.array(run["mean_errors"]), label=label, **style)
+            right.plot(epochs, run["batch_accuracies"], **style)
             ends[batch, rate] = run["batch_accuracies"][-1]
             if published_seconds(result, batch) and (batch, rate) in PUBLISHED_ENDS:
                 published = PUBLISHED_ENDS[batch, rate][4]

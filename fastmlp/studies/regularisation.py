@@ -26,7 +26,7 @@ from fastmlp.studies.lab.figures import (
 )
 from fastmlp.studies.lab.session import Case, Session, Tick
 from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
-from fastmlp.studies.lab.training import chosen_epochs, train
+from fastmlp.studies.lab.training import measurement_epochs, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     """Train one network per penalty, scaling and seed."""
     raw = load_raw(config.data, config.n_train)
     data = {scale: scale_rows(raw, scale) for scale in ("feature", *config.other_scales)}
-    epochs = chosen_epochs(config.n_epochs)
+    epochs = measurement_epochs(config.n_epochs)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         return train(

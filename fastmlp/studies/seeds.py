@@ -78,8 +78,8 @@ def run(config: Config, session: Session) -> dict[str, Any]:
     runs = session.map(train_one, cases, config=config, n_ticks=config.n_epochs)
     outputs = np.array([unpack(item.pop("outputs")) for item in runs])
     codes = data.classes.searchsorted(data.y_test)
-    together = look_together(outputs, codes)
-    disputed = np.argsort(together.pop("agreement"), kind="stable")[:N_SHOWN]
+    compared = compare_predictions(outputs, codes)
+    disputed = np.argsort(compared.pop("agreement"), kind="stable")[:N_SHOWN]
     votes = outputs.argmax(axis=2)
     images = {
         "pixels": pack(raw.X_test[disputed], 0.0, raw.highest),
@@ -87,10 +87,10 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         "votes": [np.bincount(votes[:, i], minlength=outputs.shape[2]) for i in disputed],
     }
     sizes = {"n_train": len(raw.X_train), "n_test": len(raw.X_test)}
-    return session.record(config, **sizes, runs=runs, **together, images=images)
+    return session.record(config, **sizes, runs=runs, **compared, images=images)
 
 
-def look_together(outputs: NDArray[np.float64], codes: NDArray[np.intp]) -> dict[str, Any]:
+def compare_predictions(outputs: NDArray[np.float64], codes: NDArray[np.intp]) -> dict[str, Any]:
     """Analyze the predictions of many networks for the same rows.
 
     Parameters

@@ -17,7 +17,7 @@ from fastmlp.studies.lab.data import load_scaled
 from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below
 from fastmlp.studies.lab.session import Case, Session, Tick
 from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
-from fastmlp.studies.lab.training import chosen_epochs, train
+from fastmlp.studies.lab.training import measurement_epochs, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ def configure(data: str, quick: bool) -> Config:
 def run(config: Config, session: Session) -> dict[str, Any]:
     """Train one network per pair, activation, rate and seed."""
     data = load_scaled(config.data, "feature", config.n_train)
-    epochs = chosen_epochs(config.n_epochs, 20)
+    epochs = measurement_epochs(config.n_epochs, 20)
 
     def train_one(case: Case, tick: Tick) -> dict[str, Any]:
         output, loss = PAIRS[case["pair"]]
@@ -108,7 +108,7 @@ def runs_of(result: Result, pair: str, activation: str, rate: float) -> list[dic
     ]
 
 
-def chosen_rate(result: Result, pair: str, activation: str) -> float:
+def best_rate(result: Result, pair: str, activation: str) -> float:
     """Return the rate with the best final accuracy on the *training* set, averaged over the seeds.
 
     The smallest of equal ones. The test set has no say in it.
@@ -122,9 +122,9 @@ def chosen_rate(result: Result, pair: str, activation: str) -> float:
     return max(rates, key=ended)
 
 
-def chosen_runs(result: Result, pair: str, activation: str) -> list[dict[str, Any]]:
-    """The runs at the chosen rate."""
-    return runs_of(result, pair, activation, chosen_rate(result, pair, activation))
+def runs_at_best_rate(result: Result, pair: str, activation: str) -> list[dict[str, Any]]:
+    """Return the runs at the best rate."""
+    return runs_of(result, pair, activation, best_rate(result, pair, activation))
 
 
 def tables(result: Result) -> list[Table]:
@@ -139,7 +139,7 @@ def tables(result: Result) -> list[Table]:
     rows = []
     for pair in result["config"]["pairs"]:
         for activation in result["config"]["activations"]:
-            runs = chosen_runs(result, pair, activation)
+            runs = runs_at_best_rate(result, pair, activation)
             if not runs:
                 rows.append((f"{pair}; {activation}", *["diverged"] * 4))
                 continue
@@ -206,7 +206,7 @@ def _finding(result: Result) -> str:
         (pair, activation): float(np.mean([run["test_accuracy"][-1] for run in runs]))
         for pair in result["config"]["pairs"]
         for activation in result["config"]["activations"]
-        if (runs := chosen_runs(result, pair, activation))
+        if (runs := runs_at_best_rate(result, pair, activation))
     }
     (pair, activation), high = max(means.items(), key=lambda item: item[1])
     (worst_pair, worst_activation), low = min(means.items(), key=lambda item: item[1])
@@ -222,7 +222,7 @@ def _draw_course(result: Result) -> Figure:
         figure, axes = plt.subplots(1, len(config["activations"]), sharey=True, squeeze=False)
         for axis, activation in zip(axes[0], config["activations"], strict=True):
             for pair, (color, marker) in zip(config["pairs"], CATEGORIES, strict=False):
-                runs = chosen_runs(result, pair, activation)
+                runs = runs_at_best_rate(result, pair, activation)
                 if runs:
                     draw_spread(
                         axis,
@@ -240,7 +240,7 @@ def _draw_course(result: Result) -> Figure:
             run["test_accuracy"][-1]
             for pair in config["pairs"]
             for activation in config["activations"]
-            for run in chosen_runs(result, pair, activation)
+            for run in runs_at_best_rate(result, pair, activation)
         ]
         axes[0, 0].set_ylim(min(ends) - 2 * (max(ends) - min(ends)) - 0.002, None)
         legend_below(figure, axes[0, 0], 3)
@@ -256,7 +256,7 @@ def _course_finding(result: Result) -> str:
             [
                 np.mean([run["test_accuracy"][-1] for run in runs]) if runs else np.nan
                 for activation in config["activations"]
-                for runs in [chosen_runs(result, pair, activation)]
+                for runs in [runs_at_best_rate(result, pair, activation)]
             ]
             for pair in config["pairs"]
         ]

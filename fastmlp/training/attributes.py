@@ -20,13 +20,11 @@ from fastmlp._checks import (
     check_random_state,
     shown,
 )
+from fastmlp.engine.plan import MOST_ROWS
 
 if TYPE_CHECKING:
     from fastmlp._types import Array
     from fastmlp.network.network import Network
-
-MOST_ROWS = 2**62
-"""More rows than any data set has are all rows; sums of them stay below 2^63."""
 
 SMALLEST_NORM = float(np.finfo(np.float32).tiny)
 
@@ -63,6 +61,7 @@ CHECKED: dict[str, Callable[[Any, Network], Any]] = {
     "max_grad_norm": lambda value, _: _check_norm(value),
     "shuffle": lambda value, _: check_flag("shuffle", value),
     "rng": lambda value, _: check_random_state("rng", value),
+    "horizon": lambda value, _: check_integer("horizon", value, minimum=1),
     "n_steps": lambda value, _: check_integer("n_steps", value, minimum=0),
     "epochs_done": lambda value, _: check_integer("epochs_done", value, minimum=0),
 }

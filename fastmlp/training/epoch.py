@@ -22,7 +22,7 @@ class EpochRecord:
 
     Attributes
     ----------
-    costs, penalties, errors, hits : ndarray of shape (n_batches,)
+    costs, penalties, errors, accuracies : ndarray of shape (n_batches,)
         Of each batch before its update: loss + penalty, penalty, mean of |y - a|, and the fraction
         classified correctly.
     batch_rows : ndarray of shape (n_batches,)
@@ -37,7 +37,7 @@ class EpochRecord:
     costs: NDArray[np.float64]
     penalties: NDArray[np.float64]
     errors: NDArray[np.float64]
-    hits: NDArray[np.float64]
+    accuracies: NDArray[np.float64]
     batch_rows: NDArray[np.intp]
     learning_rate: float
     seconds: float
@@ -61,7 +61,7 @@ class Epoch:
     n_steps_before : int
         Updates of the optimizer before it.
     measures : ndarray of shape (4, n_batches)
-        Costs, penalties, errors and hits of an EpochRecord, 0 where a batch is still to come.
+        Costs, penalties, errors and accuracies of an EpochRecord, 0 where a batch is still to come.
     progress : ndarray of shape (1,)
         Batches that are done. The engine writes it together with the weights.
     seconds : float
@@ -89,8 +89,10 @@ class Epoch:
     def record(self, batch_size: int, n_rows: int) -> EpochRecord:
         """Return its record, when all its batches are done."""
         rows = np.minimum(batch_size, n_rows - batch_size * np.arange(self.n_batches))
-        costs, penalties, errors, hits = self.measures
-        return EpochRecord(costs, penalties, errors, hits, rows, self.learning_rate, self.seconds)
+        costs, penalties, errors, accuracies = self.measures
+        return EpochRecord(
+            costs, penalties, errors, accuracies, rows, self.learning_rate, self.seconds
+        )
 
     def describe(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return fields and arrays of a checkpoint."""

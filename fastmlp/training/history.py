@@ -107,7 +107,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         n_epochs = len(columns["learning_rates"])
         n_batches = None
         for name in history:
-            array = columns[name]
+            array = columns[name if name in columns else name.replace("val_", "test_")]
             if name in PER_BATCH and n_batches is None and array.ndim == 2:
                 n_batches = array.shape[1]
             shape = (n_epochs, n_batches) if name in PER_BATCH else (n_epochs,)
@@ -189,7 +189,7 @@ class HistoryRecorder:
             errors=record.errors,
             reg_share=np.divide(record.penalties, costs, out=np.zeros_like(costs), where=costs > 0),
             learning_rates=record.learning_rate,
-            batch_accuracy=record.mean(record.hits),
+            batch_accuracy=record.mean(record.accuracies),
             epoch_seconds=record.seconds,
             **{
                 f"{data}_{what}": metrics[f"{data}_{what}"]

@@ -214,7 +214,7 @@ class Loop:
     def _step(self, epoch: Epoch, last_batch: int) -> None:
         """Update the weights by every batch until `last_batch`."""
         training, rows, objective = self.training, self.rows, self.training.objective
-        costs, penalties, errors, hits = epoch.measures
+        costs, penalties, errors, accuracies = epoch.measures
         try:
             status, _, interruption = objective.engine.train(
                 objective.parameters,
@@ -222,7 +222,7 @@ class Loop:
                 rows.x,
                 rows.y,
                 order=self.order,
-                row_weights=rows.weights,
+                sample_weights=rows.weights,
                 batch_size=training.batch_size,
                 first_batch=epoch.n_done,
                 last_batch=last_batch,
@@ -237,7 +237,7 @@ class Loop:
                 costs=costs,
                 penalties=penalties,
                 errors=errors,
-                hits=hits,
+                accuracies=accuracies,
                 dropout=training.dropout,
                 dropout_seed=epoch.dropout_seed,
                 max_grad_norm=training.max_grad_norm or 0.0,

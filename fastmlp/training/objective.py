@@ -70,11 +70,11 @@ class Objective:
     def evaluate(self, rows: Rows) -> Evaluation:
         """Return loss, cost, error and accuracy on checked rows, counted by their weights."""
         with self.blas_guard():
-            loss, error, weight, hits = self.engine.evaluate(self.parameters, *rows)
+            loss, error, weight, n_correct = self.engine.evaluate(self.parameters, *rows)
         if self.reduction == "mean":
             loss /= weight
         error /= weight * rows.y.shape[1]
-        return Evaluation(loss, loss + self.penalty_share(rows), error, hits / weight)
+        return Evaluation(loss, loss + self.penalty_share(rows), error, n_correct / weight)
 
     def predict(self, x: Inputs, out: Array) -> None:
         """Write the outputs of checked rows x (n, n_features) into `out` (n, n_out)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +40,7 @@ from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.schedules import SCHEDULES, rate_rule
-from fastmlp.training.attributes import check_assignment, check_dropout, check_states
+from fastmlp.training.attributes import check_assignment, check_states
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
@@ -92,7 +92,7 @@ class Trainer:
         Report the l1 penalty with the factor 1/2 that article M8 prints; gradients are the same.
     penalty_scale : {"per_batch", "per_sample", "per_weight"}
         Penalty in full per batch, scaled by the batch's share of the rows, or divided by the sum of
-        the batch's row weights as scikit-learn's alpha.
+        the batch's sample weights as scikit-learn's alpha.
     reduction : {"sum", "mean"}
         Loss and gradient of a batch as sum or mean over its rows (weighted).
     batch_size : int >= 1
@@ -190,7 +190,7 @@ class Trainer:
         self.penalty_scale = check_choice("penalty_scale", penalty_scale, PENALTY_SCALES)
         self.reduction = check_choice("reduction", reduction, REDUCTIONS)
         self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
-        self.dropout: tuple[float, ...] = check_dropout(dropout, len(network.sizes) - 2)
+        self.dropout = cast(tuple[float, ...], dropout)  # one rate per layer, once it is assigned
         self.max_grad_norm = max_grad_norm
         self.shuffle = shuffle
         self.threads = resolve_threads(n_threads)
@@ -386,7 +386,7 @@ class Trainer:
         calls = as_epoch_callbacks(callbacks)
         last_epoch = n_epochs + (self.epochs_done if resume else 0)
         listeners = Listeners(self, calls)
-        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"chosen rows": row_index}
+        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"row_index": row_index}
         keeper = keeper_of(
             self,
             calls,

@@ -349,6 +349,15 @@ def test_closed_pipe_is_quiet(argv):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
+@pytest.mark.parametrize("argv", [["info"], [*DIGITS, "--epochs", "2"]], ids=["info", "train"])
+def test_a_command_without_output_runs(argv):
+    script = 'exec "$0" -m fastmlp "$@" >&-'
+    command = ["sh", "-c", script, sys.executable, *argv]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_module_is_the_same_command():
     command = [sys.executable, "-m", "fastmlp", "info"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -116,7 +116,7 @@ def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
 
 
 @needs_tensorflow
-def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, capsys, tmp_path):
+def test_show_draws_maps_classes_patterns_and_refinement(run_folder, data, capsys, tmp_path):
     code = main(["cnn", "show", str(run_folder / "model.keras"), "--data", data, "--label", "1",
                  "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--refine", "strongest",
                  "--match", str(run_folder / "model.keras"), "--device", "cpu",
@@ -131,7 +131,7 @@ def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, 
         "classes_Dense_1",
         "patterns_Conv2D_1",
         "strongest_pattern_Conv2D_1",
-        "carving_Conv2D_1",
+        "refinement_Conv2D_1",
         "matching_Conv2D_1",
         "matching_Conv2D_3",
     } <= names
@@ -148,7 +148,7 @@ def test_show_draws_maps_filters_classes_patterns_and_carving(run_folder, data, 
     hunted = found["patterns"]
     assert len(hunted["found"]) + len(hunted["missed"]) == 32
     assert f"patterns for {len(hunted['found'])} of 32 maps" in printed
-    assert (np.diff(found["carving"]["answers"]) > 0).all()
+    assert (np.diff(found["refinement"]["answers"]) > 0).all()
 
 
 @needs_tensorflow

@@ -116,7 +116,7 @@ def test_what_is_said_of_maps_and_patterns_is_what_was_found(page):
     assert f"map {missed} was moved by no start image" in page
     best = max(patterns["found"], key=lambda pattern: pattern["last"])
     assert f"from {best['first']:.2f} to {best['last']:.2f} in {best['steps']} steps" in page
-    answers = found["carving"]["answers"]
+    answers = found["refinement"]["answers"]
     assert f"from {answers[0]:.2f} to {answers[-1]:.2f} in {len(answers) - 1} rounds" in page
     nodes = found["classes"]
     assert f"({nodes['clear_nodes']} of {nodes['nodes']} answer more than twice as much" in page

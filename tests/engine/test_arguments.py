@@ -30,9 +30,9 @@ def training_call(**changed):
     x, y = rng.random((N, 5), dtype=np.float32), rng.random((N, 3), dtype=np.float32)
     parameters = rng.random(N_PARAMETERS, dtype=np.float32)
     states = np.zeros((2, N_PARAMETERS), np.float32)
-    records = {name: np.zeros(3) for name in ("costs", "penalties", "errors", "hits")}
+    records = {name: np.zeros(3) for name in ("costs", "penalties", "errors", "accuracies")}
     keywords = dict(
-        order=np.arange(N)[::-1].copy(), row_weights=np.ones(N, np.float32), batch_size=8,
+        order=np.arange(N)[::-1].copy(), sample_weights=np.ones(N, np.float32), batch_size=8,
         first_batch=0, last_batch=3, optimizer=Adam(), learning_rate=0.01, n_steps=0, l1=0.0,
         l2=0.0, l1_cost=0.0, mean_reduction=False, penalty_scale="per_batch", dropout=(0.1,),
         dropout_seed=1, progress=np.zeros(1, np.intp), parameters=parameters, states=states, x=x,
@@ -60,11 +60,15 @@ WRONG = {
     "states: of another network": dict(states=np.zeros((2, N_PARAMETERS + 7), F4)),
     "states: float64": dict(states=np.zeros((2, N_PARAMETERS), F8)),
     "states: of SGD for Adam": dict(states=np.zeros((1, N_PARAMETERS), F4), optimizer=Adam()),
+    "parameters must": dict(parameters=None),
+    "targets must be an array": dict(targets=None),
+    "states must": dict(states=None),
+    "errors must": dict(errors=None),
     "x: a column too few": dict(x=np.zeros((N, 4), F4)),
     "x: float64": dict(x=np.zeros((N, 5), F8)),
     "targets: a row too few": dict(targets=np.zeros((N - 1, 3), F4)),
     "targets: a column too few": dict(targets=np.zeros((N, 2), F4)),
-    "row_weights: one too few": dict(row_weights=np.ones(N - 1, F4)),
+    "sample_weights: one too few": dict(sample_weights=np.ones(N - 1, F4)),
     "order must hold: beyond the rows": dict(order=np.full(N, N)),
     "order must hold: negative": dict(order=np.full(N, -1)),
     "order: int32": dict(order=np.zeros(N, np.int32)),
@@ -76,7 +80,7 @@ WRONG = {
     "costs: too few": dict(costs=np.zeros(2)),
     "penalties: too few": dict(penalties=np.zeros(2)),
     "errors: float32": dict(errors=np.zeros(3, F4)),
-    "hits: read-only": dict(hits=np.frombuffer(bytes(24))),
+    "accuracies: read-only": dict(accuracies=np.frombuffer(bytes(24))),
     "progress: empty": dict(progress=np.zeros(0, np.intp)),
     "len(dropout): more than hidden layers": dict(dropout=(0.1, 0.1)),
 }
@@ -96,12 +100,12 @@ def test_an_array_that_does_not_fit_is_named_before_anything_is_changed(what):
     assert engine.train(*arrays, **keywords)[0] == _core.DONE
 
 
-@pytest.mark.parametrize("name", ["x", "targets", "parameters", "row_weights"])
+@pytest.mark.parametrize("name", ["x", "targets", "parameters", "sample_weights"])
 def test_evaluation_and_gradient_look_too(name):
     engine = make_engine()
     arguments = dict(
         parameters=np.zeros(N_PARAMETERS, F4), x=np.zeros((N, 5), F4),
-        targets=np.zeros((N, 3), F4), row_weights=np.ones(N, F4),
+        targets=np.zeros((N, 3), F4), sample_weights=np.ones(N, F4),
     )  # fmt: skip
     arguments[name] = arguments[name][:-1] if name != "x" else np.zeros((N, 4), F4)
     with pytest.raises(ValueError, match=name):
@@ -119,6 +123,26 @@ def test_outputs_must_fit():
         engine.gradient(parameters, x, np.zeros((N, 3), F4), None, np.zeros(3, F4))
     with pytest.raises(ValueError, match="parameters must hold 39 numbers"):
         engine.predict_few(parameters[1:], x[:1])
+
+
+def test_states_whose_shape_was_changed_in_place_are_read_by_the_sizes_of_the_engine():
+    arrays, keywords = training_call()
+    expected = training_call()[0]
+    make_engine().train(*expected, **training_call()[1])
+    arrays[1].shape = (1, -1)
+    make_engine().train(*arrays, **keywords)
+    np.testing.assert_array_equal(arrays[0], expected[0])
+    np.testing.assert_array_equal(arrays[1].ravel(), expected[1].ravel())
+
+
+def test_read_only_parameters_can_be_evaluated():
+    parameters = np.zeros(N_PARAMETERS, F4)
+    parameters.setflags(write=False)
+    x, y = np.zeros((N, 5), F4), np.zeros((N, 3), F4)
+    make_engine().evaluate(parameters, x, y)
+    make_engine().gradient(parameters, x, y, None, np.zeros(N_PARAMETERS, F4))
+    with pytest.raises(ValueError, match="targets must be an array; got None"):
+        make_engine().evaluate(parameters, x, None)
 
 
 def test_a_sparse_matrix_that_changed_after_its_check_is_refused():
@@ -193,6 +217,8 @@ for _ in range({count}):
         if callable(getattr(owner, name)):
             continue
         try:
+            if isinstance(getattr(owner, name), np.ndarray) and random.random() < 0.5:
+                getattr(owner, name).shape = (1, -1)
             setattr(owner, name, random.choice(VALUES)())
         except (TypeError, ValueError, AttributeError):
             refused += 1
@@ -209,7 +235,9 @@ print(refused > 0, done > 0)
 
 def assign(count, seed):
     code = ASSIGNMENTS.format(count=count, seed=seed)
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=1200
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout == "True True\n"
 

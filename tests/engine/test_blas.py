@@ -15,7 +15,7 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from fastmlp import Network, Trainer
-from fastmlp.engine import _core
+from fastmlp.engine import _core, blas
 from fastmlp.engine.blas import _thread_functions, find_blas, single_threaded_blas
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -200,11 +200,16 @@ def test_a_child_forked_inside_a_run_stays_at_one_thread_and_has_the_same_bits(t
     def fork(trainer):
         if trainer.epochs_done == 1:
             children.append(os.fork())
+            if children == [0]:
+                signal.alarm(60)  # a child that hangs is killed
 
-    weights = wide_weights([fork])
-    if children == [0]:
-        os.write(writer, bytes([weights == undisturbed, blas_threads() == two_blas_threads]))
-        os._exit(0)
+    weights = None
+    try:
+        weights = wide_weights([fork])
+    finally:
+        if children == [0]:
+            os.write(writer, bytes([weights == undisturbed, blas_threads() == two_blas_threads]))
+            os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
     assert os.read(reader, 2) == b"\1\1"
     assert weights == undisturbed
@@ -260,6 +265,32 @@ def test_forks_while_others_come_and_go_neither_hang_nor_lose_the_setting(two_bl
         thread.join()
 
 
+@forks
+def test_a_child_forked_while_another_thread_searches_for_blas_does_not_wait(monkeypatch):
+    inside, leave = threading.Event(), threading.Event()
+
+    def slow():
+        inside.set()
+        leave.wait(10)
+        return []
+
+    monkeypatch.setattr(blas, "find_blas", slow)
+    monkeypatch.setattr(blas, "_found", False)
+    thread = threading.Thread(target=single_threaded_blas)
+    thread.start()
+    inside.wait(10)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        blas.find_blas = list
+        with single_threaded_blas():
+            os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    leave.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 # --- Signals
 
 INTERRUPTED = """
@@ -267,7 +298,7 @@ import random, signal, sys
 import numpy as np
 from threadpoolctl import threadpool_limits
 from fastmlp import MLPClassifier, Network
-from fastmlp.engine import _core
+from fastmlp.engine import _core, blas
 from fastmlp.engine.blas import find_blas
 
 class Alarm(Exception): pass

@@ -186,11 +186,11 @@ def test_gradient_of_all_rows_agrees_with_the_reference(sizes, weighted):
 # --- Gradients ------------------------------------------------------------------------------------
 
 
-def gradient_by_training(network, x, y, loss, row_weights=None, **penalties):
+def gradient_by_training(network, x, y, loss, sample_weights=None, **penalties):
     """One step at rate 1 without momentum: the weights lose exactly the gradient."""
     copy = network.parameters.copy()
     trainer = Trainer(network, loss=loss, learning_rate=1.0, batch_size=len(x), **penalties)
-    trainer.fit(x, y, sample_weight=row_weights)
+    trainer.fit(x, y, sample_weight=sample_weights)
     gradient = copy - network.parameters
     network.parameters[...] = copy
     return gradient
@@ -251,7 +251,7 @@ def test_row_weights_equal_repeated_rows(output, loss):
     network = Network((4, 6, 3), output=output, dtype="float64", random_state=2)
     x, y = make_classes(40, 4, 3)
     times = np.random.default_rng(0).integers(0, 4, 40)
-    weighted = gradient_by_training(network, x, y, loss, row_weights=times)
+    weighted = gradient_by_training(network, x, y, loss, sample_weights=times)
     repeated = gradient_by_training(network, x.repeat(times, 0), y.repeat(times, 0), loss)
     np.testing.assert_allclose(weighted, repeated, rtol=1e-10, atol=1e-12)
 
@@ -591,11 +591,11 @@ def test_progress_counts_the_batches_that_the_weights_have_seen(engine):
     def batches(parameters, x, progress, last):
         costs = np.zeros((4, 10))
         return net.train(
-            parameters, np.zeros((1, len(parameters))), x, y, order=None, row_weights=None,
+            parameters, np.zeros((1, len(parameters))), x, y, order=None, sample_weights=None,
             batch_size=10, first_batch=0, last_batch=last, optimizer=SGD(0.5, "classical"),
             learning_rate=0.01, n_steps=0, l1=0.0, l2=0.0, l1_cost=0.0, mean_reduction=False,
             penalty_scale="per_batch", costs=costs[0], penalties=costs[1], errors=costs[2],
-            hits=costs[3], progress=progress,
+            accuracies=costs[3], progress=progress,
         )  # fmt: skip
 
     progress, three = np.array([5], np.intp), network.parameters.copy()

@@ -444,8 +444,8 @@ def targets_for(rng, expected, loss, z):
 
 
 def assert_totals(found, expected, before, close, case):
-    """Sums of losses and errors, and exact sums of row weights (multiples of 1/4) and of hits."""
-    found = np.array([getattr(found, name) for name in ("loss", "error", "weight", "hits")])
+    """Sums of losses and errors, and exact ones of weights (multiples of 1/4) and n_correct."""
+    found = np.array([getattr(found, name) for name in ("loss", "error", "weight", "n_correct")])
     np.testing.assert_allclose(
         (found - before)[:2], expected[:2], rtol=close, atol=close, err_msg=str(case)
     )
@@ -540,7 +540,7 @@ def test_output_loss_of_finite_losses_has_a_finite_sum_and_infinity_passes(kerne
 
 @pytest.mark.parametrize("function", OUTPUTS_OF_LOSS["own"])
 def test_output_backward_takes_a_gradient_through_the_output_function(kernels, function):
-    """With the error and the hits, but no loss: whoever made the gradient knows it."""
+    """With the error and the n_correct, but no loss: whoever made the gradient knows it."""
     rng = np.random.default_rng(16)
     for n_out, batch in OUTPUT_SHAPES:
         twin = ReferenceEngine((1, n_out), (function,), Loss("squared_error"), kernels.dtype)

@@ -326,6 +326,7 @@ def exploding():
     return x, 1e30 * y
 
 
+@pytest.mark.filterwarnings("ignore:y is not scaled")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_training_that_diverges_says_when_and_what_to_try(dtype):
     x, y = exploding()
@@ -342,6 +343,7 @@ def test_training_that_diverges_says_when_and_what_to_try(dtype):
     assert all(np.isfinite(c).all() for c in model.coefs_)
 
 
+@pytest.mark.filterwarnings("ignore:y is not scaled")
 def test_with_early_stopping_a_diverging_fit_keeps_the_best_weights():
     # https://github.com/scikit-learn/scikit-learn/issues/29504
     x, y = exploding()

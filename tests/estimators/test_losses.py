@@ -181,6 +181,7 @@ def test_dropout_is_reproducible_and_only_in_training(kind):
     assert not np.allclose(a.coefs_[0], plain.coefs_[0])
 
 
+@pytest.mark.filterwarnings("ignore:y is not scaled")
 def test_a_clipped_gradient_is_no_longer_than_allowed():
     x, y = regression()
     rules = SMALL | dict(solver="sgd", momentum=0.0, max_iter=1, batch_size=200)

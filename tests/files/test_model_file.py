@@ -76,7 +76,7 @@ def parts(content):
 def test_every_truncation_is_refused(files, tmp_path):
     path = tmp_path / "model"
     for kind, content in files.items():
-        assert len(content) <= 4096, kind
+        assert len(content) <= 4608, kind
         path.write_bytes(content)
         for n in reversed(range(len(content))):
             os.truncate(path, n)

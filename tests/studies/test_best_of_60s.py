@@ -95,7 +95,7 @@ def test_measuring_takes_no_time_of_the_training_and_renewing_does():
         clock,
         renew=lambda: clock.wait(1.0),
         measure=measure,
-        tell=told.append,
+        report=told.append,
     )
     trainer = small_training(pace, clock, 4.0)
     assert trainer.epochs_done == 2 and pace.measured == [0.5, 0.5]

@@ -34,7 +34,7 @@ def test_three_networks_on_two_rows():
             [[0.7, 0.3], [0.0, 1.0]],
         ]
     )
-    found = seeds.look_together(outputs, np.array([0, 1]))
+    found = seeds.compare_predictions(outputs, np.array([0, 1]))
     # Two of three say 0 about the second row, the third is so sure that the average says 1.
     assert found["ensembles"]["sizes"] == [1, 2, 3]
     assert found["ensembles"]["averaged"][-1] == 1.0 and found["ensembles"]["voted"][-1] == 0.5

@@ -367,9 +367,9 @@ def test_unknown_scale_is_refused():
         load_scaled("digits", "minmax")
 
 
-def test_chosen_epochs_begin_early_and_end_with_the_last():
-    assert training.chosen_epochs(3) == [1, 2, 3]
-    epochs = training.chosen_epochs(800)
+def test_measurement_epochs_begin_early_and_end_with_the_last():
+    assert training.measurement_epochs(3) == [1, 2, 3]
+    epochs = training.measurement_epochs(800)
     assert epochs[0] == 1 and epochs[-1] == 800 and 40 <= len(epochs) <= 50
     assert max(np.diff(epochs)) <= 800 / 39 + 1
 

@@ -251,10 +251,10 @@ def test_softmax_study_chooses_the_rate_on_the_training_set():
     for rate, train, test in ((1e-3, 0.99, 0.5), (1e-2, 0.9, 0.98)):
         for run in select(result, pair=pair, activation="relu", rate=rate):
             run["train_accuracy"][-1], run["test_accuracy"][-1] = train, test
-    assert softmax_vs_sigmoid.chosen_rate(result, pair, "relu") == 1e-3
+    assert softmax_vs_sigmoid.best_rate(result, pair, "relu") == 1e-3
     for run in select(result, pair=pair, activation="relu", rate=1e-3):
         run["diverged"] = "training diverged"
-    assert softmax_vs_sigmoid.chosen_rate(result, pair, "relu") == 1e-2
+    assert softmax_vs_sigmoid.best_rate(result, pair, "relu") == 1e-2
     _, axes = softmax_vs_sigmoid.draw(result)["course"].axes
     expected = mean(select(result, pair=pair, activation="relu", rate=1e-2), "test_accuracy")
     np.testing.assert_allclose(lines(axes)[pair][1], expected)

@@ -68,7 +68,9 @@ def run(options: argparse.Namespace) -> int:
     if len(rows) == 0:
         raise ValueError(f"--label {options.label}: no test image is of this class")
     first = X[rows[0]]
-    chosen = None if options.refine is None else _chosen_map(options.refine, cnn, layer, first)
+    map_to_refine = (
+        None if options.refine is None else _map_to_refine(options.refine, cnn, layer, first)
+    )
     with figures(folder) as draw:
         found: dict[str, Any] = {
             "data": str(options.data),
@@ -77,8 +79,8 @@ def run(options: argparse.Namespace) -> int:
             **_draw_layers(draw, cnn, X, raw, y, rows),
             "patterns": _draw_patterns(draw, cnn, layer, options.starts, options.seed),
         }
-        if chosen is not None:
-            found["carving"] = _draw_refinement(draw, cnn, layer, chosen, first)
+        if map_to_refine is not None:
+            found["refinement"] = _draw_refinement(draw, cnn, layer, map_to_refine, first)
         if other is not None:
             found["matching"] = _draw_matching(draw, cnn, other, X[:IMAGES_TO_MATCH])
     write_json(folder / "maps.json", found)
@@ -86,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     return FINISHED
 
 
-def _chosen_map(text: str, cnn: Any, layer: str, image: Any) -> int:
+def _map_to_refine(text: str, cnn: Any, layer: str, image: Any) -> int:
     """Return the map that --refine names, or the one that the image activates most."""
     from fastmlp.cnn.maps.oip import check_maps, mean_activations
 
@@ -209,5 +211,5 @@ def _draw_refinement(draw: Any, cnn: Any, layer: str, number: int, image: Any) -
     states = refine(cnn, layer, number, image)
     activations = mean_activations(cnn, layer, np.stack(states))[:, number].tolist()
     figure = plots.plot_refinement(states, layer, number, answers=activations)
-    draw(f"carving_{layer}", figure)
+    draw(f"refinement_{layer}", figure)
     return {"layer": layer, "map": number, "answers": activations}

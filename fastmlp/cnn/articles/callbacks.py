@@ -14,12 +14,12 @@ from fastmlp.plots.live import Progress, draw_accuracies, draw_costs
 
 
 class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
-    """Records and prints the learning rate and the optimiser's iterations after every epoch.
+    """Records and prints the learning rate and the optimizer's iterations after every epoch.
 
     Parameters
     ----------
     use_scheduler : bool
-        Accepted for the articles' sake; the rate is read from the optimiser, with a schedule or
+        Accepted for the articles' sake; the rate is read from the optimizer, with a schedule or
         without.
     verbose : bool
         Print the two numbers.

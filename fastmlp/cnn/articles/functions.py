@@ -126,7 +126,7 @@ def my_compile(
     my_lr_decay_rate: float = 0.00001,
     verbose: bool = True,
 ) -> CNN:
-    """Give the CNN a loss, metrics and a new optimiser; its weights stay.
+    """Give the CNN a loss, metrics and a new optimizer; its weights stay.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def my_compile(
     my_metrics : sequence of str
     my_optimizer : {"rmsprop", "nadam", "adamax", "adam", "sgd"}
     my_momentum : float in [0, 1)
-        Passed on where the optimiser has one; else a line says that it is not used.
+        Passed on where the optimizer has one; else a line says that it is not used.
     my_lr_sched : {None, "powerSched", "exponential", "cosine"}
         None keeps the rate; see :func:`fastmlp.cnn.learning_rate_at`.
     my_lr_init, my_lr_decay_steps, my_lr_decay_rate : float, int, float

@@ -36,7 +36,7 @@ class Pace(EpochCallback):
         Called before every epoch, on this time: changes the rows in place.
     measure : callable, optional
         ``measure(trainer) -> float`` after every epoch, not on this time.
-    tell : callable, optional
+    report : callable, optional
         Called with the seconds used after every epoch.
     stop : threading.Event, optional
         Ends the training early when it is set.
@@ -56,11 +56,11 @@ class Pace(EpochCallback):
         *,
         renew: Callable[[], None] | None = None,
         measure: Callable[[], float] | None = None,
-        tell: Callable[[float], None] | None = None,
+        report: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._seconds, self._peak, self._schedule = seconds, peak, SCHEDULES[schedule]
-        self._clock, self._renew, self._measure, self._tell = clock, renew, measure, tell
+        self._clock, self._renew, self._measure, self._report = clock, renew, measure, report
         self._stop = threading.Event() if stop is None else stop
         self._start = clock()
         self.seconds_used: list[float] = []
@@ -85,8 +85,8 @@ class Pace(EpochCallback):
             self.measured.append(self._measure())
             self._start += self._clock() - now
         used, n_epochs = self.seconds_used[-1], len(self.seconds_used)
-        if self._tell is not None:
-            self._tell(used)
+        if self._report is not None:
+            self._report(used)
         return self._stop.is_set() or used + used / n_epochs > self._seconds
 
 

@@ -156,7 +156,7 @@ def _train_member(
         stop=stop,
         renew=None if shifts is None else lambda: shifts.into(rows.x),  # type: ignore[arg-type]
         measure=(lambda: trainer.objective.evaluate(seen).accuracy) if measured else None,
-        tell=None if tick is None else _per_second(tick),
+        report=None if tick is None else _per_second(tick),
     )
     network = Network(
         (rows.x.shape[1], *recipe.hidden, len(classes)),
@@ -185,11 +185,11 @@ def _scaled(X: NDArray[Any], highest: float) -> NDArray[np.float32]:
 def _per_second(tick: Tick) -> Callable[[float], None]:
     """Tick once per second used, regardless of the length of an epoch."""
 
-    def tell(used: float) -> None:
+    def report(used: float) -> None:
         while tick.n_ticks < int(used):
             tick()
 
-    return tell
+    return report
 
 
 def judge(outputs: Sequence[NDArray[np.float32]], labels: NDArray[Any]) -> dict[str, Any]:

@@ -178,13 +178,14 @@ def _without_empty_columns(table: Table) -> Table:
 
 def _table(table: Table) -> str:
     table = _without_empty_columns(table)
-    kinds = [PUBLISHED if "published" in column else "" for column in table.columns]
+    classes = [PUBLISHED if "published" in column else "" for column in table.columns]
 
-    def line(tag: str, cells: Sequence[str], kind: str = "") -> str:
-        texts = (
-            f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
+    def line(tag: str, cells: Sequence[str], html_class: str = "") -> str:
+        tagged = (
+            f"<{tag}{html_class}>{escape(cell)}</{tag}>"
+            for cell, html_class in zip(cells, classes, strict=True)
         )
-        return f"<tr{kind}>{''.join(texts)}</tr>"
+        return f"<tr{html_class}>{''.join(tagged)}</tr>"
 
     rows = "\n".join(
         line("td", row, PUBLISHED if PUBLISHED_ROW.search(row[0]) else "") for row in table.rows

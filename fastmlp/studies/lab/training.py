@@ -23,7 +23,7 @@ MEASURED = (
 )  # fmt: skip
 
 
-def chosen_epochs(n_epochs: int, n_steps: int = 40) -> list[int]:
+def measurement_epochs(n_epochs: int, n_steps: int = 40) -> list[int]:
     """Return some epochs from 1 to the last: dense at first, equally spaced later."""
     early = np.geomspace(1, n_epochs, n_steps // 4)
     late = np.linspace(1, n_epochs, n_steps)

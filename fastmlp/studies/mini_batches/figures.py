@@ -215,12 +215,12 @@ def draw_halves(result: Result) -> Figure:
         left.set_ylim(bottom=0)
         left.set_title("How far the weights part")
         left.legend(loc="lower right")
-        kinds = (
+        columns = (
             ("own half", BLUE, "o", 0, 1),
             ("other half", ORANGE, "s", 1, 0),
             ("test", GREEN, "^", 2, 2),
         )
-        for name, color, marker, first, second in kinds:
+        for name, color, marker, first, second in columns:
             for k, column in enumerate((first, second)):
                 places = np.arange(len(halves)) + (k - 0.5) * 0.2
                 values = [item["accuracy"][k][column] for item in halves]

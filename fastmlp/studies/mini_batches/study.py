@@ -150,8 +150,8 @@ def find_landscape(config: Config, data: LabelledData, tick: Tick) -> dict[str, 
     for _ in range(config.path_epochs):
         order = rng.permutation(len(data.X_train))
         for begin in range(0, len(order), size):
-            chosen = order[begin : begin + size]
-            batch = Rows(data.X_train[chosen], data.Y_train[chosen])
+            row_index = order[begin : begin + size]
+            batch = Rows(data.X_train[row_index], data.Y_train[row_index])
             trainer.train(batch, resume=True)
             visited.append(network.parameters.copy())
         tick()
@@ -164,8 +164,12 @@ def find_landscape(config: Config, data: LabelledData, tick: Tick) -> dict[str, 
     x, y = (np.linspace(low[k] - margin, high[k] + margin, config.grid) for k in (0, 1))
     first, second, many = np.split(rng.permutation(len(data.X_train)), [size, 2 * size])
     surfaces = {}
-    for name, chosen in (("full", many[: config.grid_rows]), ("first", first), ("second", second)):
-        rows = Rows(data.X_train[chosen], data.Y_train[chosen])
+    for name, row_index in (
+        ("full", many[: config.grid_rows]),
+        ("first", first),
+        ("second", second),
+    ):
+        rows = Rows(data.X_train[row_index], data.Y_train[row_index])
         surfaces[name] = costs_in_plane(trainer, rows, end, directions, x, y)
         tick()
     minima = {
@@ -223,9 +227,9 @@ def _moments(
     for size in sizes:
         costs, cosines = [], []
         for _ in range(config.n_batches):
-            chosen = rng.choice(len(data.X_train), size, replace=False)
+            row_index = rng.choice(len(data.X_train), size, replace=False)
             gradient = np.empty_like(full)
-            rows = Rows(data.X_train[chosen], data.Y_train[chosen])
+            rows = Rows(data.X_train[row_index], data.Y_train[row_index])
             costs.append(trainer.objective.gradient(rows, gradient) / size)
             cosines.append(_cosine(gradient, full))
         found["cost"].append(rounded(np.mean(costs), 4))
@@ -307,7 +311,7 @@ def end_training(
 ) -> dict[str, Any]:
     """Epochs with mini-batches, then as many with the full cost, or with mini-batches still.
 
-    `rate` times the mini-batches' learning rate per row is that of the full cost; None goes on
+    `rate` times the mini-batches' learning rate per row is that of the full cost; None continues
     with mini-batches.
 
     Returns
@@ -330,7 +334,7 @@ def end_training(
         # Gradients are sums: the same step per row means a rate that is smaller by the rows' ratio.
         share = trainer.batch_size / len(rows.x)
         trainer.learning_rate *= rate * share
-        trainer.l2 /= share
+        trainer.objective.l2 /= share
         trainer.batch_size = len(rows.x)
     trainer.train(rows, n_epochs=config.full_epochs, callbacks=[measure], resume=True)
     return course

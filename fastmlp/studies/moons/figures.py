@@ -58,8 +58,8 @@ def draw_points(result: Result) -> Figure:
         left.legend(loc="upper right")
         right: Any = figure.add_subplot(1, 2, 2, projection="3d")
         for label, (color, marker) in enumerate(CLASSES):
-            chosen = X[y == label]
-            right.scatter(*chosen.T, label, s=4, color=color, marker=marker, depthshade=False)
+            points = X[y == label]
+            right.scatter(*points.T, label, s=4, color=color, marker=marker, depthshade=False)
         right.set_zticks([0, 1])
         right.set_zlabel("class")
         right.view_init(25, -65)
@@ -219,15 +219,15 @@ def _draw_decision(axis: Axes, result: Result, packed: dict[str, Any]) -> None:
 def draw_surface(result: Result) -> Figure:
     """The heights of a support vector machine and of MyANN."""
     xx, yy = mesh(result["extent"], result["config"]["stored_resolution"])
-    chosen = [run for run in result["runs"] if not run["classifier"].startswith("Linear")]
+    runs = [run for run in result["runs"] if not run["classifier"].startswith("Linear")]
     with styled_pyplot((8.0, 3.9)) as plt:
         figure = plt.figure()
-        heights = [unpack(run["surface"]) for run in chosen]
-        for i, (run, values) in enumerate(zip(chosen, heights, strict=True)):
+        heights = [unpack(run["surface"]) for run in runs]
+        for i, (run, values) in enumerate(zip(runs, heights, strict=True)):
             label = "probability of class 1" if run["classifier"] == "MyANN" else "decision value"
             _draw_height(
                 figure,
-                (1, len(chosen), i + 1),
+                (1, len(runs), i + 1),
                 (xx, yy, values),
                 SURFACE_COLORS,
                 label,

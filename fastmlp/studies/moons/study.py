@@ -123,7 +123,7 @@ def _fit_ann(
 
     course: list[dict[str, Any]] = []
 
-    def look(ann: MyANN) -> None:
+    def measure(ann: MyANN) -> None:
         epoch = ann.trainer.epochs_done
         if epoch in config.shown_epochs:
             course.append(
@@ -145,8 +145,8 @@ def _fit_ann(
         my_activation_function="tanh", b_standardize=True, b_train_on_init=False, b_verbose=False,
         b_measure_accuracy=False, random_state=config.seed, n_threads=1, dtype="float64",
     )  # fmt: skip
-    look(ann)
-    ann.fit(callbacks=[look, lambda ann: tick()])
+    measure(ann)
+    ann.fit(callbacks=[measure, lambda ann: tick()])
     return {
         **{key: course[-1][key] for key in ("train_accuracy", "test_accuracy", "surface")},
         "share": _share_of_second(lambda x: ann.predict_proba(x)[:, 1], X, config.resolution, 0.5),

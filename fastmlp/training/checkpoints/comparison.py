@@ -92,7 +92,7 @@ class Comparison:
 
     def _different_owner(self, saved: SavedTraining) -> dict[str, tuple[str, str]]:
         fingerprint = self.fingerprint
-        now = {name: described(value) for name, value in fingerprint.owner_settings.items()}
+        now = fingerprint.described_owner
         return differences(
             {"owner": saved.owner, "solver": saved.solver},
             {"owner": fingerprint.owner, "solver": self.solver},
@@ -122,11 +122,11 @@ class Comparison:
         names = [name for _, name, _ in partners]
         saved_names = [name for name, _, _ in saved_partners]
         if names != saved_names:
-            texts = [
+            before_and_now = [
                 ", ".join(name for name in each if name not in INTERNAL) or "none"
                 for each in (saved_names, names)
             ]
-            return {"callbacks": (texts[0], texts[1])}
+            return {"callbacks": (before_and_now[0], before_and_now[1])}
         found: dict[str, tuple[str, str]] = {}
         for (_, name, mine), (_, theirs, _) in zip(partners, saved_partners, strict=True):
             now = {key: described(value) for key, value in (mine or {}).items()}

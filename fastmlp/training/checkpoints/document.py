@@ -89,7 +89,7 @@ def describe_training(
     document |= {
         "owner": {
             "name": fingerprint.owner,
-            "settings": _described(fingerprint.owner_settings),
+            "settings": fingerprint.described_owner,
             "state": {name: encode(value) for name, value in fingerprint.owner_state.items()},
         },
         "settings": settings,
@@ -165,10 +165,10 @@ def _column(value: Any) -> NDArray[Any] | None:
     """A long list of numbers of one type as an array, which takes a tenth of the room."""
     if type(value) is not list or len(value) < SHORTEST_COLUMN:
         return None
-    kinds = set(map(type, value))
-    if kinds == {float}:
+    types = set(map(type, value))
+    if types == {float}:
         return np.array(value, np.float64)
-    if kinds == {int} and min(value) >= -(2**63) and max(value) < 2**63:
+    if types == {int} and min(value) >= -(2**63) and max(value) < 2**63:
         return np.array(value, np.int64)
     return None
 

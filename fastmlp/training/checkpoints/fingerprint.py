@@ -53,6 +53,11 @@ class Fingerprint:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
+    def described_owner(self) -> dict[str, Any]:
+        """The owner's settings as JSON, as they are when this is first asked for."""
+        return {name: described(value) for name, value in self.owner_settings.items()}
+
+    @cached_property
     def digests(self) -> dict[str, str | None]:
         """Dtype, shape and SHA-256 of the data, by name."""
         return {name: digest_of(array) for name, array in self.data.items()}
@@ -62,23 +67,24 @@ def digest_of(array: NDArray[Any] | SparseRows | None) -> str | None:
     """Return dtype, shape and SHA-256 of a C-ordered array or of sparse rows, as a string."""
     if array is None:
         return None
-    digest, kind = hashlib.sha256(), ""
+    digest, prefix = hashlib.sha256(), ""
     parts = [array]
     if isinstance(array, SparseRows):
-        parts, kind = [array.values, array.columns, array.begin], "sparse "
+        parts, prefix = [array.values, array.columns, array.begin], "sparse "
     for part in parts:
         flat = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
         for begin in range(0, len(flat), HASH_BYTES):  # a signal is seen in between
             digest.update(flat[begin : begin + HASH_BYTES].data)
-    return f"{kind}{array.dtype} {tuple(array.shape)} sha256:{digest.hexdigest()}"
+    return f"{prefix}{array.dtype} {tuple(array.shape)} sha256:{digest.hexdigest()}"
 
 
 def described(value: Any) -> Any:
     """Return a parameter as JSON; what JSON cannot hold by name and by what can be compared of it.
 
     That is of a function its module, name, code, defaults and closure, of a partial function or a
-    bound method also its arguments or object, of a callable object its `__call__` and `__dict__`,
-    and of any other object the type.
+    bound method also its arguments or object, of a callable object its `__call__` and attributes
+    without an underscore in front (others are its state, which may change), and of any other object
+    the type.
     """
     try:
         return encode(value)
@@ -131,13 +137,14 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, MethodType):
         return [value.__func__, value.__self__]
     if isinstance(value, set | frozenset):
-        return sorted(map(repr, value))
+        return sorted((described(part) for part in value), key=repr)
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, tuple | list):
         return list(value)
     if callable(value) and not isinstance(value, type) and hasattr(value, "__dict__"):
-        return [type(value).__call__, *sorted(vars(value).items())]
+        public = [item for item in vars(value).items() if not item[0].startswith("_")]
+        return [type(value).__call__, *sorted(public)]
     return []
 
 

@@ -38,7 +38,7 @@ FASTEST_GROWTH = 2
 speed is hardly known."""
 
 WRITE_ERRORS = (OSError, ValueError, TypeError, MemoryError)
-"""What keeps a file from being written, and no run from going on."""
+"""Errors while a file is written, after which the run continues."""
 
 CONTINUES = "a checkpoint could not be written, and the run continues"
 

@@ -501,3 +501,30 @@ def test_nothing_of_a_checkpoint_depends_on_warnings_being_shown(tmp_path):
         warnings.simplefilter("error")
         myann(callbacks=[Checkpoint(tmp_path)])
         myann(resume=tmp_path)
+
+
+class CountingLoss:
+    """A loss with a number that belongs to it, and a state that does not."""
+
+    def __init__(self, scale):
+        self.scale, self._calls = scale, 0
+
+    def __call__(self, y, a):
+        self._calls += 1
+        return self.scale * ((y - a) ** 2).sum(axis=1), self.scale * 2 * (y - a)
+
+
+def test_the_state_of_a_callable_object_is_not_compared_but_its_numbers_are():
+    loss = CountingLoss(1.0)
+    begun = described(loss)
+    loss._calls = 7
+    assert described(loss) == begun
+    assert described(CountingLoss(2.0)) != begun
+
+
+def test_sets_are_compared_by_what_they_hold():
+    def make(by):
+        return {CountingLoss(by), "a"}
+
+    assert described(make(1.0)) == described(make(1.0))
+    assert described(make(1.0)) != described(make(2.0))

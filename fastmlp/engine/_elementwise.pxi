@@ -1,0 +1,36 @@
+# Functions of every element of an array; part of _core.pyx.
+
+cdef bint finite(void *values, Py_ssize_t n, Py_ssize_t item) noexcept nogil:
+    if item == 4:
+        return kernels(<float *> values).all_finite(<float *> values, n)
+    return kernels(<double *> values).all_finite(<double *> values, n)
+
+
+cdef int apply_to(str name, real *out, real *x, Py_ssize_t n) except -1:
+    if name == "exp":
+        kernels(x).apply_exp(out, x, n)
+    elif name == "log":
+        kernels(x).apply_log(out, x, n)
+    elif name == "sigmoid":
+        kernels(x).apply_sigmoid(out, x, n)
+    elif name == "tanh":
+        kernels(x).apply_tanh(out, x, n)
+    elif name == "softplus":
+        kernels(x).apply_softplus(out, x, n)
+    else:
+        raise ValueError(f"unknown function {name!r}")
+    return 0
+
+
+def apply(str name, x):
+    """exp, log, sigmoid, tanh or softplus of every element of a C-ordered float array."""
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"x must be of dtype float32 or float64; got {x.dtype}")
+    x = np.require(x, requirements=["C", "A"])
+    out = np.empty_like(x)
+    cdef Py_ssize_t n = x.size
+    if x.dtype == np.float32:
+        apply_to(name, <float *> address(out), <float *> address(x), n)
+    else:
+        apply_to(name, <double *> address(out), <double *> address(x), n)
+    return out

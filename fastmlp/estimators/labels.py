@@ -1,0 +1,103 @@
+"""Checks of targets, and labels in pandas's own types as NumPy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from fastmlp._checks import shown
+from fastmlp.estimators.naming import naming, refuse_lazy
+
+
+def check_y(name: str, y: Any, estimator: Any, *, numeric: bool) -> Any:
+    """Return targets as an array or CSR matrix, as scikit-learn's `validate_data` does.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument in error messages.
+    y : array-like or sparse matrix of shape (n,) or (n, n_outputs)
+    estimator : BaseMLP
+        Named in error messages.
+    numeric : bool
+        Whether objects are converted to float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        scikit-learn's, with the argument's name.
+    """
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires {name} to be passed, but the "
+            "target y is None."
+        )
+    refuse_lazy(name, y)
+    with naming(name):
+        array = check_array(
+            y if numeric else _without_extension(y),
+            accept_sparse="csr",
+            ensure_2d=False,
+            dtype=None,
+            input_name=name,
+            estimator=estimator,
+        )
+        if numeric and array.dtype.kind == "O":
+            array = array.astype(np.float64)
+        return array if numeric else _with_strings(y, array)
+
+
+def _without_extension(y: Any) -> Any:
+    """Return pandas's nullable integers and booleans as NumPy's, other labels as they are."""
+    dtype = getattr(y, "dtype", None)
+    if dtype is None or isinstance(dtype, np.dtype) or not hasattr(y, "isna"):
+        return y
+    if getattr(dtype, "kind", None) in ("i", "u", "b") and not y.isna().any():
+        return y.to_numpy(dtype=dtype.numpy_dtype) if hasattr(dtype, "numpy_dtype") else y
+    return y
+
+
+def _with_strings(given: Any, labels: Any) -> Any:
+    """Return labels of a string type as NumPy's strings; those of an object array stay objects."""
+    dtype = getattr(given, "dtype", None)
+    typed = not isinstance(given, np.ndarray | list | tuple) and not isinstance(dtype, np.dtype)
+    if typed and labels.dtype == object and all(isinstance(v, str) for v in labels.flat):
+        return labels.astype(str)
+    return labels
+
+
+def check_score(x: Any, y: Any, weights: Any) -> None:
+    """Check the number of targets and weights given to `score`, and name them in errors."""
+    refuse_lazy("X", x)
+    if y is None:
+        raise ValueError("y must be the targets; got None")
+    n_rows = _n_rows(x)
+    for name, values in {"y": y, "sample_weight": weights}.items():
+        if values is None:
+            continue
+        refuse_lazy(name, values)
+        with naming(name):
+            shape = np.shape(values)
+            if not shape:
+                raise ValueError(f"{name} must have one value per row; got {shown(values)}")
+            if n_rows is not None:
+                check_length(name, shape[0], "X", n_rows)
+
+
+def _n_rows(x: Any) -> int | None:
+    """Return the number of rows; None for what has none, which `predict` refuses."""
+    try:
+        return int(np.shape(x)[0])
+    except (TypeError, ValueError, LookupError):
+        return None
+
+
+def check_length(name: str, n_rows: int, x_name: str, x_rows: int) -> None:
+    """Raise scikit-learn's ValueError, with names, if two arrays differ in their rows."""
+    if n_rows != x_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {[x_rows, n_rows]}; "
+            f"{x_name} has {x_rows} rows and {name} has {n_rows}"
+        )
