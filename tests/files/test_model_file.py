@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from audit import audited
-from damage import damaged_in_place
+from damage import BITS_OF_A_BYTE, damaged_in_place
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from saved_models import MODELS, forge, network, sealed, taken_apart
@@ -84,12 +84,13 @@ def test_every_truncation_is_refused(files, tmp_path):
                 fastmlp.load(path)
 
 
+@pytest.mark.parametrize("n_bits", BITS_OF_A_BYTE)
 @pytest.mark.parametrize("kind", ["smallest", "myann", "classifier", "regressor"])
-def test_every_flipped_bit_is_refused(kind, files, tmp_path):
+def test_flipped_bits_of_every_byte_are_refused(kind, n_bits, files, tmp_path):
     path = tmp_path / "model"
     path.write_bytes(files[kind])
     accepted = []
-    for place in damaged_in_place(path):
+    for place in damaged_in_place(path, n_flips=n_bits):
         try:
             fastmlp.load(path)
         except ModelFormatError:
