@@ -274,6 +274,7 @@ class Trainer:
             If the checkpoint is damaged or missing.
         DivergenceError
             If a batch's cost or a new weight is not finite; the network keeps the weights before.
+            Or, after the last update, if an output of the first 256 rows is not finite.
         KeyboardInterrupt
             The network keeps the weights after the last finished batch.
         """
