@@ -31,6 +31,11 @@ FIGURES = {
     f"{name}.png"
     for name in ("run", "costs", "errors", "reg_share", "accuracy", "confusion_matrix")
 }
+PRINTING = [
+    pytest.param(["info"], id="info", marks=pytest.mark.soak),
+    pytest.param([*DIGITS, "--epochs", "2"], id="train"),
+]
+"""A command that prints once, and one that prints again and again."""
 IN_NEED_OF_MNIST = pytest.mark.skipif(
     not os.environ.get("FASTMLP_DATA")
     or not (Path(os.environ["FASTMLP_DATA"]) / "mnist.npz").is_file(),
@@ -348,7 +353,7 @@ def test_ctrl_c_before_training_is_quiet(capsys, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of a POSIX system")
-@pytest.mark.parametrize("argv", [["info"], [*DIGITS, "--epochs", "2"]], ids=["info", "train"])
+@pytest.mark.parametrize("argv", PRINTING)
 def test_closed_pipe_is_quiet(argv):
     reader, writer = os.pipe()
     os.close(reader)
@@ -361,7 +366,7 @@ def test_closed_pipe_is_quiet(argv):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
-@pytest.mark.parametrize("argv", [["info"], [*DIGITS, "--epochs", "2"]], ids=["info", "train"])
+@pytest.mark.parametrize("argv", PRINTING)
 def test_a_command_without_output_runs(argv):
     script = 'exec "$0" -m fastmlp "$@" >&-'
     command = ["sh", "-c", script, sys.executable, *argv]
