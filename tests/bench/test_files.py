@@ -118,7 +118,7 @@ def plan(**changes):
             rounds=3,
             n_threads=1,
             target_seconds=0.1,
-            timeout_seconds=60.0,
+            timeout_seconds=600.0,
             as_found=False,
             budget_seconds=90.0,
         )

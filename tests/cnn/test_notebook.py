@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cnn_data import bars, needs_tensorflow
+from processes import PATIENCE_SECONDS
 
 import fastmlp
 
@@ -33,7 +34,7 @@ def test_notebook_runs_with_small_settings(tmp_path, monkeypatch):
     parameters.source = SETTINGS.format(path=str(tmp_path / "bars.npz"))
     root = str(Path(fastmlp.__file__).parent.parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client = nbclient.NotebookClient(notebook, timeout=PATIENCE_SECONDS, kernel_name="python3")
     client.execute(cwd=str(tmp_path))
     pictures = sum(
         "image/png" in output.get("data", {})

@@ -11,6 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from cases import PAIR_IDS, PAIRS, TOLERANCE, make_classes, relative_difference, train
+from processes import PATIENCE_SECONDS
 
 from fastmlp import DivergenceError, Network, Trainer
 from fastmlp.engine import _core
@@ -368,7 +369,10 @@ def test_fits_and_predictions_in_several_threads_equal_the_serial_ones():
 def test_forked_child_trains_with_a_team_of_its_own():
     expected = weights_hash(2)
     with multiprocessing.get_context("fork").Pool(2) as pool:
-        assert pool.map_async(weights_hash, [2, 3, 1, 2]).get(timeout=60) == [expected] * 4
+        assert (
+            pool.map_async(weights_hash, [2, 3, 1, 2]).get(timeout=PATIENCE_SECONDS)
+            == [expected] * 4
+        )
     assert weights_hash(2) == expected
 
 
