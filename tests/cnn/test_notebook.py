@@ -13,7 +13,14 @@ from processes import PATIENCE_SECONDS
 import fastmlp
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "cnn_mnist.ipynb"
-SETTINGS = "DATA = {path!r}\nN_TRAIN, N_TEST = 150, 60\nEPOCHS = 1\nN_STARTS = 20"
+SETTINGS = """
+from fastmlp.cnn import maps
+maps.find_oips.__kwdefaults__.update(maps=range(12), n_climbers=1)  # of 64, and 2
+DATA = {path!r}
+N_TRAIN, N_TEST = 150, 60
+EPOCHS = 1
+N_STARTS = 20
+"""
 
 
 @needs_tensorflow

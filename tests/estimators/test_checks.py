@@ -6,6 +6,7 @@ import pytest
 from sklearn.utils.estimator_checks import (
     check_classifiers_classes,
     check_classifiers_train,
+    check_estimator,
     check_fit_idempotent,
     check_methods_subset_invariance,
     check_regressors_int,
@@ -53,9 +54,9 @@ def test_estimator_passes_check(estimator, check):
 
 @pytest.mark.soak
 @ignoring_few_epochs
-@parametrize_with_checks(of_both_kinds(ALIKE))
-def test_estimator_like_those_passes_check(estimator, check):
-    check(estimator)
+@pytest.mark.parametrize("estimator", of_both_kinds(ALIKE), ids=str)
+def test_estimator_like_those_passes_every_check(estimator):
+    check_estimator(estimator, on_skip=None)
 
 
 @ignoring_few_epochs

@@ -14,9 +14,10 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from any_speed import AT_ANY_SPEED
 from audit import audited
 from damage import BITS_OF_A_BYTE, damaged_in_place
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from saved_models import MODELS, forge, network, sealed, taken_apart
 
@@ -661,12 +662,14 @@ ENTRY = st.fixed_dictionaries(
 )
 
 
+@AT_ANY_SPEED
 @given(st.binary(max_size=300), st.integers(0, 2**63))
 def test_no_bytes_make_the_header_reader_do_anything_else(header, data_bytes):
     with contextlib.suppress(ModelFormatError):
         parse_header(header, data_bytes)
 
 
+@AT_ANY_SPEED
 @given(
     st.dictionaries(st.text(max_size=8) | st.just("__metadata__"), ENTRY | JSON, max_size=4),
     st.integers(0, 100),
@@ -683,7 +686,7 @@ def test_what_the_header_reader_accepts_fills_the_file_exactly(declared, data_by
         assert entry.end - entry.begin == np.prod(entry.shape, dtype=object) * entry.dtype.itemsize
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@AT_ANY_SPEED
 @given(st.data())
 def test_no_document_makes_load_do_anything_else(files, tmp_path, data):
     kind = data.draw(st.sampled_from(sorted(MODELS)))
