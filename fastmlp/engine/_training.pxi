@@ -94,6 +94,8 @@ cdef void run_rows(Job *job, Weights *now, real *own, Plan *plan, Py_ssize_t bat
     cdef real *scratch = <real *> (
         job.scratch.matrices + (0 if plan.blocks else worker * job.scratch.matrices_bytes))
     cdef Py_ssize_t piece, begin
+    if is_stopped(job, worker):   # once a batch, also where the others have taken all pieces
+        return
     while True:
         piece = atomic_fetch_add(&job.run.next_piece, 1)
         if plan.blocks:
