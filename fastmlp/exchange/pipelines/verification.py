@@ -11,6 +11,9 @@ from sklearn.pipeline import Pipeline
 
 from fastmlp.exchange.pipelines.kinds import named
 
+NOT_NEEDED = {"_transformers_feature_names_out"}
+"""Attributes that scikit-learn reads only for steps that cannot name their columns."""
+
 
 def check_rebuilt(name: str, step: Any, rebuilt: Any) -> None:
     """Raise an error for whatever a loaded step would lack, or have differently.
@@ -36,7 +39,7 @@ def check_rebuilt(name: str, step: Any, rebuilt: Any) -> None:
     if isinstance(step, ColumnTransformer):
         for (inner, a, _), (_, b, _) in zip(step.transformers_, rebuilt.transformers_, strict=True):
             check_rebuilt(inner, a, b)
-    strange = vars(step).keys() - vars(rebuilt).keys()
+    strange = vars(step).keys() - vars(rebuilt).keys() - NOT_NEEDED
     if strange:
         raise TypeError(f"{where}: the attribute {min(strange)!r} cannot be saved")
     for attribute in _fitted_attributes(step):
