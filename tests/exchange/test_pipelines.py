@@ -527,6 +527,7 @@ def test_what_would_be_lost_is_refused_before_anything_is_written(path):
     [
         (("scikit_learn",), 1, "'scikit_learn' must be a string"),
         (("n_features",), 3, "'n_features' is 4, the step before has 3 columns"),
+        (("n_features",), 2**61, "'n_features' is 4, the step before has 2305843009213693952 col"),
         (("estimator", "kind"), "Pipeline", "'kind' must be one of MLPClassifier, MLPRegressor"),
         (("parameters", "memory"), "x", "unknown names: 'memory'"),
         (("steps", 0, "step", "class"), "os.system", "'class' must be one of Stand.*'os.system'"),
@@ -590,6 +591,16 @@ def test_columns_with_another_value_are_refused_with_their_place(place, value, m
     at[place[-1]] = value
     path.write_bytes(forge(document, arrays))
     with pytest.raises(ModelFormatError, match=match):
+        fastmlp.load(path)
+
+
+def test_more_columns_than_memory_are_refused_before_rows_are_made(path):
+    fastmlp.save(of_columns(), path)
+    document, arrays = taken_apart(path.read_bytes())
+    pipeline = document["pipeline"]
+    pipeline["n_features"] = pipeline["steps"][0]["step"]["n_features"] = 2**40
+    path.write_bytes(forge(document, arrays))
+    with pytest.raises(ModelFormatError, match="'n_features' must be at most 16777216"):
         fastmlp.load(path)
 
 

@@ -14,7 +14,8 @@ from fastmlp.estimators.base import BaseMLP
 from fastmlp.estimators.document import ESTIMATORS, describe_estimator, restore_estimator
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.exchange.pipelines.describing import describe_steps
-from fastmlp.exchange.pipelines.kinds import OF_A_PIPELINE, n_inputs, named
+from fastmlp.exchange.pipelines.ends import last_step
+from fastmlp.exchange.pipelines.kinds import OF_A_PIPELINE, n_inputs
 from fastmlp.exchange.pipelines.parameters import describe_parameters, restore_parameters
 from fastmlp.exchange.pipelines.restoring import Steps, built_pipeline, restore_steps
 from fastmlp.exchange.pipelines.verification import check_rebuilt
@@ -53,23 +54,6 @@ def describe_pipeline(
     }
     _check(pipeline, steps, fitted)
     return described | {"pipeline": steps}, arrays | fitted
-
-
-def last_step(pipeline: Pipeline) -> tuple[str, Any]:
-    """Return name and estimator of the last step.
-
-    Raises
-    ------
-    TypeError
-        If it is none of our estimators.
-    """
-    name, estimator = pipeline.steps[-1]
-    if type(estimator) is not ESTIMATORS.get(type(estimator).__name__):
-        raise TypeError(
-            f"the last step of a Pipeline must be an {' or an '.join(ESTIMATORS)}, not of a "
-            f"subclass; got {named(name, estimator)}"
-        )
-    return name, estimator
 
 
 def _check(pipeline: Pipeline, described: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:

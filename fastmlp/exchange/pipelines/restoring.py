@@ -30,6 +30,9 @@ from fastmlp.exchange.pipelines.scalers import restore_scaler
 from fastmlp.exchange.pipelines.selections import positions, restore_selection
 from fastmlp.files.fields import Arrays, Fields
 
+MAX_FEATURES = 1 << 24
+"""Columns of stand-in rows; a file could ask for any number."""
+
 Steps = list[tuple[str, Any]]
 
 
@@ -93,6 +96,8 @@ def _fitted(fields: Fields, place: str, arrays: Arrays, n_inputs: int) -> Any:
         raise ModelFormatError(
             f"{fields.where}: 'n_features' is {n_features}, the step before has {n_inputs} columns"
         )
+    if n_features > MAX_FEATURES:
+        raise ModelFormatError(f"{fields.where}: 'n_features' must be at most {MAX_FEATURES}")
     names = fields.take("feature_names", list, type(None))
     if names is not None and (len(names) != n_features or {type(n) for n in names} != {str}):
         raise ModelFormatError(
