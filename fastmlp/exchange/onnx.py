@@ -90,6 +90,22 @@ def export_onnx(model: Model, path: StrPath) -> None:
     x = _scaled(graph, "X", scaling(model))
     if steps:
         x = graph.cast(steps.added(graph.cast(x, np.float64), _Steps(graph)), graph.dtype)
+    add_outputs(graph, x, model)
+    write_atomically(target, [graph.serialised()])
+
+
+def add_outputs(graph: Any, x: str, model: Model) -> None:
+    """Add the layers of a model and its outputs, for scaled input x of the network's dtype.
+
+    Parameters
+    ----------
+    graph : _Graph
+        Or another object with its methods `add`, `constant`, `cast` and `output`.
+    x : str
+        Name of the input.
+    model : Network, MyANN, MLPClassifier or MLPRegressor
+    """
+    network = network_of_model(model)
     outputs = _layers(graph, x, network)
     estimator = as_estimator(model)
     if estimator is None and not isinstance(model, MyANN):
@@ -101,7 +117,6 @@ def export_onnx(model: Model, path: StrPath) -> None:
         _classification(graph, outputs, estimator._targets)
     else:
         _regression(graph, outputs, network.sizes[-1])
-    write_atomically(target, [graph.serialised()])
 
 
 class _Graph:
