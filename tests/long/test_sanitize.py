@@ -131,8 +131,8 @@ def test_records_of_the_extension_are_told_from_those_of_others(place, own):
 # --- The script itself, over sources with a mistake
 
 PLANTED = {
-    "extension": ("fastmlp/engine/_workspace.pxi", "n_layers, sizeof(Layer))", "n_layers, sizeof(Layer) - 8)",
-                  "AddressSanitizer: heap-buffer-overflow"),
+    "extension": ("fastmlp/engine/_workspace.pxi", "n_layers, sizeof(Layer))",
+                  "n_layers, sizeof(Layer) - 8)", "AddressSanitizer: heap-buffer-overflow"),
     "kernels": ("src/narrow.c", "row = r + i < last ? r + i : last;", "row = r + i;",
                 "AddressSanitizer: heap-buffer-overflow"),
     "team": ("src/team.c", "+ 1 == n_workers) {", "+ 2 == n_workers) {",
