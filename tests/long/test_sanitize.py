@@ -142,6 +142,12 @@ PLANTED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("check", PLANTED)
+def test_a_mistake_to_be_planted_has_one_place_in_the_sources(check):
+    file, old, new, _ = PLANTED[check]
+    assert (ROOT / file).read_text().count(old) == 1 and old != new
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("check", PLANTED)
 def test_a_mistake_in_the_sources_is_reported_by_the_script(check, tmp_path):
