@@ -41,6 +41,7 @@ LATE = {
     "cnn/articles/callbacks.py": {"keras"},  # likewise
     "datasets/https.py": {"requests"},  # likewise; loaded for a download
     "estimators/": {"sklearn"},  # loaded with the first estimator
+    "exchange/pipelines/": {"sklearn"},  # loaded with the first Pipeline
 }
 """Files, or rooms, that may import heavy packages outside functions: they are loaded late."""
 
