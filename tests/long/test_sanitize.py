@@ -131,14 +131,21 @@ def test_records_of_the_extension_are_told_from_those_of_others(place, own):
 # --- The script itself, over sources with a mistake
 
 PLANTED = {
-    "extension": ("fastmlp/_core.pyx", "n_layers, sizeof(Layer))", "n_layers, sizeof(Layer) - 8)",
-                  "AddressSanitizer: heap-buffer-overflow"),
+    "extension": ("fastmlp/engine/_workspace.pxi", "n_layers, sizeof(Layer))",
+                  "n_layers, sizeof(Layer) - 8)", "AddressSanitizer: heap-buffer-overflow"),
     "kernels": ("src/narrow.c", "row = r + i < last ? r + i : last;", "row = r + i;",
                 "AddressSanitizer: heap-buffer-overflow"),
     "team": ("src/team.c", "+ 1 == n_workers) {", "+ 2 == n_workers) {",
              "ThreadSanitizer: data race"),
-    "valgrind": ("fastmlp/_core.pyx", "free(self.job.layers)", "pass", "are definitely lost"),
+    "valgrind": ("fastmlp/engine/_workspace.pxi", "free(self.job.network.layers)", "pass",
+                 "are definitely lost"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("check", PLANTED)
+def test_a_mistake_to_be_planted_has_one_place_in_the_sources(check):
+    file, old, new, _ = PLANTED[check]
+    assert (ROOT / file).read_text().count(old) == 1 and old != new
 
 
 @pytest.mark.soak
