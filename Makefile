@@ -10,7 +10,8 @@ train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits
 	$(BIN)/fastmlp train
 
 test: .venv/test-ready lint  ## lint and run all tests, on up to four processors
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	FASTMLP_NATIVE_BUILD=$(CURDIR)/build/native \
+		$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 soak: .venv/soak-ready  ## the tests that take minutes, fuzzing among them; about an hour
 	$(BIN)/python -m pytest -m soak

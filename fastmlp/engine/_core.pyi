@@ -46,6 +46,9 @@ def permutation(n: int, seed: int) -> NDArray[np.intp]:
 def apply(name: str, x: Array) -> Array:
     """A new array with exp, log, sigmoid, tanh or softplus of every element of `x`."""
 
+def norm(x: Array) -> float:
+    """Square root of the sum of all squares of a C-ordered float32 or float64 array."""
+
 def add_blas(get: int, set: int, per_thread: bool) -> None:
     """Add a library by the addresses of the functions that read and set its thread count.
 

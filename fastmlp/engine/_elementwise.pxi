@@ -6,6 +6,28 @@ cdef bint finite(void *values, Py_ssize_t n, Py_ssize_t item) noexcept nogil:
     return kernels(<double *> values).all_finite(<double *> values, n)
 
 
+cdef double squares(real *values, Py_ssize_t n) noexcept nogil:
+    """Sum of the squares, as of a gradient without penalty."""
+    cdef fm_rule rule
+    memset(&rule, 0, sizeof(rule))
+    rule.gradient_scale = 1
+    return kernels(values).gradient_squares(values, values, 0, 1, 0, 1, n, &rule, False)
+
+
+def norm(x):
+    """Square root of the sum of all squares of a C-ordered float array; never overflows early:
+    the squares of float32 are summed in float64."""
+    cdef Py_buffer view
+    cdef double sum
+    PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS)
+    if view.itemsize == 4:
+        sum = squares(<float *> view.buf, view.len // 4)
+    else:
+        sum = squares(<double *> view.buf, view.len // 8)
+    PyBuffer_Release(&view)
+    return sqrt(sum)
+
+
 cdef int apply_to(str name, real *out, real *x, Py_ssize_t n) except -1:
     if name == "exp":
         kernels(x).apply_exp(out, x, n)

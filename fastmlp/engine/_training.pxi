@@ -137,7 +137,7 @@ cdef void train_batches(Job *job, real *vectors, int n_workers) noexcept nogil:
         if step.begin + job.run.batch_size <= job.data.n_rows:
             step.plan = &job.run.full
         fm_team_share(n_workers, job.passes.rows, job, step.plan.n_totals)
-        if atomic_load(&job.run.stop):
+        if is_stopped(job, 0):   # looks once a batch, also where helpers have taken all pieces
             job.run.status = STOPPED
             return
         total = add_totals(job.scratch.totals, step.plan.n_totals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,14 @@ class SparseRows:
 
 
 Inputs = Array | SparseRows
+
+
+def first_rows(x: Inputs, n: int) -> Inputs:
+    """Return the first rows of x, at most n, without a copy."""
+    if isinstance(x, SparseRows):
+        begin = x.begin[: n + 1]
+        return replace(x, values=x.values[: begin[-1]], columns=x.columns[: begin[-1]], begin=begin)
+    return x[:n]
 
 
 class Rows(NamedTuple):

@@ -206,7 +206,8 @@ def _restore_feature_names(estimator: BaseMLP, document: Fields) -> None:
     names = document.plain("feature_names", np.ndarray, type(None))
     if names is None:
         return
-    if names.dtype != object or names.shape != (estimator.n_features_in_,):
+    fits = names.dtype == object and names.shape == (estimator.n_features_in_,)
+    if not fits or not all(type(name) is str for name in names):
         raise ModelFormatError("document: 'feature_names' must be a string for every feature")
     estimator.feature_names_in_ = names
 

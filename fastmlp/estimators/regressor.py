@@ -65,7 +65,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         :mod:`fastmlp.schedules`, spread over `max_iter` epochs. As in scikit-learn, "adam" treats
         "invscaling" and "adaptive" like "constant".
     learning_rate_init : float > 0, default=0.001
-        Initial learning rate; with "one_cycle" it is the maximum.
+        Initial learning rate; with "one_cycle" it is the maximum. The default, scikit-learn's, is
+        small: with "sigmoid" and "sgd" or "nesterov", 100 epochs of it do not suffice for
+        scikit-learn's check of the score in training (its own regressor does not pass either),
+        which 0.01 passes.
     power_t : float >= 0, default=0.5
         Exponent of the "invscaling" learning rate.
     max_iter : int >= 1, default=200

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmlp._types import Array
 from fastmlp.exchange.parts import network_of_model, scaling
+from fastmlp.exchange.steps import without_steps
 from fastmlp.network.network import Network
 from fastmlp.reference.functions import LEAKY_SLOPE
 
@@ -54,28 +55,35 @@ def to_keras(model: Model) -> Any:
 
     Parameters
     ----------
-    model : Network, MyANN, MLPClassifier or MLPRegressor
-        Estimators must be fitted. The scaler of a MyANN becomes a Normalization layer.
+    model : Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
+        Estimators must be fitted. The scaler of a MyANN becomes a Normalization layer, and so do
+        StandardScaler and RobustScaler in a Pipeline; MinMaxScaler becomes a Rescaling layer,
+        SimpleImputer, ColumnTransformer and "passthrough" operations of Keras. Columns are in the
+        order in which the Pipeline was fitted.
 
     Returns
     -------
-    keras.Sequential
-        A model that is not compiled. It returns the network's outputs (n, n_out); for a classifier
-        these are probabilities, not labels, with one column for two classes.
+    keras.Model
+        A model that is not compiled; a Sequential one, but for a Pipeline. It returns the network's
+        outputs (n, n_out); for a classifier these are probabilities, not labels, with one column
+        for two classes.
 
     Raises
     ------
     ImportError
         Without Keras, with the command that installs it.
+    TypeError
+        For other objects, and for steps of a Pipeline that are not numeric, by name.
     ValueError
         For increasing outputs, for which Keras has no layer.
     """
+    steps, model = without_steps(model)
     network = network_of_model(model)
     if network.output in REFUSED:
         raise ValueError(f"output {network.output!r} has no layer in Keras")
     keras = _import_keras()
     dtype = network.dtype.name
-    layers = [keras.Input((network.sizes[0],), dtype=dtype)]
+    layers: list[Any] = []
     if (moments := scaling(model)) is not None:
         mean, deviation = (np.broadcast_to(m, network.sizes[0]) for m in moments)
         layers.append(keras.layers.Normalization(mean=mean, variance=deviation**2, dtype=dtype))
@@ -83,11 +91,58 @@ def to_keras(model: Model) -> Any:
         layers.append(keras.layers.Dense(n_out, activation=ACTIVATIONS.get(function), dtype=dtype))
         if function == "leaky_relu":
             layers.append(keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE, dtype=dtype))
-    result = keras.Sequential(layers)
-    dense = [layer for layer in result.layers if isinstance(layer, keras.layers.Dense)]
+    if steps is None:
+        result = keras.Sequential([keras.Input((network.sizes[0],), dtype=dtype), *layers])
+    else:
+        start = keras.Input((steps.n_inputs,), dtype=dtype)
+        x = steps.added(start, KerasSteps(keras, dtype))
+        for layer in layers:
+            x = layer(x)
+        result = keras.Model(start, x)
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
     for layer, w in zip(dense, network.weights, strict=True):
         layer.set_weights(kernel_and_bias(w))
     return result
+
+
+class KerasSteps:
+    """Numeric steps of a Pipeline as layers and operations; see `pipelines.numeric.Operations`."""
+
+    def __init__(self, keras: Any, dtype: str) -> None:
+        self.keras, self.dtype = keras, dtype
+
+    def standardized(self, x: Any, mean: Array, scale: Array) -> Any:
+        """(x - mean) / scale."""
+        layer = self.keras.layers.Normalization
+        return layer(mean=mean, variance=scale**2, dtype=self.dtype)(x)
+
+    def rescaled(self, x: Any, scale: Array, offset: Array) -> Any:
+        """x * scale + offset."""
+        layer = self.keras.layers.Rescaling
+        return layer(scale.tolist(), offset.tolist(), dtype=self.dtype)(x)
+
+    def clipped(self, x: Any, low: float, high: float) -> Any:
+        """x between two numbers."""
+        return self.keras.ops.clip(x, low, high)
+
+    def filled(self, x: Any, missing: float, values: Array) -> Any:
+        """x with values in its gaps."""
+        return self.keras.ops.where(self._gaps(x, missing), values.astype(self.dtype), x)
+
+    def indicated(self, x: Any, missing: float) -> Any:
+        """1 in the gaps of x, else 0."""
+        return self.keras.ops.cast(self._gaps(x, missing), self.dtype)
+
+    def _gaps(self, x: Any, missing: float) -> Any:
+        return self.keras.ops.isnan(x) if np.isnan(missing) else self.keras.ops.equal(x, missing)
+
+    def selected(self, x: Any, columns: list[int]) -> Any:
+        """Some columns of x."""
+        return self.keras.ops.take(x, np.array(columns, np.int32), axis=1)
+
+    def beside(self, parts: list[Any]) -> Any:
+        """Columns side by side."""
+        return parts[0] if len(parts) == 1 else self.keras.ops.concatenate(parts, axis=1)
 
 
 def from_keras(model: Any) -> Network:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import check_path
-from fastmlp._types import StrPath
+from fastmlp._types import Array, StrPath
 from fastmlp.exchange.parts import as_estimator, network_of_model, scaling
+from fastmlp.exchange.steps import without_steps
 from fastmlp.files.atomic import write_atomically
 from fastmlp.myann.myann import MyANN
 from fastmlp.network.network import Network
@@ -51,7 +52,10 @@ def export_onnx(model: Model, path: StrPath) -> None:
 
     - for a Network ``outputs``, and for an MLPRegressor ``predictions``, as from `predict`;
     - for an MLPClassifier ``label`` and ``probabilities``, as from `predict` and `predict_proba`;
-    - for a MyANN ``label`` and ``outputs``, likewise, for unscaled ``X``.
+    - for a MyANN ``label`` and ``outputs``, likewise, for unscaled ``X``;
+    - for a Pipeline those of its estimator, for ``X`` before the first step. Columns are in the
+      order in which it was fitted. Steps must be numeric: StandardScaler, MinMaxScaler,
+      RobustScaler, SimpleImputer, "passthrough", and ColumnTransformer and Pipeline of these.
 
     They agree with fastmlp's results to a relative precision of about 1e-6. In float64 this is also
     the precision of activations other than sigmoid, tanh, relu and identity, which are computed in
@@ -59,7 +63,7 @@ def export_onnx(model: Model, path: StrPath) -> None:
 
     Parameters
     ----------
-    model : Network, MyANN, MLPClassifier or MLPRegressor
+    model : Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
         Estimators must be fitted.
     path : str, bytes or PathLike
 
@@ -68,20 +72,40 @@ def export_onnx(model: Model, path: StrPath) -> None:
     ImportError
         Without the package onnx (``pip install fastmlp[onnx]``).
     TypeError
-        For other objects, and for class labels other than numbers, bool and strings.
+        For other objects, for other steps by name, and for class labels other than numbers, bool
+        and strings.
     ValueError
         If the model has 2 GB or more.
     OSError
         If the file cannot be written.
     """
     target = check_path("path", path)
+    steps, model = without_steps(model)
     network = network_of_model(model)
     if network.parameters.nbytes > MAX_BYTES - (1 << 20):
         raise ValueError(
             f"model must have less than 2 GB for ONNX; got {network.parameters.nbytes} bytes"
         )
-    graph = _Graph(network)
+    graph = _Graph(network, steps.n_inputs if steps else network.sizes[0])
     x = _scaled(graph, "X", scaling(model))
+    if steps:
+        x = graph.cast(steps.added(graph.cast(x, np.float64), _Steps(graph)), graph.dtype)
+    add_outputs(graph, x, model)
+    write_atomically(target, [graph.serialised()])
+
+
+def add_outputs(graph: Any, x: str, model: Model) -> None:
+    """Add the layers of a model and its outputs, for scaled input x of the network's dtype.
+
+    Parameters
+    ----------
+    graph : _Graph
+        Or another object with its methods `add`, `constant`, `cast` and `output`.
+    x : str
+        Name of the input.
+    model : Network, MyANN, MLPClassifier or MLPRegressor
+    """
+    network = network_of_model(model)
     outputs = _layers(graph, x, network)
     estimator = as_estimator(model)
     if estimator is None and not isinstance(model, MyANN):
@@ -93,19 +117,18 @@ def export_onnx(model: Model, path: StrPath) -> None:
         _classification(graph, outputs, estimator._targets)
     else:
         _regression(graph, outputs, network.sizes[-1])
-    write_atomically(target, [graph.serialised()])
 
 
 class _Graph:
     """An ONNX graph under construction, for a network's dtype."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, n_inputs: int) -> None:
         import onnx
 
         self.onnx = onnx
         self.dtype = network.dtype
         self.type = onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
-        self.inputs = [self._info("X", self.type, [None, network.sizes[0]])]
+        self.inputs = [self._info("X", self.type, [None, n_inputs])]
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.outputs: list[Any] = []
@@ -152,6 +175,41 @@ class _Graph:
         self.onnx.checker.check_model(model)
         data: bytes = model.SerializeToString()
         return data
+
+
+class _Steps:
+    """Numeric steps of a Pipeline as nodes, in float64; see `pipelines.numeric.Operations`."""
+
+    def __init__(self, graph: _Graph) -> None:
+        self.graph = graph
+
+    def standardized(self, x: str, mean: Array, scale: Array) -> str:
+        difference = self.graph.add("Sub", x, self.graph.constant(mean))
+        return self.graph.add("Div", difference, self.graph.constant(scale))
+
+    def rescaled(self, x: str, scale: Array, offset: Array) -> str:
+        product = self.graph.add("Mul", x, self.graph.constant(scale))
+        return self.graph.add("Add", product, self.graph.constant(offset))
+
+    def clipped(self, x: str, low: float, high: float) -> str:
+        return self.graph.add("Clip", x, *(self.graph.constant(np.array(v)) for v in (low, high)))
+
+    def filled(self, x: str, missing: float, values: Array) -> str:
+        return self.graph.add("Where", self._gaps(x, missing), self.graph.constant(values), x)
+
+    def indicated(self, x: str, missing: float) -> str:
+        return self.graph.cast(self._gaps(x, missing), np.float64)
+
+    def _gaps(self, x: str, missing: float) -> str:
+        if np.isnan(missing):
+            return self.graph.add("IsNaN", x)
+        return self.graph.add("Equal", x, self.graph.constant(np.array(missing)))
+
+    def selected(self, x: str, columns: list[int]) -> str:
+        return self.graph.add("Gather", x, self.graph.constant(np.array(columns, np.int64)), axis=1)
+
+    def beside(self, parts: list[str]) -> str:
+        return parts[0] if len(parts) == 1 else self.graph.add("Concat", *parts, axis=1)
 
 
 def _scaled(graph: _Graph, x: str, moments: tuple[NDArray[Any], NDArray[Any]] | None) -> str:

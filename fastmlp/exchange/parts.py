@@ -55,3 +55,9 @@ def scaling(model: object) -> tuple[NDArray[Any], NDArray[Any]] | None:
     if fitted is None:
         return None
     return np.asarray(fitted.mean_, np.float64), np.asarray(fitted.scale_, np.float64)
+
+
+def is_pipeline(model: object) -> bool:
+    """Whether the model is a Pipeline of scikit-learn, not of a subclass; without importing it."""
+    module = sys.modules.get("sklearn.pipeline")
+    return module is not None and type(model) is module.Pipeline

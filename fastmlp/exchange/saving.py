@@ -1,4 +1,4 @@
-"""Saving and loading of networks, MyANN and the estimators as model files.
+"""Saving and loading of networks, MyANN, the estimators and Pipelines of these as model files.
 
 A file is a safetensors file: the weights under plain names, and everything else (kind, parameters,
 classes, scaler, records) as JSON in its header; see :mod:`fastmlp.files.model_file`. Loading never
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastmlp._checks import check_flag, check_path
 from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
+from fastmlp.exchange.parts import is_pipeline
 from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file, write_model_file
 from fastmlp.myann.document import describe_myann, restore_myann
@@ -24,7 +25,7 @@ from fastmlp.network.network import Network
 if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
 
-KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor")
+KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor", "Pipeline")
 
 
 def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
@@ -36,10 +37,13 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
 
     Parameters
     ----------
-    model : Network, MyANN, MLPClassifier or MLPRegressor
+    model : Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
         Estimators must be fitted; subclasses are not allowed. For a MyANN everything except its
         data is saved; for an estimator everything except callbacks, including the optimizer's
-        state, so that `partial_fit` and warm starts can continue.
+        state, so that `partial_fit` and warm starts can continue. A Pipeline of scikit-learn ends
+        in one of the estimators; the steps before it are StandardScaler, MinMaxScaler,
+        RobustScaler, SimpleImputer, OneHotEncoder, OrdinalEncoder, "passthrough", and
+        ColumnTransformer and Pipeline of these.
     path : str, bytes or PathLike
         Any name; with ``.safetensors``, other programs recognize the format.
     resumable : bool
@@ -51,8 +55,8 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
     Raises
     ------
     TypeError
-        For other objects, and for parameters that cannot be saved, such as callables and splitters,
-        with their names.
+        For other objects, and for steps and parameters that cannot be saved, such as callables and
+        splitters, with their names.
     ValueError
         If a weight is not finite, if parameters, classes and feature names need more than 16 MB as
         JSON, or if there are more than about 20000 layers.
@@ -84,8 +88,10 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
 def load(path: StrPath) -> Any:
     """Load a model that was written by `save`.
 
-    No code from the file is run, and only the four types of model can be loaded. Predictions are
-    bit-for-bit identical on the same type of processor with the same BLAS.
+    No code from the file is run, and only the five types of model can be loaded. Predictions are
+    bit-for-bit identical on the same type of processor with the same BLAS. The steps of a Pipeline
+    are rebuilt by the installed version of scikit-learn, which may differ from the one that wrote
+    the file.
 
     Parameters
     ----------
@@ -93,7 +99,7 @@ def load(path: StrPath) -> Any:
 
     Returns
     -------
-    Network, MyANN, MLPClassifier or MLPRegressor
+    Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
         The saved model. A MyANN has no data: it can predict and plot its history, but cannot be
         fitted.
 
@@ -123,6 +129,10 @@ def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], 
         return "Network", describe_network
     if type(model) is MyANN:
         return "MyANN", describe_myann
+    if is_pipeline(model):
+        from fastmlp.exchange.pipelines import describe_pipeline
+
+        return "Pipeline", partial(describe_pipeline, resumable=resumable)
     from fastmlp.estimators.document import ESTIMATORS, describe_estimator
 
     name = type(model).__name__
@@ -138,6 +148,10 @@ def _restore(content: Content) -> Any:
         model = restore_network(document, arrays)
     elif content.kind == "MyANN":
         model = restore_myann(document, arrays)
+    elif content.kind == "Pipeline":
+        from fastmlp.exchange.pipelines import restore_pipeline
+
+        model = restore_pipeline(document, arrays)
     else:
         from fastmlp.estimators.document import restore_estimator
 

@@ -8,6 +8,7 @@ an object with a single name, the type:
 ``tuple``              list
 ``dict``               list of [key, value]
 ``array``              [dtype, shape, flat list]; numbers, bool, strings of at most 16 MB
+``objects``            [shape, flat list]; an array of objects: strings, numbers, bool, None, NaN
 ``generator``          ``numpy.random.Generator``: state of its bit generator
 ``random_state``       ``numpy.random.RandomState``: state
 =====================  ==========================================================================
@@ -31,6 +32,8 @@ MAX_ARRAY_BYTES = 1 << 24
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "SFC64", "MT19937", "Philox")
 _NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(32|64)")
 _STRINGS = re.compile(r"U(\d{1,8})")
+_OBJECTS = (str, bool, int, float, type(None), np.bool_, np.integer)
+"""Types of items in an array of objects; np.float64 is a float, other floats would change."""
 
 
 def encode(value: Any) -> Any:
@@ -54,7 +57,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
     if isinstance(value, np.ndarray):
-        return {"array": _encode_array(value)}
+        mixed = value.dtype == object and not all(isinstance(item, str) for item in value.flat)
+        return {"objects": _encode_objects(value)} if mixed else {"array": _encode_array(value)}
     if isinstance(value, np.random.Generator):
         return {"generator": encode(dict(_known_state(value.bit_generator.state)))}
     if isinstance(value, np.random.RandomState):
@@ -108,13 +112,40 @@ def _list(content: Any, where: str) -> list[Any]:
     return content
 
 
+def _encode_objects(array: NDArray[Any]) -> list[Any]:
+    """Encode an array of objects; NumPy's numbers among them are read back as Python's."""
+    strange = {type(item) for item in array.flat if not isinstance(item, _OBJECTS)}
+    if strange:
+        names = ", ".join(sorted(type_.__name__ for type_ in strange))
+        raise TypeError(f"an array with objects of {names} cannot be saved")
+    return [list(array.shape), [encode(item) for item in array.flat]]
+
+
+def _decode_objects(content: Any) -> NDArray[Any]:
+    parts = _list(content, "an array of objects")
+    if len(parts) != 2:
+        raise ValueError("an array of objects must be [shape, values]")
+    shape, flat = _decode_shape(parts[0]), decode(_list(parts[1], "values"))
+    if math.prod(shape) != len(flat):
+        raise ValueError(f"an array has {len(flat)} values, its shape {shape}")
+    _check_items(flat, (str, bool, int, float, type(None)), "objects")
+    array = np.empty(len(flat), object)
+    array[:] = flat
+    return array.reshape(shape)
+
+
+def _decode_shape(content: Any) -> list[int]:
+    shape = _list(content, "a shape")
+    if not all(type(size) is int and 0 <= size < 2**31 for size in shape) or len(shape) > 8:
+        raise ValueError("an array's shape must be at most eight integers from 0 to 2^31")
+    return shape
+
+
 def _encode_array(array: NDArray[Any]) -> list[Any]:
     if array.nbytes > MAX_ARRAY_BYTES:
         raise TypeError(f"an array of {array.nbytes} bytes cannot be saved: too large")
     flat = array.ravel().tolist()
     if array.dtype == object:
-        if not all(isinstance(item, str) for item in flat):
-            raise TypeError("an array of objects that are not strings cannot be saved")
         return ["object", list(array.shape), flat]
     name = f"U{array.dtype.itemsize // 4}" if array.dtype.kind == "U" else array.dtype.name
     if not (_STRINGS.fullmatch(name) or _NUMBERS.fullmatch(name)):
@@ -126,9 +157,7 @@ def _decode_array(content: Any) -> NDArray[Any]:
     parts = _list(content, "an array")
     if len(parts) != 3 or not isinstance(parts[0], str):
         raise ValueError("an array must be [dtype, shape, values]")
-    name, shape, flat = parts[0], _list(parts[1], "a shape"), decode(_list(parts[2], "values"))
-    if not all(type(size) is int and 0 <= size < 2**31 for size in shape) or len(shape) > 8:
-        raise ValueError("an array's shape must be at most eight integers from 0 to 2^31")
+    name, shape, flat = parts[0], _decode_shape(parts[1]), decode(_list(parts[2], "values"))
     if math.prod(shape) != len(flat):
         raise ValueError(f"an array has {len(flat)} values, its shape {shape}")
     if (strings := _STRINGS.fullmatch(name)) and 4 * int(strings[1]) * len(flat) > MAX_ARRAY_BYTES:
@@ -224,6 +253,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "tuple": _decode_tuple,
     "dict": _decode_dict,
     "array": _decode_array,
+    "objects": _decode_objects,
     "generator": _decode_generator,
     "random_state": _decode_random_state,
 }

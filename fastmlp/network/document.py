@@ -104,6 +104,7 @@ def restore_classes(document: Fields) -> NDArray[Any]:
     classes: NDArray[Any] = document.plain("classes", np.ndarray)
     if classes.ndim != 1 or len(classes) == 0 or classes.dtype.kind not in "biufUO":
         raise ModelFormatError(f"{document.where}: 'classes' must be labels of shape (n,)")
-    if not np.array_equal(np.unique(classes), classes):
+    unique = checked(f"{document.where}: 'classes'", lambda: np.unique(classes))
+    if not np.array_equal(unique, classes):
         raise ModelFormatError(f"{document.where}: 'classes' must be sorted and unique")
     return classes

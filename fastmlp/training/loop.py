@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastmlp.callbacks.base import EpochCallback, around_training
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine import _core
-from fastmlp.engine.rows import Rows
+from fastmlp.engine.rows import Rows, first_rows
 from fastmlp.exceptions import DivergenceError
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import Epoch
@@ -27,6 +27,14 @@ from fastmlp.training.protocol import NetworkTraining
 if TYPE_CHECKING:  # a run without checkpoints does not even load them
     from fastmlp.training.checkpoints.document import SavedTraining
     from fastmlp.training.checkpoints.keeper import Keeper
+
+CHECKED_ROWS = 256
+"""Number of rows whose outputs are checked after the last update of a run, at most."""
+
+OUTPUTS_OVERFLOW = (
+    "with the weights of the last update, outputs of the rows of X are no longer finite. Scale the "
+    "input (to [0, 1], or to mean 0 and variance 1) or lower the learning rate"
+)
 
 
 class Listeners:
@@ -158,6 +166,7 @@ class Loop:
 
     def run(self, last_epoch: int) -> None:
         """Train until `last_epoch` epochs are done, or a callback ends the run."""
+        n_before = self.training.epochs_done
         with self._surroundings():
             epoch = self._restore()
             while not self.listeners.ended and self.training.epochs_done < last_epoch:
@@ -168,6 +177,8 @@ class Loop:
                 self._notify()
                 epoch = None
             self.keeper.finish()
+        if self.training.epochs_done > n_before:
+            self._check_outputs()
 
     @contextmanager
     def _surroundings(self) -> Iterator[None]:
@@ -263,6 +274,23 @@ class Loop:
             cause=training.objective.fault_of_loss(
                 self.rows, at_fault if order is None else order[at_fault]
             ),
+        )
+
+    def _check_outputs(self) -> None:
+        """Check what only the step after the last one would notice: huge weights, infinite outputs.
+
+        The weights are those that the run leaves, a callback's best ones included.
+        """
+        training, epoch = self.training, self.training.last_epoch
+        if epoch is None or not training.objective.overflows(first_rows(self.rows.x, CHECKED_ROWS)):
+            return
+        number = training.epochs_done - 1
+        training.reset_optimizer()  # its states may be infinite
+        raise DivergenceError(
+            epoch=number,
+            batch=len(epoch.costs) - 1,
+            learning_rate=epoch.learning_rate,
+            cause=OUTPUTS_OVERFLOW,
         )
 
     def _record(self, epoch: Epoch) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from fastmlp._types import Array
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
-from fastmlp.engine.rows import Inputs, Rows
+from fastmlp.engine.rows import Inputs, Rows, SparseRows
 from fastmlp.losses import CustomLoss, Loss
 from fastmlp.network.network import Network
 from fastmlp.reference.engine import ReferenceEngine
@@ -61,6 +62,12 @@ class Objective:
         self.l1, self.l2, self.l1_cost = l1, l2, l1_cost
         self.penalty_scale, self.reduction = penalty_scale, reduction
         self.parameters = network.parameters
+        # Weighted sums below it keep every output finite; "increasing" adds up to n_out of them.
+        largest = float(np.finfo(network.dtype).max)
+        is_exponential = network.output == "exponential"
+        self._largest_sum = (
+            math.log(largest) if is_exponential else largest / (9 * network.sizes[-1])
+        )
         # The native engine has threads of its own, and wants BLAS on one.
         uses_blas = isinstance(engine, _core.Engine) and engine.uses_blas
         self.blas_guard: Callable[[], AbstractContextManager[None]] = (
@@ -80,6 +87,35 @@ class Objective:
         """Write the outputs of checked rows x (n, n_features) into `out` (n, n_out)."""
         with self.blas_guard():
             self.engine.predict(self.parameters, x, out)
+
+    def overflows(self, x: Inputs) -> bool:
+        """Return whether an output of checked rows x (n, n_features) is not finite.
+
+        The rows are predicted only where the norms of inputs and weights allow an overflow: in an
+        ordinary network one norm says that nothing can be wrong.
+        """
+        network = self.network
+        inputs = _core.norm(x.values if isinstance(x, SparseRows) else x)
+        norms = [_core.norm(self.parameters)] * (len(network.sizes) - 1)
+        if self._bound(inputs, norms) < self._largest_sum:
+            return False
+        if self._bound(inputs, map(_core.norm, network.weights)) < self._largest_sum:
+            return False
+        outputs = np.empty((len(x), network.sizes[-1]), network.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.predict(x, outputs)
+        return not np.isfinite(outputs).all()
+
+    def _bound(self, inputs: float, norms: Iterable[float]) -> float:
+        """Return a number that no weighted sum of any layer exceeds, by the norms of its weights.
+
+        By the Cauchy-Schwarz inequality a layer's sums are at most the norm of its weights times
+        that of (1, inputs), and every activation has abs(f(z)) <= 2 (abs(z) + 1).
+        """
+        bound = inputs
+        for norm, width in zip(norms, self.network.sizes[1:], strict=True):
+            bound = 2 * (norm * (bound + 1) + width)
+        return bound
 
     def gradient(self, rows: Rows, out: Array) -> float:
         """Return the cost of all checked rows as one batch; its gradient goes into `out`.

@@ -274,8 +274,11 @@ class Trainer:
             If the checkpoint is damaged or missing.
         DivergenceError
             If a batch's cost or a new weight is not finite; the network keeps the weights before.
+            Or, after the last update, if an output of the first 256 rows is not finite.
         KeyboardInterrupt
-            The network keeps the weights after the last finished batch.
+            The network keeps the weights after the last finished batch. Python raises it in the
+            main thread alone: a fit in another thread continues until it is done or a callback
+            ends it.
         """
         return self.fit_as(
             "Trainer",

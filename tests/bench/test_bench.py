@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import is_running, wait_until
+from processes import PATIENCE_SECONDS, is_running, wait_until
 
 import fastmlp
 from fastmlp.bench import contenders, data, figure, jobs, report, runner, session, timing
@@ -75,7 +75,7 @@ def plan(**changes):
             rounds=1,
             n_threads=1,
             target_seconds=0.02,
-            timeout_seconds=60.0,
+            timeout_seconds=PATIENCE_SECONDS,
             as_found=False,
         ),
         **changes,
@@ -602,7 +602,7 @@ def test_ctrl_c_ends_the_children_too(tmp_path):
         pids = (tmp_path / "pids").read_text().split()
         assert len(pids) == 2 and all(map(is_running, pids))
         parent.send_signal(signal.SIGINT)
-        _, said = parent.communicate(timeout=30)
+        _, said = parent.communicate(timeout=PATIENCE_SECONDS)
         wait_until(lambda: not any(map(is_running, pids)))
     finally:
         parent.kill()
@@ -634,7 +634,7 @@ def test_a_worker_whose_parent_is_gone_before_its_request_ends_by_itself(tmp_pat
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         cwd=Path(fastmlp.__file__).parents[1],
     )
     assert worker.returncode == 1

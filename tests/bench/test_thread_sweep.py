@@ -426,7 +426,7 @@ def test_a_signal_ends_the_running_process_and_decides_the_exit_code(number, cod
         while not (started := children(sweep.pid)) and sweep.poll() is None:
             time.sleep(0.02)
         sweep.send_signal(number)
-        _, err = sweep.communicate(timeout=60)
+        _, err = sweep.communicate(timeout=600)
     finally:
         sweep.kill()
     assert (sweep.returncode, err) == (code, f"fastmlp: {word}\n")

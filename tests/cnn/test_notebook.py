@@ -8,11 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cnn_data import bars, needs_tensorflow
+from processes import PATIENCE_SECONDS
 
 import fastmlp
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "cnn_mnist.ipynb"
-SETTINGS = "DATA = {path!r}\nN_TRAIN, N_TEST = 150, 60\nEPOCHS = 1\nN_STARTS = 20"
+SETTINGS = """
+from fastmlp.cnn import maps
+maps.find_oips.__kwdefaults__.update(maps=range(12), n_climbers=1)  # of 64, and 2
+DATA = {path!r}
+N_TRAIN, N_TEST = 150, 60
+EPOCHS = 1
+N_STARTS = 20
+"""
 
 
 @needs_tensorflow
@@ -33,7 +41,7 @@ def test_notebook_runs_with_small_settings(tmp_path, monkeypatch):
     parameters.source = SETTINGS.format(path=str(tmp_path / "bars.npz"))
     root = str(Path(fastmlp.__file__).parent.parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client = nbclient.NotebookClient(notebook, timeout=PATIENCE_SECONDS, kernel_name="python3")
     client.execute(cwd=str(tmp_path))
     pictures = sum(
         "image/png" in output.get("data", {})

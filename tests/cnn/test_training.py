@@ -183,6 +183,7 @@ def test_building_and_training_leave_the_process_random_numbers_alone():
 def test_every_optimizer_trains_and_momentum_goes_where_it_is_known(name):
     momentum = 0.5 if name in ("rmsprop", "sgd") else 0.0
     cnn = small_cnn(optimizer=name, momentum=momentum)
+    cnn.model.run_eagerly = True  # a graph is made in all other tests, and takes a second
     assert type(cnn.model.optimizer).__name__.lower() == name
     if momentum:
         assert cnn.model.optimizer.momentum == 0.5
@@ -254,6 +255,7 @@ METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "prec
 def test_losses_and_metrics_are_those_of_the_outputs(loss, output):
     dense = (DenseLayer(8), DenseLayer(3, output))
     cnn = small_cnn(loss=loss, dense=dense, metrics=METRICS)
+    cnn.model.run_eagerly = True  # a graph is made in all other tests, and takes two seconds
     a, y = cnn.predict(X).astype(np.float64), np.eye(3)[Y]
     formulas = {
         "categorical_crossentropy": -np.log(a[y == 1]),
@@ -449,11 +451,14 @@ def test_dense_network_without_convolutions_trains():
     assert cnn.fit(X, Y, epochs=1).n_epochs == 1
 
 
-def test_one_epoch_on_6000_images_of_mnist_reaches_85_percent(mnist):
-    data = load_images("mnist", n_train=6000, n_test=2000)
+@pytest.mark.parametrize(
+    ("n_train", "least"), [(2000, 0.6), pytest.param(6000, 0.85, marks=pytest.mark.soak)]
+)
+def test_one_epoch_on_images_of_mnist_reaches_an_accuracy(n_train, least, mnist):
+    data = load_images("mnist", n_train=n_train, n_test=1000)
     cnn = CNN(CNNConfig.article("C2"), seed=0, device="cpu")
     cnn.fit(data.X_train, data.y_train, epochs=1)
-    assert cnn.evaluate(data.X_test, data.y_test).accuracy >= 0.85
+    assert (found := cnn.evaluate(data.X_test, data.y_test).accuracy) >= least, found
 
 
 def test_a_cnn_is_a_training_that_callbacks_may_read_and_set_back():

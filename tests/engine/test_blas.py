@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from processes import PATIENCE_SECONDS
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from fastmlp import Network, Trainer
@@ -59,12 +60,12 @@ def test_overlapping_users_restore_the_setting_once_the_last_one_leaves(two_blas
     def other_user():
         with single_threaded_blas():
             entered.set()
-            leave.wait(10)
+            leave.wait(PATIENCE_SECONDS)
 
     thread = threading.Thread(target=other_user)
     with single_threaded_blas():
         thread.start()
-        entered.wait(10)
+        entered.wait(PATIENCE_SECONDS)
     assert engine_threads() == 1  # the other one is still inside
     leave.set()
     thread.join()
@@ -210,7 +211,7 @@ def test_a_child_forked_inside_a_run_stays_at_one_thread_and_has_the_same_bits(t
         if trainer.epochs_done == 1:
             children.append(os.fork())
             if children == [0]:
-                signal.alarm(60)  # a child that hangs is killed
+                signal.alarm(PATIENCE_SECONDS)  # a child that hangs is killed
 
     weights = None
     try:
@@ -234,14 +235,14 @@ def test_a_child_of_another_thread_restores_the_setting(two_blas_threads):
     def user():
         with single_threaded_blas():
             entered.set()
-            leave.wait(10)
+            leave.wait(PATIENCE_SECONDS)
 
     thread = threading.Thread(target=user)
     thread.start()
-    entered.wait(10)
+    entered.wait(PATIENCE_SECONDS)
     child = os.fork()
     if child == 0:
-        signal.alarm(30)  # a child that hangs is killed
+        signal.alarm(PATIENCE_SECONDS)  # a child that hangs is killed
         os._exit(_core.blas_users() != 0 or blas_threads() != two_blas_threads)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert engine_threads() == 1
@@ -264,7 +265,7 @@ def test_forks_while_others_come_and_go_neither_hang_nor_lose_the_setting(two_bl
         for _ in range(20):
             child = os.fork()
             if child == 0:
-                signal.alarm(30)
+                signal.alarm(PATIENCE_SECONDS)
                 with single_threaded_blas():
                     inside = engine_threads()
                 os._exit(inside != 1 or blas_threads() != two_blas_threads)
@@ -280,17 +281,17 @@ def test_a_child_forked_while_another_thread_searches_for_blas_does_not_wait(mon
 
     def slow():
         inside.set()
-        leave.wait(10)
+        leave.wait(PATIENCE_SECONDS)
         return []
 
     monkeypatch.setattr(blas, "find_blas", slow)
     monkeypatch.setattr(blas, "_found", False)
     thread = threading.Thread(target=single_threaded_blas)
     thread.start()
-    inside.wait(10)
+    inside.wait(PATIENCE_SECONDS)
     child = os.fork()
     if child == 0:
-        signal.alarm(30)
+        signal.alarm(PATIENCE_SECONDS)
         blas.find_blas = list
         with single_threaded_blas():
             os._exit(0)

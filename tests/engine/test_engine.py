@@ -11,6 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from cases import PAIR_IDS, PAIRS, TOLERANCE, make_classes, relative_difference, train
+from processes import PATIENCE_SECONDS
 
 from fastmlp import DivergenceError, Network, Trainer
 from fastmlp.engine import _core
@@ -22,40 +23,52 @@ from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.reference.updates import penalty
 from fastmlp.training.loop import NothingKept
 
+ACTIVATIONS = ["sigmoid", "tanh", "relu"]
+RULES = ["one_step", "classical", "nesterov"]
 WIDTHS = [1, 2, 15, 16, 17, 70, 129]
 BATCH_SIZES = {1: 3, 7: 17, 16: 41, 500: 1203}
 """Batch size and number of rows: two full batches and a ragged third, one row more than none."""
 
 
+ROUNDS = [0, *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, len(BATCH_SIZES)))]
+"""With round 0 a case meets every width, each with one batch size; with all, every pair of both."""
+
+
+@pytest.mark.parametrize("number", ROUNDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rule", ["one_step", "classical", "nesterov"])
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("output, loss", PAIRS, ids=PAIR_IDS)
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
-def test_weights_after_three_epochs_agree_with_the_reference(activation, output, loss, rule, dtype):
-    for width in WIDTHS:
-        for batch_size, n_rows in BATCH_SIZES.items():
-            x, y = make_classes(n_rows, 13, 4, seed=width)
-            options = dict(
-                activation=activation,
-                output=output,
-                loss=loss,
-                dtype=dtype,
-                learning_rate=0.2 / batch_size,
-                momentum=0.5,
-                momentum_rule=rule,
-                l1=1e-3,
-                l2=1e-2,
-                batch_size=batch_size,
-                n_threads=2,
-            )
-            sizes = (13, width, 5, 4)
-            native, before, record = train("native", sizes, x, y, **options)
-            twin, _, expected = train("numpy", sizes, x, y, **options)
-            case = f"width {width}, batch size {batch_size}"
-            assert relative_difference(native, twin) <= TOLERANCE[dtype], case
-            assert relative_difference(native, before) > 1e-3, f"{case}: nothing was learnt"
-            for name in ("costs", "errors", "reg_share", "batch_accuracy"):
-                np.testing.assert_allclose(record[name], expected[name], rtol=TOLERANCE[dtype] * 10)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_weights_after_three_epochs_agree_with_the_reference(
+    activation, output, loss, rule, dtype, number
+):
+    # Neighbouring cases begin with another batch size, so that each setting meets all of them.
+    first = ACTIVATIONS.index(activation) + RULES.index(rule) + PAIRS.index((output, loss))
+    batch_sizes = list(BATCH_SIZES.items())
+    for place, width in enumerate(WIDTHS):
+        batch_size, n_rows = batch_sizes[(first + place + number) % len(batch_sizes)]
+        x, y = make_classes(n_rows, 13, 4, seed=width)
+        options = dict(
+            activation=activation,
+            output=output,
+            loss=loss,
+            dtype=dtype,
+            learning_rate=0.2 / batch_size,
+            momentum=0.5,
+            momentum_rule=rule,
+            l1=1e-3,
+            l2=1e-2,
+            batch_size=batch_size,
+            n_threads=2,
+        )
+        sizes = (13, width, 5, 4)
+        native, before, record = train("native", sizes, x, y, **options)
+        twin, _, expected = train("numpy", sizes, x, y, **options)
+        case = f"width {width}, batch size {batch_size}"
+        assert relative_difference(native, twin) <= TOLERANCE[dtype], case
+        assert relative_difference(native, before) > 1e-3, f"{case}: nothing was learnt"
+        for name in ("costs", "errors", "reg_share", "batch_accuracy"):
+            np.testing.assert_allclose(record[name], expected[name], rtol=TOLERANCE[dtype] * 10)
 
 
 @pytest.mark.parametrize("sizes", [(5, 3), (1, 1), (7, 2, 2, 2, 2, 3)], ids=str)
@@ -356,7 +369,10 @@ def test_fits_and_predictions_in_several_threads_equal_the_serial_ones():
 def test_forked_child_trains_with_a_team_of_its_own():
     expected = weights_hash(2)
     with multiprocessing.get_context("fork").Pool(2) as pool:
-        assert pool.map_async(weights_hash, [2, 3, 1, 2]).get(timeout=60) == [expected] * 4
+        assert (
+            pool.map_async(weights_hash, [2, 3, 1, 2]).get(timeout=PATIENCE_SECONDS)
+            == [expected] * 4
+        )
     assert weights_hash(2) == expected
 
 

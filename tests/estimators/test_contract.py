@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import sys
 import threading
 
 import numpy as np
@@ -484,13 +483,6 @@ def test_network_below_predicts_into_an_array():
     out = np.empty((5, 3))
     network.predict(np.ones((5, 6)), out=out)
     np.testing.assert_allclose(out, model.predict_proba(np.ones((5, 6))))
-
-
-def test_importing_fastmlp_does_not_import_scikit_learn():
-    import subprocess
-
-    code = "import fastmlp, sys; assert 'sklearn' not in sys.modules; fastmlp.MLPClassifier()"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_reaching_max_iter_warns():

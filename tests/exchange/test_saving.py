@@ -16,7 +16,7 @@ import pytest
 from cases import name_of
 from estimator_data import blobs, multilabel, regression
 from saved_models import (
-    MODELS,
+    EVERYTHING,
     SHORT,
     classifier,
     fitted,
@@ -58,16 +58,16 @@ def assert_same(a, b):
 # --- Round trips
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", EVERYTHING)
 def test_every_kind_comes_back_with_the_same_predictions(kind, path):
-    model = MODELS[kind]()
+    model = EVERYTHING[kind]()
     assert_same(again(model, path), model)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", EVERYTHING)
 def test_a_loaded_model_saved_again_gives_the_same_file(kind, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    fastmlp.save(MODELS[kind](), first)
+    fastmlp.save(EVERYTHING[kind](), first)
     fastmlp.save(fastmlp.load(first), second)
     assert first.read_bytes() == second.read_bytes()
 
@@ -256,9 +256,9 @@ def test_weights_have_plain_names_and_shapes_and_any_reader_takes_them(path):
         np.testing.assert_array_equal(arrays[f"layers.{i}.bias"], w[:, 0])
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", EVERYTHING)
 def test_a_file_says_what_it_is_and_what_computed_it_but_not_where(kind, path):
-    fastmlp.save(MODELS[kind](), path)
+    fastmlp.save(EVERYTHING[kind](), path)
     document, _ = taken_apart(path.read_bytes())
     assert document["schema"] == 1
     assert document["plan_version"] >= 2

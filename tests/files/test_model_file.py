@@ -14,9 +14,10 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from any_speed import AT_ANY_SPEED
 from audit import audited
-from damage import damaged_in_place
-from hypothesis import HealthCheck, given, settings
+from damage import BITS_OF_A_BYTE, damaged_in_place
+from hypothesis import given
 from hypothesis import strategies as st
 from saved_models import MODELS, forge, network, sealed, taken_apart
 
@@ -84,12 +85,13 @@ def test_every_truncation_is_refused(files, tmp_path):
                 fastmlp.load(path)
 
 
+@pytest.mark.parametrize("n_bits", BITS_OF_A_BYTE)
 @pytest.mark.parametrize("kind", ["smallest", "myann", "classifier", "regressor"])
-def test_every_flipped_bit_is_refused(kind, files, tmp_path):
+def test_flipped_bits_of_every_byte_are_refused(kind, n_bits, files, tmp_path):
     path = tmp_path / "model"
     path.write_bytes(files[kind])
     accepted = []
-    for place in damaged_in_place(path):
+    for place in damaged_in_place(path, n_flips=n_bits):
         try:
             fastmlp.load(path)
         except ModelFormatError:
@@ -331,20 +333,26 @@ def test_two_megabytes_of_text_take_bounded_memory(where, value, match, files, r
     assert peak < 64 * MIB + 2 * len(content)
 
 
+@pytest.mark.parametrize("part", [4, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
-    "text",
-    ['{"a":[' + "1.5," * (4 * MIB - 10) + "1]}", '{"a":[' + '{"a":1},' * (MIB // 2 - 9) + "1]}",
-     "{" + ",".join(f'"{i:x}":1.5' for i in range(1_300_000)) + "}"],
+    ("begin", "item", "n", "end"),
+    [
+        ('{"a":[', "1.5", 4 * MIB - 10, "]}"),
+        ('{"a":[', '{"a":1}', MIB // 2 - 9, "]}"),
+        ("{", '"%x":1.5', 1_300_000, "}"),
+    ],
     ids=["numbers", "objects", "names"],
-)  # fmt: skip
-def test_a_long_document_takes_bounded_memory(text, refused):
+)
+def test_a_long_document_takes_bounded_memory(begin, item, n, end, part, refused):
+    """The longest that are allowed, in the soak; a quarter of them, and of the memory."""
+    text = begin + ",".join(item % i if "%" in item else item for i in range(n // part)) + end
     document = {"schema": 1, "kind": "Network"}
     content = forge(document, {"fastmlp.document": np.frombuffer(text.encode(), np.uint8)})
     tracemalloc.start()
     refused(content, "is missing")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 256 * MIB + 2 * len(content)
+    assert peak < 256 * MIB / part + 2 * len(content)
 
 
 def test_one_name_twice_among_very_many_is_found(refused):
@@ -654,12 +662,14 @@ ENTRY = st.fixed_dictionaries(
 )
 
 
+@AT_ANY_SPEED
 @given(st.binary(max_size=300), st.integers(0, 2**63))
 def test_no_bytes_make_the_header_reader_do_anything_else(header, data_bytes):
     with contextlib.suppress(ModelFormatError):
         parse_header(header, data_bytes)
 
 
+@AT_ANY_SPEED
 @given(
     st.dictionaries(st.text(max_size=8) | st.just("__metadata__"), ENTRY | JSON, max_size=4),
     st.integers(0, 100),
@@ -676,7 +686,7 @@ def test_what_the_header_reader_accepts_fills_the_file_exactly(declared, data_by
         assert entry.end - entry.begin == np.prod(entry.shape, dtype=object) * entry.dtype.itemsize
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@AT_ANY_SPEED
 @given(st.data())
 def test_no_document_makes_load_do_anything_else(files, tmp_path, data):
     kind = data.draw(st.sampled_from(sorted(MODELS)))

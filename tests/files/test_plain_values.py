@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from any_speed import AT_ANY_SPEED
 from cases import name_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ def types(value):
     return type(value)
 
 
+@AT_ANY_SPEED
 @given(PLAIN)
 def test_plain_values_come_back_with_their_types(value):
     again = through_json(value)
@@ -120,6 +122,7 @@ def test_a_state_with_a_shorter_array_is_refused(name):
         decode(value)
 
 
+@AT_ANY_SPEED
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=5),

@@ -23,7 +23,7 @@ import numpy as np
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network, Trainer
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 600
 
 
 def data(n_rows=600, n_features=30, n_classes=4):

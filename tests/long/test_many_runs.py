@@ -34,7 +34,7 @@ def at_length(*values):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("n_cycles", at_length(100, 1000))
+@pytest.mark.parametrize("n_cycles", at_length(60, 1000))
 def test_cycles_of_fit_predict_save_and_load_grow_memory_by_a_mebibyte_at_most(n_cycles):
     assert many("memory", n_cycles) <= MIB
 

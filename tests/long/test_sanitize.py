@@ -117,7 +117,7 @@ RECORD = """==7== {} bytes in 1 blocks are definitely lost in loss record 1 of 2
     "place, own",
     [
         ("__pyx_pf_7fastmlp_5_core_6Engine___cinit__ (_core.c:18626)", True),
-        ("fm_team_run (team.c:140)", True),
+        ("fm_team_share (team.c:140)", True),
         ("__cinit__ (in /x/fastmlp/_core.cpython-311-x86_64-linux-gnu.so)", True),
         ("initumath (in /x/numpy/_core/_multiarray_umath.cpython-311-x86_64-linux-gnu.so)", False),
         ("PyObject_Vectorcall (call.c:299)", False),
@@ -131,14 +131,21 @@ def test_records_of_the_extension_are_told_from_those_of_others(place, own):
 # --- The script itself, over sources with a mistake
 
 PLANTED = {
-    "extension": ("fastmlp/_core.pyx", "n_layers, sizeof(Layer))", "n_layers, sizeof(Layer) - 8)",
-                  "AddressSanitizer: heap-buffer-overflow"),
+    "extension": ("fastmlp/engine/_workspace.pxi", "n_layers, sizeof(Layer))",
+                  "n_layers, sizeof(Layer) - 8)", "AddressSanitizer: heap-buffer-overflow"),
     "kernels": ("src/narrow.c", "row = r + i < last ? r + i : last;", "row = r + i;",
                 "AddressSanitizer: heap-buffer-overflow"),
-    "team": ("src/team.c", "+ 1 == n_workers) {", "+ 2 == n_workers) {",
+    "team": ("src/team.c", "while (atomic_load(&team.done) != n_claims)", "while (0)",
              "ThreadSanitizer: data race"),
-    "valgrind": ("fastmlp/_core.pyx", "free(self.job.layers)", "pass", "are definitely lost"),
+    "valgrind": ("fastmlp/engine/_workspace.pxi", "free(self.job.network.layers)", "pass",
+                 "are definitely lost"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("check", PLANTED)
+def test_a_mistake_to_be_planted_has_one_place_in_the_sources(check):
+    file, old, new, _ = PLANTED[check]
+    assert (ROOT / file).read_text().count(old) == 1 and old != new
 
 
 @pytest.mark.soak

@@ -336,6 +336,7 @@ def test_divergence_keeps_finite_weights_and_history():
 # --- Real data ------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak  # its twin with measured accuracies; the next has the same kernels
 def test_articles_values_reach_their_accuracy_and_rate_on_mnist(mnist):
     ann = MyANN(
         (mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test),

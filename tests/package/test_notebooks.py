@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from processes import PATIENCE_SECONDS
 
 import fastmlp
 
@@ -30,7 +31,7 @@ def test_notebook_runs_with_small_settings(name, tmp_path, monkeypatch):
     parameters.source = SETTINGS[name]
     root = str(Path(fastmlp.__file__).parent.parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client = nbclient.NotebookClient(notebook, timeout=PATIENCE_SECONDS, kernel_name="python3")
     client.execute(cwd=str(tmp_path))
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3

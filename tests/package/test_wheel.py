@@ -8,10 +8,15 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from build import ProjectBuilder
+from build.env import DefaultIsolatedEnv
+from packaging.requirements import Requirement
 from processes import shared_folder
+from pyproject_hooks import quiet_subprocess_runner
 
 ROOT = Path(__file__).parents[2]
 TRAIN = """
@@ -31,14 +36,35 @@ def run(*command, **options):
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory):
+def dist(native_build, tmp_path_factory):
     """Folder with the sdist and the wheel that was built from it."""
-    if not (ROOT / "CMakeLists.txt").exists():
-        pytest.skip("no source tree beside the tests")
+    (kernels,) = native_build.rglob("libkernels.a")
     with shared_folder(tmp_path_factory, "dist") as folder:
         if not list(folder.glob("*.whl")):
-            run(sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT))
+            build(folder, kernels)
     return folder
+
+
+def build(folder, kernels):
+    """What `python -m build` does, in one environment for both, with kernels already compiled."""
+    with (
+        DefaultIsolatedEnv(installer="pip") as environment,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.delenv("PYTHONPATH", raising=False)
+        patch.setenv("CMAKE_ARGS", f"-DFASTMLP_KERNELS={kernels}")
+        sdist = build_one("sdist", environment, ROOT, folder)
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder / "tree", filter="data")
+        (tree,) = (folder / "tree").iterdir()
+        build_one("wheel", environment, tree, folder)
+
+
+def build_one(kind, environment, source, folder):
+    builder = ProjectBuilder.from_isolated_env(environment, source, runner=quiet_subprocess_runner)
+    environment.install(builder.build_system_requires)
+    environment.install(builder.get_requires_for_build(kind))
+    return builder.build(kind, folder)
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +146,53 @@ def test_sdist_holds_what_a_build_needs(dist):
     assert not [n for n in names if n.endswith(".so")]
 
 
-def test_wheel_trains_in_a_clean_environment_without_the_source(wheel, tmp_path):
-    run(sys.executable, "-m", "venv", str(tmp_path / "clean"))
-    python = tmp_path / "clean" / "bin" / "python"
-    run(str(python), "-m", "pip", "install", "--quiet", str(wheel))
-    output = run(str(python), "-I", "-c", TRAIN, cwd=tmp_path)
+# --- In a clean environment
+
+
+def test_wheel_trains_beside_the_packages_that_it_names_and_no_others(wheel, tmp_path):
+    python = new_environment(tmp_path, "--without-pip")
+    (packages,) = (tmp_path / "clean" / "lib").glob("*/site-packages")
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel)
+    for name in requirements("fastmlp", path=[str(packages)]):
+        link_distribution(name, packages)
+    assert_trains(python, tmp_path)
+
+
+@pytest.mark.soak
+def test_wheel_of_the_build_command_is_installed_with_what_it_needs_and_trains(tmp_path):
+    """Nothing is shared: the kernels are compiled in the build, packages come from the registry."""
+    run(sys.executable, "-m", "build", "--outdir", tmp_path / "dist", ROOT)
+    (built,) = (tmp_path / "dist").glob("*.whl")
+    python = new_environment(tmp_path)
+    run(python, "-m", "pip", "install", "--quiet", built)
+    assert_trains(python, tmp_path)
+
+
+def new_environment(tmp_path, *options):
+    run(sys.executable, "-m", "venv", *options, tmp_path / "clean")
+    return tmp_path / "clean" / "bin" / "python"
+
+
+def requirements(name, path=sys.path):
+    """Names of the distributions that one needs, without extras, and that these need."""
+    (distribution,) = Distribution.discover(name=name, path=path)
+    found = set()
+    for line in distribution.requires or []:
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            found |= {requirement.name} | requirements(requirement.name)
+    return found
+
+
+def link_distribution(name, packages):
+    """Put what this process has of a distribution into another folder of packages."""
+    own = distribution(name)
+    for part in {file.parts[0] for file in own.files} - {"..", "__pycache__"}:
+        (packages / part).symlink_to(own.locate_file(part))
+
+
+def assert_trains(python, tmp_path):
+    output = run(python, "-I", "-c", TRAIN, cwd=tmp_path)
     assert str(tmp_path / "clean") in output
     assert float(re.search(r'"accuracy": ([\d.]+)', output)[1]) > 0.9
-    assert "fastmlp 0." in run(str(tmp_path / "clean" / "bin" / "fastmlp"), "--version")
+    assert "fastmlp 0." in run(python.parent / "fastmlp", "--version")

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 
 import pytest
+from processes import PATIENCE_SECONDS
 
 from fastmlp.files.json_file import plain
 from fastmlp.studies.lab import session
@@ -67,7 +68,7 @@ def test_results_come_in_the_order_of_the_cases(n_threads):
 
     def product(case, tick):
         if n_threads > 1 and case["number"] == 0:
-            assert last_one_finished.wait(30)
+            assert last_one_finished.wait(PATIENCE_SECONDS)
         if case["number"] == 4:
             last_one_finished.set()
         return {"product": 2 * case["number"]}
@@ -106,7 +107,7 @@ def test_failure_of_one_configuration_stops_the_others_at_their_next_tick():
     others_begun, stopped = threading.Barrier(3), []
 
     def work(case, tick):
-        others_begun.wait(30)
+        others_begun.wait(PATIENCE_SECONDS)
         if case["number"] == 0:
             raise ValueError("no such thing")
         try:

@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from processes import wait_until
+from processes import PATIENCE_SECONDS, wait_until
 from study_tools import DOCS, TINY, shape_of, stored, tiny_config
 
 import fastmlp
@@ -243,7 +243,7 @@ def test_ctrl_c_keeps_finished_configurations_and_the_next_call_goes_on(tmp_path
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         wait_until(lambda: unfinished.exists() and list(unfinished.glob("*.json")))
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=PATIENCE_SECONDS)
     kept = len(list(unfinished.glob("*.json")))
     assert child.returncode == 130
     s = "" if kept == 1 else "s"

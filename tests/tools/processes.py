@@ -11,6 +11,9 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+PATIENCE_SECONDS = 600
+"""After which something hangs. What is only slow, beside many other programs, takes less."""
+
 
 def run_tool(*command):
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
@@ -38,8 +41,8 @@ def is_running(pid):
 
 
 def wait_until(condition):
-    """Half a minute at most, so that a defect is no hang."""
-    deadline = time.monotonic() + 30
+    """Not for ever, so that a defect is no hang."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -9,6 +9,8 @@ import warnings
 
 import numpy as np
 from estimator_data import blobs, multilabel, regression
+from pipelines import of_columns, rows_for, scaled
+from sklearn.pipeline import Pipeline
 
 from fastmlp import MLPClassifier, MLPRegressor, MyANN, Network
 
@@ -111,12 +113,17 @@ MODELS = {
     "regressor": regressor,
     "multilabel": multilabel_classifier,
 }
+PIPELINES = {"pipeline": scaled, "columns": of_columns}
+EVERYTHING = MODELS | PIPELINES
 
 
 def predictions(model):
     """All that a model predicts, for rows that are the same every time."""
+    names = ("predict", "predict_proba")
+    if isinstance(model, Pipeline):
+        x = rows_for(model)
+        return {name: getattr(model, name)(x) for name in names if hasattr(model, name)}
     network = model if isinstance(model, Network) else getattr(model, "network_", None)
     n = network.sizes[0] if network is not None else model.network.sizes[0]
     x = np.random.default_rng(9).normal(size=(20, n)).astype(np.float32)
-    names = ("predict", "predict_proba")
     return {name: getattr(model, name)(x) for name in names if hasattr(model, name)}

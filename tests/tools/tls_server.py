@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import trustme
+from processes import PATIENCE_SECONDS
 
 Answer = Callable[[ssl.SSLSocket, str], None]
 """Gets the connection and the path that was asked for."""
@@ -46,7 +47,7 @@ def _accept(listener, context, answer, ended) -> None:
     while not ended.is_set():
         with contextlib.suppress(TimeoutError):
             connection, _ = listener.accept()
-            connection.settimeout(10)
+            connection.settimeout(PATIENCE_SECONDS)
             threads.append(threading.Thread(target=_serve, args=(connection, context, answer)))
             threads[-1].start()
     for thread in threads:

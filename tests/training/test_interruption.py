@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 import sanitize
 from cases import make_classes
+from processes import PATIENCE_SECONDS
 
 import fastmlp
 from fastmlp import Checkpoint, MyANN, Network, Trainer, cli
+from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cli.display import PlainDisplay
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, read_newest
@@ -38,9 +40,9 @@ def pressed_after(seconds, fit):
         os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(seconds, press)
-    timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
+            timer.start()  # not before: this thread may have to wait for its turn
             fit()
         return time.monotonic() - pressed[0]
     finally:
@@ -266,7 +268,7 @@ def test_the_command_line_saves_where_it_is_and_says_how_to_go_on(number, code, 
     folder = tmp_path / "states"
     with started("--checkpoint", str(folder), "--seed", "7") as process:
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code, err
     first, second, third = err.splitlines()
     assert re.fullmatch(rf"fastmlp: {word} after \d+ finished epochs?; accuracy: train .*", first)
@@ -379,9 +381,17 @@ def test_a_damaged_state_is_a_warning_of_one_line(tmp_path, in_process):
 
 
 def test_a_checkpoint_of_an_estimator_saves_where_ctrl_c_came(tmp_path):
+    class Press(EpochCallback):
+        """Ctrl-C some time after the third epoch, wherever that is."""
+
+        def after_epoch(self, trainer):
+            if trainer.epochs_done == 3:
+                threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+
     run = OfEstimator(random_state=0)
-    run.model.set_callbacks(Checkpoint(tmp_path))
-    pressed_after(0.2, run.fit)
+    run.model.set_callbacks(Checkpoint(tmp_path), Press())
+    with pytest.raises(KeyboardInterrupt):
+        run.fit()
     run.check()
     saved = read_newest(tmp_path)
-    assert saved.least_epochs >= 1 and saved.owner == "MLPClassifier"
+    assert saved.least_epochs >= 3 and saved.owner == "MLPClassifier"

@@ -187,7 +187,7 @@ def is_saving(diary, n):
 def test_a_process_killed_while_saving_leaves_this_save_or_the_one_before(
     server, positions, undisturbed, tmp_path
 ):
-    assert kill_while_saving(server, positions, undisturbed, 300, tmp_path) > 60
+    assert kill_while_saving(server, positions, undisturbed, 100, tmp_path) > 20
 
 
 @pytest.mark.soak

@@ -1,0 +1,7 @@
+"""Fitted Pipelines of scikit-learn that end in an estimator of fastmlp: as data, and back."""
+
+from fastmlp.exchange.pipelines.document import describe_pipeline as describe_pipeline
+from fastmlp.exchange.pipelines.document import restore_pipeline as restore_pipeline
+from fastmlp.exchange.pipelines.ends import split_pipeline as split_pipeline
+from fastmlp.exchange.pipelines.kinds import n_inputs as n_inputs
+from fastmlp.exchange.pipelines.numeric import add_steps as add_steps
