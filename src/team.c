@@ -15,7 +15,6 @@
 #include "fastmlp.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
