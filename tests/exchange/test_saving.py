@@ -523,4 +523,4 @@ def test_files_of_earlier_versions_predict_what_they_predicted_then(path):
 
 def test_there_are_files_of_every_kind_of_an_earlier_version():
     kinds = {taken_apart(p.read_bytes())[0]["kind"] for p in GOLDEN.glob("*.safetensors")}
-    assert kinds == {"Network", "MyANN", "MLPClassifier", "MLPRegressor"}
+    assert kinds == {"Network", "MyANN", "MLPClassifier", "MLPRegressor", "Pipeline"}

@@ -142,3 +142,36 @@ def test_a_state_with_a_shorter_array_is_refused(name):
 def test_decoding_anything_gives_a_value_or_one_of_the_documented_errors(value):
     with contextlib.suppress(ValueError, TypeError, LookupError, ArithmeticError):
         decode(value)
+
+
+def test_arrays_of_mixed_objects_come_back_with_the_types_of_python():
+    array = np.array([["a", None, np.nan], [True, np.int64(3), 1.5]], object)
+    again = through_json(array)
+    assert (again.dtype, again.shape) == (object, (2, 3))
+    assert str(again.tolist()) == "[['a', None, nan], [True, 3, 1.5]]"
+    assert type(again[1, 1]) is int
+
+
+@pytest.mark.parametrize(
+    "item", [b"a", np.float32(0.1), (1,), np.datetime64("2020-01-01")], ids=str
+)
+def test_arrays_of_other_objects_are_refused_with_their_types(item):
+    array = np.empty(2, object)
+    array[:] = ["a", item]
+    with pytest.raises(TypeError, match=f"an array with objects of {type(item).__name__} cannot"):
+        encode(array)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ([[2], ["a"]], "an array has 1 values, its shape"),
+        ([[1]], r"must be \[shape, values\]"),
+        ([[1], [[2]]], "values of another type"),
+        ([[-1], []], "a shape must be|an array's shape must be"),
+        ({}, "an array of objects must be a list"),
+    ],
+)
+def test_arrays_of_objects_that_contradict_themselves_are_refused(content, match):
+    with pytest.raises(ValueError, match=match):
+        decode({"objects": content})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import sklearn
 from numpy.typing import NDArray
 from sklearn import config_context
@@ -114,7 +115,8 @@ def _steps(fields: Fields, arrays: Arrays, n_outputs: int) -> Steps:
         except LookupError as error:  # from checks of scikit-learn that take a value apart
             raise ValueError(str(error)) from error
 
-    with config_context(transform_output="default"):  # stand-in rows are arrays
+    # Stand-in rows are arrays, and scikit-learn computes with them whatever a file has.
+    with config_context(transform_output="default"), np.errstate(all="ignore"):
         steps, n_found = checked(fields.where, build)
     if n_found != n_outputs:
         raise ModelFormatError(

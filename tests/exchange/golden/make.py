@@ -16,7 +16,7 @@ import numpy as np
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parents[1] / "tools"))
 
-from saved_models import MODELS, classifier, predictions, regressor  # noqa: E402
+from saved_models import EVERYTHING, classifier, predictions, regressor  # noqa: E402
 
 import fastmlp  # noqa: E402
 
@@ -25,7 +25,7 @@ PICKLED = ("classifier", "regressor")
 
 
 def models():
-    yield from ((name, make()) for name, make in MODELS.items())
+    yield from ((name, make()) for name, make in EVERYTHING.items())
     yield (
         "network-float32",
         fastmlp.Network(

@@ -18,7 +18,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / "tools"), str(HERE)]
 
-from saved_models import EVERYTHING, taken_apart  # noqa: E402
+from saved_models import EVERYTHING, MODELS, taken_apart  # noqa: E402
 from targets import CORPUS, X, Y, begun  # noqa: E402
 
 import fastmlp  # noqa: E402
@@ -56,8 +56,8 @@ def npz_files():
 def model_files():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
-        for make in EVERYTHING.values():
-            fastmlp.save(make(), path)
+        for name, make in EVERYTHING.items():
+            fastmlp.save(make(), path, resumable=name in MODELS)
             yield unsealed(path.read_bytes())
 
 
