@@ -90,7 +90,7 @@ def find(name: StrPath, *, cache_dir: StrPath | None = None) -> Path | None:
     if isinstance(key, Path):
         return key
     if key not in PINNED:
-        raise ValueError(f"`name` must be a data set stored in a file, got {name!r}")
+        raise ValueError(f"the name must be that of a data set stored in a file; got {name!r}")
     found = locate(PINNED[key], cache_dir)
     return None if found is None else found[1]
 
@@ -112,8 +112,8 @@ def _resolve(name: StrPath) -> str | Path:
     if isinstance(name, str) and path.suffix != ".npz" and len(path.parts) <= 1:
         names = ", ".join(sorted((*NAMES, *_ALIASES)))
         raise ValueError(
-            f"`name` must be one of {names}, or the path of an npz file or a folder of IDX "
-            f"files, got {name!r}"
+            f"the name of a data set must be one of {names}, or the path of an npz file or a "
+            f"folder of IDX files; got {name!r}"
         )
     raise FileNotFoundError(f"{path}: expected an npz file or a folder of IDX files, found none")
 

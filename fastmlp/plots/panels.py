@@ -155,7 +155,7 @@ def _accuracy_limits(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _accuracy_sentence(history: HistoryLike, names: dict[str, str]) -> str:
-    """Return a title such as "Validation accuracy 0.974, training 0.999 after 35 epochs"."""
+    """Return a title such as "Accuracy: validation 0.974, training 0.999"."""
     found = {
         name: f"{_values(history, f'{part}_accuracy')[-1]:.3f}"
         for part, name in names.items()
@@ -165,9 +165,10 @@ def _accuracy_sentence(history: HistoryLike, names: dict[str, str]) -> str:
         return f"Accuracy not measured in {_epochs(history)}"
     if len(found) > 1:
         found.pop("batch", None)
-    (name, first), *others = found.items()
-    rest = "".join(f", {other} {value}" for other, value in others)
-    return f"{name.capitalize()} accuracy {first}{rest} after {_epochs(history)}"
+    if len(found) > 1:  # short enough for one of two panels side by side
+        return "Accuracy: " + ", ".join(f"{name} {value}" for name, value in found.items())
+    ((name, value),) = found.items()
+    return f"{name.capitalize()} accuracy {value} after {_epochs(history)}"
 
 
 def run_title(history: HistoryLike, validation_name: str) -> str:

@@ -74,7 +74,9 @@ def test_a_dataset_is_frozen() -> None:
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     known = "digits, fashion, fashion_mnist, mnist, mnist_784, mnist_keras, moons"
     for call in (load, find):
-        with pytest.raises(ValueError, match=rf"`name` must be one of {known}, .*, got '{name}'"):
+        with pytest.raises(
+            ValueError, match=rf"name of a data set must be one of {known}, .*; got '{name}'"
+        ):
             call(name)
 
 
@@ -87,7 +89,9 @@ def test_a_missing_path_is_not_taken_for_a_name(name: Any) -> None:
 
 @pytest.mark.parametrize("name", ["digits", "moons"])
 def test_find_refuses_what_needs_no_file(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"must be a data set stored in a file, got '{name}'"):
+    with pytest.raises(
+        ValueError, match=rf"must be that of a data set stored in a file; got '{name}'"
+    ):
         find(name)
 
 

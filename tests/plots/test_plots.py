@@ -120,7 +120,7 @@ def test_accuracies_are_drawn_after_their_epoch_and_told_apart():
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
-        ((), "Validation accuracy 0.940, training 0.960 after 4 epochs"),
+        ((), "Accuracy: validation 0.940, training 0.960"),
         (("train_accuracy",), "Validation accuracy 0.940 after 4 epochs"),
         (("train_accuracy", "val_accuracy"), "Batch accuracy 0.800 after 4 epochs"),
         (
