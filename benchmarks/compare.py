@@ -1,10 +1,10 @@
 """Did it get slower? Compares two result files of headline.py, job by job.
 
-    python benchmarks/compare.py BEFORE.json AFTER.json [--normalise-by fastmlp.reference]
+    python benchmarks/compare.py BEFORE.json AFTER.json [--normalize-by fastmlp.reference]
 
 A change counts when it exceeds a relative and an absolute threshold, both. A machine that drifts
-slows down all contenders: "normalised" columns have the ratio divided by that of a contender that
-did not change between the two runs, and --normalise-by judges by it.
+slows down all contenders: "normalized" columns have the ratio divided by that of a contender that
+did not change between the two runs, and --normalize-by judges by it.
 
 A job of the first file that is not in the second one fails the comparison; --jobs names those that
 are to be compared.
@@ -70,17 +70,17 @@ class Change:
     """One job of one contender.
 
     before, after: median seconds per epoch or call, None where there are none.
-    normalised: ratio over that of a normaliser, by the normaliser's name; None where the job has
+    normalized: ratio over that of a normalizer, by the normalizer's name; None where the job has
     no such number in both files.
     verdict: "faster", "slower", "same", "new" (not in the first file), "gone" (not in the second
-    one), "failed before", "failed", or "no normaliser" (it has no number in one of the files).
+    one), "failed before", "failed", or "no normalizer" (it has no number in one of the files).
     """
 
     job: str
     before: float | None
     after: float | None
     ratio: float | None
-    normalised: dict[str, float | None]
+    normalized: dict[str, float | None]
     verdict: str
 
 
@@ -96,12 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             contender=options.contender,
             only=options.jobs,
             thresholds=Thresholds(options.relative, options.absolute),
-            normalise_by=options.normalise_by,
+            normalize_by=options.normalize_by,
         )
     except (InputError, UsageError) as error:
         print(f"compare.py: error: {error}", file=sys.stderr)
         return BAD_INPUT
-    print(_table(changes, options.normalise_by), *_notes(before, after), sep="\n")
+    print(_table(changes, options.normalize_by), *_notes(before, after), sep="\n")
     gone = ",".join(change.job for change in changes if change.verdict == "gone")
     if gone:
         print(
@@ -116,16 +116,16 @@ def compare(
     *,
     contender: str,
     thresholds: Thresholds,
-    normalise_by: str | None = None,
+    normalize_by: str | None = None,
     only: Sequence[str] | None = None,
 ) -> list[Change]:
     """One change per job of `contender`, in the order of `before`, new jobs last.
 
     before, after: contents of two files under the same conditions.
     only: names of the jobs to compare; None for all.
-    normalise_by: contender by whose ratio the verdict corrects; None judges by the plain ratio.
+    normalize_by: contender by whose ratio the verdict corrects; None judges by the plain ratio.
 
-    Raises InputError when no job of the contender, or no number of the normaliser, is in both.
+    Raises InputError when no job of the contender, or no number of the normalizer, is in both.
     """
     rows = [_rows(content) for content in (before, after)]
     jobs = list(dict.fromkeys(job for part in rows for name, job in part if name == contender))
@@ -136,11 +136,11 @@ def compare(
         raise InputError(
             f"contender {contender!r} has no job that is in both files; they have {known}"
         )
-    names = dict.fromkeys((*NORMALISERS, *([normalise_by] if normalise_by else [])))
+    names = dict.fromkeys((*NORMALISERS, *([normalize_by] if normalize_by else [])))
     useful = [name for name in names if name != contender]
-    changes = [_change(rows, contender, job, useful, normalise_by, thresholds) for job in jobs]
-    if normalise_by and all(change.normalised.get(normalise_by) is None for change in changes):
-        raise InputError(f"--normalise-by {normalise_by}: no job has a number of it in both files")
+    changes = [_change(rows, contender, job, useful, normalize_by, thresholds) for job in jobs]
+    if normalize_by and all(change.normalized.get(normalize_by) is None for change in changes):
+        raise InputError(f"--normalize-by {normalize_by}: no job has a number of it in both files")
     return changes
 
 
@@ -157,23 +157,23 @@ def _change(
     rows: list[dict],
     contender: str,
     job: str | None,
-    normalisers: list[str],
-    normalise_by: str | None,
+    normalizers: list[str],
+    normalize_by: str | None,
     thresholds: Thresholds,
 ) -> Change:
     """One job: its numbers first, then the verdict."""
     pair = [part.get((contender, job)) for part in rows]
     before, after = (_seconds(row) for row in pair)
     ratio = after / before if before and after else None
-    normalised = {
+    normalized = {
         name: ratio / drift if ratio and (drift := _drift(rows, name, job)) else None
-        for name in normalisers
+        for name in normalizers
     }
     verdict = _verdict_without_numbers(pair)
     if verdict is None:
-        decisive = ratio if normalise_by is None else normalised.get(normalise_by)
+        decisive = ratio if normalize_by is None else normalized.get(normalize_by)
         verdict = _verdict(before, decisive, thresholds)
-    return Change(job or "machine", before, after, ratio, normalised, verdict)
+    return Change(job or "machine", before, after, ratio, normalized, verdict)
 
 
 def _verdict_without_numbers(pair: list[dict | None]) -> str | None:
@@ -189,9 +189,9 @@ def _verdict_without_numbers(pair: list[dict | None]) -> str | None:
 
 
 def _verdict(before: float, ratio: float | None, thresholds: Thresholds) -> str:
-    """Judge by `ratio`, which may be normalised; the change in seconds follows from it."""
+    """Judge by `ratio`, which may be normalized; the change in seconds follows from it."""
     if ratio is None:
-        return "no normaliser"
+        return "no normalizer"
     relative = ratio - 1.0
     if abs(relative) <= thresholds.relative or abs(relative) * before <= thresholds.absolute:
         return "same"
@@ -209,7 +209,7 @@ def _seconds(row: dict | None) -> float | None:
 
 
 def _drift(rows: list[dict], name: str, job: str | None) -> float | None:
-    """Ratio of a normaliser in the same job, or of a measurement of the machine."""
+    """Ratio of a normalizer in the same job, or of a measurement of the machine."""
     before, after = (
         _seconds(part.get((name, job))) or _seconds(part.get((name, None))) for part in rows
     )
@@ -268,15 +268,15 @@ def _versions(content: dict) -> dict[str, set[str]]:
     return found
 
 
-def _table(changes: list[Change], normalise_by: str | None) -> str:
+def _table(changes: list[Change], normalize_by: str | None) -> str:
     """One line per job; a star marks the column that decided."""
-    names = [n for n in changes[0].normalised if any(c.normalised[n] for c in changes)]
-    heads = ["ratio" + ("" if normalise_by else "*")]
-    heads += [f"/ {name}" + ("*" if name == normalise_by else "") for name in names]
+    names = [n for n in changes[0].normalized if any(c.normalized[n] for c in changes)]
+    heads = ["ratio" + ("" if normalize_by else "*")]
+    heads += [f"/ {name}" + ("*" if name == normalize_by else "") for name in names]
     columns = ["job", "before", "after", *heads, "verdict"]
     rows = []
     for change in changes:
-        ratios = (change.ratio, *(change.normalised[name] for name in names))
+        ratios = (change.ratio, *(change.normalized[name] for name in names))
         # Four digits: times are from microseconds to minutes.
         times = (_format(seconds, "#.4g") for seconds in (change.before, change.after))
         numbers = (_format(ratio, ".3f") for ratio in ratios)
@@ -338,7 +338,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=1e-6,
         help="seconds that count; default 1e-6",
     )
-    add("--normalise-by", metavar="CONTENDER", help="judge by the ratio over this contender's")
+    add("--normalize-by", metavar="CONTENDER", help="judge by the ratio over this contender's")
     return parser.parse_args(arguments)
 
 

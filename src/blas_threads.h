@@ -3,7 +3,7 @@
  * fastmlp splits the mini-batch itself; a product that BLAS splits again has other bits, and two
  * pools fight for the same processors. The setting belongs to the whole process, so it is lowered by
  * the first user and restored by the last one. Others change it meanwhile (threadpoolctl, or KMeans
- * and neighbours of scikit-learn in another thread): it is looked at again around each product. What
+ * and neighbors of scikit-learn in another thread): it is looked at again around each product. What
  * others set is what the last user restores; a setting that was already one is left alone.
  *
  * Nothing here runs Python code, so no signal handler can raise between taking and giving back.

@@ -48,7 +48,7 @@ KERNEL(void, activation_backward, FM_REAL *delta, const FM_REAL *a, const FM_REA
 KERNEL(void, column_sums, FM_REAL *sum_out, const FM_REAL *delta, ptrdiff_t stride, ptrdiff_t n,
        ptrdiff_t batch, int accumulate)
 
-/* a = f(a + bias) in place, feature-major. FM_SOFTMAX normalises over the features of a sample, by a
+/* a = f(a + bias) in place, feature-major. FM_SOFTMAX normalizes over the features of a sample, by a
  * product with the reciprocal of their sum, as output_loss does, or by a division if `divides`;
  * FM_INCREASING is z of the first feature and adds softplus(z) from feature to feature. */
 KERNEL(void, output_activation, FM_REAL *a, ptrdiff_t stride, const FM_REAL *bias, ptrdiff_t n_out,
@@ -71,16 +71,16 @@ KERNEL(void, output_backward, FM_REAL *delta, const FM_REAL *a, fm_totals *total
 
 /* One optimizer step on the block (n_rows, n_cols) of vectors whose rows are `stride` apart: w_out
  * = w updated with the sum of n_lanes gradients, lane_stride apart, in their order; state_1 and
- * state_2 (NULL where the rule has none) are updated in place. `penalised` is 0 for biases. Adds the
+ * state_2 (NULL where the rule has none) are updated in place. `penalized` is 0 for biases. Adds the
  * regularisation cost of w to *penalty; returns 1 if every new weight and the penalty are finite. */
 KERNEL(int, update, FM_REAL *w_out, const FM_REAL *w, FM_REAL *state_1, FM_REAL *state_2,
        const FM_REAL *lanes, ptrdiff_t lane_stride, ptrdiff_t n_lanes, ptrdiff_t stride,
-       ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule, int penalised, double *penalty)
+       ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule, int penalized, double *penalty)
 
 /* sum over the block of g^2, g being the gradient of `update` with the same arguments. */
 KERNEL(double, gradient_squares, const FM_REAL *w, const FM_REAL *lanes, ptrdiff_t lane_stride,
        ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows, ptrdiff_t n_cols, const fm_rule *rule,
-       int penalised)
+       int penalized)
 
 /* 1 if all of n numbers are finite (finite.c). */
 KERNEL(int, all_finite, const FM_REAL *x, ptrdiff_t n)

@@ -33,7 +33,7 @@ typedef struct {
     int broken;                 /* new weights that are not finite */
 } sums_t;
 
-FM_INLINE real penalised_gradient(real sum_of_lanes, real w, factors_t f)
+FM_INLINE real penalized_gradient(real sum_of_lanes, real w, factors_t f)
 {
     const real sign = (real)(w > 0) - (real)(w < 0);
     return f.scale * sum_of_lanes + f.l2 * w + f.l1 * sign;
@@ -48,7 +48,7 @@ FM_INLINE void update_tile(real *w_out, const real *w, real *state_1, real *stat
     int broken = 0;
     FM_PRAGMA(omp simd reduction(+ : square_sum, magnitude_sum, broken))
     for (ptrdiff_t c = 0; c < n; c++) {
-        const real old = w[c], g = penalised_gradient(gradient[c], old, f);
+        const real old = w[c], g = penalized_gradient(gradient[c], old, f);
         real kept = old, change = f.rate * g;
         if (kind == FM_ONE_STEP) { /* memory holds the previous step alone (article M8) */
             const real step = change;
@@ -104,13 +104,13 @@ static void update_any(real *w_out, const real *w, real *state_1, real *state_2,
     }
 }
 
-static factors_t working_precision(const fm_rule *rule, int penalised)
+static factors_t working_precision(const fm_rule *rule, int penalized)
 {
     const factors_t factors = {
         .rate = (real)rule->learning_rate,
         .scale = (real)rule->gradient_scale,
-        .l2 = penalised ? (real)rule->l2 : 0,
-        .l1 = penalised ? (real)rule->l1 : 0,
+        .l2 = penalized ? (real)rule->l2 : 0,
+        .l1 = penalized ? (real)rule->l1 : 0,
         .momentum = (real)rule->momentum,
         .beta_1 = (real)rule->beta_1,
         .beta_2 = (real)rule->beta_2,
@@ -125,9 +125,9 @@ static factors_t working_precision(const fm_rule *rule, int penalised)
 
 int FM_NAME(update)(real *w_out, const real *w, real *state_1, real *state_2, const real *lanes,
                     ptrdiff_t lane_stride, ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows,
-                    ptrdiff_t n_cols, const fm_rule *rule, int penalised, double *penalty)
+                    ptrdiff_t n_cols, const fm_rule *rule, int penalized, double *penalty)
 {
-    const factors_t factors = working_precision(rule, penalised);
+    const factors_t factors = working_precision(rule, penalized);
     sums_t sums = {0, 0, 0};
     for (ptrdiff_t row = 0; row < n_rows; row++) {
         for (ptrdiff_t begin = 0; begin < n_cols; begin += TILE) {
@@ -142,7 +142,7 @@ int FM_NAME(update)(real *w_out, const real *w, real *state_1, real *state_2, co
         }
     }
     /* Without a penalty the sums are not looked at: they may overflow before the weights do. */
-    if (penalised)
+    if (penalized)
         *penalty += (rule->l2_cost > 0 ? 0.5 * rule->l2_cost * sums.squares : 0) +
                     (rule->l1_cost > 0 ? rule->l1_cost * sums.magnitudes : 0);
     return sums.broken == 0 && *penalty <= DBL_MAX;
@@ -150,9 +150,9 @@ int FM_NAME(update)(real *w_out, const real *w, real *state_1, real *state_2, co
 
 double FM_NAME(gradient_squares)(const real *w, const real *lanes, ptrdiff_t lane_stride,
                                  ptrdiff_t n_lanes, ptrdiff_t stride, ptrdiff_t n_rows,
-                                 ptrdiff_t n_cols, const fm_rule *rule, int penalised)
+                                 ptrdiff_t n_cols, const fm_rule *rule, int penalized)
 {
-    const factors_t f = working_precision(rule, penalised);
+    const factors_t f = working_precision(rule, penalized);
     double squares = 0;
     for (ptrdiff_t row = 0; row < n_rows; row++) {
         for (ptrdiff_t begin = 0; begin < n_cols; begin += TILE) {
@@ -167,7 +167,7 @@ double FM_NAME(gradient_squares)(const real *w, const real *lanes, ptrdiff_t lan
             }
             FM_SIMD_SUM(sum)
             for (ptrdiff_t c = 0; c < n; c++) {
-                const double g = penalised_gradient(gradient[c], w[at + c], f);
+                const double g = penalized_gradient(gradient[c], w[at + c], f);
                 sum += g * g;
             }
             squares += sum;

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENGINES = {"native": ("fastmlp", BLUE, "o"), "numpy": ("NumPy reference", ORANGE, "s")}
-"""Name, colour and marker of each engine."""
+"""Name, color and marker of each engine."""
 
 MOST_LINEAR_THREADS = 8
 """Thread count above which counts are doubled, and the axes are logarithmic."""
@@ -27,7 +27,7 @@ def plot_threads(
     Parameters
     ----------
     points : sequence of Point
-        From :func:`fastmlp.bench.thread_sweep.summarise`.
+        From :func:`fastmlp.bench.thread_sweep.summarize`.
     title : str or None
         Above both panels; None means no title.
     figsize : (float, float)

@@ -225,7 +225,7 @@ def _run_child(plan: SweepPlan, folder: str, engine: str, n_threads: int, round_
     return Run(engine=engine, round_number=round_number, **answer)
 
 
-def summarise(runs: Iterable[Run]) -> list[Point]:
+def summarize(runs: Iterable[Run]) -> list[Point]:
     """Medians, quartiles, speed-ups: engines in order of appearance, thread counts ascending.
 
     Raises

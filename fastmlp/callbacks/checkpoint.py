@@ -21,7 +21,7 @@ class Checkpoint(EpochCallback):
 
     A file holds weights, the optimizer's states, the random generator's state, the epoch and the
     batch in it, history, best weights, learning rate and the state of the other callbacks. It is
-    written next to its final place, synchronised with the disk and renamed; then the oldest files
+    written next to its final place, synchronized with the disk and renamed; then the oldest files
     are deleted. A file is written when it is due, at the end, and when Ctrl-C (or SystemExit) ends
     the run, with the last finished batch.
 
@@ -33,7 +33,7 @@ class Checkpoint(EpochCallback):
     every : str or int
         A time such as "30s", "5min" or "1h", also within an epoch; or a number of epochs >= 1.
         Solver "lbfgs" counts iterations as epochs. Short times cost time: every file is
-        synchronised with the disk.
+        synchronized with the disk.
     keep : int >= 1
         Number of files to keep.
 

@@ -21,7 +21,7 @@ from fastmlp.bench.thread_sweep import (
     choose_thread_counts,
     run_sweep,
     same_weights,
-    summarise,
+    summarize,
 )
 from fastmlp.bench.thread_worker import WARM_UP_EPOCHS
 from fastmlp.cli.exit_codes import FAILED, FINISHED
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
     )
     print(_describe(plan, dataset, len(data.X_train)), flush=True)
     runs = _measure(plan, data)
-    points = summarise(runs)
+    points = summarize(runs)
     print(_table(points), _findings(plan, runs, points), sep="\n\n")
     _write(options, plan, dataset, runs, points)
     return FINISHED if same_weights(runs, "native") else FAILED

@@ -1,4 +1,4 @@
-"""``fastmlp train``: load, train, show the progress, summarise, write."""
+"""``fastmlp train``: load, train, show the progress, summarize, write."""
 
 from __future__ import annotations
 

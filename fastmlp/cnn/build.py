@@ -85,7 +85,7 @@ def keras_optimizer(config: CNNConfig) -> Any:
 
 
 def keras_regularizer(config: CNNConfig) -> Any:
-    """The regulariser of a kernel, or None."""
+    """The regularizer of a kernel, or None."""
     regularizers = import_keras().regularizers
     if config.regularizer is None or callable(config.regularizer):
         return config.regularizer

@@ -55,7 +55,7 @@ class CNNConfig:
     l1, l2 : float >= 0
         Factors of the named regularisers; 0 where they are not used.
     regularize_conv : bool
-        Also regularise the kernels of the convolutions.
+        Also regularize the kernels of the convolutions.
     optimizer : {"rmsprop", "nadam", "adamax", "adam", "sgd"}
     momentum : float in [0, 1)
         Only for rmsprop and sgd.

@@ -69,7 +69,7 @@ def save(cnn: Parts, path: StrPath) -> None:
     Raises
     ------
     ValueError
-        If the name does not end in ``.keras``, or the regulariser is a function of one's own that
+        If the name does not end in ``.keras``, or the regularizer is a function of one's own that
         is not registered with Keras: it could not be loaded again.
     OSError
         Where the file cannot be written.

@@ -63,7 +63,7 @@ class LayerGeometry:
     field : (int, int)
         Height and width of the receptive field, in pixels of the image.
     jump : (int, int)
-        Distance of the fields of neighbouring nodes, in pixels of the image; (0, 0) for layers
+        Distance of the fields of neighboring nodes, in pixels of the image; (0, 0) for layers
         that see all of it.
     """
 

@@ -1,4 +1,4 @@
-"""Images for a CNN: loaded, split, standardised, with the axes (n, height, width, channel)."""
+"""Images for a CNN: loaded, split, standardized, with the axes (n, height, width, channel)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Standardised images with their labels.
+    """Standardized images with their labels.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def load_images(
     legacy_split: bool = False,
     seed: int | None = None,
 ) -> ImageData:
-    """Load a data set of square grey images, keep its own split, and standardise the pixels.
+    """Load a data set of square grey images, keep its own split, and standardize the pixels.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def load_images(
 def scale_images(
     scaler: Scaler, pixels: NDArray[np.float32], shape: tuple[int, int, int]
 ) -> Images:
-    """Raw pixels (n, height * width) or (n, height, width, 1) as standardised images."""
+    """Raw pixels (n, height * width) or (n, height, width, 1) as standardized images."""
     if len(pixels) == 0:
         return np.empty((0, *shape), np.float32)
     flat = pixels.reshape(len(pixels), -1)

@@ -80,7 +80,7 @@ class CNN:
     epochs_done : int
         Epochs since the start or the last `reset`.
     scaler : fastmlp.datasets.scaling.Scaler or None
-        Standardises raw pixels for this network; set it to save it with the model.
+        Standardizes raw pixels for this network; set it to save it with the model.
 
     Raises
     ------

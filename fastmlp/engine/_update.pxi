@@ -27,7 +27,7 @@ cdef fm_rule batch_rule(Job *job, fm_totals total, Py_ssize_t n_rows,
 
 cdef void update_range(Job *job, real *new, real *old, real *lanes, Py_ssize_t n_lanes,
                        Py_ssize_t at, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n_columns,
-                       fm_rule *rule, bint penalised, double *penalty) noexcept nogil:
+                       fm_rule *rule, bint penalized, double *penalty) noexcept nogil:
     """Update a block that begins at offset `at` of the padded vectors and of nothing else."""
     cdef real *first = NULL
     cdef real *second = NULL
@@ -36,7 +36,7 @@ cdef void update_range(Job *job, real *new, real *old, real *lanes, Py_ssize_t n
     if job.network.n_states > 1:
         second = (<real *> job.network.states) + job.network.n_padded + at
     if not kernels(new).update(new + at, old + at, first, second, lanes, job.scratch.lane_stride,
-                               n_lanes, stride, n_rows, n_columns, rule, penalised, penalty):
+                               n_lanes, stride, n_rows, n_columns, rule, penalized, penalty):
         atomic_store(&job.run.broken, 1)
 
 

@@ -1,7 +1,7 @@
 """Atomic writing of files.
 
-The bytes go into a temporary file in the folder of the target, which is synchronised with the disk
-before it takes the target's name; then the folder is synchronised too. Even if the process ends in
+The bytes go into a temporary file in the folder of the target, which is synchronized with the disk
+before it takes the target's name; then the folder is synchronized too. Even if the process ends in
 between, the target is either the old file or the new one.
 
 A temporary file left behind by a killed process is removed by the next process that writes the same
@@ -52,7 +52,7 @@ def write_atomically(
         If `path` is a folder, a device, a pipe or a socket; nothing is changed.
     OSError
         If writing fails, with the system's `errno`, the failed step and the file's name. An
-        existing file is unchanged, unless only the last step failed, the synchronisation of the
+        existing file is unchanged, unless only the last step failed, the synchronization of the
         folder: then the new file is complete.
     """
     target = Path(os.path.realpath(check_path("path", path)))
@@ -64,11 +64,11 @@ def write_atomically(
                 _write_all(descriptor, piece)
             if insertion is not None:
                 _replace(descriptor, *insertion())
-        with _named("synchronise", target):
+        with _named("synchronize", target):
             os.fsync(descriptor)
         with _named("replace", target):
             os.replace(temporary, target)
-    with _named("synchronise the folder of", target):
+    with _named("synchronize the folder of", target):
         _synchronise_folder(target.parent)
 
 

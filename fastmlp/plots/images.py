@@ -39,7 +39,7 @@ def plot_confusion_matrix(
 ) -> Figure:
     """Plot the confusion matrix.
 
-    The colours depend on a root of the counts, so that a few errors can be distinguished from none.
+    The colors depend on a root of the counts, so that a few errors can be distinguished from none.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def _confusion_sentence(matrix: NDArray[np.int64], names: NDArray[Any]) -> str:
 
 
 def _adapt_text_colors(shown: Any) -> None:
-    """Write white numbers on dark cells; scikit-learn chooses by counts, not by colours."""
+    """Write white numbers on dark cells; scikit-learn chooses by counts, not by colors."""
     if shown.text_ is None:
         return
     image = shown.im_

@@ -18,7 +18,7 @@ LOG_RANGE = 20.0
 """Factor between costs above which the axis is logarithmic."""
 
 STYLES = {"train": (GREEN, "o", "-"), "val": (VERMILLION, "s", "-.")}
-"""Colour, marker and line style of the two sets, distinguishable without colours too."""
+"""Colour, marker and line style of the two sets, distinguishable without colors too."""
 
 
 @dataclass

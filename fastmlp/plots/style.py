@@ -1,6 +1,6 @@
-"""Style of all figures: colours, fonts, and the import of matplotlib.
+"""Style of all figures: colors, fonts, and the import of matplotlib.
 
-The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind
+The colors are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which color-blind
 readers can distinguish. Fonts scale with the width of a figure, so that letters are about 12 pixels
 high in a figure shown 800 pixels wide, whatever its size in inches.
 """

@@ -16,7 +16,7 @@ study and with ``STUDY = Study(...)`` (see :mod:`fastmlp.studies.lab.study`). To
    number from the seed of the case. ``session.record(config, ...)`` adds environment and times.
 3. Write ``tables(result)``, which compares the published numbers with the measured ones, and
    ``draw(result)``, which returns figures by name. Both use only the result, as it is read from
-   its JSON file. ``lab.figures`` has sizes, colours and ``headline``, a title that states the
+   its JSON file. ``lab.figures`` has sizes, colors and ``headline``, a title that states the
    finding.
 4. Add the name to ``NAMES`` in ``lab/catalogue.py``, a small result as
    tests/studies/results/NAME.json with a test that compares the data in the axes, and a page

@@ -2,7 +2,7 @@
 
 The articles' part XIV puts scikit-learn's MiniBatchKMeans before the MLP; all that is known of it
 is a remark that 40 to 70 clusters made the network faster and better. How the clusters were coded
-is not known: here they come as distances to all centres and as the nearest centre (one-hot), each
+is not known: here they come as distances to all centers and as the nearest center (one-hot), each
 alone and beside the pixels.
 """
 
@@ -107,13 +107,13 @@ def add_clusters(
 ) -> tuple[LabelledData, float | None]:
     """`data` with the clusters of its training rows as inputs, alone or beside the old ones.
 
-    Distances and nearest centres are standardised with the numbers of the training rows.
+    Distances and nearest centers are standardized with the numbers of the training rows.
 
     Returns
     -------
     LabelledData
     float or None
-        Mean squared distance of the training rows to their nearest centre.
+        Mean squared distance of the training rows to their nearest center.
     """
     if coding == PLAIN:
         return data, None
@@ -129,14 +129,14 @@ def add_clusters(
     inertia = rounded((distances[0].min(axis=1) ** 2).mean())
     if coding.startswith("nearest"):
         distances = [np.eye(n_clusters)[d.argmin(axis=1)] for d in distances]
-    inputs = _standardised(distances)
+    inputs = _standardized(distances)
     if coding.endswith("pixels"):
         inputs = [np.hstack(pair) for pair in zip(inputs, (data.X_train, data.X_test), strict=True)]
     X_train, X_test = (np.ascontiguousarray(x, np.float32) for x in inputs)
     return replace(data, X_train=X_train, X_test=X_test), inertia
 
 
-def _standardised(distances: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def _standardized(distances: list[NDArray[Any]]) -> list[NDArray[Any]]:
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(distances[0])

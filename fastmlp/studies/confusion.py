@@ -196,7 +196,7 @@ def _draw_matrix(result: Result) -> Figure:
         _adapt_text_colors(shown)
         axis.set_xlabel("predicted digit")
         axis.set_ylabel("true digit")
-        axis.set_title("Images of the test set; colours follow a root of the counts")
+        axis.set_title("Images of the test set; colors follow a root of the counts")
         headline(
             figure,
             f"{np.trace(matrix)} of {matrix.sum()} images are right; most often a {true} is taken "

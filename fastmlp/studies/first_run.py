@@ -2,7 +2,7 @@
 
 Learning rate 0.0001, decay 1e-6, momentum 5e-5, lambda2 0.1, batches of 500, weights in +-0.5
 before the first hidden layer and +-1 elsewhere. The article does not say how its inputs were
-scaled, so the run is repeated with raw pixels, with pixels divided by 255, and with standardised
+scaled, so the run is repeated with raw pixels, with pixels divided by 255, and with standardized
 ones.
 """
 

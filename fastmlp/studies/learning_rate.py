@@ -1,7 +1,7 @@
 """Learning rates, rules that lower them, initial weights, and scaling of the inputs.
 
 The articles' part XII and the perceptron series name these four as what decides whether sigmoids
-learn. Around one setting (784-70-30-10, standardised inputs, weights in +-0.5 / sqrt(nodes), a
+learn. Around one setting (784-70-30-10, standardized inputs, weights in +-0.5 / sqrt(nodes), a
 constant rate of 0.001 for sums over batches of 500) one of them at a time is changed. No penalty.
 """
 

@@ -223,7 +223,7 @@ def _draw_saturation(result: Result) -> Figure:
         headline(
             figure,
             f"Raw inputs put {ways['none']['saturated']:.0%} of the samples where the sigmoid is "
-            f"flat, standardised ones {ways['feature']['saturated']:.0%}",
+            f"flat, standardized ones {ways['feature']['saturated']:.0%}",
         )
     return figure  # type: ignore[no-any-return]
 
@@ -302,7 +302,7 @@ def _draw_surfaces(result: Result) -> Figure:
         headline(
             figure,
             "Raw inputs make plateaus and a gorge too narrow to hit; the same weights on "
-            "standardised inputs see a smooth valley",
+            "standardized inputs see a smooth valley",
         )
     return figure  # type: ignore[no-any-return]
 

@@ -2,7 +2,7 @@
 
 784-70-30-10, float32, cumulative rule with decay 1e-6; the published rates differ, 0.001 for 500
 and 0.0001 for 20000, so each batch size also runs with the other's. The article does not state its
-inputs, initial weights and penalty; standardised inputs, Glorot's weights and lambda2 = 0.01 give
+inputs, initial weights and penalty; standardized inputs, Glorot's weights and lambda2 = 0.01 give
 the costs, errors and shares of the penalty that it prints. NumPy reference and compiled engine by
 number of threads, Keras in a process of its own where it is installed.
 """
@@ -410,7 +410,7 @@ def _draw_accuracy(result: Result) -> Figure:
         left.set_ylabel("fraction")
         left.set_ylim(bottom=max(0.0, sorted(ends.values())[1] - 0.2))
         left.set_title("1 − averaged error, the article's “accuracy”")
-        right.set_title("Images recognised as their batch comes up")
+        right.set_title("Images recognized as their batch comes up")
         legend_below(figure, left, 3)
         low, high = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
         headline(

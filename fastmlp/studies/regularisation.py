@@ -2,7 +2,7 @@
 
 784-70-30-10, StandardScaler, weights in +-0.5 / sqrt(nodes), learning rate 0.001 with the
 cumulative rule, batches of 500, 800 epochs, and lambda2 from 0.01 to 0.8. The article announces an
-experiment without standardised inputs and does not show it: here it is, with raw pixels and with
+experiment without standardized inputs and does not show it: here it is, with raw pixels and with
 pixels divided by 255.
 """
 
@@ -146,7 +146,7 @@ def final(runs: Sequence[dict[str, Any]], name: str) -> np.ndarray[Any, Any]:
 
 
 def mean_test_accuracies(result: Result) -> dict[float, float]:
-    """Mean over the seeds by lambda2, standardised inputs; without those that diverged."""
+    """Mean over the seeds by lambda2, standardized inputs; without those that diverged."""
     return {
         lambda2: float(final(runs, "test_accuracy").mean())
         for lambda2 in result["config"]["lambdas"]
@@ -200,7 +200,7 @@ def tables(result: Result) -> list[Table]:
     ]
     return [
         Table(
-            "By strength of the penalty, standardised inputs", ("lambda2", *columns), tuple(rows)
+            "By strength of the penalty, standardized inputs", ("lambda2", *columns), tuple(rows)
         ),
         Table(
             f"By scaling of the inputs, lambda2 = {lambda2:g}", ("inputs", *columns), tuple(others)
@@ -295,7 +295,7 @@ def _draw_sweep(axis: Axes, result: Result) -> None:
     axis.set_xticks([], minor=True)
     axis.set_xlabel("strength λ2 of the penalty")
     axis.set_ylabel("accuracy (fraction)")
-    axis.set_title("Standardised inputs")
+    axis.set_title("Standardized inputs")
     axis.legend(loc="center left")
 
 

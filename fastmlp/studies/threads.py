@@ -13,7 +13,7 @@ from fastmlp.bench.thread_sweep import (
     choose_thread_counts,
     run_sweep,
     same_weights,
-    summarise,
+    summarize,
 )
 from fastmlp.engine.threads import MAX_THREADS, usable_processors
 from fastmlp.plots.style import styled_pyplot
@@ -76,7 +76,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
         )
         runs = run_sweep(plan, data.X_train, data.Y_train, lambda *process: tick())
         return {
-            "points": [asdict(point) for point in summarise(runs)],
+            "points": [asdict(point) for point in summarize(runs)],
             "blas": {run.engine: f"{run.blas}; SIMD {run.simd}" for run in runs},
             "same_bits": same_weights(runs, "native"),
         }

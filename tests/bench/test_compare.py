@@ -122,41 +122,41 @@ def test_drift_of_the_machine_is_divided_out_when_asked(run):
     code, out, _ = run(result(), drifted)
     assert code == 1
     assert cells(out, "small") == ["small", "0.1000", "0.1500", "1.500", "1.000", "1.250", "slower"]
-    code, out, _ = run(result(), drifted, "--normalise-by", "fastmlp.reference")
+    code, out, _ = run(result(), drifted, "--normalize-by", "fastmlp.reference")
     assert code == 0
     assert "/ fastmlp.reference*" in out and "ratio*" not in out
     assert cells(out, "small")[-1] == cells(out, "large")[-1] == "same"
-    code, out, _ = run(result(), drifted, "--normalise-by", "sgemm")
+    code, out, _ = run(result(), drifted, "--normalize-by", "sgemm")
     assert code == 1
 
 
 def test_slowdown_that_the_machine_hides_is_found_by_normalising(run):
     hidden = result(fastmlp=(0.1, 0.2), reference=(0.2, 0.3))
     assert run(result(), hidden)[0] == 0
-    code, out, _ = run(result(), hidden, "--normalise-by", "fastmlp.reference")
+    code, out, _ = run(result(), hidden, "--normalize-by", "fastmlp.reference")
     assert code == 1
     assert cells(out, "small") == ["small", "0.1000", "0.1000", "1.000", "2.000", "1.000", "slower"]
 
 
-def test_absolute_threshold_applies_to_the_normalised_change(run):
+def test_absolute_threshold_applies_to_the_normalized_change(run):
     hidden = result(reference=(0.2, 0.6))
-    options = ("--normalise-by", "fastmlp.reference", "--absolute")
+    options = ("--normalize-by", "fastmlp.reference", "--absolute")
     assert run(result(), hidden, *options, "0.09")[0] == 1
     assert run(result(), hidden, *options, "0.11")[0] == 0
 
 
-def test_any_contender_can_be_judged_and_normalises_nothing_for_itself(run):
+def test_any_contender_can_be_judged_and_normalizes_nothing_for_itself(run):
     after = result(reference=(0.5, 0.6))
     code, out, _ = run(result(), after, "--contender", "fastmlp.reference")
     assert code == 1
     assert cells(out, "small") == ["small", "0.4000", "0.5000", "1.250", "1.250", "slower"]
 
 
-def test_any_contender_can_normalise(run):
+def test_any_contender_can_normalize(run):
     pair = [result(), result(fastmlp=(0.2, 0.4))]
     for content, seconds in zip(pair, (1.0, 2.0), strict=True):
         content["summary"] += [row("torch", job, seconds) for job in JOBS]
-    code, out, _ = run(*pair, "--normalise-by", "torch")
+    code, out, _ = run(*pair, "--normalize-by", "torch")
     assert code == 0
     assert cells(out, "small")[3:] == ["2.000", "2.000", "2.000", "1.000", "same"]
 
@@ -168,7 +168,7 @@ def without(content, *names):
     return new
 
 
-def test_columns_are_left_out_where_a_file_lacks_the_normaliser(run):
+def test_columns_are_left_out_where_a_file_lacks_the_normalizer(run):
     code, out, _ = run(result(), without(result(), "sgemm", "fastmlp.reference"))
     assert code == 0
     assert cells(out, "small") == ["small", "0.1000", "0.1000", "1.000", "same"]
@@ -203,14 +203,14 @@ def test_only_the_jobs_named_are_compared(run):
     assert "--jobs: fastmlp has no job 'huge'; its jobs are small, large" in err
 
 
-def test_job_without_the_normaliser_is_not_judged(run):
+def test_job_without_the_normalizer_is_not_judged(run):
     after = result()
     after["summary"] = [
         r for r in after["summary"] if (r["contender"], r["job"]) != ("fastmlp.reference", "large")
     ]
-    _, out, _ = run(result(), after, "--normalise-by", "fastmlp.reference")
+    _, out, _ = run(result(), after, "--normalize-by", "fastmlp.reference")
     assert cells(out, "small")[-1] == "same"
-    assert out.splitlines()[2].endswith("  no normaliser")
+    assert out.splitlines()[2].endswith("  no normalizer")
 
 
 @pytest.mark.parametrize("check", ["FAILS", "error"])
@@ -287,11 +287,11 @@ def test_unknown_contender_is_refused_with_those_there_are(run):
     )
 
 
-def test_normaliser_without_numbers_is_refused(run):
-    code, out, err = run(result(), result(), "--normalise-by", "keras")
+def test_normalizer_without_numbers_is_refused(run):
+    code, out, err = run(result(), result(), "--normalize-by", "keras")
     assert (code, out) == (2, "")
     assert err == (
-        "compare.py: error: --normalise-by keras: no job has a number of it in both files\n"
+        "compare.py: error: --normalize-by keras: no job has a number of it in both files\n"
     )
 
 

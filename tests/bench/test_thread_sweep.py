@@ -32,7 +32,7 @@ from fastmlp.bench.thread_sweep import (
     choose_thread_counts,
     run_sweep,
     same_weights,
-    summarise,
+    summarize,
 )
 from fastmlp.bench.thread_worker import time_epochs
 from fastmlp.cli import threads as _cli_threads
@@ -107,12 +107,12 @@ def test_points_have_medians_quartiles_speed_up_and_efficiency():
         Point("native", 2, 3, 0.4, pytest.approx(0.35), pytest.approx(0.45), 2.5, 1.25),
         Point("native", 4, 3, 0.5, 0.5, 0.5, 2.0, 0.5),
     ]
-    assert summarise(runs) == [*native, Point("numpy", 1, 1, 4.0, 4.0, 4.0, 1.0, 1.0)]
+    assert summarize(runs) == [*native, Point("numpy", 1, 1, 4.0, 4.0, 4.0, 1.0, 1.0)]
 
 
 def test_speed_up_without_a_run_on_one_thread_is_refused():
     with pytest.raises(ValueError, match="one thread; engine 'numpy' has none"):
-        summarise([make_run("native", 1, [1.0]), make_run("numpy", 2, [1.0])])
+        summarize([make_run("native", 1, [1.0]), make_run("numpy", 2, [1.0])])
 
 
 def test_same_weights_looks_at_one_engine():

@@ -208,9 +208,9 @@ def test_load_mnist_keeps_the_official_split_and_scales_by_the_training_images(m
     assert (test_images.shape, labels.shape) == ((10000, 28, 28, 1), (60000, 10))
     np.testing.assert_array_equal(labels.argmax(axis=1), mnist.y_train)
     np.testing.assert_array_equal(test_labels.argmax(axis=1), mnist.y_test)
-    centre = images[:, 14, 14, 0].astype(float)
-    assert abs(centre.mean()) < 1e-5
-    assert centre.std() == pytest.approx(1, abs=1e-4)
+    center = images[:, 14, 14, 0].astype(float)
+    assert abs(center.mean()) < 1e-5
+    assert center.std() == pytest.approx(1, abs=1e-4)
     assert "(60000, 28, 28) -> (60000, 28, 28, 1)" in capsys.readouterr().out
 
 

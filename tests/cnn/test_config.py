@@ -109,8 +109,8 @@ def test_configuration_is_frozen_and_survives_json():
     assert CNNConfig.from_dict(config.to_dict()) == config
     own = replace(config, regularizer=lambda w: 0.0, l2=0.0)
     assert own.to_dict()["regularizer"] == "own: <lambda>"
-    with pytest.raises(ValueError, match=r"unknown settings \['colour'\]"):
-        CNNConfig.from_dict({"colour": 1})
+    with pytest.raises(ValueError, match=r"unknown settings \['color'\]"):
+        CNNConfig.from_dict({"color": 1})
 
 
 def test_table_names_layers_sizes_and_sum():

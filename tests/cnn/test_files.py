@@ -249,7 +249,7 @@ def npy(values):
         ({"config.json": NO_UNITS}, "Keras cannot read this model: Received an invalid value for"),
         ({"fastmlp.json": None}, "expected a model saved by fastmlp"),
         ({"fastmlp.json": b"[]"}, "fastmlp.json: cannot be read"),
-        ({"fastmlp.json": json.dumps({"config": {"colour": 1}}).encode()}, "unknown settings"),
+        ({"fastmlp.json": json.dumps({"config": {"color": 1}}).encode()}, "unknown settings"),
     ],
 )
 def test_members_that_are_missing_or_do_not_fit_are_named(saved, changes, message):

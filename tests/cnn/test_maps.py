@@ -26,7 +26,7 @@ from fastmlp.cnn.maps.oip import (
     format_oips,
     refine,
 )
-from fastmlp.cnn.maps.oip_starts import standardised, start_images
+from fastmlp.cnn.maps.oip_starts import standardized, start_images
 
 pytestmark = needs_tensorflow
 X, Y = bars(120)
@@ -125,7 +125,7 @@ def test_features_train_an_mlp_classifier_as_good_as_the_dense_tail(trained):
     assert mlp.score(features(trained, images), labels) >= cnn_accuracy - 0.1
 
 
-def test_start_images_are_standardised_seeded_and_rough_or_smooth_by_scale():
+def test_start_images_are_standardized_seeded_and_rough_or_smooth_by_scale():
     shape = (28, 28, 1)
     images = start_images(20, shape, np.random.default_rng(0))
     assert images.shape == (20, *shape)
@@ -148,7 +148,7 @@ def test_start_images_are_standardised_seeded_and_rough_or_smooth_by_scale():
         start_images(1, shape, np.random.default_rng(0), ())
     with pytest.raises(ValueError, match="weights must have 2 numbers; got 1"):
         start_images(1, shape, np.random.default_rng(0), (3, 7), (1.0,))
-    np.testing.assert_array_equal(standardised(np.full((1, 4, 4, 1), 7.0)), 0)
+    np.testing.assert_array_equal(standardized(np.full((1, 4, 4, 1), 7.0)), 0)
 
 
 def test_gradients_of_mean_activations_agree_with_finite_differences():
@@ -175,7 +175,7 @@ def test_gradients_of_mean_activations_agree_with_finite_differences():
     )
 
 
-def test_losses_never_fall_and_images_stay_standardised(trained):
+def test_losses_never_fall_and_images_stay_standardized(trained):
     starts = start_images(6, (10, 10, 1), np.random.default_rng(0), (3, 7))
     images, losses = climb(trained, "conv_2", starts, np.arange(6), FAST)
     for course in losses:
@@ -191,7 +191,7 @@ def test_a_step_is_halved_until_it_is_too_small_where_nothing_rises(trained):
         seen.append(x.copy())
         return np.full(len(x), -float(len(seen))), np.ones_like(x) * X[:1]
 
-    start = standardised(X[5:6])
+    start = standardized(X[5:6])
     images, (course,) = climb(trained, "conv_2", start, np.array([0]), Ascent(), falling)
     np.testing.assert_array_equal(images, start)
     assert len(course) == 8  # 0.2, 0.1, ... 0.003 are tried; 0.0016 is below the least step
@@ -200,7 +200,7 @@ def test_a_step_is_halved_until_it_is_too_small_where_nothing_rises(trained):
 
 
 def test_an_ascent_ends_when_it_stagnates_and_at_the_latest_after_its_steps(trained):
-    start, maps = standardised(X[:1]), np.array([0])
+    start, maps = standardized(X[:1]), np.array([0])
     for rise, patience, n_steps in ((1e-5, 4, 4), (1e-5, 9, 9), (0.1, 4, 30)):
         calls = iter(range(1000))
 
@@ -240,13 +240,13 @@ def test_pattern_answers_more_than_any_of_many_random_images(trained):
 
 
 def test_pattern_of_a_single_linear_filter_is_its_own_weights():
-    """One tanh map that covers the whole image: the best standardised image is its kernel."""
+    """One tanh map that covers the whole image: the best standardized image is its kernel."""
     cnn = small_cnn(conv=(ConvLayer(1, 10, "tanh"),), pools=(), side=10)
     layer = cnn.model.get_layer("conv_1")
     kernel = np.random.default_rng(0).normal(0, 0.01, (10, 10, 1, 1)).astype(np.float32)
     layer.set_weights([kernel, np.zeros(1)])
     oip = find_oip(cnn, "conv_1", 0, n_starts=20, ascent=Ascent(max_steps=200), seed=0)
-    expected = standardised(kernel[np.newaxis, :, :, :, 0])[0]
+    expected = standardized(kernel[np.newaxis, :, :, :, 0])[0]
     assert np.corrcoef(oip.image.ravel(), expected.ravel())[0, 1] > 0.995
 
 
@@ -278,7 +278,7 @@ def test_refinement_raises_the_answer_round_by_round(trained):
     course = activation_maps(trained, "conv_2", np.stack(states))[..., number].mean(axis=(1, 2))
     assert len(states) > 1
     assert (np.diff(course) > 0).all()
-    np.testing.assert_allclose(states[0], standardised(X[:1])[0])
+    np.testing.assert_allclose(states[0], standardized(X[:1])[0])
     figure = plots.plot_refinement(states, "conv_2", number)
     assert f"{len(states) - 1} rounds changed the image" in title(figure)
     told = title(plots.plot_refinement(states, "conv_2", number, answers=course))
@@ -379,8 +379,8 @@ def test_filters_classes_fields_and_courses_are_drawn(trained):
     assert "of 8 nodes answer more than twice as much" in title(figure)
     shown = figure.axes[0].get_images()[0].get_array()
     assert sorted(shown.ravel()) == pytest.approx(sorted(means.ravel()))
-    favourites = shown.argmax(axis=0)
-    assert (np.diff(favourites) >= 0).all()  # nodes stand beside those of the same class
+    favorites = shown.argmax(axis=0)
+    assert (np.diff(favorites) >= 0).all()  # nodes stand beside those of the same class
     nodes = [int(label.get_text()) for label in figure.axes[0].get_xticklabels()]
     np.testing.assert_allclose(shown, means[:, nodes])
     window = field_of_node(trained.config, "conv_2", 0, 1)

@@ -42,7 +42,7 @@ ROUNDS = [0, *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, len(BAT
 def test_weights_after_three_epochs_agree_with_the_reference(
     activation, output, loss, rule, dtype, number
 ):
-    # Neighbouring cases begin with another batch size, so that each setting meets all of them.
+    # Neighboring cases begin with another batch size, so that each setting meets all of them.
     first = ACTIVATIONS.index(activation) + RULES.index(rule) + PAIRS.index((output, loss))
     batch_sizes = list(BATCH_SIZES.items())
     for place, width in enumerate(WIDTHS):
@@ -227,8 +227,8 @@ def test_bias_column_is_never_regularised():
     network = Network((4, 6, 3), dtype="float64", random_state=2)
     x, y = make_classes(9, 4, 3)
     plain = gradient_by_training(network, x, y, "log_loss")
-    regularised = gradient_by_training(network, x, y, "log_loss", l1=0.3, l2=0.7)
-    differences = network.views(regularised - plain)
+    regularized = gradient_by_training(network, x, y, "log_loss", l1=0.3, l2=0.7)
+    differences = network.views(regularized - plain)
     for difference, w in zip(differences, network.weights, strict=True):
         np.testing.assert_allclose(difference[:, 0], 0, atol=1e-12)
         expected = 0.7 * w[:, 1:] + 0.3 * np.sign(w[:, 1:])

@@ -321,8 +321,8 @@ def test_masks_drop_their_share_in_every_row_and_column_and_layer():
     for axis, n in ((0, 2000), (1, 100)):
         z = (dropped.mean(axis=axis) - 0.3) / np.sqrt(0.3 * 0.7 / n)
         assert 0.001 < stats.chi2.cdf((z**2).sum(), len(z)) < 0.999
-    neighbours = (dropped[:-1] == dropped[1:]).mean(), (dropped[:, :-1] == dropped[:, 1:]).mean()
-    np.testing.assert_allclose(neighbours, 0.3**2 + 0.7**2, atol=0.005)
+    neighbors = (dropped[:-1] == dropped[1:]).mean(), (dropped[:, :-1] == dropped[:, 1:]).mean()
+    np.testing.assert_allclose(neighbors, 0.3**2 + 0.7**2, atol=0.005)
     other_layer = reference.dropout_mask(123 + reference.LAYER_KEY, 5, 2000, 100, 0.3) == 0
     np.testing.assert_allclose((dropped == other_layer).mean(), 0.58, atol=0.005)
     np.testing.assert_array_equal(reference.dropout_mask(123, 7, 10, 100, 0.3), mask[2:12])

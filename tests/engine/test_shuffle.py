@@ -46,7 +46,7 @@ def test_all_orders_of_four_rows_are_equally_likely():
 
 
 def test_every_row_reaches_every_place_of_a_long_order():
-    # Neighbouring seeds, as a user who numbers his runs would take.
+    # Neighboring seeds, as a user who numbers his runs would take.
     places = np.array([_core.permutation(100, seed) for seed in range(20_000)])
     for row in (0, 1, 50, 99):
         counts = np.bincount(np.nonzero(places == row)[1], minlength=100)

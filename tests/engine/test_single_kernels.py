@@ -616,7 +616,7 @@ class Update:
         lanes = self.lanes.matrix.astype(float)
         return lanes.reshape(self.n_lanes, *self.shape).sum(axis=0)
 
-    def run(self, kind, penalised, rule):
+    def run(self, kind, penalized, rule):
         self.penalty = np.array([5.0])
         n_states = 0 if kind == "FM_PLAIN" else OPTIMIZERS[kind].n_states
         states = [s() if i < n_states else None for i, s in enumerate(self.states)]
@@ -630,7 +630,7 @@ class Update:
             self.w.stride,
             *self.shape,
             rule,
-            penalised,
+            penalized,
             self.penalty,
         )
 
@@ -643,17 +643,17 @@ def test_update_is_one_step_of_the_optimizer(kernels, kind):
     for i, (n_cols, n_rows) in enumerate([*TWOS, (300, 2), (17, 0)]):
         if n_cols * n_rows > 9_000:  # 500 meets 17 at most
             continue
-        penalised, n_lanes = i % 3 != 0, (1, 2, 3, 8)[i % 4]
+        penalized, n_lanes = i % 3 != 0, (1, 2, 3, 8)[i % 4]
         update = Update(kernels, n_rows, n_cols, n_lanes, seed=i)
-        case = n_cols, n_rows, penalised, n_lanes
+        case = n_cols, n_rows, penalized, n_lanes
         rule = make_rule(kind, l1=l1, l2=l2, l1_cost=0.7, l2_cost=0.4, gradient_scale=scale)
         w = update.w.matrix.astype(float)
         states = np.array([s.matrix.astype(float) for s in update.states])
-        assert update.run(kind, penalised, rule) == 1
+        assert update.run(kind, penalized, rule) == 1
 
         gradient = scale * update.gradient()
         cost = 5.0
-        if penalised:
+        if penalized:
             gradient += l2 * w + l1 * np.sign(w)
             cost += 0.4 / 2 * (w**2).sum() + 0.7 * np.abs(w).sum()
         reference.apply_optimizer(OPTIMIZERS[kind], w, states, gradient, RATE, STEP)
@@ -690,7 +690,7 @@ def test_update_reports_a_penalty_that_is_not_finite_but_not_one_that_nobody_ask
 def test_gradient_squares_are_those_of_the_gradient_of_an_update(kernels):
     l1, l2, scale = 0.1, 0.2, 0.25
     for i, (n_cols, n_rows) in enumerate([*TWOS, (300, 2), (17, 0)]):
-        penalised, n_lanes = i % 3 != 0, (1, 2, 3, 8)[i % 4]
+        penalized, n_lanes = i % 3 != 0, (1, 2, 3, 8)[i % 4]
         if n_cols * n_rows > 9_000:
             continue
         update = Update(kernels, n_rows, n_cols, n_lanes, seed=i)
@@ -704,10 +704,10 @@ def test_gradient_squares_are_those_of_the_gradient_of_an_update(kernels):
             n_rows,
             n_cols,
             rule,
-            penalised,
+            penalized,
         )
         w, gradient = update.w.matrix.astype(float), scale * update.gradient()
-        if penalised:
+        if penalized:
             gradient += l2 * w + l1 * np.sign(w)
         close = 16 * kernels.epsilon
         assert found == pytest.approx((gradient**2).sum(), rel=close, abs=close), (n_cols, n_rows)

@@ -273,7 +273,7 @@ def test_l1_makes_weights_vanish():
 
 def test_l1_and_l2_are_both_in_the_loss_divided_by_the_weights():
     x, y = regression()
-    plain, penalised = (
+    plain, penalized = (
         MLPRegressor(**FULL | dict(max_iter=1, learning_rate_init=1e-12), alpha=alpha, l1=l1).fit(
             x, y
         )
@@ -282,7 +282,7 @@ def test_l1_and_l2_are_both_in_the_loss_divided_by_the_weights():
     squares = sum((c**2).sum() for c in plain.coefs_)
     sizes = sum(np.abs(c).sum() for c in plain.coefs_)
     expected = plain.loss_ + (1.5 * squares + 2.0 * sizes) / len(x)
-    assert penalised.loss_ == pytest.approx(expected)
+    assert penalized.loss_ == pytest.approx(expected)
 
 
 def adamw(parameters, gradients, rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
@@ -525,7 +525,7 @@ def test_verbose_keeps_one_line_up_to_date_on_a_terminal(capsys, monkeypatch):
 
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     MLPClassifier(**SMALL, verbose=True).fit(*blobs())
-    out = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out)  # colours of the terminal
+    out = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out)  # colors of the terminal
     assert "Iteration 20, loss" in out
     assert out.count("\n") < 20
 

@@ -65,7 +65,7 @@ def test_column_transformer_with_categories():
     x, y = blobs()
     table = np.column_stack([x[:, :5], np.array(["red", "green"], dtype=object)[y]])
     columns = ColumnTransformer(
-        [("numbers", StandardScaler(), [0, 1, 2, 3, 4]), ("colour", OneHotEncoder(), [5])]
+        [("numbers", StandardScaler(), [0, 1, 2, 3, 4]), ("color", OneHotEncoder(), [5])]
     )
     model = make_pipeline(columns, MLPClassifier(**FAST)).fit(table, y)
     assert model.score(table, y) > 0.95

@@ -48,7 +48,7 @@ def test_large_pieces_are_written_in_chunks_and_short_writes_go_on(path, monkeyp
     [
         ("write", 0, "cannot write"),
         ("write", 1, "cannot write"),
-        ("fsync", 0, "cannot synchronise"),
+        ("fsync", 0, "cannot synchronize"),
         ("replace", 0, "cannot replace"),
         ("open", 0, "cannot create a temporary file beside"),
     ],
@@ -69,7 +69,7 @@ def test_a_fault_leaves_the_old_file_and_no_other(step, after, says, code, path,
 
 def test_a_fault_after_the_rename_leaves_the_new_file_whole(path, monkeypatch):
     fail_in(monkeypatch, "fsync", errno.EIO, after=1)
-    with pytest.raises(OSError, match="cannot synchronise the folder of the file"):
+    with pytest.raises(OSError, match="cannot synchronize the folder of the file"):
         write_atomically(path, [NEW])
     assert path.read_bytes() == NEW
     assert os.listdir(path.parent) == ["file"]

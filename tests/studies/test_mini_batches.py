@@ -36,8 +36,8 @@ def test_main_directions_are_those_of_the_singular_value_decomposition():
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(12, 40)) * np.geomspace(1, 0.01, 40)
     directions, explained = landscape.main_directions(steps)
-    centred = steps - steps.mean(axis=0)
-    _, sizes, expected = np.linalg.svd(centred, full_matrices=False)
+    centered = steps - steps.mean(axis=0)
+    _, sizes, expected = np.linalg.svd(centered, full_matrices=False)
     np.testing.assert_allclose(np.abs((directions * expected[:2]).sum(axis=1)), 1, rtol=1e-9)
     np.testing.assert_allclose(explained, (sizes[:2] ** 2).sum() / (sizes**2).sum())
 

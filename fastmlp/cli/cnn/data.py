@@ -31,7 +31,7 @@ def load_data(options: argparse.Namespace, **settings: Any) -> ImageData:
 
 
 def load_test_images(options: argparse.Namespace, cnn: Any) -> tuple[Any, Any, Any]:
-    """Return test images, standardised by the model's own scaler and raw, and their labels."""
+    """Return test images, standardized by the model's own scaler and raw, and their labels."""
     from fastmlp.cnn.images import scale_images
 
     data = load(options.data)
@@ -135,7 +135,7 @@ def confusion(outputs: Any, y: Any) -> list[list[int]]:
 
 
 def draw_predictions(draw: Any, cnn: Any, X: Any, y: Any, outputs: Any) -> None:
-    """Draw the confusion matrix and misclassified images; `X` are standardised images."""
+    """Draw the confusion matrix and misclassified images; `X` are standardized images."""
     from fastmlp import plots
     from fastmlp.cnn.images import unscale_images
 

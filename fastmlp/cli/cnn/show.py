@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp cnn show``."""
     parser.description = (
         "Draw what a trained CNN sees: the maps of its layers for some images, its filters, and "
-        "for every map an image found by activation maximisation: random images are optimised to "
+        "for every map an image found by activation maximization: random images are optimized to "
         "activate the map."
     )
     add = parser.add_argument

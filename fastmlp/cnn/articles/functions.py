@@ -51,7 +51,7 @@ def load_mnist(
 
     Returns
     -------
-    images of shape (60000, 28, 28, 1) and (10000, 28, 28, 1), float32, each pixel standardised;
+    images of shape (60000, 28, 28, 1) and (10000, 28, 28, 1), float32, each pixel standardized;
     one-hot labels of shape (60000, 10) and (10000, 10), float32
     """
     data = load_images("mnist", legacy_split=legacy_split, seed=seed)

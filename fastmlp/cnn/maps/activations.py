@@ -32,7 +32,7 @@ def layer_output(cnn: CNN, layer: str, X: ArrayLike) -> Images:
     layer : str
         A name in ``cnn.config``, or "flatten".
     X : array-like of shape (n, height, width, channels)
-        Standardised like the training images.
+        Standardized like the training images.
     """
     x = check_images("X", X, cnn.config.input_shape)
     model = layer_model(cnn, layer)

@@ -85,6 +85,6 @@ def map_correlations(a: ArrayLike, b: ArrayLike) -> Matrix:
 def _unit_columns(maps: Matrix) -> Matrix:
     """(images and places, maps), every column with mean 0 and length 1, or 0 if constant."""
     columns = maps.reshape(-1, maps.shape[-1])
-    centred = columns - columns.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=0)
-    return np.asarray(centred / np.where(lengths > 1e-12 * len(columns), lengths, np.inf))
+    centered = columns - columns.mean(axis=0)
+    lengths = np.linalg.norm(centered, axis=0)
+    return np.asarray(centered / np.where(lengths > 1e-12 * len(columns), lengths, np.inf))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ANSWERS = "viridis"
-"""Colours of activations, from none to the largest; told apart by colour-blind readers."""
+"""Colours of activations, from none to the largest; told apart by color-blind readers."""
 
 SIGNED = "PuOr_r"
 """Colours of numbers of both signs, white at 0."""
@@ -45,7 +45,7 @@ def draw_numbered_grid(
 ) -> Any:
     """Tiles (n, height, width) with the first number of each row left, and steps above.
 
-    The number of a tile is the sum of the two; returns matplotlib's image, for a colour bar.
+    The number of a tile is the sum of the two; returns matplotlib's image, for a color bar.
     """
     n, height, width = tiles.shape
     gap = max(1, round(0.08 * height))

@@ -1,10 +1,10 @@
 """OIPs, original input patterns: images that maximise the activation of a map.
 
 Gradient ascent on the pixels, in the line of F. Chollet, "Deep Learning with Python" (2017),
-section 5.4.2, with other start images and other normalisation. For a map m of a layer,
+section 5.4.2, with other start images and other normalization. For a map m of a layer,
 
     loss(x)   = mean over the map of its activation for the image x
-    x        <- standardise(x + step * g / RMS(g)),   g = dloss/dx
+    x        <- standardize(x + step * g / RMS(g)),   g = dloss/dx
 
 A whole batch of images, each for a map of its own, climbs at once. The step is halved for an image
 whose loss has not risen; an image has ended when its step is below `least_step`, or when its loss
@@ -24,7 +24,7 @@ from fastmlp._checks import check_integer, check_number
 from fastmlp.cnn.arrays import Images, check_images
 from fastmlp.cnn.backend import import_tensorflow
 from fastmlp.cnn.maps.activations import activation_maps, check_map_layer, layer_model
-from fastmlp.cnn.maps.oip_starts import SCALES, standardised, start_images
+from fastmlp.cnn.maps.oip_starts import SCALES, standardized, start_images
 from fastmlp.cnn.network import CNN
 
 
@@ -69,7 +69,7 @@ class OIP:
     map : int
         Counted from 0.
     image : ndarray of shape (height, width, channels), float32
-        Standardised.
+        Standardized.
     activation : float
         Mean activation of the map for the image.
     losses : ndarray of shape (n_steps + 1,)
@@ -105,7 +105,7 @@ def find_oip(
     ascent: Ascent | None = None,
     seed: int | None = None,
 ) -> OIP:
-    """Find the pattern of one map of a convolution or pooling by activation maximisation.
+    """Find the pattern of one map of a convolution or pooling by activation maximization.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def find_oips(
     ascent: Ascent | None = None,
     seed: int | None = None,
 ) -> list[OIP]:
-    """Find the patterns of many maps of a layer by activation maximisation; `maps` None means all.
+    """Find the patterns of many maps of a layer by activation maximization; `maps` None means all.
 
     The start images are the same for all maps; every map takes those it answers to most. Other
     parameters as in :func:`find_oip`.
@@ -183,7 +183,7 @@ def refine(
     Parameters
     ----------
     image : ndarray of shape (height, width, channels)
-        Standardised like the training images.
+        Standardized like the training images.
     rounds : int >= 1
     step : float > 0
         Change per round, in deviations of the image's pixels.
@@ -191,14 +191,14 @@ def refine(
     Returns
     -------
     list of ndarray of shape (height, width, channels)
-        The standardised image and its state after every round that raised the activation.
+        The standardized image and its state after every round that raised the activation.
     """
     check_map_layer(cnn, layer)
     (number,) = check_maps(cnn, layer, [map])
     if np.shape(image) != cnn.config.input_shape:
         raise ValueError(f"image must have shape {cnn.config.input_shape}; got {np.shape(image)}")
     given = check_images("image", np.asarray(image)[np.newaxis], cnn.config.input_shape)
-    states = [standardised(given)[0]]
+    states = [standardized(given)[0]]
     gradient_of = _gradient_function(cnn, layer)
     for _ in range(check_integer("rounds", rounds, minimum=1)):
         once = Ascent(step=step, max_steps=1, least_step=step / 64)
@@ -223,7 +223,7 @@ def climb(
 
     Parameters
     ----------
-    images : ndarray of shape (n, height, width, channels), standardised
+    images : ndarray of shape (n, height, width, channels), standardized
     maps : ndarray of shape (n,)
     ascent : Ascent
     gradient_of : callable or None
@@ -245,7 +245,7 @@ def climb(
         rows = np.flatnonzero(active)
         if len(rows) == 0:
             break
-        tried = standardised(x[rows] + steps[rows, None, None, None] * _unit(gradient[rows]))
+        tried = standardized(x[rows] + steps[rows, None, None, None] * _unit(gradient[rows]))
         new_loss, new_gradient = gradient_of(tried, maps[rows])
         better = new_loss > loss[rows]
         up, down = rows[better], rows[~better]

@@ -1,4 +1,4 @@
-"""Random start images for the search: noise on several length scales, standardised."""
+"""Random start images for the search: noise on several length scales, standardized."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ def start_images(
     images = np.zeros((n, *shape))
     for share, side in zip(shares.T, sides, strict=True):
         images += share[:, np.newaxis, np.newaxis, np.newaxis] * _noise(n, shape, side, rng)
-    return standardised(images)
+    return standardized(images)
 
 
-def standardised(images: NDArray[np.floating]) -> Images:
+def standardized(images: NDArray[np.floating]) -> Images:
     """Every image with mean 0 and deviation 1; an image without contrast becomes 0."""
     axes = (1, 2, 3)
-    centred = images - images.mean(axis=axes, keepdims=True)
-    deviation = centred.std(axis=axes, keepdims=True)
+    centered = images - images.mean(axis=axes, keepdims=True)
+    deviation = centered.std(axis=axes, keepdims=True)
     safe = np.where(deviation > 0, deviation, 1)
-    result: Images = (centred / safe).astype(np.float32)
+    result: Images = (centered / safe).astype(np.float32)
     return result
 
 
 def _noise(
     n: int, shape: tuple[int, int, int], side: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Uniform noise on cells of `side` pixels, linear between their centres, deviation 1.
+    """Uniform noise on cells of `side` pixels, linear between their centers, deviation 1.
 
     A grid of the image's size alone would be grey all over; it gets a second cell, which makes a
     slope across the image.

@@ -40,7 +40,7 @@ def plot_activation_maps(
 ) -> Figure:
     """All maps of a layer for one or more images, side by side on numbered grids.
 
-    The number of a map is that at the left of its row plus that over its column. One colour scale
+    The number of a map is that at the left of its row plus that over its column. One color scale
     for all images.
 
     Parameters
@@ -120,7 +120,7 @@ def plot_filters(
 def plot_class_activations(
     means: ArrayLike, layer: str, *, figsize: FigureSize = (13, 6)
 ) -> Figure:
-    """Mean activation of a dense layer's nodes by class, nodes sorted by their favourite class.
+    """Mean activation of a dense layer's nodes by class, nodes sorted by their favorite class.
 
     Parameters
     ----------
@@ -131,8 +131,8 @@ def plot_class_activations(
     if values.ndim != 2 or np.isnan(values).all():
         raise ValueError(f"means must have shape (n_classes, nodes); got {values.shape}")
     filled = np.where(np.isnan(values), -np.inf, values)
-    favourite = filled.argmax(axis=0)
-    order = np.lexsort((-filled.max(axis=0), favourite))
+    favorite = filled.argmax(axis=0)
+    order = np.lexsort((-filled.max(axis=0), favorite))
     with styled_pyplot(figsize) as plt:
         figure, axis = plt.subplots()
         shown = axis.imshow(values[:, order], cmap=ANSWERS, aspect="auto", interpolation="nearest")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FIGSIZE = (10.0, 5.6)
 DPI = 100
 PALETTE = 200
-"""Number of colours in a PNG file."""
+"""Number of colors in a PNG file."""
 
 HEADLINE_CHARACTERS_PER_INCH = 9.4
 """Average number of letters per inch of the bold headline, which is wrapped to fit."""

@@ -26,17 +26,17 @@ SKETCH_STEPS = 41
 SKETCH_REACH = 2.0
 
 
-def sketch(centre: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def sketch(center: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """X, Y and the paraboloid Z = (X - c)^2 + (Y - c / 2)^2 with its minimum at (c, c / 2)."""
     x = np.linspace(-SKETCH_REACH, SKETCH_REACH, SKETCH_STEPS)
     X, Y = np.meshgrid(x, x)
-    return X, Y, (X - centre) ** 2 + (Y - centre / 2) ** 2
+    return X, Y, (X - center) ** 2 + (Y - center / 2) ** 2
 
 
 def draw_sketch(result: Result) -> Figure:
     """Two cost surfaces with minima apart, and their sum; seen from the side and as contours."""
-    centres = result["config"]["sketch_centres"]
-    surfaces = [sketch(centre) for centre in centres]
+    centers = result["config"]["sketch_centres"]
+    surfaces = [sketch(center) for center in centers]
     X, Y = surfaces[0][:2]
     total = surfaces[0][2] + surfaces[1][2]
     layers = [
@@ -65,11 +65,11 @@ def draw_sketch(result: Result) -> Figure:
         flat.set_aspect("equal")
         flat.grid(False)
         legend_below(figure, flat, 3)
-        middle = (centres[0] + centres[1]) / 2
+        middle = (centers[0] + centers[1]) / 2
         headline(
             figure,
-            f"A sketch: every mini-batch has a minimum of its own (x = {centres[0]:g} and "
-            f"{centres[1]:g}); that of the sum lies between them (x = {middle:g})",
+            f"A sketch: every mini-batch has a minimum of its own (x = {centers[0]:g} and "
+            f"{centers[1]:g}); that of the sum lies between them (x = {middle:g})",
         )
     return figure  # type: ignore[no-any-return]
 

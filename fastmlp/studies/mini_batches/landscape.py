@@ -15,10 +15,10 @@ Parameters = NDArray[np.floating[Any]]
 
 def main_directions(steps: Parameters) -> tuple[Parameters, float]:
     """The two orthonormal directions (2, n_parameters) with most of the steps' variance."""
-    centred = steps - steps.mean(axis=0)
+    centered = steps - steps.mean(axis=0)
     # Far fewer steps than parameters: the products of the steps have the same eigenvalues.
-    variances, mixtures = np.linalg.eigh(centred @ centred.T)
-    directions = mixtures[:, :-3:-1].T @ centred
+    variances, mixtures = np.linalg.eigh(centered @ centered.T)
+    directions = mixtures[:, :-3:-1].T @ centered
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return directions, float(variances[-2:].sum() / variances.sum())
 

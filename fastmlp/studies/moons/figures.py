@@ -160,7 +160,7 @@ def _draw_height(
     label: str,
     title: str,
 ) -> None:
-    """One surface in three dimensions with a colour bar."""
+    """One surface in three dimensions with a color bar."""
     axis: Any = figure.add_subplot(*place, projection="3d")
     image = axis.plot_surface(
         *surface, cmap=colors, rcount=60, ccount=60, linewidth=0, antialiased=False

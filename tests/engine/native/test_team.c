@@ -30,7 +30,7 @@ static void add_to_value(void *context, ptrdiff_t piece, int worker)
     atomic_fetch_sub(&shared->in_use[worker], 1);
 }
 
-/* Every value becomes its neighbour's of the share before. */
+/* Every value becomes its neighbor's of the share before. */
 static void copy_neighbour(void *context, ptrdiff_t piece, int worker)
 {
     shared_t *shared = context;
