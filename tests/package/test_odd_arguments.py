@@ -25,7 +25,8 @@ WITHOUT_A_CALL = {
 """Public names that take no arguments of a user, and why."""
 
 UNCHECKED_METHODS = {
-    "Trainer.fit_as", "Trainer.train", "Trainer.draw_epoch",  # between rooms of the package
+    "Trainer.fit_as", "Trainer.train", "Trainer.draw_epoch",
+    "Trainer.note_steps", "Trainer.note_epoch",  # between rooms of the package
     "get_params", "set_params", "set_callbacks", "get_metadata_routing",  # scikit-learn's
 }  # fmt: skip
 
