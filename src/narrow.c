@@ -290,41 +290,81 @@ void FM_NAME(narrow_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
         gradient_tail(job, n_vectors * LANES, n - n_vectors * LANES);
 }
 
-/* --- One row --------------------------------------------------------------------------------- */
+/* --- A few rows ------------------------------------------------------------------------------ */
 
-#define DOT_OUTPUTS 8
+/* Rows of w are multiplied where they lie, by up to DOT_ROWS rows of x at once. A tile keeps one sum
+ * of vectors for every row and output, and adds it up in the same order whatever its shape: the
+ * result of a row does not depend on the others. */
+#define DOT_ROWS 4
+#define DOT_BLOCK 12 /* outputs whose weights all rows use while they are in the cache */
+#define DOT_SUMS 12
 
-/* z[0..n_outputs) = b + w x for rows of w that are used once: each is multiplied where it lies. */
-FM_INLINE void dot_tile(real *z, const real *x, const real *w, ptrdiff_t w_stride, ptrdiff_t n,
-                        const int n_outputs)
+FM_INLINE void dot_tile(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
+                        const real *w, ptrdiff_t n_cols, const int n_rows, const int n_outputs)
 {
-    vec sum[DOT_OUTPUTS];
+    const ptrdiff_t n = n_cols - 1;
+    vec sum[DOT_SUMS];
     UNROLL
-    for (int j = 0; j < n_outputs; j++)
-        sum[j] = (vec){0};
+    for (int i = 0; i < n_rows * n_outputs; i++)
+        sum[i] = (vec){0};
     ptrdiff_t k = 0;
     for (; k + LANES <= n; k += LANES) {
-        const vec input = load(x + k);
+        vec input[DOT_ROWS];
         UNROLL
-        for (int j = 0; j < n_outputs; j++)
-            sum[j] += input * load(w + j * w_stride + k);
+        for (int r = 0; r < n_rows; r++)
+            input[r] = load(x + r * x_stride + k);
+        UNROLL
+        for (int j = 0; j < n_outputs; j++) {
+            const vec weights = load(w + j * n_cols + 1 + k);
+            UNROLL
+            for (int r = 0; r < n_rows; r++)
+                sum[r * n_outputs + j] += input[r] * weights;
+        }
     }
-    UNROLL
-    for (int j = 0; j < n_outputs; j++) {
-        real total = 0;
-        for (int i = 0; i < LANES; i++)
-            total += sum[j][i];
-        for (ptrdiff_t rest = k; rest < n; rest++)
-            total += x[rest] * w[j * w_stride + rest];
-        z[j] = total + w[j * w_stride - 1];
+    for (int r = 0; r < n_rows; r++) {
+        for (int j = 0; j < n_outputs; j++) {
+            const vec parts = sum[r * n_outputs + j];
+            real total = 0;
+            for (int i = 0; i < LANES; i++)
+                total += parts[i];
+            for (ptrdiff_t rest = k; rest < n; rest++)
+                total += x[r * x_stride + rest] * w[j * n_cols + 1 + rest];
+            z[r * z_stride + j] = total + w[j * n_cols];
+        }
     }
 }
 
-void FM_NAME(dot_row)(real *z, const real *x, const real *w, ptrdiff_t n_out, ptrdiff_t n_cols)
+/* All outputs of n_rows rows, in tiles of n_outputs and then of one. */
+FM_INLINE void dot_outputs(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
+                           const real *w, ptrdiff_t n_out, ptrdiff_t n_cols, const int n_rows,
+                           const int n_outputs)
 {
     ptrdiff_t j = 0;
-    for (; j + DOT_OUTPUTS <= n_out; j += DOT_OUTPUTS)
-        dot_tile(z + j, x, w + j * n_cols + 1, n_cols, n_cols - 1, DOT_OUTPUTS);
+    for (; j + n_outputs <= n_out; j += n_outputs)
+        dot_tile(z + j, z_stride, x, x_stride, w + j * n_cols, n_cols, n_rows, n_outputs);
     for (; j < n_out; j++)
-        dot_tile(z + j, x, w + j * n_cols + 1, n_cols, n_cols - 1, 1);
+        dot_tile(z + j, z_stride, x, x_stride, w + j * n_cols, n_cols, n_rows, 1);
+}
+
+void FM_NAME(dot_rows)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
+                       const real *w, ptrdiff_t n_rows, ptrdiff_t n_out, ptrdiff_t n_cols)
+{
+    const ptrdiff_t last = n_rows % DOT_ROWS;
+    for (ptrdiff_t j = 0; j < n_out; j += DOT_BLOCK) {
+        const ptrdiff_t n = n_out - j < DOT_BLOCK ? n_out - j : DOT_BLOCK;
+        const real *block = w + j * n_cols;
+        ptrdiff_t r = 0;
+        for (; r + DOT_ROWS <= n_rows; r += DOT_ROWS)
+            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
+                        DOT_ROWS, 3);
+        if (last == 3)
+            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
+                        3, 4);
+        else if (last == 2)
+            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
+                        2, 6);
+        else if (last == 1)
+            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
+                        1, 6);
+    }
 }

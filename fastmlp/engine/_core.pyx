@@ -433,7 +433,7 @@ cdef class Engine(_Workspace):
     cdef int run_few(self, void *parameters, void *x, Py_ssize_t n_rows, void *out) except -1:
         """With memory of its own, as several threads may predict with one network."""
         cdef Job *job = &self.job
-        cdef void *buffer = calloc(3 * job.network.widest, self.dtype.itemsize)
+        cdef void *buffer = calloc((2 * FEW_AT_ONCE + 1) * job.network.widest, self.dtype.itemsize)
         if buffer == NULL:
             raise MemoryError()
         if self.dtype.itemsize == 4:

@@ -23,7 +23,7 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fm_kernels:
         void (*narrow_product)(...) noexcept nogil
         void (*narrow_gradient)(...) noexcept nogil
-        void (*dot_row)(...) noexcept nogil
+        void (*dot_rows)(...) noexcept nogil
         void (*bias_activation)(...) noexcept nogil
         void (*dropout)(...) noexcept nogil
         void (*activation_backward)(...) noexcept nogil

@@ -32,24 +32,33 @@ cdef void evaluate_chunk(Job *job, real *parameters, Py_ssize_t chunk, int worke
 
 cdef void predict_few(Job *job, real *parameters, real *x, Py_ssize_t n_rows, real *buffer,
                       real *out) noexcept nogil:
-    """Row by row, without BLAS or team; buffer has two padded rows of the widest layer, and one of
-    zeros in the place of biases that dot_row has already added."""
+    """Without BLAS, team or copies of the weights; buffer has two matrices (FEW_AT_ONCE, widest)
+    and a row of zeros in the place of biases that dot_rows has already added."""
+    cdef Py_ssize_t size = FEW_AT_ONCE * job.network.widest, begin = 0
+    while begin < n_rows:
+        predict_together(job, parameters, x + begin * job.network.n_features,
+                         min(n_rows - begin, <Py_ssize_t> FEW_AT_ONCE), buffer, buffer + size,
+                         buffer + 2 * size, out + begin * job.network.n_out)
+        begin += FEW_AT_ONCE
+
+
+cdef void predict_together(Job *job, real *parameters, real *x, Py_ssize_t n_rows, real *a,
+                           real *spare, real *zeros, real *out) noexcept nogil:
+    """All layers for at most FEW_AT_ONCE rows."""
     cdef Layer *layer
-    cdef real *a
-    cdef real *below
-    cdef Py_ssize_t r, l
-    for r in range(n_rows):
-        below = x + r * job.network.n_features
-        for l in range(job.network.n_layers):
-            layer = &job.network.layers[l]
-            a = buffer + (l & 1) * job.network.widest
-            if l == job.network.n_layers - 1:
-                a = out + r * job.network.n_out
-            kernels(a).dot_row(a, below, parameters + layer.public, layer.n_out, layer.n_in + 1)
-            if layer.function >= FM_SOFTMAX:
-                kernels(a).output_activation(a, 1, buffer + 2 * job.network.widest, layer.n_out, 1,
+    cdef real *below = x
+    cdef Py_ssize_t l, r
+    for l in range(job.network.n_layers):
+        layer = &job.network.layers[l]
+        if l == job.network.n_layers - 1:
+            a = out
+        kernels(a).dot_rows(a, layer.n_out, below, layer.n_in, parameters + layer.public, n_rows,
+                            layer.n_out, layer.n_in + 1)
+        if layer.function < FM_SOFTMAX:
+            kernels(a).bias_activation(a, <real *> NULL, layer.n_out, <real *> NULL, layer.n_out,
+                                       n_rows, layer.function)
+        else:
+            for r in range(n_rows):
+                kernels(a).output_activation(a + r * layer.n_out, 1, zeros, layer.n_out, 1,
                                              layer.function, False)
-            else:
-                kernels(a).bias_activation(a, <real *> NULL, layer.n_out, <real *> NULL,
-                                           layer.n_out, 1, layer.function)
-            below = a
+        below, a, spare = a, spare, a

@@ -85,9 +85,13 @@ NARROW_WEIGHT_BYTES = 1 << 20
 SHORT_ROW = 256
 """Maximum length of input rows that are copied in order to pad them."""
 
-FEW_ROWS = 8
-"""Maximum number of rows that a prediction multiplies one by one, without copying the weights; only
-a single row if the weights do not fit into the second-level cache."""
+FEW_ROWS = 32
+"""Maximum number of rows that a prediction multiplies with the weights where they lie; copying them
+takes longer than that saves for so few."""
+
+FEW_ROWS_FLOP = 40_000_000
+"""Maximum work of such a prediction (about a millisecond), which one thread does; a single row may
+take more."""
 
 MIN_WORKER_FLOP = 500_000
 """Minimum work per thread and step (about 5 microseconds) that makes a thread worthwhile in
@@ -115,7 +119,7 @@ class NetworkPlan:
         Whether training copies the rows of a chunk into contiguous memory, without and with
         shuffling.
     few_rows : int
-        Maximum number of rows that a prediction multiplies one by one.
+        Maximum number of rows that a prediction multiplies with the weights where they lie.
     chunk_rows, sparse_chunk_rows : int
         Maximum rows of a chunk when predicting from a dense and from a sparse matrix.
     row_flop, worker_flop : int
@@ -224,9 +228,10 @@ def narrow_layers(sizes: tuple[int, ...], itemsize: int) -> tuple[bool, ...]:
     )
 
 
-def few_rows(sizes: tuple[int, ...], itemsize: int) -> int:
-    """Return the maximum number of rows that a prediction multiplies one by one."""
-    return FEW_ROWS if count_parameters(sizes) * itemsize < BLOCK_PARAMETER_BYTES else 1
+def few_rows(sizes: tuple[int, ...]) -> int:
+    """Return the maximum number of rows that a prediction multiplies with the weights in place."""
+    row_flop = 2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    return max(1, min(FEW_ROWS, FEW_ROWS_FLOP // row_flop))
 
 
 def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
@@ -254,7 +259,7 @@ def plan_network(sizes: tuple[int, ...], itemsize: int) -> NetworkPlan:
         strides=strides,
         gathers=gathers_inputs(sizes[0], narrow[0], shuffled=False),
         gathers_shuffled=gathers_inputs(sizes[0], narrow[0], shuffled=True),
-        few_rows=few_rows(sizes, itemsize),
+        few_rows=few_rows(sizes),
         chunk_rows=chunk_rows,
         sparse_chunk_rows=min(
             chunk_rows, max(PADDING, SPARSE_CHUNK_BYTES // (strides[0] * itemsize))

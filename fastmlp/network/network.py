@@ -238,10 +238,10 @@ class Network:
     ) -> Array:
         """Compute the outputs of the network.
 
-        Up to eight rows in an array of the network's dtype (a single row, if the parameters take a
-        megabyte or more) use a fast path of a few microseconds, which multiplies row by row. It
+        Up to 32 rows in an array of the network's dtype (fewer, if they take more than 40 million
+        floating-point operations) are multiplied by one thread with the weights where they lie. It
         adds in a different order: the last bits may differ from those of the same rows in a larger
-        array.
+        array, but not from those of fewer rows.
 
         Parameters
         ----------

@@ -61,10 +61,11 @@ def test_gradients_of_wide_layers_come_in_blocks_unless_the_batch_is_huge():
     assert not plan_batch(500, (784, 70, 30, 10), 4).blocks
 
 
-def test_predictions_take_eight_rows_one_by_one_below_a_megabyte_of_weights_and_one_from_there_on():
-    assert few_rows((784, 70, 30, 10), 4) == few_rows((510, 512), 4) == few_rows((254, 512), 8) == 8
-    assert few_rows((784, 512, 256, 10), 4) == few_rows((511, 512), 4) == 1
-    assert few_rows((255, 512), 8) == 1
+def test_predictions_take_as_many_rows_with_the_weights_in_place_as_have_40_mflop():
+    assert few_rows((784, 70, 30, 10)) == few_rows((625, 1000)) == 32
+    assert few_rows((626, 1000)) == 31
+    assert few_rows((1446, 512, 256, 64, 1)) == 22
+    assert few_rows((20_000, 10_000)) == few_rows((1000, 20_000)) == 1
 
 
 def test_rows_are_padded_to_vectors_and_never_a_power_of_two_apart():
@@ -138,7 +139,7 @@ def test_plan_of_a_network_is_what_single_questions_answer(sizes, itemsize):
         n <= stride <= n + 31 and stride % 16 == 0
         for n, stride in zip(sizes, network.strides, strict=True)
     )
-    assert network.few_rows == few_rows(sizes, itemsize)
+    assert network.few_rows == few_rows(sizes)
     assert network.gathers == gathers_inputs(sizes[0], network.narrow[0], False)
     assert network.gathers_shuffled == gathers_inputs(sizes[0], network.narrow[0], True)
     weights = [np.ones((b, a)) for a, b in pairwise(sizes)]

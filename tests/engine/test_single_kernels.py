@@ -185,15 +185,30 @@ def test_narrow_gradient_of_rows_with_themselves_is_their_gram_matrix(kernels):
     g.assert_holds(x.matrix.T @ x.matrix, written=32)
 
 
-def test_dot_row_is_matrix_times_row_plus_bias_column(kernels):
-    rng = np.random.default_rng(4)
+def test_dot_rows_is_rows_times_transposed_matrix_plus_bias_column(kernels):
+    rng, n_rows = np.random.default_rng(4), itertools.cycle([1, 2, 3, 4, 5, 8, 11, 16])
     for n_in, n_out in TWOS:
-        x = Sheet(integers(rng, n_in), kernels.dtype)
+        batch = next(n_rows)
+        x = Sheet(integers(rng, batch, n_in), kernels.dtype)
         w = Sheet(integers(rng, n_out, n_in + 1), kernels.dtype, stride=n_in + 1)
-        z = Sheet(np.zeros(n_out), kernels.dtype, fill=CANARY)
-        kernels.dot_row(z(), x(), w(), n_out, n_in + 1)
-        expected = w.matrix[:, 1:] @ x.matrix[0] + w.matrix[:, 0]
-        z.assert_holds(expected, case=(n_in, n_out))
+        z = Sheet(np.zeros((batch, n_out)), kernels.dtype, fill=CANARY)
+        kernels.dot_rows(z(), z.stride, x(), x.stride, w(), batch, n_out, n_in + 1)
+        expected = x.matrix @ w.matrix[:, 1:].T + w.matrix[:, 0]
+        z.assert_holds(expected, case=(n_in, n_out, batch))
+
+
+def test_dot_rows_gives_a_row_the_same_bits_whatever_is_beside_it(kernels):
+    rng = np.random.default_rng(5)
+    for n_in, n_out in [(37, 29), (5, 3), (784, 12)]:
+        x = Sheet(rng.normal(size=(11, n_in)), kernels.dtype)
+        w = Sheet(rng.normal(size=(n_out, n_in + 1)), kernels.dtype, stride=n_in + 1)
+        results = []
+        for batch in range(1, 12):
+            z = Sheet(np.zeros((batch, n_out)), kernels.dtype, fill=CANARY)
+            kernels.dot_rows(z(), z.stride, x(), x.stride, w(), batch, n_out, n_in + 1)
+            results.append(z.matrix)
+        for batch, found in enumerate(results, start=1):
+            np.testing.assert_array_equal(found, results[-1][:batch], err_msg=f"{n_in} {batch}")
 
 
 # --- Element-wise passes --------------------------------------------------------------------------
