@@ -214,9 +214,9 @@ for _ in range({count}):
     for _ in range(3):
         owner = random.choice([trainer, trainer.network, trainer.objective])
         name = random.choice([n for n in dir(owner) if not n.startswith("_")])
-        if callable(getattr(owner, name)):
-            continue
         try:
+            if callable(getattr(owner, name)):
+                continue
             if isinstance(getattr(owner, name), np.ndarray) and random.random() < 0.5:
                 getattr(owner, name).shape = (1, -1)
             setattr(owner, name, random.choice(VALUES)())
