@@ -3,7 +3,7 @@
  * and by table.c for the entries, hence no include guard.
  *
  * Matrices of activations and deltas are sample-major, (batch, stride) with the nodes of a layer side
- * by side and stride a multiple of 16 (any, for a prediction of single rows), unless they are called
+ * by side and stride a multiple of 16 (any, for a prediction of few rows), unless they are called
  * feature-major: (n_out, batch), sample r of feature j at a[j * stride + r]. */
 
 /* --- Products of narrow layers (narrow.c) --- */

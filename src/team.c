@@ -283,13 +283,13 @@ static void open_share(fm_piece task, void *context, ptrdiff_t n_pieces)
 static void await_helpers(long n_claims)
 {
     for (int i = 0; i < atomic_load_explicit(&team.spins, memory_order_relaxed); i++) {
-        if (atomic_load(&team.done) == n_claims)
+        if (atomic_load(&team.done) >= n_claims)
             return;
         PAUSE();
     }
     pthread_mutex_lock(&team.lock);
     atomic_store(&team.caller_sleeps, 1);
-    while (atomic_load(&team.done) != n_claims)
+    while (atomic_load(&team.done) < n_claims)
         pthread_cond_wait(&team.finished, &team.lock);
     atomic_store(&team.caller_sleeps, 0);
     pthread_mutex_unlock(&team.lock);

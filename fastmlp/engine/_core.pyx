@@ -30,7 +30,7 @@ from cpython.buffer cimport (
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.math cimport sqrt
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -433,9 +433,11 @@ cdef class Engine(_Workspace):
     cdef int run_few(self, void *parameters, void *x, Py_ssize_t n_rows, void *out) except -1:
         """With memory of its own, as several threads may predict with one network."""
         cdef Job *job = &self.job
-        cdef void *buffer = calloc((2 * FEW_AT_ONCE + 1) * job.network.widest, self.dtype.itemsize)
+        cdef Py_ssize_t row_bytes = job.network.widest * self.dtype.itemsize
+        cdef void *buffer = malloc((2 * min(n_rows, <Py_ssize_t> FEW_AT_ONCE) + 1) * row_bytes)
         if buffer == NULL:
             raise MemoryError()
+        memset(buffer, 0, row_bytes)
         if self.dtype.itemsize == 4:
             predict_few(job, <float *> parameters, <float *> x, n_rows, <float *> buffer,
                         <float *> out)

@@ -32,14 +32,16 @@ cdef void evaluate_chunk(Job *job, real *parameters, Py_ssize_t chunk, int worke
 
 cdef void predict_few(Job *job, real *parameters, real *x, Py_ssize_t n_rows, real *buffer,
                       real *out) noexcept nogil:
-    """Without BLAS, team or copies of the weights; buffer has two matrices (FEW_AT_ONCE, widest)
-    and a row of zeros in the place of biases that dot_rows has already added."""
-    cdef Py_ssize_t size = FEW_AT_ONCE * job.network.widest, begin = 0
+    """Without BLAS, team or copies of the weights; buffer has a row of zeros, in the place of biases
+    that dot_rows has already added, and two matrices of at most FEW_AT_ONCE rows of the widest
+    layer."""
+    cdef Py_ssize_t n_together = min(n_rows, <Py_ssize_t> FEW_AT_ONCE), begin = 0
+    cdef real *a = buffer + job.network.widest
     while begin < n_rows:
         predict_together(job, parameters, x + begin * job.network.n_features,
-                         min(n_rows - begin, <Py_ssize_t> FEW_AT_ONCE), buffer, buffer + size,
-                         buffer + 2 * size, out + begin * job.network.n_out)
-        begin += FEW_AT_ONCE
+                         min(n_rows - begin, n_together), a, a + n_together * job.network.widest,
+                         buffer, out + begin * job.network.n_out)
+        begin += n_together
 
 
 cdef void predict_together(Job *job, real *parameters, real *x, Py_ssize_t n_rows, real *a,
