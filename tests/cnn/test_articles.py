@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import bars, needs_tensorflow
+from cnn_data import bars, needs_keras
 
 from fastmlp.cnn import CNN, CNNConfig, build_cnn_simple, load_mnist, my_compile, train
 from fastmlp.training.history import History
@@ -49,7 +49,7 @@ def test_my_compile_and_train_have_one_set_of_defaults():
         assert ours[name].default == theirs[name].default, name
 
 
-@needs_tensorflow
+@needs_keras
 def test_indices_and_names_mean_the_same():
     by_index = build_cnn_simple([[4, 3, 3], [6, 3, 4]], LI_POOL, [[8, 2], [3, 1]], SHAPE, seed=0)
     by_name = build_cnn_simple(
@@ -63,7 +63,7 @@ def test_indices_and_names_mean_the_same():
     np.testing.assert_array_equal(by_index.predict(X), by_name.predict(X))
 
 
-@needs_tensorflow
+@needs_keras
 def test_layers_have_the_articles_names_or_given_ones():
     cnn = build_cnn_simple(*LISTS)
     names = [layer.name for layer in cnn.model.layers]
@@ -72,7 +72,7 @@ def test_layers_have_the_articles_names_or_given_ones():
     assert named.config.conv[0].name == "mine"
 
 
-@needs_tensorflow
+@needs_keras
 def test_article_lists_give_the_article_configuration():
     lists = [[32, 3, "relu"], [64, 3, 0], [64, (3, 3), 0]], [[2], [2]], [[70, 0], [10, 0]]
     cnn = build_cnn_simple(*lists, (28, 28, 1))
@@ -99,7 +99,7 @@ def test_lists_that_do_not_fit_are_named(lists, message):
         build_cnn_simple(*lists)
 
 
-@needs_tensorflow
+@needs_keras
 @pytest.mark.parametrize(
     ("name", "factors"), [("l1", (0.03, 0.0)), ("l2", (0.0, 0.04)), (None, (0.0, 0.0))]
 )
@@ -108,7 +108,7 @@ def test_regularizers_get_the_factor_of_their_name(name, factors):
     assert (config.regularizer, config.l1, config.l2) == (name, *factors)
 
 
-@needs_tensorflow
+@needs_keras
 def test_build_reset_and_continue_do_what_their_names_say(capsys):
     settings = dict(epochs=2, batch_size=10, my_lr_sched="powerSched", my_lr_decay_rate=0.1, seed=0)
     cnn, seconds, history, optimizer = train(None, True, X, Y, *LISTS, **settings)
@@ -127,7 +127,7 @@ def test_build_reset_and_continue_do_what_their_names_say(capsys):
         train(None, False, X, Y, *LISTS)
 
 
-@needs_tensorflow
+@needs_keras
 def test_a_run_without_a_schedule_keeps_its_rate_and_lr_history_records_it(capsys):
     from fastmlp.cnn import LrHistory
 
@@ -141,7 +141,7 @@ def test_a_run_without_a_schedule_keeps_its_rate_and_lr_history_records_it(capsy
     assert calls.iterations == [3]  # of the last training alone
 
 
-@needs_tensorflow
+@needs_keras
 def test_momentum_is_passed_where_there_is_one_and_told_where_not(capsys):
     cnn = build_cnn_simple(*LISTS)
     assert my_compile(cnn, my_momentum=0.6).model.optimizer.momentum == 0.6
@@ -158,7 +158,7 @@ def test_momentum_is_passed_where_there_is_one_and_told_where_not(capsys):
         my_compile(cnn, my_lr_sched="exponential")
 
 
-@needs_tensorflow
+@needs_keras
 def test_validation_data_are_those_that_are_given_and_no_others():
     _, _, without, _ = train(None, True, X, Y, *LISTS, epochs=1, verbose=False)
     assert np.isnan(without["val_accuracy"]).all()
@@ -168,7 +168,7 @@ def test_validation_data_are_those_that_are_given_and_no_others():
     assert given["val_accuracy"][-1] == pytest.approx(cnn.evaluate(X[:9], Y[:9]).accuracy)
 
 
-@needs_tensorflow
+@needs_keras
 def test_epoch_plot_draws_both_sets_a_reference_line_and_the_articles_limits():
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
     train(
@@ -194,7 +194,7 @@ def test_epoch_plot_draws_both_sets_a_reference_line_and_the_articles_limits():
     assert "validation accuracy" in left.get_title(loc="left") + left.get_title()
 
 
-@needs_tensorflow
+@needs_keras
 def test_figure_and_axes_are_given_together_or_not_at_all():
     figure, axis = plt.subplots()
     for given in ({"fig1": figure}, {"fig1": figure, "ax1_1": axis}, {"ax1_2": axis}):
