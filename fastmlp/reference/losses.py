@@ -109,8 +109,19 @@ def through_output(gradient: Array, a: Array, output: str) -> Array:
         above = np.cumsum(gradient[::-1], axis=0)[::-1]
         above[1:] *= -np.expm1(-np.diff(a, axis=0))
         return above
+    return gradient * output_derivative(a, output)
+
+
+def output_derivative(a: Array, output: str) -> Array | None:
+    """Return D[E], the derivative of the output function, (n_out, samples), from its values A[E].
+
+    None for softmax and increasing outputs, which couple the nodes of a column: their derivative
+    is a matrix per sample.
+    """
+    if output in ("softmax", "increasing"):
+        return None
     derivatives = {"sigmoid": a * (1 - a), "exponential": a}
-    return gradient * derivatives.get(output, 1)
+    return derivatives.get(output, np.ones_like(a))
 
 
 def output_delta(

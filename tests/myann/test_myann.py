@@ -31,7 +31,11 @@ def digits(**options):
     return MyANN(
         "digits",
         **dict(
-            ay_nodes_layers=[0, 20, 0], learn_rate=0.01, random_state=0, my_initializer="sqrt_nodes"
+            ay_nodes_layers=[0, 20, 0],
+            learn_rate=0.01,
+            random_state=0,
+            my_initializer="sqrt_nodes",
+            b_verbose=False,
         )
         | options,
     )
