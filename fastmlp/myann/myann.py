@@ -423,6 +423,7 @@ class MyANN(Figures):
     ) -> MyANN:
         """Train with the given trainer, and take over its history."""
         given = check_iterable("callbacks", callbacks, "callbacks")
+        check_integer("n_epochs", n_epochs, minimum=0)
         calls: list[TrainerCallback] = [self._adopt_history]
         if self.b_verbose:
             if self.b_print_test_data:
@@ -568,7 +569,8 @@ class MyANN(Figures):
             return
         n_batches = len(self.history.last_batches("costs"))
         period = period_for(self.print_batch_period, n_batches, REPORTED_BATCHES)
-        print(self.epoch_report(), batch_report(self.history, period), sep="\n")
+        title, report = self.epoch_report().split("\n", maxsplit=1)
+        print(title, batch_report(self.history, period), report, sep="\n")
 
     def epoch_report(self) -> str:
         """Return the articles' report on the last finished epoch, as several lines of text."""
