@@ -315,6 +315,11 @@ SUBJECTS |= {
     f"plots.{name}": (getattr(plots, name), lambda: {"history": history()})
     for name in ("plot_accuracy", "plot_costs", "plot_errors", "plot_reg_share", "plot_run")
 }
+SUBJECTS |= {
+    f"plots.{name}": (getattr(plots, name), lambda: {
+        "classifier": classifier(), "X": X, "y": LABELS, "resolution": 4})
+    for name in ("decision_surface", "decision_surface_3d")
+}  # fmt: skip
 for _class, _make in {"MLPClassifier": classifier, "MLPRegressor": regressor}.items():
     SUBJECTS |= {
         f"{_class}.{name}": (method(_make, getattr(fastmlp, _class), name), base)
