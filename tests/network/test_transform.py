@@ -114,7 +114,7 @@ def test_hidden_outputs_lead_to_the_predictions(fitted):
 
 def test_an_autoencoder_shows_its_narrow_layer():
     X = np.random.default_rng(0).normal(size=(50, 4))
-    model = MLPRegressor((8, 2, 8), solver="lbfgs", max_iter=3).fit(X, X)
+    model = MLPRegressor(hidden_layer_sizes=(8, 2, 8), solver="lbfgs", max_iter=3).fit(X, X)
     assert model.hidden_outputs(X, layer=2).shape == (50, 2)
 
 
