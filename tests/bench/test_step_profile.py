@@ -148,6 +148,17 @@ def test_command_prints_a_table_for_reference_engine_and_layers(capsys, tmp_path
     assert len(record["layers"]) == 4 and "processor" in record["environment"]
 
 
+def test_any_shape_is_profiled_on_random_rows(capsys):
+    code, out, err = run(
+        capsys, "--shape", "20,5,1", "--batch-size", "8", "--threads", "1", "--versions", "V1.6",
+        "--bias", "weights_sliced,row_added", "--repetitions", "1", "--dtype", "float64",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    title, *rows = out.splitlines()
+    assert title.startswith("random rows: network 20-5-1, batch size 8, float64; milliseconds")
+    assert [row.split()[1:3] for row in rows[2:4]] == [["weights", "sliced"], ["row", "added"]]
+
+
 def header_names(header):
     """The names of the columns after the first two; those of the layers have a space."""
     joined = header.replace("tib-bp ", "tib-bp_").split()[3:]
