@@ -55,6 +55,24 @@ def test_a_timed_step_is_the_step_of_the_reference(version, bias):
     assert found["ta-bp"] < found["td"] and sum(parts) <= found["td"]
 
 
+@pytest.mark.parametrize("version, layers", [("V1.0", [2, 1, 0]), ("V1.5", [2, 1])])
+def test_the_oldest_version_also_times_the_delta_of_the_input_layer(version, layers, monkeypatch):
+    seen, layer_delta = [], reference.layer_delta
+
+    def count(w, *arguments):
+        seen.append(SIZES.index(w.shape[1] - 1))
+        assert arguments[-2:] == (version, "row_added")
+        return layer_delta(w, *arguments)
+
+    monkeypatch.setattr(reference, "layer_delta", count)
+    network = Network(SIZES, dtype="float64", random_state=1)
+    memory = np.zeros(network.n_parameters)
+    step_profile.timed_step(
+        network, memory, X, Y, np.arange(20), SETTINGS, Variant(version, "row_added")
+    )
+    assert seen == layers
+
+
 def test_medians_are_taken_over_the_steps_without_the_first(monkeypatch):
     counts = iter(range(1000))
 
