@@ -90,6 +90,8 @@ class MyANN(Figures):
         a common mean and deviation ("global"), fitted on the training set.
     engine : {"native", "numpy"}
         The compiled engine, or the readable one of :mod:`fastmlp.reference`.
+    products : {"auto", "blas", "own"}
+        Who computes the compiled engine's matrix products, as in :class:`fastmlp.Trainer`.
     b_train_on_init : bool
         Train on construction; if False, call :meth:`fit`.
     b_verbose : bool
@@ -173,6 +175,7 @@ class MyANN(Figures):
     dtype: np.dtype[Any]
     b_shuffle: bool
     engine: str
+    products: str
     b_verbose: bool
     my_initializer: str
     my_momentum_rule: str
@@ -213,6 +216,7 @@ class MyANN(Figures):
         b_shuffle: bool = True,
         b_standardize: bool | str = True,
         engine: str = "native",
+        products: str = "auto",
         b_train_on_init: bool = True,
         b_verbose: bool = False,
         my_initializer: str = "legacy",
@@ -308,6 +312,7 @@ class MyANN(Figures):
             shuffle=self.b_shuffle,
             n_threads=self.n_threads,
             engine=self.engine,
+            products=self.products,
             random_state=self._rng,
         )
 
