@@ -6,7 +6,11 @@ epochs; all else is as published. What the articles print at full length is in d
 
 from __future__ import annotations
 
+import ast
+import inspect
 import math
+import re
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -353,3 +357,37 @@ def test_step_3_the_published_accuracy_is_1_minus_the_error_of_35_epochs(mnist):
     printed = ann.epoch_report()
     assert f"  1 - error, mean of batches  {1 - ann._ay_theta[-1].mean():.5f}\n" in printed
     assert f"  batch-averaged accuracy     {ann.history['batch_accuracy'][-1]:.5f}\n" in printed
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page():
+    path = Path(__file__).parents[2] / "docs" / "coming-from-the-articles.md"
+    if not path.exists():
+        pytest.skip("no docs beside the tests")
+    return path
+
+
+def test_the_page_shows_the_call_that_is_pasted_here(page):
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    call = ast.parse(block).body[-1].value
+    given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    assert given == PART_VIII | {"b_standardize": False}
+
+
+def test_the_page_names_files_functions_and_parameters_that_exist(page):
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert target.startswith("https:") or (page.parent / target).exists(), target
+    for name in re.findall(r"`reference\.(\w+)", text):
+        assert hasattr(reference, name), name
+    (ours,) = re.findall(r"^\| ours \| (.*) \|$", text, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", ours) == list(inspect.signature(MyANN).parameters)[20:]
+
+
+def test_the_page_has_the_state_of_everything_that_was_announced(page):
+    rows = re.findall(r"^\| (\d+) \| .+ \| (\w+): .+ \|$", page.read_text(), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 25))
+    assert {state for _, state in rows} <= {"done", "left"}
