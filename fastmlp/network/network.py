@@ -29,6 +29,7 @@ from fastmlp.engine.threads import MAX_THREADS, resolve_threads
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
 from fastmlp.network.summary import Summary
+from fastmlp.reference.functions import FUNCTIONS
 
 MANY_ROWS = 64
 
@@ -287,6 +288,57 @@ class Network:
             if not engine.predict(self.parameters, x, out):
                 check_finite("X", x)  # type: ignore[arg-type]
         return out
+
+    def transform(self, X: ArrayLike, *, layer: int = -2, n_threads: int | None = None) -> Array:
+        """Compute the outputs A_l of one layer, by default of the last hidden layer.
+
+        The products are those of `predict`; the activation function is computed in NumPy, and may
+        differ from the engine's in the last bits.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n, n_features)
+            As in `predict`.
+        layer : int
+            Index in `sizes`: 0 is the input layer, 1 the first hidden layer, and negative numbers
+            count from the end, so that -1 is the output layer and -2 the last before it.
+        n_threads : int or None
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n, sizes[layer])
+            A new array of the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no such layer, or as in `predict`.
+
+        Examples
+        --------
+        >>> net = Network((64, 30, 2, 30, 64), random_state=0)
+        >>> net.transform(np.zeros((5, 64)), layer=2).shape
+        (5, 2)
+        """
+        n_layers = len(self.sizes)
+        last = n_layers - 1
+        number = check_integer("layer", layer, minimum=-n_layers, maximum=last) % n_layers
+        if number == last:
+            return self.predict(X, n_threads=n_threads)
+        if number == 0:
+            return np.array(check_inputs("X", X, self.dtype, n_columns=self.sizes[0])[:])
+        kept = self.weights[:number]
+        head = Network._with_weights(
+            [w[:, 1:] for w in kept],
+            [w[:, 0] for w in kept],
+            activation=self.activations[: number - 1],
+            output="identity",
+            dtype=str(self.dtype),
+        )
+        z = head.predict(X, n_threads=n_threads)
+        with np.errstate(over="ignore", under="ignore"):
+            return FUNCTIONS[self.activations[number - 1]](z)
 
     @contextmanager
     def _engine(self, n_threads: int) -> Iterator[_core.Engine]:

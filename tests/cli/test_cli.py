@@ -252,7 +252,11 @@ NEEDS_SHAPE = "describes the mini-batch of a network, and needs --shape"
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "the following arguments are required: train|info|bench|threads|cnn|study|report"),
+        (
+            [],
+            "the following arguments are required: "
+            "train|info|bench|threads|profile|cnn|study|report",
+        ),
         (["train", "--epochs", "0"], "--epochs must be at least 1; got 0"),
         (["train", "--epochs", "x"], "--epochs must be an integer; got 'x'"),
         (["train", "--decay", "nan"], "--decay must be a finite number, at least 0; got nan"),

@@ -23,7 +23,7 @@ TRAIN = """
 import json, pathlib, sys
 import fastmlp
 ann = fastmlp.MyANN("digits", ay_nodes_layers=[0, 30, 0], n_epochs=20, learn_rate=0.01,
-                    my_initializer="sqrt_nodes", random_state=0)
+                    my_initializer="sqrt_nodes", random_state=0, b_verbose=False)
 print(json.dumps({"file": fastmlp.__file__, "accuracy": ann.test_accuracy[-1]}))
 """
 
