@@ -13,9 +13,10 @@ from pathlib import Path
 
 import matplotlib
 
+from fastmlp.files.json_file import write_json
 from fastmlp.studies import find_study
 from fastmlp.studies.lab.figures import write_figures
-from fastmlp.studies.lab.results import read_result, result_path, write_json
+from fastmlp.studies.lab.results import read_result, result_path
 
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 PAGES = Path(__file__).parent

@@ -83,7 +83,6 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _diverge(self, batch: int) -> None:
         model = self.cnn.model
-        library().synchronize(model)
         rate = current_rate(model)
         self._good.restore(model)
         raise DivergenceError(epoch=self.cnn.epochs_done, batch=batch, learning_rate=rate)

@@ -75,6 +75,7 @@ def _variables(model: Any) -> Iterator[Any]:
 
 def current_rate(model: Any) -> float:
     """The learning rate of the next batch."""
+    library().synchronize(model)
     return float(to_numpy(model.optimizer.learning_rate))
 
 
@@ -102,4 +103,5 @@ def penalty(model: Any) -> float:
 
 def iterations(model: Any) -> int:
     """Batches the optimizer has seen since its start."""
+    library().synchronize(model)
     return int(to_numpy(model.optimizer.iterations))

@@ -463,6 +463,37 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         x = self._check_rows("X", X, network.dtype, reset=False)
         return network.predict(x, n_threads=self.n_threads)
 
+    def hidden_outputs(self, X: Any, *, layer: int = -2) -> Array:
+        """Compute the outputs of one layer of the network, by default of the last hidden layer.
+
+        This is not called `transform`, because the estimator would then be a transformer too, whose
+        `fit_transform` and place in the middle of a Pipeline would not be about its predictions;
+        ``FunctionTransformer(clf.hidden_outputs)`` is such a step.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        layer : int
+            0 is the input layer, i the layer behind ``coefs_[i - 1]``, and negative numbers count
+            from the end: -1 is the output layer, -2 the last hidden layer.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_nodes)
+            As returned by :meth:`fastmlp.Network.transform`, in the network's dtype.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If there is no such layer, or `X` is not as in `predict`.
+        """
+        check_is_fitted(self)
+        network = self._network()
+        x = self._check_rows("X", X, network.dtype, reset=False)
+        return network.transform(x, layer=layer, n_threads=self.n_threads)
+
     def summary(self) -> Summary:
         """Summarize the fitted network: its layers, their output shapes, functions and parameters.
 

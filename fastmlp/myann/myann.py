@@ -31,10 +31,14 @@ from fastmlp.callbacks.base import EpochCallback
 from fastmlp.datasets.labelled import DataTuple, LabelledData, flatten_rows, prepare
 from fastmlp.myann.figures import Figures
 from fastmlp.myann.parameters import FREE, LOSS_FUNCTIONS, accept_aliases, check_parameters
-from fastmlp.myann.report import epoch_report
+from fastmlp.myann.report import batch_report, epoch_report, is_due, period_for, start_report
+from fastmlp.myann.step import Penalty, step_matrices
 from fastmlp.network.network import Network
 from fastmlp.training.history import History
 from fastmlp.training.trainer import Trainer
+
+REPORTED_EPOCHS, REPORTED_BATCHES = 20, 4
+"""About so many epochs of a run, and mini-batches of an epoch, are printed by default."""
 
 Callback = EpochCallback | Callable[["MyANN"], object]
 
@@ -77,7 +81,8 @@ class MyANN(Figures):
     legend_loc : str
         Location of the legend, as in matplotlib.
     b_print_test_data : bool
-        With `b_verbose`, print the shapes of the data and of the weights.
+        With `b_verbose`, print the shapes of the data and of the weights, and the numbers of epochs
+        and mini-batches.
     random_state : int, numpy.random.Generator or None
         Seed or generator for the initial weights, shuffling and the legacy split.
     n_threads : int or None
@@ -90,10 +95,17 @@ class MyANN(Figures):
         a common mean and deviation ("global"), fitted on the training set.
     engine : {"native", "numpy"}
         The compiled engine, or the readable one of :mod:`fastmlp.reference`.
+    products : {"auto", "blas", "own"}
+        Who computes the compiled engine's matrix products, as in :class:`fastmlp.Trainer`.
     b_train_on_init : bool
         Train on construction; if False, call :meth:`fit`.
     b_verbose : bool
-        Print the articles' report after every epoch.
+        Print what the articles print: the epochs' reports, cost and average error of mini-batches,
+        and the total time.
+    print_period, print_batch_period : int >= 1 or None
+        Print every so many epochs, and in these every so many mini-batches; the first and the last
+        in any case. 1 and 1 print everything, as article M8 does; None means about 20 epochs of the
+        run and about 4 mini-batches of an epoch.
     my_initializer : str
         legacy (article M8), range, sqrt_nodes (M13), glorot or he; see
         :mod:`fastmlp.initializers`.
@@ -173,7 +185,10 @@ class MyANN(Figures):
     dtype: np.dtype[Any]
     b_shuffle: bool
     engine: str
+    products: str
     b_verbose: bool
+    print_period: int | None
+    print_batch_period: int | None
     my_initializer: str
     my_momentum_rule: str
     my_learn_rate_rule: str
@@ -213,8 +228,11 @@ class MyANN(Figures):
         b_shuffle: bool = True,
         b_standardize: bool | str = True,
         engine: str = "native",
+        products: str = "auto",
         b_train_on_init: bool = True,
-        b_verbose: bool = False,
+        b_verbose: bool = True,
+        print_period: int | None = None,
+        print_batch_period: int | None = None,
         my_initializer: str = "legacy",
         my_momentum_rule: str = "one_step",
         my_learn_rate_rule: str = "cumulative",
@@ -308,6 +326,7 @@ class MyANN(Figures):
             shuffle=self.b_shuffle,
             n_threads=self.n_threads,
             engine=self.engine,
+            products=self.products,
             random_state=self._rng,
         )
 
@@ -409,9 +428,13 @@ class MyANN(Figures):
     ) -> MyANN:
         """Train with the given trainer, and take over its history."""
         given = check_iterable("callbacks", callbacks, "callbacks")
+        check_integer("n_epochs", n_epochs, minimum=0)
         calls: list[TrainerCallback] = [self._adopt_history]
         if self.b_verbose:
-            calls.append(lambda _: print(self.epoch_report()))
+            if self.b_print_test_data:
+                n_batches = self.n_batches if trainer is self.trainer else 1
+                print(start_report(n_epochs, n_batches, trainer.batch_size))
+            calls.append(lambda _: self._print_epoch(n_epochs))
         calls += [_with_ann(call, self) for call in given]
         trainer.history = self.history  # until fit creates a new one
         try:
@@ -429,6 +452,8 @@ class MyANN(Figures):
         finally:
             self.history = trainer.history
         if self.b_verbose:
+            if self.history.n_epochs and not self._is_reported(n_epochs):  # ended early
+                self._print_epoch(n_epochs, always=True)
             print(f"Total training time: {self.epoch_seconds.sum():.3f} s. Stopped regularly.")
         return self
 
@@ -479,34 +504,55 @@ class MyANN(Figures):
         *,
         version: reference.Version = "V1.6",
         bias: reference.BiasTreatment = "product_sliced",
-    ) -> dict[str, list[Array]]:
+    ) -> dict[str, list[Array | None]]:
         """Return all matrices of one training step, computed by :mod:`fastmlp.reference`.
 
         They are those of mini-batch `num_batch` (from 0) of the training rows in their stored
-        order: the lists ``Z``, ``A`` (layers 0 … E, with bias rows in A) and ``grad`` (one per
-        weight matrix, without penalties), with shape (nodes, samples) as in the articles. The
-        object is not changed.
+        order, with shape (nodes, samples) as in the articles; the object is not changed.
+
+        Parameters
+        ----------
+        num_batch : int >= 0
+        version : {"V1.0", "V1.5", "V1.6"}
+            Version of back propagation; V1.0 also computes the unnecessary matrices of layer 0.
+        bias : {"row_added", "weights_sliced", "product_sliced"}
+            Treatment of the bias; with ``row_added`` the matrices of ``D`` have a bias row.
+
+        Returns
+        -------
+        dict of str to list
+            ``Z``, ``A`` (with bias rows), ``D`` (derivative of a layer's function) and ``delta``
+            (dC/dZ) of the layers 0 … E, with None where there is none: layer 0 except in V1.0, and
+            ``D`` of a softmax output. ``grad``, one per weight matrix, is summed over the samples,
+            without penalties; ``grad_with_penalty`` is what the update multiplies with the learning
+            rate: with penalties, and a mean for ``reduction="mean"``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not among these, or the object has no data.
         """
         self._require_rows("look_into_mini_batch")
         check_choice("version", version, reference.VERSIONS)
         check_choice("bias", bias, reference.BIAS_TREATMENTS)
         check_integer("num_batch", num_batch, minimum=0, maximum=self.n_mini_batches - 1)
         rows = slice(num_batch * self.n_size_mini_batch, (num_batch + 1) * self.n_size_mini_batch)
-        functions, loss = self.network.functions, self.trainer.loss
-        zs, activations = reference.forward(
-            self.weights, reference.input_layer(self.X_train, rows), functions
-        )
-        delta = reference.output_delta(activations[-1], self.Y_train[rows].T, functions[-1], loss)
-        gradients = reference.backward(
+        n_rows = len(self.X_train[rows])
+        share = n_rows / len(self.X_train) if self.reg_scale == "per_sample" else 1.0
+        return step_matrices(
             self.weights,
-            zs,
-            activations,
-            delta,
-            functions,
+            self.network.functions,
+            self.trainer.loss,
+            reference.input_layer(self.X_train, rows),
+            self.Y_train[rows].T,
+            Penalty(
+                1 / n_rows if self.reduction == "mean" else 1.0,
+                self.lambda1_reg * share,
+                self.lambda2_reg * share,
+            ),
             version,
             bias,
         )
-        return {"Z": zs, "A": activations, "grad": gradients}
 
     # --- Reports ---------------------------------------------------------------------------------
 
@@ -516,6 +562,20 @@ class MyANN(Figures):
             print(f"  {name}: {getattr(self, name).shape}")
         for number, w in enumerate(self.weights):
             print(f"  weights L{number} to L{number + 1}: {w.shape}")
+
+    def _is_reported(self, n_epochs: int) -> bool:
+        """Return whether the last finished epoch of `n_epochs` belongs to the printed ones."""
+        period = period_for(self.print_period, n_epochs, REPORTED_EPOCHS)
+        return is_due(self.history.n_epochs - 1, n_epochs, period)
+
+    def _print_epoch(self, n_epochs: int, *, always: bool = False) -> None:
+        """Print the report on the last finished epoch, if its turn has come, and on its batches."""
+        if not (always or self._is_reported(n_epochs)):
+            return
+        n_batches = len(self.history.last_batches("costs"))
+        period = period_for(self.print_batch_period, n_batches, REPORTED_BATCHES)
+        title, report = self.epoch_report().split("\n", maxsplit=1)
+        print(title, batch_report(self.history, period), report, sep="\n")
 
     def epoch_report(self) -> str:
         """Return the articles' report on the last finished epoch, as several lines of text."""

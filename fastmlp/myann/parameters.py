@@ -18,6 +18,7 @@ from fastmlp._checks import (
     shown,
 )
 from fastmlp.datasets.scaling import Scaler
+from fastmlp.engine.products import PRODUCTS
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import check_pair
@@ -71,6 +72,8 @@ FREE = {
     "b_standardize",
     "b_train_on_init",
     "b_verbose",
+    "print_period",
+    "print_batch_period",
     "callbacks",
     "resume",
 }
@@ -85,6 +88,10 @@ def _one_of(allowed: Iterable[str]) -> Check:
 
 def _integer(minimum: int) -> Check:
     return lambda name, value: check_integer(name, value, minimum=minimum)
+
+
+def _period(name: str, value: Any) -> int | None:
+    return None if value is None else check_integer(name, value, minimum=1)
 
 
 def _number(minimum: float = 0.0, **limits: float) -> Check:
@@ -145,8 +152,11 @@ CHECKS: dict[str, Check] = {
     "b_shuffle": check_flag,
     "b_standardize": _scaler,
     "engine": _one_of(ENGINES),
+    "products": _one_of(PRODUCTS),
     "b_train_on_init": check_flag,
     "b_verbose": check_flag,
+    "print_period": _period,
+    "print_batch_period": _period,
     "my_initializer": _one_of(INITIALIZERS),
     "my_momentum_rule": _one_of(MOMENTUM_RULES),
     "my_learn_rate_rule": _one_of(SCHEDULES),

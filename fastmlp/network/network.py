@@ -23,12 +23,14 @@ from fastmlp._checks import (
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
-from fastmlp.engine.plan import NetworkPlan, count_parameters
+from fastmlp.engine.plan import NetworkPlan, count_parameters, plan_network
+from fastmlp.engine.products import resolve_products
 from fastmlp.engine.rows import check_inputs
 from fastmlp.engine.threads import MAX_THREADS, resolve_threads
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
 from fastmlp.network.summary import Summary
+from fastmlp.reference.functions import FUNCTIONS
 
 MANY_ROWS = 64
 
@@ -107,7 +109,9 @@ class Network:
         self.output = ALIASES.get(name, name)
         self.initializer = check_choice("initializer", initializer, INITIALIZERS)
         self._parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
-        self._row_engine = self._create_engine(1)
+        self._row_engine = self._create_engine(
+            1, plan_network(self.sizes, self.dtype.itemsize, resolve_products())
+        )
         self._idle_engines: dict[int, list[_core.Engine]] = {}
 
     @classmethod
@@ -288,6 +292,57 @@ class Network:
                 check_finite("X", x)  # type: ignore[arg-type]
         return out
 
+    def transform(self, X: ArrayLike, *, layer: int = -2, n_threads: int | None = None) -> Array:
+        """Compute the outputs A_l of one layer, by default of the last hidden layer.
+
+        The products are those of `predict`; the activation function is computed in NumPy, and may
+        differ from the engine's in the last bits.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n, n_features)
+            As in `predict`.
+        layer : int
+            Index in `sizes`: 0 is the input layer, 1 the first hidden layer, and negative numbers
+            count from the end, so that -1 is the output layer and -2 the last before it.
+        n_threads : int or None
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n, sizes[layer])
+            A new array of the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no such layer, or as in `predict`.
+
+        Examples
+        --------
+        >>> net = Network((64, 30, 2, 30, 64), random_state=0)
+        >>> net.transform(np.zeros((5, 64)), layer=2).shape
+        (5, 2)
+        """
+        n_layers = len(self.sizes)
+        last = n_layers - 1
+        number = check_integer("layer", layer, minimum=-n_layers, maximum=last) % n_layers
+        if number == last:
+            return self.predict(X, n_threads=n_threads)
+        if number == 0:
+            return np.array(check_inputs("X", X, self.dtype, n_columns=self.sizes[0])[:])
+        kept = self.weights[:number]
+        head = Network._with_weights(
+            [w[:, 1:] for w in kept],
+            [w[:, 0] for w in kept],
+            activation=self.activations[: number - 1],
+            output="identity",
+            dtype=str(self.dtype),
+        )
+        z = head.predict(X, n_threads=n_threads)
+        with np.errstate(over="ignore", under="ignore"):
+            return FUNCTIONS[self.activations[number - 1]](z)
+
     @contextmanager
     def _engine(self, n_threads: int) -> Iterator[_core.Engine]:
         """Lend an engine that is not in use; it is kept for the next prediction."""
@@ -302,9 +357,7 @@ class Network:
         finally:
             idle.append(engine)
 
-    def _create_engine(
-        self, n_threads: int, network_plan: NetworkPlan | None = None
-    ) -> _core.Engine:
+    def _create_engine(self, n_threads: int, network_plan: NetworkPlan) -> _core.Engine:
         loss = Loss(NATURAL_LOSS[self.output])
         return _core.Engine(
             self.sizes,

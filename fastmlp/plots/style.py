@@ -17,6 +17,18 @@ BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE = "#56B4E9", "#CC79A7"
 INK, GREY, SILVER, PALE = "#333333", "#777777", "#BBBBBB", "#D9D9D9"
 
+CATEGORIES = (
+    (BLUE, "o"),
+    (ORANGE, "s"),
+    (GREEN, "^"),
+    (VERMILLION, "D"),
+    (PURPLE, "v"),
+    (SKY, "P"),
+    (INK, "X"),
+    (GREY, "*"),
+)
+"""Colours and markers for unordered items, distinguishable by either."""
+
 FONT_POINTS_PER_INCH = 1.1
 """Font size in points per inch of figure width: 1.1 / 72 * 800 = 12 pixels of 800."""
 

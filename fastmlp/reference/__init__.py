@@ -33,6 +33,7 @@ from fastmlp.reference.losses import difference_derivative as difference_derivat
 from fastmlp.reference.losses import gamma as gamma
 from fastmlp.reference.losses import log_loss as log_loss
 from fastmlp.reference.losses import output_delta as output_delta
+from fastmlp.reference.losses import output_derivative as output_derivative
 from fastmlp.reference.losses import poisson as poisson
 from fastmlp.reference.losses import squared_error as squared_error
 from fastmlp.reference.losses import through_output as through_output
@@ -46,6 +47,7 @@ from fastmlp.reference.propagation import backward as backward
 from fastmlp.reference.propagation import forward as forward
 from fastmlp.reference.propagation import input_layer as input_layer
 from fastmlp.reference.propagation import layer_delta as layer_delta
+from fastmlp.reference.propagation import layer_derivative as layer_derivative
 from fastmlp.reference.updates import LAYER_KEY as LAYER_KEY
 from fastmlp.reference.updates import adam_update as adam_update
 from fastmlp.reference.updates import apply_optimizer as apply_optimizer

@@ -113,6 +113,18 @@ def through_output(gradient: Array, a: Array, output: str) -> Array:
     return gradient * derivatives.get(output, 1)
 
 
+def output_derivative(a: Array, output: str) -> Array | None:
+    """Return D[E], the derivative of the output function, (n_out, samples), from its values A[E].
+
+    None for softmax and increasing outputs, which couple the nodes of a column: their derivative
+    is a matrix per sample.
+    """
+    if output in ("softmax", "increasing"):
+        return None
+    derivatives = {"sigmoid": a * (1 - a), "exponential": a}
+    return derivatives.get(output, np.ones_like(a))
+
+
 def output_delta(
     a: Array, y: Array, output: str, loss: str, parameters: Array | float = 0.0
 ) -> Array:

@@ -83,18 +83,24 @@ def forward(
     return zs, activations
 
 
-def _derivative_with_bias_row(z: Array, a: Array, function: str, version: Version) -> Array:
-    """Return phi' of layer N with a row for the bias node; V1.6 computes it from A, not Z."""
-    if version == "V1.6":
-        return DERIVATIVES[function](z, a)
-    z_with_bias = add_bias_row(z)
-    return DERIVATIVES[function](z_with_bias, FUNCTIONS[function](z_with_bias))
+def layer_derivative(
+    z: Array,
+    a: Array,
+    function: str,
+    version: Version = "V1.6",
+    bias: BiasTreatment = "product_sliced",
+) -> Array:
+    """Return D[N] = phi'(Z[N]) from Z[N] (nodes, samples) and A[N] (with bias row).
 
-
-def _derivative(z: Array, a: Array, function: str, version: Version) -> Array:
-    """Return phi' of layer N without bias row."""
-    a_nodes = a[1:] if version == "V1.6" else FUNCTIONS[function](z)
-    return DERIVATIVES[function](z, a_nodes)
+    V1.6 computes it from A, the others from Z. With ``row_added`` it has a row for the bias node,
+    (nodes + 1, samples), otherwise none.
+    """
+    if bias == "row_added":
+        if version == "V1.6":
+            return DERIVATIVES[function](z, a)
+        z = add_bias_row(z)
+        return DERIVATIVES[function](z, FUNCTIONS[function](z))
+    return DERIVATIVES[function](z, a[1:] if version == "V1.6" else FUNCTIONS[function](z))
 
 
 def layer_delta(
@@ -113,12 +119,12 @@ def layer_delta(
     ``product_sliced``: row 0 of the product is dropped before it is multiplied by the derivative
     (article P3).
     """
+    derivative = layer_derivative(z, a, function, version, bias)
     if bias == "row_added":
-        full = (w.T @ delta) * _derivative_with_bias_row(z, a, function, version)
-        return full[1:]
+        return ((w.T @ delta) * derivative)[1:]
     if bias == "weights_sliced":
-        return (w[:, 1:].T @ delta) * _derivative(z, a, function, version)
-    return (w.T @ delta)[1:] * _derivative(z, a, function, version)
+        return (w[:, 1:].T @ delta) * derivative
+    return (w.T @ delta)[1:] * derivative
 
 
 def backward(

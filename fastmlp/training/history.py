@@ -121,6 +121,10 @@ class History(Mapping[str, NDArray[np.float64]]):
         value = self._rows[name][-1]
         return float(value[-1]) if name in PER_BATCH else float(value)
 
+    def last_batches(self, name: str) -> NDArray[np.float64]:
+        """Values of a per-batch name in the last epoch, (n_batches,); a copy."""
+        return np.array(self._rows[name][-1], float)
+
     def last_mean(self, name: str) -> float:
         """Mean over the last epoch of a per-batch name; does not look at the other epochs."""
         return float(np.mean(self._rows[name][-1]))

@@ -48,7 +48,7 @@ def test_a_driver_without_cards_lists_none(monkeypatch):
     [
         (
             {"cuInit": 803},
-            r"another version than its library \(CUDA error 803\): start the machine",
+            r"another version than its library \(CUDA error 803\): start",
         ),
         ({"cuInit": 999}, r"does not start \(CUDA error 999\); see nvidia-smi"),
         ({"cuDeviceGetCount": 3}, "NVIDIA's driver does not start"),

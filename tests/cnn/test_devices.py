@@ -144,7 +144,7 @@ def test_settings_go_to_the_library_and_what_is_not_given_stays(kit):
     [
         (
             {"memory_growth": True, "memory_limit_mb": 9},
-            "memory_growth and memory_limit_mb exclude",
+            "growth and memory_limit_mb exclude",
         ),
         ({"memory_share": 0.5, "memory_limit_mb": 9}, "memory_limit_mb and memory_share exclude"),
         ({"memory_share": 0}, "memory_share must be above 0; got 0"),

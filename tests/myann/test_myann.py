@@ -31,7 +31,11 @@ def digits(**options):
     return MyANN(
         "digits",
         **dict(
-            ay_nodes_layers=[0, 20, 0], learn_rate=0.01, random_state=0, my_initializer="sqrt_nodes"
+            ay_nodes_layers=[0, 20, 0],
+            learn_rate=0.01,
+            random_state=0,
+            my_initializer="sqrt_nodes",
+            b_verbose=False,
         )
         | options,
     )
@@ -336,7 +340,7 @@ def test_divergence_keeps_finite_weights_and_history():
 # --- Real data ------------------------------------------------------------------------------------
 
 
-@pytest.mark.soak  # its twin with measured accuracies; the next has the same kernels
+@pytest.mark.soak  # test_pasted_calls.py has its twin without measured accuracies
 def test_articles_values_reach_their_accuracy_and_rate_on_mnist(mnist):
     ann = MyANN(
         (mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test),
@@ -355,25 +359,6 @@ def test_articles_values_reach_their_accuracy_and_rate_on_mnist(mnist):
     assert f"{ann.learning_rates[-1]:.11f}" == "0.00099940518"
     assert ann.test_accuracy[-1] >= 0.955
     assert ann.reg_share[-1].mean() > ann.reg_share[0].mean()
-
-
-def test_published_run_of_35_epochs_reaches_its_training_accuracy(mnist):
-    """Article P3 reports a batch-averaged accuracy of 0.99272."""
-    ann = MyANN(
-        (mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test),
-        2,
-        [0, 70, 30, 0],
-        n_size_mini_batch=500,
-        n_epochs=35,
-        learn_rate=0.001,
-        decrease_const=1e-6,
-        mom_rate=5e-5,
-        lambda2_reg=0.01,
-        my_initializer="sqrt_nodes",
-        random_state=0,
-        b_measure_accuracy=False,
-    )
-    assert ann.history["batch_accuracy"][-1] >= 0.98
 
 
 # --- Bad input ------------------------------------------------------------------------------------
@@ -440,6 +425,8 @@ def with_nan(row, column):
     (dict(b_shuffle="no"), TypeError, "b_shuffle must be True or False; got 'no'"),
     (dict(dtype="int8"), ValueError, "dtype must be one of 'float32', 'float64'; got 'int8'"),
     (dict(n_threads=-2), ValueError, "n_threads must be from 1 to 256; got -2"),
+    (dict(print_period=0), ValueError, "print_period must be at least 1; got 0"),
+    (dict(print_batch_period=1.5), TypeError, "print_batch_period must be an integer; got 1.5"),
     (dict(batch_size=3), TypeError, "MyANN has no parameter 'batch_size'; known: my_data_set, "),
     (dict(data_set="digits"), TypeError, "'data_set' and 'my_data_set' are the same parameter"),
 ], ids=str)  # fmt: skip

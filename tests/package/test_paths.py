@@ -62,8 +62,9 @@ def calls():
 
     def ann(**options):
         return fastmlp.MyANN(
-            (X, LABELS, X, LABELS), 1, [0, 2, 0], n_nodes_layer_out=0, n_epochs=1, **options
-        )
+            (X, LABELS, X, LABELS), 1, [0, 2, 0], n_nodes_layer_out=0, n_epochs=1,
+            b_verbose=False, **options,
+        )  # fmt: skip
 
     def estimator(cls):
         return lambda value: cls(max_iter=1).fit(X, LABELS, resume=value)

@@ -79,7 +79,8 @@ def test_decision_line_lies_where_the_surface_is_at_its_middle(result):
     assert probability.shape == xx.shape
     figure = figures.draw_classifiers(result)
     axes = next(a for a in figure.axes if a.get_title(loc="left").startswith("MyANN"))
-    points = axes.collections[1].get_paths()[0].vertices
+    line = next(c for c in axes.collections if type(c).__name__ == "QuadContourSet")
+    points = line.get_paths()[0].vertices
     from scipy.interpolate import RegularGridInterpolator
 
     value = RegularGridInterpolator((yy[:, 0], xx[0]), probability)(points[:, ::-1])
@@ -105,7 +106,10 @@ def test_surface_of_the_kernel_machine_is_that_of_scikit_learn():
 def test_height_of_both_surfaces_is_drawn(result):
     figure = figures.draw_surface(result)
     panels = [axes for axes in figure.axes if axes.name == "3d"]
-    assert [axes.get_title() for axes in panels] == ["SVC, RBF kernel", "MyANN"]
+    assert [axes.get_title() for axes in panels] == [
+        "SVC, RBF kernel: decision value",
+        "MyANN: probability",
+    ]
     kernel, network = (packed.unpack(run["surface"]) for run in result["runs"][-2:])
     sure = ((network < 0.05) | (network > 0.95)).mean()
     corners = [kernel[0, 0], kernel[0, -1], kernel[-1, 0], kernel[-1, -1]]

@@ -49,7 +49,7 @@ def myann(dtype: str, engine: str, n_threads: int) -> Arrays:
     inputs, labels = classes()
     data = (inputs[:400], labels[:400], inputs[400:], labels[400:])
     shape = {"ay_nodes_layers": [0, 15, 0], "n_nodes_layer_out": 4}
-    fixed = {"n_epochs": 5, "random_state": 5}
+    fixed = {"n_epochs": 5, "random_state": 5, "b_verbose": False}
     ann = MyANN(data, **shape, **fixed, dtype=dtype, engine=engine, n_threads=n_threads)
     return [ann.network.parameters]
 

@@ -261,6 +261,7 @@ SUBJECTS = {
     "Network.predict": (method(network, fastmlp.Network, "predict"), lambda: {"X": X}),
     "Network.set_weights": (method(network, fastmlp.Network, "set_weights"),
                             lambda: {"weights": network().weights}),
+    "Network.transform": (method(network, fastmlp.Network, "transform"), lambda: {"X": X}),
     "Network.summary": (method(network, fastmlp.Network, "summary"), dict),
     "Network.views": (method(network, fastmlp.Network, "views"),
                       lambda: {"flat": network().parameters}),
@@ -315,11 +316,17 @@ SUBJECTS |= {
     f"plots.{name}": (getattr(plots, name), lambda: {"history": history()})
     for name in ("plot_accuracy", "plot_costs", "plot_errors", "plot_reg_share", "plot_run")
 }
+SUBJECTS |= {
+    f"plots.{name}": (getattr(plots, name), lambda: {
+        "classifier": classifier(), "X": X, "y": LABELS, "resolution": 4})
+    for name in ("decision_surface", "decision_surface_3d")
+}  # fmt: skip
 for _class, _make in {"MLPClassifier": classifier, "MLPRegressor": regressor}.items():
     SUBJECTS |= {
         f"{_class}.{name}": (method(_make, getattr(fastmlp, _class), name), base)
         for name, base in {
             "fit": lambda: {"X": X, "y": LABELS},
+            "hidden_outputs": lambda: {"X": X},
             "partial_fit": lambda: {"X": X, "y": LABELS},
             "predict": lambda: {"X": X},
             "score": lambda: {"X": X, "y": LABELS},

@@ -85,6 +85,7 @@ def of_myann(**options):
             [0, 30, 0],
             n_nodes_layer_out=0,
             n_epochs=20,
+            b_verbose=False,
             learn_rate=0.004,
             random_state=5,
             n_threads=n_threads,

@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.files.atomic import write_atomically
-from fastmlp.plots.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    import_pyplot,
-)
+from fastmlp.plots.style import CATEGORIES as CATEGORIES
+from fastmlp.plots.style import INK, import_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,23 +20,11 @@ if TYPE_CHECKING:
 
 FIGSIZE = (10.0, 5.6)
 DPI = 100
-PALETTE = 200
+PALETTE = 88
 """Number of colors in a PNG file."""
 
 HEADLINE_CHARACTERS_PER_INCH = 9.4
 """Average number of letters per inch of the bold headline, which is wrapped to fit."""
-
-CATEGORIES = (
-    (BLUE, "o"),
-    (ORANGE, "s"),
-    (GREEN, "^"),
-    (VERMILLION, "D"),
-    (PURPLE, "v"),
-    (SKY, "P"),
-    (INK, "X"),
-    (GREY, "*"),
-)
-"""Colours and markers for unordered items, distinguishable by either."""
 
 PUBLISHED: dict[str, Any] = {
     "linestyle": "none",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.plots.style import BLUE, INK, ORANGE, styled_pyplot
+from fastmlp.plots import decisions
+from fastmlp.plots.mesh import Surface
+from fastmlp.plots.style import BLUE, ORANGE, styled_pyplot
 from fastmlp.studies.lab.figures import headline
 from fastmlp.studies.lab.packed import unpack
 from fastmlp.studies.lab.study import Result
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Points = NDArray[np.float64]
 
 CLASSES = ((BLUE, "o"), (ORANGE, "s"))
-SURFACE_COLORS = "PuOr_r"
 DEMO_COLORS = "plasma_r"
 DEMO_REACH = 2.0
 DEMO_STEPS = 81
@@ -29,7 +29,7 @@ LINES = 10
 """Contour lines of the demonstration; there is one band less than lines."""
 
 Z_TICKS = 5
-THINNED = 3
+THINNED = 5
 """One point in so many is drawn on the surfaces, or it would hide them."""
 
 
@@ -129,7 +129,7 @@ def draw_demo(result: Result) -> Figure:
                 axis.set_aspect("equal")
                 axis.grid(False)
             _bar(figure, filled, bands)
-            _draw_height(figure, (2, 3, 3 * row + 3), surface, DEMO_COLORS, "Z", "Surface")
+            _draw_height(figure, (2, 3, 3 * row + 3), surface)
         headline(
             figure,
             f"A plus sign makes closed ellipses, long in X; the minus sign of the printed formula "
@@ -139,11 +139,11 @@ def draw_demo(result: Result) -> Figure:
     return figure  # type: ignore[no-any-return]
 
 
-def _bar(figure: Figure, image: Any, axis: Axes, label: str = "Z") -> None:
+def _bar(figure: Figure, image: Any, axis: Axes) -> None:
     bar = figure.colorbar(image, ax=axis, shrink=0.75)
     bar.locator = _few_ticks()
     bar.update_ticks()
-    bar.set_label(label)
+    bar.set_label("Z")
 
 
 def _few_ticks() -> Any:
@@ -153,39 +153,32 @@ def _few_ticks() -> Any:
 
 
 def _draw_height(
-    figure: Figure,
-    place: tuple[int, int, int],
-    surface: tuple[Points, Points, Points],
-    colors: str,
-    label: str,
-    title: str,
+    figure: Figure, place: tuple[int, int, int], surface: tuple[Points, Points, Points]
 ) -> None:
-    """One surface in three dimensions with a color bar."""
+    """One surface of the demonstration in three dimensions with a color bar."""
     axis: Any = figure.add_subplot(*place, projection="3d")
     image = axis.plot_surface(
-        *surface, cmap=colors, rcount=60, ccount=60, linewidth=0, antialiased=False
+        *surface, cmap=DEMO_COLORS, rcount=60, ccount=60, linewidth=0, antialiased=False
     )
     axis.zaxis.set_major_locator(_few_ticks())
-    axis.set_xlabel("X" if label == "Z" else "x₁")
-    axis.set_ylabel("Y" if label == "Z" else "x₂")
-    axis.set_title(title)
+    axis.set_xlabel("X")
+    axis.set_ylabel("Y")
+    axis.set_title("Surface")
     axis.view_init(30, -60)
     axis.tick_params(labelsize=7)
     bar = figure.colorbar(image, ax=axis, shrink=0.6, pad=0.12)
     bar.locator = _few_ticks()
     bar.update_ticks()
-    bar.set_label(label)
+    bar.set_label("Z")
 
 
 def draw_classifiers(result: Result) -> Figure:
     """Decision surfaces of all classifiers, with the points."""
-    X, y = points_of(result)
     runs = result["runs"]
     with styled_pyplot((8.0, 6.4)) as plt:
         figure, axes = plt.subplots(-(-len(runs) // 2), 2, squeeze=False, sharex=True, sharey=True)
         for axis, run in zip(axes.flat, runs, strict=False):
-            _draw_decision(axis, result, run["surface"])
-            _scatter(axis, X[::THINNED], y[::THINNED], size=9)
+            _draw_decision(axis, result, run["surface"], size=14)
             axis.set_title(f"{run['classifier']}: test {run['test_accuracy']:.3f}")
         for axis in axes.flat[len(runs) :]:
             axis.set_axis_off()
@@ -200,39 +193,42 @@ def draw_classifiers(result: Result) -> Figure:
     return figure  # type: ignore[no-any-return]
 
 
-def _draw_decision(axis: Axes, result: Result, packed: dict[str, Any]) -> None:
-    """Filled contours of a stored surface, and the line in the middle."""
-    from sklearn.inspection import DecisionBoundaryDisplay
+def _draw_decision(axis: Axes, result: Result, packed: dict[str, Any], size: float) -> None:
+    """A stored surface, its decision line, and some of the points."""
+    X, y = points_of(result)
+    decisions.draw_plane(axis, stored_surface(result, packed))
+    decisions.draw_points(axis, X[::THINNED], y[::THINNED], np.array([0, 1]), size=size)
+    _label_plane(axis)
 
+
+def stored_surface(result: Result, packed: dict[str, Any]) -> Surface:
+    """The surface of a classifier as it was stored: probabilities in [0, 1], or decision values."""
     xx, yy = mesh(result["extent"], result["config"]["stored_resolution"])
-    # scikit-learn 1.7 does not know the number of classes, 1.9 asks for it.
-    known = signature(DecisionBoundaryDisplay).parameters
-    count = {"n_classes": 2} if "n_classes" in known else {}
-    shown = DecisionBoundaryDisplay(xx0=xx, xx1=yy, response=unpack(packed), **count)
-    low, high = packed["low"], packed["high"]
-    shown.plot(
-        "contourf", ax=axis, levels=np.linspace(low, high, 10), cmap=SURFACE_COLORS, alpha=0.4
-    )
-    shown.plot("contour", ax=axis, levels=[(low + high) / 2], colors=INK, linewidths=1.8)
+    values = unpack(packed)
+    is_probability = packed["low"] == 0
+    both = (1 - values, values) if is_probability else (-values, values)
+    label = "probability" if is_probability else "decision value"
+    return Surface(xx[0], yy[:, 0], np.stack(both, axis=2), np.array([0, 1]), label)
 
 
 def draw_surface(result: Result) -> Figure:
     """The heights of a support vector machine and of MyANN."""
-    xx, yy = mesh(result["extent"], result["config"]["stored_resolution"])
     runs = [run for run in result["runs"] if not run["classifier"].startswith("Linear")]
-    with styled_pyplot((8.0, 3.9)) as plt:
+    X, y = points_of(result)
+    with styled_pyplot((8.0, 4.2)) as plt:
         figure = plt.figure()
         heights = [unpack(run["surface"]) for run in runs]
-        for i, (run, values) in enumerate(zip(runs, heights, strict=True)):
-            label = "probability of class 1" if run["classifier"] == "MyANN" else "decision value"
-            _draw_height(
-                figure,
-                (1, len(runs), i + 1),
-                (xx, yy, values),
-                SURFACE_COLORS,
-                label,
-                run["classifier"],
+        for i, run in enumerate(runs):
+            axis: Any = figure.add_subplot(1, len(runs), i + 1, projection="3d")
+            floor = decisions.draw_height(axis, stored_surface(result, run["surface"]), 1, 1)
+            decisions.draw_points(
+                axis, X[::THINNED], y[::THINNED], np.array([0, 1]), floor=floor, size=4
             )
+            kind = axis.get_zlabel().removesuffix(" of 1")
+            axis.set_zlabel("")  # it would be cut off
+            _label_plane(axis, f"{run['classifier']}: {kind}")
+            axis.view_init(30, -60)
+            axis.tick_params(labelsize=7)
         kernel, probability = heights
         sure = (np.abs(probability - 0.5) > 0.45).mean()
         corners = kernel[:: kernel.shape[0] - 1, :: kernel.shape[1] - 1]
@@ -248,13 +244,11 @@ def draw_surface(result: Result) -> Figure:
 def draw_epochs(result: Result) -> Figure:
     """MyANN's surface after chosen epochs."""
     course = next(run["course"] for run in result["runs"] if run["classifier"] == "MyANN")
-    X, y = points_of(result)
     with styled_pyplot((8.0, 4.5)) as plt:
         n_rows = -(-len(course) // 4)
         figure, axes = plt.subplots(n_rows, 4, squeeze=False, sharex=True, sharey=True)
         for axis, item in zip(axes.flat, course, strict=False):
-            _draw_decision(axis, result, item["surface"])
-            _scatter(axis, X[::THINNED], y[::THINNED], size=4)
+            _draw_decision(axis, result, item["surface"], size=6)
             axis.set_title(f"Epoch {item['epoch']}: {item['test_accuracy']:.3f}")
             axis.label_outer()
         for axis in axes.flat[len(course) :]:

@@ -50,7 +50,7 @@ class Config:
 
     n_train: int | None = None
     resolution: float = 0.02
-    stored_resolution: float = 0.08
+    stored_resolution: float = 0.06
     degrees: tuple[int, ...] = (2, 3)
     svc_iterations: int = 3000
     svc_cost: float = 1.0
