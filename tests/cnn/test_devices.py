@@ -282,21 +282,13 @@ def test_settings_after_the_first_computation_are_refused_with_the_reason():
         configure(intra_threads=1)
 
 
-@runs_on("tensorflow", "torch")
-def test_threads_are_set_before_the_first_computation():
-    code = (
-        "from fastmlp.cnn import configure, report; configure(intra_threads=1, inter_threads=2);"
-        "found = report(); print(found['intra_threads'], found['inter_threads'])"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout.strip() == "1 2", result.stderr
-
-
 def test_report_names_versions_and_variables():
     found = report({"OMP_NUM_THREADS": "4"})
     assert found["variables"]["OMP_NUM_THREADS"] == "4"
     assert found["variables"]["XLA_FLAGS"] is None
     assert found["keras"].startswith("3.")
+    assert found[found["backend"]].count(".") >= 2
+    assert (found["no_card"] is None) == bool(graphics_cards())
     assert any(text.startswith("cpu:0") for text in found["devices"])
 
 

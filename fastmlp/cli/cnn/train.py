@@ -200,14 +200,14 @@ def _tensorboard(folder: str) -> Any:
     """Keras' own callback, which needs TensorFlow, whatever else computes."""
     from fastmlp.cnn.backend import import_keras
 
+    if find_spec("tensorboard") is None:
+        raise UsageError('--tensorboard needs TensorBoard: pip install "fastmlp[tensorboard]"')
     if find_spec("tensorflow") is None:
         raise UsageError(
             "--tensorboard writes Keras' logs, which needs TensorFlow; in Python, the callback "
-            "fastmlp.TensorBoardLog writes its own without it"
+            "fastmlp.TensorBoardLog writes logs without it"
         )
 
-    if find_spec("tensorboard") is None:
-        raise UsageError('--tensorboard needs TensorBoard: pip install "fastmlp[tensorboard]"')
     return import_keras().callbacks.TensorBoard(folder)
 
 
