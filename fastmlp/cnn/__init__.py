@@ -5,10 +5,10 @@ Needs the extra ``cnn``. TensorFlow is imported when a network is built, not wit
 
 from typing import TYPE_CHECKING
 
+from fastmlp.cnn.articles.data import load_mnist as load_mnist
 from fastmlp.cnn.articles.functions import build_cnn_simple as build_cnn_simple
-from fastmlp.cnn.articles.functions import load_mnist as load_mnist
 from fastmlp.cnn.articles.functions import my_compile as my_compile
-from fastmlp.cnn.articles.functions import train as train
+from fastmlp.cnn.articles.training import train as train
 from fastmlp.cnn.best_epoch import BestEpoch as BestEpoch
 from fastmlp.cnn.config import CNNConfig as CNNConfig
 from fastmlp.cnn.device import choose_device as choose_device

@@ -16,7 +16,8 @@ ERROR_METRIC = "output_error"
 def build_model(config: CNNConfig, seed: int | None = None) -> Any:
     """A new ``keras.Sequential``, not compiled; weights are Keras' Glorot uniform, biases 0.
 
-    `seed` decides the weights; the process' own random numbers are not touched.
+    `seed` decides the weights, and the process' own random numbers are not touched; without it
+    ``keras.utils.set_random_seed`` decides them.
     """
     keras = import_keras()
     layers = keras.layers
@@ -29,6 +30,8 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
             layers.Conv2D(
                 conv.maps,
                 conv.kernel,
+                strides=conv.stride,
+                padding=conv.padding,
                 activation=conv.activation,
                 name=conv.name,
                 kernel_regularizer=conv_penalty,
@@ -37,7 +40,7 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
         )
         if pool is not None:
             layer_type = layers.MaxPooling2D if pool.kind == "max" else layers.AveragePooling2D
-            model.add(layer_type(pool.size, name=pool.name))
+            model.add(layer_type(pool.size, strides=pool.stride, name=pool.name))
     model.add(layers.Flatten(name="flatten"))
     for dense in config.dense:
         model.add(
@@ -97,10 +100,11 @@ def keras_regularizer(config: CNNConfig) -> Any:
 
 
 def _seeds(seed: int | None) -> Any:
-    """Yield initializers, with different seeds if `seed` is given."""
+    """Yield initializers with different seeds; without a `seed` Keras draws them."""
     import numpy as np
 
     keras = import_keras()
-    rng = np.random.default_rng(seed)
+    rng = None if seed is None else np.random.default_rng(seed)
     while True:
-        yield keras.initializers.GlorotUniform(seed=int(rng.integers(2**31 - 1)))
+        number = None if rng is None else int(rng.integers(2**31 - 1))
+        yield keras.initializers.GlorotUniform(seed=number)

@@ -38,6 +38,7 @@ HEAVY = {
 LATE = {
     "bench/adapters/": HEAVY,  # each is loaded in the process that times it
     "cnn/recorder.py": {"keras"},  # a class derived from one of Keras
+    "cnn/articles/batches.py": {"keras"},  # likewise
     "cnn/articles/callbacks.py": {"keras"},  # likewise
     "datasets/https.py": {"requests"},  # likewise; loaded for a download
     "estimators/": {"sklearn"},  # loaded with the first estimator
