@@ -384,7 +384,7 @@ def test_the_page_names_files_functions_and_parameters_that_exist(page):
     for name in re.findall(r"`reference\.(\w+)", text):
         assert hasattr(reference, name), name
     (ours,) = re.findall(r"^\| ours \| (.*) \|$", text, re.MULTILINE)
-    assert re.findall(r"`(\w+)`", ours) == list(inspect.signature(MyANN).parameters)[20:]
+    assert set(re.findall(r"`(\w+)`", ours)) == set(list(inspect.signature(MyANN).parameters)[20:])
 
 
 def test_the_page_has_the_state_of_everything_that_was_announced(page):
