@@ -16,6 +16,7 @@ from fastmlp.cnn.device import configure as configure
 from fastmlp.cnn.device import devices as devices
 from fastmlp.cnn.device import report as report
 from fastmlp.cnn.files import load_model as load_model
+from fastmlp.cnn.from_keras import from_keras as from_keras
 from fastmlp.cnn.geometry import layer_table as layer_table
 from fastmlp.cnn.geometry import receptive_fields as receptive_fields
 from fastmlp.cnn.images import load_images as load_images
