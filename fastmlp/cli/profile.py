@@ -230,8 +230,8 @@ def _engine_table(threads: Sequence[int], found: Sequence[dict[str, float]]) -> 
 
 
 def _layer_table(layers: Sequence[LayerProfile]) -> str:
-    columns = ("product", "kernels", "threads", "forward", "GFLOP/s", "gradient", "GFLOP/s")
-    return "\n".join(text_table(columns, list(_layer_rows(layers)), left=(0, 1)))
+    columns = ("product", "kernels", "", "threads", "forward", "GFLOP/s", "gradient", "GFLOP/s")
+    return "\n".join(text_table(columns, list(_layer_rows(layers)), left=(0, 1, 2)))
 
 
 def _layer_rows(layers: Sequence[LayerProfile]) -> Iterator[tuple[str, ...]]:
@@ -241,8 +241,9 @@ def _layer_rows(layers: Sequence[LayerProfile]) -> Iterator[tuple[str, ...]]:
             for milliseconds in (layer.forward, layer.gradient)
             for cell in (f"{milliseconds:.4f}", _speed(layer.flop, milliseconds))
         ]
-        kernels = "fastmlp" if layer.narrow else "BLAS"
-        yield (f"{layer.n_in} x {layer.n_out}", kernels, str(layer.n_threads), *cells)
+        kernels = {"own": "fastmlp", "blas": "BLAS"}[layer.products]
+        chosen = "chosen" if layer.chosen else ""
+        yield (f"{layer.n_in} x {layer.n_out}", kernels, chosen, str(layer.n_threads), *cells)
 
 
 def _speed(flop: int, milliseconds: float) -> str:

@@ -1,6 +1,6 @@
 """CNNs for images in Keras: training, and what a trained map responds to.
 
-Needs the extra ``cnn``, or ``cnn-jax`` or ``cnn-torch``. Keras and the library under it are imported
+Needs the extra ``cnn``, ``cnn-jax`` or ``cnn-torch``. Keras and the library under it are imported
 when a network is built, not with this package.
 """
 
@@ -18,6 +18,7 @@ from fastmlp.cnn.device import devices as devices
 from fastmlp.cnn.device import report as report
 from fastmlp.cnn.device import why_no_card as why_no_card
 from fastmlp.cnn.files import load_model as load_model
+from fastmlp.cnn.from_keras import from_keras as from_keras
 from fastmlp.cnn.geometry import layer_table as layer_table
 from fastmlp.cnn.geometry import receptive_fields as receptive_fields
 from fastmlp.cnn.images import load_images as load_images
