@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from fastmlp._types import Array
 from fastmlp.bench.step_profile import Settings, StopWatch, medians
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
+from fastmlp.engine.plan import narrow_layers, plan_network
 from fastmlp.losses import Loss
 from fastmlp.network.network import Network
 from fastmlp.optimizers import SGD
@@ -43,6 +44,8 @@ class EngineCalls:
     n_threads : int
     functions, loss
         Functions of the layers after the input, and the loss; sigmoids and the log loss by default.
+    products : str
+        See :data:`fastmlp.engine.products.PRODUCTS`.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class EngineCalls:
         n_threads: int,
         functions: Sequence[str] | None = None,
         loss: str = "log_loss",
+        products: str = "auto",
         seed: int = 0,
     ) -> None:
         self.settings = settings
@@ -61,7 +65,8 @@ class EngineCalls:
         n_rows = self.n_batches * settings.batch_size
         self.x, self.y = x[:n_rows], y[:n_rows]
         names = tuple(functions or ["sigmoid"] * (len(sizes) - 1))
-        self.engine = _core.Engine(tuple(sizes), names, Loss(loss), x.dtype, n_threads)
+        plan = plan_network(tuple(sizes), x.dtype.itemsize, products)
+        self.engine = _core.Engine(tuple(sizes), names, Loss(loss), x.dtype, n_threads, plan)
         network = Network(sizes, dtype=x.dtype.name, initializer="sqrt_nodes", random_state=seed)
         self.parameters = network.parameters
         self.optimizer = SGD(momentum=settings.momentum)
@@ -175,8 +180,10 @@ class LayerProfile:
     ----------
     n_in, n_out : int
         Shape of the layer.
-    narrow : bool
-        Whether the package's own kernels compute the products, not BLAS.
+    products : {"own", "blas"}
+        Whether the package's own kernels compute the products, or BLAS.
+    chosen : bool
+        Whether the engine would choose these for a layer of this shape.
     n_threads : int
     forward, gradient : float
         Milliseconds per mini-batch of the product with the weights, and of that for the gradient;
@@ -187,7 +194,8 @@ class LayerProfile:
 
     n_in: int
     n_out: int
-    narrow: bool
+    products: str
+    chosen: bool
     n_threads: int
     forward: float
     gradient: float
@@ -204,30 +212,34 @@ def profile_layers(
 ) -> list[LayerProfile]:
     """Time the products of every layer, each alone in a network of its shape, on random rows.
 
-    The network is linear with the squared error, so that there is little beside the product.
+    The network is linear with the squared error, so that there is little beside the product. Both
+    the package's own kernels and BLAS are timed, whichever the engine would choose.
     """
     rng = np.random.default_rng(seed)
-    found = []
+    found: list[LayerProfile] = []
     for n_in, n_out in pairwise(sizes):
         affordable = MAX_NUMBERS // (settings.batch_size * max(n_in, n_out))
         n_rows = max(1, min(MAX_BATCHES, affordable)) * settings.batch_size
         x, y = (rng.random((n_rows, n), np.float32).astype(dtype) for n in (n_in, n_out))
+        (narrow,) = narrow_layers((n_in, n_out), dtype.itemsize)
+        cases = list(product(("own", "blas"), thread_counts))
         calls = [
-            EngineCalls((n_in, n_out), x, y, settings, n, ("identity",), "squared_error")
-            for n in thread_counts
+            EngineCalls((n_in, n_out), x, y, settings, n, ("identity",), "squared_error", products)
+            for products, n in cases
         ]
-        for n_threads, one, times in zip(
-            thread_counts, calls, _in_turn(calls, repetitions), strict=True
-        ):
-            found.append(
-                LayerProfile(
-                    n_in,
-                    n_out,
-                    one.engine.network_plan.narrow[0],
-                    n_threads,
-                    times["predict"],
-                    times["gradient"] - times["evaluate"],
-                    2 * settings.batch_size * n_in * n_out,
-                )
+        found += [
+            LayerProfile(
+                n_in,
+                n_out,
+                products,
+                (products == "own") == narrow,
+                n_threads,
+                times["predict"],
+                times["gradient"] - times["evaluate"],
+                2 * settings.batch_size * n_in * n_out,
             )
+            for (products, n_threads), times in zip(
+                cases, _in_turn(calls, repetitions), strict=True
+            )
+        ]
     return found

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmlp._terminal import text_table
+from fastmlp._types import Array
 from fastmlp.bench import engine_profile
 from fastmlp.bench.engine_profile import LayerProfile, profile_engine, profile_layers
 from fastmlp.bench.step_profile import ARTICLE_VARIANTS, Settings, Variant, profile_reference
@@ -27,7 +28,7 @@ from fastmlp.cli.options import (
     layer_widths,
     load_data,
 )
-from fastmlp.datasets.labelled import LabelledData, prepare
+from fastmlp.datasets.labelled import prepare
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.engine import environment
 from fastmlp.engine.threads import MAX_THREADS, usable_processors
@@ -60,7 +61,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--shape",
         metavar="784,70,30,10",
         type=layer_widths("--shape"),
-        help="layer widths; default: hidden layers of 70 and 30 nodes",
+        help="layer widths, of random rows unless --data is given; default: hidden layers of 70 "
+        "and 30 nodes",
     )
     add(
         "--batch-size",
@@ -105,45 +107,69 @@ def run(options: argparse.Namespace) -> int:
     if options.json is not None:
         _check_file(options.json)
     threads = _thread_counts(options.threads)
-    dataset = load_data(options.data, "timing a step on")
-    dtype = np.dtype(options.dtype)
-    data = prepare(
-        (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test), Scaler("global"), dtype
-    )
-    sizes = _sizes(options.shape, dataset.name, data)
-    if options.batch_size > len(data.X_train):
-        raise UsageError(
-            f"--batch-size must be at most the number of training rows, {len(data.X_train)}; "
-            f"got {options.batch_size}"
-        )
+    rows = _random_rows(options) if options.shape and options.data is None else _data_rows(options)
     settings = Settings(options.batch_size)
     variants = _variants(options.versions, options.bias)
-    x, y, n = data.X_train, data.Y_train, options.repetitions
+    sizes, x, y, n = rows.sizes, rows.x, rows.y, options.repetitions
     print(
-        f"{dataset.name} ({dataset.source}): network {'-'.join(map(str, sizes))}, batch size "
-        f"{settings.batch_size}, {dtype.name}; milliseconds, medians of {n} steps\n",
+        f"{rows.source}: network {'-'.join(map(str, sizes))}, batch size {settings.batch_size}, "
+        f"{x.dtype.name}; milliseconds, medians of {n} steps\n",
         flush=True,
     )
     reference = [profile_reference(sizes, x, y, settings, variants, n, count) for count in threads]
     print(_reference_table(sizes, settings, variants, threads, reference), end="\n\n", flush=True)
     engine = profile_engine(sizes, x, y, settings, threads, n)
     print(_engine_table(threads, engine), end="\n\n", flush=True)
-    layers = profile_layers(sizes, dtype, settings, threads, n)
+    layers = profile_layers(sizes, x.dtype, settings, threads, n)
     print(_layer_table(layers))
     if options.json is not None:
-        _write(
-            options.json,
-            dataset.name,
-            sizes,
-            settings,
-            variants,
-            threads,
-            reference,
-            engine,
-            layers,
-        )
+        content = {"data": rows.source, "sizes": sizes, "batch_size": settings.batch_size}
+        content |= _record(variants, threads, reference, engine, layers)
+        write_json(Path(options.json), content)
         print(f"\nwritten:  {options.json}")
     return FINISHED
+
+
+class Rows(NamedTuple):
+    """Rows that are trained on, x (n, n_in) and y (n, n_out), and the network's widths."""
+
+    source: str
+    sizes: tuple[int, ...]
+    x: Array
+    y: Array
+
+
+def _random_rows(options: argparse.Namespace) -> Rows:
+    """Return random rows, and labels as targets, for a network of any widths."""
+    sizes, rng = options.shape, np.random.default_rng(0)
+    n_rows = engine_profile.MAX_BATCHES * options.batch_size
+    x = rng.random((n_rows, sizes[0]), np.float32).astype(options.dtype)
+    y = np.zeros((n_rows, sizes[-1]), options.dtype)
+    y[np.arange(n_rows), rng.integers(sizes[-1], size=n_rows)] = 1
+    return Rows("random rows", sizes, x, y)
+
+
+def _data_rows(options: argparse.Namespace) -> Rows:
+    """Return the training rows of a data set, scaled, for a network that fits them."""
+    dataset = load_data(options.data, "timing a step on")
+    data = prepare(
+        (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test),
+        Scaler("global"),
+        np.dtype(options.dtype),
+    )
+    n_rows, n_in, n_out = len(data.X_train), data.X_train.shape[1], len(data.classes)
+    sizes = options.shape or (n_in, *HIDDEN, n_out)
+    if (sizes[0], sizes[-1]) != (n_in, n_out):
+        raise UsageError(
+            f"--shape must begin with {n_in} and end with {n_out} for {dataset.name}; "
+            f"got {','.join(map(str, sizes))}"
+        )
+    if options.batch_size > n_rows:
+        raise UsageError(
+            f"--batch-size must be at most the number of training rows, {n_rows}; "
+            f"got {options.batch_size}"
+        )
+    return Rows(f"{dataset.name} ({dataset.source})", sizes, data.X_train, data.Y_train)
 
 
 def _check_file(name: str) -> None:
@@ -159,19 +185,6 @@ def _thread_counts(given: tuple[int, ...] | None) -> tuple[int, ...]:
         shown = ",".join(map(str, given))
         raise UsageError(f"--threads must be numbers from 1 to {MAX_THREADS}; got {shown}")
     return tuple(dict.fromkeys(given))
-
-
-def _sizes(shape: tuple[int, ...] | None, name: str, data: LabelledData) -> tuple[int, ...]:
-    """Return the layer widths: as given, if they fit the data, else with default hidden layers."""
-    n_in, n_out = data.X_train.shape[1], len(data.classes)
-    if shape is None:
-        return (n_in, *HIDDEN, n_out)
-    if (shape[0], shape[-1]) != (n_in, n_out):
-        raise UsageError(
-            f"--shape must begin with {n_in} and end with {n_out} for {name}; "
-            f"got {','.join(map(str, shape))}"
-        )
-    return shape
 
 
 def _variants(versions: Sequence[Any], biases: Sequence[Any] | None) -> tuple[Variant, ...]:
@@ -217,8 +230,8 @@ def _engine_table(threads: Sequence[int], found: Sequence[dict[str, float]]) -> 
 
 
 def _layer_table(layers: Sequence[LayerProfile]) -> str:
-    columns = ("product", "kernels", "threads", "forward", "GFLOP/s", "gradient", "GFLOP/s")
-    return "\n".join(text_table(columns, list(_layer_rows(layers)), left=(0, 1)))
+    columns = ("product", "kernels", "", "threads", "forward", "GFLOP/s", "gradient", "GFLOP/s")
+    return "\n".join(text_table(columns, list(_layer_rows(layers)), left=(0, 1, 2)))
 
 
 def _layer_rows(layers: Sequence[LayerProfile]) -> Iterator[tuple[str, ...]]:
@@ -228,8 +241,9 @@ def _layer_rows(layers: Sequence[LayerProfile]) -> Iterator[tuple[str, ...]]:
             for milliseconds in (layer.forward, layer.gradient)
             for cell in (f"{milliseconds:.4f}", _speed(layer.flop, milliseconds))
         ]
-        kernels = "fastmlp" if layer.narrow else "BLAS"
-        yield (f"{layer.n_in} x {layer.n_out}", kernels, str(layer.n_threads), *cells)
+        kernels = {"own": "fastmlp", "blas": "BLAS"}[layer.products]
+        chosen = "chosen" if layer.chosen else ""
+        yield (f"{layer.n_in} x {layer.n_out}", kernels, chosen, str(layer.n_threads), *cells)
 
 
 def _speed(flop: int, milliseconds: float) -> str:
@@ -237,22 +251,15 @@ def _speed(flop: int, milliseconds: float) -> str:
     return f"{flop / milliseconds / 1e6:.1f}" if milliseconds > 0 else "-"
 
 
-def _write(
-    name: str,
-    data: str,
-    sizes: Sequence[int],
-    settings: Settings,
+def _record(
     variants: Sequence[Variant],
     threads: Sequence[int],
     reference: Sequence[Sequence[dict[str, float]]],
     engine: Sequence[dict[str, float]],
     layers: Sequence[LayerProfile],
-) -> None:
-    """Write everything that was measured, in milliseconds, and on which machine."""
-    content = {
-        "data": data,
-        "sizes": sizes,
-        "batch_size": settings.batch_size,
+) -> dict[str, Any]:
+    """Return everything that was measured, in milliseconds, and on which machine."""
+    return {
         "reference": [
             {"threads": n, **asdict(variant), "milliseconds": times}
             for n, of_threads in zip(threads, reference, strict=True)
@@ -264,4 +271,3 @@ def _write(
         "layers": [asdict(layer) for layer in layers],
         "environment": environment.collect(),
     }
-    write_json(Path(name), content)

@@ -55,6 +55,24 @@ def test_a_timed_step_is_the_step_of_the_reference(version, bias):
     assert found["ta-bp"] < found["td"] and sum(parts) <= found["td"]
 
 
+@pytest.mark.parametrize("version, layers", [("V1.0", [2, 1, 0]), ("V1.5", [2, 1])])
+def test_the_oldest_version_also_times_the_delta_of_the_input_layer(version, layers, monkeypatch):
+    seen, layer_delta = [], reference.layer_delta
+
+    def count(w, *arguments):
+        seen.append(SIZES.index(w.shape[1] - 1))
+        assert arguments[-2:] == (version, "row_added")
+        return layer_delta(w, *arguments)
+
+    monkeypatch.setattr(reference, "layer_delta", count)
+    network = Network(SIZES, dtype="float64", random_state=1)
+    memory = np.zeros(network.n_parameters)
+    step_profile.timed_step(
+        network, memory, X, Y, np.arange(20), SETTINGS, Variant(version, "row_added")
+    )
+    assert seen == layers
+
+
 def test_medians_are_taken_over_the_steps_without_the_first(monkeypatch):
     counts = iter(range(1000))
 
@@ -95,15 +113,29 @@ def test_calls_of_the_engine_do_what_their_names_say():
     np.testing.assert_allclose(calls.gradient_out, gradient, rtol=1e-9, atol=1e-12)
 
 
-def test_layers_are_profiled_in_networks_of_their_shape():
+def test_layers_are_profiled_with_both_kernels_in_networks_of_their_shape():
     found = engine_profile.profile_layers((20, 7, 3), np.dtype("float32"), SETTINGS, (1, 2), 2)
-    assert [(layer.n_in, layer.n_out, layer.n_threads) for layer in found] == [
-        (20, 7, 1), (20, 7, 2), (7, 3, 1), (7, 3, 2)
-    ]  # fmt: skip
-    assert [layer.flop for layer in found] == [2 * 20 * 20 * 7] * 2 + [2 * 20 * 7 * 3] * 2
-    assert all(layer.narrow and layer.forward > 0 for layer in found)
-    (wide,) = engine_profile.profile_layers((300, 200), np.dtype("float32"), Settings(4), (1,), 1)
-    assert not wide.narrow
+    assert [(layer.n_in, layer.n_out, layer.products, layer.n_threads) for layer in found] == [
+        (*shape, products, n)
+        for shape in ((20, 7), (7, 3))
+        for products in ("own", "blas")
+        for n in (1, 2)
+    ]
+    assert [layer.flop for layer in found] == [2 * 20 * 20 * 7] * 4 + [2 * 20 * 7 * 3] * 4
+    assert [layer.chosen for layer in found] == [True, True, False, False] * 2
+    assert all(layer.forward > 0 for layer in found)
+    wide = engine_profile.profile_layers((300, 200), np.dtype("float32"), Settings(4), (1,), 1)
+    assert [layer.chosen for layer in wide] == [False, True]
+
+
+@pytest.mark.parametrize("products, narrow", [("own", True), ("blas", False)])
+def test_the_engine_of_a_layer_has_the_kernels_that_are_named(products, narrow):
+    x, y = np.ones((20, 30), np.float32), np.ones((20, 7), np.float32)
+    calls = engine_profile.EngineCalls(
+        (30, 7), x, y, SETTINGS, 1, ("identity",), "squared_error", products
+    )
+    assert calls.engine.network_plan.narrow == (narrow,)
+    assert calls.engine.uses_blas == (not narrow)
 
 
 # --- The command ----------------------------------------------------------------------------------
@@ -134,10 +166,12 @@ def test_command_prints_a_table_for_reference_engine_and_layers(capsys, tmp_path
         for version, bias in (("V1.5", ["row", "added"]), ("V1.6", ["product", "sliced"]))
     ]
     assert rows[5].split() == ["fastmlp", "threads", "ti", "ta", "tb+tc", "td", "tf", "step"]
-    assert [row.split()[:5] for row in rows[10:14]] == [
-        ["64", "x", "9", "fastmlp", "1"], ["64", "x", "9", "fastmlp", "2"],
-        ["9", "x", "10", "fastmlp", "1"], ["9", "x", "10", "fastmlp", "2"],
-    ]  # fmt: skip
+    assert [row.split()[:-4] for row in rows[10:18]] == [
+        [*shape.split(), *kernels, n]
+        for shape in ("64 x 9", "9 x 10")
+        for kernels in (["fastmlp", "chosen"], ["BLAS"])
+        for n in "12"
+    ]
     record = json.loads(path.read_text())
     shown = [row.split()[4:] for row in rows[:4]]
     for values, entry in zip(shown, record["reference"], strict=True):
@@ -145,7 +179,18 @@ def test_command_prints_a_table_for_reference_engine_and_layers(capsys, tmp_path
         assert values == [f"{value:.3f}" for value in times]
     assert record["sizes"] == [64, 9, 10] and record["batch_size"] == 50
     assert [entry["threads"] for entry in record["engine"]] == [1, 2]
-    assert len(record["layers"]) == 4 and "processor" in record["environment"]
+    assert len(record["layers"]) == 8 and "processor" in record["environment"]
+
+
+def test_any_shape_is_profiled_on_random_rows(capsys):
+    code, out, err = run(
+        capsys, "--shape", "20,5,1", "--batch-size", "8", "--threads", "1", "--versions", "V1.6",
+        "--bias", "weights_sliced,row_added", "--repetitions", "1", "--dtype", "float64",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    title, *rows = out.splitlines()
+    assert title.startswith("random rows: network 20-5-1, batch size 8, float64; milliseconds")
+    assert [row.split()[1:3] for row in rows[2:4]] == [["weights", "sliced"], ["row", "added"]]
 
 
 def header_names(header):
