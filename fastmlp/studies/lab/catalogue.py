@@ -20,7 +20,6 @@ NAMES = (
     "softmax-vs-sigmoid",
     "moons",
     "threads",
-    "products",
     "seeds",
     "best-of-60s",
 )
