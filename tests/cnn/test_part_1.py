@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import needs_tensorflow
+from cnn_data import needs_keras
 
 from fastmlp.cnn import (
     CNN,
@@ -105,7 +105,7 @@ def test_pooling_steps_by_its_side_unless_a_stride_is_given():
     assert pooled(PoolLayer(4, stride=2)) == (12, 12, 2)
 
 
-@needs_tensorflow
+@needs_keras
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_keras_has_the_computed_sizes_parameters_and_receptive_fields(name):
     """All weights 1 and average pooling: a node changes with exactly the pixels that it sees."""
@@ -130,7 +130,7 @@ def test_keras_has_the_computed_sizes_parameters_and_receptive_fields(name):
                 assert (there[0], there[-1] + 1) == (part.start, part.stop), (layer, node)
 
 
-@needs_tensorflow
+@needs_keras
 def test_the_lists_of_the_articles_take_no_pooling_and_layers_with_strides_and_padding():
     cnn = build_cnn_simple(
         [[4, (3, 5), 0], ConvLayer(6, 3, stride=2, padding="same"), [5, 2, "elu"]],
@@ -144,7 +144,7 @@ def test_the_lists_of_the_articles_take_no_pooling_and_layers_with_strides_and_p
     assert outputs == [(10, 10, 4), (5, 5, 6), (2, 2, 6), (1, 1, 5)]
 
 
-@needs_tensorflow
+@needs_keras
 def test_the_matrix_of_a_dense_layer_is_units_before_times_units_after_and_converts():
     import keras
 

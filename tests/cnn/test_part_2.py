@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras
 
 from fastmlp.cnn import CNNConfig, DenseLayer, load_mnist
 from fastmlp.cnn.articles import build_cnn_simple, load_Mnist, train, train_part_2
@@ -80,7 +80,7 @@ def test_the_form_of_part_2_has_the_articles_parameters_in_their_order():
     assert list(inspect.signature(train_part_2).parameters)[:14] == names.split()
 
 
-@needs_tensorflow
+@needs_keras
 def test_build_gives_a_keras_model_with_the_articles_layers_and_parameters(capsys):
     import keras
 
@@ -109,7 +109,7 @@ def test_build_gives_a_keras_model_with_the_articles_layers_and_parameters(capsy
     assert maps(train_imgs[:2]).shape == (2, 3, 3, 64)
 
 
-@needs_tensorflow
+@needs_keras
 def test_train_gives_model_and_seconds_and_prints_as_keras_does(trained):
     assert 0 < trained.fit_time < 300
     seen = trained.history
@@ -123,7 +123,7 @@ def test_train_gives_model_and_seconds_and_prints_as_keras_does(trained):
     assert (loss, acc) == pytest.approx((seen["val_loss"][-1], seen["val_accuracy"][-1]), rel=1e-4)
 
 
-@needs_tensorflow
+@needs_keras
 def test_names_of_arguments_mean_the_same_as_their_places_and_a_seed_repeats_a_run():
     values = True, 1, 4, "rmsprop", "categorical_crossentropy", ["accuracy"], *DENSE_ONLY
     names = list(inspect.signature(train_part_2).parameters)[4:14]
@@ -135,7 +135,7 @@ def test_names_of_arguments_mean_the_same_as_their_places_and_a_seed_repeats_a_r
     np.testing.assert_array_equal(*found)
 
 
-@needs_tensorflow
+@needs_keras
 def test_evaluate_is_loss_and_accuracy_of_what_predict_says(cnn, capsys):
     from keras import ops
 
@@ -150,7 +150,7 @@ def test_evaluate_is_loss_and_accuracy_of_what_predict_says(cnn, capsys):
     np.testing.assert_allclose(ops.convert_to_numpy(cnn(test_imgs)), outputs, atol=1e-5)
 
 
-@needs_tensorflow
+@needs_keras
 def test_fit_trains_further_and_its_history_has_the_accuracies(cnn):
     before = iterations(cnn)
     history = cnn.fit(
@@ -167,7 +167,7 @@ def test_fit_trains_further_and_its_history_has_the_accuracies(cnn):
     assert len(history.history["val_loss"]) == 1
 
 
-@needs_tensorflow
+@needs_keras
 @KERAS_SAVES_BY_COPY
 def test_weights_and_the_model_are_saved_and_loaded(cnn, tmp_path):
     import keras
@@ -186,7 +186,7 @@ def test_weights_and_the_model_are_saved_and_loaded(cnn, tmp_path):
     assert len(again.evaluate(test_imgs, test_labels, verbose=0)) == 2
 
 
-@needs_tensorflow
+@needs_keras
 def test_without_build_the_same_model_continues_or_starts_again():
     data = bars(40)
     images, labels = data[0], np.eye(3, dtype=np.float32)[data[1]]
@@ -203,7 +203,7 @@ def test_without_build_the_same_model_continues_or_starts_again():
     assert iterations(cnn) == 12
 
 
-@needs_tensorflow
+@needs_keras
 def test_optimizer_loss_and_metrics_may_be_objects_of_keras_also_for_a_second_model():
     import keras
 
@@ -218,7 +218,7 @@ def test_optimizer_loss_and_metrics_may_be_objects_of_keras_also_for_a_second_mo
         assert "categorical_accuracy" in cnn.history.history
 
 
-@needs_tensorflow
+@needs_keras
 def test_another_seed_is_another_run_and_keras_seed_decides_where_there_is_none():
     import keras
 
@@ -260,7 +260,7 @@ for number in (0, 1):
 """
 
 
-@needs_tensorflow
+@needs_keras
 def test_a_device_around_a_call_is_obeyed():
     keras = pytest.importorskip("keras")
     if keras.config.backend() != "tensorflow":
@@ -301,7 +301,7 @@ def test_load_mnist_keeps_the_official_split_and_scales_by_the_training_images(m
     assert "(60000, 28, 28) -> (60000, 28, 28, 1)" in capsys.readouterr().out
 
 
-@needs_tensorflow
+@needs_keras
 def test_indices_and_names_mean_the_same():
     _, pools, _, shape = SMALL
     by_index = config_of_lists([[4, 3, 3], [6, 3, 4]], pools, [[8, 2], [3, 1]], shape)
@@ -350,7 +350,7 @@ def test_lists_that_do_not_fit_are_named(lists, message):
         build_cnn_simple(*lists)
 
 
-@needs_tensorflow
+@needs_keras
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -381,7 +381,7 @@ def test_arguments_that_do_not_fit_are_named_before_any_training(changes, error,
         train(*first, True, epochs, batch_size, "rmsprop", loss, ["accuracy"], *DENSE_ONLY, **given)
 
 
-@needs_tensorflow
+@needs_keras
 def test_a_model_of_ones_own_is_trained_but_has_no_start_to_reset_to():
     import keras
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from fastmlp.cnn.backend import library
 from fastmlp.cnn.state import current_rate, iterations
 from fastmlp.exceptions import DivergenceError
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs
@@ -73,6 +74,7 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
         """Look at the mean loss of the epoch so far."""
         assert logs is not None
         if not math.isfinite(float(logs["loss"])):
+            library().synchronize(self.model)
             rate = current_rate(self.model)
             self.model.set_weights(self._weights)
             raise DivergenceError(epoch=self._epoch, batch=batch, learning_rate=rate)

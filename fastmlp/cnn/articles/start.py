@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fastmlp.cnn.backend import to_numpy
 from fastmlp.cnn.state import iterations
 
 
@@ -40,7 +41,8 @@ class Start:
         if iterations(model):  # it has trained elsewhere
             started = type(optimizer).from_config(optimizer.get_config())
             started.build(model.trainable_variables)
-        self._optimizer, self._values = optimizer, [np.array(v.numpy()) for v in started.variables]
+        self._optimizer = optimizer
+        self._values = [np.array(to_numpy(variable)) for variable in started.variables]
 
     def restore(self, model: Any) -> None:
         """Restore the weights, iteration 0 and the first rate in `model`."""
