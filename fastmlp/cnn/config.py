@@ -25,6 +25,7 @@ OUTPUT_OF_LOSS = {"categorical_crossentropy": "softmax", "binary_crossentropy": 
 """Losses that Keras computes from the sums before the output function, whatever it is."""
 
 METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "precision", "recall")
+PRECISIONS = ("float32", "bfloat16", "float16")
 LEAST_SHARE = 0.9
 """An exponential schedule must keep at least this share of the rate from batch to batch."""
 
@@ -72,6 +73,10 @@ class CNNConfig:
     metrics : iterable of str
         Of accuracy, mean_absolute_error, mean_squared_error, auc, precision, recall.
     batch_size, epochs : int >= 1
+    precision : {"float32", "bfloat16", "float16"}
+        In what products and activations are computed. Weights, the output layer and the optimizer
+        are float32 in any case (Keras' mixed precision); float16 scales the loss as it needs it.
+        The short ones are for graphics cards: processors compute them more slowly than float32.
 
     Raises
     ------
@@ -108,6 +113,7 @@ class CNNConfig:
     metrics: tuple[str, ...] = ("accuracy",)
     batch_size: int = 64
     epochs: int = 5
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         self._check_layers()
@@ -115,6 +121,7 @@ class CNNConfig:
         self._check_optimizer()
         self._check_schedule()
         self._check_loss()
+        check_choice("precision", self.precision, PRECISIONS)
         metrics = _sequence("metrics", self.metrics)
         for i, metric in enumerate(metrics):
             check_choice(f"metrics[{i}]", metric, METRICS)

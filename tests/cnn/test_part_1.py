@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import needs_tensorflow
+from cnn_data import needs_keras
 
 from fastmlp.cnn import (
     CNN,
@@ -105,35 +105,32 @@ def test_pooling_steps_by_its_side_unless_a_stride_is_given():
     assert pooled(PoolLayer(4, stride=2)) == (12, 12, 2)
 
 
-@needs_tensorflow
+@needs_keras
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_keras_has_the_computed_sizes_parameters_and_receptive_fields(name):
-    """All weights 1 and average pooling: a node has a gradient for exactly the pixels it sees."""
-    import tensorflow as tf
+    """All weights 1 and average pooling: a node changes with exactly the pixels that it sees."""
+    from keras import ops
 
     from fastmlp.cnn.maps.activations import layer_model
 
     config = UNUSUAL[name]
+    height, width, channels = config.input_shape
     cnn = CNN(config, seed=0, device="cpu")
     assert cnn.model.count_params() == config.n_parameters
-    for weights in cnn.model.trainable_weights:
-        weights.assign(np.ones(weights.shape))
+    cnn.set_weights([np.ones_like(weights) for weights in cnn.copy_weights()])
+    images = np.ones((height * width + 1, height, width, channels), "f4")
+    images[:-1] += np.eye(height * width, dtype="f4").reshape(-1, height, width, 1)
     for layer in layer_table(config)[: -1 - len(config.dense)]:
-        assert cnn.model.get_layer(layer.name).output.shape[1:] == layer.output
-        model, (height, width, _) = layer_model(cnn, layer.name), layer.output
-        for row, column in ((0, 0), (height // 2, 1), (height - 1, width - 1)):
-            with tf.GradientTape() as tape:
-                x = tf.ones((1, *config.input_shape))
-                tape.watch(x)
-                answer = model(x)[0, row, column, 0]
-            seen = np.asarray(tape.gradient(answer, x))[0, :, :, 0] > 0
-            window = field_of_node(config, layer.name, row, column)
-            for part, axis in zip(window, (1, 0), strict=True):
-                there = np.flatnonzero(seen.any(axis=axis))
-                assert (there[0], there[-1] + 1) == (part.start, part.stop), (layer, row, column)
+        answers = ops.convert_to_numpy(layer_model(cnn, layer.name)(images))
+        assert answers.shape[1:] == layer.output
+        changed = (answers[:-1, ..., 0] != answers[-1, ..., 0]).reshape(height, width, -1)
+        for number, node in enumerate(np.ndindex(layer.output[:2])):
+            for part, axis in zip(field_of_node(config, layer.name, *node), (1, 0), strict=True):
+                there = np.flatnonzero(changed[..., number].any(axis=axis))
+                assert (there[0], there[-1] + 1) == (part.start, part.stop), (layer, node)
 
 
-@needs_tensorflow
+@needs_keras
 def test_the_lists_of_the_articles_take_no_pooling_and_layers_with_strides_and_padding():
     cnn = build_cnn_simple(
         [[4, (3, 5), 0], ConvLayer(6, 3, stride=2, padding="same"), [5, 2, "elu"]],
@@ -147,7 +144,7 @@ def test_the_lists_of_the_articles_take_no_pooling_and_layers_with_strides_and_p
     assert outputs == [(10, 10, 4), (5, 5, 6), (2, 2, 6), (1, 1, 5)]
 
 
-@needs_tensorflow
+@needs_keras
 def test_the_matrix_of_a_dense_layer_is_units_before_times_units_after_and_converts():
     import keras
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from fastmlp.cnn.backend import import_keras
+from fastmlp.cnn.backend import to_numpy
 from fastmlp.cnn.state import iterations
 
 
@@ -39,7 +39,6 @@ class Start:
         if iterations(model):  # it has trained elsewhere
             started = type(optimizer).from_config(optimizer.get_config())
             started.build(model.trainable_variables)
-        to_numpy = import_keras().ops.convert_to_numpy
         self._optimizer, self._values = optimizer, [to_numpy(v) for v in started.variables]
 
     def restore(self, model: Any) -> None:
