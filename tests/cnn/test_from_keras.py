@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras
 
 from fastmlp.cnn import CNN, ConvLayer, PoolLayer, from_keras
 from fastmlp.cnn.articles import build_cnn_simple
 from fastmlp.cnn.articles.lists import config_of_lists
 from fastmlp.cnn.maps import activation_maps
 
-pytestmark = needs_tensorflow
+pytestmark = needs_keras
 X, Y = bars(30)
 LISTS = (
     [[4, (3, 2), 0], ConvLayer(5, 3, "tanh", stride=2, padding="same"), [6, 2, 0]],

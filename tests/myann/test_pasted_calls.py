@@ -408,3 +408,10 @@ def test_the_page_has_the_state_of_everything_that_was_announced(page):
     rows = re.findall(r"^\| (\d+) \| .+ \| (\w+): .+ \|$", page.read_text(), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 25))
     assert {state for _, state in rows} <= {"done", "left"}
+
+
+def test_every_part_of_the_series_and_every_step_has_a_test():
+    found = [re.match(r"test_(part|step)_(\d+)_", name) for name in globals()]
+    numbers = {(match[1], int(match[2])) for match in found if match}
+    parts = {("part", number) for number in range(1, 15)}
+    assert numbers == parts | {("step", number) for number in (1, 2, 3)}

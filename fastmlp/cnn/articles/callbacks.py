@@ -9,7 +9,9 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 
+from fastmlp.cnn.backend import library
 from fastmlp.cnn.state import current_rate, iterations
 from fastmlp.exceptions import DivergenceError
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs
@@ -65,12 +67,14 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Keep the weights."""
-        self._epoch, self._weights = epoch, self.model.get_weights()
+        self._epoch = epoch
+        self._weights = [np.array(values) for values in self.model.get_weights()]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look at the mean loss of the epoch so far."""
         assert logs is not None
         if not math.isfinite(float(logs["loss"])):
+            library().synchronize(self.model)
             rate = current_rate(self.model)
             self.model.set_weights(self._weights)
             raise DivergenceError(epoch=self._epoch, batch=batch, learning_rate=rate)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from fastmlp.cnn.backend import to_numpy
 from fastmlp.cnn.state import iterations
 
@@ -22,7 +24,7 @@ class Start:
     """
 
     def __init__(self, model: Any) -> None:
-        self.weights = model.get_weights()
+        self.weights = [np.array(values) for values in model.get_weights()]  # copies everywhere
         self._optimizer: Any = None
         self._values: list[Any] = []
 
@@ -39,7 +41,8 @@ class Start:
         if iterations(model):  # it has trained elsewhere
             started = type(optimizer).from_config(optimizer.get_config())
             started.build(model.trainable_variables)
-        self._optimizer, self._values = optimizer, [to_numpy(v) for v in started.variables]
+        self._optimizer = optimizer
+        self._values = [np.array(to_numpy(variable)) for variable in started.variables]
 
     def restore(self, model: Any) -> None:
         """Restore the weights, iteration 0 and the first rate in `model`."""
