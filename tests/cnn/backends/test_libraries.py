@@ -239,11 +239,6 @@ def test_settings_reach_the_library_and_a_second_call_adds_to_the_first():
 
 
 IGNORED = ["-p", "no:cacheprovider", "-W", "ignore:__array__ implementation:DeprecationWarning"]
-    "-p",
-    "no:cacheprovider",
-    "-W",
-    "ignore:__array__ implementation doesn:DeprecationWarning",
-]
 """Keras 3.15 warns of itself, in NumPy 2, whenever weights are read on JAX and PyTorch."""
 
 FILES = ["cnn/test_training.py", "cnn/test_maps.py", "cnn/test_files.py", "cnn/test_devices.py"]
