@@ -167,7 +167,8 @@ def _overlaps(n: int, side: float) -> NDArray[np.float64]:
     begin = (n - SIDE * side) / 2 + side * np.arange(SIDE)[:, np.newaxis]
     pixel = np.arange(n)
     common = np.minimum(begin + side, pixel + 1) - np.maximum(begin, pixel)
-    return np.maximum(common, 0) / side
+    shares: NDArray[np.float64] = np.maximum(common, 0) / side
+    return shares
 
 
 def shift(population: Population) -> Population:

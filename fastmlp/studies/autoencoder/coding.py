@@ -121,4 +121,5 @@ def median_filtered(images: Images, side: int) -> NDArray[Any]:
     from scipy.ndimage import median_filter
 
     filtered = median_filter(images.reshape(-1, side, side), size=(1, 3, 3))
-    return filtered.reshape(len(images), -1)
+    rows: NDArray[Any] = filtered.reshape(len(images), -1)
+    return rows

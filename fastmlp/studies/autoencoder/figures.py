@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.plots.style import INK, styled_pyplot
+from fastmlp.plots.style import styled_pyplot
 from fastmlp.studies.lab.figures import headline
 from fastmlp.studies.lab.packed import unpack
 from fastmlp.studies.lab.study import Result
@@ -25,36 +25,32 @@ def plain_runs(result: Result) -> list[dict[str, Any]]:
 def draw_plane(result: Result) -> Figure:
     """Draw codes of test images in the plane, and what the plane decodes to."""
     run = plain_runs(result)[0]
-    low, high = np.array(run["range"])
-    codes = low + unpack(run["codes"]) * (high - low)
+    points = unpack(run["ranks"])
     labels = np.array(list(result["labels"]), int)
     with styled_pyplot((10.0, 5.6)) as plt:
         figure, (left, right) = plt.subplots(1, 2)
         colors = plt.get_cmap("tab10")
         for digit in range(10):
-            points = codes[labels == digit]
-            left.scatter(*points.T, s=5, color=colors(digit), linewidths=0)
-            if len(points):
-                middle = np.median(points, axis=0)
+            own = points[labels == digit]
+            left.scatter(*own.T, s=5, color=colors(digit), linewidths=0)
+            if len(own):
                 left.text(
-                    *middle, str(digit), weight="bold", size=13, ha="center", va="center",
-                    bbox={"boxstyle": "circle", "fc": "white", "ec": colors(digit), "alpha": 0.85},
+                    *np.median(own, axis=0), str(digit), weight="bold", size=12, ha="center",
+                    va="center", bbox={"boxstyle": "circle,pad=0.15", "fc": "white",
+                    "ec": colors(digit), "alpha": 0.85},
                 )  # fmt: skip
-        (x0, y0), (x1, y1) = run["grid"]
-        left.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color=INK, linewidth=1)
-        for axis, ends in ((left.set_xlim, (0, x0, x1)), (left.set_ylim, (1, y0, y1))):
-            i, begin, end = ends
-            reach = 0.6 * (end - begin)
-            axis(max(low[i], begin - reach), min(high[i], end + reach))
-        left.set_xlabel("first number of the code")
-        left.set_ylabel("second number")
+        left.set_aspect("equal")
+        left.set_xlim(0, 1)
+        left.set_ylim(0, 1)
+        left.set_xlabel("first number of the code (rank)")
+        left.set_ylabel("second number (rank)")
         left.set_title(f"{len(labels)} test images")
         tiles = unpack(run["tiles"])
         side, n = round(tiles.shape[1] ** 0.5), round(len(tiles) ** 0.5)
         page = tiles.reshape(n, n, side, side).transpose(0, 2, 1, 3).reshape(n * side, n * side)
         right.imshow(page, cmap="gray_r", vmin=0, vmax=1)
         right.set_axis_off()
-        right.set_title("Decoded from a grid over the frame")
+        right.set_title("Decoded from the same plane")
         headline(
             figure,
             f"Two numbers per image: the ten nearest codes name {run['neighbor_accuracy']:.2f} of "

@@ -115,9 +115,9 @@ def run(config: Config, session: Session) -> dict[str, Any]:
             **(_plane(network, X_test) if case["width"] == 2 else {}),
         }
 
-    plain = [{"width": n, "noisy": False, "left_out": None} for n in config.widths]
+    plain: list[Case] = [{"width": n, "noisy": False, "left_out": None} for n in config.widths]
     widest, middle = config.widths[-1], config.widths[1]
-    cases = [
+    cases: list[Case] = [
         *plain,
         {"width": widest, "noisy": True, "left_out": None},
         *({"width": middle, "noisy": False, "left_out": digit} for digit in config.left_out),
@@ -152,18 +152,19 @@ def _codes(
 
 
 def _plane(network: Network, X_test: Images) -> dict[str, Any]:
-    """Codes of test images, and images decoded from a grid over the middle of the plane."""
+    """Ranks of the codes of test images, and images decoded from a grid of equally spaced ranks.
+
+    Ranks, from 0 to 1 along each axis, because a few far codes would leave no room for the others.
+    """
     codes = network.transform(X_test, layer=len(network.sizes) // 2, n_threads=1)
-    low, high = np.quantile(codes, 0.02, axis=0), np.quantile(codes, 0.98, axis=0)
-    x, y = (np.linspace(low[i], high[i], GRID) for i in (0, 1))
+    ranks = codes.argsort(axis=0).argsort(axis=0) / max(len(codes) - 1, 1)
+    steps = np.linspace(0.5 / GRID, 1 - 0.5 / GRID, GRID)
+    x, y = np.quantile(codes, steps, axis=0).T
     xx, yy = np.meshgrid(x, y[::-1])
     tiles = decode(network, np.c_[xx.ravel(), yy.ravel()])
-    ends = [codes.min(axis=0), codes.max(axis=0)]
-    relative = (codes[:N_POINTS] - ends[0]) / (ends[1] - ends[0])
     return {
-        "codes": pack(relative, 0.0, 1.0),
-        "range": rounded(ends),
-        "grid": rounded([low, high]),
+        "ranks": pack(ranks[:N_POINTS], 0.0, 1.0),
+        "range": rounded([codes.min(axis=0), codes.max(axis=0)]),
         "tiles": _pack_images(tiles),
     }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastmlp.files.atomic import write_atomically
 from fastmlp.plots.style import CATEGORIES as CATEGORIES
@@ -69,15 +70,18 @@ def legend_below(figure: Figure, axis: Axes, n_columns: int, title: str | None =
     figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, title=title)
 
 
-def draw_spread(
-    axis: Axes, x: Sequence[float], runs: Sequence[Sequence[float]], **style: Any
-) -> None:
+def draw_spread(axis: Axes, x: ArrayLike, runs: Sequence[Sequence[float]], **style: Any) -> None:
     """The mean over runs (n_runs, n_x) as a line, from lowest to highest as a pale band."""
     values = np.asarray(runs, float)
-    (line,) = axis.plot(x, values.mean(axis=0), **style)
+    (line,) = axis.plot(np.asarray(x), values.mean(axis=0), **style)
     if len(values) > 1:
         axis.fill_between(
-            x, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, lw=0
+            np.asarray(x),
+            values.min(axis=0),
+            values.max(axis=0),
+            color=line.get_color(),
+            alpha=0.18,
+            lw=0,
         )
 
 

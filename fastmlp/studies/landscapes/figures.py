@@ -77,7 +77,7 @@ def draw_planes(result: Result) -> Figure:
 def draw_lines(result: Result) -> Figure:
     """Draw cost and accuracy on the line between two networks, by width, before and after."""
     widths = result["config"]["widths"]
-    x = np.linspace(0, 1, result["config"]["n_steps"])
+    x = np.linspace(0, 1, result["config"]["n_steps"]).tolist()
     with styled_pyplot((10.0, 5.0)) as plt:
         figure, axes = plt.subplots(1, 2)
         for axis, name in zip(axes, ("test_cost", "test_accuracy"), strict=True):
