@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.engine.blas import single_threaded_blas
-from fastmlp.plots.style import INK, styled_pyplot
+from fastmlp.plots.style import styled_pyplot
 from fastmlp.studies.lab.data import load_raw, scale_rows
 from fastmlp.studies.lab.figures import (
     CATEGORIES,
     FIGSIZE,
     draw_spread,
+    draw_tiles,
     headline,
     label_log_axis,
     legend_below,
@@ -222,17 +223,11 @@ def _draw_centers(result: Result) -> Figure:
     pixels = unpack(centers["pixels"])
     names, purity = np.array(centers["names"]), np.array(centers["purity"])
     order = np.lexsort((-purity, names))
-    side = round(pixels.shape[1] ** 0.5)
-    n_rows = -(-len(pixels) // 10)
-    with styled_pyplot((10.0, 1.35 * n_rows + 0.9)) as plt:
-        figure, axes = plt.subplots(n_rows, 10, squeeze=False)
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for axis, i in zip(axes.flat, order, strict=False):
-            axis.imshow(pixels[i].reshape(side, side), cmap="gray_r")
-            axis.set_title(
-                f"{names[i]} ({purity[i]:.0%})", weight="normal", pad=3, loc="center", color=INK
-            )
+    titles = [f"{names[i]} ({purity[i]:.0%})" for i in order]
+    with styled_pyplot((10.0, 1.2 * -(-len(pixels) // 10) + 1.1)) as plt:
+        figure, axis = plt.subplots()
+        draw_tiles(axis, pixels[order], 10, titles=titles, above=0.3)
+        axis.set_title("Most frequent digit, and its share of the cluster")
         missing = sorted(set(range(10)) - set(names.tolist()))
         headline(
             figure,

@@ -18,7 +18,13 @@ from fastmlp.datasets.labelled import LabelledData
 from fastmlp.datasets.recipes import recipe_for
 from fastmlp.plots.style import BLUE, GREEN, INK, VERMILLION, styled_pyplot
 from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
-from fastmlp.studies.lab.figures import FIGSIZE, draw_spread, headline, label_log_axis
+from fastmlp.studies.lab.figures import (
+    FIGSIZE,
+    draw_spread,
+    draw_tiles,
+    headline,
+    label_log_axis,
+)
 from fastmlp.studies.lab.packed import LEVELS, pack, unpack
 from fastmlp.studies.lab.results import rounded
 from fastmlp.studies.lab.session import Case, Session, Tick
@@ -330,22 +336,17 @@ def _draw_forgotten(result: Result) -> Figure:
 def _draw_images(result: Result) -> Figure:
     images = result["images"]
     pixels = unpack(images["pixels"])
-    side = round(pixels.shape[1] ** 0.5)
-    n_rows = -(-len(pixels) // 8)
-    with styled_pyplot((9.0, 1.42 * n_rows + 1.0)) as plt:
-        figure, axes = plt.subplots(n_rows, 8, squeeze=False)
-        for axis in axes.flat:
-            axis.set_axis_off()
-        said = zip(images["labels"], images["said"], strict=True)
-        for axis, image, (label, vote) in zip(axes.flat, pixels, said, strict=False):
-            axis.imshow(image.reshape(side, side), cmap="gray_r")
-            text = f"{label}, said {vote}" if label != vote else f"{label}"
-            axis.set_title(text, weight="normal", pad=3, loc="center")
+    said = zip(images["labels"], images["said"], strict=True)
+    titles = [f"{label}, said {vote}" if label != vote else f"{label}" for label, vote in said]
+    with styled_pyplot((9.0, 1.3 * -(-len(pixels) // 8) + 1.1)) as plt:
+        figure, axis = plt.subplots()
+        draw_tiles(axis, pixels, 8, titles=titles, above=0.3)
+        axis.set_title("Label, and what the networks say")
         disputed = np.mean(np.array(images["labels"]) != np.array(images["said"]))
         headline(
             figure,
             f"The {len(pixels)} hardest training images and their labels; at the end the networks "
-            f"still say something else about {disputed:.0%} of them",
+            f"still say something else about {disputed:.0%} of these",
         )
     return figure  # type: ignore[no-any-return]
 

@@ -117,15 +117,20 @@ def test_points_and_tiles_are_drawn(result):
     assert n == len(result["labels"]) and right.get_images()[0].get_array().shape == (72, 72)
 
 
+def names_of_rows(figure):
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
 def test_rows_of_images_have_their_names(result):
-    for draw, names in (
-        (figures.draw_restored, ["original", "2, PCA", "2 numbers", "4, PCA", "4 numbers"]),
-        (figures.draw_outliers, ["test image", "given back"]),
-    ):
-        found = [axis.get_ylabel() for axis in draw(result).axes if axis.get_ylabel()]
-        assert found == names
+    names = ["original", "2, PCA", "2 numbers", "4, PCA", "4 numbers"]
+    assert names_of_rows(figures.draw_restored(result)) == names
+    outliers = figures.draw_outliers(result)
+    assert names_of_rows(outliers) == ["test image", "given back"]
+    run = result["runs"][1]
+    first = f"{run['worst']['labels'][0]} ({run['worst']['errors'][0] / run['error']:.1f}×)"
+    assert outliers.axes[0].texts[0].get_text() == first
     noisy = next(r for r in result["runs"] if r["noisy"])
-    found = [axis.get_ylabel() for axis in figures.draw_noise(result).axes if axis.get_ylabel()]
+    found = names_of_rows(figures.draw_noise(result))
     assert found[2:] == [f"network ({noisy['errors']['network']:.3f})", "clean"]
 
 

@@ -56,7 +56,7 @@ def test_accuracy_is_drawn_over_the_number_of_clusters(result):
 def test_centers_are_drawn_by_their_names(result):
     figure = kmeans._draw_centers(result)
     centers = result["centers"]
-    titles = [axis.get_title() for axis in figure.axes if axis.get_images()]
+    titles = [text.get_text() for text in figure.axes[0].texts]
     assert sorted(titles) == sorted(
         f"{n} ({p:.0%})" for n, p in zip(centers["names"], centers["purity"], strict=True)
     )

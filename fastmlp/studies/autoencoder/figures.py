@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.plots.style import styled_pyplot
-from fastmlp.studies.lab.figures import headline
+from fastmlp.studies.lab.figures import draw_tiles, headline
 from fastmlp.studies.lab.packed import unpack
 from fastmlp.studies.lab.study import Result
 
@@ -68,25 +68,12 @@ def _draw_rows(
 ) -> Figure:
     """Rows of images (n, n_pixels) with their names at the left."""
     n = len(rows[0][1])
-    with styled_pyplot((8.0, 0.68 * len(rows) + 0.9)) as plt:
-        figure, axes = plt.subplots(len(rows), n, squeeze=False)
-        for line, (name, images) in zip(axes, rows, strict=True):
-            side = round(images.shape[1] ** 0.5)
-            for axis, image in zip(line, images, strict=True):
-                axis.imshow(
-                    image.reshape(side, side),
-                    cmap="gray_r",
-                    vmin=0,
-                    vmax=1,
-                    interpolation="nearest",
-                )
-                axis.set_xticks([])
-                axis.set_yticks([])
-                axis.grid(False)
-                axis.spines[:].set_visible(False)
-            line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        for axis, title in zip(axes[0], titles, strict=False):
-            axis.set_title(title, weight="normal", loc="center", pad=3)
+    with styled_pyplot((8.0, 0.66 * len(rows) + (1.4 if titles else 1.1))) as plt:
+        figure, axis = plt.subplots()
+        images = np.concatenate([images for _, images in rows])
+        names = [name for name, _ in rows]
+        draw_tiles(axis, images, n, titles=titles, rows=names, above=0.35 if titles else 0.0)
+        axis.set_title("Test images")
         headline(figure, text)
     return figure  # type: ignore[no-any-return]
 
