@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fastmlp/engine/*.p[yx]*)
+# What installing compiles is kept for the tests, which link their own programs with it.
+KERNELS = $(CURDIR)/build/kernels/libkernels.a
+KEEP_KERNELS = CMAKE_ARGS="$$CMAKE_ARGS -DCMAKE_ARCHIVE_OUTPUT_DIRECTORY=$(dir $(KERNELS))"
 
 .PHONY: train test soak sanitize mutants lint wheel benchmark guard study-cnn clean
 
@@ -10,7 +13,7 @@ train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits
 	$(BIN)/fastmlp train
 
 test: .venv/test-ready lint  ## lint and run all tests, on up to four processors
-	FASTMLP_NATIVE_BUILD=$(CURDIR)/build/native \
+	FASTMLP_NATIVE_BUILD=$(CURDIR)/build/native FASTMLP_KERNELS=$(KERNELS) \
 		$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 soak: .venv/soak-ready  ## the tests that take minutes, fuzzing among them; about an hour
@@ -59,7 +62,7 @@ study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; histor
 
 .venv/test-ready: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	$(KEEP_KERNELS) $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@ .venv/train-ready
 
 .venv/soak-ready: .venv/test-ready

@@ -41,7 +41,9 @@ def simd_level(request):
 def native_build(tmp_path_factory):
     """Folder with the C tests and the kernels as a shared library, built once per session.
 
-    FASTMLP_NATIVE_BUILD names a folder to keep for the next session, which then builds faster.
+    FASTMLP_NATIVE_BUILD names a folder to keep for the next session, which then builds faster;
+    FASTMLP_KERNELS names the static library that the package was linked with, to compile nothing
+    twice.
     """
     native = Path(__file__).parent / "engine" / "native"
     if not (native.parents[2] / "CMakeLists.txt").exists():
@@ -50,6 +52,15 @@ def native_build(tmp_path_factory):
         pytest.skip("cmake and ctest are not installed")
     with shared_folder(tmp_path_factory, "native") as folder:
         folder = os.environ.get("FASTMLP_NATIVE_BUILD") or folder
-        run_tool("cmake", "-S", native, "-B", folder)
+        kernels = os.environ.get("FASTMLP_KERNELS")
+        options = [f"-DFASTMLP_KERNELS={kernels}"] if kernels else []
+        run_tool("cmake", "-S", native, "-B", folder, *options)
         run_tool("cmake", "--build", folder, "--parallel", "2")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def kernel_library(native_build):
+    """The static library of kernels that the C tests are linked with."""
+    compiled = list(native_build.rglob("libkernels.a"))
+    return Path(os.environ.get("FASTMLP_KERNELS") or compiled[0])

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastmlp.bench.thread_sweep import Point
-from fastmlp.plots.style import BLUE, INK, ORANGE, FigureSize, styled_pyplot
+from fastmlp.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, FigureSize, styled_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ENGINES = {"native": ("fastmlp", BLUE, "o"), "numpy": ("NumPy reference", ORANGE, "s")}
+ENGINES = {
+    "native": ("fastmlp", BLUE, "o"),
+    "blas": ("fastmlp, BLAS alone", GREEN, "v"),
+    "own": ("fastmlp, own products alone", PURPLE, "^"),
+    "numpy": ("NumPy reference", ORANGE, "s"),
+}
 """Name, color and marker of each engine."""
 
 MOST_LINEAR_THREADS = 8

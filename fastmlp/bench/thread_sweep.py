@@ -27,7 +27,14 @@ from fastmlp._checks import check_choice, check_integer
 from fastmlp.bench.thread_worker import WARM_UP_EPOCHS
 from fastmlp.engine.environment import child_environment
 from fastmlp.engine.threads import MAX_THREADS
-from fastmlp.training.trainer import ENGINES
+
+SWEPT = {
+    "native": ("native", "auto"),
+    "blas": ("native", "blas"),
+    "own": ("native", "own"),
+    "numpy": ("numpy", "auto"),
+}
+"""What can be timed, with the arguments `engine` and `products` of the Trainer."""
 
 EVERY_COUNT_UP_TO = 8
 """Thread count above which counts are doubled: 8, 16, 32."""
@@ -51,7 +58,7 @@ class SweepPlan:
     thread_counts : tuple of int
         Values of OPENBLAS_NUM_THREADS; the first one must be 1, which speed-ups refer to.
     engines : tuple of str
-        Of "native" and "numpy", as in :class:`fastmlp.training.trainer.Trainer`.
+        Of ``SWEPT``.
     n_epochs : int
         Timed epochs of each process, after two that are not.
     n_rounds : int
@@ -63,14 +70,14 @@ class SweepPlan:
     sizes: tuple[int, ...]
     batch_size: int
     thread_counts: tuple[int, ...]
-    engines: tuple[str, ...] = ENGINES
+    engines: tuple[str, ...] = ("native", "numpy")
     n_epochs: int = 10
     n_rounds: int = 3
     as_found: bool = False
 
     def __post_init__(self) -> None:
         for engine in self.engines:
-            check_choice("engines", engine, ENGINES)
+            check_choice("engines", engine, tuple(SWEPT))
         for n_threads in self.thread_counts:
             check_integer("thread_counts", n_threads, minimum=1, maximum=MAX_THREADS)
         if self.thread_counts[:1] != (1,):
@@ -194,9 +201,11 @@ def _one_round(plan: SweepPlan, round_number: int) -> Iterator[tuple[str, int]]:
 
 def _run_child(plan: SweepPlan, folder: str, engine: str, n_threads: int, round_number: int) -> Run:
     """Run one process; if an exception occurs (also Ctrl-C), end the process first."""
+    name, products = SWEPT[engine]
     request = {
         "folder": folder,
-        "engine": engine,
+        "engine": name,
+        "products": products,
         "sizes": plan.sizes,
         "batch_size": plan.batch_size,
         "n_epochs": plan.n_epochs,

@@ -56,6 +56,7 @@ def time_epochs(
     sizes: Iterable[int],
     batch_size: int,
     n_epochs: int,
+    products: str = "auto",
 ) -> dict[str, Any]:
     """Train in this process, with the threads that its environment asks for.
 
@@ -70,6 +71,7 @@ def time_epochs(
         learning_rate=RATE_PER_ROW / min(batch_size, len(X)),
         batch_size=batch_size,
         engine=engine,
+        products=products,
         random_state=0,
     )
     history = trainer.fit(X, Y, n_epochs=WARM_UP_EPOCHS + n_epochs)

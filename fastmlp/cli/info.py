@@ -14,17 +14,19 @@ from fastmlp.cli.options import (
     UsageError,
     add_dtype,
     add_threads,
+    choice,
     integer,
     layer_widths,
     thread_source,
 )
 from fastmlp.engine import environment
 from fastmlp.engine.plan import (
-    narrow_layers,
     plan_batch,
+    plan_network,
     training_flop,
     weight_blocks,
 )
+from fastmlp.engine.products import PRODUCTS, resolve_products
 from fastmlp.network.summary import Summary, format_bytes
 
 DEFAULT_BATCH_SIZE = 500
@@ -45,13 +47,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=integer("--batch-size", 1),
         help=f"rows of that mini-batch; default {DEFAULT_BATCH_SIZE}",
     )
+    parser.add_argument(
+        "--products",
+        metavar="NAME",
+        type=choice("--products", PRODUCTS),
+        help=f"who computes the matrix products: {', '.join(PRODUCTS)}; default auto",
+    )
     add_threads(parser)
     add_dtype(parser, default=None)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the facts of the environment and, with --shape, the plan of a mini-batch."""
-    for name in ("batch_size", "dtype"):
+    for name in ("batch_size", "dtype", "products"):
         if options.shape is None and getattr(options, name) is not None:
             raise UsageError(
                 f"--{name.replace('_', '-')} describes the mini-batch of a network, "
@@ -93,21 +101,23 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
     dtype = np.dtype(options.dtype or "float32")
     itemsize = dtype.itemsize
     sizes = check_sizes("--shape", options.shape, itemsize)
-    plan = plan_batch(options.batch_size or DEFAULT_BATCH_SIZE, sizes, itemsize, n_threads)
+    network = plan_network(sizes, itemsize, resolve_products(options.products or "auto"))
+    batch_size = options.batch_size or DEFAULT_BATCH_SIZE
+    plan = plan_batch(batch_size, sizes, itemsize, n_threads, network=network)
     summary = Summary.of(sizes, dtype)
     yield "network", "-".join(map(str, sizes))
     yield "  parameters", f"{summary.n_parameters:,} ({format_bytes(summary.n_bytes)})"
     yield "  prediction", f"{summary.flop:,} FLOP per row"
     yield "batch", f"{plan.n_rows} rows"
     if plan.blocks:
-        n_blocks = len(weight_blocks(sizes, itemsize, plan.blocks))
+        n_blocks = len(weight_blocks(network, plan.blocks))
         yield "  gradient", f"over the whole batch, in {n_blocks} blocks of the weights"
     else:
         yield "  gradient", f"in {plan.n_lanes} lanes of at most {plan.lane_rows} rows"
     yield "  chunks", f"at most {plan.chunk_rows} rows"
-    for layer, narrow in enumerate(narrow_layers(sizes, itemsize), start=1):
+    for layer, narrow in enumerate(network.narrow, start=1):
         shape = f"{sizes[layer - 1]} x {sizes[layer]}"
-        yield f"  layer {layer}", f"{shape}, matrix kernels of {'fastmlp' if narrow else 'BLAS'}"
+        yield f"  layer {layer}", f"{shape}, products by {'own kernels' if narrow else 'BLAS gemm'}"
     yield "  workers", f"{plan.n_workers} of {n_threads} threads"
     yield "  FLOP per step", f"{training_flop(sizes, plan.n_rows):,}"
 

@@ -31,8 +31,9 @@ COMMANDS = {
     "info": Command("fastmlp.cli.info", "show versions, processor, BLAS and threads"),
     "bench": Command("fastmlp.cli.bench", "compare the speed of fastmlp with other libraries"),
     "threads": Command("fastmlp.cli.threads", "time an epoch for each number of threads"),
+    "profile": Command("fastmlp.cli.profile", "time the parts of one training step"),
     "cnn": Command(
-        "fastmlp.cli.cnn.command", "train CNNs in Keras and look inside them (needs TensorFlow)"
+        "fastmlp.cli.cnn.command", "train CNNs in Keras and look inside them (needs Keras)"
     ),
     "study": Command("fastmlp.cli.study", "repeat an experiment of the articles"),
     "report": Command("fastmlp.cli.report", "collect the results of all studies on one page"),

@@ -13,7 +13,7 @@ from fastmlp.cli.options import thread_source
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.recipes import Recipe
 from fastmlp.engine import environment
-from fastmlp.engine.plan import plan_batch, training_flop
+from fastmlp.engine.plan import plan_batch, plan_network, training_flop
 from fastmlp.network.network import Network
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path
 from fastmlp.training.history import History
@@ -110,6 +110,7 @@ def make_record(
             "n_parameters": network.n_parameters,
             "dtype": options.dtype,
             "engine": options.engine,
+            "products": trainer.products,
             "preset": options.preset,
         },
         "seconds": {"total": total_seconds},
@@ -147,4 +148,6 @@ def _workers(trainer: Trainer, n_rows: int) -> int:
         return 1
     network, n_threads = trainer.network, trainer.threads.n_threads
     batch = min(trainer.batch_size, n_rows)
-    return plan_batch(batch, network.sizes, network.dtype.itemsize, n_threads).n_workers
+    itemsize = network.dtype.itemsize
+    plan = plan_network(network.sizes, itemsize, trainer.products)
+    return plan_batch(batch, network.sizes, itemsize, n_threads, network=plan).n_workers

@@ -36,6 +36,7 @@ from fastmlp.cli.summary import (
 from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.datasets.scaling import KINDS, Scaler
+from fastmlp.engine.products import PRODUCTS
 from fastmlp.exceptions import DivergenceError, ResumeError
 from fastmlp.losses import ACTIVATIONS, NATURAL_LOSS
 from fastmlp.network.network import Network
@@ -105,6 +106,14 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         type=choice("--engine", ENGINES),
         default="native",
         help=f"compiled code or the NumPy reference: {', '.join(ENGINES)}; default native",
+    )
+    add(
+        "--products",
+        metavar="NAME",
+        type=choice("--products", PRODUCTS),
+        default="auto",
+        help="who computes the matrix products: BLAS (blas), the package's kernels (own), or for "
+        "each layer the faster one (auto, the default)",
     )
 
 
@@ -214,6 +223,7 @@ def build(data: LabelledData, recipe: Recipe, options: argparse.Namespace) -> Tr
         batch_size=recipe.batch_size,
         n_threads=options.threads,
         engine=options.engine,
+        products=options.products,
         random_state=rng,
     )
 
@@ -263,6 +273,7 @@ def _compared(recipe: Recipe, options: argparse.Namespace) -> dict[str, object]:
         "seed": options.seed,
         "dtype": options.dtype,
         "engine": options.engine,
+        "products": options.products,
     }
     del settings["epochs"]  # a resumed run may have more
     return {f"--{name.replace('_', '-')}": value for name, value in settings.items()}

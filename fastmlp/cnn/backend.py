@@ -1,57 +1,102 @@
-"""Import TensorFlow and Keras, with a clear error if they are missing or unsuitable."""
+"""Keras, and the library that it runs on: TensorFlow, JAX or PyTorch.
+
+``KERAS_BACKEND`` and ``keras.json`` are obeyed. Where they name none that is installed, the first
+of the three that is installed is taken, TensorFlow before the others.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+import warnings
+from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastmlp.cnn.backends.protocol import Library
+
+TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+"""The libraries by Keras' names for them, in the order of preference."""
 
 INSTALL = 'pip install "fastmlp[cnn]"'
+EXTRAS = (
+    f"{INSTALL}, or fastmlp[cnn-cpu] for the smaller one without support of graphics cards, "
+    "fastmlp[cnn-gpu] with NVIDIA's libraries, fastmlp[cnn-jax] for JAX, fastmlp[cnn-torch] for "
+    "PyTorch"
+)
+VARIABLE = "KERAS_BACKEND"
 
 
-def require_tensorflow() -> None:
-    """Raise an ImportError with the command that installs TensorFlow, if it is missing.
+def choose_backend() -> str:
+    """Return the name of the library that Keras runs on, or will run on: "tensorflow", "jax", ...
 
-    Looks for the package only; importing it takes seconds.
-    """
-    if find_spec("tensorflow") is None:
-        raise ImportError(
-            f"the CNN part needs TensorFlow: {INSTALL}, or fastmlp[cnn-cpu] for the smaller one "
-            "without support of graphics cards",
-            name="tensorflow",
-        )
-
-
-def import_tensorflow() -> Any:
-    """Return the module ``tensorflow``.
+    Imports nothing. Sets ``KERAS_BACKEND`` and warns where TensorFlow, which Keras would take, is
+    missing and another one is not.
 
     Raises
     ------
     ImportError
-        If TensorFlow is missing, with the command that installs it.
+        If none is installed, or the one that is asked for is not, or cannot train.
     """
-    require_tensorflow()
-    import tensorflow
+    asked = os.environ.get(VARIABLE)
+    if "keras" in sys.modules:
+        name = _known(str(sys.modules["keras"].config.backend()), "with which it was imported")
+    elif asked:
+        name = _known(asked, f"as {VARIABLE} says")
+    else:
+        name = _configured()
+    found = [other for other in TITLES if find_spec("keras") and find_spec(other)]
+    if name in found:
+        return name
+    if asked or not found:
+        because = f", because {VARIABLE} is {asked!r}" if asked else ""
+        raise ImportError(
+            f"the CNN part needs Keras and {TITLES[name]}{because}: {EXTRAS}", name=name
+        )
+    os.environ[VARIABLE] = found[0]
+    warnings.warn(
+        f"Keras runs on {TITLES[found[0]]}, because {TITLES[name]} is not installed; set "
+        f"{VARIABLE}={found[0]} to say so yourself, without this warning",
+        stacklevel=2,
+    )
+    return found[0]
 
-    return tensorflow
+
+def _known(name: str, reason: str) -> str:
+    if name not in TITLES:
+        raise ImportError(
+            f"the CNN part needs Keras on TensorFlow, JAX or PyTorch; it would run on {name!r}, "
+            f"{reason}: set {VARIABLE} to 'tensorflow', 'jax' or 'torch'",
+            name="keras",
+        )
+    return name
+
+
+def _configured() -> str:
+    """Return the library that Keras' own file names, or Keras' choice without it."""
+    folder = os.environ.get("KERAS_HOME") or Path("~").expanduser() / ".keras"
+    try:
+        content = json.loads((Path(folder) / "keras.json").read_text(encoding="utf-8"))
+        name = content.get("backend", "tensorflow")
+    except (OSError, ValueError, AttributeError):
+        return "tensorflow"
+    return _known(str(name), "as keras.json in Keras' folder says")
 
 
 def import_keras() -> Any:
-    """Return the module ``keras`` in version 3, which must run on TensorFlow.
+    """Return the module ``keras`` in version 3, on a library that can train.
 
     Raises
     ------
     ImportError
-        If TensorFlow is missing, Keras is older than 3, or Keras runs on another library.
+        As in `choose_backend`, or if Keras is older than 3.
     """
-    require_tensorflow()
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow":
-        raise ImportError(
-            f"the CNN part needs Keras on TensorFlow; KERAS_BACKEND is {backend!r}: unset it or "
-            "set it to 'tensorflow'",
-            name="keras",
-        )
+    choose_backend()
     import keras
 
     if int(keras.__version__.split(".")[0]) < 3:
@@ -59,10 +104,22 @@ def import_keras() -> Any:
             f"the CNN part needs Keras 3; found {keras.__version__}: {INSTALL} --upgrade",
             name="keras",
         )
-    if keras.backend.backend() != "tensorflow":
-        raise ImportError(
-            f"the CNN part needs Keras on TensorFlow; it runs on {keras.backend.backend()!r}, as "
-            "keras.json in Keras' folder says: set KERAS_BACKEND=tensorflow",
-            name="keras",
-        )
     return keras
+
+
+def library() -> Library:
+    """Return what fastmlp has for the library that Keras runs on.
+
+    Raises
+    ------
+    ImportError
+        As in `import_keras`.
+    """
+    import_keras()
+    module: Library = import_module(f"fastmlp.cnn.backends.{choose_backend()}")
+    return module
+
+
+def to_numpy(tensor: Any) -> NDArray[Any]:
+    """Return a tensor or variable of the library as a NumPy array."""
+    return library().to_numpy(tensor)

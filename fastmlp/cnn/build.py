@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
-from fastmlp.cnn.backend import import_keras
+from fastmlp.cnn.backend import choose_backend, import_keras
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.schedules import keras_rate
 
@@ -16,29 +16,34 @@ ERROR_METRIC = "output_error"
 def build_model(config: CNNConfig, seed: int | None = None) -> Any:
     """A new ``keras.Sequential``, not compiled; weights are Keras' Glorot uniform, biases 0.
 
-    `seed` decides the weights; the process' own random numbers are not touched.
+    `seed` decides the weights, and the process' own random numbers are not touched; without it
+    ``keras.utils.set_random_seed`` decides them.
     """
     keras = import_keras()
     layers = keras.layers
     seeds = _seeds(seed)
     dense_penalty = keras_regularizer(config)
     conv_penalty = dense_penalty if config.regularize_conv else None
+    policy = None if config.precision == "float32" else f"mixed_{config.precision}"
     model = keras.Sequential([keras.Input(config.input_shape)])
     for conv, pool in zip_longest(config.conv, config.pools):
         model.add(
             layers.Conv2D(
                 conv.maps,
                 conv.kernel,
+                strides=conv.stride,
+                padding=conv.padding,
                 activation=conv.activation,
                 name=conv.name,
                 kernel_regularizer=conv_penalty,
                 kernel_initializer=next(seeds),
+                dtype=policy,
             )
         )
         if pool is not None:
             layer_type = layers.MaxPooling2D if pool.kind == "max" else layers.AveragePooling2D
-            model.add(layer_type(pool.size, name=pool.name))
-    model.add(layers.Flatten(name="flatten"))
+            model.add(layer_type(pool.size, strides=pool.stride, name=pool.name, dtype=policy))
+    model.add(layers.Flatten(name="flatten", dtype=policy))
     for dense in config.dense:
         model.add(
             layers.Dense(
@@ -47,29 +52,59 @@ def build_model(config: CNNConfig, seed: int | None = None) -> Any:
                 name=dense.name,
                 kernel_regularizer=dense_penalty,
                 kernel_initializer=next(seeds),
+                dtype="float32" if policy and dense is config.dense[-1] else policy,
             )
         )
     return model
 
 
-def compile_model(model: Any, config: CNNConfig, *, xla: bool = False) -> None:
+def compile_model(
+    model: Any,
+    config: CNNConfig,
+    *,
+    xla: bool | str = "auto",
+    device: str = "cpu:0",
+    steps_per_execution: int = 1,
+) -> None:
     """Give a model its loss, its metrics and a new optimizer at iteration 0.
 
-    Without `xla` the steps are not compiled by XLA: on processors a step of the articles' CNN
-    takes about twice as long with it.
+    `xla` is True, False or "auto"; see `uses_xla`.
     """
     keras = import_keras()
     model.compile(
         optimizer=keras_optimizer(config),
         loss=config.loss,
         metrics=[*config.metrics, keras.metrics.MeanAbsoluteError(name=ERROR_METRIC)],
-        jit_compile=bool(xla),
+        jit_compile=uses_xla(xla, device),
+        steps_per_execution=steps_per_execution,
     )
     model.optimizer.build(model.trainable_variables)
 
 
+def uses_xla(xla: bool | str, device: str) -> bool:
+    """Whether a step is compiled by XLA (PyTorch: by ``torch.compile``).
+
+    "auto" is Keras' own choice, except for TensorFlow on a processor, where XLA is left out: there
+    a step of the articles' CNN takes more than twice as long with it.
+    """
+    if xla != "auto":
+        return bool(xla)
+    if choose_backend() == "tensorflow" and device.startswith("cpu"):
+        return False
+    keras = import_keras()
+    asked = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    asked.compile(jit_compile="auto")
+    return bool(asked.jit_compile)
+
+
 def keras_optimizer(config: CNNConfig) -> Any:
     """A new optimizer; the momentum is passed only to those that have one."""
+    if config.precision == "float16":  # small gradients would be 0 without it
+        return import_keras().optimizers.LossScaleOptimizer(_optimizer(config))
+    return _optimizer(config)
+
+
+def _optimizer(config: CNNConfig) -> Any:
     optimizers = import_keras().optimizers
     rate = keras_rate(config)
     if config.optimizer == "rmsprop":
@@ -97,10 +132,11 @@ def keras_regularizer(config: CNNConfig) -> Any:
 
 
 def _seeds(seed: int | None) -> Any:
-    """Yield initializers, with different seeds if `seed` is given."""
+    """Yield initializers with different seeds; without a `seed` Keras draws them."""
     import numpy as np
 
     keras = import_keras()
-    rng = np.random.default_rng(seed)
+    rng = None if seed is None else np.random.default_rng(seed)
     while True:
-        yield keras.initializers.GlorotUniform(seed=int(rng.integers(2**31 - 1)))
+        number = None if rng is None else int(rng.integers(2**31 - 1))
+        yield keras.initializers.GlorotUniform(seed=number)

@@ -2,13 +2,15 @@
 
 The article's experiment (GPU article of 2019: 784-512-10, rmsprop, batch 30000, 5 epochs) with
 corrections: every run starts with the same fresh weights, a warm-up is not timed, and several
-batch sizes are measured.
+batch sizes are measured. A graphics card gets several mini-batches at a time from data in its own
+memory, and is measured with every arithmetic that it has: float32, TF32, bfloat16 or float16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +18,10 @@ from numpy.typing import ArrayLike
 
 from fastmlp._checks import check_integer
 from fastmlp.cnn.arrays import Images, check_images, check_targets
-from fastmlp.cnn.backend import import_tensorflow
+from fastmlp.cnn.backend import library
 from fastmlp.cnn.bridge import dense_tail
 from fastmlp.cnn.config import CNNConfig
-from fastmlp.cnn.device import devices
+from fastmlp.cnn.device import Device, choose_device, devices
 from fastmlp.cnn.layers import DenseLayer
 from fastmlp.cnn.network import CNN
 from fastmlp.optimizers import RMSprop
@@ -30,8 +32,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BATCH_SIZES = (500, 3000, 30_000)
+CARD_BATCH_SIZES = (100, 500, 3000, 10_000, 30_000)
+"""Where a graphics card takes part, which small batches leave idle."""
+
+STEPS_ON_CARD = 32
+"""Mini-batches that a graphics card gets at a time."""
+
 ENGINE = "fastmlp"
 COLORS = {"cpu": (ORANGE, "s"), "gpu": (VERMILLION, "^"), ENGINE: (BLUE, "o")}
+STYLES = {"TF32": "--", "bfloat16": ":", "float16": ":"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class DeviceTiming:
     Attributes
     ----------
     contender : str
-        "Keras, cpu:0" and so on, or "fastmlp".
+        "Keras, cpu:0", "Keras, gpu:0, TF32" and so on, or "fastmlp".
     batch_size : int
     epoch_seconds : tuple of float
         Wall time of every epoch's training, warm-up and evaluation not included.
@@ -83,10 +92,10 @@ def compare_devices(
     y: ArrayLike,
     test_data: tuple[ArrayLike, ArrayLike],
     *,
-    batch_sizes: Sequence[int] = BATCH_SIZES,
+    batch_sizes: Sequence[int] | None = None,
     epochs: int = 5,
     names: Sequence[str] | None = None,
-    xla: bool = False,
+    xla: bool | str = "auto",
     seed: int = 0,
     n_threads: int | None = None,
 ) -> list[DeviceTiming]:
@@ -98,12 +107,13 @@ def compare_devices(
     y : array-like of shape (n,)
     test_data : (X, y)
         For the accuracy.
-    batch_sizes : sequence of int >= 1
+    batch_sizes : sequence of int >= 1 or None
+        None means BATCH_SIZES, or CARD_BATCH_SIZES where a graphics card takes part.
     epochs : int >= 1
     names : sequence of str or None
-        Devices; None means all that TensorFlow sees.
-    xla : bool
-        Compile Keras' training step.
+        Devices; None means all that the library under Keras sees.
+    xla : bool or "auto"
+        Compile Keras' training step, as in :class:`fastmlp.cnn.CNN`.
     seed : int
         Of the initial weights, which are the same for all.
     n_threads : int or None
@@ -111,22 +121,62 @@ def compare_devices(
         :func:`fastmlp.cnn.configure`, before the first computation.
     """
     check_integer("epochs", epochs, minimum=1)
+    found = {device.name: device for device in devices()}
+    chosen = list(found) if names is None else [choose_device(name) for name in names]
+    if batch_sizes is None:
+        has_card = any(found[name].type == "GPU" for name in chosen)
+        batch_sizes = CARD_BATCH_SIZES if has_card else BATCH_SIZES
     sizes = [check_integer("batch_sizes", size, minimum=1) for size in batch_sizes]
     shape = np.asarray(X).shape[1:]
     shape = (*shape, 1) if len(shape) == 2 else shape
     config = dense_config(shape, int(np.max(y)) + 1)
     x, targets = _checked(config, X, y, "X", "y")
     test = _checked(config, *test_data, "test X", "test y")
-    device_names = [device.name for device in devices()] if names is None else list(names)
-    cnns = [
-        (f"Keras, {name}", CNN(config, seed=seed, device=name, xla=xla)) for name in device_names
+    contenders = [
+        _contender(config, found[name], arithmetic, seed=seed, xla=xla)
+        for name in chosen
+        for arithmetic in arithmetics(found[name])
     ]
     result = []
     for size in sizes:
-        for name, cnn in cnns:
-            result.append(_time_keras(name, cnn, x, targets, test, size, epochs))
-        result.append(_time_engine(cnns[0][1], x, targets, test, size, epochs, n_threads))
+        for contender in contenders:
+            result.append(_time_keras(contender, x, targets, test, size, epochs))
+        cnn = contenders[0].cnn
+        result.append(_time_engine(cnn, x, targets, test, size, epochs, n_threads))
     return result
+
+
+def arithmetics(device: Device) -> tuple[str, ...]:
+    """What a device is measured with: of "float32", "TF32", "bfloat16" and "float16"."""
+    if device.type == "CPU" or device.capability is None or device.capability < (7, 0):
+        return ("float32",)
+    return ("float32", "float16") if device.capability < (8, 0) else ("float32", "TF32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class _Contender:
+    """Keras on a device with an arithmetic."""
+
+    name: str
+    cnn: CNN
+    tf32: bool
+
+
+def _contender(
+    config: CNNConfig, device: Device, arithmetic: str, *, seed: int, xla: bool | str
+) -> _Contender:
+    if device.type == "CPU":
+        cnn = CNN(config, seed=seed, device=device.name, xla=xla)
+        return _Contender(f"Keras, {device.name}", cnn, False)
+    precision = "float32" if arithmetic == "TF32" else arithmetic
+    cnn = CNN(
+        replace(config, precision=precision),
+        seed=seed,
+        device=device.name,
+        xla=xla,
+        steps_per_execution=STEPS_ON_CARD if library().TAKES_STEPS else 1,
+    )
+    return _Contender(f"Keras, {device.name}, {arithmetic}", cnn, arithmetic == "TF32")
 
 
 def ratios(timings: Sequence[DeviceTiming]) -> dict[int, dict[str, float]]:
@@ -150,13 +200,14 @@ def plot_devices(timings: Sequence[DeviceTiming], *, figsize: FigureSize = (11, 
         figure, axis = plt.subplots()
         for name in dict.fromkeys(timing.contender for timing in timings):
             row = sorted((t for t in timings if t.contender == name), key=lambda t: t.batch_size)
-            device = ENGINE if name == ENGINE else name.split(", ")[-1].split(":")[0]
-            color, marker = COLORS.get(device, (GREEN, "D"))
+            _, device, arithmetic = (*name.split(", "), "", "")[:3]
+            color, marker = COLORS.get(device.split(":")[0] or name, (GREEN, "D"))
             axis.plot(
                 [t.batch_size for t in row],
                 [t.images_per_second for t in row],
                 color=color,
                 marker=marker,
+                linestyle=STYLES.get(arithmetic, "-"),
                 label=name,
             )
         axis.set_xscale("log")
@@ -185,8 +236,7 @@ def _checked(
 
 
 def _time_keras(
-    name: str,
-    cnn: CNN,
+    contender: _Contender,
     x: Images,
     targets: Images,
     test: tuple[Images, Images],
@@ -199,15 +249,24 @@ def _time_keras(
     """
     from fastmlp.cnn.recorder import EpochClock
 
-    size = min(size, len(x))
-    for n_epochs in (1, epochs):  # the first one is the warm-up
-        cnn.reset()
-        clock = EpochClock()
-        with import_tensorflow().device(cnn.device):
-            cnn.model.fit(
-                x, targets, batch_size=size, epochs=n_epochs, callbacks=[clock], verbose=0
-            )
-    return DeviceTiming(name, size, tuple(clock.seconds), len(x), cnn.evaluate(*test).accuracy)
+    cnn, size = contender.cnn, min(size, len(x))
+    on_card = cnn.device.startswith("gpu")
+    feeding = cnn._feeding(x, targets, size) if on_card else nullcontext(x)
+    arrays = {} if on_card else {"y": targets, "batch_size": size}
+    run_on = library()
+    try:
+        if on_card:
+            run_on.set_tf32(contender.tf32)
+        with run_on.placed(cnn.device), feeding as batches:
+            for n_epochs in (1, epochs):  # the first one is the warm-up
+                cnn.reset()
+                clock = EpochClock()
+                cnn.model.fit(batches, epochs=n_epochs, callbacks=[clock], verbose=0, **arrays)
+        accuracy = cnn.evaluate(*test).accuracy
+    finally:
+        if on_card:
+            run_on.set_tf32(None)
+    return DeviceTiming(contender.name, size, tuple(clock.seconds), len(x), accuracy)
 
 
 def _time_engine(

@@ -25,6 +25,7 @@ OUTPUT_OF_LOSS = {"categorical_crossentropy": "softmax", "binary_crossentropy": 
 """Losses that Keras computes from the sums before the output function, whatever it is."""
 
 METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "precision", "recall")
+PRECISIONS = ("float32", "bfloat16", "float16")
 LEAST_SHARE = 0.9
 """An exponential schedule must keep at least this share of the rate from batch to batch."""
 
@@ -35,15 +36,15 @@ Regularizer = str | Callable[..., Any] | None
 class CNNConfig:
     """A CNN for images, and how it is trained.
 
-    The network is conv, pool, conv, pool, ..., conv, flatten, dense, ..., output: a pooling layer
-    after every convolution but the last, stride 1 and no padding in the convolutions. Without
-    convolutions it is a dense network on the pixels.
+    The network is conv, pool, conv, pool, ..., conv, flatten, dense, ..., output: a pooling layer,
+    or None, after every convolution but the last. Without convolutions it is a dense network on
+    the pixels.
 
     Parameters
     ----------
     conv : iterable of ConvLayer
-    pools : iterable of PoolLayer
-        One less than `conv`.
+    pools : iterable of PoolLayer or None
+        One less than `conv`; None where no pooling stands between two convolutions.
     dense : iterable of DenseLayer
         The last one is the output, a node for each of two classes or more.
     input_shape : (int, int, int)
@@ -72,6 +73,10 @@ class CNNConfig:
     metrics : iterable of str
         Of accuracy, mean_absolute_error, mean_squared_error, auc, precision, recall.
     batch_size, epochs : int >= 1
+    precision : {"float32", "bfloat16", "float16"}
+        In what products and activations are computed. Weights, the output layer and the optimizer
+        are float32 in any case (Keras' mixed precision); float16 scales the loss as it needs it.
+        The short ones are for graphics cards: processors compute them more slowly than float32.
 
     Raises
     ------
@@ -91,7 +96,7 @@ class CNNConfig:
         ConvLayer(64),
         ConvLayer(64),
     )
-    pools: tuple[PoolLayer, ...] = (PoolLayer(2), PoolLayer(2))
+    pools: tuple[PoolLayer | None, ...] = (PoolLayer(2), PoolLayer(2))
     dense: tuple[DenseLayer, ...] = (DenseLayer(70), DenseLayer(10, "softmax"))
     input_shape: tuple[int, int, int] = (28, 28, 1)
     regularizer: Regularizer = None
@@ -108,6 +113,7 @@ class CNNConfig:
     metrics: tuple[str, ...] = ("accuracy",)
     batch_size: int = 64
     epochs: int = 5
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         self._check_layers()
@@ -115,6 +121,7 @@ class CNNConfig:
         self._check_optimizer()
         self._check_schedule()
         self._check_loss()
+        check_choice("precision", self.precision, PRECISIONS)
         metrics = _sequence("metrics", self.metrics)
         for i, metric in enumerate(metrics):
             check_choice(f"metrics[{i}]", metric, METRICS)
@@ -162,7 +169,7 @@ class CNNConfig:
             raise ValueError(f"unknown settings {unknown}; known: {sorted(known)}")
         settings = dict(content)
         for name, layer_type in (("conv", ConvLayer), ("pools", PoolLayer), ("dense", DenseLayer)):
-            settings[name] = tuple(layer_type(**layer) for layer in content.get(name, ()))
+            settings[name] = tuple(layer and layer_type(**layer) for layer in content.get(name, ()))
         if str(settings.get("regularizer")).startswith("own: "):
             settings["regularizer"] = None
         return cls(**settings)
@@ -174,12 +181,12 @@ class CNNConfig:
 
     def _check_layers(self) -> None:
         conv = _layers("conv", self.conv, ConvLayer)
-        pools = _layers("pools", self.pools, PoolLayer)
+        pools = _layers("pools", self.pools, PoolLayer, or_none=True)
         dense = _layers("dense", self.dense, DenseLayer)
         if len(pools) != max(len(conv) - 1, 0):
             raise ValueError(
                 f"pools must have {max(len(conv) - 1, 0)} layers, one less than the {len(conv)} "
-                f"convolutions (one after each but the last); got {len(pools)}"
+                f"convolutions (one after each but the last, None for no pooling); got {len(pools)}"
             )
         if not dense:
             raise ValueError("dense must have at least one layer, the output; got none")
@@ -272,9 +279,12 @@ def _sequence(name: str, values: object) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _layers(name: str, values: object, layer_type: type) -> tuple[Any, ...]:
+def _layers(
+    name: str, values: object, layer_type: type, *, or_none: bool = False
+) -> tuple[Any, ...]:
     layers = _sequence(name, values)
     for i, layer in enumerate(layers):
-        if not isinstance(layer, layer_type):
-            raise TypeError(f"{name}[{i}] must be a {layer_type.__name__}; got {layer!r}")
+        if not isinstance(layer, layer_type) and not (or_none and layer is None):
+            allowed = f"{layer_type.__name__}{' or None' if or_none else ''}"
+            raise TypeError(f"{name}[{i}] must be a {allowed}; got {layer!r}")
     return layers

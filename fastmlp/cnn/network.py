@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +22,11 @@ from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.callbacks.scheduler import LearningRateScheduler
 from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cnn.arrays import Images, check_images, check_targets
-from fastmlp.cnn.backend import import_keras, import_tensorflow
+from fastmlp.cnn.backend import import_keras, library
 from fastmlp.cnn.best_epoch import BestEpoch
-from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model
+from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model, uses_xla
 from fastmlp.cnn.config import CNNConfig
-from fastmlp.cnn.device import choose_device
+from fastmlp.cnn.device import choose_device, fits_on_card
 from fastmlp.cnn.files import Parts, check_name, load, save
 from fastmlp.cnn.protocol import KerasTraining
 from fastmlp.cnn.state import TrainingState, current_rate, iterations, penalty, set_rate
@@ -64,9 +64,16 @@ class CNN:
     seed : int >= 0 or None
         Of the initial weights and of the order of the images in every epoch.
     device : str
-        "auto" (a graphics card if TensorFlow sees one), "cpu", "gpu" or "gpu:0".
-    xla : bool
-        Compile the training step with XLA.
+        "auto" (a graphics card if there is one), "cpu", "gpu" or "gpu:0".
+    xla : bool or "auto"
+        Compile the training step with XLA; PyTorch, with its own compiler. "auto" is as Keras
+        decides, except that TensorFlow on a processor does without: it would be slower.
+    steps_per_execution : int >= 1
+        Mini-batches that are handed to a graphics card at a time; the batches of one execution have
+        one mean cost in the history. Not for PyTorch.
+    data_on_card : bool or None
+        Keep the training set in the memory of the graphics card, and gather the mini-batches there.
+        None: where it takes a quarter of that memory at most.
 
     Attributes
     ----------
@@ -85,9 +92,9 @@ class CNN:
     Raises
     ------
     ImportError
-        If TensorFlow is missing, with the command that installs it.
+        If Keras or the library under it is missing, with the command that installs it.
     ValueError
-        For a device that is not there.
+        For a device that is not there, or several steps per execution in PyTorch.
 
     Examples
     --------
@@ -103,18 +110,20 @@ class CNN:
         *,
         seed: int | None = None,
         device: str = "auto",
-        xla: bool = False,
+        xla: bool | str = "auto",
+        steps_per_execution: int = 1,
+        data_on_card: bool | None = None,
     ) -> None:
         if config is not None and not isinstance(config, CNNConfig):
             raise TypeError(f"config must be a CNNConfig; got {type(config).__name__}")
         if seed is not None:
             seed = check_integer("seed", seed, minimum=0, maximum=None)
         self.device = choose_device(device)
-        self.xla = check_flag("xla", xla)
+        self._set_execution(xla, steps_per_execution, data_on_card)
         with self._placed():
             config = CNNConfig() if config is None else config
             model = build_model(config, seed)
-            compile_model(model, config, xla=self.xla)
+            self._compile(model, config)
         self._adopt(config, model, seed)
 
     @classmethod
@@ -126,9 +135,33 @@ class CNN:
         `reset` goes back to the state that the model has now.
         """
         cnn = cls.__new__(cls)
-        cnn.device, cnn.xla = choose_device(device), False
+        cnn.device = choose_device(device)
+        cnn._set_execution("auto", 1, None)
         cnn._adopt(config, model, seed)
         return cnn
+
+    def _set_execution(self, xla: bool | str, steps: int, data_on_card: bool | None) -> None:
+        """How the device is fed."""
+        if xla != "auto" and not isinstance(xla, bool):
+            raise ValueError(f"xla must be True, False or 'auto'; got {xla!r}")
+        steps = check_integer("steps_per_execution", steps, minimum=1)
+        if steps > 1 and not library().TAKES_STEPS:
+            raise ValueError(
+                f"steps_per_execution must be 1 with {library().TITLE}, which Keras runs step by "
+                f"step; got {steps}"
+            )
+        if data_on_card is not None:
+            check_flag("data_on_card", data_on_card)
+        self.xla, self.steps_per_execution, self.data_on_card = xla, steps, data_on_card
+
+    def _compile(self, model: Any, config: CNNConfig) -> None:
+        compile_model(
+            model,
+            config,
+            xla=self.xla,
+            device=self.device,
+            steps_per_execution=self.steps_per_execution,
+        )
 
     def _adopt(self, config: CNNConfig, model: Any, seed: int | None) -> None:
         self.config, self.model, self.seed = config, model, seed
@@ -187,7 +220,7 @@ class CNN:
             check_choice("setting", name, TRAINING_FIELDS)
         config = replace(self.config, **changes)
         with self._placed():
-            compile_model(self.model, config, xla=self.xla)
+            self._compile(self.model, config)
         self.config, self.initial_state = config, TrainingState(self.model)
         self._forget()
 
@@ -255,18 +288,31 @@ class CNN:
         keras_callbacks, hooks = _sort_callbacks(callbacks)
         if any(isinstance(hook, BestEpoch) for hook in hooks):
             self._check_accuracy_is_measured(validation)
-        from fastmlp.cnn.recorder import HookRunner, Recorder
+        from fastmlp.cnn.recorder import Callbacks, HookRunner, Recorder
 
         self.history = History()
         training: KerasTraining = self
-        recorder = Recorder(training, _batch_sizes(len(x), size), measure)
-        with around_training(hooks, self), self._placed():
+        sizes = _batch_sizes(len(x), size)
+        recorder = Recorder(training, sizes, measure)
+        calls = Callbacks(
+            recorder,
+            [*keras_callbacks, HookRunner(training, hooks)],
+            model=self.model,
+            epochs=n_epochs,
+            steps=len(sizes),
+            verbose=int(verbose),
+        )
+        with (
+            around_training(hooks, self),
+            self._placed(),
+            self._feeding(x, targets, size) as batches,
+        ):
             self.model.fit(
-                self._batches(x, targets, size),
+                batches,
                 epochs=n_epochs,
                 validation_data=validation,
                 validation_batch_size=PREDICTION_BATCH,
-                callbacks=[recorder, *keras_callbacks, HookRunner(training, hooks)],
+                callbacks=calls,
                 shuffle=False,  # Keras', beside that of the batches
                 verbose=int(verbose),
             )
@@ -301,13 +347,29 @@ class CNN:
         save(parts, target)
 
     @classmethod
-    def load(cls, path: StrPath, *, device: str = "auto") -> CNN:
-        """Read a file written by `save` in Keras' safe mode; see :func:`fastmlp.cnn.load_model`."""
-        choose_device(device)  # before the file is read
-        parts = load(path)
+    def load(
+        cls,
+        path: StrPath,
+        *,
+        device: str = "auto",
+        xla: bool | str = "auto",
+        steps_per_execution: int = 1,
+        data_on_card: bool | None = None,
+    ) -> CNN:
+        """Read a file written by `save` in Keras' safe mode; see :func:`fastmlp.cnn.load_model`.
+
+        The options are those of the class: a file may be continued on another device, and on
+        another library under Keras, than it was written on.
+        """
+        name = choose_device(device)  # before the file is read
+        with library().placed(name):
+            parts = load(path)
         cnn = cls.of_model(parts.config, parts.model, seed=parts.seed, device=device)
         cnn.initial_state, cnn._entropy = parts.initial_state, parts.entropy
         cnn.epochs_done, cnn.scaler = parts.epochs_done, parts.scaler
+        cnn._set_execution(xla, steps_per_execution, data_on_card)
+        cnn.model.jit_compile = uses_xla(xla, name)
+        cnn.model.steps_per_execution = steps_per_execution
         return cnn
 
     def _evaluate(self, x: Images, targets: Images) -> Evaluation:
@@ -340,30 +402,29 @@ class CNN:
                 f"{'no validation_data' if validation is None else metrics}"
             )
 
-    def _batches(self, x: Images, targets: Images, batch_size: int) -> Any:
-        """Shuffled mini-batches as a ``tf.data.Dataset``.
+    def _feeding(self, x: Images, targets: Images, batch_size: int) -> Any:
+        """Shuffled mini-batches as Keras takes them from the library, within a context."""
+        on_card = self.data_on_card
+        if on_card is None:
+            on_card = fits_on_card(self.device, x.nbytes + targets.nbytes)
+        order = self._order(len(x))
+        return library().feeding(self.model, (x, targets), order, batch_size, on_card)
 
-        The order is that of the epoch's number, so that a run that is saved,
-        loaded and continued sees the images as an uninterrupted run does.
+    def _order(self, n_images: int) -> Callable[[], NDArray[np.int64]]:
+        """A function that returns the order of the images in the coming epoch.
+
+        It is that of the epoch's number, so that a run that is saved, loaded and continued sees
+        the images as an uninterrupted run does.
         """
-        tf = import_tensorflow()
-        numbers = tf.TensorSpec((None,), tf.int64)
-        with tf.device("/CPU:0"):
-            rows = tf.data.Dataset.from_generator(
-                lambda: self._order(len(x), batch_size), output_signature=numbers
-            ).apply(tf.data.experimental.assert_cardinality(-(-len(x) // batch_size)))
-            x_tensor, y_tensor = tf.constant(x), tf.constant(targets)
-            return rows.map(lambda i: (tf.gather(x_tensor, i), tf.gather(y_tensor, i))).prefetch(2)
 
-    def _order(self, n_images: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
-        """Numbers of the images of every batch of the coming epoch."""
-        rng = np.random.default_rng([self._entropy, self.epochs_done])
-        order = rng.permutation(n_images)
-        for begin in range(0, n_images, batch_size):
-            yield order[begin : begin + batch_size]
+        def order() -> NDArray[np.int64]:
+            rng = np.random.default_rng([self._entropy, self.epochs_done])
+            return rng.permutation(n_images)
+
+        return order
 
     def _placed(self) -> Any:
-        return import_tensorflow().device(self.device)
+        return library().placed(self.device)
 
 
 def _sort_callbacks(callbacks: Iterable[Any]) -> tuple[list[Any], list[EpochCallback]]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.cnn.backend import library, to_numpy
+
 
 class TrainingState:
     """A copy of a compiled model's weights and of its optimizer's variables.
@@ -22,7 +24,7 @@ class TrainingState:
     """
 
     def __init__(self, model: Any) -> None:
-        self.values: list[NDArray[Any]] = [v.numpy() for v in _variables(model)]
+        self.values: list[NDArray[Any]] = [np.array(to_numpy(v)) for v in _variables(model)]
 
     @classmethod
     def of_values(cls, model: Any, values: Sequence[NDArray[Any]]) -> TrainingState:
@@ -37,18 +39,20 @@ class TrainingState:
         if len(values) != len(state.values):
             raise ValueError(f"expected {len(state.values)} variables, found {len(values)}")
         for i, (own, given) in enumerate(zip(state.values, values, strict=True)):
-            if (own.size, own.dtype) != (given.size, given.dtype):
+            fits = own.dtype == given.dtype or own.dtype.kind == given.dtype.kind == "i"
+            if own.size != given.size or not fits:
                 raise ValueError(
                     f"variable {i} must have {own.size} {own.dtype} numbers; "
                     f"found {given.size} {given.dtype}"
                 )
             if not np.isfinite(given).all():
                 raise ValueError(f"variable {i} has numbers that are not finite")
-            state.values[i] = given.reshape(own.shape)
+            state.values[i] = given.reshape(own.shape).astype(own.dtype)  # int32 in JAX
         return state
 
     def restore(self, model: Any) -> None:
         """Restore everything in `model`."""
+        library().synchronize(model)
         variables = list(_variables(model))
         if len(variables) != len(self.values):
             raise ValueError(
@@ -71,7 +75,8 @@ def _variables(model: Any) -> Iterator[Any]:
 
 def current_rate(model: Any) -> float:
     """The learning rate of the next batch."""
-    return float(model.optimizer.learning_rate.numpy())
+    library().synchronize(model)
+    return float(to_numpy(model.optimizer.learning_rate))
 
 
 def set_rate(model: Any, rate: float) -> None:
@@ -93,9 +98,10 @@ def set_rate(model: Any, rate: float) -> None:
 
 def penalty(model: Any) -> float:
     """Return the penalty that the regularizers add to every batch's cost."""
-    return sum(map(float, model.losses))
+    return sum(float(to_numpy(loss)) for loss in model.losses)
 
 
 def iterations(model: Any) -> int:
     """Batches the optimizer has seen since its start."""
-    return int(model.optimizer.iterations.numpy())
+    library().synchronize(model)
+    return int(to_numpy(model.optimizer.iterations))

@@ -137,7 +137,7 @@ cdef class _Workspace:
         if self.has_table and self.table_is_for_blocks == blocks:
             return self.largest_block
         self.has_table = False
-        table = planner.weight_blocks(self.sizes, self.dtype.itemsize, blocks)
+        table = planner.weight_blocks(self.network_plan, blocks)
         job.run.n_blocks = len(table)
         job.run.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
         job.scratch.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))

@@ -17,6 +17,7 @@ import numpy as np
 from fastmlp._version import __version__
 from fastmlp.engine import _core
 from fastmlp.engine.blas import find_blas
+from fastmlp.engine.products import PRODUCTS_VARIABLE
 from fastmlp.engine.threads import (
     THREAD_VARIABLES,
     cgroup_quota,
@@ -30,7 +31,7 @@ SLOWING_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Variables that pin OpenBLAS to the kernels or block sizes of another processor, which can halve
 its speed."""
 
-RECORDED_VARIABLES = (*SLOWING_VARIABLES, *THREAD_VARIABLES, "FASTMLP_SIMD")
+RECORDED_VARIABLES = (*SLOWING_VARIABLES, *THREAD_VARIABLES, "FASTMLP_SIMD", PRODUCTS_VARIABLE)
 PRIVATE_VARIABLES = ("FASTMLP_DATA",)
 """Variables recorded only as set or not set, because their values are paths."""
 

@@ -217,11 +217,16 @@ def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
     return 2 * n_rows * (3 * sum(weights) - weights[0])
 
 
-def narrow_layers(sizes: tuple[int, ...], itemsize: int) -> tuple[bool, ...]:
+def narrow_layers(
+    sizes: tuple[int, ...], itemsize: int, products: str = "auto"
+) -> tuple[bool, ...]:
     """Return, for every layer, whether the package's own kernels compute its products, not BLAS.
 
-    These kernels read inputs and weights without copying them, which pays off for few outputs.
+    These kernels read inputs and weights without copying them, which pays off for few outputs;
+    `products` "blas" or "own" takes one of the two for all layers.
     """
+    if products != "auto":
+        return (products == "own",) * (len(sizes) - 1)
     return tuple(
         n_out <= NARROW_MAX and n_in * _round_up(n_out, PADDING) * itemsize <= NARROW_WEIGHT_BYTES
         for n_in, n_out in pairwise(sizes)
@@ -244,9 +249,12 @@ def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
     return ragged and n_features <= SHORT_ROW if narrow else shuffled
 
 
-def plan_network(sizes: tuple[int, ...], itemsize: int) -> NetworkPlan:
-    """Return the plan of a network with layer widths `sizes` and `itemsize` bytes per parameter."""
-    narrow, strides = narrow_layers(sizes, itemsize), tuple(map(padded, sizes))
+def plan_network(sizes: tuple[int, ...], itemsize: int, products: str = "auto") -> NetworkPlan:
+    """Return the plan of a network with layer widths `sizes` and `itemsize` bytes per parameter.
+
+    `products` is one of :data:`fastmlp.engine.products.PRODUCTS`.
+    """
+    narrow, strides = narrow_layers(sizes, itemsize, products), tuple(map(padded, sizes))
     training_row_flop = training_flop(sizes, 1)
     chunk_rows = min(
         NARROW_CHUNK_ROWS if narrow[0] else MAX_CHUNK_ROWS,
@@ -259,7 +267,7 @@ def plan_network(sizes: tuple[int, ...], itemsize: int) -> NetworkPlan:
         strides=strides,
         gathers=gathers_inputs(sizes[0], narrow[0], shuffled=False),
         gathers_shuffled=gathers_inputs(sizes[0], narrow[0], shuffled=True),
-        few_rows=few_rows(sizes),
+        few_rows=1 if products == "blas" else few_rows(sizes),
         chunk_rows=chunk_rows,
         sparse_chunk_rows=min(
             chunk_rows, max(PADDING, SPARSE_CHUNK_BYTES // (strides[0] * itemsize))
@@ -288,7 +296,7 @@ def plan_batch(
     network = network or plan_network(sizes, itemsize)
     plan = _plan_lanes(n_rows, network, n_threads)
     if blocks or (blocks is None and _prefers_blocks(plan, network, itemsize)):
-        return _plan_blocks(n_rows, network, itemsize, n_threads)
+        return _plan_blocks(n_rows, network, n_threads)
     return plan
 
 
@@ -312,24 +320,24 @@ def _plan_lanes(n_rows: int, network: NetworkPlan, n_threads: int) -> BatchPlan:
     return BatchPlan(n_rows, False, n_lanes, lane_rows, _even_share(lane_rows, n_chunks), n_workers)
 
 
-def _plan_blocks(n_rows: int, network: NetworkPlan, itemsize: int, n_threads: int) -> BatchPlan:
+def _plan_blocks(n_rows: int, network: NetworkPlan, n_threads: int) -> BatchPlan:
     fewest = NARROW_BLOCK_CHUNK_ROWS if all(network.narrow) else BLOCK_CHUNK_ROWS
     n_chunks = max(-(-n_rows // network.chunk_rows), min(MAX_LANES, n_rows // fewest), 1)
     chunk_rows = -(-n_rows // n_chunks)
-    n_blocks = len(weight_blocks(network.sizes, itemsize, True))
+    n_blocks = len(weight_blocks(network, True))
     n_pieces = max(-(-n_rows // chunk_rows), n_blocks)
     n_workers = min(n_threads, MAX_LANES, n_pieces, network.workers(n_rows))
     return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
 
 
-def weight_blocks(sizes: tuple[int, ...], itemsize: int, blocks: bool) -> list[Block]:
+def weight_blocks(network: NetworkPlan, blocks: bool) -> list[Block]:
     """Return the pieces in which weight matrices are updated; they cover every matrix once."""
     most_rows = BLOCK_ROWS if blocks else UPDATE_ROWS
     most_columns = BLOCK_COLUMNS if blocks else UPDATE_COLUMNS
-    if blocks and all(narrow_layers(sizes, itemsize)):
+    if blocks and all(network.narrow):
         most_columns = NARROW_BLOCK_COLUMNS
     pieces = []
-    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+    for layer, (n_in, n_out) in enumerate(pairwise(network.sizes)):
         rows = _even_share(n_out, -(-n_out // most_rows))
         columns = _even_share(n_in, -(-n_in // most_columns))
         pieces += [

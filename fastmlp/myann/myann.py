@@ -95,6 +95,8 @@ class MyANN(Figures):
         a common mean and deviation ("global"), fitted on the training set.
     engine : {"native", "numpy"}
         The compiled engine, or the readable one of :mod:`fastmlp.reference`.
+    products : {"auto", "blas", "own"}
+        Who computes the compiled engine's matrix products, as in :class:`fastmlp.Trainer`.
     b_train_on_init : bool
         Train on construction; if False, call :meth:`fit`.
     b_verbose : bool
@@ -183,6 +185,7 @@ class MyANN(Figures):
     dtype: np.dtype[Any]
     b_shuffle: bool
     engine: str
+    products: str
     b_verbose: bool
     print_period: int | None
     print_batch_period: int | None
@@ -225,6 +228,7 @@ class MyANN(Figures):
         b_shuffle: bool = True,
         b_standardize: bool | str = True,
         engine: str = "native",
+        products: str = "auto",
         b_train_on_init: bool = True,
         b_verbose: bool = True,
         print_period: int | None = None,
@@ -322,6 +326,7 @@ class MyANN(Figures):
             shuffle=self.b_shuffle,
             n_threads=self.n_threads,
             engine=self.engine,
+            products=self.products,
             random_state=self._rng,
         )
 

@@ -18,6 +18,7 @@ from fastmlp._checks import (
     shown,
 )
 from fastmlp.datasets.scaling import Scaler
+from fastmlp.engine.products import PRODUCTS
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import check_pair
@@ -151,6 +152,7 @@ CHECKS: dict[str, Check] = {
     "b_shuffle": check_flag,
     "b_standardize": _scaler,
     "engine": _one_of(ENGINES),
+    "products": _one_of(PRODUCTS),
     "b_train_on_init": check_flag,
     "b_verbose": check_flag,
     "print_period": _period,

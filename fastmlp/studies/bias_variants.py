@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastmlp import reference
 from fastmlp._types import Array
+from fastmlp.bench.step_profile import StopWatch
 from fastmlp.network.network import Network
 from fastmlp.plots.style import styled_pyplot
 from fastmlp.reference.propagation import BIAS_TREATMENTS, VERSIONS, BiasTreatment, Version
@@ -100,17 +100,6 @@ def configure(data: str, quick: bool) -> Config:
     return Config(data, batches=batches)
 
 
-class _Watch:
-    """Return the milliseconds since the previous call."""
-
-    def __init__(self) -> None:
-        self._last = perf_counter()
-
-    def __call__(self) -> float:
-        before, self._last = self._last, perf_counter()
-        return 1e3 * (self._last - before)
-
-
 class Forward(NamedTuple):
     """Input of `fastmlp.reference.backward`."""
 
@@ -137,7 +126,7 @@ def timed_backward(
     gradients: list[Array] = []
     for number in reversed(range(len(weights))):
         w, t = weights[number], milliseconds[number]
-        watch = _Watch()
+        watch = StopWatch()
         gradient = delta @ activations[number].T
         t[4] = watch()
         gradient += reference.penalty_gradient(w, 0.0, l2)
@@ -163,7 +152,7 @@ def _timed_layer_delta(
     """`fastmlp.reference.layer_delta`; fills t1 to t4 of layer `number`."""
     function = "sigmoid" if number else "identity"
     from_z = version != "V1.6"
-    watch = _Watch()
+    watch = StopWatch()
     if bias == "row_added" and from_z:
         z = reference.add_bias_row(z)
     t[0] = watch()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp._checks import (
+    check_choice,
     check_flag,
     check_integer,
     check_number,
@@ -21,6 +22,7 @@ from fastmlp._checks import (
     shown,
 )
 from fastmlp.engine.plan import MOST_ROWS
+from fastmlp.engine.products import PRODUCTS, resolve_products
 
 if TYPE_CHECKING:
     from fastmlp._types import Array
@@ -41,6 +43,18 @@ def check_dropout(value: Any, n_hidden: int) -> tuple[float, ...]:
     if isinstance(value, numbers.Real):
         check_number("dropout", value, below=1.0)
     return tuple(check_number(f"dropout[{i}]", rate, below=1.0) for i, rate in enumerate(rates))
+
+
+def check_products(products: Any, engine: str) -> str:
+    """Return who computes the products of a Trainer with this `engine`."""
+    if engine == "native":
+        return resolve_products(products)
+    if check_choice("products", products, PRODUCTS) != "auto":
+        raise ValueError(
+            f"products must be 'auto' for engine={engine!r}, whose products are NumPy's; "
+            f"got {products!r}"
+        )
+    return "auto"
 
 
 def _check_steps(value: Any) -> int | None:
@@ -69,7 +83,8 @@ CHECKED: dict[str, Callable[[Any, Network], Any]] = {
 
 FIXED = frozenset({
     "network", "loss_function", "loss", "schedule", "decay", "warmup", "optimizer", "l1", "l2",
-    "l1_cost", "penalty_scale", "reduction", "threads", "engine_name", "objective",
+    "l1_cost", "penalty_scale", "reduction", "threads", "engine_name", "products",
+    "objective",
 })  # fmt: skip
 """Attributes that engine and objective were made for."""
 

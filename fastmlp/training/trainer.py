@@ -25,6 +25,7 @@ from fastmlp._checks import (
 from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, as_epoch_callbacks
 from fastmlp.engine import _core
+from fastmlp.engine.plan import plan_network
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
@@ -40,7 +41,12 @@ from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer, check_optimizer
 from fastmlp.reference.engine import ReferenceEngine
 from fastmlp.schedules import SCHEDULES, rate_rule
-from fastmlp.training.attributes import GUARDED, check_assignment, check_states
+from fastmlp.training.attributes import (
+    GUARDED,
+    check_assignment,
+    check_products,
+    check_states,
+)
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord, epoch_metrics
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
@@ -112,6 +118,11 @@ class Trainer:
         See :func:`fastmlp.resolve_threads`. The result does not depend on it, bit for bit.
     engine : {"native", "numpy"}
         The compiled engine, or :mod:`fastmlp.reference`.
+    products : {"auto", "blas", "own"}
+        Who computes the compiled engine's matrix products in training: BLAS gemm or the package's
+        own kernels in all layers, or each where it is faster (``fastmlp info --shape`` tells
+        which). "auto" is replaced by the environment variable ``FASTMLP_PRODUCTS``, which holds
+        for predictions too. The results differ in the last bits.
     random_state : int, numpy.random.Generator or None
         Source of the shuffling.
 
@@ -170,6 +181,7 @@ class Trainer:
         shuffle: bool = True,
         n_threads: int | None = None,
         engine: str = "native",
+        products: str = "auto",
         random_state: RandomState = None,
     ) -> None:
         if not isinstance(network, Network):
@@ -195,6 +207,7 @@ class Trainer:
         self.shuffle = shuffle
         self.threads = resolve_threads(n_threads)
         self.engine_name = check_choice("engine", engine, ENGINES)
+        self.products = check_products(products, engine)
         self.rng = check_random_state("random_state", random_state)
         self.history = History()
         self.order: NDArray[np.intp] | None = None
@@ -220,7 +233,8 @@ class Trainer:
         shape = network.sizes, network.functions, self.loss_function, network.dtype, n_threads
         if self.engine_name == "numpy":
             return ReferenceEngine(*shape)
-        return _core.Engine(*shape, network.plan)
+        plan = plan_network(network.sizes, network.dtype.itemsize, self.products)
+        return _core.Engine(*shape, plan)
 
     def fit(
         self,
@@ -506,6 +520,7 @@ class Trainer:
             "max_grad_norm": self.max_grad_norm,
             "shuffle": self.shuffle,
             "engine": self.engine_name,
+            "products": self.products,
         }
         if self.schedule in PLANNED_SCHEDULES:
             settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs

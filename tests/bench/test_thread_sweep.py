@@ -170,6 +170,31 @@ def test_process_that_fails_is_named_with_its_last_words(monkeypatch, code, sent
         run_sweep(make_plan(), *make_data())
 
 
+def test_processes_are_told_who_computes_the_products(monkeypatch):
+    monkeypatch.setattr(
+        _thread_sweep,
+        "CHILD",
+        "import json, sys; asked = json.load(sys.stdin); print(json.dumps({"
+        "'weights': asked['engine'] + ' ' + asked['products'], 'n_threads': 1, "
+        "'epoch_seconds': [1.0], 'blas': '', 'simd': ''}))",
+    )
+    plan = make_plan(engines=("native", "blas", "own", "numpy"), thread_counts=(1,), n_rounds=1)
+    asked = {run.engine: run.weights for run in run_sweep(plan, *make_data())}
+    assert asked == {
+        "native": "native auto",
+        "blas": "native blas",
+        "own": "native own",
+        "numpy": "numpy auto",
+    }
+
+
+def test_products_reach_the_trainer():
+    common = {"engine": "native", "sizes": SIZES, "batch_size": 5, "n_epochs": 1}
+    with pytest.raises(ValueError, match="products must be one of"):
+        time_epochs(*make_data(), products="gemm", **common)
+    assert time_epochs(*make_data(), products="blas", **common)["n_threads"] >= 1
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """Exit code, output, JSON and figure of a short sweep over the digits, called elsewhere.
@@ -355,6 +380,16 @@ def test_different_bits_are_shouted_and_exit_with_1(capsys, monkeypatch):
     assert "weights trained by fastmlp: DIFFERENT in all processes" in out
 
 
+def test_different_bits_of_one_kind_of_products_are_shouted_too(capsys, monkeypatch):
+    runs = [make_run(each, 1, [0.2]) for each in ("blas", "own")]
+    runs += [make_run("blas", 2, [0.1]), make_run("own", 2, [0.1], "other")]
+    monkeypatch.setattr(_cli_threads, "run_sweep", lambda *_: runs)
+    code, out, _ = command(capsys, "--engines", "blas,own")
+    assert code == 1
+    assert "weights trained by fastmlp, BLAS: bit for bit the same in all processes" in out
+    assert "weights trained by fastmlp, own: DIFFERENT in all processes" in out
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
@@ -363,7 +398,10 @@ def test_different_bits_are_shouted_and_exit_with_1(capsys, monkeypatch):
         (["--batch-size", "0"], "--batch-size must be at least 1; got 0"),
         (["--epochs", "0"], "--epochs must be at least 1; got 0"),
         (["--rounds", "0"], "--rounds must be at least 1; got 0"),
-        (["--engines", "native,jax"], "--engines must be one of 'native', 'numpy'; got 'jax'"),
+        (
+            ["--engines", "native,jax"],
+            "--engines must be one of 'native', 'blas', 'own', 'numpy'; got 'jax'",
+        ),
         (["--shape", "2"], "--shape needs an input and an output width; got '2'"),
         (
             ["--shape", "784,70,10"],

@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import bars, needs_tensorflow, small_cnn
+from cnn_data import bars, needs_keras, small_cnn
 
 import fastmlp
 from fastmlp import Checkpoint, LivePlot, MyANN, Network, TensorBoardLog, Trainer
@@ -184,7 +184,7 @@ def test_my_ann_and_estimators_take_it_too(tmp_path):
     assert (tmp_path / "mlp.png").exists()
 
 
-@needs_tensorflow
+@needs_keras
 def test_a_cnn_takes_it_too(tmp_path):
     X, y = bars(40)
     plot = LivePlot(out=tmp_path / "cnn.png", validation_name="validation")

@@ -252,7 +252,11 @@ NEEDS_SHAPE = "describes the mini-batch of a network, and needs --shape"
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "the following arguments are required: train|info|bench|threads|cnn|study|report"),
+        (
+            [],
+            "the following arguments are required: "
+            "train|info|bench|threads|profile|cnn|study|report",
+        ),
         (["train", "--epochs", "0"], "--epochs must be at least 1; got 0"),
         (["train", "--epochs", "x"], "--epochs must be an integer; got 'x'"),
         (["train", "--decay", "nan"], "--decay must be a finite number, at least 0; got nan"),
@@ -374,6 +378,22 @@ def test_a_command_without_output_runs(argv):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_info_shows_who_computes_the_products(capsys, monkeypatch):
+    def layers(*options):
+        code, out, err = run(capsys, "info", "--shape", "20,300,10", *options)
+        assert (code, err) == (0, "")
+        found = [
+            line.split("products by ")[1] for line in out.splitlines() if "products by" in line
+        ]
+        return found
+
+    monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
+    assert layers() == ["BLAS gemm", "own kernels"]
+    assert layers("--products", "own") == ["own kernels"] * 2
+    monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
+    assert layers() == ["BLAS gemm"] * 2
+
+
 def test_module_is_the_same_command():
     command = [sys.executable, "-m", "fastmlp", "info"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
@@ -399,7 +419,7 @@ def test_info_shows_the_plan_of_a_batch(capsys, monkeypatch):
     assert (code, err) == (0, "")
     assert shown["parameters"] == "57,390 (224.2 KiB)"
     assert shown["gradient"] == "in 8 lanes of at most 64 rows"
-    assert shown["layer"].split(maxsplit=1) == ["3", "30 x 10, matrix kernels of fastmlp"]
+    assert shown["layer"].split(maxsplit=1) == ["3", "30 x 10, products by own kernels"]
     assert shown["chunks"] == "at most 64 rows"
     assert shown["workers"] == "3 of 3 threads"
     assert shown["prediction"] == "114,560 FLOP per row"

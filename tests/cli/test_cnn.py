@@ -7,9 +7,9 @@ import os
 
 import numpy as np
 import pytest
-from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras
 
-from fastmlp.cli.cnn.command import _load_quietly
+from fastmlp.cli.cnn.command import _quietly
 from fastmlp.cli.main import main
 
 pytestmark = KERAS_SAVES_BY_COPY
@@ -40,7 +40,7 @@ def run_folder(data, tmp_path_factory):
     return folder
 
 
-@needs_tensorflow
+@needs_keras
 def test_train_leaves_history_model_and_figures(run_folder):
     names = {path.name for path in run_folder.iterdir()}
     assert names == {
@@ -66,7 +66,7 @@ def test_train_leaves_history_model_and_figures(run_folder):
     assert "variables" in record["environment"]
 
 
-@needs_tensorflow
+@needs_keras
 @pytest.mark.parametrize(
     ("options", "code", "ended", "n_epochs"),
     [
@@ -92,7 +92,7 @@ def test_runs_that_end_early_say_so_and_leave_what_was_done(
     assert told in capsys.readouterr().err
 
 
-@needs_tensorflow
+@needs_keras
 def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
     code = main(
         [
@@ -115,7 +115,7 @@ def test_evaluate_agrees_with_the_run(run_folder, data, capsys, tmp_path):
     assert "60 test images, accuracy" in capsys.readouterr().out
 
 
-@needs_tensorflow
+@needs_keras
 def test_show_draws_maps_classes_patterns_and_refinement(run_folder, data, capsys, tmp_path):
     code = main(["cnn", "show", str(run_folder / "model.keras"), "--data", data, "--label", "1",
                  "--starts", "20", "--images", "2", "--layer", "Conv2D_1", "--refine", "strongest",
@@ -151,7 +151,7 @@ def test_show_draws_maps_classes_patterns_and_refinement(run_folder, data, capsy
     assert (np.diff(found["refinement"]["answers"]) > 0).all()
 
 
-@needs_tensorflow
+@needs_keras
 def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
     code = main(["cnn", "compare-devices", "--data", data, "--batch-sizes", "50,160", "--epochs",
                  "1", "--out", str(tmp_path)])  # fmt: skip
@@ -166,7 +166,7 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
     assert (tmp_path / "devices.png").exists()
 
 
-@needs_tensorflow
+@needs_keras
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -229,7 +229,7 @@ def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatc
     assert 'pip install "fastmlp[cnn]"' in capsys.readouterr().err
 
 
-@needs_tensorflow
+@needs_keras
 def test_a_missing_matplotlib_costs_the_figures_only(monkeypatch, data, capsys, tmp_path):
     from fastmlp.cli.cnn import train as _cli_cnn_train
     from fastmlp.plots import style as _plot_style
@@ -245,7 +245,7 @@ def test_a_missing_matplotlib_costs_the_figures_only(monkeypatch, data, capsys, 
     assert {path.name for path in tmp_path.iterdir()} == {"history.json", "model.keras"}
 
 
-@needs_tensorflow
+@needs_keras
 def test_missing_tensorboard_is_told_before_the_training(monkeypatch, data, capsys, tmp_path):
     from fastmlp.cli.cnn import train as _cli_cnn_train
 
@@ -260,9 +260,9 @@ def test_notes_of_loading_libraries_are_left_out_and_other_lines_are_not(capfd):
     def load():
         os.write(2, b"I0000 00:00 port.cc:153] oneDNN\nE0000 00:00 driver.cc:1] no driver\n")
 
-    _load_quietly(load)
+    _quietly(load)
     assert capfd.readouterr().err == "E0000 00:00 driver.cc:1] no driver\n"
     with pytest.raises(ImportError):
-        _load_quietly(lambda: __import__("no_such_module"))
+        _quietly(lambda: __import__("no_such_module"))
     os.write(2, b"I0000 later\n")
     assert capfd.readouterr().err == "I0000 later\n"

@@ -193,21 +193,3 @@ def test_importing_fastmlp_and_its_cnn_part_loads_no_tensorflow():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
-
-
-def test_missing_tensorflow_is_told_with_the_command_that_installs_it(monkeypatch):
-    from fastmlp.cnn import CNN, backend, devices
-
-    monkeypatch.setattr(backend, "find_spec", lambda name: None)
-    for call in (CNN, devices, lambda: CNN(device="cpu"), backend.import_keras):
-        with pytest.raises(ImportError, match=r'pip install "fastmlp\[cnn\]"'):
-            call()
-
-
-def test_other_keras_backends_are_refused(monkeypatch):
-    from fastmlp.cnn import backend
-
-    monkeypatch.setattr(backend, "find_spec", lambda name: object())
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with pytest.raises(ImportError, match="KERAS_BACKEND is 'jax'"):
-        backend.import_keras()

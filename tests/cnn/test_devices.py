@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import matplotlib
 
@@ -14,13 +14,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import bars, needs_tensorflow, small_config
+from cnn_data import bars, needs_keras, runs_on, small_config
 
 from fastmlp import Trainer
 from fastmlp.cnn import CNN, choose_device, compare, configure, device, devices, report
 from fastmlp.cnn.bridge import dense_tail
+from fastmlp.cnn.cards import Card, DriverError
 
-pytestmark = needs_tensorflow
+pytestmark = needs_keras
 X, Y = bars(90)
 
 
@@ -37,8 +38,8 @@ def test_processors_are_listed_with_name_type_and_memory():
 
 
 def test_auto_takes_the_processor_where_there_is_no_card():
-    assert choose_device("cpu") == choose_device("cpu:0") == "/CPU:0"
-    assert choose_device("auto") == ("/GPU:0" if graphics_cards() else "/CPU:0")
+    assert choose_device("cpu") == choose_device("cpu:0") == "cpu:0"
+    assert choose_device("auto") == ("gpu:0" if graphics_cards() else "cpu:0")
 
 
 def test_a_missing_card_is_told_with_what_to_do():
@@ -49,73 +50,164 @@ def test_a_missing_card_is_told_with_what_to_do():
             choose_device(wrong)
 
 
+CARDS = [Card("NVIDIA A", 10 << 30, (8, 0)), Card("NVIDIA B", 20 << 30, (9, 0))]
+
+
+class Library:
+    """Stands in for a library under Keras that sees graphics cards; keeps what was set."""
+
+    TITLE, FOR_CARDS, TAKES_STEPS, LEAST_CAPABILITY = "Kit", "pip install kit", True, (6, 0)
+
+    def __init__(self, names=("A", "")):
+        self.names, self.settings, self.built = list(names), [], True
+
+    def cards(self):
+        return self.names
+
+    def is_built_for_cards(self):
+        return self.built
+
+    def words_about_cards(self):
+        return "Cannot dlopen libcudnn.so.9"
+
+    def __getattr__(self, name):
+        return lambda *given: self.settings.append((name, *given))
+
+
 @pytest.fixture
-def two_cards(monkeypatch):
-    """TensorFlow's settings for a machine with two graphics cards, as a list of what was set."""
-    settings = []
-    config = SimpleNamespace(
-        list_physical_devices=lambda kind: [f"{kind} a", f"{kind} b"],
-        experimental=SimpleNamespace(set_memory_growth=lambda *given: settings.append(given)),
-        set_logical_device_configuration=lambda *given: settings.append(given),
-        LogicalDeviceConfiguration=lambda memory_limit: memory_limit,
-    )
-    debugging = SimpleNamespace(set_log_device_placement=lambda flag: None)
-    module = SimpleNamespace(config=config, debugging=debugging)
-    monkeypatch.setattr(device, "import_tensorflow", lambda: module)
-    return settings
+def kit(monkeypatch):
+    """A library that sees two cards, which the driver sees too."""
+    made = Library()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(device, "library", lambda: made)
+    monkeypatch.setattr(device, "choose_backend", lambda: "kit")
+    monkeypatch.setattr(device, "driver_cards", lambda: CARDS)
+    monkeypatch.setattr(device, "card_in_machine", lambda: True)
+    device._words.cache_clear()
+    yield made
+    device._words.cache_clear()
 
 
-def test_auto_takes_the_first_card_and_every_card_has_its_number(two_cards):
+def test_auto_takes_the_first_card_and_every_card_has_its_number(kit):
     names = {name: choose_device(name) for name in ("auto", "gpu", "gpu:0", "gpu:1", "cpu")}
     assert names == {
-        "auto": "/GPU:0",
-        "gpu": "/GPU:0",
-        "gpu:0": "/GPU:0",
-        "gpu:1": "/GPU:1",
-        "cpu": "/CPU:0",
+        "auto": "gpu:0",
+        "gpu": "gpu:0",
+        "gpu:0": "gpu:0",
+        "gpu:1": "gpu:1",
+        "cpu": "cpu:0",
     }
-    with pytest.raises(ValueError, match=r"'gpu:2' needs 3 graphics card\(s\) .* it sees 2;"):
+    with pytest.raises(ValueError, match=r"'gpu:2' needs 3 graphics card\(s\) .* it sees 2\."):
         choose_device("gpu:2")
 
 
-def test_settings_of_memory_go_to_every_card(two_cards):
+def test_cards_are_listed_with_what_the_driver_knows_of_them(kit, monkeypatch):
+    _, first, second = devices()
+    assert str(first) == "gpu:0: A, 10.0 GiB"
+    assert str(second) == "gpu:1: NVIDIA B, 20.0 GiB"
+    assert (first.capability, second.capability) == ((8, 0), (9, 0))
+    old = Card("NVIDIA GeForce GTX 960", 4 << 30, (5, 2))  # which the library leaves out
+    monkeypatch.setattr(device, "driver_cards", lambda: [old, *CARDS])
+    assert [found.memory_bytes for found in devices()[1:]] == [10 << 30, 20 << 30]
+    monkeypatch.setattr(device, "driver_cards", lambda: CARDS[:1])  # which one of the two?
+    assert [str(found) for found in devices()[1:]] == ["gpu:0: A", "gpu:1: graphics card"]
+
+
+def test_data_are_kept_on_a_card_where_they_take_a_quarter_of_its_memory_at_most(kit, monkeypatch):
+    assert device.fits_on_card("gpu:0", 10 << 28)
+    assert not device.fits_on_card("gpu:0", (10 << 28) + 1)
+    assert not device.fits_on_card("cpu:0", 1)
+    monkeypatch.setattr(device, "driver_cards", list)
+    assert device.fits_on_card("gpu:0", 1 << 30)
+    assert not device.fits_on_card("gpu:0", (1 << 30) + 1)
+
+
+def test_settings_go_to_the_library_and_what_is_not_given_stays(kit):
     configure(memory_growth=True)
-    assert two_cards == [("GPU a", True), ("GPU b", True)]
-    two_cards.clear()
+    configure(intra_threads=2)
     configure(memory_limit_mb=900)
-    assert two_cards == [("GPU a", [900]), ("GPU b", [900])]
+    configure(memory_share=0.35)
+    configure(tf32=False, deterministic=True, log_placement=True)
+    assert [setting for setting in kit.settings if setting != ("set_threads", None, None)] == [
+        ("set_growth", True),
+        ("set_threads", 2, None),
+        ("set_memory_limits", [900, 900], None),
+        ("set_memory_limits", [3584, 7168], 0.35),
+        ("set_deterministic", True),
+        ("set_tf32", False),
+        ("log_placement", True),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("failing", "expected"),
-    [(None, 5 << 30), ("cuInit", None), ("cuDeviceGet", None), ("cuDeviceTotalMem_v2", None)],
+    ("settings", "message"),
+    [
+        (
+            {"memory_growth": True, "memory_limit_mb": 9},
+            "growth and memory_limit_mb exclude",
+        ),
+        ({"memory_share": 0.5, "memory_limit_mb": 9}, "memory_limit_mb and memory_share exclude"),
+        ({"memory_share": 0}, "memory_share must be above 0; got 0"),
+        ({"memory_share": 1.5}, "memory_share must be a finite number, 0 to 1; got 1.5"),
+        ({"memory_limit_mb": 0}, "memory_limit_mb must be at least 1; got 0"),
+        ({"intra_threads": 0}, "intra_threads must be at least 1; got 0"),
+        ({"inter_threads": 0}, "inter_threads must be at least 1; got 0"),
+        ({"memory_growth": 1}, "memory_growth must be True or False; got 1"),
+        ({"tf32": "no"}, "tf32 must be True or False; got 'no'"),
+    ],
 )
-def test_memory_of_a_card_is_what_its_driver_says(monkeypatch, failing, expected):
-    class Driver:
-        """Stands in for libcuda: two cards, the second with 5 GiB."""
-
-        def __getattr__(self, name):
-            return lambda *arguments: 1 if name == failing else self.answer(name, *arguments)
-
-        def answer(self, name, first, second=None):
-            if name == "cuDeviceGet":
-                first._obj.value = second
-            elif name == "cuDeviceTotalMem_v2":
-                first._obj.value = (4 + second.value) << 30
-            return 0
-
-    monkeypatch.setattr(device.ctypes, "CDLL", lambda name: Driver())
-    assert device._memory_bytes("GPU", 1) == expected
-    text = str(device.Device("gpu:1", "GPU", expected, "NVIDIA X"))
-    assert text == ("gpu:1: NVIDIA X, 5.0 GiB" if expected else "gpu:1: NVIDIA X")
+def test_settings_that_do_not_fit_are_named_before_any_is_made(kit, settings, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        configure(**settings)
+    assert not kit.settings
 
 
-def test_memory_of_a_card_without_a_driver_is_not_told(monkeypatch):
-    def missing(name):
-        raise OSError("libcuda.so.1: cannot open shared object file")
+def test_a_share_of_an_unknown_memory_is_refused(kit, monkeypatch):
+    monkeypatch.setattr(device, "driver_cards", list)
+    with pytest.raises(ValueError, match=r"memory_share needs to know how much memory a card has"):
+        configure(memory_share=0.35)
 
-    monkeypatch.setattr(device.ctypes, "CDLL", missing)
-    assert device._memory_bytes("GPU", 0) is None
+
+def fail(text):
+    raise DriverError(text)
+
+
+REASONS = {
+    "hidden": ({"hidden": ""}, "CUDA_VISIBLE_DEVICES is '', which hides all cards"),
+    "hidden by a number": ({"hidden": "-1"}, "CUDA_VISIBLE_DEVICES is '-1', which hides"),
+    "none, no driver": ({"driver": lambda: fail("x"), "card": False}, device.NO_CARD),
+    "none, a driver": ({"driver": list, "card": False}, device.NO_CARD),
+    "no driver": ({"driver": lambda: fail("no libcuda")}, "no libcuda"),
+    "not listed": ({"driver": list}, "NVIDIA's driver lists no card"),
+    "a wrong number": (
+        {"driver": list, "hidden": "7"},
+        r"driver lists no card \(CUDA_VISIBLE_DEVICES is '7'\)",
+    ),
+    "not built for it": (
+        {"built": False},
+        "this Kit was built without support of graphics cards: pip install kit",
+    ),
+    "too old": (
+        {"driver": lambda: [Card("NVIDIA GeForce GTX 960", 4 << 30, (5, 2))]},
+        "GTX 960 has compute capability 5.2, and Kit needs 6.0 or newer",
+    ),
+    "its own words": ({}, "Kit says: Cannot dlopen libcudnn.so.9"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_the_reason_why_no_card_is_seen_is_a_sentence(kit, monkeypatch, case):
+    given, message = REASONS[case]
+    assert device.why_no_card() == ""
+    kit.names = []
+    kit.built = given.get("built", True)
+    monkeypatch.setattr(device, "driver_cards", given.get("driver", lambda: CARDS))
+    monkeypatch.setattr(device, "card_in_machine", lambda: given.get("card", True))
+    if "hidden" in given:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given["hidden"])
+    assert re.search(message, device.why_no_card())
+    with pytest.raises(ValueError, match=rf"it sees none: .*{message}.*\. device='cpu' runs on"):
+        choose_device("gpu")
 
 
 @pytest.fixture
@@ -159,7 +251,8 @@ def test_memory_can_be_limited_and_grow_before_the_first_computation(card):
 @pytest.mark.gpu
 def test_all_devices_are_compared_and_the_card_is_one_of_them(card):
     found = compare.compare_devices(X, Y, (X[:30], Y[:30]), batch_sizes=[90], epochs=2)
-    assert [t.contender for t in found] == ["Keras, cpu:0", "Keras, gpu:0", "fastmlp"]
+    names = [f"Keras, gpu:0, {arithmetic}" for arithmetic in compare.arithmetics(card)]
+    assert [t.contender for t in found] == ["Keras, cpu:0", *names, "fastmlp"]
 
 
 @pytest.mark.gpu
@@ -180,23 +273,13 @@ def test_a_graphics_card_trains_as_the_processor_does(card):
     np.testing.assert_allclose(costs[0], costs[1], rtol=1e-2)
 
 
+@runs_on("tensorflow")
 def test_settings_after_the_first_computation_are_refused_with_the_reason():
     import tensorflow as tf
 
     tf.constant(1.0) + 1.0
     with pytest.raises(RuntimeError, match=r"call fastmlp.cnn.configure\(...\) first"):
         configure(intra_threads=1)
-    with pytest.raises(ValueError, match="exclude each other"):
-        configure(memory_growth=True, memory_limit_mb=100)
-
-
-def test_threads_are_set_before_the_first_computation():
-    code = (
-        "from fastmlp.cnn import configure, report; configure(intra_threads=1, inter_threads=2);"
-        "found = report(); print(found['intra_threads'], found['inter_threads'])"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout.strip() == "1 2", result.stderr
 
 
 def test_report_names_versions_and_variables():
@@ -204,6 +287,8 @@ def test_report_names_versions_and_variables():
     assert found["variables"]["OMP_NUM_THREADS"] == "4"
     assert found["variables"]["XLA_FLAGS"] is None
     assert found["keras"].startswith("3.")
+    assert found[found["backend"]].count(".") >= 2
+    assert (found["no_card"] is None) == bool(graphics_cards())
     assert any(text.startswith("cpu:0") for text in found["devices"])
 
 
@@ -216,9 +301,9 @@ def timings():
 
 def test_every_contender_is_timed_with_every_batch_size(timings):
     assert [(t.contender, t.batch_size) for t in timings] == [
-        ("Keras, cpu", 30),
+        ("Keras, cpu:0", 30),
         ("fastmlp", 30),
-        ("Keras, cpu", 90),
+        ("Keras, cpu:0", 90),
         ("fastmlp", 90),
     ]
     for timing in timings:
@@ -238,7 +323,7 @@ def test_timed_epochs_begin_with_fresh_weights_and_the_threads_that_are_asked_fo
     cnn = CNN(compare.dense_config((10, 10, 1), 3), seed=0, device="cpu")
     fresh = dense_tail(cnn).parameters.copy()
     data = X, np.eye(3, dtype=np.float32)[Y]
-    compare._time_keras("Keras, cpu", cnn, *data, data, 30, 2)
+    compare._time_keras(compare._Contender("Keras", cnn, False), *data, data, 30, 2)
     assert cnn.iterations == 2 * 3  # not those of the warm-up
     compare._time_engine(cnn, *data, data, 30, 2, 1)
     assert [n_threads for _, n_threads in trainers] == [1, 1]  # warm-up, timed epochs
@@ -272,7 +357,7 @@ def test_figure_names_the_fastest_and_its_factor(timings):
     title = figure.axes[0].get_title(loc="left")
     assert title.startswith(f"Fastest: {best.contender}, {best.images_per_second:,.0f} images/s")
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["Keras, cpu", "fastmlp"]
+    assert labels == ["Keras, cpu:0", "fastmlp"]
     plt.close(figure)
     made = [
         compare.DeviceTiming(name, 10, (seconds,), 5, 0.9)

@@ -9,13 +9,13 @@ import zipfile
 
 import numpy as np
 import pytest
-from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_tensorflow, small_cnn
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras, small_cnn
 
 from fastmlp.cnn import CNN, files, load_model
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.exceptions import DataFormatError
 
-pytestmark = [needs_tensorflow, KERAS_SAVES_BY_COPY]
+pytestmark = [needs_keras, KERAS_SAVES_BY_COPY]
 X, Y = bars(40)
 
 

@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import bars, needs_tensorflow, small_cnn
+from cnn_data import bars, needs_keras, small_cnn
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.cnn import ConvLayer, DenseLayer, PoolLayer
@@ -28,7 +28,7 @@ from fastmlp.cnn.maps.oip import (
 )
 from fastmlp.cnn.maps.oip_starts import standardized, start_images
 
-pytestmark = needs_tensorflow
+pytestmark = needs_keras
 X, Y = bars(120)
 FAST = Ascent(max_steps=25)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cnn_data import bars, needs_tensorflow
+from cnn_data import bars, needs_keras
 from processes import PATIENCE_SECONDS
 
 import fastmlp
@@ -23,7 +23,7 @@ N_STARTS = 20
 """
 
 
-@needs_tensorflow
+@needs_keras
 def test_notebook_runs_with_small_settings(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="nbformat is missing")
     nbclient = pytest.importorskip("nbclient", reason="nbclient is missing")

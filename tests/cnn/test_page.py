@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cnn_data import KERAS_SAVES_BY_COPY, needs_tensorflow
+from cnn_data import KERAS_SAVES_BY_COPY, needs_keras
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp import cnn
@@ -67,7 +67,7 @@ def test_what_is_said_of_the_run_with_validation_images_is_what_it_recorded(page
     assert f"**{run['test_set']['accuracy']:.4f}** of the test images" in page
 
 
-@needs_tensorflow
+@needs_keras
 @KERAS_SAVES_BY_COPY
 def test_the_python_on_the_page_runs(mnist, tmp_path, monkeypatch, capsys):
     if not PAGE.exists():

@@ -134,7 +134,11 @@ def test_choices_above_are_different_plans(monkeypatch):
         return (
             _plan.plan_batch(BATCH_SIZE, sizes, 8),
             _plan.narrow_layers(sizes, 8),
-            tuple(_plan.weight_blocks(sizes, 8, _plan.plan_batch(BATCH_SIZE, sizes, 8).blocks)),
+            tuple(
+                _plan.weight_blocks(
+                    _plan.plan_network(sizes, 8), _plan.plan_batch(BATCH_SIZE, sizes, 8).blocks
+                )
+            ),
             *(_plan.gathers_inputs(n, True, True) for n in (20, 300)),
         )
 

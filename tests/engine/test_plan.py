@@ -39,7 +39,7 @@ def test_lanes_and_chunks_cover_every_row_once(n_rows, sizes, itemsize):
 @given(sizes=widths, blocks=st.booleans())
 def test_blocks_cover_every_weight_once_and_begin_at_whole_vectors(sizes, blocks):
     covered = [np.zeros((n_out, n_in), np.uint8) for n_in, n_out in pairwise(sizes)]
-    for b in weight_blocks(sizes, 4, blocks):
+    for b in weight_blocks(plan_network(sizes, 4), blocks):
         covered[b.layer][b.row : b.row + b.n_rows, b.column : b.column + b.n_columns] += 1
         assert b.row % 16 == b.column % 16 == 0
     assert all((matrix == 1).all() for matrix in covered)

@@ -122,6 +122,7 @@ def save_large(n, path):
         n_nodes_layer_out=0,
         n_epochs=1,
         b_train_on_init=False,
+        b_verbose=False,
     )
     fastmlp.save(model, path)
 

@@ -37,7 +37,9 @@ HEAVY = {
 }
 LATE = {
     "bench/adapters/": HEAVY,  # each is loaded in the process that times it
+    "cnn/backends/": {"jax", "keras", "tensorflow", "torch"},  # the one under Keras is loaded
     "cnn/recorder.py": {"keras"},  # a class derived from one of Keras
+    "cnn/articles/batches.py": {"keras"},  # likewise
     "cnn/articles/callbacks.py": {"keras"},  # likewise
     "datasets/https.py": {"requests"},  # likewise; loaded for a download
     "estimators/": {"sklearn"},  # loaded with the first estimator

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SETTINGS = {
     "mlp_mnist": "DATA = 'digits'\nN_TRAIN = 500\nEPOCHS = 3",
     "moons": "EPOCHS = 20\nRESOLUTION = 0.3",
+    "mathematics": "SIZES = (3, 3, 2, 2)\nSAMPLES = 4\nSEED = 2",
 }
-SAYS = {"mlp_mnist": "largest difference of the gradients", "moons": "reference: ["}
+SAYS = {
+    "mlp_mnist": "largest difference of the gradients",
+    "moons": "reference: [",
+    "mathematics": "largest difference to a step of the engine",
+}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -51,3 +58,16 @@ def test_stored_notebook_shows_its_figures_and_is_small(name):
     assert {output["name"] for output in outputs if "name" in output} == {"stdout"}
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
     assert SAYS[name] in str(outputs)
+
+
+def test_the_notebook_on_mathematics_is_its_page():
+    """`python docs/page_to_notebook.py docs/mathematics.md examples/mathematics.ipynb`."""
+    page = EXAMPLES.parent / "docs" / "mathematics.md"
+    if not page.exists():
+        pytest.skip("no docs beside the tests")
+    tool = runpy.run_path(str(page.with_name("page_to_notebook.py")))
+    stored = json.loads((EXAMPLES / "mathematics.ipynb").read_text())["cells"]
+    found = [(c["cell_type"], "".join(c["source"]).replace(tool["MAGIC"], "")) for c in stored]
+    assert found == tool["cells_of"](page.read_text())
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from build import ProjectBuilder
-from build.env import DefaultIsolatedEnv
 from packaging.requirements import Requirement
 from processes import shared_folder
 from pyproject_hooks import quiet_subprocess_runner
@@ -36,35 +35,32 @@ def run(*command, **options):
 
 
 @pytest.fixture(scope="module")
-def dist(native_build, tmp_path_factory):
+def dist(kernel_library, tmp_path_factory):
     """Folder with the sdist and the wheel that was built from it."""
-    (kernels,) = native_build.rglob("libkernels.a")
     with shared_folder(tmp_path_factory, "dist") as folder:
         if not list(folder.glob("*.whl")):
-            build(folder, kernels)
+            build(folder, kernel_library)
     return folder
 
 
 def build(folder, kernels):
-    """What `python -m build` does, in one environment for both, with kernels already compiled."""
-    with (
-        DefaultIsolatedEnv(installer="pip") as environment,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    """What `python -m build` does, with kernels already compiled and the tools of this environment.
+
+    The command as it is, which installs its own tools, runs among the long tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONPATH", raising=False)
         patch.setenv("CMAKE_ARGS", f"-DFASTMLP_KERNELS={kernels}")
-        sdist = build_one("sdist", environment, ROOT, folder)
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        sdist = build_one("sdist", ROOT, folder)
         with tarfile.open(sdist) as archive:
             archive.extractall(folder / "tree", filter="data")
         (tree,) = (folder / "tree").iterdir()
-        build_one("wheel", environment, tree, folder)
+        build_one("wheel", tree, folder)
 
 
-def build_one(kind, environment, source, folder):
-    builder = ProjectBuilder.from_isolated_env(environment, source, runner=quiet_subprocess_runner)
-    environment.install(builder.build_system_requires)
-    environment.install(builder.get_requires_for_build(kind))
-    return builder.build(kind, folder)
+def build_one(kind, source, folder):
+    return ProjectBuilder(source, runner=quiet_subprocess_runner).build(kind, folder)
 
 
 @pytest.fixture(scope="module")

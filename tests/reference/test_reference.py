@@ -144,3 +144,16 @@ def test_squared_error_is_half_the_square_of_the_difference():
     np.testing.assert_array_equal(
         reference.squared_error(a, a, y, "identity"), [[0.75**2 / 2, 9 / 2]]
     )
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "identity", "exponential"])
+def test_output_derivative_is_the_slope_of_the_output_function(output):
+    z = np.random.default_rng(0).normal(size=(3, 8))
+    function, h = reference.FUNCTIONS[output], 1e-6
+    slope = (function(z + h) - function(z - h)) / (2 * h)
+    np.testing.assert_allclose(reference.output_derivative(function(z), output), slope, rtol=1e-7)
+
+
+@pytest.mark.parametrize("output", ["softmax", "increasing"])
+def test_outputs_that_couple_nodes_have_no_derivative_of_single_nodes(output):
+    assert reference.output_derivative(np.full((2, 3), 0.5), output) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 import numpy as np
@@ -9,9 +10,22 @@ import pytest
 
 from fastmlp.cnn import CNN, CNNConfig, ConvLayer, DenseLayer, PoolLayer
 
-needs_tensorflow = pytest.mark.skipif(
-    find_spec("tensorflow") is None, reason='TensorFlow is missing: pip install "fastmlp[cnn]"'
+LIBRARIES = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
+if LIBRARIES and "tensorflow" not in LIBRARIES:
+    os.environ.setdefault("KERAS_BACKEND", LIBRARIES[0])  # fastmlp would do so, and warn
+BACKEND = os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+needs_keras = pytest.mark.skipif(
+    not LIBRARIES, reason='TensorFlow is missing: pip install "fastmlp[cnn]"'
 )
+needs_tensorflow = needs_keras
+
+
+def runs_on(*names):
+    """Skip where Keras runs on another library than these."""
+    reason = f"Keras runs on {BACKEND}"
+    return pytest.mark.skipif(not LIBRARIES or BACKEND not in names, reason=reason)
+
 
 KERAS_SAVES_BY_COPY = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"

@@ -90,6 +90,7 @@ def myann(**options):
         "n_nodes_layer_out": 0,
         "n_epochs": 2,
         "random_state": 0,
+        "b_verbose": False,
     }
     return MyANN((5 * x[:40] + 3, y[:40], 5 * x[40:] + 3, y[40:]), **defaults | options)
 

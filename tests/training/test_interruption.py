@@ -85,7 +85,9 @@ class OfTrainer:
 
 class OfMyANN:
     def __init__(self):
-        self.ann = MyANN("digits", 1, [0, 20, 0], n_epochs=FOREVER, b_train_on_init=False)
+        self.ann = MyANN(
+            "digits", 1, [0, 20, 0], n_epochs=FOREVER, b_train_on_init=False, b_verbose=False
+        )
 
     def fit(self, n_epochs=FOREVER):
         self.ann.fit(n_epochs)

@@ -1,4 +1,4 @@
-"""``fastmlp cnn``: its four commands, and the start of TensorFlow for all of them."""
+"""``fastmlp cnn``: its four commands, and the start of Keras for all of them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,16 @@ QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2"}
 START_NOTES = ("I0000", "WARNING: All log messages before absl")
 """How lines begin that TensorFlow's libraries write while they are loaded, whatever is set."""
 
+CARD_NOTES = ("cuda", "cuinit", "gpu")
+"""Words of lines that say nothing on a machine without a graphics card, and sound like errors."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the commands below ``fastmlp cnn``."""
-    parser.description = 'CNNs in Keras; TensorFlow is needed: pip install "fastmlp[cnn]".'
+    parser.description = (
+        'CNNs in Keras, which needs TensorFlow, JAX or PyTorch: pip install "fastmlp[cnn]". '
+        "KERAS_BACKEND chooses between them."
+    )
     add_commands(parser, COMMANDS, "cnn_command")
 
 
@@ -47,27 +53,52 @@ def run(options: argparse.Namespace) -> int:
     for name, value in QUIET_TENSORFLOW.items():
         os.environ.setdefault(name, value)
     try:
-        from fastmlp.cnn import backend, device
-
-        _load_quietly(backend.import_tensorflow)
-        if options.threads is not None or options.gpu_memory is not None:
-            device.configure(intra_threads=options.threads, memory_limit_mb=options.gpu_memory)
+        _quietly(lambda: _start(options))
         return COMMANDS[options.cnn_command].load().run(options)
     except ImportError as error:
         raise UsageError(str(error)) from error
 
 
-def _load_quietly(load: Callable[[], object]) -> None:
-    """Import TensorFlow; drop the notes that its libraries write to stderr while they load."""
+def _start(options: argparse.Namespace) -> None:
+    """Load the library under Keras, set it up, and say why a graphics card is not used."""
+    from fastmlp.cnn.backend import library
+    from fastmlp.cnn.cards import card_in_machine
+    from fastmlp.cnn.device import configure, why_no_card
+
+    library()
+    settings = {
+        "intra_threads": options.threads,
+        "memory_limit_mb": options.gpu_memory,
+        "memory_share": options.gpu_share,
+        "deterministic": options.deterministic or None,
+    }
+    configure(**settings)
+    if options.device == "auto" and card_in_machine() and (reason := why_no_card()):
+        print(f"fastmlp: the graphics card is not used: {reason}", file=sys.stderr)
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    """Call; drop the notes on stderr of libraries that are loaded and look for cards.
+
+    On a machine with a graphics card everything that is said about cards is shown.
+    """
+    from fastmlp.cnn.cards import card_in_machine
+
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         stderr = os.dup(2)
         os.dup2(kept.fileno(), 2)
         try:
-            load()
+            call()
         finally:
+            sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
             kept.seek(0)
             lines = kept.read().decode(errors="replace").splitlines(keepends=True)
-            sys.stderr.writelines(line for line in lines if not line.startswith(START_NOTES))
+            words = () if card_in_machine() else CARD_NOTES
+            sys.stderr.writelines(line for line in lines if not _is_note(line, words))
+
+
+def _is_note(line: str, words: tuple[str, ...]) -> bool:
+    return line.startswith(START_NOTES) or any(word in line.lower() for word in words)

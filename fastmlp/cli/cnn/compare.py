@@ -9,14 +9,13 @@ from typing import Any
 
 from fastmlp._terminal import text_table
 from fastmlp.cli.cnn.data import figures, load_data
-from fastmlp.cli.cnn.options import add_data, add_device, add_seed
+from fastmlp.cli.cnn.options import XLA, add_data, add_device, add_seed, add_xla
 from fastmlp.cli.exit_codes import FINISHED
 from fastmlp.cli.options import UsageError, integer, integers
 from fastmlp.cli.output import prepare_folder
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.files.json_file import write_json
 
-BATCH_SIZES = (500, 3000, 30000)
 EPOCHS = 5
 COLUMNS = ("contender", "batch size", "s, all epochs", "images/s", "ratio", "test acc.")
 
@@ -28,13 +27,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_data(parser, training=True)
     add = parser.add_argument
-    usual = ",".join(map(str, BATCH_SIZES))
     add(
         "--batch-sizes",
         metavar="A,B",
         type=integers("--batch-sizes"),
-        default=BATCH_SIZES,
-        help=f"rows per mini-batch, each timed; default {usual}",
+        help="rows per mini-batch, each timed; default 500,3000,30000, or with a graphics card "
+        "100,500,3000,10000,30000",
     )
     add(
         "--epochs",
@@ -44,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"timed epochs of every run; default {EPOCHS}",
     )
     add_seed(parser, 0, "the initial weights")
-    add("--xla", action="store_true", help="compile Keras' training step with XLA")
+    add_xla(parser)
     add("--out", metavar="DIR", help="write devices.json and a figure here")
     add_device(parser)
 
@@ -52,9 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Time, print a table and, with --out, write; bad input raises."""
     from fastmlp.cnn import compare
-    from fastmlp.cnn.device import choose_device, devices, report
+    from fastmlp.cnn.device import choose_device, devices, report, why_no_card
 
-    if not options.batch_sizes:
+    sizes = options.batch_sizes
+    if sizes is not None and not sizes:
         raise UsageError("--batch-sizes needs at least one number; got ''")
     folder = None if options.out is None else prepare_folder(options.out)
     names = None
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     for device in devices():
         print(device)
     if not any(device.type == "GPU" for device in devices()):
-        print("TensorFlow finds no graphics card; only processors are compared")
+        print(f"only the processor is compared: {why_no_card()}")
     else:
         print("to watch the graphics card: nvidia-smi -lms 250")
     largest = float(data.X_train.max())
@@ -73,10 +72,10 @@ def run(options: argparse.Namespace) -> int:
         data.X_train / largest,
         data.y_train,
         (data.X_test / largest, data.y_test),
-        batch_sizes=list(options.batch_sizes),
+        batch_sizes=sizes,
         epochs=options.epochs,
         names=names,
-        xla=options.xla,
+        xla=XLA[options.xla],
         seed=options.seed,
         n_threads=options.threads,
     )

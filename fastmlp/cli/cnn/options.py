@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from fastmlp.cli.options import integer
+from fastmlp.cli.options import integer, number
+
+XLA: dict[str, bool | str] = {"auto": "auto", "on": True, "off": False}
 
 
 def add_data(parser: argparse.ArgumentParser, *, training: bool = False) -> None:
@@ -32,7 +34,7 @@ def add_data(parser: argparse.ArgumentParser, *, training: bool = False) -> None
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose where TensorFlow computes, and with how much."""
+    """Add the options that choose where is computed, and with how much."""
     add = parser.add_argument
     add("--device", metavar="NAME", default="auto", help="auto, cpu, gpu or gpu:0; default auto")
     add(
@@ -46,6 +48,30 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         metavar="MIB",
         type=integer("--gpu-memory", 1),
         help="use at most this much memory of a graphics card",
+    )
+    add(
+        "--gpu-share",
+        metavar="X",
+        type=number("--gpu-share", maximum=1.0),
+        help="use at most this share of a graphics card's memory; the articles have 0.35",
+    )
+    add(
+        "--deterministic",
+        action="store_true",
+        help="the same bits in every run on the same device, at the price of speed",
+    )
+
+
+def add_xla(parser: argparse.ArgumentParser) -> None:
+    """Add ``--xla``, alone or with one of the words of XLA."""
+    parser.add_argument(
+        "--xla",
+        nargs="?",
+        choices=sorted(XLA),
+        const="on",
+        default="auto",
+        help="compile the training step with XLA: auto (as Keras decides; not for TensorFlow on a "
+        "processor), on or off; default auto",
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp._checks import check_choice
 from fastmlp.cli.cnn.data import EpochLines, confusion, draw_predictions, figures, load_data
-from fastmlp.cli.cnn.options import add_data, add_device, add_seed
+from fastmlp.cli.cnn.options import XLA, add_data, add_device, add_seed, add_xla
 from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, code_of
 from fastmlp.cli.options import UsageError, integer, number
 from fastmlp.cli.output import prepare_folder, report_written
@@ -77,7 +77,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="dashed line in the figure of the accuracy; default 0.992 for mnist, else none",
     )
     add_seed(parser, DEFAULT_SEED, "weights and shuffling")
-    add("--xla", action="store_true", help="compile the training step with XLA")
+    add(
+        "--precision",
+        metavar="NAME",
+        help="float32, bfloat16 or float16: what products are computed in; default float32",
+    )
+    add(
+        "--steps-per-execution",
+        metavar="N",
+        type=integer("--steps-per-execution", 1),
+        default=1,
+        help="mini-batches that a graphics card gets at a time; default 1",
+    )
+    add_xla(parser)
     add("--tensorboard", metavar="DIR", help="write Keras' logs for TensorBoard")
     add("--out", metavar="DIR", help="write history.json, model.keras and figures here")
     add_device(parser)
@@ -102,7 +114,13 @@ def run(options: argparse.Namespace) -> int:
     from fastmlp.callbacks.live_plot import LivePlot
     from fastmlp.cnn.network import CNN
 
-    cnn = CNN(config, seed=seed, device=options.device, xla=options.xla)
+    cnn = CNN(
+        config,
+        seed=seed,
+        device=options.device,
+        xla=XLA[options.xla],
+        steps_per_execution=options.steps_per_execution,
+    )
     cnn.scaler = data.scaler
     print(_describe(cnn, data))
     drawn = folder is not None and find_spec("matplotlib") is not None
@@ -138,8 +156,9 @@ def _config(options: argparse.Namespace) -> CNNConfig:
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if "l2" in changes:
         changes["regularizer"] = "l2" if changes["l2"] else None
-    if options.optimizer is not None:
-        changes["optimizer"] = options.optimizer
+    for name in ("optimizer", "precision"):
+        if getattr(options, name) is not None:
+            changes[name] = getattr(options, name)
     return replace(config, **changes)
 
 
@@ -178,15 +197,22 @@ def _fit(cnn: CNN, data: ImageData, callbacks: list[Any]) -> int:
 
 
 def _tensorboard(folder: str) -> Any:
-    """Keras' own callback."""
+    """Keras' own callback, which needs TensorFlow, whatever else computes."""
     from fastmlp.cnn.backend import import_keras
 
     if find_spec("tensorboard") is None:
         raise UsageError('--tensorboard needs TensorBoard: pip install "fastmlp[tensorboard]"')
+    if find_spec("tensorflow") is None:
+        raise UsageError(
+            "--tensorboard writes Keras' logs, which needs TensorFlow; in Python, the callback "
+            "fastmlp.TensorBoardLog writes logs without it"
+        )
+
     return import_keras().callbacks.TensorBoard(folder)
 
 
 def _describe(cnn: CNN, data: ImageData) -> str:
+    from fastmlp.cnn.backend import library
     from fastmlp.cnn.geometry import format_table
 
     config = cnn.config
@@ -198,7 +224,7 @@ def _describe(cnn: CNN, data: ImageData) -> str:
             format_table(config),
             f"{config.optimizer}, rate {config.learning_rate:g}, schedule {config.schedule}, "
             f"momentum {config.momentum:g}, l2 {config.l2:g}, batch size {config.batch_size}, seed "
-            f"{cnn.seed}, device {cnn.device}; {watched}",
+            f"{cnn.seed}, {library().TITLE} on {cnn.device}; {watched}",
         ]
     )
 

@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING
 
 from fastmlp.cnn.articles.configs import ARTICLE_NAMES as ARTICLE_NAMES
+from fastmlp.cnn.articles.data import load_Mnist as load_Mnist
+from fastmlp.cnn.articles.data import load_mnist as load_mnist
 from fastmlp.cnn.articles.functions import build_cnn_simple as build_cnn_simple
-from fastmlp.cnn.articles.functions import load_mnist as load_mnist
 from fastmlp.cnn.articles.functions import my_compile as my_compile
-from fastmlp.cnn.articles.functions import train as train
+from fastmlp.cnn.articles.training import train as train
+from fastmlp.cnn.articles.training import train_part_2 as train_part_2
+from fastmlp.cnn.articles.training import train_part_3 as train_part_3
 
 if TYPE_CHECKING:
     from fastmlp.cnn.articles.callbacks import EpochPlot as EpochPlot

@@ -1,16 +1,23 @@
-"""LrHistory and EpochPlot, the callbacks of the articles.
+"""LrHistory and EpochPlot, the callbacks of the articles, and one that ends a divergence.
 
 Source: "A simple CNN for the MNIST dataset" III, linux-blog.anracom.com.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 
+from fastmlp.cnn.backend import library
 from fastmlp.cnn.state import current_rate, iterations
+from fastmlp.exceptions import DivergenceError
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs
+
+TITLE_POINTS = 10
+"""Font size with which the longest title fits over half of 8 inches."""
 
 
 class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
@@ -52,6 +59,27 @@ class LrHistory(keras.callbacks.Callback):  # type: ignore[misc]
             print(f"learning rate: {self.lr[-1]:.4e}  iterations: {self.iterations[-1]}")
 
 
+class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
+    """Raises DivergenceError at the first loss that is NaN or infinite.
+
+    The weights are then those of the last finished epoch.
+    """
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Keep the weights."""
+        self._epoch = epoch
+        self._weights = [np.array(values) for values in self.model.get_weights()]
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look at the mean loss of the epoch so far."""
+        assert logs is not None
+        if not math.isfinite(float(logs["loss"])):
+            library().synchronize(self.model)
+            rate = current_rate(self.model)
+            self.model.set_weights(self._weights)
+            raise DivergenceError(epoch=self._epoch, batch=batch, learning_rate=rate)
+
+
 class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
     """Draws accuracy (left) and loss (right) of both sets again after every epoch.
 
@@ -60,10 +88,12 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
     epochs : int
         Planned epochs, which fix the horizontal axis.
     fig1 : matplotlib.figure.Figure
+        Gets matplotlib's constrained layout, unless it has a layout engine, so that titles and
+        labels have room at the articles' 8 x 3 inches.
     ax1_1, ax1_2 : matplotlib.axes.Axes
         For accuracy and loss.
-    reference : float
-        Height of the dashed line.
+    reference : float or None
+        Height of the dashed line; None means no line.
     verbose : bool
         Print the names of the logs in the first epoch.
     """
@@ -80,7 +110,7 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
         ax1_1: Any,
         ax1_2: Any,
         *,
-        reference: float = 0.992,
+        reference: float | None = 0.992,
         verbose: bool = True,
     ) -> None:
         super().__init__()
@@ -89,8 +119,10 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
         self.progress = Progress(validation_name="validation")
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Empty the curves."""
+        """Empty the curves, and let the figure make room for titles and labels."""
         self.progress = Progress(validation_name="validation")
+        if self.fig1.get_layout_engine() is None:
+            self.fig1.set_layout_engine("constrained")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the epoch and draw."""
@@ -122,3 +154,4 @@ class EpochPlot(keras.callbacks.Callback):  # type: ignore[misc]
             heights = [y for line in axis.get_lines() for y in line.get_ydata() if y == y]
             axis.set_ylim(min([low, *heights]), max([high, *heights]))
             axis.set_xlim(0, self.epochs + 1)
+            axis.title.set_fontsize(TITLE_POINTS)

@@ -4,6 +4,7 @@ from fastmlp.cnn.maps.activations import activation_maps as activation_maps
 from fastmlp.cnn.maps.activations import class_activations as class_activations
 from fastmlp.cnn.maps.activations import filters as filters
 from fastmlp.cnn.maps.activations import layer_output as layer_output
+from fastmlp.cnn.maps.fields import plot_receptive_fields as plot_receptive_fields
 from fastmlp.cnn.maps.matching import Matching as Matching
 from fastmlp.cnn.maps.matching import match_maps as match_maps
 from fastmlp.cnn.maps.oip import OIP as OIP

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice
 from fastmlp.cnn.arrays import Images, check_images
-from fastmlp.cnn.backend import import_keras, import_tensorflow
+from fastmlp.cnn.backend import import_keras, library, to_numpy
 from fastmlp.cnn.geometry import receptive_fields
 from fastmlp.cnn.network import CNN, PREDICTION_BATCH
 
@@ -37,9 +37,9 @@ def layer_output(cnn: CNN, layer: str, X: ArrayLike) -> Images:
     x = check_images("X", X, cnn.config.input_shape)
     model = layer_model(cnn, layer)
     begins = range(0, len(x), PREDICTION_BATCH)
-    with import_tensorflow().device(cnn.device):  # called plainly: predict would be compiled first
-        parts = [model(x[i : i + PREDICTION_BATCH], training=False).numpy() for i in begins]
-    return np.concatenate(parts)
+    with library().placed(cnn.device):  # called plainly: predict would be compiled first
+        parts = [to_numpy(model(x[i : i + PREDICTION_BATCH], training=False)) for i in begins]
+    return np.concatenate(parts).astype(np.float32, copy=False)
 
 
 def activation_maps(cnn: CNN, layer: str, X: ArrayLike) -> Images:

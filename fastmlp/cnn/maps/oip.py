@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_integer, check_number
 from fastmlp.cnn.arrays import Images, check_images
-from fastmlp.cnn.backend import import_tensorflow
+from fastmlp.cnn.backend import library
 from fastmlp.cnn.maps.activations import activation_maps, check_map_layer, layer_model
 from fastmlp.cnn.maps.oip_starts import SCALES, standardized, start_images
 from fastmlp.cnn.network import CNN
@@ -294,26 +294,12 @@ def check_maps(cnn: CNN, layer: str, maps: Sequence[int] | None) -> NDArray[np.i
 
 def _gradient_function(cnn: CNN, layer: str) -> Any:
     """A function of images (n, ...) and maps (n,): mean activations (n,) and their gradients."""
-    tf = import_tensorflow()
-    model = layer_model(cnn, layer)
-
-    signature = [  # one compilation for all numbers of images
-        tf.TensorSpec((None, *cnn.config.input_shape), tf.float32),
-        tf.TensorSpec((None,), tf.int64),
-    ]
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def compute(x: Any, maps: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            means = tf.reduce_mean(model(x, training=False), axis=(1, 2))
-            loss = tf.gather(means, maps, batch_dims=1)
-        return loss, tape.gradient(loss, x)
+    run_on = library()
+    compute = run_on.gradient_function(layer_model(cnn, layer), cnn.config.input_shape)
 
     def gradient_of(x: Images, maps: NDArray[np.intp]) -> tuple[NDArray[np.float64], Images]:
-        with tf.device(cnn.device):
-            loss, gradient = compute(tf.constant(x), tf.constant(maps, tf.int64))
-        return loss.numpy().astype(np.float64), gradient.numpy()
+        with run_on.placed(cnn.device):
+            return compute(x, maps)
 
     return gradient_of
 

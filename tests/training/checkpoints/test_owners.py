@@ -410,7 +410,12 @@ def test_a_search_whose_gradients_are_too_many_goes_on_without_checkpoints(tmp_p
 def myann(**options):
     data = X[:90], Y[:90], X[90:], Y[90:]
     settings = dict(
-        n_nodes_layer_out=0, n_epochs=6, n_size_mini_batch=20, learn_rate=0.01, random_state=0
+        n_nodes_layer_out=0,
+        n_epochs=6,
+        n_size_mini_batch=20,
+        learn_rate=0.01,
+        random_state=0,
+        b_verbose=False,
     )
     return MyANN(data, 1, [0, 7, 0], **settings | options)
 

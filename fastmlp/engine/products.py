@@ -1,0 +1,37 @@
+"""Who computes the matrix products: BLAS, the package's own kernels, or each where it is better."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from fastmlp._checks import check_choice
+
+PRODUCTS = ("auto", "blas", "own")
+"""Each by the layer's shape (:func:`fastmlp.engine.plan.narrow_layers`), or one for all layers."""
+
+PRODUCTS_VARIABLE = "FASTMLP_PRODUCTS"
+
+
+def resolve_products(products: str = "auto", environ: Mapping[str, str] = os.environ) -> str:
+    """Return who computes the products of a run: the argument, or for "auto" the variable.
+
+    Parameters
+    ----------
+    products : {"auto", "blas", "own"}
+    environ : mapping of str to str
+        Where ``FASTMLP_PRODUCTS`` is read; not set or empty, it means "auto".
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        Naming the argument or the variable.
+    """
+    check_choice("products", products, PRODUCTS)
+    if products != "auto":
+        return products
+    return check_choice(PRODUCTS_VARIABLE, environ.get(PRODUCTS_VARIABLE) or "auto", PRODUCTS)

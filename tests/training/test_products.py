@@ -1,0 +1,122 @@
+"""Matrix products by BLAS alone, or by the package's own kernels alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import TOLERANCE, make_classes, relative_difference
+
+from fastmlp import Checkpoint, MyANN, Network, Trainer
+from fastmlp.engine.products import resolve_products
+from fastmlp.exceptions import ResumeError
+
+WIDE_AND_NARROW = (40, 300, 20, 3)
+"""Layers of which "auto" leaves the first to BLAS and computes the others itself."""
+
+
+def train(products="auto", *, sizes=WIDE_AND_NARROW, dtype="float64", engine="native", n_threads=1):
+    x, y = make_classes(90, sizes[0], sizes[-1], seed=1)
+    network = Network(sizes, activation="tanh", dtype=dtype, initializer="glorot", random_state=0)
+    trainer = Trainer(
+        network,
+        optimizer="adam",
+        l2=1e-3,
+        batch_size=40,
+        engine=engine,
+        products=products,
+        n_threads=n_threads,
+        random_state=1,
+    )
+    trainer.fit(x, y, n_epochs=3)
+    return trainer
+
+
+def weights(*args, **options):
+    return train(*args, **options).network.parameters
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("products", ["blas", "own"])
+def test_each_alone_agrees_with_the_reference(products, dtype):
+    expected = weights(engine="numpy", dtype=dtype)
+    found = weights(products, dtype=dtype)
+    assert relative_difference(found, expected) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("products", ["blas", "own"])
+def test_bits_of_each_alone_do_not_depend_on_threads(products):
+    alone = weights(products)
+    assert all(np.array_equal(alone, weights(products, n_threads=n)) for n in (2, 3))
+
+
+def test_each_is_what_the_engine_uses_in_every_layer(monkeypatch):
+    monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
+    used = {each: train(each).objective.engine.network_plan.narrow for each in ("blas", "own")}
+    assert used == {"blas": (False,) * 3, "own": (True,) * 3}
+    assert train().objective.engine.network_plan.narrow == (False, True, True)
+    assert [train(each).objective.engine.uses_blas for each in ("blas", "own")] == [True, False]
+
+
+def test_the_variable_decides_for_training_and_prediction_unless_the_argument_does(monkeypatch):
+    monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
+    trainer = train()
+    assert trainer.products == "blas"
+    assert not any(trainer.network.plan.narrow)
+    assert trainer.network.plan.few_rows == 1
+    assert train("own").products == "own"
+    x = np.random.default_rng(0).normal(size=(50, 40))
+    one_by_one = np.vstack([trainer.network.predict(row[None]) for row in x])
+    np.testing.assert_allclose(trainer.network.predict(x), one_by_one, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "message"),
+    [
+        ("mkl", "", r"products must be one of 'auto', 'blas', 'own'; got 'mkl'"),
+        (None, "", r"products must be one of 'auto', 'blas', 'own'; got None"),
+        ("auto", "BLAS", r"FASTMLP_PRODUCTS must be one of 'auto', 'blas', 'own'; got 'BLAS'"),
+    ],
+)
+def test_other_names_are_refused(argument, variable, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        resolve_products(argument, {"FASTMLP_PRODUCTS": variable})
+
+
+def test_a_wrong_variable_is_refused_where_a_network_is_made(monkeypatch):
+    monkeypatch.setenv("FASTMLP_PRODUCTS", "mkl")
+    with pytest.raises(ValueError, match="FASTMLP_PRODUCTS must be one of 'auto', 'blas', 'own'"):
+        Network((2, 1))
+
+
+def test_the_numpy_engine_has_products_of_its_own(monkeypatch):
+    with pytest.raises(ValueError, match="products must be 'auto' for engine='numpy', whose"):
+        Trainer(Network((2, 1)), engine="numpy", products="blas")
+    with pytest.raises(
+        ValueError, match="products must be one of 'auto', 'blas', 'own'; got 'mkl'"
+    ):
+        Trainer(Network((2, 1)), engine="numpy", products="mkl")
+    monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
+    assert Trainer(Network((2, 1)), engine="numpy").products == "auto"
+
+
+def test_a_run_is_resumed_with_the_same_products_alone(tmp_path):
+    x, y = make_classes(60, 4, 2, seed=1)
+
+    def fit(n_epochs, **options):
+        trainer = Trainer(Network((4, 3, 2), random_state=0), random_state=1, **options)
+        checkpoint = Checkpoint(tmp_path)
+        trainer.fit(x, y, n_epochs=n_epochs, callbacks=[checkpoint], resume=tmp_path)
+
+    fit(2, products="blas")
+    with pytest.raises(ResumeError, match="products"):
+        fit(4, products="own")
+    fit(4, products="blas")
+
+
+def test_my_ann_hands_the_choice_to_its_trainer():
+    options = {"ay_nodes_layers": [0, 5, 0], "n_epochs": 1, "random_state": 0}
+    assert MyANN("digits", products="blas", **options).trainer.products == "blas"
+    with pytest.raises(
+        ValueError, match="products must be one of 'auto', 'blas', 'own'; got 'gemm'"
+    ):
+        MyANN("digits", products="gemm", **options)
