@@ -15,6 +15,7 @@ from fastmlp.reference.functions import LEAKY_SLOPE
 
 if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
+    from fastmlp.exchange.pipelines.lookups import Lookup
 
 ACTIVATIONS = {"identity": "linear"} | {
     name: name
@@ -58,8 +59,10 @@ def to_keras(model: Model) -> Any:
     model : Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
         Estimators must be fitted. The scaler of a MyANN becomes a Normalization layer, and so do
         StandardScaler and RobustScaler in a Pipeline; MinMaxScaler becomes a Rescaling layer,
-        SimpleImputer, ColumnTransformer and "passthrough" operations of Keras. Columns are in the
-        order in which the Pipeline was fitted.
+        SimpleImputer, OneHotEncoder and OrdinalEncoder of numbers, ColumnTransformer and
+        "passthrough" operations of Keras. Columns are in the order in which the Pipeline was
+        fitted. Where an encoder would raise an error for an unknown category, the outputs of that
+        row are NaN.
 
     Returns
     -------
@@ -73,7 +76,8 @@ def to_keras(model: Model) -> Any:
     ImportError
         Without Keras, with the command that installs it.
     TypeError
-        For other objects, and for steps of a Pipeline that are not numeric, by name.
+        For other objects, for other steps and categories of a Pipeline by name, and for columns of
+        strings.
     ValueError
         For increasing outputs, for which Keras has no layer.
     """
@@ -94,6 +98,12 @@ def to_keras(model: Model) -> Any:
     if steps is None:
         result = keras.Sequential([keras.Input((network.sizes[0],), dtype=dtype), *layers])
     else:
+        if texts := steps.texts().columns:
+            names = ", ".join(steps.names[i] for i in sorted(texts))
+            raise TypeError(
+                f"model encodes strings, and a Keras model has numbers as input; columns {names} "
+                "must be numbers, or use export_onnx"
+            )
         start = keras.Input((steps.n_inputs,), dtype=dtype)
         x = steps.added(start, KerasSteps(keras, dtype))
         for layer in layers:
@@ -135,6 +145,18 @@ class KerasSteps:
 
     def _gaps(self, x: Any, missing: float) -> Any:
         return self.keras.ops.isnan(x) if np.isnan(missing) else self.keras.ops.equal(x, missing)
+
+    def looked_up(self, x: Any, lookup: Lookup) -> Any:
+        """Rows of the table for the column x."""
+        ops = self.keras.ops
+        found = ops.equal(x, lookup.categories.astype(self.dtype)[None])
+        if np.isnan(lookup.categories).any():
+            gaps = np.isnan(lookup.categories)[None]
+            found = ops.logical_or(found, ops.logical_and(ops.isnan(x), gaps))
+        place = ops.argmax(ops.cast(found, "int32"), axis=1)
+        rows = ops.take(lookup.table.astype(self.dtype), place, axis=0)
+        is_known = ops.any(found, axis=1, keepdims=True)
+        return ops.where(is_known, rows, lookup.unknown.astype(self.dtype))
 
     def selected(self, x: Any, columns: list[int]) -> Any:
         """Some columns of x."""

@@ -20,9 +20,14 @@ from fastmlp.reference.functions import LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
+    from fastmlp.exchange.pipelines.lookups import Lookup
+    from fastmlp.exchange.pipelines.texts import Texts
 
 OPSET, IR_VERSION = 20, 9
 """First opset with Gelu, and the matching file version."""
+
+ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
+"""Where the operator for strings is from."""
 
 MAX_BYTES = 2**31 - 1
 """Maximum size of a protocol buffer, and hence of an ONNX file."""
@@ -54,8 +59,14 @@ def export_onnx(model: Model, path: StrPath) -> None:
     - for an MLPClassifier ``label`` and ``probabilities``, as from `predict` and `predict_proba`;
     - for a MyANN ``label`` and ``outputs``, likewise, for unscaled ``X``;
     - for a Pipeline those of its estimator, for ``X`` before the first step. Columns are in the
-      order in which it was fitted. Steps must be numeric: StandardScaler, MinMaxScaler,
-      RobustScaler, SimpleImputer, "passthrough", and ColumnTransformer and Pipeline of these.
+      order in which it was fitted. Steps may be StandardScaler, MinMaxScaler, RobustScaler,
+      SimpleImputer of numbers, OneHotEncoder, OrdinalEncoder, "passthrough", and ColumnTransformer
+      and Pipeline of these.
+
+    If a Pipeline encodes strings, its graph has an input (n, 1) for every column instead of ``X``,
+    of strings or of the network's dtype, with the name that the column had in `fit` (or X0, X1,
+    ...); columns that are dropped are no inputs. Where an encoder would raise an error for an
+    unknown category, the results of that row are NaN.
 
     They agree with fastmlp's results to a relative precision of about 1e-6. In float64 this is also
     the precision of activations other than sigmoid, tanh, relu and identity, which are computed in
@@ -72,8 +83,8 @@ def export_onnx(model: Model, path: StrPath) -> None:
     ImportError
         Without the package onnx (``pip install fastmlp[onnx]``).
     TypeError
-        For other objects, for other steps by name, and for class labels other than numbers, bool
-        and strings.
+        For other objects, for other steps and categories by name, and for class labels other than
+        numbers, bool and strings.
     ValueError
         If the model has 2 GB or more.
     OSError
@@ -86,10 +97,14 @@ def export_onnx(model: Model, path: StrPath) -> None:
         raise ValueError(
             f"model must have less than 2 GB for ONNX; got {network.parameters.nbytes} bytes"
         )
-    graph = _Graph(network, steps.n_inputs if steps else network.sizes[0])
-    x = _scaled(graph, "X", scaling(model))
+    graph = _Graph(network)
     if steps:
-        x = graph.cast(steps.added(graph.cast(x, np.float64), _Steps(graph)), graph.dtype)
+        texts = steps.texts()
+        x = _columns(graph, steps.names, texts) if texts.columns else _matrix(graph, steps.n_inputs)
+        x = steps.added(graph.cast(x, np.float64), _Steps(graph), texts.codes)
+        x = graph.cast(x, graph.dtype)
+    else:
+        x = _scaled(graph, _matrix(graph, network.sizes[0]), scaling(model))
     add_outputs(graph, x, model)
     write_atomically(target, [graph.serialised()])
 
@@ -122,13 +137,13 @@ def add_outputs(graph: Any, x: str, model: Model) -> None:
 class _Graph:
     """An ONNX graph under construction, for a network's dtype."""
 
-    def __init__(self, network: Network, n_inputs: int) -> None:
+    def __init__(self, network: Network) -> None:
         import onnx
 
         self.onnx = onnx
         self.dtype = network.dtype
         self.type = onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
-        self.inputs = [self._info("X", self.type, [None, n_inputs])]
+        self.inputs: list[Any] = []
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.outputs: list[Any] = []
@@ -137,6 +152,11 @@ class _Graph:
     def _info(self, name: str, elem_type: int, shape: list[int | None]) -> Any:
         named = ["n" if size is None else size for size in shape]
         return self.onnx.helper.make_tensor_value_info(name, elem_type, named)
+
+    def input(self, name: str, n_columns: int, elem_type: int | None = None) -> str:
+        """Add an input (n, n_columns) of numbers, or of another type, and return its name."""
+        self.inputs.append(self._info(name, elem_type or self.type, [None, n_columns]))
+        return name
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Add a node and return the name of its result."""
@@ -169,6 +189,8 @@ class _Graph:
         helper = self.onnx.helper
         graph = helper.make_graph(self.nodes, "fastmlp", self.inputs, self.outputs, self.constants)
         opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain for node in self.nodes):
+            opsets.append(helper.make_opsetid(ML_DOMAIN, ML_OPSET))
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="fastmlp"
         )
@@ -205,11 +227,56 @@ class _Steps:
             return self.graph.add("IsNaN", x)
         return self.graph.add("Equal", x, self.graph.constant(np.array(missing)))
 
+    def looked_up(self, x: str, lookup: Lookup) -> str:
+        graph, gaps = self.graph, np.isnan(lookup.categories)
+        # In the dtype of the input, in which it may have been rounded.
+        categories = graph.constant(lookup.categories.astype(graph.dtype)[None])
+        found = graph.add("Equal", graph.cast(x, graph.dtype), categories)
+        if gaps.any():
+            missing = graph.add("And", graph.add("IsNaN", x), graph.constant(gaps[None]))
+            found = graph.add("Or", found, missing)
+        found = graph.cast(found, np.float32)
+        place = graph.add("ArgMax", found, axis=1, keepdims=0)
+        rows = graph.add("Gather", graph.constant(lookup.table), place, axis=0)
+        is_known = graph.cast(graph.add("ReduceMax", found, self._axis(1), keepdims=1), np.bool_)
+        return graph.add("Where", is_known, rows, graph.constant(lookup.unknown))
+
+    def _axis(self, axis: int) -> str:
+        return self.graph.constant(np.array([axis], np.int64))
+
     def selected(self, x: str, columns: list[int]) -> str:
         return self.graph.add("Gather", x, self.graph.constant(np.array(columns, np.int64)), axis=1)
 
     def beside(self, parts: list[str]) -> str:
         return parts[0] if len(parts) == 1 else self.graph.add("Concat", *parts, axis=1)
+
+
+def _matrix(graph: _Graph, n_columns: int) -> str:
+    """Add the one input of a graph without strings."""
+    return graph.input("X", n_columns)
+
+
+def _columns(graph: _Graph, names: list[str], texts: Texts) -> str:
+    """Add an input for every column that is read; strings become their numbers, others -1."""
+    keys, values = list(texts.codes), list(texts.codes.values())
+    columns = []
+    for i, name in enumerate(names):
+        if i in texts.columns:
+            column = graph.add(
+                "LabelEncoder",
+                graph.input(name, 1, graph.onnx.TensorProto.STRING),
+                domain=ML_DOMAIN,
+                keys_strings=keys,
+                values_int64s=values,
+                default_int64=-1,
+            )
+            columns.append(graph.cast(column, graph.dtype))
+            zeros = graph.add("Sub", columns[-1], columns[-1])
+        elif i in texts.read:
+            columns.append(graph.input(name, 1))
+        else:
+            columns.append("")
+    return graph.add("Concat", *(column or zeros for column in columns), axis=1)
 
 
 def _scaled(graph: _Graph, x: str, moments: tuple[NDArray[Any], NDArray[Any]] | None) -> str:

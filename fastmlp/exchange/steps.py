@@ -17,22 +17,39 @@ class Steps:
     steps : list of (str, estimator)
     n_inputs : int
         Number of columns that the first one is given.
+    names : list of str
+        Names of these columns; X0, X1, ... if they have none.
     """
 
     steps: list[tuple[str, Any]]
     n_inputs: int
+    names: list[str]
 
-    def added(self, x: Any, operations: Any) -> Any:
-        """Apply them to the columns x by the operations of another library.
+    def texts(self) -> Any:
+        """Find the columns of strings among the inputs, see `pipelines.texts.Texts`.
 
         Raises
         ------
         TypeError
-            For steps that do not map numbers to numbers, by name.
+            For encoders of other values than numbers and strings, by name.
+        """
+        from fastmlp.exchange.pipelines import find_texts
+
+        return find_texts(self.steps, self.n_inputs)
+
+    def added(self, x: Any, operations: Any, codes: Any = None) -> Any:
+        """Apply them to the columns x by the operations of another library.
+
+        Strings in x are replaced by their numbers in `codes`.
+
+        Raises
+        ------
+        TypeError
+            For steps that are not supported, by name.
         """
         from fastmlp.exchange.pipelines import add_steps
 
-        return add_steps(self.steps, x, operations)
+        return add_steps(self.steps, x, operations, codes)
 
 
 def without_steps(model: Any) -> tuple[Steps | None, Any]:
@@ -46,7 +63,8 @@ def without_steps(model: Any) -> tuple[Steps | None, Any]:
     """
     if not is_pipeline(model):
         return None, model
-    from fastmlp.exchange.pipelines import n_inputs, split_pipeline
+    from fastmlp.exchange.pipelines import input_names, split_pipeline
 
     steps, estimator = split_pipeline(model)
-    return Steps(steps, n_inputs(model)), estimator
+    names = input_names(model)
+    return Steps(steps, len(names), names), estimator

@@ -11,12 +11,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import bars, needs_keras
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras
 
 from fastmlp import DivergenceError
 from fastmlp.cnn.articles import build_cnn_simple, my_compile, train, train_part_3
 from fastmlp.cnn.state import current_rate, iterations
 
+pytestmark = KERAS_SAVES_BY_COPY  # also where it reads weights
 train_imgs, train_labels = bars(40)
 test_imgs, test_labels = bars(20, seed=1)
 li_Conv, li_Pool, li_MLP, input_shape = [[4, 3, 0], [6, 3, 0]], [[2]], [[8, 0], [3, 0]], (10, 10, 1)

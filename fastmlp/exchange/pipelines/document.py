@@ -16,7 +16,7 @@ from fastmlp.estimators.document import ESTIMATORS, describe_estimator, restore_
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.exchange.pipelines.describing import describe_steps
 from fastmlp.exchange.pipelines.ends import last_step
-from fastmlp.exchange.pipelines.kinds import OF_A_PIPELINE, n_inputs
+from fastmlp.exchange.pipelines.kinds import OF_A_PIPELINE, input_names
 from fastmlp.exchange.pipelines.parameters import describe_parameters, restore_parameters
 from fastmlp.exchange.pipelines.restoring import Steps, built_pipeline, restore_steps
 from fastmlp.exchange.pipelines.verification import check_rebuilt
@@ -50,7 +50,7 @@ def describe_pipeline(
         "scikit_learn": sklearn.__version__,
         "parameters": describe_parameters(pipeline, "the Pipeline", OF_A_PIPELINE),
         STEPS: describe_steps(pipeline.steps[:-1], STEPS, fitted),
-        "n_features": n_inputs(pipeline),
+        "n_features": len(input_names(pipeline)),
         "estimator": {"name": name, "kind": type(estimator).__name__},
     }
     _check(pipeline, steps, fitted)

@@ -74,11 +74,11 @@ def n_outputs(step: Any, n_inputs: int) -> int:
     return len(names)
 
 
-def n_inputs(pipeline: Pipeline) -> int:
-    """Return the number of columns to which a Pipeline was fitted."""
+def input_names(pipeline: Pipeline) -> list[str]:
+    """Return the names of the columns to which a Pipeline was fitted; X0, X1, ... without names."""
     for _, step in pipeline.steps:
         if isinstance(step, Pipeline):
-            return n_inputs(step)
+            return input_names(step)
         if step is not None and not isinstance(step, str):
             break
-    return int(step.n_features_in_)
+    return feature_names(step) or [f"X{i}" for i in range(step.n_features_in_)]

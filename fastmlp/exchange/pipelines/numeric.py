@@ -1,4 +1,4 @@
-"""Numeric steps of a Pipeline as operations of another library, for ONNX and Keras."""
+"""Steps of a Pipeline as operations of another library on numbers, for ONNX and Keras."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
-    RobustScaler,
     StandardScaler,
 )
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.exchange.pipelines.kinds import check_class, feature_names, named
+from fastmlp.exchange.pipelines.kinds import ENCODERS, check_class, feature_names, named
+from fastmlp.exchange.pipelines.lookups import Codes, Lookup, lookups
 from fastmlp.exchange.pipelines.selections import plain_selection, positions
 
 Column = NDArray[np.float64]
-
-NUMERIC = (StandardScaler, MinMaxScaler, RobustScaler, SimpleImputer, ColumnTransformer, Pipeline)
-"""Classes of steps that are exported."""
 
 
 class Operations(Protocol):
@@ -44,6 +41,9 @@ class Operations(Protocol):
     def indicated(self, x: Any, missing: float) -> Any:
         """1 where x is `missing`, otherwise 0."""
 
+    def looked_up(self, x: Any, lookup: Lookup) -> Any:
+        """For the one column x the row of the table whose category it is, or `unknown`."""
+
     def selected(self, x: Any, columns: list[int]) -> Any:
         """Some of the columns."""
 
@@ -51,34 +51,44 @@ class Operations(Protocol):
         """Columns side by side."""
 
 
-def add_steps(steps: list[tuple[str, Any]], x: Any, operations: Operations) -> Any:
+def add_steps(
+    steps: list[tuple[str, Any]], x: Any, operations: Operations, codes: Codes | None = None
+) -> Any:
     """Apply fitted steps to the columns x, one after the other.
+
+    Parameters
+    ----------
+    codes : mapping of str to int, optional
+        Numbers that stand for strings in x, see :mod:`fastmlp.exchange.pipelines.texts`.
 
     Raises
     ------
     TypeError
-        For steps that do not map numbers to numbers, with name and class of the step.
+        For steps that are not supported, with name and class of the step.
     sklearn.exceptions.NotFittedError
     """
     for name, step in steps:
-        x = _applied(name, step, x, operations)
+        x = _applied(name, step, x, operations, codes or {})
     return x
 
 
-def _applied(name: str, step: Any, x: Any, operations: Operations) -> Any:
+def _applied(name: str, step: Any, x: Any, operations: Operations, codes: Codes) -> Any:
     if step is None or isinstance(step, str):
         return x
     check_class(name, step)
-    if not isinstance(step, NUMERIC):
-        raise TypeError(
-            f"{named(name, step)} cannot be exported: allowed before the estimator are "
-            f"{', '.join(cls.__name__ for cls in NUMERIC)} and 'passthrough'"
-        )
     check_is_fitted(step)
     if isinstance(step, Pipeline):
-        return add_steps(step.steps, x, operations)
+        return add_steps(step.steps, x, operations, codes)
     if isinstance(step, ColumnTransformer):
-        return _columns(step, x, operations)
+        return _columns(step, x, operations, codes)
+    if isinstance(step, ENCODERS):
+        return operations.beside(
+            [
+                operations.looked_up(operations.selected(x, [j]), lookup)
+                for j, lookup in enumerate(lookups(step, codes))
+                if lookup.table.shape[1]
+            ]
+        )
     if isinstance(step, SimpleImputer):
         return _imputed(name, step, x, operations)
     n = step.n_features_in_
@@ -118,7 +128,7 @@ def _imputed(name: str, step: Any, x: Any, operations: Operations) -> Any:
     return operations.beside([result, gaps])
 
 
-def _columns(step: Any, x: Any, operations: Operations) -> Any:
+def _columns(step: Any, x: Any, operations: Operations, codes: Codes) -> Any:
     """Apply the steps of a ColumnTransformer to their columns."""
     names, parts = feature_names(step), []
     for name, inner, columns in step.transformers_:
@@ -127,7 +137,7 @@ def _columns(step: Any, x: Any, operations: Operations) -> Any:
             continue
         part = operations.selected(x, chosen)
         if not (isinstance(inner, FunctionTransformer) and inner.func is None):
-            part = _applied(name, inner, part, operations)
+            part = _applied(name, inner, part, operations, codes)
         weight = (step.transformer_weights or {}).get(name)
         if weight is not None:
             part = operations.rescaled(part, np.array(float(weight)), np.array(0.0))
