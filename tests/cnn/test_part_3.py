@@ -223,6 +223,17 @@ def test_my_compile_gives_a_keras_model_the_rates_of_the_article(
 
 
 @needs_keras
+def test_a_model_on_the_processor_is_compiled_for_it_also_where_there_is_a_card(monkeypatch):
+    from fastmlp.cnn.articles import functions
+
+    asked = []
+    monkeypatch.setattr(functions, "choose_device", lambda name: "gpu:0")
+    monkeypatch.setattr(functions, "uses_xla", lambda xla, device: asked.append(device) is None)
+    on_processor = build_cnn_simple(*DENSE_ONLY).weights[0].value.device
+    assert asked == ["cpu:0" if "cpu" in str(on_processor).lower() else "gpu:0"]
+
+
+@needs_keras
 def test_my_compile_takes_a_model_of_ones_own_and_names_what_does_not_fit():
     import keras
 
