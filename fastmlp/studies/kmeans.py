@@ -49,18 +49,18 @@ class Config:
 
     data: str = "mnist"
     n_train: int | None = None
-    n_clusters: tuple[int, ...] = (10, 20, 40, 80, 160, 320)
+    n_clusters: tuple[int, ...] = (10, 20, 40, 80, 160)
     scales: tuple[str, ...] = tuple(SCALES)
     seeds: tuple[int, ...] = (0, 1)
     shown: int = 40
 
 
 def configure(data: str, quick: bool) -> Config:
-    """The same for all; quick: fewer rows, clusters and seeds."""
+    """The first 20,000 images; quick: fewer rows, clusters and seeds."""
     if data == "mnist" and quick:
         return Config(n_train=10000, n_clusters=(10, 40, 160), seeds=(0,))
     if data == "mnist":
-        return Config()
+        return Config(n_train=20000)
     return Config(data, n_clusters=(10, 40, 160), seeds=(0,) if quick else (0, 1))
 
 
