@@ -252,7 +252,7 @@ def _time_keras(
     cnn, size = contender.cnn, min(size, len(x))
     on_card = cnn.device.startswith("gpu")
     feeding = cnn._feeding(x, targets, size) if on_card else nullcontext(x)
-    arrays = {} if on_card else {"y": targets, "batch_size": size}
+    how = {"shuffle": False} if on_card else {"y": targets, "batch_size": size}
     run_on = library()
     try:
         if on_card:
@@ -261,7 +261,7 @@ def _time_keras(
             for n_epochs in (1, epochs):  # the first one is the warm-up
                 cnn.reset()
                 clock = EpochClock()
-                cnn.model.fit(batches, epochs=n_epochs, callbacks=[clock], verbose=0, **arrays)
+                cnn.model.fit(batches, epochs=n_epochs, callbacks=[clock], verbose=0, **how)
         accuracy = cnn.evaluate(*test).accuracy
     finally:
         if on_card:

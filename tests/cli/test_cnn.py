@@ -177,6 +177,17 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
         (["train", "--reference", "2"], "--reference must be a finite number, 0 to 1; got 2.0"),
         (["train", "--stop-at", "2"], "--stop-at must be a finite number, 0 to 1; got 2.0"),
         (["train", "--optimizer", "lion"], "optimizer must be one of"),
+        (["train", "--precision", "float8"], "precision must be one of 'float32', 'bfloat16'"),
+        (["train", "--xla", "maybe"], "argument --xla: invalid choice: 'maybe'"),
+        (
+            ["train", "--steps-per-execution", "0"],
+            "--steps-per-execution must be at least 1; got 0",
+        ),
+        (["train", "--gpu-share", "2"], "--gpu-share must be a finite number, 0 to 1; got 2.0"),
+        (
+            ["train", "--gpu-share", "0.3", "--gpu-memory", "9"],
+            "memory_limit_mb and memory_share exclude each other",
+        ),
         (["train", "--data", "moons"], "data must be square images"),
         (["train", "--data", "digits"], "use larger images"),
         (["train", "--device", "gpu:77", "--data", "DATA"], "needs 78 graphics"),
@@ -256,13 +267,68 @@ def test_missing_tensorboard_is_told_before_the_training(monkeypatch, data, caps
     assert not logs.exists()
 
 
-def test_notes_of_loading_libraries_are_left_out_and_other_lines_are_not(capfd):
+@pytest.mark.parametrize("has_card", [True, False])
+def test_notes_of_loading_libraries_are_left_out_and_those_about_cards_without_a_card(
+    has_card, capfd, monkeypatch
+):
+    monkeypatch.setattr("fastmlp.cnn.cards.card_in_machine", lambda: has_card)
+    about_cards = (
+        "E0000 00:00 cuda_platform.cc:51] failed call to cuInit: INTERNAL: unknown error (303)\n"
+        "W0000 00:00 gpu_device.cc:2341] Cannot dlopen some GPU libraries.\n"
+    )
+
     def load():
-        os.write(2, b"I0000 00:00 port.cc:153] oneDNN\nE0000 00:00 driver.cc:1] no driver\n")
+        os.write(2, f"I0000 00:00 port.cc:153] oneDNN\n{about_cards}E0000 out of disk\n".encode())
 
     _quietly(load)
-    assert capfd.readouterr().err == "E0000 00:00 driver.cc:1] no driver\n"
+    assert capfd.readouterr().err == f"{about_cards if has_card else ''}E0000 out of disk\n"
     with pytest.raises(ImportError):
         _quietly(lambda: __import__("no_such_module"))
     os.write(2, b"I0000 later\n")
     assert capfd.readouterr().err == "I0000 later\n"
+
+
+@needs_keras
+@pytest.mark.parametrize(("device", "n_lines"), [("auto", 1), ("cpu", 0)])
+def test_a_card_that_is_not_used_is_told_with_the_reason(device, n_lines, monkeypatch, capsys):
+    monkeypatch.setattr("fastmlp.cnn.cards.card_in_machine", lambda: True)
+    monkeypatch.setattr("fastmlp.cnn.device.why_no_card", lambda: "libcudnn.so.9 is missing")
+    code = main(["cnn", "evaluate", "nothing.keras", "--device", device])
+    told = "fastmlp: the graphics card is not used: libcudnn.so.9 is missing\n"
+    assert code == 2
+    assert capsys.readouterr().err.count(told) == n_lines
+
+
+@needs_keras
+def test_options_of_the_device_reach_it(monkeypatch, data, capsys):
+    settings, made = [], []
+    monkeypatch.setattr("fastmlp.cnn.device.configure", lambda **given: settings.append(given))
+
+    class Stop(Exception):
+        pass
+
+    def stop(config, **given):
+        made.append((config.precision, given))
+        raise Stop
+
+    monkeypatch.setattr("fastmlp.cnn.network.CNN", stop)
+    words = ["--gpu-share", "0.35", "--deterministic", "--precision", "bfloat16", "--xla",
+             "--steps-per-execution", "20", "--threads", "2"]  # fmt: skip
+    with pytest.raises(Stop):
+        main(["cnn", "train", "--data", data, *words])
+    assert settings == [
+        {
+            "intra_threads": 2,
+            "memory_limit_mb": None,
+            "memory_share": 0.35,
+            "deterministic": True,
+        }
+    ]
+    ((precision, given),) = made
+    assert precision == "bfloat16"
+    assert (given["xla"], given["steps_per_execution"]) == (True, 20)
+    for words, expected in (([], "auto"), (["--xla", "off"], False), (["--xla", "on"], True)):
+        with pytest.raises(Stop):
+            main(["cnn", "train", "--data", data, *words])
+        assert made[-1][1]["xla"] == expected
+    assert settings[-1]["deterministic"] is None

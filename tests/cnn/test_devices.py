@@ -17,7 +17,17 @@ import pytest
 from cnn_data import bars, needs_keras, runs_on, small_config
 
 from fastmlp import Trainer
-from fastmlp.cnn import CNN, choose_device, compare, configure, device, devices, report
+from fastmlp.cnn import (
+    CNN,
+    backend,
+    choose_device,
+    compare,
+    configure,
+    device,
+    devices,
+    network,
+    report,
+)
 from fastmlp.cnn.bridge import dense_tail
 from fastmlp.cnn.cards import Card, DriverError
 
@@ -329,6 +339,83 @@ def test_timed_epochs_begin_with_fresh_weights_and_the_threads_that_are_asked_fo
     assert [n_threads for _, n_threads in trainers] == [1, 1]  # warm-up, timed epochs
     for parameters, _ in trainers:
         np.testing.assert_array_equal(parameters, fresh)
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [
+        (None, ("float32",)),
+        ((6, 1), ("float32",)),
+        ((7, 5), ("float32", "float16")),
+        ((8, 0), ("float32", "TF32", "bfloat16")),
+        ((12, 0), ("float32", "TF32", "bfloat16")),
+    ],
+)
+def test_a_card_is_measured_with_every_arithmetic_that_it_has(capability, expected):
+    card = device.Device("gpu:0", "GPU", 1, "card", capability)
+    assert compare.arithmetics(card) == expected
+    assert compare.arithmetics(devices()[0]) == ("float32",)
+
+
+@pytest.fixture
+def processor_as_card(monkeypatch):
+    """The processor, taken for a card of today; what is set for it in between."""
+    card = device.Device("gpu:0", "GPU", 1 << 40, "card", (9, 0))
+    monkeypatch.setattr(compare, "devices", lambda: [*devices(), card])
+    monkeypatch.setattr(compare, "choose_device", lambda name: name)
+    real, settings, kept = backend.library(), [], []
+
+    class Placed:
+        def placed(self, name):
+            return real.placed("cpu:0")
+
+        def set_tf32(self, flag):
+            settings.append(flag)
+
+        def feeding(self, model, data, order, size, on_card):
+            kept.append((on_card, model.steps_per_execution, model.layers[1].compute_dtype))
+            return real.feeding(model, data, order, size, on_card)
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+    for module in (compare, network):
+        monkeypatch.setattr(module, "library", Placed)
+    monkeypatch.setattr(network, "choose_device", lambda name: name)
+    monkeypatch.setattr(network, "fits_on_card", lambda name, n_bytes: name == "gpu:0")
+    monkeypatch.setattr(network, "uses_xla", lambda xla, name: False)
+    return settings, kept
+
+
+def test_a_card_gets_many_steps_at_a_time_from_its_memory_in_each_arithmetic(processor_as_card):
+    settings, kept = processor_as_card
+    found = compare.compare_devices(
+        X, Y, (X[:30], Y[:30]), batch_sizes=[30], epochs=1, names=["gpu:0"], xla=False
+    )
+    names = [f"Keras, gpu:0, {arithmetic}" for arithmetic in ("float32", "TF32", "bfloat16")]
+    assert [t.contender for t in found] == [*names, "fastmlp"]
+    assert settings == [False, None, True, None, False, None]
+    steps = compare.STEPS_ON_CARD if backend.library().TAKES_STEPS else 1
+    assert kept == [(True, steps, kind) for kind in ("float32", "float32", "bfloat16")]
+    assert all(timing.total_seconds > 0 for timing in found)
+
+
+def test_small_batches_are_measured_where_a_card_takes_part(processor_as_card, monkeypatch):
+    asked = []
+
+    def time(contender, x, targets, test, size, *others):
+        asked.append((contender.name, size))
+        return compare.DeviceTiming(contender.name, size, (1.0,), len(x), 0.5)
+
+    monkeypatch.setattr(compare, "_time_keras", time)
+    monkeypatch.setattr(compare, "_time_engine", lambda cnn, *given: None)
+    for names, sizes in (
+        (["cpu:0"], compare.BATCH_SIZES),
+        (["cpu:0", "gpu:0"], compare.CARD_BATCH_SIZES),
+    ):
+        asked.clear()
+        compare.compare_devices(X, Y, (X, Y), names=names)
+        assert [size for name, size in asked if name == "Keras, cpu:0"] == list(sizes)
 
 
 def test_ratios_come_from_the_measured_times():

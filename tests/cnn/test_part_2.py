@@ -213,7 +213,7 @@ def test_optimizer_loss_and_metrics_may_be_objects_of_keras_also_for_a_second_mo
     rest = adam, keras.losses.CategoricalCrossentropy(), [keras.metrics.CategoricalAccuracy()]
     for _ in range(2):
         cnn, _ = train(None, True, images, labels, True, 1, 20, *rest, *DENSE_ONLY, verbose=0)
-        assert type(cnn.optimizer) is keras.optimizers.Adam
+        assert isinstance(cnn.optimizer, keras.optimizers.Adam)
         assert current_rate(cnn) == pytest.approx(0.002)
         assert iterations(cnn) == 1
         assert "categorical_accuracy" in cnn.history.history

@@ -228,7 +228,7 @@ def test_penalties_are_those_of_the_named_factors(factors):
 
 
 def test_xla_is_used_when_it_is_asked_for_and_trains_the_same():
-    plain = small_cnn()
+    plain = CNN(small_config(), seed=0, device="cpu", xla=False)
     compiled = CNN(small_config(), seed=0, device="cpu", xla=True)
     assert (plain.model.jit_compile, compiled.model.jit_compile) == (False, True)
     compiled.compile(learning_rate=0.002)
@@ -374,6 +374,99 @@ def test_divergence_is_named_and_the_last_finished_epoch_is_kept():
         cnn.fit(X, Y, epochs=2)
     for a, b in zip(cnn.model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class OnDevice:
+    """A number on a device, which waits when somebody reads it; every reading is counted."""
+
+    def __init__(self, value, readings):
+        self.value, self.readings = value, readings
+
+    def read(self):
+        self.readings.append(self.value)
+        return np.float32(self.value)
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """A Recorder and Keras' list of callbacks for five batches, and what was read of 10 numbers."""
+    from fastmlp.cnn import recorder as module
+
+    cnn, readings = small_cnn(), []
+    monkeypatch.setattr(module, "to_numpy", OnDevice.read)
+    made = module.Recorder(cnn, np.array([16, 16, 16, 16, 6]))
+    calls = module.Callbacks(made, [], model=cnn.model, epochs=1, steps=5, verbose=0)
+    made.on_epoch_begin(0)
+
+    def batch(number, loss=1.0):
+        numbers = {"loss": OnDevice(loss, readings), "output_error": OnDevice(0.5, readings)}
+        calls.on_train_batch_end(number, numbers)
+        return len(readings)
+
+    return cnn, made, batch
+
+
+def test_nothing_is_read_from_the_device_before_the_last_batch_of_an_epoch(recorder, monkeypatch):
+    from fastmlp.cnn import recorder as module
+
+    _, made, batch = recorder
+    made._looked += 60  # however slow the machine
+    assert [batch(number) for number in range(4)] == [0, 0, 0, 0]
+    assert batch(4) == 10
+    made.on_epoch_begin(1)
+    made._looked += 60
+    assert batch(0) == 10
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LOOKS", -100.0)
+    assert batch(1) == 14  # the two batches at once
+
+
+def test_a_divergence_is_noticed_late_and_names_its_batch_all_the_same(recorder):
+    cnn, made, batch = recorder
+    before = cnn.model.get_weights()
+    cnn.model.set_weights([np.full_like(w, np.nan) for w in before])
+    made._looked += 60
+    for number, loss in enumerate([1.0, 1.0, np.inf, np.nan]):
+        batch(number, loss)
+    with pytest.raises(DivergenceError, match="training diverged in epoch 0, batch 2") as caught:
+        batch(4, np.nan)
+    assert caught.value.batch == 2
+    for a, b in zip(cnn.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_callback_of_keras_gets_the_numbers_of_every_batch_and_a_batch_hook_none():
+    import keras
+
+    from fastmlp.cnn.recorder import BatchHook
+
+    seen, hooked = [], []
+
+    class Losses(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, type(logs["loss"])))
+
+    cnn = small_cnn()
+    cnn.model.run_eagerly = True  # a graph takes a second
+    hook = BatchHook(cnn, lambda epoch, batch: hooked.append((epoch, batch)))
+    cnn.fit(X, Y, epochs=1, callbacks=[Losses(), hook])
+    assert seen == [(batch, float) for batch in range(5)]
+    assert hooked == [(1, batch) for batch in range(5)]
+
+
+@pytest.mark.parametrize("wrong", ["on", 1, None])
+def test_xla_is_a_flag_or_auto(wrong):
+    with pytest.raises(ValueError, match="xla must be True, False or 'auto'; got"):
+        CNN(small_config(), xla=wrong)
+
+
+@KERAS_SAVES_BY_COPY
+def test_a_loaded_cnn_is_compiled_for_where_it_is(tmp_path):
+    CNN(small_config(), device="cpu", xla=True).save(tmp_path / "model.keras")
+    loaded = CNN.load(tmp_path / "model.keras", device="cpu")
+    assert loaded.model.jit_compile == small_cnn().model.jit_compile
+    loaded = CNN.load(tmp_path / "model.keras", device="cpu", xla=True)
+    assert loaded.model.jit_compile is True
+    assert loaded.model.steps_per_execution == 1
 
 
 def test_inputs_are_not_modified_and_three_axes_are_enough_for_grey_images():

@@ -238,6 +238,9 @@ def test_settings_reach_the_library_and_a_second_call_adds_to_the_first():
     assert printed == expected
 
 
+IGNORED = ["-p", "no:cacheprovider", "-W", "ignore:__array__ implementation:DeprecationWarning"]
+"""Keras 3.15 warns of itself, in NumPy 2, whenever weights are read on JAX and PyTorch."""
+
 FILES = ["cnn/test_training.py", "cnn/test_maps.py", "cnn/test_files.py", "cnn/test_devices.py"]
 
 
@@ -249,7 +252,17 @@ def test_the_cnn_part_runs_on_other_libraries(name):
     tests = Path(__file__).parents[2]
     files = [str(tests / file) for file in FILES]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, *files],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *IGNORED,
+            __file__,
+            *files,
+        ],
         capture_output=True,
         text=True,
         cwd=tests.parent,
