@@ -11,7 +11,7 @@ from fastmlp.cnn.articles import build_cnn_simple
 from fastmlp.cnn.articles.lists import config_of_lists
 from fastmlp.cnn.maps import activation_maps
 
-pytestmark = needs_keras
+pytestmark = [needs_keras, KERAS_SAVES_BY_COPY]
 X, Y = bars(30)
 LISTS = (
     [[4, (3, 2), 0], ConvLayer(5, 3, "tanh", stride=2, padding="same"), [6, 2, 0]],
@@ -21,7 +21,6 @@ LISTS = (
 )
 
 
-@KERAS_SAVES_BY_COPY
 def test_the_cnn_has_the_layers_and_outputs_of_the_model_and_can_be_looked_into(tmp_path):
     model = build_cnn_simple(*LISTS, seed=0)
     cnn = from_keras(model, seed=1)

@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import needs_keras
+from cnn_data import KERAS_SAVES_BY_COPY, needs_keras
 
 from fastmlp.cnn import (
     CNN,
@@ -26,6 +26,7 @@ from fastmlp.cnn.maps import plot_receptive_fields
 from fastmlp.exchange.keras import kernel_and_bias
 from fastmlp.network.network import Network
 
+pytestmark = KERAS_SAVES_BY_COPY  # also where it reads weights
 OUTPUT = (DenseLayer(10, "softmax"),)
 CHAIN = CNNConfig((ConvLayer(2, 3), ConvLayer(2, 4)), (None,), OUTPUT)
 """3 x 3, then 4 x 4, stride 1, no pooling between, on 28 x 28 pixels."""

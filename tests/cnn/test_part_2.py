@@ -17,6 +17,8 @@ from fastmlp.cnn.articles import build_cnn_simple, load_Mnist, train, train_part
 from fastmlp.cnn.articles.lists import config_of_lists
 from fastmlp.cnn.state import current_rate, iterations
 
+pytestmark = KERAS_SAVES_BY_COPY  # also where it reads weights
+
 li_Conv = [[32, (3, 3), 0], [64, (3, 3), 0], [64, (3, 3), 0]]
 li_Pool = [[(2, 2)], [(2, 2)]]
 li_MLP = [[70, 0], [10, 0]]
@@ -168,7 +170,6 @@ def test_fit_trains_further_and_its_history_has_the_accuracies(cnn):
 
 
 @needs_keras
-@KERAS_SAVES_BY_COPY
 def test_weights_and_the_model_are_saved_and_loaded(cnn, tmp_path):
     import keras
 
@@ -212,7 +213,7 @@ def test_optimizer_loss_and_metrics_may_be_objects_of_keras_also_for_a_second_mo
     rest = adam, keras.losses.CategoricalCrossentropy(), [keras.metrics.CategoricalAccuracy()]
     for _ in range(2):
         cnn, _ = train(None, True, images, labels, True, 1, 20, *rest, *DENSE_ONLY, verbose=0)
-        assert type(cnn.optimizer) is keras.optimizers.Adam
+        assert isinstance(cnn.optimizer, keras.optimizers.Adam)
         assert current_rate(cnn) == pytest.approx(0.002)
         assert iterations(cnn) == 1
         assert "categorical_accuracy" in cnn.history.history

@@ -11,12 +11,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import bars, needs_keras
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras
 
 from fastmlp import DivergenceError
 from fastmlp.cnn.articles import build_cnn_simple, my_compile, train, train_part_3
 from fastmlp.cnn.state import current_rate, iterations
 
+pytestmark = KERAS_SAVES_BY_COPY  # also where it reads weights
 train_imgs, train_labels = bars(40)
 test_imgs, test_labels = bars(20, seed=1)
 li_Conv, li_Pool, li_MLP, input_shape = [[4, 3, 0], [6, 3, 0]], [[2]], [[8, 0], [3, 0]], (10, 10, 1)
@@ -108,7 +109,8 @@ def test_the_call_of_the_article_gives_model_seconds_history_and_optimizer(capsy
     assert 0 < fit_time < 300
     assert history is cnn.history
     assert x_optimizer is cnn.optimizer
-    assert (type(x_optimizer), x_optimizer.momentum) == (keras.optimizers.RMSprop, 0.8)
+    assert isinstance(x_optimizer, keras.optimizers.RMSprop)
+    assert x_optimizer.momentum == 0.8
     assert iterations(cnn) == 6
     seen, printed = history.history, capsys.readouterr().out
     assert list(seen) == ["accuracy", "loss", "val_accuracy", "val_loss"]
@@ -221,12 +223,23 @@ def test_my_compile_gives_a_keras_model_the_rates_of_the_article(
 
 
 @needs_keras
+def test_a_model_on_the_processor_is_compiled_for_it_also_where_there_is_a_card(monkeypatch):
+    from fastmlp.cnn.articles import functions
+
+    asked = []
+    monkeypatch.setattr(functions, "choose_device", lambda name: "gpu:0")
+    monkeypatch.setattr(functions, "uses_xla", lambda xla, device: asked.append(device) is None)
+    on_processor = build_cnn_simple(*DENSE_ONLY).weights[0].value.device
+    assert asked == ["cpu:0" if "cpu" in str(on_processor).lower() else "gpu:0"]
+
+
+@needs_keras
 def test_my_compile_takes_a_model_of_ones_own_and_names_what_does_not_fit():
     import keras
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="sigmoid")])
     my_compile(model, "binary_crossentropy", ["accuracy", "auc"], "adamax", verbose=False)
-    assert type(model.optimizer) is keras.optimizers.Adamax
+    assert isinstance(model.optimizer, keras.optimizers.Adamax)
     assert len(model.evaluate(np.ones((4, 2)), np.eye(3)[[0, 1, 2, 0]], verbose=0)) == 3
     with pytest.raises(ValueError, match="loss 'categorical_crossentropy' needs 'softmax' outputs"):
         my_compile(model)

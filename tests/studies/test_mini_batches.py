@@ -16,8 +16,9 @@ from study_tools import lines, stored, tiny_config
 from fastmlp import reference
 from fastmlp.engine.rows import Rows
 from fastmlp.network.network import Network
+from fastmlp.studies.lab import landscape
 from fastmlp.studies.lab.data import load_raw, load_scaled
-from fastmlp.studies.mini_batches import figures, landscape, study
+from fastmlp.studies.mini_batches import figures, study
 from fastmlp.training.trainer import Trainer
 
 

@@ -331,6 +331,20 @@ def test_spread_is_a_mean_in_a_band_of_all_runs():
     assert {tuple(p) for p in points} == {(1, 0), (2, 1), (2, 5), (1, 2)}
 
 
+def test_tiles_are_the_images_with_their_titles_and_rows():
+    _, axes = plt.subplots()
+    images = np.arange(12.0).reshape(3, 4)
+    figures.draw_tiles(axes, images, 2, titles=["a", "b"], rows=["x", "y"], above=0.5)
+    page = np.asarray(axes.get_images()[0].get_array())
+    assert page.shape == (8, 6)
+    np.testing.assert_array_equal(page[1:3, :2], images[0].reshape(2, 2))
+    np.testing.assert_array_equal(page[1:3, 3:5], images[1].reshape(2, 2))
+    np.testing.assert_array_equal(page[5:7, :2], images[2].reshape(2, 2))
+    assert page.sum() == images.sum()
+    assert [text.get_text() for text in axes.texts] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["x", "y"]
+
+
 # --- Data and training ---------------------------------------------------------------------------
 
 

@@ -97,6 +97,45 @@ TINY: dict[str, dict[str, Any]] = {
         "recipes": (Recipe((8,), 2, dropout=0.2), Recipe((8,), 1, 1)),
     },
     "seeds": {"n_train": 200, "n_networks": 4, "n_epochs": 10, "hidden": (8,)},
+    "special-records": {
+        "n_train": 200,
+        "n_epochs": 8,
+        "seeds": (0, 1),
+        "hidden": (8,),
+        "removed": (0.05, 0.3),
+    },
+    "populations": {"n_train": 200, "n_epochs": 6, "hidden": (8,), "seeds": (0, 1)},
+    "bias-off": {
+        "n_train": 200,
+        "n_epochs": 4,
+        "hidden": (8,),
+        "activations": ("sigmoid",),
+        "rates": (0.04,),
+        "seeds": (0, 1),
+    },
+    "kmeans": {
+        "n_train": 200,
+        "n_clusters": (5, 20),
+        "scales": ("unit", "feature"),
+        "seeds": (0, 1),
+        "shown": 20,
+    },
+    "autoencoder": {
+        "n_train": 200,
+        "hidden": (8,),
+        "widths": (2, 4),
+        "left_out": (7,),
+        "n_epochs": 3,
+    },
+    "landscapes": {
+        "n_train": 200,
+        "planes": (("sigmoid", (8,)), ("relu", (6, 6, 6, 6))),
+        "grid": 5,
+        "grid_rows": 50,
+        "widths": (6, 12),
+        "n_steps": 5,
+        "n_epochs": 3,
+    },
 }
 """Changes of the quick configuration on digits, with which a run takes about a second."""
 

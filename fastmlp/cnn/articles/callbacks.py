@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
 
+from fastmlp.cnn.articles.start import copies
 from fastmlp.cnn.backend import library
 from fastmlp.cnn.state import current_rate, iterations
 from fastmlp.exceptions import DivergenceError
@@ -67,8 +67,7 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Keep the weights."""
-        self._epoch = epoch
-        self._weights = [np.array(values) for values in self.model.get_weights()]
+        self._epoch, self._weights = epoch, copies(self.model.weights)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look at the mean loss of the epoch so far."""

@@ -174,7 +174,7 @@ def compile_for_articles(cnn: Any, optimizer: Any, loss: Any, metrics: Any) -> N
         _checked(cnn, loss=loss)
     if isinstance(optimizer, optimizers.Optimizer) and optimizer.built:
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    xla = uses_xla("auto", choose_device("auto"))
+    xla = uses_xla("auto", _device(cnn))
     cnn.compile(optimizer=optimizer, loss=loss, metrics=list(metrics), jit_compile=xla)
 
 
@@ -188,6 +188,12 @@ def check_model(name: str, model: Any) -> Any:
     if not isinstance(model, import_keras().Model):
         raise TypeError(f"{name} must be a Keras model; got {type(model).__name__}")
     return model
+
+
+def _device(cnn: Any) -> str:
+    """The device that the model was built on, also within ``tf.device``: "cpu:0", "gpu:0"."""
+    on_processor = cnn.weights and "cpu" in str(cnn.weights[0].value.device).lower()
+    return "cpu:0" if on_processor else choose_device("auto")
 
 
 def _checked(cnn: Any, **settings: Any) -> CNNConfig:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp.cnn.backend import to_numpy
 from fastmlp.cnn.state import iterations
@@ -24,7 +26,7 @@ class Start:
     """
 
     def __init__(self, model: Any) -> None:
-        self.weights = [np.array(values) for values in model.get_weights()]  # copies everywhere
+        self.weights = copies(model.weights)
         self._optimizer: Any = None
         self._values: list[Any] = []
 
@@ -41,14 +43,18 @@ class Start:
         if iterations(model):  # it has trained elsewhere
             started = type(optimizer).from_config(optimizer.get_config())
             started.build(model.trainable_variables)
-        self._optimizer = optimizer
-        self._values = [np.array(to_numpy(variable)) for variable in started.variables]
+        self._optimizer, self._values = optimizer, copies(started.variables)
 
     def restore(self, model: Any) -> None:
         """Restore the weights, iteration 0 and the first rate in `model`."""
         model.set_weights(self.weights)
         for variable, value in zip(model.optimizer.variables, self._values, strict=True):
             variable.assign(value)
+
+
+def copies(variables: Iterable[Any]) -> list[NDArray[Any]]:
+    """The values of Keras' variables, which in some libraries would share their memory."""
+    return [np.array(to_numpy(variable)) for variable in variables]
 
 
 STARTS: WeakKeyDictionary[Any, Start] = WeakKeyDictionary()

@@ -22,8 +22,14 @@ NAMES = (
     "threads",
     "seeds",
     "best-of-60s",
+    "special-records",
+    "populations",
+    "bias-off",
+    "kmeans",
+    "autoencoder",
+    "landscapes",
 )
-"""All studies, in the order of the articles."""
+"""All studies: those of the articles in their order, what they announced, and what lies beyond."""
 
 
 def find_study(name: str) -> Study:

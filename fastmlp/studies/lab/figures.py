@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.files.atomic import write_atomically
 from fastmlp.plots.style import CATEGORIES as CATEGORIES
@@ -69,16 +70,62 @@ def legend_below(figure: Figure, axis: Axes, n_columns: int, title: str | None =
     figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, title=title)
 
 
-def draw_spread(
-    axis: Axes, x: Sequence[float], runs: Sequence[Sequence[float]], **style: Any
-) -> None:
+def draw_spread(axis: Axes, x: ArrayLike, runs: Sequence[Sequence[float]], **style: Any) -> None:
     """The mean over runs (n_runs, n_x) as a line, from lowest to highest as a pale band."""
     values = np.asarray(runs, float)
-    (line,) = axis.plot(x, values.mean(axis=0), **style)
+    (line,) = axis.plot(np.asarray(x), values.mean(axis=0), **style)
     if len(values) > 1:
         axis.fill_between(
-            x, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.18, lw=0
+            np.asarray(x),
+            values.min(axis=0),
+            values.max(axis=0),
+            color=line.get_color(),
+            alpha=0.18,
+            lw=0,
         )
+
+
+def draw_tiles(
+    axis: Axes,
+    images: NDArray[Any],
+    n_columns: int,
+    *,
+    titles: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    above: float = 0.0,
+) -> None:
+    """Draw square images (n, n_pixels) side by side in one panel, white 0, which is fast.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    images : ndarray of shape (n, n_pixels)
+        Of any scale: the largest value of all is black.
+    n_columns : int
+    titles : sequence of str
+        Written above the images, from the first on.
+    rows : sequence of str
+        Names of the rows, at their left.
+    above : float
+        Space above each image, as a share of its side.
+    """
+    side = round(images.shape[1] ** 0.5)
+    space, gap = round(above * side), max(1, side // 12)
+    n_rows = -(-len(images) // n_columns)
+    height, width = side + space + gap, side + gap
+    page = np.zeros((n_rows * height, n_columns * width))
+    for i, image in enumerate(images):
+        top, left = i // n_columns * height + space, i % n_columns * width
+        page[top : top + side, left : left + side] = image.reshape(side, side)
+        if i < len(titles):
+            axis.text(left + side / 2, top - 0.12 * side, titles[i], ha="center", va="bottom")
+    axis.imshow(page, cmap="gray_r", vmin=0, vmax=images.max(), interpolation="nearest")
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    axis.set_xticks([])
+    middles = np.arange(len(rows)) * height + space + side / 2
+    axis.set_yticks(middles, labels=list(rows))
 
 
 def write_figures(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from fastmlp.engine.rows import Rows
 from fastmlp.exceptions import DivergenceError
 from fastmlp.network.network import Network
 from fastmlp.studies.lab.results import rounded
-from fastmlp.studies.lab.session import Tick
 from fastmlp.training.trainer import Trainer
 
 MEASURED = (
@@ -51,7 +50,7 @@ def train(
     hidden: Sequence[int] = (70, 30),
     epochs_to_measure: Collection[int] | None = None,
     keep: Collection[str] = MEASURED,
-    tick: Tick | None = None,
+    tick: Callable[[Trainer], None] | None = None,
     activation: str = "sigmoid",
     output: str = "sigmoid",
     initializer: str = "sqrt_nodes",
@@ -69,8 +68,8 @@ def train(
         Finished epochs after which to measure; None for the last alone.
     keep : collection of str
         Those of MEASURED that are wanted.
-    tick : Tick
-        Called after every epoch.
+    tick : Tick, or callable
+        Called after every epoch with the Trainer.
     settings
         Of :class:`fastmlp.Trainer`.
 

@@ -22,6 +22,7 @@ from fastmlp.datasets.recipes import recipe_for
 from fastmlp.engine.rows import Rows
 from fastmlp.network.network import Network
 from fastmlp.studies.lab.data import RawData, load_raw, scale_rows
+from fastmlp.studies.lab.landscape import Parameters, costs_in_plane, main_directions
 from fastmlp.studies.lab.results import rounded
 from fastmlp.studies.lab.session import Case, Session, Tick
 from fastmlp.studies.lab.study import Result, Study, Table
@@ -33,7 +34,6 @@ from fastmlp.studies.mini_batches.figures import (
     draw_sketch,
     draw_statistics,
 )
-from fastmlp.studies.mini_batches.landscape import Parameters, costs_in_plane, main_directions
 from fastmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:

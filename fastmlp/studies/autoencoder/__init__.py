@@ -1,0 +1,3 @@
+"""Autoencoders: networks whose target is their own input."""
+
+from fastmlp.studies.autoencoder.study import STUDY as STUDY
