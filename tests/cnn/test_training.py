@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras, small_cnn, small_config
+from cnn_data import KERAS_SAVES_BY_COPY, bars, needs_keras, runs_on, small_cnn, small_config
 
 from fastmlp import Checkpoint, DivergenceError, plots
 from fastmlp.callbacks.base import EpochCallback
@@ -227,6 +227,7 @@ def test_penalties_are_those_of_the_named_factors(factors):
     assert cnn.penalty() == pytest.approx(expected, rel=1e-5)
 
 
+@runs_on("tensorflow", "jax")  # PyTorch's compiler needs one for C++
 def test_xla_is_used_when_it_is_asked_for_and_trains_the_same():
     plain = CNN(small_config(), seed=0, device="cpu", xla=False)
     compiled = CNN(small_config(), seed=0, device="cpu", xla=True)
