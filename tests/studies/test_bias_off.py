@@ -95,3 +95,17 @@ def test_table_has_the_size_of_the_biases(result):
     found = np.mean([r["sizes"][1] for r in result["runs"]
                      if (r["scale"], r["bias"]) == ("unit", "with bias")])  # fmt: skip
     assert sizes.rows[1] == ("into layer 2", sizes.rows[1][1], f"{found:.3f}")
+
+
+def test_finding_sets_the_change_beside_the_spread_of_the_seeds(result):
+    for run in result["runs"]:
+        base = (
+            0.9 if run["bias"] == "with bias" else 0.9 + (0.01 if run["scale"] == "unit" else -0.02)
+        )
+        run["test_accuracy"][-1] = base + 0.001 * run["seed"]
+    assert bias_off._finding(result) == (
+        "Without any bias the test accuracy changes by -2.00 (sigmoid, inputs mean 0, deviation 1) "
+        "to +1.00 percentage points, where seeds differ by up to 0.10"
+    )
+    result["config"]["seeds"] = [0]
+    assert bias_off._finding(result).endswith("percentage points; one seed, no verdict")
