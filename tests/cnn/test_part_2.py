@@ -220,24 +220,44 @@ def test_optimizer_loss_and_metrics_may_be_objects_of_keras_also_for_a_second_mo
 
 
 @needs_keras
-def test_another_seed_is_another_run_and_keras_seed_decides_where_there_is_none():
+def test_without_a_seed_that_of_keras_decides_and_with_one_it_is_not_touched():
     import keras
 
-    images, labels = bars(30)
+    images, labels = bars(12)
     rest = "rmsprop", "categorical_crossentropy", ["accuracy"], *DENSE_ONLY
-
-    def weights(**options):
-        cnn, _ = train(None, True, images, labels, True, 2, 8, *rest, verbose=0, **options)
-        return np.concatenate([w.ravel() for w in cnn.get_weights()])
-
-    state = np.random.get_state()[1].copy()
-    assert np.abs(weights(seed=4) - weights(seed=3)).max() > 0.01
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
     found = []
     for _ in range(2):
         keras.utils.set_random_seed(5)
-        found.append(weights())
+        cnn, _ = train(None, True, images, labels, True, 1, 4, *rest, verbose=0)
+        found.append(cnn.get_weights()[0])
     np.testing.assert_array_equal(*found)
+    state = np.random.get_state()[1].copy()
+    first, second = (build_cnn_simple(*DENSE_ONLY, seed=seed).get_weights()[0] for seed in (3, 4))
+    assert np.abs(first - second).max() > 0.01
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+@needs_keras
+def test_the_batches_of_a_seed_have_every_image_once_in_another_order_every_epoch():
+    from fastmlp.cnn.articles.batches import ShuffledBatches
+
+    images = np.arange(10, dtype=np.float32)
+    batches = ShuffledBatches(images, 2 * images, 4, [0, 0])
+
+    def epoch():
+        pairs = [batches[i] for i in range(len(batches))]
+        assert [len(x) for x, _ in pairs] == [4, 4, 2]
+        batches.on_epoch_end()
+        x, y = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        np.testing.assert_array_equal(y, 2 * x)
+        return x
+
+    first, second = epoch(), epoch()
+    for order in (first, second):
+        np.testing.assert_array_equal(np.sort(order), images)
+    assert (first != second).any()
+    other = ShuffledBatches(images, images, 10, [0, 5])[0][0]
+    assert (other != first).any()
 
 
 ON_A_DEVICE = """
