@@ -9,10 +9,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from study_tools import lines, select, stored
+from study_tools import lines, run_tiny, select, stored
 
 from fastmlp import reference
-from fastmlp.studies import bias_variants, performance, threads
+from fastmlp.studies import bias_variants, performance, products, threads
 
 
 @pytest.fixture(autouse=True)
@@ -257,3 +257,48 @@ def test_threads_draws_the_points_of_every_sweep():
     assert "the same bits everywhere" in threads.tables(result)[0].title
     sweep["same_bits"] = False
     assert "DIFFERENT BITS" in threads.tables(result)[0].title
+
+
+# --- products ------------------------------------------------------------------------------------
+
+
+def ratios(*pairs):
+    """Runs of widths with times of BLAS over those of own products."""
+    return [
+        {"width": width, "median_seconds": {"blas": ratio, "own": 1.0}} for width, ratio in pairs
+    ]
+
+
+def test_the_crossover_lies_between_the_widths_where_the_faster_one_changes():
+    assert products.crossover(ratios((32, 2.0), (128, 0.5))) == pytest.approx(64)
+    assert products.crossover(ratios((32, 2.0), (64, 0.9), (128, 1.1), (256, 0.9))) == (
+        pytest.approx(128 * 2**0.475, rel=0.01)
+    )
+    assert products.crossover(ratios((32, 2.0), (128, 1.5))) is None
+    assert products.crossover(ratios((32, 0.9), (128, 0.5))) == 0
+
+
+def test_products_are_timed_in_turns_and_drawn_as_ratios():
+    result = run_tiny("products")
+    narrow, wide = result["runs"]
+    assert [narrow["blas_in_auto"], wide["blas_in_auto"]] == [[False] * 3, [True, True, False]]
+    for each in result["runs"]:
+        assert {name: len(times) for name, times in each["epoch_seconds"].items()} == {
+            "blas": 2,
+            "own": 2,
+        }
+        assert each["median_seconds"]["own"] == pytest.approx(
+            np.median(each["epoch_seconds"]["own"])
+        )
+    narrow["median_seconds"], wide["median_seconds"] = (
+        {"blas": 3.0, "own": 2.0},
+        {"blas": 1.0, "own": 2.0},
+    )
+    (axes,) = products.draw(result)["ratio"].axes
+    np.testing.assert_allclose(lines(axes)["batch 50"], [[16, 144], [1.5, 0.5]])
+    assert axes.figure.get_suptitle() == (
+        "Up to 16 nodes (dashed) BLAS takes 1.50 to 1.50 times as long, beyond 0.50 to 0.50"
+    )
+    (table,) = products.tables(result)
+    assert table.columns == ("", "w = 16", "w = 144", "crossover")
+    assert table.rows == (("batch 50, 1 thread", "1.50", "0.50", "36"),)

@@ -59,6 +59,13 @@ TINY: dict[str, dict[str, Any]] = {
         "rates": (1e-3, 1e-2),
     },
     "threads": {"n_train": 200, "thread_counts": (1,), "n_epochs": 2, "hidden": (8,)},
+    "products": {
+        "n_train": 200,
+        "widths": (16, 144),
+        "batch_sizes": (50,),
+        "thread_counts": (1,),
+        "n_rounds": 2,
+    },
     "mini-batches": {
         "n_train": 200,
         "hidden": (8,),

@@ -20,6 +20,7 @@ NAMES = (
     "softmax-vs-sigmoid",
     "moons",
     "threads",
+    "products",
     "seeds",
     "best-of-60s",
     "special-records",
