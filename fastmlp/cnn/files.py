@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from fastmlp.exceptions import DataFormatError
 from fastmlp.files.atomic import write_atomically
 
 MEMBER = "fastmlp.json"
+PRIVATE = re.compile(rb'"module": "keras\.src\.backend\.torch\.optimizers\.\w+"')
 INITIAL = "fastmlp_initial_"
 """Prefix of the names of the initial state's arrays."""
 
@@ -79,11 +81,27 @@ def save(cnn: Parts, path: StrPath) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.keras"
         cnn.model.save(model)
+        _name_publicly(model)
         with zipfile.ZipFile(model, "a") as archive:
             archive.writestr(MEMBER, json.dumps(_extra(cnn)))
             for name, content in _initial_members(cnn):
                 archive.writestr(name, content, zipfile.ZIP_DEFLATED)
         write_atomically(target, [model.read_bytes()])
+
+
+def _name_publicly(path: Path) -> None:
+    """Give optimizers their public address, under which every library under Keras has them.
+
+    On PyTorch, Keras writes that of its own subclasses.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    public = PRIVATE.sub(b'"module": "keras.optimizers"', members["config.json"])
+    if public == members["config.json"]:
+        return
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "config.json": public}.items():
+            archive.writestr(name, content)
 
 
 def load(path: StrPath) -> Parts:

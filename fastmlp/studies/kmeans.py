@@ -58,7 +58,7 @@ class Config:
 def configure(data: str, quick: bool) -> Config:
     """The first 20,000 images; quick: fewer rows, clusters and seeds."""
     if data == "mnist" and quick:
-        return Config(n_train=10000, n_clusters=(10, 40, 160), seeds=(0,))
+        return Config(n_train=5000, n_clusters=(10, 40), seeds=(0,))
     if data == "mnist":
         return Config(n_train=20000)
     return Config(data, n_clusters=(10, 40, 160), seeds=(0,) if quick else (0, 1))

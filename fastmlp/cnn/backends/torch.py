@@ -101,7 +101,7 @@ def log_placement(flag: bool) -> None:
 def to_numpy(tensor: Any) -> NDArray[Any]:
     """A tensor, or a variable of Keras, as a NumPy array."""
     value = tensor.value if isinstance(tensor, keras.Variable) else tensor
-    return np.asarray(value.detach().cpu().numpy())
+    return np.asarray(keras.ops.convert_to_numpy(value))
 
 
 def synchronize(model: Any) -> None:
