@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -48,3 +49,12 @@ def test_the_other_examples_are_python_and_name_what_is_there(blocks):
 def test_everything_that_is_linked_exists():
     for target in re.findall(r"\]\(([^)#]+)", PAGE.read_text()):
         assert (PAGE.parent / target).exists(), target
+
+
+def test_the_pasted_run_has_the_numbers_of_its_file():
+    run = json.loads((PAGE.parent / "cnn" / "pasted-c2.json").read_text())
+    measured = zip(run["loss"], run["accuracy"], strict=True)
+    row = " | ".join(f"{loss:.4f}/{accuracy:.4f}" for loss, accuracy in measured)
+    text = PAGE.read_text()
+    assert f"| [here](cnn/pasted-c2.json) | {row} |" in text
+    assert len(run["loss"]) == run["epochs"] == 4
