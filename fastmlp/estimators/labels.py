@@ -36,6 +36,9 @@ def check_y(name: str, y: Any, estimator: Any, *, numeric: bool) -> Any:
         )
     refuse_lazy(name, y)
     with naming(name):
+        if not any(hasattr(y, trait) for trait in ("__len__", "__iter__", "__array__", "shape")):
+            # Where scikit-learn would print the object, which may fail.
+            raise TypeError(f"Singleton array {shown(y)} cannot be considered a valid collection.")
         array = check_array(
             y if numeric else _without_extension(y),
             accept_sparse="csr",

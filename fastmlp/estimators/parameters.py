@@ -136,6 +136,16 @@ def _layers(name: str, value: object) -> None:
 def _random_state(name: str, value: object) -> None:
     from sklearn.utils import check_random_state
 
+    if not (
+        value is None
+        or value is np.random
+        or isinstance(value, numbers.Integral | np.random.RandomState)
+    ):
+        # Where scikit-learn would print the object, which may fail.
+        raise ValueError(
+            f"{shown(value)} cannot be used to seed a numpy.random.RandomState instance; "
+            f"{name} must be None, an integer or a RandomState"
+        )
     check_random_state(value)
 
 

@@ -71,7 +71,8 @@ def split_rows(
     if len(validation) < 2 or len(train) < 1:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
-            f"dataset; {len(train)} rows are left for training and {len(validation)} for validation"
+            f"dataset; early_stopping leaves {len(train)} rows for training and "
+            f"{len(validation)} for validation"
         )
     return train, validation
 

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 from estimator_data import blobs, multilabel, regression
+from odd_values import BrokenRepr
 from scipy import sparse
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
@@ -48,6 +49,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
         ("max_iter", 2.5, "max_iter must be an integer; got 2.5"),
         ("shuffle", 1, "shuffle must be True or False; got 1"),
         ("random_state", "seed", "'seed' cannot be used to seed"),
+        (
+            "random_state",
+            BrokenRepr(),
+            "a BrokenRepr cannot be used to seed .*; random_state must be",
+        ),
         ("tol", -1e-3, "tol must be a finite number, at least 0"),
         ("verbose", -1, "verbose must be at least 0; got -1"),
         ("hidden_layer_sizes", b"64", "hidden_layer_sizes must be an integer; got b'64'"),
@@ -180,10 +186,21 @@ def test_bad_data_is_named(kind, bad, message):
         kind(**SMALL).fit(x, y, **bad)
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("name", ["fit", "partial_fit"])
+def test_a_target_that_cannot_be_printed_is_named(kind, name):
+    x, _ = blobs()
+    with pytest.raises(TypeError, match="^y: Singleton array a BrokenRepr cannot"):
+        getattr(kind(**SMALL), name)(x, BrokenRepr())
+
+
 def test_rows_to_validate_with_must_be_enough():
     x, y = blobs(10)
     model = MLPRegressor(**SMALL, early_stopping=True)
-    with pytest.raises(ValueError, match=r"validation set is too small.*9 rows .* 1 for valid"):
+    with pytest.raises(
+        ValueError,
+        match=r"validation set is too small.*early_stopping leaves 9 rows .* 1 for valid",
+    ):
         model.fit(x, y)
     model.set_params(validation_fraction=0.0)
     with pytest.raises(ValueError, match="validation_fraction must be greater than 0 with early_s"):
