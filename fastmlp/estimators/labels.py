@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from sklearn.utils import check_array
 
 from fastmlp._checks import shown
 from fastmlp.estimators.naming import naming, refuse_lazy
+
+ARRAY_TRAITS = ("__len__", "__iter__", "__array__", "shape")
+"""What an array, a list or a data frame has one of."""
 
 
 def check_y(name: str, y: Any, estimator: Any, *, numeric: bool) -> Any:
@@ -36,7 +40,7 @@ def check_y(name: str, y: Any, estimator: Any, *, numeric: bool) -> Any:
         )
     refuse_lazy(name, y)
     with naming(name):
-        if not any(hasattr(y, trait) for trait in ("__len__", "__iter__", "__array__", "shape")):
+        if not isinstance(y, numbers.Number) and not any(hasattr(y, each) for each in ARRAY_TRAITS):
             # Where scikit-learn would print the object, which may fail.
             raise TypeError(f"Singleton array {shown(y)} cannot be considered a valid collection.")
         array = check_array(

@@ -190,7 +190,7 @@ def test_bad_data_is_named(kind, bad, message):
 @pytest.mark.parametrize("name", ["fit", "partial_fit"])
 def test_a_target_that_cannot_be_printed_is_named(kind, name):
     x, _ = blobs()
-    with pytest.raises(TypeError, match="^y: Singleton array a BrokenRepr cannot"):
+    with pytest.raises(TypeError, match=r"^y: Singleton array a BrokenRepr cannot"):
         getattr(kind(**SMALL), name)(x, BrokenRepr())
 
 
