@@ -520,8 +520,9 @@ class Trainer:
             "max_grad_norm": self.max_grad_norm,
             "shuffle": self.shuffle,
             "engine": self.engine_name,
-            "products": self.products,
         }
+        if self.products != "auto":
+            settings["products"] = self.products
         if self.schedule in PLANNED_SCHEDULES:
             settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs
         return settings

@@ -126,7 +126,7 @@ def test_options_take_the_place_of_the_recipe(capsys, tmp_path, no_figures):
         "lambda2": 0.2, "lambda1": 0.3, "momentum": 0.4, "scale": "none",
         "initializer": "sqrt_nodes", "activation": "tanh", "output": "softmax",
         "loss": "cross_entropy", "sizes": [64, 5, 4, 3, 10], "n_parameters": 404,
-        "dtype": "float64", "engine": "numpy", "preset": None,
+        "dtype": "float64", "engine": "numpy", "products": "auto", "preset": None,
     }  # fmt: skip
     np.testing.assert_allclose(record["learning_rates"], [0.01, 0.01 / 1.1])
     assert np.shape(record["costs"]) == (2, 13)

@@ -137,8 +137,8 @@ def log_placement(flag: bool) -> None:
 
 
 def to_numpy(tensor: Any) -> NDArray[Any]:
-    """A tensor, or a variable of Keras, as a NumPy array."""
-    return np.asarray(tensor.numpy())
+    """A tensor, or a variable of Keras, as a NumPy array; also a number of a user's function."""
+    return np.asarray(tensor.numpy() if hasattr(tensor, "numpy") else tensor)
 
 
 def synchronize(model: Any) -> None:
