@@ -324,12 +324,14 @@ def test_steps_that_cannot_be_exported_are_refused_by_name(export, tmp_path):
     code = np.arange(80) % 2
     words = SimpleImputer(missing_values=None, strategy="most_frequent")
     with_none = np.where(np.arange(80)[:, None] % 9, x[:, [3]], None)
+    two_gaps = np.array([1, 2, None, np.nan] * 20, object)[:, None]
     dates = np.array(["2026-01-01", "2026-01-02"], "datetime64[D]")[code][:, None]
     logistic = fitted(make_pipeline(StandardScaler(), LogisticRegression()), numbers())
     for model, match in (
         (fitted(classify(OrdinalEncoder()), with_none, code),
          r"step 'ordinalencoder' \(OrdinalEncoder\) cannot be exported: the categories of a column "
-         r"must be all numbers or all strings; got 'Bonn', 'Hof', .*None"),
+         r"must be all numbers, with gaps of one kind, or all strings; got None, 'Bonn', 'Hof'"),
+        (fitted(classify(clone(town)), two_gaps, code), "got None, nan, 1"),
         (fitted(classify(clone(town)), dates, code),
          r"step 'onehotencoder' \(OneHotEncoder\) cannot be exported: the categories .*; got date"),
         (fitted(classify(PolynomialFeatures()), numbers()), r"\(PolynomialFeatures\) is not supp"),

@@ -44,12 +44,14 @@ def is_text(categories: NDArray[Any]) -> bool:
 def check_categories(name: str, encoder: Any) -> None:
     """Raise a TypeError for categories that are neither numbers nor strings, by name."""
     for categories in encoder.categories_:
-        if is_text(categories) or all(_is_number(item) for item in categories.tolist()):
+        items = categories.tolist()
+        gaps = [item for item in items if item is None or item != item]
+        if is_text(categories) or (all(map(_is_number, items)) and len(gaps) <= 1):
             continue
-        shown = ", ".join(repr(item) for item in categories.tolist()[:5])
+        shown = ", ".join(repr(item) for item in [*gaps, *items][:5])
         raise TypeError(
             f"{named(name, encoder)} cannot be exported: the categories of a column must be all "
-            f"numbers or all strings; got {shown}"
+            f"numbers, with gaps of one kind, or all strings; got {shown}"
         )
 
 
