@@ -48,6 +48,13 @@ class ResumeError(ValueError):
         return type(self), (self.path, self.differences)
 
 
+class EnvironmentVariableError(RuntimeError):
+    """Invalid value of an environment variable; the message has its name and what is allowed.
+
+    No ValueError, which would be taken for one about the argument, or the file, that is looked at.
+    """
+
+
 class ParameterError(ValueError, TypeError):
     """Invalid parameter of an estimator; the message has its name, its value and what is allowed.
 

@@ -78,7 +78,11 @@ def time_epochs(
     return {
         "n_threads": trainer.threads.n_threads,
         "epoch_seconds": [float(s) for s in history["epoch_seconds"][WARM_UP_EPOCHS:]],
-        "blas": _describe_blas(find_blas("scipy" if engine == "native" else "numpy")),
+        "blas": (
+            "no BLAS"
+            if products == "own"
+            else _describe_blas(find_blas("scipy" if engine == "native" else "numpy"))
+        ),
         "simd": _core.selected_level() if engine == "native" else _simd_of_numpy(),
         "weights": hashlib.sha256(network.parameters.tobytes()).hexdigest()[:16],
     }

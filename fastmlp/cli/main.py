@@ -23,6 +23,7 @@ from typing import NoReturn
 from fastmlp._version import __version__
 from fastmlp.cli.exit_codes import BAD_INPUT, BROKEN_PIPE, ENDINGS, Terminated, code_of
 from fastmlp.cli.options import Command, Parser, UsageError, add_commands
+from fastmlp.exceptions import EnvironmentVariableError
 
 DESCRIPTION = "Fast, small, well-behaved dense neural networks on the CPU."
 
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = code_of(interrupt)
         print(f"fastmlp: {ENDINGS[code]}", file=sys.stderr)
         return code
-    except (UsageError, ValueError, TypeError, OSError) as error:
+    except (UsageError, ValueError, TypeError, OSError, EnvironmentVariableError) as error:
         print(f"fastmlp: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from fastmlp._checks import check_choice
+from fastmlp.exceptions import EnvironmentVariableError
 
 PRODUCTS = ("auto", "blas", "own")
 """Each by the layer's shape (:func:`fastmlp.engine.plan.narrow_layers`), or one for all layers."""
@@ -29,9 +30,14 @@ def resolve_products(products: str = "auto", environ: Mapping[str, str] = os.env
     Raises
     ------
     ValueError
-        Naming the argument or the variable.
+        Naming the argument.
+    EnvironmentVariableError
+        Naming the variable.
     """
     check_choice("products", products, PRODUCTS)
     if products != "auto":
         return products
-    return check_choice(PRODUCTS_VARIABLE, environ.get(PRODUCTS_VARIABLE) or "auto", PRODUCTS)
+    try:
+        return check_choice(PRODUCTS_VARIABLE, environ.get(PRODUCTS_VARIABLE) or "auto", PRODUCTS)
+    except ValueError as error:
+        raise EnvironmentVariableError(str(error)) from None

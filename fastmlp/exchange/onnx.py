@@ -109,6 +109,16 @@ def export_onnx(model: Model, path: StrPath) -> None:
     write_atomically(target, [graph.serialised()])
 
 
+def _import_onnx() -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            'export_onnx needs onnx: pip install "fastmlp[onnx]"', name=error.name
+        ) from error
+    return onnx
+
+
 def add_outputs(graph: Any, x: str, model: Model) -> None:
     """Add the layers of a model and its outputs, for scaled input x of the network's dtype.
 
@@ -138,9 +148,7 @@ class _Graph:
     """An ONNX graph under construction, for a network's dtype."""
 
     def __init__(self, network: Network) -> None:
-        import onnx
-
-        self.onnx = onnx
+        self.onnx = onnx = _import_onnx()
         self.dtype = network.dtype
         self.type = onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
         self.inputs: list[Any] = []

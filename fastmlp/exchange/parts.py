@@ -34,7 +34,8 @@ def network_of_model(model: object) -> Network:
     if as_estimator(model) is not None:
         return model.network_  # type: ignore[attr-defined, no-any-return]
     raise TypeError(
-        "model must be a Network, a MyANN, an MLPClassifier or an MLPRegressor; "
+        "model must be a Network, a MyANN, an MLPClassifier, an MLPRegressor, or a Pipeline that "
+        "ends in one of the latter two; "
         f"got {type(model).__name__}"
     )
 

@@ -45,7 +45,8 @@ def configure(data: str, quick: bool) -> Config:
     """Return the settings: one thread, and as many as there are processors; quick: fewer widths."""
     counts = (1, usable_processors()) if usable_processors() > 1 else (1,)
     if quick:
-        return Config(data, 5000, (32, 128, 256), (32, 500), counts, 3)
+        n_train = 5000 if data == "mnist" else None
+        return Config(data, n_train, (32, 128, 256), (32, 500), counts, 3)
     return Config(data, thread_counts=counts)
 
 

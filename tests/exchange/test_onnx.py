@@ -149,3 +149,10 @@ def test_a_file_is_valid_small_and_names_no_place(tmp_path):
     assert len(content) < 4096
     for place in (str(tmp_path), sys.prefix):
         assert place.encode() not in content
+
+
+def test_without_onnx_the_command_that_installs_it_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r'pip install "fastmlp\[onnx\]"'):
+        export_onnx(Network((2, 1)), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []

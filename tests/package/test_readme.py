@@ -40,7 +40,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     assert float(printed) == pytest.approx(float(promised), abs=0.01)
     assert summary[-1].startswith("6,570 float64 parameters")
     assert names["clf"].best_validation_score_ > 0.95
-    assert names["network"].predict(names["X"]).shape == (1297, 10)
+    assert names["network"].predict(names["X"]).shape == (1797, 10)
     assert names["trainer"].evaluate(names["X"], names["Y"]).accuracy > 0.95
     assert names["trainer"].epochs_done == names["trainer"].history.n_epochs == 40
     ann, again, x = names["ann"], names["again"], names["X"] * 16

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from cases import TOLERANCE, make_classes, relative_difference
 
-from fastmlp import Checkpoint, MyANN, Network, Trainer
+from fastmlp import Checkpoint, MLPClassifier, MyANN, Network, Trainer, cli, load, save
 from fastmlp.engine.products import resolve_products
-from fastmlp.exceptions import ResumeError
+from fastmlp.exceptions import EnvironmentVariableError, ResumeError
 
 WIDE_AND_NARROW = (40, 300, 20, 3)
 """Layers of which "auto" leaves the first to BLAS and computes the others itself."""
@@ -81,13 +81,23 @@ def test_the_variable_decides_for_training_and_prediction_unless_the_argument_do
     ],
 )
 def test_other_names_are_refused(argument, variable, message):
-    with pytest.raises((ValueError, TypeError), match=message):
+    kind = ValueError if argument != "auto" else EnvironmentVariableError
+    with pytest.raises(kind, match=message):
         resolve_products(argument, {"FASTMLP_PRODUCTS": variable})
 
 
-def test_a_wrong_variable_is_refused_where_a_network_is_made(monkeypatch):
+def test_a_wrong_variable_is_blamed_on_no_argument_and_no_file(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "network.npz"
+    save(Network((2, 1)), path)
     monkeypatch.setenv("FASTMLP_PRODUCTS", "mkl")
-    with pytest.raises(ValueError, match="FASTMLP_PRODUCTS must be one of 'auto', 'blas', 'own'"):
+    for use in (lambda: load(path), lambda: MLPClassifier("3").fit([[0.0], [1.0]], [0, 1])):
+        with pytest.raises(EnvironmentVariableError, match=r"^FASTMLP_PRODUCTS must be one of"):
+            use()
+    assert cli.main(["info", "--shape", "2,1"]) == 2
+    assert "fastmlp: error: FASTMLP_PRODUCTS must be one of" in capsys.readouterr().err
+    with pytest.raises(
+        EnvironmentVariableError, match="FASTMLP_PRODUCTS must be one of 'auto', 'blas', 'own'"
+    ):
         Network((2, 1))
 
 
