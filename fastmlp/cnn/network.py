@@ -24,7 +24,7 @@ from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cnn.arrays import Images, check_images, check_targets
 from fastmlp.cnn.backend import import_keras, library
 from fastmlp.cnn.best_epoch import BestEpoch
-from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model, uses_xla
+from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model, xla_for_keras
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.device import choose_device, fits_on_card
 from fastmlp.cnn.files import Parts, check_name, load, save
@@ -368,7 +368,8 @@ class CNN:
         cnn.initial_state, cnn._entropy = parts.initial_state, parts.entropy
         cnn.epochs_done, cnn.scaler = parts.epochs_done, parts.scaler
         cnn._set_execution(xla, steps_per_execution, data_on_card)
-        cnn.model.jit_compile = uses_xla(xla, name)
+        choice = xla_for_keras(xla, name)
+        cnn.model.jit_compile = None if choice == "auto" else choice  # None: Keras decides again
         cnn.model.steps_per_execution = steps_per_execution
         return cnn
 

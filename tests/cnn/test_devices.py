@@ -383,7 +383,7 @@ def processor_as_card(monkeypatch):
         monkeypatch.setattr(module, "library", Placed)
     monkeypatch.setattr(network, "choose_device", lambda name: name)
     monkeypatch.setattr(network, "fits_on_card", lambda name, n_bytes: name == "gpu:0")
-    monkeypatch.setattr(network, "uses_xla", lambda xla, name: False)
+    monkeypatch.setattr(network, "xla_for_keras", lambda xla, name: False)
     return settings, kept
 
 

@@ -228,7 +228,7 @@ def test_a_model_on_the_processor_is_compiled_for_it_also_where_there_is_a_card(
 
     asked = []
     monkeypatch.setattr(functions, "choose_device", lambda name: "gpu:0")
-    monkeypatch.setattr(functions, "uses_xla", lambda xla, device: asked.append(device) is None)
+    monkeypatch.setattr(functions, "xla_for_keras", lambda xla, device: asked.append(device) is None)
     on_processor = build_cnn_simple(*DENSE_ONLY).weights[0].value.device
     assert asked == ["cpu:0" if "cpu" in str(on_processor).lower() else "gpu:0"]
 

@@ -12,7 +12,7 @@ from fastmlp._checks import check_integer
 from fastmlp.cnn.articles.lists import config_of_lists
 from fastmlp.cnn.articles.start import STARTS, Start
 from fastmlp.cnn.backend import import_keras
-from fastmlp.cnn.build import build_model, keras_optimizer, uses_xla
+from fastmlp.cnn.build import build_model, keras_optimizer, xla_for_keras
 from fastmlp.cnn.config import OPTIMIZERS, WITH_MOMENTUM, CNNConfig
 from fastmlp.cnn.device import choose_device
 from fastmlp.cnn.layers import DenseLayer
@@ -154,7 +154,8 @@ def my_compile(
 def compile_for_articles(cnn: Any, optimizer: Any, loss: Any, metrics: Any) -> None:
     """Compile as Keras does, with the loss checked.
 
-    XLA is used as :func:`fastmlp.cnn.build.uses_xla` says, on TensorFlow's processor not.
+    XLA is used as :func:`fastmlp.cnn.build.xla_for_keras` says, never for TensorFlow on a
+    processor.
 
     Parameters
     ----------
@@ -174,7 +175,7 @@ def compile_for_articles(cnn: Any, optimizer: Any, loss: Any, metrics: Any) -> N
         _checked(cnn, loss=loss)
     if isinstance(optimizer, optimizers.Optimizer) and optimizer.built:
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    xla = uses_xla("auto", _device(cnn))
+    xla = xla_for_keras("auto", _device(cnn))
     cnn.compile(optimizer=optimizer, loss=loss, metrics=list(metrics), jit_compile=xla)
 
 
