@@ -264,8 +264,9 @@ ON_A_DEVICE = """
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from fastmlp.cnn import CNN, CNNConfig
+from fastmlp.cnn import CNN
 from fastmlp.cnn.articles import train
+from fastmlp.cnn.articles.lists import config_of_lists
 lists = [[4, 3, 0]], [], [[3, 0]], (10, 10, 1)
 images, labels = np.ones((20, 10, 10, 1), "f4"), np.arange(20) % 3
 def places(model):
@@ -277,7 +278,10 @@ for number in (0, 1):
         print(places(cnn), end=" ")
         cnn, _ = train(None, True, images, labels, True, 1, 10, "rmsprop",
                        "categorical_crossentropy", ["accuracy"], *lists, verbose=0)
-        print(places(cnn))
+        print(places(cnn), end=" ")
+        own = CNN(config_of_lists(*lists))
+    own.fit(images, labels, epochs=1)
+    print(own.device, sorted({weights.value.device[-5:] for weights in own.model.weights}))
 """
 
 
@@ -288,8 +292,8 @@ def test_a_device_around_a_call_is_obeyed():
         pytest.skip("tf.device is TensorFlow's")
     result = subprocess.run([sys.executable, "-c", ON_A_DEVICE], capture_output=True, text=True)
     assert result.stdout.splitlines() == [
-        "['CPU:0'] ['CPU:0']",
-        "['CPU:1'] ['CPU:1']",
+        "['CPU:0'] ['CPU:0'] cpu:0 ['CPU:0']",
+        "['CPU:1'] ['CPU:1'] cpu:1 ['CPU:1']",
     ], result.stderr[-2000:]
 
 
