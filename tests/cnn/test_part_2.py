@@ -422,3 +422,27 @@ def test_a_model_of_ones_own_is_trained_but_has_no_start_to_reset_to():
     trained, _ = train(*call, False, *rest, verbose=0)
     assert trained is model
     assert iterations(model) == 1
+
+
+@needs_keras
+@pytest.mark.parametrize("wrong", ["imgs", "validation_data", "epochs", "callbacks"])
+def test_a_refused_call_with_reset_leaves_a_trained_model_as_it_is(wrong):
+    images, labels = bars(20)
+    rest = "rmsprop", "categorical_crossentropy", ["accuracy"], *DENSE_ONLY
+    cnn, _ = train(None, True, images, labels, True, 1, 20, *rest, verbose=0)
+    before = cnn.get_weights()[0].copy()
+    given = {"validation_data": 3} if wrong == "validation_data" else {}
+    given |= {"callbacks": [3]} if wrong == "callbacks" else {}
+    x, epochs = images[:, :3] if wrong == "imgs" else images, 0 if wrong == "epochs" else 1
+    with pytest.raises((ValueError, TypeError), match=f"{wrong} must be"):
+        train(cnn, False, x, labels, True, epochs, 20, *rest, **given)
+    np.testing.assert_array_equal(cnn.get_weights()[0], before)
+    assert iterations(cnn) == 1
+
+
+@needs_keras
+@pytest.mark.parametrize("metrics", ["accuracy", None])
+def test_metrics_are_a_sequence(metrics):
+    rest = "rmsprop", "categorical_crossentropy", metrics, *DENSE_ONLY
+    with pytest.raises(TypeError, match="metrics must be a sequence of names or Keras"):
+        train(None, True, *bars(6), True, 1, 6, *rest)
