@@ -96,6 +96,7 @@ class Engine:
         dtype: np.dtype[Any] | str,
         n_threads: int,
         network_plan: NetworkPlan | None = None,
+        products: str = "auto",
     ) -> None: ...
     def plan(self, n_rows: int, blocks: bool | None = None) -> BatchPlan:
         """How a batch of `n_rows` is cut; `blocks` as in :func:`fastmlp.engine.plan.plan_batch`."""

@@ -47,6 +47,7 @@ import os
 import numpy as np
 
 from fastmlp.engine import plan as planner
+from fastmlp.engine.products import resolve_products
 from fastmlp.engine.rows import SparseRows
 
 include "_blas_threads.pxi"
@@ -83,7 +84,7 @@ cdef class Engine(_Workspace):
     cdef char format
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
-                  network_plan=None):
+                  network_plan=None, products="auto"):
         is_float = self.dtype.itemsize == 4
         self.format, self.job.passes = (c"f", passes_f32) if is_float else (c"d", passes_f64)
         self.enter_loss()
@@ -99,7 +100,8 @@ cdef class Engine(_Workspace):
 
     def __reduce__(self):
         """Copies and pickles begin with buffers of their own."""
-        return Engine, (self.sizes, self.functions, self.loss, self.dtype, self.n_threads)
+        return Engine, (self.sizes, self.functions, self.loss, self.dtype, self.n_threads, None,
+                        self.network_plan.products)
 
     cdef int start(self, parameters, x, targets, sample_weights, order, bint training,
                    bint writes=False) except -1:

@@ -48,11 +48,12 @@ cdef class _Workspace:
     cdef bint has_table, table_is_for_blocks
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
-                  network_plan=None):
+                  network_plan=None, products="auto"):
         self.sizes, self.functions, self.loss = sizes, functions, loss
         self.dtype, self.n_threads = np.dtype(dtype), n_threads
         self.n_parameters = sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
-        self.network_plan = network_plan or planner.plan_network(sizes, self.dtype.itemsize)
+        self.network_plan = network_plan or planner.plan_network(sizes, self.dtype.itemsize,
+                                                                 resolve_products(products))
         self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
         self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
         self.lanes, self.totals, self.blocks = _Buffer(), _Buffer(), _Buffer()

@@ -109,6 +109,8 @@ class NetworkPlan:
     ----------
     sizes : tuple of int
         Widths of all layers, including the input.
+    products : str
+        Who computes the products, see :mod:`fastmlp.engine.products`.
     parameter_bytes : int
         Memory of all weights and biases.
     narrow : tuple of bool
@@ -129,6 +131,7 @@ class NetworkPlan:
     """
 
     sizes: tuple[int, ...]
+    products: str
     parameter_bytes: int
     narrow: tuple[bool, ...]
     strides: tuple[int, ...]
@@ -262,6 +265,7 @@ def plan_network(sizes: tuple[int, ...], itemsize: int, products: str = "auto") 
     )
     return NetworkPlan(
         sizes=sizes,
+        products=products,
         parameter_bytes=count_parameters(sizes) * itemsize,
         narrow=narrow,
         strides=strides,

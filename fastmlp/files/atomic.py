@@ -22,7 +22,7 @@ from pathlib import Path
 
 from fastmlp._checks import check_path
 from fastmlp._types import StrPath
-from fastmlp.files.lock import hold, release
+from fastmlp.files.lock import Lock
 
 CHUNK_BYTES = 1 << 26
 TEMPORARY_SUFFIX = ".fastmlp-tmp"
@@ -120,39 +120,40 @@ def _named(step: str, target: Path) -> Iterator[None]:
 def _temporary(target: Path) -> Iterator[tuple[Path, int]]:
     """Yield name and descriptor of a new, locked temporary file; remove it unless renamed."""
     with _named("create a temporary file beside", target):
-        temporary, descriptor = _create_locked(target)
+        temporary, lock = _create_locked(target)
     try:
-        yield temporary, descriptor
+        yield temporary, lock.descriptor
     except BaseException:
         with suppress(OSError):  # the first error counts
-            _discard(temporary, descriptor)
+            _discard(temporary, lock)
         raise
     with _named("close", target):
-        _discard(temporary, descriptor)
+        _discard(temporary, lock)
 
 
-def _discard(temporary: Path, descriptor: int) -> None:
+def _discard(temporary: Path, lock: Lock) -> None:
     with suppress(OSError):
         temporary.unlink(missing_ok=True)
-    release(descriptor)
+    lock.release()
 
 
-def _create_locked(target: Path) -> tuple[Path, int]:
+def _create_locked(target: Path) -> tuple[Path, Lock]:
     """Create a file that is locked before another process could consider it abandoned."""
     while True:
         temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        lock = Lock(os.open(temporary, flags, 0o666))
         try:
-            hold(descriptor, wait=True)  # without locks, nothing is cleaned up either
+            lock.hold(wait=True)  # without locks, nothing is cleaned up either
             with suppress(FileNotFoundError):
-                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+                os.fchmod(lock.descriptor, stat.S_IMODE(target.stat().st_mode))
             if os.path.exists(temporary):
-                return temporary, descriptor
+                return temporary, lock
         except BaseException:
             temporary.unlink(missing_ok=True)
-            release(descriptor)
+            lock.release()
             raise
-        release(descriptor)  # another process removed it before it was locked
+        lock.release()  # another process removed it before it was locked
 
 
 def _prefix(target: Path) -> str:

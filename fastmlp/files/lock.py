@@ -14,35 +14,49 @@ from pathlib import Path
 LOCK_TABLE = "/proc/locks"
 """File in which Linux lists the owners of locks."""
 
-_held: set[int] = set()
-"""Descriptors of this process that are locked."""
+_owned: dict[int, int] = {}
+"""Descriptors of this process that a `Lock` closes, by the identity of the lock."""
 
 
-def hold(descriptor: int, *, wait: bool = False) -> None:
-    """Lock an open file for this process, until `release`.
+class Lock:
+    """Ownership of an open file by this process, and the system's lock of it.
 
-    If the file system does not support locks, nothing is locked.
+    `release` ends both. An interrupt may come before it has done anything; then they end when
+    nothing refers to the object any more.
 
-    Raises
-    ------
-    BlockingIOError
-        If another owner has the lock, unless `wait` is set.
+    Parameters
+    ----------
+    descriptor : int
+        Of the open file, which the lock closes.
     """
-    _held.add(descriptor)  # first, because a child may be forked at any time
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        _held.discard(descriptor)
-        raise
-    except OSError:
-        pass
 
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        _owned[id(self)] = descriptor
 
-def release(descriptor: int) -> None:
-    """Close a file locked by `hold`, which releases the lock; in a forked child, do nothing."""
-    if descriptor in _held:
-        _held.discard(descriptor)
-        os.close(descriptor)
+    def hold(self, *, wait: bool = False) -> None:
+        """Lock the file, until `release`.
+
+        If the file system does not support locks, nothing is locked.
+
+        Raises
+        ------
+        BlockingIOError
+            If another owner has the lock, unless `wait` is set.
+        """
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            if isinstance(error, BlockingIOError):
+                raise
+
+    def release(self) -> None:
+        """Close the file, which releases the lock; in a forked child, do nothing."""
+        if _owned and id(self) in _owned:
+            os.close(_owned.pop(id(self)))
+
+    def __del__(self) -> None:
+        self.release()
 
 
 def owner_of(descriptor: int) -> str:
@@ -57,10 +71,10 @@ def owner_of(descriptor: int) -> str:
 
 
 def _forget_in_child() -> None:
-    for descriptor in _held:
+    for descriptor in _owned.values():
         with suppress(OSError):
             os.close(descriptor)
-    _held.clear()
+    _owned.clear()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

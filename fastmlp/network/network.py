@@ -23,8 +23,7 @@ from fastmlp._checks import (
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
-from fastmlp.engine.plan import NetworkPlan, count_parameters, plan_network
-from fastmlp.engine.products import resolve_products
+from fastmlp.engine.plan import NetworkPlan, count_parameters
 from fastmlp.engine.rows import check_inputs
 from fastmlp.engine.threads import MAX_THREADS, resolve_threads
 from fastmlp.initializers import INITIALIZERS
@@ -109,9 +108,7 @@ class Network:
         self.output = ALIASES.get(name, name)
         self.initializer = check_choice("initializer", initializer, INITIALIZERS)
         self._parameters: Array = np.empty(count_parameters(self.sizes), self.dtype)
-        self._row_engine = self._create_engine(
-            1, plan_network(self.sizes, self.dtype.itemsize, resolve_products())
-        )
+        self._row_engine = self._create_engine(1)
         self._idle_engines: dict[int, list[_core.Engine]] = {}
 
     @classmethod
@@ -330,6 +327,7 @@ class Network:
         if number == last:
             return self.predict(X, n_threads=n_threads)
         if number == 0:
+            resolve_threads(n_threads)  # is checked here too
             return np.array(check_inputs("X", X, self.dtype, n_columns=self.sizes[0])[:])
         kept = self.weights[:number]
         head = Network._with_weights(
@@ -357,7 +355,9 @@ class Network:
         finally:
             idle.append(engine)
 
-    def _create_engine(self, n_threads: int, network_plan: NetworkPlan) -> _core.Engine:
+    def _create_engine(
+        self, n_threads: int, network_plan: NetworkPlan | None = None
+    ) -> _core.Engine:
         loss = Loss(NATURAL_LOSS[self.output])
         return _core.Engine(
             self.sizes,

@@ -25,7 +25,6 @@ from fastmlp._checks import (
 from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, as_epoch_callbacks
 from fastmlp.engine import _core
-from fastmlp.engine.plan import plan_network
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
@@ -233,8 +232,8 @@ class Trainer:
         shape = network.sizes, network.functions, self.loss_function, network.dtype, n_threads
         if self.engine_name == "numpy":
             return ReferenceEngine(*shape)
-        plan = plan_network(network.sizes, network.dtype.itemsize, self.products)
-        return _core.Engine(*shape, plan)
+        shared = network.plan if network.plan.products == self.products else None
+        return _core.Engine(*shape, shared, self.products)
 
     def fit(
         self,

@@ -15,8 +15,8 @@ from fastmlp.files import lock
 
 
 @pytest.fixture
-def descriptor(tmp_path):
-    return os.open(tmp_path, os.O_RDONLY)
+def owned(tmp_path):
+    return lock.Lock(os.open(tmp_path, os.O_RDONLY))
 
 
 def is_free(folder):
@@ -30,35 +30,35 @@ def is_free(folder):
     return True
 
 
-def test_a_lock_is_free_after_its_release_while_a_forked_child_lives(descriptor, tmp_path):
-    lock.hold(descriptor)
+def test_a_lock_is_free_after_its_release_while_a_forked_child_lives(owned, tmp_path):
+    owned.hold()
     child = fork_and_stay()
     try:
         assert not is_free(tmp_path)
-        lock.release(descriptor)
+        owned.release()
         assert is_free(tmp_path)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
-def test_a_child_that_releases_closes_no_file_of_its_own(descriptor, tmp_path):
-    lock.hold(descriptor)
+def test_a_child_that_releases_closes_no_file_of_its_own(owned, tmp_path):
+    owned.hold()
     child = fork()
     if child == 0:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), descriptor)  # the number is used again
-        lock.release(descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), owned.descriptor)  # the number is used again
+        owned.release()
         try:
-            os.fstat(descriptor)
+            os.fstat(owned.descriptor)
         except OSError:
             os._exit(1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert not is_free(tmp_path)
-    lock.release(descriptor)
+    owned.release()
 
 
-def test_the_owner_of_a_lock_is_named(descriptor, tmp_path, monkeypatch):
+def test_the_owner_of_a_lock_is_named(owned, tmp_path, monkeypatch):
     code = (
         "import fcntl, os, sys; fd = os.open(sys.argv[1], os.O_RDONLY);"
         "fcntl.flock(fd, fcntl.LOCK_EX); print('locked', flush=True); sys.stdin.read()"
@@ -68,9 +68,28 @@ def test_the_owner_of_a_lock_is_named(descriptor, tmp_path, monkeypatch):
     ) as other:
         other.stdout.readline()
         with pytest.raises(BlockingIOError):
-            lock.hold(descriptor)
-        assert lock.owner_of(descriptor) == f"process {other.pid}"
+            owned.hold()
+        assert lock.owner_of(owned.descriptor) == f"process {other.pid}"
         monkeypatch.setattr(lock, "LOCK_TABLE", str(tmp_path / "none"))
-        assert lock.owner_of(descriptor) == "another process"
+        assert lock.owner_of(owned.descriptor) == "another process"
         other.stdin.close()
-    os.close(descriptor)
+    owned.release()
+
+
+def test_a_lock_that_nobody_refers_to_is_free(tmp_path):
+    """As after an interrupt that came before its release."""
+    owned = lock.Lock(os.open(tmp_path, os.O_RDONLY))
+    owned.hold()
+    assert not is_free(tmp_path)
+    del owned
+    assert is_free(tmp_path)
+
+
+def test_a_released_lock_closes_nothing_again(owned, tmp_path):
+    owned.hold()
+    owned.release()
+    other = os.open(tmp_path, os.O_RDONLY)  # has the same number now
+    assert other == owned.descriptor
+    owned.release()
+    del owned
+    os.close(other)  # was still open

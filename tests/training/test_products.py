@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from cases import TOLERANCE, make_classes, relative_difference
@@ -112,6 +115,17 @@ def test_a_run_is_resumed_with_the_same_products_alone(tmp_path):
         with pytest.raises(ResumeError, match="products"):
             fit(4, products=other)
     fit(4, products="blas")
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_keep_who_computes_the_products(copied, monkeypatch):
+    monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
+    network = Network(WIDE_AND_NARROW, random_state=0)
+    trainer = Trainer(network, products="own")
+    monkeypatch.delenv("FASTMLP_PRODUCTS")
+    assert copied(network).plan == network.plan
+    assert copied(trainer).objective.engine.network_plan.narrow == (True,) * 3
+    assert copied(Network(WIDE_AND_NARROW)).plan.products == "auto"
 
 
 def test_my_ann_hands_the_choice_to_its_trainer():

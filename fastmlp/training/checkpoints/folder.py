@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import re
 import warnings
@@ -14,7 +15,7 @@ from fastmlp._checks import check_path
 from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.atomic import check_writable, remove_abandoned
-from fastmlp.files.lock import hold, owner_of, release
+from fastmlp.files.lock import Lock, owner_of
 from fastmlp.files.model_file import Content, write_model_file
 from fastmlp.training.checkpoints.document import SavedTraining, read_checkpoint
 
@@ -93,9 +94,9 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
         Where no file can be made in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = Lock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
-        _lock(descriptor, folder)
+        _hold(lock, folder)
         remove_abandoned(folder, PREFIX)
         numbers = checkpoint_numbers(folder)
         if numbers and not (resumed_from and _is_in(folder, resumed_from)):
@@ -108,15 +109,18 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):  # nothing is written through it
-            release(descriptor)
+            lock.release()
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _hold(lock: Lock, folder: Path) -> None:
+    with suppress(BlockingIOError):
+        lock.hold()
+        return
+    gc.collect()  # a lock that Ctrl-C met just before its release may still wait for this
     try:
-        hold(descriptor)
+        lock.hold()
     except BlockingIOError:
-        owner = owner_of(descriptor)
-        os.close(descriptor)
+        owner = owner_of(lock.descriptor)
         raise BlockingIOError(
             errno.EWOULDBLOCK,
             f"another run writes its checkpoints there ({owner}); wait for its end, end it, or "
