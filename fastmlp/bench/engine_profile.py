@@ -19,6 +19,7 @@ from fastmlp.bench.step_profile import Settings, StopWatch, medians
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
 from fastmlp.engine.plan import narrow_layers, plan_network
+from fastmlp.engine.products import resolve_products
 from fastmlp.losses import Loss
 from fastmlp.network.network import Network
 from fastmlp.optimizers import SGD
@@ -45,7 +46,7 @@ class EngineCalls:
     functions, loss
         Functions of the layers after the input, and the loss; sigmoids and the log loss by default.
     products : str
-        See :data:`fastmlp.engine.products.PRODUCTS`.
+        See :func:`fastmlp.engine.products.resolve_products`.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class EngineCalls:
         n_rows = self.n_batches * settings.batch_size
         self.x, self.y = x[:n_rows], y[:n_rows]
         names = tuple(functions or ["sigmoid"] * (len(sizes) - 1))
-        plan = plan_network(tuple(sizes), x.dtype.itemsize, products)
+        plan = plan_network(tuple(sizes), x.dtype.itemsize, resolve_products(products))
         self.engine = _core.Engine(tuple(sizes), names, Loss(loss), x.dtype, n_threads, plan)
         network = Network(sizes, dtype=x.dtype.name, initializer="sqrt_nodes", random_state=seed)
         self.parameters = network.parameters
@@ -221,7 +222,7 @@ def profile_layers(
         affordable = MAX_NUMBERS // (settings.batch_size * max(n_in, n_out))
         n_rows = max(1, min(MAX_BATCHES, affordable)) * settings.batch_size
         x, y = (rng.random((n_rows, n), np.float32).astype(dtype) for n in (n_in, n_out))
-        (narrow,) = narrow_layers((n_in, n_out), dtype.itemsize)
+        (narrow,) = narrow_layers((n_in, n_out), dtype.itemsize, resolve_products())
         cases = list(product(("own", "blas"), thread_counts))
         calls = [
             EngineCalls((n_in, n_out), x, y, settings, n, ("identity",), "squared_error", products)

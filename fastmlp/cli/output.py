@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastmlp.cli.options import UsageError
 from fastmlp.files.json_file import write_json
 
 if TYPE_CHECKING:
@@ -39,6 +41,19 @@ def prepare_folder(name: str, option: str = "--out") -> Path:
     except OSError as error:
         raise OSError(f"cannot write to {option} {name}: {error.strerror}") from error
     return folder
+
+
+def check_file(option: str, name: str) -> None:
+    """Refuse a file that cannot be written, before work is done.
+
+    Raises
+    ------
+    UsageError
+        Naming the option.
+    """
+    path = Path(name)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{option} must be a file in a writable folder; got {name}")
 
 
 def pyplot_without_display() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import product
@@ -26,17 +25,14 @@ from fastmlp.cli.options import (
     integer,
     integers,
     layer_widths,
-    load_data,
 )
-from fastmlp.datasets.labelled import prepare
-from fastmlp.datasets.scaling import Scaler
+from fastmlp.cli.output import check_file
+from fastmlp.cli.timed_network import BATCH_SIZE, load_network
 from fastmlp.engine import environment
 from fastmlp.engine.threads import MAX_THREADS, usable_processors
 from fastmlp.files.json_file import write_json
 from fastmlp.reference.propagation import BIAS_TREATMENTS, VERSIONS
 
-HIDDEN = (70, 30)
-BATCH_SIZE = 500
 REPETITIONS = 51
 
 PUBLISHED = {
@@ -105,7 +101,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and print the tables; bad input raises before any measurement."""
     if options.json is not None:
-        _check_file(options.json)
+        check_file("--json", options.json)
     threads = _thread_counts(options.threads)
     rows = _random_rows(options) if options.shape and options.data is None else _data_rows(options)
     settings = Settings(options.batch_size)
@@ -151,31 +147,16 @@ def _random_rows(options: argparse.Namespace) -> Rows:
 
 def _data_rows(options: argparse.Namespace) -> Rows:
     """Return the training rows of a data set, scaled, for a network that fits them."""
-    dataset = load_data(options.data, "timing a step on")
-    data = prepare(
-        (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test),
-        Scaler("global"),
-        np.dtype(options.dtype),
+    dataset, data, sizes = load_network(
+        options.data, "timing a step on", options.shape, options.dtype
     )
-    n_rows, n_in, n_out = len(data.X_train), data.X_train.shape[1], len(data.classes)
-    sizes = options.shape or (n_in, *HIDDEN, n_out)
-    if (sizes[0], sizes[-1]) != (n_in, n_out):
-        raise UsageError(
-            f"--shape must begin with {n_in} and end with {n_out} for {dataset.name}; "
-            f"got {','.join(map(str, sizes))}"
-        )
+    n_rows = len(data.X_train)
     if options.batch_size > n_rows:
         raise UsageError(
             f"--batch-size must be at most the number of training rows, {n_rows}; "
             f"got {options.batch_size}"
         )
     return Rows(f"{dataset.name} ({dataset.source})", sizes, data.X_train, data.Y_train)
-
-
-def _check_file(name: str) -> None:
-    path = Path(name)
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--json must be a file in a writable folder; got {name}")
 
 
 def _thread_counts(given: tuple[int, ...] | None) -> tuple[int, ...]:

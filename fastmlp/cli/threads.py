@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastmlp._terminal import StatusLine, text_table
 from fastmlp.bench.thread_sweep import (
     SWEPT,
@@ -26,17 +24,16 @@ from fastmlp.bench.thread_sweep import (
 )
 from fastmlp.bench.thread_worker import WARM_UP_EPOCHS
 from fastmlp.cli.exit_codes import FAILED, FINISHED
-from fastmlp.cli.options import UsageError, add_data, choices, integer, layer_widths, load_data
-from fastmlp.cli.output import pyplot_without_display, save_figure
+from fastmlp.cli.options import UsageError, add_data, choices, integer, layer_widths
+from fastmlp.cli.output import check_file, pyplot_without_display, save_figure
+from fastmlp.cli.timed_network import BATCH_SIZE, load_network
 from fastmlp.datasets import Dataset
-from fastmlp.datasets.labelled import LabelledData, prepare
-from fastmlp.datasets.scaling import Scaler
+from fastmlp.datasets.labelled import LabelledData
 from fastmlp.engine import environment
 from fastmlp.engine.threads import MAX_THREADS, usable_processors
 from fastmlp.files.json_file import write_json
 
-HIDDEN = (70, 30)
-BATCH_SIZE, ROUNDS = 500, 3
+ROUNDS = 3
 MIN_EPOCHS, ROWS_TO_TIME = 10, 600_000
 """Ten epochs of MNIST; an epoch of a small data set takes less than a millisecond."""
 
@@ -118,14 +115,9 @@ def run(options: argparse.Namespace) -> int:
     That would be a broken promise. Bad input raises before any measurement.
     """
     _check_files(options)
-    dataset = load_data(options.data, "timing epochs on")
-    data = prepare(
-        (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test),
-        Scaler("global"),
-        np.dtype(np.float32),
-    )
+    dataset, data, sizes = load_network(options.data, "timing epochs on", options.shape, "float32")
     plan = SweepPlan(
-        sizes=_sizes(options.shape, dataset, data),
+        sizes=sizes,
         batch_size=options.batch_size,
         thread_counts=choose_thread_counts(
             options.max_threads or min(usable_processors(), MAX_THREADS)
@@ -170,11 +162,8 @@ def _measure(plan: SweepPlan, data: LabelledData) -> list[Run]:
 def _check_files(options: argparse.Namespace) -> None:
     """Raise an error for files that cannot be written, before minutes of measuring."""
     for name, target in (("--json", options.json), ("--figure", options.figure)):
-        if target is None:
-            continue
-        path = Path(target)
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise UsageError(f"{name} must be a file in a writable folder; got {target}")
+        if target is not None:
+            check_file(name, target)
     if options.figure is not None:
         if Path(options.figure).suffix != ".png":
             raise UsageError(f"--figure must end with .png; got {options.figure}")
@@ -182,19 +171,6 @@ def _check_files(options: argparse.Namespace) -> None:
             pyplot_without_display()
         except ImportError as error:
             raise UsageError(str(error)) from error
-
-
-def _sizes(shape: tuple[int, ...] | None, dataset: Dataset, data: LabelledData) -> tuple[int, ...]:
-    """Return the layer widths: as given, if they fit the data, else with default hidden layers."""
-    n_in, n_out = data.X_train.shape[1], len(data.classes)
-    if shape is None:
-        return (n_in, *HIDDEN, n_out)
-    if (shape[0], shape[-1]) != (n_in, n_out):
-        raise UsageError(
-            f"--shape must begin with {n_in} and end with {n_out} for {dataset.name}; "
-            f"got {','.join(map(str, shape))}"
-        )
-    return shape
 
 
 def _describe(plan: SweepPlan, dataset: Dataset, n_rows: int) -> str:

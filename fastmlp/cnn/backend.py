@@ -50,9 +50,9 @@ def choose_backend() -> str:
         name = _known(asked, f"as {VARIABLE} says")
     else:
         name = _configured()
-    found = [other for other in TITLES if find_spec("keras") and find_spec(other)]
-    if name in found:
+    if _is_installed(name):
         return name
+    found = [other for other in TITLES if _is_installed(other)]
     if asked or not found:
         because = f", because {VARIABLE} is {asked!r}" if asked else ""
         raise ImportError(
@@ -65,6 +65,10 @@ def choose_backend() -> str:
         stacklevel=2,
     )
     return found[0]
+
+
+def _is_installed(name: str) -> bool:
+    return bool(find_spec("keras") and find_spec(name))
 
 
 def _known(name: str, reason: str) -> str:

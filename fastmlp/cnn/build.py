@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+
 from fastmlp.cnn.backend import choose_backend, import_keras
 from fastmlp.cnn.config import CNNConfig
 from fastmlp.cnn.schedules import keras_rate
@@ -68,33 +70,29 @@ def compile_model(
 ) -> None:
     """Give a model its loss, its metrics and a new optimizer at iteration 0.
 
-    `xla` is True, False or "auto"; see `uses_xla`.
+    `xla` is True, False or "auto"; see `xla_for_keras`.
     """
     keras = import_keras()
     model.compile(
         optimizer=keras_optimizer(config),
         loss=config.loss,
         metrics=[*config.metrics, keras.metrics.MeanAbsoluteError(name=ERROR_METRIC)],
-        jit_compile=uses_xla(xla, device),
+        jit_compile=xla_for_keras(xla, device),
         steps_per_execution=steps_per_execution,
     )
     model.optimizer.build(model.trainable_variables)
 
 
-def uses_xla(xla: bool | str, device: str) -> bool:
-    """Whether a step is compiled by XLA (PyTorch: by ``torch.compile``).
+def xla_for_keras(xla: bool | str, device: str) -> bool | str:
+    """Keras' ``jit_compile``: compile a step with XLA (PyTorch: with ``torch.compile``) or not.
 
-    "auto" is Keras' own choice, except for TensorFlow on a processor, where XLA is left out: there
-    a step of the articles' CNN takes more than twice as long with it.
+    "auto" is left to Keras, except for TensorFlow on a processor, where the answer is no: there a
+    step of the articles' CNN takes more than twice as long with XLA, and Keras goes by what devices
+    the machine has, not by the one that the model is on.
     """
-    if xla != "auto":
-        return bool(xla)
-    if choose_backend() == "tensorflow" and device.startswith("cpu"):
+    if xla == "auto" and choose_backend() == "tensorflow" and device.startswith("cpu"):
         return False
-    keras = import_keras()
-    asked = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    asked.compile(jit_compile="auto")
-    return bool(asked.jit_compile)
+    return xla
 
 
 def keras_optimizer(config: CNNConfig) -> Any:
@@ -133,8 +131,6 @@ def keras_regularizer(config: CNNConfig) -> Any:
 
 def _seeds(seed: int | None) -> Any:
     """Yield initializers with different seeds; without a `seed` Keras draws them."""
-    import numpy as np
-
     keras = import_keras()
     rng = None if seed is None else np.random.default_rng(seed)
     while True:

@@ -18,11 +18,14 @@ WITH_MOMENTUM = ("rmsprop", "sgd")
 
 SCHEDULES = ("none", "power", "exponential", "cosine")
 FACTORS = {"l1": ("l1",), "l2": ("l2",), "l1_l2": ("l1", "l2")}
-"""The named regularisers, and which factors they use."""
+"""The named regularizers, and which factors they use."""
 
 LOSSES = ("categorical_crossentropy", "binary_crossentropy", "mean_squared_error")
 OUTPUT_OF_LOSS = {"categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
 """Losses that Keras computes from the sums before the output function, whatever it is."""
+
+LOSS_OF_OUTPUT = {output: loss for loss, output in OUTPUT_OF_LOSS.items()}
+"""The loss that goes with each output function."""
 
 METRICS = ("accuracy", "mean_absolute_error", "mean_squared_error", "auc", "precision", "recall")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -54,7 +57,7 @@ class CNNConfig:
         (without one half, as Keras has it), both, or a function of a weight tensor that returns a
         scalar. A custom function must be registered with Keras if the model is to be loaded again.
     l1, l2 : float >= 0
-        Factors of the named regularisers; 0 where they are not used.
+        Factors of the named regularizers; 0 where they are not used.
     regularize_conv : bool
         Also regularize the kernels of the convolutions.
     optimizer : {"rmsprop", "nadam", "adamax", "adam", "sgd"}

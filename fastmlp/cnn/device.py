@@ -120,6 +120,17 @@ def choose_device(device: str = "auto") -> str:
     return f"gpu:{number}"
 
 
+def model_device(device: str = "auto") -> str:
+    """Return the name of the device for a new model; raises what `choose_device` raises.
+
+    Other than there, "auto" is the device on which the library computes at this point: within
+    ``tf.device`` or ``keras.device`` that of the scope. Asking for it begins to compute, so
+    `configure` comes before.
+    """
+    name = choose_device(device)
+    return library().current_device() if device == "auto" else name
+
+
 def fits_on_card(device: str, n_bytes: int) -> bool:
     """Whether `device` is a graphics card, and `n_bytes` a quarter of its memory at most.
 

@@ -34,6 +34,8 @@ from fastmlp.files.atomic import write_atomically
 
 MEMBER = "fastmlp.json"
 PRIVATE = re.compile(rb'"module": "keras\.src\.backend\.torch\.optimizers\.\w+"')
+"""Addresses of Keras' optimizers for PyTorch, which cannot be imported on other libraries."""
+
 INITIAL = "fastmlp_initial_"
 """Prefix of the names of the initial state's arrays."""
 
@@ -95,10 +97,12 @@ def _name_publicly(path: Path) -> None:
     On PyTorch, Keras writes that of its own subclasses.
     """
     with zipfile.ZipFile(path) as archive:
+        public, n_private = PRIVATE.subn(
+            b'"module": "keras.optimizers"', archive.read("config.json")
+        )
+        if not n_private:
+            return
         members = {name: archive.read(name) for name in archive.namelist()}
-    public = PRIVATE.sub(b'"module": "keras.optimizers"', members["config.json"])
-    if public == members["config.json"]:
-        return
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in {**members, "config.json": public}.items():
             archive.writestr(name, content)

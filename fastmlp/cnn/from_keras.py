@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastmlp.cnn.backend import import_keras
-from fastmlp.cnn.config import OUTPUT_OF_LOSS, CNNConfig
+from fastmlp.cnn.config import LOSS_OF_OUTPUT, CNNConfig
 from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer
 from fastmlp.cnn.network import CNN
 from fastmlp.cnn.state import TrainingState
@@ -33,11 +33,15 @@ def from_keras(model: Any, *, seed: int | None = None, device: str = "auto") -> 
     Raises
     ------
     ValueError, TypeError
-        For another kind of model, with the layer that does not fit.
+        For another kind of model, with the layer that does not fit, or different regularizers.
     """
     keras = import_keras()
     if not isinstance(model, keras.Sequential):
         raise TypeError(f"model must be a keras.Sequential; got {type(model).__name__}")
+    if not model.built:
+        raise ValueError(
+            "model must be built: begin it with keras.Input((height, width, channels))"
+        )
     cnn = CNN(_config(keras.layers, model), seed=seed, device=device)
     cnn.set_weights(model.get_weights())
     cnn.initial_state = TrainingState(cnn.model)
@@ -54,18 +58,35 @@ def _config(layers: Any, model: Any) -> CNNConfig:
     dense = model.layers[flatten + 1 :]
     for layer in dense:
         _check(layer, type(layer) is layers.Dense and layer.use_bias)
-    nodes = tuple(DenseLayer(n.units, n.activation.__name__, n.name) for n in dense)
-    losses = {output: loss for loss, output in OUTPUT_OF_LOSS.items()}
+    nodes = tuple(DenseLayer(n.units, _function(n), n.name) for n in dense)
+    penalty, regularizes_conv = _penalty(layers, model.layers) if dense else (None, False)
     output = nodes[-1].activation if nodes else ""
     return CNNConfig(
         conv,
         pools,
         nodes,
         model.input_shape[1:],
-        loss=losses.get(output, "categorical_crossentropy"),
-        regularizer=dense[0].kernel_regularizer if nodes else None,
-        regularize_conv=bool(conv) and model.layers[0].kernel_regularizer is not None,
+        loss=LOSS_OF_OUTPUT.get(output, "categorical_crossentropy"),
+        regularizer=penalty,
+        regularize_conv=regularizes_conv,
     )
+
+
+def _penalty(layers: Any, found: list[Any]) -> tuple[Any, bool]:
+    """The regularizer of all dense layers, and whether the convolutions have it too."""
+    serialize = import_keras().regularizers.serialize
+    dense, conv = (
+        [layer.kernel_regularizer for layer in found if type(layer) is layer_type]
+        for layer_type in (layers.Dense, layers.Conv2D)
+    )
+    regularizes_conv = any(conv)
+    for penalty in (*dense, *(conv if regularizes_conv else ())):
+        if serialize(penalty) != serialize(dense[0]):
+            raise ValueError(
+                "model must have the same kernel_regularizer, or none, in all dense layers, and "
+                f"that one or none in all convolutions; got {dense} and {conv}"
+            )
+    return dense[0], regularizes_conv
 
 
 def _spatial_layers(
@@ -80,7 +101,7 @@ def _spatial_layers(
             plain = layer.use_bias and layer.groups == 1 and max(layer.dilation_rate) == 1
             _check(layer, plain and layer.data_format == "channels_last")
             pools += [None] * (len(conv) - len(pools))  # none after the one before
-            size, function = layer.kernel_size, layer.activation.__name__
+            size, function = layer.kernel_size, _function(layer)
             row = layer.filters, size, function, layer.name, layer.strides, layer.padding
             conv.append(ConvLayer(*row))
         else:
@@ -91,6 +112,11 @@ def _spatial_layers(
             kind = kinds[type(layer)]
             pools.append(PoolLayer(layer.pool_size, kind, layer.name, layer.strides))
     return tuple(conv), tuple(pools)
+
+
+def _function(layer: Any) -> str:
+    """Name of the activation of `layer`, also where that is an object; CNNConfig checks it."""
+    return str(getattr(layer.activation, "__name__", type(layer.activation).__name__))
 
 
 def _check(layer: Any, fits: bool) -> None:

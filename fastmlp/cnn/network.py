@@ -24,9 +24,9 @@ from fastmlp.callbacks.stopping import EarlyStopping
 from fastmlp.cnn.arrays import Images, check_images, check_targets
 from fastmlp.cnn.backend import import_keras, library
 from fastmlp.cnn.best_epoch import BestEpoch
-from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model, uses_xla
+from fastmlp.cnn.build import ERROR_METRIC, build_model, compile_model, xla_for_keras
 from fastmlp.cnn.config import CNNConfig
-from fastmlp.cnn.device import choose_device, fits_on_card
+from fastmlp.cnn.device import fits_on_card, model_device
 from fastmlp.cnn.files import Parts, check_name, load, save
 from fastmlp.cnn.protocol import KerasTraining
 from fastmlp.cnn.state import TrainingState, current_rate, iterations, penalty, set_rate
@@ -64,7 +64,8 @@ class CNN:
     seed : int >= 0 or None
         Of the initial weights and of the order of the images in every epoch.
     device : str
-        "auto" (a graphics card if there is one), "cpu", "gpu" or "gpu:0".
+        "cpu", "gpu", "gpu:0" or "auto": within ``tf.device`` or ``keras.device`` the device of
+        that scope, else a graphics card if there is one. The network stays on it.
     xla : bool or "auto"
         Compile the training step with XLA; PyTorch, with its own compiler. "auto" is as Keras
         decides, except that TensorFlow on a processor does without: it would be slower.
@@ -118,7 +119,7 @@ class CNN:
             raise TypeError(f"config must be a CNNConfig; got {type(config).__name__}")
         if seed is not None:
             seed = check_integer("seed", seed, minimum=0, maximum=None)
-        self.device = choose_device(device)
+        self.device = model_device(device)
         self._set_execution(xla, steps_per_execution, data_on_card)
         with self._placed():
             config = CNNConfig() if config is None else config
@@ -135,7 +136,7 @@ class CNN:
         `reset` goes back to the state that the model has now.
         """
         cnn = cls.__new__(cls)
-        cnn.device = choose_device(device)
+        cnn.device = model_device(device)
         cnn._set_execution("auto", 1, None)
         cnn._adopt(config, model, seed)
         return cnn
@@ -361,14 +362,15 @@ class CNN:
         The options are those of the class: a file may be continued on another device, and on
         another library under Keras, than it was written on.
         """
-        name = choose_device(device)  # before the file is read
+        name = model_device(device)  # before the file is read
         with library().placed(name):
             parts = load(path)
-        cnn = cls.of_model(parts.config, parts.model, seed=parts.seed, device=device)
+            cnn = cls.of_model(parts.config, parts.model, seed=parts.seed)
         cnn.initial_state, cnn._entropy = parts.initial_state, parts.entropy
         cnn.epochs_done, cnn.scaler = parts.epochs_done, parts.scaler
         cnn._set_execution(xla, steps_per_execution, data_on_card)
-        cnn.model.jit_compile = uses_xla(xla, name)
+        choice = xla_for_keras(xla, name)
+        cnn.model.jit_compile = None if choice == "auto" else choice  # None: Keras decides again
         cnn.model.steps_per_execution = steps_per_execution
         return cnn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class TrainingState:
     """
 
     def __init__(self, model: Any) -> None:
-        self.values: list[NDArray[Any]] = [np.array(to_numpy(v)) for v in _variables(model)]
+        self.values = copies(_variables(model))
 
     @classmethod
     def of_values(cls, model: Any, values: Sequence[NDArray[Any]]) -> TrainingState:
@@ -61,6 +61,11 @@ class TrainingState:
             )
         for variable, value in zip(variables, self.values, strict=True):
             variable.assign(value)
+
+
+def copies(variables: Iterable[Any]) -> list[NDArray[Any]]:
+    """The values of Keras' variables, which in some libraries would share their memory."""
+    return [np.array(to_numpy(variable)) for variable in variables]
 
 
 def count_variables(model: Any) -> int:

@@ -327,6 +327,7 @@ class Network:
         if number == last:
             return self.predict(X, n_threads=n_threads)
         if number == 0:
+            resolve_threads(n_threads)  # is checked here too
             return np.array(check_inputs("X", X, self.dtype, n_columns=self.sizes[0])[:])
         kept = self.weights[:number]
         head = Network._with_weights(

@@ -58,7 +58,8 @@ def decision_surface(
     ----------
     classifier : object
         Fitted, with `predict_proba` or `decision_function`: an estimator of this package or of
-        scikit-learn, a Pipeline, a `MyANN`.
+        scikit-learn, a Pipeline, a `MyANN`. Decision values must be one per class, not one per pair
+        of classes as those of ``SVC(decision_function_shape="ovo")``.
     X : array-like or data frame of shape (n, n_features)
         Rows as the classifier takes them; they define the part of the plane that is drawn.
     y : array-like of shape (n,), optional

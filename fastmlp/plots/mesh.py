@@ -146,7 +146,9 @@ def take_samples(X: Any, features: Any) -> Samples:
     first, second = (_column(feature, known, features) for feature in pair)
     if first == second:
         raise ValueError(f"features must be two different features; got {shown(features)}")
-    chosen = [as_numeric_array("X", table[c] if frame else table[:, c]) for c in (first, second)]
+    chosen = [
+        as_numeric_array(f"X[{c!r}]", table[c]) if frame else table[:, c] for c in (first, second)
+    ]
     points = np.column_stack(chosen).astype(np.float64)
     check_finite("X", points)
     if np.abs(points).max() > LARGEST:
@@ -203,11 +205,17 @@ def _given(values: Any, known: list[Any]) -> dict[Any, Any]:
 
 
 def _middle(column: Any) -> Any:
-    """Return the median of a column of numbers, or the most frequent value of another."""
-    array = np.asarray(column)
+    """Return the median of a column of numbers, or the most frequent value of another.
+
+    Missing values do not count, unless there are no others.
+    """
+    known = column.dropna() if hasattr(column, "dropna") else column.drop_nulls()
+    array = np.asarray(known if len(known) else column)
     if array.dtype.kind in "fiu":
         return np.median(array)
-    found, counts = np.unique(array[np.array([v is not None for v in array])], return_counts=True)
+    if not len(known):
+        return array[0]
+    found, counts = np.unique(array, return_counts=True)
     return found[counts.argmax()]
 
 

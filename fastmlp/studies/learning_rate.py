@@ -102,7 +102,7 @@ class Config:
 def configure(data: str, quick: bool) -> Config:
     """Return the settings; quick: one seed, and fewer rows and epochs."""
     if data == "mnist":
-        return Config(n_train=6000, n_epochs=60, seeds=(0,)) if quick else Config()
+        return Config(n_train=6000, n_epochs=16, seeds=(0,)) if quick else Config()
     return Config(
         data,
         rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1),

@@ -217,7 +217,7 @@ class _Learner:
         return scaled
 
     def learn(self, rows: tuple[Images, NDArray[np.intp]], n_epochs: int, tick: Any) -> None:
-        """Train for some epochs; the learning rate begins anew."""
+        """Train for some epochs; the learning rate starts again."""
         Y = np.eye(N_CLASSES, dtype=np.float32)[rows[1]]
         self._trainer.train(Rows(self._scaled(rows[0]), Y), n_epochs=n_epochs, callbacks=[tick])
 

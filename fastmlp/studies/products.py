@@ -127,7 +127,7 @@ def crossover(runs: Iterable[Any]) -> float | None:
 
 
 def _limit(result: Result) -> int:
-    """The widest hidden layers whose products are the package's own when nobody chooses."""
+    """Return the largest width whose products are the package's own by default."""
     narrow = [each["width"] for each in result["runs"] if not each["blas_in_auto"][1]]
     return max(narrow, default=0)
 

@@ -84,7 +84,7 @@ class Config:
 def configure(data: str, quick: bool) -> Config:
     """Return the published settings; for small data, smaller batches and scaled penalties."""
     if data == "mnist":
-        return Config(n_train=6000, n_epochs=250, seeds=(0,)) if quick else Config()
+        return Config(n_train=6000, n_epochs=70, seeds=(0,)) if quick else Config()
     return Config(
         data,
         lambdas=(0.001, 0.01, 0.02, 0.04, 0.08),

@@ -51,11 +51,11 @@ class Config:
 
 
 def configure(data: str, quick: bool) -> Config:
-    """Return the settings; quick: fewer rates, rows and seeds."""
+    """Return the settings; quick: fewer rates, rows, seeds and epochs."""
     if data == "mnist":
         if not quick:
             return Config()
-        return Config(n_train=6000, rates=(3e-4, 1e-3, 3e-3), seeds=(0,))
+        return Config(n_train=6000, rates=(3e-4, 1e-3, 3e-3), seeds=(0,), n_epochs=16)
     return Config(
         data,
         rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1),

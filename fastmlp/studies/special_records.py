@@ -1,9 +1,10 @@
 """Which training images are special, and what does the network learn without them?
 
-The articles announce statistics that detect unusual records, and ask whether to remove them. Here a
-record is the more special the more often it is forgotten: right after one epoch, and wrong after
-the next (Toneva et al., 2019, "An Empirical Study of Example Forgetting"). Networks are trained
-without the hardest, without as many random ones, and without the easiest images.
+The articles announce statistics that detect unusual records, and ask whether to remove them. Here
+images are ranked by the number of epochs after which they are wrong, and then by how often they are
+forgotten: right after one epoch, and wrong after the next (Toneva et al., 2019, "An Empirical Study
+of Example Forgetting"). Networks are trained without the hardest, as many random, or the easiest
+images.
 """
 
 from __future__ import annotations

@@ -138,6 +138,14 @@ def test_the_engine_of_a_layer_has_the_kernels_that_are_named(products, narrow):
     assert calls.engine.uses_blas == (not narrow)
 
 
+def test_products_of_the_whole_process_are_those_of_the_profile(monkeypatch):
+    monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
+    calls = engine_profile.EngineCalls((6, 5, 4, 3), X, Y, SETTINGS, 1)
+    assert calls.engine.network_plan.narrow == (False, False, False)
+    found = engine_profile.profile_layers((6, 5), np.dtype("float32"), SETTINGS, (1,), 1)
+    assert [(layer.products, layer.chosen) for layer in found] == [("own", False), ("blas", True)]
+
+
 # --- The command ----------------------------------------------------------------------------------
 
 

@@ -247,6 +247,15 @@ def test_variables_of_a_cnn_lie_on_the_chosen_device(card):
 
 
 @pytest.mark.gpu
+def test_auto_is_the_device_of_the_scope_around_it(card):
+    import keras
+
+    for name in ("cpu:0", "gpu:0"):
+        with keras.device(name):
+            assert CNN(small_config()).device == name
+
+
+@pytest.mark.gpu
 def test_memory_can_be_limited_and_grow_before_the_first_computation(card):
     for settings in ("memory_limit_mb=900", "memory_growth=True"):
         code = (
@@ -381,9 +390,9 @@ def processor_as_card(monkeypatch):
 
     for module in (compare, network):
         monkeypatch.setattr(module, "library", Placed)
-    monkeypatch.setattr(network, "choose_device", lambda name: name)
+    monkeypatch.setattr(network, "model_device", lambda name: name)
     monkeypatch.setattr(network, "fits_on_card", lambda name, n_bytes: name == "gpu:0")
-    monkeypatch.setattr(network, "uses_xla", lambda xla, name: False)
+    monkeypatch.setattr(network, "xla_for_keras", lambda xla, name: False)
     return settings, kept
 
 

@@ -60,6 +60,10 @@ def layers_of(*names):
         "F": lambda: keras.layers.Flatten(),
         "D": lambda: keras.layers.Dense(3, activation="softmax"),
         "n": lambda: keras.layers.Dense(3, use_bias=False),
+        "L": lambda: keras.layers.Conv2D(2, 2, activation=keras.layers.LeakyReLU()),
+        "R": lambda: keras.layers.Conv2D(2, 2, activation="relu", kernel_regularizer="l2"),
+        "r": lambda: keras.layers.Dense(3, activation="relu", kernel_regularizer="l2"),
+        "s": lambda: keras.layers.Dense(3, activation="softmax", kernel_regularizer="l2"),
     }
     return keras.Sequential([keras.Input((10, 10, 1)), *(make[name]() for name in names)])
 
@@ -74,6 +78,10 @@ def layers_of(*names):
         ("CPFD", r"\(MaxPooling2D\) does not fit"),
         ("CBCFD", r"\(BatchNormalization\) does not fit"),
         ("CFnD", r"\(Dense\) does not fit"),
+        ("LFD", "activation of a convolution must be one of .* got 'LeakyReLU'"),
+        ("RFD", "same kernel_regularizer, or none, in all dense layers"),
+        ("RCFs", "that one or none in all convolutions"),
+        ("CFrD", "same kernel_regularizer, or none, in all dense layers"),
         ("CD", "it has no Flatten"),
         ("CF", "dense must have at least one layer"),
     ],
@@ -83,6 +91,21 @@ def test_a_layer_that_a_cnn_cannot_have_is_named(names, message):
         from_keras(layers_of(*names))
 
 
+@pytest.mark.parametrize(
+    ("names", "of_conv"), [("CFrs", False), ("RFrs", True), ("Frs", False), ("CFD", False)]
+)
+def test_convolutions_are_regularized_where_those_of_the_model_are(names, of_conv):
+    model = layers_of(*names)
+    cnn = from_keras(model)
+    assert cnn.config.regularize_conv == of_conv
+    assert cnn.penalty() == pytest.approx(sum(map(float, model.losses)), rel=1e-4)
+
+
 def test_other_models_are_refused():
+    import keras
+
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    with pytest.raises(ValueError, match=r"model must be built: begin it with keras.Input"):
+        from_keras(keras.Sequential(layers))
     with pytest.raises(TypeError, match=r"model must be a keras.Sequential; got NoneType"):
         from_keras(None)

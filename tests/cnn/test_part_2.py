@@ -264,8 +264,9 @@ ON_A_DEVICE = """
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from fastmlp.cnn import CNN, CNNConfig
+from fastmlp.cnn import CNN
 from fastmlp.cnn.articles import train
+from fastmlp.cnn.articles.lists import config_of_lists
 lists = [[4, 3, 0]], [], [[3, 0]], (10, 10, 1)
 images, labels = np.ones((20, 10, 10, 1), "f4"), np.arange(20) % 3
 def places(model):
@@ -277,7 +278,10 @@ for number in (0, 1):
         print(places(cnn), end=" ")
         cnn, _ = train(None, True, images, labels, True, 1, 10, "rmsprop",
                        "categorical_crossentropy", ["accuracy"], *lists, verbose=0)
-        print(places(cnn))
+        print(places(cnn), end=" ")
+        own = CNN(config_of_lists(*lists))
+    own.fit(images, labels, epochs=1)
+    print(own.device, sorted({weights.value.device[-5:] for weights in own.model.weights}))
 """
 
 
@@ -288,8 +292,8 @@ def test_a_device_around_a_call_is_obeyed():
         pytest.skip("tf.device is TensorFlow's")
     result = subprocess.run([sys.executable, "-c", ON_A_DEVICE], capture_output=True, text=True)
     assert result.stdout.splitlines() == [
-        "['CPU:0'] ['CPU:0']",
-        "['CPU:1'] ['CPU:1']",
+        "['CPU:0'] ['CPU:0'] cpu:0 ['CPU:0']",
+        "['CPU:1'] ['CPU:1'] cpu:1 ['CPU:1']",
     ], result.stderr[-2000:]
 
 
@@ -418,3 +422,27 @@ def test_a_model_of_ones_own_is_trained_but_has_no_start_to_reset_to():
     trained, _ = train(*call, False, *rest, verbose=0)
     assert trained is model
     assert iterations(model) == 1
+
+
+@needs_keras
+@pytest.mark.parametrize("wrong", ["imgs", "validation_data", "epochs", "callbacks"])
+def test_a_refused_call_with_reset_leaves_a_trained_model_as_it_is(wrong):
+    images, labels = bars(20)
+    rest = "rmsprop", "categorical_crossentropy", ["accuracy"], *DENSE_ONLY
+    cnn, _ = train(None, True, images, labels, True, 1, 20, *rest, verbose=0)
+    before = cnn.get_weights()[0].copy()
+    given = {"validation_data": 3} if wrong == "validation_data" else {}
+    given |= {"callbacks": [3]} if wrong == "callbacks" else {}
+    x, epochs = images[:, :3] if wrong == "imgs" else images, 0 if wrong == "epochs" else 1
+    with pytest.raises((ValueError, TypeError), match=f"{wrong} must be"):
+        train(cnn, False, x, labels, True, epochs, 20, *rest, **given)
+    np.testing.assert_array_equal(cnn.get_weights()[0], before)
+    assert iterations(cnn) == 1
+
+
+@needs_keras
+@pytest.mark.parametrize("metrics", ["accuracy", None])
+def test_metrics_are_a_sequence(metrics):
+    rest = "rmsprop", "categorical_crossentropy", metrics, *DENSE_ONLY
+    with pytest.raises(TypeError, match="metrics must be a sequence of names or Keras"):
+        train(None, True, *bars(6), True, 1, 6, *rest)

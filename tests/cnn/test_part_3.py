@@ -228,7 +228,7 @@ def test_a_model_on_the_processor_is_compiled_for_it_also_where_there_is_a_card(
 
     asked = []
     monkeypatch.setattr(functions, "choose_device", lambda name: "gpu:0")
-    monkeypatch.setattr(functions, "uses_xla", lambda xla, device: asked.append(device) is None)
+    monkeypatch.setattr(functions, "xla_for_keras", lambda xla, name: asked.append(name) is None)
     on_processor = build_cnn_simple(*DENSE_ONLY).weights[0].value.device
     assert asked == ["cpu:0" if "cpu" in str(on_processor).lower() else "gpu:0"]
 
@@ -256,6 +256,8 @@ def test_momentum_is_passed_where_there_is_one_and_told_where_not(capsys):
     assert my_compile(cnn, my_momentum=0.6).optimizer.momentum == 0.6
     my_compile(cnn, my_optimizer="nadam", my_momentum=0.6)
     assert "my_momentum = 0.6 is not used: nadam has no such parameter" in capsys.readouterr().out
+    my_compile(cnn, my_optimizer="nadam", my_momentum=0.6, verbose=False)
+    assert capsys.readouterr().out == ""
     with pytest.raises(ValueError, match="optimizer must be one of"):
         my_compile(cnn, my_optimizer="lion", my_momentum=0.6)
     assert "lion" not in capsys.readouterr().out

@@ -87,13 +87,15 @@ def test_a_layer_that_is_not_there_is_refused(layer, error):
         network.transform(np.ones((1, 5)), layer=layer)
 
 
-def test_wrong_rows_are_refused():
+def test_wrong_rows_and_threads_are_refused_for_every_layer():
     network = Network((5, 3, 4))
     for layer in (0, 1, 2):
         with pytest.raises(ValueError, match=r"X must have 5 columns; got shape \(1, 4\)"):
             network.transform(np.ones((1, 4)), layer=layer)
         with pytest.raises(ValueError, match="X must hold finite float32 numbers"):
             network.transform(np.full((1, 5), np.nan), layer=layer)
+        with pytest.raises(ValueError, match="n_threads must be from 1 to 256; got 0"):
+            network.transform(np.ones((1, 5)), layer=layer, n_threads=0)
 
 
 # --- Estimators ----------------------------------------------------------------------------------

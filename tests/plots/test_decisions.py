@@ -142,6 +142,21 @@ def test_a_data_frame_is_passed_on_as_one(iris):
     assert figure.axes[0].get_xlabel() == "petal length (cm)"
 
 
+def test_missing_values_of_a_column_are_not_its_middle():
+    X = pd.DataFrame(
+        {
+            "p": [0.0, 1.0, 2.0],
+            "q": [0.0, 1.0, 3.0],
+            "number": [np.nan, 4.0, 6.0],
+            "word": ["a", np.nan, np.nan],
+            "none": [None, None, None],
+        }
+    )
+    rows = mesh.take_samples(X, ("p", "q")).at(np.zeros(2), np.ones(2), None)
+    assert rows["number"].tolist() == [5.0, 5.0] and rows["word"].tolist() == ["a", "a"]
+    assert rows["none"].tolist() == [None, None]
+
+
 def test_axes_of_the_user_are_drawn_into(two):
     X, y, model = two
     figure, (left, right) = plt.subplots(1, 2)
@@ -263,6 +278,8 @@ def test_mappings_of_a_data_frame_are_by_name():
     X = pd.DataFrame({"p": [0.0, 1.0], "q": [0.0, 1.0], "r": [3, 4]})
     with pytest.raises(TypeError, match="values must be a mapping from columns of X"):
         plots.decision_surface(Halves(), X, values=[1, 2, 3], resolution=3)
+    with pytest.raises(TypeError, match=r"X\['s'\] must be real numbers; got an array of dtype"):
+        plots.decision_surface(Halves(), X.assign(s=["u", "v"]), features=("p", "s"), resolution=3)
     with pytest.raises(ValueError, match=r"features must be indices from 0 to 2 or names"):
         plots.decision_surface(Halves(), X, features=("p", "z"), resolution=3)
 

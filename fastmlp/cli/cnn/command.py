@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     Raises
     ------
     UsageError
-        If TensorFlow is missing, with the command that installs it.
+        If Keras or the library under it is missing, with the command that installs it.
     """
     for name, value in QUIET_TENSORFLOW.items():
         os.environ.setdefault(name, value)
@@ -66,13 +66,12 @@ def _start(options: argparse.Namespace) -> None:
     from fastmlp.cnn.device import configure, why_no_card
 
     library()
-    settings = {
-        "intra_threads": options.threads,
-        "memory_limit_mb": options.gpu_memory,
-        "memory_share": options.gpu_share,
-        "deterministic": options.deterministic or None,
-    }
-    configure(**settings)
+    configure(
+        intra_threads=options.threads,
+        memory_limit_mb=options.gpu_memory,
+        memory_share=options.gpu_share,
+        deterministic=options.deterministic or None,
+    )
     if options.device == "auto" and card_in_machine() and (reason := why_no_card()):
         print(f"fastmlp: the graphics card is not used: {reason}", file=sys.stderr)
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import keras
 
-from fastmlp.cnn.articles.start import copies
 from fastmlp.cnn.backend import library
-from fastmlp.cnn.state import current_rate, iterations
+from fastmlp.cnn.state import copies, current_rate, iterations
 from fastmlp.exceptions import DivergenceError
 from fastmlp.plots.live import Progress, draw_accuracies, draw_costs
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastmlp._checks import check_integer
+from fastmlp._checks import check_integer, check_iterable
 from fastmlp.cnn.articles.lists import config_of_lists
 from fastmlp.cnn.articles.start import STARTS, Start
 from fastmlp.cnn.backend import import_keras
-from fastmlp.cnn.build import build_model, keras_optimizer, uses_xla
+from fastmlp.cnn.build import build_model, keras_optimizer, xla_for_keras
 from fastmlp.cnn.config import OPTIMIZERS, WITH_MOMENTUM, CNNConfig
 from fastmlp.cnn.device import choose_device
 from fastmlp.cnn.layers import DenseLayer
@@ -111,25 +111,33 @@ def my_compile(
     my_metrics : sequence of str
     my_optimizer : {"rmsprop", "nadam", "adamax", "adam", "sgd"}
     my_momentum : float in [0, 1)
-        Passed on where the optimizer has one; else a line says that it is not used.
+        Passed to optimizers that have one; for others a line is printed that it is not used.
     my_lr_sched : {None, "powerSched", "exponential", "cosine"}
         None keeps the rate; see :func:`fastmlp.cnn.learning_rate_at`.
     my_lr_init, my_lr_decay_steps, my_lr_decay_rate : float, int, float
         The three values of the schedule.
     verbose : bool or int
-        Print them.
+        Print them, and a momentum that is not used.
 
     Returns
     -------
     keras.Model
         `cnn` itself.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument; `cnn` is then as it was.
     """
     check_model("cnn", cnn)
     if my_lr_sched not in SCHEDULE_NAMES:
         names = ", ".join(map(repr, SCHEDULE_NAMES))
         raise ValueError(f"my_lr_sched must be one of {names}; got {my_lr_sched!r}")
     if my_momentum and my_optimizer in OPTIMIZERS and my_optimizer not in WITH_MOMENTUM:
-        print(f"my_momentum = {my_momentum:g} is not used: {my_optimizer} has no such parameter")
+        if verbose:
+            print(
+                f"my_momentum = {my_momentum:g} is not used: {my_optimizer} has no such parameter"
+            )
         my_momentum = 0.0
     config = _checked(
         cnn,
@@ -154,7 +162,8 @@ def my_compile(
 def compile_for_articles(cnn: Any, optimizer: Any, loss: Any, metrics: Any) -> None:
     """Compile as Keras does, with the loss checked.
 
-    XLA is used as :func:`fastmlp.cnn.build.uses_xla` says, on TensorFlow's processor not.
+    XLA is used as :func:`fastmlp.cnn.build.xla_for_keras` says, never for TensorFlow on a
+    processor.
 
     Parameters
     ----------
@@ -166,16 +175,20 @@ def compile_for_articles(cnn: Any, optimizer: Any, loss: Any, metrics: Any) -> N
 
     Raises
     ------
+    TypeError
+        If `metrics` is a single name or no sequence.
     ValueError
-        If Keras would compute the loss as if the outputs had another function than they have.
+        For an unknown name, or if Keras would compute the loss as if the outputs had another
+        function than they have.
     """
     optimizers = import_keras().optimizers
     if isinstance(loss, str):
         _checked(cnn, loss=loss)
     if isinstance(optimizer, optimizers.Optimizer) and optimizer.built:
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    xla = uses_xla("auto", _device(cnn))
-    cnn.compile(optimizer=optimizer, loss=loss, metrics=list(metrics), jit_compile=xla)
+    xla = xla_for_keras("auto", _device(cnn))
+    names = list(check_iterable("metrics", metrics, "names or Keras metrics"))
+    cnn.compile(optimizer=optimizer, loss=loss, metrics=names, jit_compile=xla)
 
 
 def check_model(name: str, model: Any) -> Any:

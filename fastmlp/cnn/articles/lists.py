@@ -10,14 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from fastmlp._checks import check_iterable
-from fastmlp.cnn.config import OUTPUT_OF_LOSS, CNNConfig
+from fastmlp.cnn.config import LOSS_OF_OUTPUT, CNNConfig
 from fastmlp.cnn.layers import ConvLayer, DenseLayer, PoolLayer
 
 CONV_FUNCTIONS = ("relu", "sigmoid", "elu", "tanh", "selu")
 HIDDEN_FUNCTIONS = ("relu", "sigmoid", "tanh")
 OUTPUT_FUNCTIONS = ("softmax", "sigmoid")
-LOSS_OF_OUTPUT = {output: loss for loss, output in OUTPUT_OF_LOSS.items()}
-"""The loss that goes with each output function."""
 
 
 def config_of_lists(

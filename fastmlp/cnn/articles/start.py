@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastmlp.cnn.backend import to_numpy
-from fastmlp.cnn.state import iterations
+from fastmlp.cnn.state import copies, iterations
 
 
 class Start:
@@ -50,11 +45,6 @@ class Start:
         model.set_weights(self.weights)
         for variable, value in zip(model.optimizer.variables, self._values, strict=True):
             variable.assign(value)
-
-
-def copies(variables: Iterable[Any]) -> list[NDArray[Any]]:
-    """The values of Keras' variables, which in some libraries would share their memory."""
-    return [np.array(to_numpy(variable)) for variable in variables]
 
 
 STARTS: WeakKeyDictionary[Any, Start] = WeakKeyDictionary()

@@ -100,9 +100,18 @@ def train_part_2(
     if build:
         cnn = build_cnn_simple(li_Conv, li_Pool, li_MLP, input_shape, seed=seed)
         compile_for_articles(cnn, optimizer, loss, metrics)
-    _take_up(cnn, reset and not build)
-    fit = _Fit(cnn, train_imgs, train_labels, epochs, batch_size, validation_data, seed)
-    return cnn, fit.seconds(callbacks, verbose)
+    fit = _Fit(
+        cnn,
+        reset and not build,
+        train_imgs,
+        train_labels,
+        epochs,
+        batch_size,
+        validation_data,
+        callbacks,
+        seed,
+    )
+    return cnn, fit.run([], verbose)
 
 
 def train_part_3(
@@ -185,7 +194,7 @@ def train_part_3(
     Raises
     ------
     ValueError, TypeError
-        Naming the argument, before any training.
+        Naming the argument, before the model is reset or trained.
     DivergenceError
         If a loss is not finite; the weights are then those of the last finished epoch.
     """
@@ -216,56 +225,64 @@ def train_part_3(
             my_lr_decay_rate,
             verbose,
         )
-    _take_up(cnn, reset and not build)
+    fit = _Fit(
+        cnn,
+        reset and not build,
+        train_imgs,
+        train_labels,
+        epochs,
+        batch_size,
+        validation_data,
+        callbacks,
+        seed,
+    )
     calls: list[Any] = [LrHistory(my_lr_sched is not None, verbose=bool(verbose))]
     if fig1 is not None:
         plot = EpochPlot(epochs, fig1, ax1_1, ax1_2, reference=reference, verbose=bool(verbose))
         calls.append(plot)
-    calls += check_iterable("callbacks", callbacks, "callbacks")
-    fit = _Fit(cnn, train_imgs, train_labels, epochs, batch_size, validation_data, seed)
-    return cnn, fit.seconds(calls, verbose), cnn.history, cnn.optimizer
+    return cnn, fit.run(calls, verbose), cnn.history, cnn.optimizer
 
 
-def _take_up(cnn: Any, reset: bool) -> None:
-    """Check the model, remember how its optimizer starts, and restore its start if `reset`."""
+def _check_compiled(cnn: Any) -> None:
     if cnn is None:
         raise ValueError("cnn must be a Keras model where build is False; got None")
     check_model("cnn", cnn)
     if getattr(cnn, "optimizer", None) is None:
         raise ValueError("cnn must be compiled where build is False: call my_compile(cnn) first")
-    if reset and cnn not in STARTS:
-        raise ValueError(
-            "reset needs the initial weights, which are known of models that build_cnn_simple or "
-            "train has built in this process: pass reset=False, or build=True"
-        )
-    if cnn in STARTS:
-        STARTS[cnn].note_optimizer(cnn)
-    if reset:
-        STARTS[cnn].restore(cnn)
 
 
 class _Fit:
-    """Checked arguments of one fit.
+    """One fit, whose arguments are all checked before the model is reset or trained.
 
     Parameters
     ----------
     cnn : keras.Model
         Compiled.
-    train_imgs, train_labels, epochs, batch_size, validation_data, seed
+    reset : bool
+        Whether the fit begins with the initial weights, iteration 0 and the first rate.
+    train_imgs, train_labels, epochs, batch_size, validation_data, callbacks, seed
         As in `train_part_3`.
     """
 
     def __init__(
         self,
         cnn: Any,
+        reset: bool,
         train_imgs: ArrayLike,
         train_labels: ArrayLike,
         epochs: int,
         batch_size: int,
         validation_data: Any,
+        callbacks: Any,
         seed: int | None,
     ) -> None:
-        self.cnn, self.validation = cnn, None
+        _check_compiled(cnn)
+        if reset and cnn not in STARTS:
+            raise ValueError(
+                "reset needs the initial weights, which are known of models that build_cnn_simple "
+                "or train has built in this process: pass reset=False, or build=True"
+            )
+        self.cnn, self.reset, self.validation = cnn, reset, None
         self.images, self.labels = self._data(
             "train_imgs", train_imgs, "train_labels", train_labels
         )
@@ -276,25 +293,30 @@ class _Fit:
             x, y = check_pair_of_arrays("validation_data", validation_data)
             self.validation = self._data("validation_data[0]", x, "validation_data[1]", y)
 
-    def seconds(self, callbacks: Sequence[Any], verbose: bool | int) -> float:
-        """Train, and return the wall time in seconds.
+        self.callbacks = check_iterable("callbacks", callbacks, "callbacks")
+        for call in self.callbacks:
+            if not isinstance(call, import_keras().callbacks.Callback):
+                raise TypeError(f"callbacks must be Keras callbacks; got {call!r}")
 
-        Keras' own line is finished before what the callbacks print.
+    def run(self, calls: Sequence[Any], verbose: bool | int) -> float:
+        """Reset if asked, train, and return the wall time of the training in seconds.
+
+        `calls` are more callbacks, called before those of the user. Keras' own line is finished
+        before what any of them print.
         """
         from fastmlp.cnn.articles.callbacks import FiniteLoss
 
-        keras_callbacks = import_keras().callbacks
-        calls = check_iterable("callbacks", callbacks, "callbacks")
-        for call in calls:
-            if not isinstance(call, keras_callbacks.Callback):
-                raise TypeError(f"callbacks must be Keras callbacks; got {call!r}")
-        progress = [keras_callbacks.ProgbarLogger()] if verbose else []
+        if self.cnn in STARTS:
+            STARTS[self.cnn].note_optimizer(self.cnn)
+        if self.reset:
+            STARTS[self.cnn].restore(self.cnn)
+        progress = [import_keras().callbacks.ProgbarLogger()] if verbose else []
         start = time.perf_counter()
         self.cnn.fit(
             **self._training_data(),
             epochs=self.epochs,
             validation_data=self.validation,
-            callbacks=[FiniteLoss(), *progress, *calls],
+            callbacks=[FiniteLoss(), *progress, *calls, *self.callbacks],
             verbose=int(verbose),
         )
         return time.perf_counter() - start

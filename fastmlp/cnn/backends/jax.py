@@ -64,6 +64,12 @@ def placed(device: str) -> Any:
     return keras.device(device)
 
 
+def current_device() -> str:
+    """The device on which JAX computes at this point, also within ``jax.default_device``."""
+    (device,) = jnp.zeros(()).devices()
+    return f"gpu:{device.id}" if device.platform == "gpu" else "cpu:0"
+
+
 def threads() -> tuple[int, int]:
     """Zeros: the choice is JAX's."""
     return 0, 0

@@ -52,6 +52,9 @@ class Library(Protocol):
     def placed(self, device: str) -> AbstractContextManager[Any]:
         """Compute and create on a device, "cpu:0" or "gpu:1", within this context."""
 
+    def current_device(self) -> str:
+        """The device on which it computes at this point: "cpu:0", "gpu:1"."""
+
     def threads(self) -> tuple[int, int]:
         """Threads within an operation, and operations at a time; 0 for its own choice."""
 

@@ -75,6 +75,11 @@ def placed(device: str) -> Any:
     return tf.device(f"/{device.upper()}")
 
 
+def current_device() -> str:
+    """The device on which TensorFlow computes at this point, also within ``tf.device``."""
+    return str(tf.zeros(()).device.rpartition("device:")[2].lower())
+
+
 def threads() -> tuple[int, int]:
     """Threads within an operation, and operations at a time; 0 for TensorFlow's choice."""
     settings = tf.config.threading

@@ -49,6 +49,12 @@ def placed(device: str) -> Any:
     return keras.device("cpu" if device == "cpu:0" else device)  # tensors' own name for it
 
 
+def current_device() -> str:
+    """The device on which Keras computes with PyTorch at this point."""
+    device = keras.ops.zeros(()).device
+    return f"gpu:{device.index or 0}" if device.type == "cuda" else "cpu:0"
+
+
 def threads() -> tuple[int, int]:
     """Threads within an operation, and operations at a time."""
     return torch.get_num_threads(), torch.get_num_interop_threads()

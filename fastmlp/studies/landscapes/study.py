@@ -1,7 +1,7 @@
 """What does the error surface look like around a trained network, and between two of them?
 
-Beyond the articles: planes through the end of a training whose directions are normalized node by
-node (Li et al., 2018), and the straight line between two trainings, before and after the hidden
+Beyond the articles: planes through the end of a run whose directions are normalized node by
+node (Li et al., 2018), and the straight line between two runs, before and after the hidden
 nodes of one are permuted to match those of the other (Ainsworth et al., 2022).
 """
 
