@@ -342,7 +342,7 @@ def test_a_command_runs_in_another_thread_too(capsys):
 
 
 def test_timing_without_data_and_mnist_says_what_the_digits_are_for(capsys, no_mnist, monkeypatch):
-    monkeypatch.setattr("fastmlp.cli.threads.prepare", lambda *_: sys.exit("enough"))
+    monkeypatch.setattr("fastmlp.cli.timed_network.prepare", lambda *_: sys.exit("enough"))
     with pytest.raises(SystemExit, match="enough"):
         cli.main(["threads"])
     assert "; timing epochs on scikit-learn's small digits instead." in capsys.readouterr().out
