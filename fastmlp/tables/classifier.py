@@ -14,9 +14,10 @@ from fastmlp.estimators.inputs import class_sample_weights
 from fastmlp.estimators.labels import check_length, check_y
 from fastmlp.estimators.targets import ClassTargets, learn_classes
 from fastmlp.losses import Loss, check_loss
-from fastmlp.tables.base import BaseTabular, Numbers
-from fastmlp.tables.calibration import find_temperature, tempered
+from fastmlp.tables.base import BaseTabular
+from fastmlp.tables.calibration import find_temperature, log_loss, tempered
 from fastmlp.tables.soft_labels import check_probabilities, is_soft
+from fastmlp.tables.weighted import Numbers
 
 
 class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
@@ -248,10 +249,16 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
             return np.ones((len(outputs), 1))
         if len(self.classes_) == 2:
             return np.concatenate([1 - outputs, outputs], axis=1)
-        return outputs / outputs.sum(axis=1, keepdims=True)
+        shares: Array = outputs / outputs.sum(axis=1, keepdims=True)
+        return shares
 
     def _finish(self, outputs: Array) -> Array:
         return tempered(self._probabilities(np.asarray(outputs, np.float64)), self.temperature_)
+
+    def _loss_of(self, outputs: Array, targets: Numbers, weights: Numbers | None) -> float:
+        return log_loss(
+            self._probabilities(outputs.astype(np.float64)), self._probabilities(targets), weights
+        )
 
     def _oof_score(self, predictions: Array, targets: Numbers, weights: Numbers | None) -> float:
         right = predictions.argmax(axis=1) == self._probabilities(targets).argmax(axis=1)

@@ -19,10 +19,9 @@ from fastmlp.tables.features import Features
 from fastmlp.tables.frames import Frame, check_frame
 from fastmlp.tables.reader import Cells, Reader, learn_columns
 from fastmlp.tables.statistics import N_FOLDS, TargetStatistics
-from fastmlp.tables.weighted import weighted_moments
+from fastmlp.tables.weighted import Numbers, weighted_moments
 
 ENCODINGS = ("plain", "ple")
-Numbers = NDArray[np.float64]
 
 
 class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -35,8 +34,8 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
       keeps extreme ones within (-3, 3). Missing values become the median, with a mark in a column
       of its own. With ``encoding="ple"`` the positions in 16 bins stand beside it, see
       :class:`PiecewiseLinearEncoder`. Booleans and durations (in days) are numbers.
-    - *ordinal*: the position in the given order, as a number. Values that are not in it are missing.
-    - *date*: the days since 1970 and sine and cosine of its places in year, week and day, as numbers.
+    - *ordinal*: the position in the given order, as a number; other values are missing.
+    - *date*: days since 1970, and sine and cosine of its places in year, week and day, as numbers.
     - *categorical*: up to `max_one_hot` categories get an indicator each, and rare ones (fewer than
       10 rows and 2 %) a common one. Of more categories, the most frequent ones have indicators; all
       are described by their frequency and, if `y` is given, by the smoothed means of `y`, in
@@ -177,9 +176,9 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         check_is_fitted(self)
         _check_feature_names_in(self, input_features)
-        names = self.features.names(self.reader)
+        names = self.features_.names(self.reader_)
         tables = self._statistics.tables
-        many = [column for column, is_many in zip(self.reader.categorical, self.many, strict=True)
+        many = [column for column, is_many in zip(self.reader_.categorical, self.many, strict=True)
                 if is_many]  # fmt: skip
         if not (names or tables):
             return np.array(["constant"], object)
@@ -218,18 +217,18 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Rows of weight 0 do not count.
         """
-        self.reader: Reader = learn_columns(
+        self.reader_: Reader = learn_columns(
             frame, categorical=self.categorical, numerical=self.numerical, ordinal=self.ordinal
         )
-        self.kinds_ = {column.name: column.kind for column in self.reader.columns}
-        cells = self.reader.read(frame)
+        self.kinds_ = {column.name: column.kind for column in self.reader_.columns}
+        cells = self.reader_.read(frame)
         counted = cells
         if weights is not None and not weights.all():
-            there = weights > 0
-            counted, weights = Cells(*(part[there] for part in cells)), weights[there]
-        self.features: Features = Features.learn(
+            there = np.flatnonzero(weights)
+            counted, weights = cells.rows(there), weights[there]
+        self.features_: Features = Features.learn(
             counted,
-            [len(column.categories) for column in self.reader.categorical],
+            [len(column.categories) for column in self.reader_.categorical],
             weights,
             max_one_hot=self.max_one_hot,
             n_bins=self.n_bins if self.encoding == "ple" else 0,
@@ -239,23 +238,39 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def many(self) -> NDArray[np.bool_]:
         """Mask of the categorical columns that have statistics of the target."""
-        return np.array([table is not None for table in self.features.frequencies], bool)
+        return np.array([table is not None for table in self.features_.frequencies], bool)
 
     @property
     def n_many(self) -> list[int]:
         """Numbers of categories of these columns."""
         return [
             len(column.categories)
-            for column, is_many in zip(self.reader.categorical, self.many, strict=True)
+            for column, is_many in zip(self.reader_.categorical, self.many, strict=True)
             if is_many
         ]
 
+    def sources(self, statistics: TargetStatistics | None = None) -> NDArray[np.intp]:
+        """Return for every input the position of the column of `X` that it comes from.
+
+        Parameters
+        ----------
+        statistics : TargetStatistics or None
+            Of a member, whose inputs stand last.
+        """
+        sources = self.features_.sources(self.reader_)
+        many = [i for i, c in enumerate(self.reader_.columns) if c.kind == "categorical"]
+        many = [i for i, is_many in zip(many, self.many, strict=True) if is_many]
+        if statistics is not None and statistics.tables:
+            for column, table in zip(many, statistics.tables, strict=True):
+                sources += [column] * table.shape[1]
+        return np.array(sources, np.intp)
+
     def read(self, X: Any, name: str = "X") -> Cells:
         """Return a table with the columns of `fit` as cells."""
-        return self.reader.read(check_frame(self, X, reset=False, name=name))
+        return self.reader_.read(check_frame(self, X, reset=False, name=name))
 
     def _joined(self, cells: Cells, statistics: Numbers) -> NDArray[Any]:
-        return inputs_of(self.features, cells, statistics, self.dtype)
+        return inputs_of(self.features_, cells, statistics, self.dtype)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

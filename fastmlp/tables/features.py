@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from fastmlp.tables.piecewise import PiecewiseBins
 from fastmlp.tables.reader import Cells, Reader
-from fastmlp.tables.weighted import weighted_quantiles
+from fastmlp.tables.weighted import Numbers, weighted_quantiles
 
-Numbers = NDArray[np.float64]
 CLIP = 3.0
 """Where the smooth clip z / sqrt(1 + (z / 3)^2) has its limits."""
 
@@ -22,7 +21,8 @@ MIN_ROWS, MIN_SHARE = 10, 0.02
 
 def smooth_clip(z: Numbers) -> Numbers:
     """Return z / sqrt(1 + (z / 3)^2), nearly z around 0 and within (-3, 3) everywhere."""
-    return z / np.sqrt(1.0 + (z / CLIP) ** 2)
+    clipped: Numbers = z / np.sqrt(1.0 + (z / CLIP) ** 2)
+    return clipped
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,18 @@ class Features:
                 inputs[:, end] = counts[column]
                 end += 1
         return inputs
+
+    def sources(self, reader: Reader) -> list[int]:
+        """Return for every input the position of the table's column that it comes from."""
+        owners = reader.number_owners
+        numbers = np.concatenate([self.kept, self.marked, self.bins.owner]).astype(np.intp)
+        categorical = [i for i, c in enumerate(reader.columns) if c.kind == "categorical"]
+        sources: list[int] = owners[numbers].tolist()
+        for column, n in zip(categorical, self.n_indicators, strict=True):
+            sources += [column] * n
+        for column, counts in zip(categorical, self.frequencies, strict=True):
+            sources += [] if counts is None else [column]
+        return sources
 
     def names(self, reader: Reader) -> list[str]:
         """Return a name for every input."""

@@ -48,7 +48,9 @@ class Frame:
 
     def order(self, index: int) -> list[Any] | None:
         """Return the categories of an ordered pandas column in their order; None for others."""
-        dtype = None if self._keys is None else getattr(self._data[self._keys[index]], "dtype", 0)
+        if self._keys is None:
+            return None
+        dtype: Any = getattr(self._data[self._keys[index]], "dtype", None)
         return list(dtype.categories) if getattr(dtype, "ordered", None) is True else None
 
     def is_category(self, index: int) -> bool:

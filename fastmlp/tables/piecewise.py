@@ -12,9 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp._checks import check_integer
 from fastmlp.estimators.naming import naming, naming_columns
-from fastmlp.tables.weighted import weighted_quantiles
-
-Numbers = NDArray[np.float64]
+from fastmlp.tables.weighted import Numbers, weighted_quantiles
 
 
 @dataclass(frozen=True)
@@ -46,19 +44,23 @@ class PiecewiseBins:
             Bins per column at most; equal quantiles make fewer.
         """
         levels = np.linspace(0, 1, n_bins + 1)
-        owner, left, rate = [], [], []
+        owner: list[int] = []
+        left: list[float] = []
+        rate: list[float] = []
         for i, column in enumerate(numbers.T):
             known = ~np.isnan(column)
             if not known.any():
                 continue
             present = None if weights is None else weights[known]
             edges = np.unique(weighted_quantiles(column[known], present, levels))
+            if len(edges) < 3:
+                continue
             with np.errstate(over="ignore"):
                 widths = np.diff(edges)
-            usable = np.isfinite(1 / widths) & np.isfinite(widths) if len(edges) > 2 else []
+                usable = np.isfinite(1 / widths) & np.isfinite(widths)
             owner += [i] * int(np.sum(usable))
-            left += edges[:-1][usable].tolist() if len(edges) > 2 else []
-            rate += (1 / widths[usable]).tolist() if len(edges) > 2 else []
+            left += edges[:-1][usable].tolist()
+            rate += (1 / widths[usable]).tolist()
         return cls(np.array(owner, np.intp), np.array(left), np.array(rate))
 
     def encode(self, numbers: Numbers) -> Numbers:
@@ -138,7 +140,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[m
         self.n_features_out_ = len(owner)
         return self
 
-    def transform(self, X: Any) -> NDArray[np.float64]:
+    def transform(self, X: Any) -> Numbers:
         """Encode numbers.
 
         Parameters
@@ -168,7 +170,10 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[m
         owner = self._bins.owner
         first = np.searchsorted(owner, owner)
         return np.array(
-            [f"{names[i]}_bin{t}" for i, t in zip(owner, np.arange(len(owner)) - first, strict=True)],
+            [
+                f"{names[i]}_bin{t}"
+                for i, t in zip(owner, np.arange(len(owner)) - first, strict=True)
+            ],
             object,
         )
 

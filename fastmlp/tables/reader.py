@@ -92,6 +92,12 @@ class Reader:
         return [name for column in self.columns for name in column.number_names]
 
     @property
+    def number_owners(self) -> NDArray[np.intp]:
+        """Position of the table's column that each column of `Cells.numbers` comes from."""
+        counts = [len(column.number_names) for column in self.columns]
+        return np.repeat(np.arange(len(counts)), counts)
+
+    @property
     def categorical(self) -> list[ColumnFacts]:
         """The columns of `Cells.codes`."""
         return [column for column in self.columns if column.kind == "categorical"]

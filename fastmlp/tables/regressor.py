@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from fastmlp._types import Array
 from fastmlp.estimators.labels import check_length, check_y
 from fastmlp.estimators.validation import d2_pinball, r2
 from fastmlp.losses import Loss, Quantile, check_loss
-from fastmlp.tables.base import BaseTabular, Numbers
+from fastmlp.tables.base import BaseTabular
 from fastmlp.tables.intervals import Residuals
-from fastmlp.tables.weighted import weighted_moments
+from fastmlp.tables.weighted import Numbers, weighted_moments
 
 
 class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
@@ -69,6 +70,7 @@ time_limit, network, n_threads, random_state, callbacks, verbose
     """
 
     __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+    _residuals: Residuals | None
 
     def __init__(
         self,
@@ -247,6 +249,9 @@ time_limit, network, n_threads, random_state, callbacks, verbose
         values = self._restored(outputs)
         return values[:, 0] if self._is_single and values.shape[1] == 1 else values
 
+    def _reset_learned(self) -> None:
+        self._residuals = None
+
     def _learn_from_held_out(
         self, outputs: Array, targets: Numbers, weights: Numbers | None
     ) -> None:
@@ -254,18 +259,27 @@ time_limit, network, n_threads, random_state, callbacks, verbose
             y = targets[:, :1] * self._deviation + self._mean
             self._residuals = Residuals.of(self._restored(outputs), y, weights)
 
-    def _reset_learned(self) -> None:
-        self._residuals: Residuals | None = None
+    def _score_name(self) -> str:
+        return "R^2" if self.quantiles is None else "D^2"
+
+    def _loss_of(self, outputs: Array, targets: Numbers, weights: Numbers | None) -> float:
+        errors = targets - outputs
+        levels = _levels(self.quantiles)
+        if levels:
+            losses = np.maximum(np.array(levels) * errors, (np.array(levels) - 1) * errors)
+        else:
+            losses = errors**2
+        return float(np.average(losses.mean(axis=1), weights=weights))
 
     def _oof_score(self, predictions: Array, targets: Numbers, weights: Numbers | None) -> float:
-        y = targets * self._deviation + self._mean
         levels = _levels(self.quantiles)
-        score = d2_pinball(y, weights, levels) if levels else r2(y, weights)
-        return score(predictions.reshape(y.shape))
+        score = d2_pinball(targets, weights, levels) if levels else r2(targets, weights)
+        # Of standardized numbers, whose squares cannot overflow.
+        return score((predictions.reshape(targets.shape) - self._mean) / self._deviation)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
+        tags.target_tags.multi_output = self.quantiles is None
         return tags
 
 
@@ -278,7 +292,7 @@ def _levels(quantiles: Any) -> tuple[float, ...]:
         check_number(f"quantiles[{i}]", level, minimum=1e-6, maximum=1 - 1e-6)
         for i, level in enumerate(given)
     )
-    if not levels or any(a >= b for a, b in zip(levels, levels[1:], strict=False)):
+    if not levels or any(a >= b for a, b in pairwise(levels)):
         raise ValueError(f"quantiles must be increasing levels; got {shown(quantiles)}")
     return levels
 

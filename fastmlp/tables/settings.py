@@ -49,9 +49,7 @@ class MemberSettings:
     initializer: str = "glorot"
 
 
-def member_settings(
-    size: Any, network: Any, n_rows: int, *, few: bool
-) -> MemberSettings:
+def member_settings(size: Any, network: Any, n_rows: int, *, few: bool) -> MemberSettings:
     """Return the settings for a table.
 
     Parameters

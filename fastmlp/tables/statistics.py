@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.tables.features import smooth_clip
+from fastmlp.tables.weighted import Numbers
 
-Numbers = NDArray[np.float64]
 N_FOLDS = 5
 
 
@@ -117,7 +117,7 @@ def smoothed_means(
     total = np.average((targets - mean) ** 2, axis=0, weights=weights)
     means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     within_sum = np.average((targets - means[codes]) ** 2, axis=0, weights=weights)
-    occupied = np.count_nonzero(counts)
+    occupied = int(np.count_nonzero(counts))
     n = len(codes)
     # Unbiased: the means of the categories have taken one degree of freedom each.
     within = within_sum * n / max(n - occupied, 1)

@@ -87,13 +87,14 @@ def as_numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:
 
 
 def _not_a_number(items: Sequence[Any], name: str) -> str:
+    """Return the message about the first value that is no number."""
     for row, value in enumerate(items):
         try:
             if not is_missing(value):
                 float(value)
         except (TypeError, ValueError):
-            break
-    return f"column {name!r} must be numbers, as in fit; got {shown(value)} in row {row}"
+            return f"column {name!r} must be numbers, as in fit; got {shown(value)} in row {row}"
+    return f"column {name!r} must be numbers, as in fit"
 
 
 def as_dates(values: NDArray[Any], name: str) -> NDArray[np.datetime64]:
@@ -121,7 +122,8 @@ def _date(value: Any) -> np.datetime64:
         value = value.astimezone(datetime.UTC).replace(tzinfo=None)
     if not isinstance(value, str | datetime.date | np.datetime64):
         raise TypeError("no date")
-    return np.datetime64(value, "us")
+    result: np.datetime64 = np.datetime64(value, "us")  # type: ignore[call-overload]
+    return result
 
 
 def date_numbers(dates: NDArray[np.datetime64]) -> NDArray[np.float64]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from fastmlp._types import Array
+
+Numbers = Array
+"""Arrays that are in float64 in this room."""
 
 
 def weighted_quantiles(values: Numbers, weights: Numbers | None, levels: Numbers) -> Numbers:
