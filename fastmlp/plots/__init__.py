@@ -9,5 +9,3 @@ from fastmlp.plots.runs import plot_costs as plot_costs
 from fastmlp.plots.runs import plot_errors as plot_errors
 from fastmlp.plots.runs import plot_reg_share as plot_reg_share
 from fastmlp.plots.runs import plot_run as plot_run
-from fastmlp.plots.tables import plot_importances as plot_importances
-from fastmlp.plots.tables import plot_member_curves as plot_member_curves

@@ -16,18 +16,20 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds
 from fastmlp._types import Array
 from fastmlp.callbacks.base import as_epoch_callbacks
-from fastmlp.engine.rows import Rows
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.estimators.inputs import check_weights
 from fastmlp.estimators.labels import check_length
 from fastmlp.estimators.naming import naming
 from fastmlp.losses import Loss
 from fastmlp.tables.encoder import TabularEncoder, inputs_of
-from fastmlp.tables.folds import fold_numbers, member_splits
+from fastmlp.tables.features import Features
+from fastmlp.tables.folds import member_splits
 from fastmlp.tables.frames import check_frame
-from fastmlp.tables.importance import HeldOutRows, permutation_importances
-from fastmlp.tables.members import Job, Member, Team, mean_outputs
+from fastmlp.tables.importance import HeldOutRows
+from fastmlp.tables.jobs import TrainingData, make_job, report_member
+from fastmlp.tables.members import Member, Team, mean_outputs
 from fastmlp.tables.reader import Cells
+from fastmlp.tables.reporting import Reporting
 from fastmlp.tables.settings import (
     ENCODINGS,
     FEW_ROWS,
@@ -37,23 +39,16 @@ from fastmlp.tables.settings import (
     check_size,
     member_settings,
 )
-from fastmlp.tables.statistics import N_FOLDS, TargetStatistics
-from fastmlp.tables.summary import TabularSummary, summarize
 from fastmlp.tables.weighted import Numbers
 
 
-class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
+class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     """Base class of the estimators for tables; use one of its subclasses."""
 
     _doc_link_module = "fastmlp"
     _doc_link_template = ""
-    encoder_: TabularEncoder
-    members_: list[Member]
     n_features_in_: int
     oof_prediction_: Array | None
-    oof_score_: float | None
-    _importances: Numbers | None
-    _held_out: HeldOutRows | None
 
     def _keep_parameters(self, arguments: dict[str, Any]) -> None:
         """Set the arguments of `__init__` as attributes, as scikit-learn requires."""
@@ -82,10 +77,6 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _finish(self, outputs: Array) -> Array:
         """Return predictions in the form of `oof_prediction_` for the members' mean outputs."""
-
-    @abstractmethod
-    def _loss_of(self, outputs: Array, targets: Numbers, weights: Numbers | None) -> float:
-        """Return the mean loss of a member's outputs, in which importances are measured."""
 
     @abstractmethod
     def _oof_score(self, predictions: Array, targets: Numbers, weights: Numbers | None) -> float:
@@ -144,8 +135,21 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         ValueError, TypeError
             Naming the parameter, argument or column, what was given and what is allowed.
         KeyboardInterrupt
-            After Ctrl-C; the estimator is as it was before.
+            After Ctrl-C. Whatever is raised, the estimator is as it was before.
         """
+        before = dict(vars(self))
+        try:
+            self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any], groups: Any
+    ) -> None:
+        """Implement `fit`."""
         started = time.monotonic()
         limit = self._check_parameters()
         deadline = None if limit is None else started + limit
@@ -167,8 +171,8 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         weights = None if weights is None else weights[there]
         group_of = _check_groups(groups, n_given)
         rng = check_random_state(self.random_state)
-        data = _Data(cells, targets, weights, None if group_of is None else group_of[there])
-        data.validation = self._given_validation(encoder, X_val, y_val, sample_weight_val)
+        data = TrainingData(cells, targets, weights, None if group_of is None else group_of[there])
+        data.validation = self._given_validation(encoder, *validation)
         few = self._has_few_rows(data)
         splits = self._splits(data, labels, rng, few=few)
         members = self._train(encoder, data, splits, rng, deadline, few=few)
@@ -177,7 +181,6 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         self.members_ = [member for member, _ in kept]
         self._judge(data, kept, there, n_given)
         self.fit_seconds_ = time.monotonic() - started
-        return self
 
     def _check_parameters(self) -> float | None:
         """Check all parameters; return the time limit in seconds."""
@@ -198,7 +201,7 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         return None if self.time_limit is None else check_seconds("time_limit", self.time_limit)
 
     def _new_encoder(self, n_rows: int) -> TabularEncoder:
-        ple = self.encoding == "ple" or (self.encoding == "auto" and n_rows >= MANY_ROWS)
+        ple = any(self._has_bins(i, n_rows) for i in range(self._n_members()))
         return TabularEncoder(
             categorical=self.categorical,
             numerical=self.numerical,
@@ -206,6 +209,23 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
             max_one_hot=self.max_one_hot,
             encoding="ple" if ple else "plain",
         )
+
+    def _n_members(self) -> int:
+        return PRESETS[self.preset] if self.n_members is None else int(self.n_members)
+
+    def _has_bins(self, number: int, n_rows: int) -> bool:
+        """Whether a member's numbers have bins; with few rows every other member's have."""
+        if self.encoding == "auto":
+            return n_rows >= MANY_ROWS or number % 2 == 1
+        return bool(self.encoding == "ple")
+
+    def _features_of_members(
+        self, encoder: TabularEncoder, n_rows: int, n_members: int, *, few: bool
+    ) -> list[Features]:
+        both = encoder.features_.without_bins(), encoder.features_
+        if few and self.encoding == "auto":
+            return [both[0]] * n_members
+        return [both[self._has_bins(i, n_rows)] for i in range(n_members)]
 
     def _copy_names(self, encoder: TabularEncoder) -> None:
         encoder.n_features_in_ = self.n_features_in_
@@ -226,7 +246,7 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         checked = check_weights("sample_weight_val", weights, n, np.dtype(np.float64))
         return cells, self._encode_targets(y, n), checked
 
-    def _has_few_rows(self, data: _Data) -> bool:
+    def _has_few_rows(self, data: TrainingData) -> bool:
         """Whether too few rows differ to hold some out."""
         if data.n_rows > 8 * FEW_ROWS:
             return False
@@ -235,8 +255,8 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         rows = np.concatenate([np.nan_to_num(data.cells.numbers), data.cells.codes], axis=1)
         return len(np.unique(rows, axis=0)) < FEW_ROWS
 
-    def _splits(self, data: _Data, y: Any, rng: Any, *, few: bool) -> list[Any]:
-        n_members = PRESETS[self.preset] if self.n_members is None else int(self.n_members)
+    def _splits(self, data: TrainingData, y: Any, rng: Any, *, few: bool) -> list[Any]:
+        n_members = self._n_members()
         everything = np.arange(data.n_rows), np.zeros(0, np.intp)
         if data.validation is not None or (few and self.validation is None):
             return [everything] * n_members
@@ -255,7 +275,7 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
     def _train(
         self,
         encoder: TabularEncoder,
-        data: _Data,
+        data: TrainingData,
         splits: list[Any],
         rng: Any,
         deadline: float | None,
@@ -272,16 +292,18 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
             resolve_threads(self.n_threads).n_threads,
             deadline,
             as_epoch_callbacks(self.callbacks),
-            partial(_report, len(splits)) if self.verbose else lambda number, member: None,
+            partial(report_member, len(splits)) if self.verbose else lambda number, member: None,
         )
         weights = self._training_weights(data.targets, data.weights)
         weights = None if weights is None else weights / weights.mean()
         seeds = rng.randint(0, 2**31 - 1, size=(len(splits), 3))
         statistic_targets = self._statistic_targets(data.targets)
+        features = self._features_of_members(encoder, data.n_rows, len(splits), few=few)
         jobs = [
             partial(
-                _make_job,
+                make_job,
                 encoder,
+                part,
                 data,
                 statistic_targets,
                 weights,
@@ -290,19 +312,21 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
                 *split,
                 seeds=(int(seed[0]), int(seed[1]), int(seed[2])),
             )
-            for split, seed in zip(splits, seeds, strict=True)
+            for split, seed, part in zip(splits, seeds, features, strict=True)
         ]
-        if not encoder.many.any():  # all members read the same matrix
-            data.inputs = inputs_of(
-                encoder.features_, data.cells, np.zeros((data.n_rows, 0)), dtype
-            )
+        if not encoder.many.any():  # members read the same matrices
+            none = np.zeros((data.n_rows, 0))
+            data.inputs = {
+                part.n_inputs: inputs_of(part, data.cells, none, dtype)
+                for part in {id(part): part for part in features}.values()
+            }
         return team.train(jobs)
 
     # --- What held-out rows say
 
     def _judge(
         self,
-        data: _Data,
+        data: TrainingData,
         kept: list[tuple[Member, Any]],
         there: NDArray[np.intp],
         n_given: int,
@@ -338,95 +362,6 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         self.oof_prediction_ = predictions
         self.oof_score_ = self._oof_score(finished, data.targets[seen], weights)
 
-    @property
-    def feature_importances_(self) -> Numbers:
-        """Importance of every column, (n_features_in_,): rise of the loss when it is shuffled.
-
-        The loss is the log loss, the squared error over the variance of `y`, or the pinball loss.
-        The column is shuffled among at most 2,000 rows that members held out, 5 times; around 0
-        for columns without use. Computed when it is first read. Columns that carry the same
-        information share their importance, or hide it.
-
-        Raises
-        ------
-        AttributeError
-            If no rows were held out.
-        """
-        importances: Numbers = self._all_importances().mean(axis=0)
-        return importances
-
-    def _all_importances(self) -> Numbers:
-        """Return the importances of every repetition, (n_repeats, n_features_in_)."""
-        check_is_fitted(self)
-        if self._importances is None:
-            if self._held_out is None:
-                raise AttributeError(
-                    "importances need held-out rows, of which this fit had none, or which are not "
-                    "in a loaded file"
-                )
-            self._importances = permutation_importances(
-                self.members_, self.encoder_, self._held_out, self._loss_of, 0
-            )
-        return self._importances
-
-    def plot_importances(self, *, n_columns: int = 20, figsize: Any = None) -> Any:
-        """Plot `feature_importances_`, the largest first.
-
-        Parameters
-        ----------
-        n_columns : int >= 1
-            Number of columns shown at most.
-        figsize : (float, float) or None
-            Width and height in inches.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from fastmlp.plots.tables import plot_importances
-
-        importances = self._all_importances()
-        names = [column.name for column in self.encoder_.reader_.columns]
-        return plot_importances(names, importances, n_columns=n_columns, figsize=figsize)
-
-    def plot_history(self, *, figsize: Any = (10, 6)) -> Any:
-        """Plot the losses of all members, and their best epochs.
-
-        Parameters
-        ----------
-        figsize : (float, float)
-            Width and height in inches.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from fastmlp.plots.tables import plot_member_curves
-
-        check_is_fitted(self)
-        histories = [member.history for member in self.members_]
-        best = [member.best_epoch for member in self.members_]
-        return plot_member_curves(histories, best, figsize=figsize)
-
-    def summary(self) -> TabularSummary:
-        """Return what was done to every column, and how the members were trained.
-
-        Returns
-        -------
-        TabularSummary
-            Displayed as text, with the attributes `columns` and `members`.
-        """
-        check_is_fitted(self)
-        score = "" if self.oof_score_ is None else f", {self._score_name()} {self.oof_score_:.4f}"
-        title = (
-            f"{type(self).__name__}: {len(self.members_)} members{score}"
-            f"{'' if self.oof_score_ is None else ' for held-out rows'}"
-        )
-        return summarize(title, self.encoder_, self.members_)
-
-    def _score_name(self) -> str:
-        return "accuracy" if hasattr(self, "classes_") else "R^2"
-
     def _reset_learned(self) -> None:
         """Forget what an earlier fit has learned from held-out rows."""
 
@@ -435,7 +370,7 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
     @staticmethod
     def _inputs(encoder: TabularEncoder, member: Member, cells: Cells) -> Array:
         statistics = member.statistics.encode(cells.codes[:, encoder.many])
-        return inputs_of(encoder.features_, cells, statistics, member.network.dtype)
+        return inputs_of(member.features, cells, statistics, member.network.dtype)
 
     def _outputs(self, X: Any) -> Array:
         """Return the mean of the members' outputs for a table, (n, n_outputs)."""
@@ -459,8 +394,13 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         encoder = self.encoder_
         if encoder.many.any():
             return mean_outputs(self.members_, lambda member: self._inputs(encoder, member, cells))
-        shared = self._inputs(encoder, self.members_[0], cells)
-        return mean_outputs(self.members_, lambda member: shared)
+        kinds = {id(member.features): member for member in self.members_}
+        inputs = {kind: self._inputs(encoder, member, cells) for kind, member in kinds.items()}
+        return mean_outputs(self.members_, lambda member: inputs[id(member.features)])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there are members."""
+        return "members_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -469,67 +409,6 @@ class BaseTabular(BaseEstimator, ABC):  # type: ignore[misc]
         tags.input_tags.categorical = True
         tags.target_tags.required = True
         return tags
-
-
-class _Data:
-    """Training rows of a fit, those of weight 0 left out."""
-
-    def __init__(
-        self,
-        cells: Cells,
-        targets: Numbers,
-        weights: Numbers | None,
-        groups: NDArray[Any] | None,
-    ) -> None:
-        self.cells, self.targets, self.weights, self.groups = cells, targets, weights, groups
-        self.n_rows = len(targets)
-        self.inputs: Array | None = None
-        self.validation: tuple[Cells, Numbers, Numbers | None] | None = None
-
-
-def _make_job(
-    encoder: TabularEncoder,
-    data: _Data,
-    statistic_targets: Numbers,
-    weights: Numbers | None,
-    dtype: str,
-    strata: NDArray[np.intp],
-    train: NDArray[np.intp],
-    held: NDArray[np.intp],
-    *,
-    seeds: tuple[int, int, int],
-) -> Job:
-    """Encode the rows for a member, whose statistics come from its training rows alone."""
-    many = encoder.many
-    statistics, inputs = TargetStatistics([]), data.inputs
-    if inputs is None:
-        codes = data.cells.codes[:, many]
-        rng = np.random.RandomState(seeds[2])
-        groups = None if data.groups is None else data.groups[train]
-        fold = fold_numbers(N_FOLDS, strata[train], groups, rng)
-        statistics, own = TargetStatistics.learn(
-            codes[train],
-            encoder.n_many,
-            statistic_targets[train],
-            None if data.weights is None else data.weights[train],
-            fold,
-        )
-        columns = statistics.encode(codes)
-        columns[train] = own
-        inputs = inputs_of(encoder.features_, data.cells, columns, dtype)
-    targets = np.ascontiguousarray(data.targets, dtype)
-    of_rows = None if weights is None else np.ascontiguousarray(weights, dtype)
-    rows = Rows(inputs, targets, of_rows)
-    held_out = None
-    if data.validation is not None:
-        cells, y, w = data.validation
-        x = inputs_of(encoder.features_, cells, statistics.encode(cells.codes[:, many]), dtype)
-        held_out = Rows(x, np.ascontiguousarray(y, dtype), None if w is None else w.astype(dtype))
-    elif len(held):
-        held_out = Rows(inputs[held], targets[held], None if of_rows is None else of_rows[held])
-        if of_rows is not None and not of_rows[held].any():
-            held_out = held_out._replace(weights=None)
-    return Job(rows, train, held_out, statistics, seeds[:2])
 
 
 def _check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
@@ -541,14 +420,3 @@ def _check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
             raise ValueError(f"groups must have shape (n_samples,); got {array.shape}")
         check_length("groups", len(array), "X", n_rows)
     return array if array.dtype.kind != "O" else array.astype(str)
-
-
-def _report(n_members: int, number: int, member: Member) -> None:
-    """Print a line about a trained member."""
-    last = member.history.get("val_loss") or member.history.get("loss") or [np.nan]
-    best = last[-1] if member.best_epoch is None else last[member.best_epoch]
-    print(
-        f"member {number + 1} of {n_members}: {len(member.history.get('loss', []))} epochs, "
-        f"best loss {best:.5g}",
-        flush=True,
-    )

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
+from fastmlp._checks import check_choice
 from fastmlp._types import Array
 from fastmlp.estimators.inputs import class_sample_weights
-from fastmlp.estimators.labels import check_length, check_y
+from fastmlp.estimators.labels import check_length, check_score, check_y
+from fastmlp.estimators.naming import naming
 from fastmlp.estimators.targets import ClassTargets, learn_classes
 from fastmlp.losses import Loss, check_loss
 from fastmlp.tables.base import BaseTabular
@@ -37,7 +40,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         Widths of the hidden layers, such as ``(128, 64)`` or ``"128x64"``; "auto" is that, or
         256x256 from 10,000 rows on.
     encoding : {"auto", "plain", "ple"}, default="auto"
-        Whether numbers are also encoded by their position in 16 bins; "auto": from 10,000 rows on.
+        Whether numbers are also encoded by their position in 16 bins, see
+        :class:`PiecewiseLinearEncoder`; "auto": from 10,000 rows on, before that in every other
+        member.
     max_one_hot : int >= 1, default=9
         Number of categories up to which each has an input of its own.
     categorical, numerical : sequence of names or positions, or None
@@ -159,13 +164,28 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples,)
         """
-        chosen: NDArray[Any] = self.classes_of(self.predict_proba(X))
-        return chosen
-
-    def classes_of(self, probabilities: Array) -> NDArray[Any]:
-        """Return the most probable class of every row of probabilities (n_samples, n_classes)."""
-        labels: NDArray[Any] = self.classes_[np.asarray(probabilities).argmax(axis=1)]
+        chosen = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[chosen]
         return labels
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the share of rows (of their weights) whose label is predicted.
+
+        Parameters
+        ----------
+        X : table or array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        check_score(X, y, sample_weight)
+        with naming("y"):
+            return float(super().score(X, y, sample_weight))
 
     # --- Methods required by BaseTabular
 
@@ -227,6 +247,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     def _training_weights(self, targets: Numbers, weights: Numbers | None) -> Numbers | None:
         if self.class_weight is None:
             return weights
+        if not isinstance(self.class_weight, Mapping):
+            check_choice("class_weight", self.class_weight, ["balanced"])
         hard = np.round(targets) if targets.shape[1] == 1 else targets
         of_rows = class_sample_weights(self.class_weight, self.classes_, hard, weights)
         if not of_rows.any():
@@ -254,6 +276,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
 
     def _finish(self, outputs: Array) -> Array:
         return tempered(self._probabilities(np.asarray(outputs, np.float64)), self.temperature_)
+
+    def _score_name(self) -> str:
+        return "accuracy"
 
     def _loss_of(self, outputs: Array, targets: Numbers, weights: Numbers | None) -> float:
         return log_loss(

@@ -120,6 +120,7 @@ def _describe_member(
     arrays |= {f"members.{number}.{name}": array for name, array in own.items()}
     history = {name: encode([float(v) for v in values]) for name, values in member.history.items()}
     return document | {
+        "bins": len(member.features.bins.owner) > 0,
         "history": history,
         "best_epoch": member.best_epoch,
         "n_rows": member.n_rows,
@@ -151,8 +152,9 @@ def restore_tabular(kind: str, document: Fields, arrays: Arrays) -> BaseTabular:
     if names is not None:
         model.feature_names_in_ = names
     model.encoder_ = _restore_encoder(model, document, arrays)
+    without_bins = model.encoder_.features_.without_bins()
     model.members_ = [
-        _restore_member(item, arrays.under(f"members.{i}."), model.encoder_)
+        _restore_member(item, arrays.under(f"members.{i}."), model.encoder_, without_bins)
         for i, item in enumerate(document.objects("members"))
     ]
     if not model.members_:
@@ -268,13 +270,17 @@ def _indices(arrays: Arrays, name: str, n: int) -> NDArray[np.intp]:
     return array.astype(np.intp)
 
 
-def _restore_member(fields: Fields, arrays: Arrays, encoder: TabularEncoder) -> Member:
+def _restore_member(
+    fields: Fields, arrays: Arrays, encoder: TabularEncoder, without_bins: Features
+) -> Member:
     network = restore_network(fields, arrays)
-    many = encoder.n_many
-    tables = [arrays.take(f"statistics.{j}", FLOAT64, (n + 1, None)) for j, n in enumerate(many)]
+    features = encoder.features_ if fields.take("bins", bool) else without_bins
+    tables = [
+        arrays.take(f"statistics.{j}", FLOAT64, (n + 1, None)) for j, n in enumerate(encoder.n_many)
+    ]
     arrays.end()
     statistics = TargetStatistics(tables)
-    n_inputs = max(1, encoder.features_.n_inputs + statistics.n_inputs)
+    n_inputs = max(1, features.n_inputs + statistics.n_inputs)
     if network.sizes[0] != n_inputs:
         raise ModelFormatError(f"{fields.where}: the network must have {n_inputs} inputs")
     curves = fields.fields("history")
@@ -286,7 +292,13 @@ def _restore_member(fields: Fields, arrays: Arrays, encoder: TabularEncoder) -> 
     ):
         raise ModelFormatError(f"{fields.where}: 'history' must be numbers for every epoch")
     member = Member(
-        network, statistics, history, best, fields.count("n_rows"), fields.count("n_held_out")
+        network,
+        features,
+        statistics,
+        history,
+        best,
+        fields.count("n_rows"),
+        fields.count("n_held_out"),
     )
     fields.end()
     return member

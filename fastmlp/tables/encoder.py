@@ -249,18 +249,19 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if is_many
         ]
 
-    def sources(self, statistics: TargetStatistics | None = None) -> NDArray[np.intp]:
-        """Return for every input the position of the column of `X` that it comes from.
+    def sources(self, features: Features, statistics: TargetStatistics) -> NDArray[np.intp]:
+        """Return for every input of a member the position of the column that it comes from.
 
         Parameters
         ----------
-        statistics : TargetStatistics or None
-            Of a member, whose inputs stand last.
+        features : Features
+        statistics : TargetStatistics
+            Whose inputs stand last.
         """
-        sources = self.features_.sources(self.reader_)
+        sources = features.sources(self.reader_)
         many = [i for i, c in enumerate(self.reader_.columns) if c.kind == "categorical"]
         many = [i for i, is_many in zip(many, self.many, strict=True) if is_many]
-        if statistics is not None and statistics.tables:
+        if statistics.tables:
             for column, table in zip(many, statistics.tables, strict=True):
                 sources += [column] * table.shape[1]
         return np.array(sources, np.intp)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,11 @@ class Features:
             n_indicators,
             frequencies,
         )
+
+    def without_bins(self) -> Features:
+        """Return the same features without bins."""
+        none = PiecewiseBins(np.zeros(0, np.intp), np.zeros(0), np.zeros(0))
+        return replace(self, bins=none)
 
     @property
     def n_inputs(self) -> int:

@@ -128,9 +128,10 @@ def _given(
     validation: Any, n_members: int, n_rows: int, y: NDArray[Any], groups: NDArray[Any] | None
 ) -> list[Split]:
     splits: Iterable[Any]
-    if hasattr(validation, "split"):
+    is_text = isinstance(validation, str | bytes | bytearray)
+    if hasattr(validation, "split") and not is_text:
         splits = validation.split(np.zeros((n_rows, 1)), y, groups)
-    elif isinstance(validation, Iterable) and not isinstance(validation, str | bytes):
+    elif isinstance(validation, Iterable) and not is_text:
         splits = validation
     else:
         raise TypeError(

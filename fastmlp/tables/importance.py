@@ -78,7 +78,6 @@ def permutation_importances(
     L. Breiman, "Random forests" (2001).
     """
     rng = np.random.default_rng(seed)
-    sources = encoder.sources(members[0].statistics)
     n_columns = len(encoder.reader_.columns)
     total = np.zeros((N_REPEATS, n_columns))
     share = 0.0
@@ -90,7 +89,8 @@ def permutation_importances(
             continue
         cells, targets = rows.cells.rows(mine), rows.targets[mine]
         statistics = member.statistics.encode(cells.codes[:, encoder.many])
-        inputs = inputs_of(encoder.features_, cells, statistics, member.network.dtype)
+        sources = encoder.sources(member.features, member.statistics)
+        inputs = inputs_of(member.features, cells, statistics, member.network.dtype)
         base = loss(member.network.predict(inputs), targets, weights)
         share += weight
         for column in range(n_columns):

@@ -21,6 +21,7 @@ from fastmlp.engine.rows import Rows
 from fastmlp.losses import Loss
 from fastmlp.network.network import Network
 from fastmlp.optimizers import AdamW
+from fastmlp.tables.features import Features
 from fastmlp.tables.settings import MemberSettings
 from fastmlp.tables.statistics import TargetStatistics
 from fastmlp.training.history import HistoryRecorder
@@ -34,6 +35,8 @@ class Member:
     Attributes
     ----------
     network : Network
+    features : Features
+        What its inputs are, besides the statistics: those of the encoder, with or without bins.
     statistics : TargetStatistics
         Of the rows that it was trained on.
     history : dict of str to list of float
@@ -45,6 +48,7 @@ class Member:
     """
 
     network: Network
+    features: Features
     statistics: TargetStatistics
     history: dict[str, list[float]]
     best_epoch: int | None
@@ -64,7 +68,9 @@ class Job:
         Those to train on.
     held_out : Rows or None
         Those to stop by.
+    features : Features
     statistics : TargetStatistics
+        What the inputs are.
     seeds : (int, int)
         Of the initial weights, and of shuffling and dropout.
     """
@@ -72,6 +78,7 @@ class Job:
     rows: Rows
     row_index: NDArray[np.intp]
     held_out: Rows | None
+    features: Features
     statistics: TargetStatistics
     seeds: tuple[int, int]
 
@@ -157,7 +164,13 @@ class Team:
         )
         held_out = 0 if job.held_out is None else len(job.held_out.x)
         member = Member(
-            network, job.statistics, curves.history, stop.best_epoch, len(job.row_index), held_out
+            network,
+            job.features,
+            job.statistics,
+            curves.history,
+            stop.best_epoch,
+            len(job.row_index),
+            held_out,
         )
         self.report(number, member)
         return member

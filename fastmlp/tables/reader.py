@@ -200,7 +200,7 @@ def _position(name: str, column: Any, frame: Frame) -> int:
     if isinstance(column, int | np.integer) and not isinstance(column, bool):
         if 0 <= column < len(frame.names):
             return int(column)
-    elif column in frame.names:
+    elif isinstance(column, str) and column in frame.names:
         return frame.names.index(column)
     raise ValueError(
         f"{name} must list columns of X, by name or by position from 0 to "

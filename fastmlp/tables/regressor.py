@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_iterable, check_number, shown
 from fastmlp._types import Array
-from fastmlp.estimators.labels import check_length, check_y
+from fastmlp.estimators.labels import check_length, check_score, check_y
+from fastmlp.estimators.naming import naming
 from fastmlp.estimators.validation import d2_pinball, r2
 from fastmlp.losses import Loss, Quantile, check_loss
 from fastmlp.tables.base import BaseTabular
@@ -169,12 +172,16 @@ time_limit, network, n_threads, random_state, callbacks, verbose
         float
             1 for perfect predictions, 0 for those as good as the best constant.
         """
-        if self.quantiles is None:
-            return float(super().score(X, y, sample_weight))
-        targets = np.asarray(y, np.float64).reshape(-1, 1)
-        predicted = self.predict(X).reshape(len(targets), -1)
-        levels = _levels(self.quantiles)
-        return d2_pinball(np.repeat(targets, len(levels), 1), sample_weight, levels)(predicted)
+        check_is_fitted(self)
+        check_score(X, y, sample_weight)
+        predicted = self.predict(X)
+        with naming("y"):
+            if self.quantiles is None:
+                return float(r2_score(y, predicted, sample_weight=sample_weight))
+            targets = np.asarray(y, np.float64).reshape(-1, 1)
+            levels = _levels(self.quantiles)
+            columns = np.repeat(targets, len(levels), 1)
+            return d2_pinball(columns, sample_weight, levels)(predicted.reshape(columns.shape))
 
     # --- Methods required by BaseTabular
 

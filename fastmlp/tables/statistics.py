@@ -32,8 +32,10 @@ class TargetStatistics:
 
     def encode(self, codes: NDArray[np.intp]) -> Numbers:
         """Return the statistics for codes (n, n_columns), as inputs (n, n_inputs)."""
+        if not self.tables:  # learned without a target
+            return np.zeros((len(codes), 0))
         parts = [table[column] for column, table in zip(codes.T, self.tables, strict=True)]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((len(codes), 0))
+        return np.concatenate(parts, axis=1)
 
     @classmethod
     def learn(
@@ -117,10 +119,9 @@ def smoothed_means(
     total = np.average((targets - mean) ** 2, axis=0, weights=weights)
     means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     within_sum = np.average((targets - means[codes]) ** 2, axis=0, weights=weights)
-    occupied = int(np.count_nonzero(counts))
-    n = len(codes)
+    occupied, n = int(np.count_nonzero(counts)), float(counts.sum())
     # Unbiased: the means of the categories have taken one degree of freedom each.
-    within = within_sum * n / max(n - occupied, 1)
+    within = within_sum * n / max(n - occupied, 0.1 * n)
     between = np.maximum(total - within, 1e-3 * total)
     m = np.clip(np.divide(within, between, out=np.ones_like(total), where=between > 0), 1.0, 1e3)
     table: Numbers = (sums + m * mean) / (counts + m)

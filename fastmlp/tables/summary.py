@@ -49,9 +49,8 @@ class TabularSummary:
 
 def summarize(title: str, encoder: TabularEncoder, members: list[Member]) -> TabularSummary:
     """Return the summary of an encoder and members."""
-    n_inputs = np.bincount(
-        encoder.sources(members[0].statistics), minlength=len(encoder.reader_.columns)
-    )
+    sources = encoder.sources(encoder.features_, members[0].statistics)
+    n_inputs = np.bincount(sources, minlength=len(encoder.reader_.columns))
     columns = [
         (column.name, column.kind, str(n), treatment(encoder, i) if n else "dropped: constant")
         for i, (column, n) in enumerate(zip(encoder.reader_.columns, n_inputs, strict=True))
@@ -78,7 +77,7 @@ def treatment(encoder: TabularEncoder, index: int) -> str:
     if column.kind == "ordinal":
         parts = [f"place among {len(column.categories)}, scaled"]
     n_bins = int(np.isin(features.bins.owner, numbers).sum())
-    parts += [f"{n_bins} bins"] if n_bins else []
+    parts += [f"{n_bins} bins (not in all members)"] if n_bins else []
     if np.isin(features.marked, numbers).any():
         parts += ["missing values filled and marked"]
     return ", ".join(parts)
