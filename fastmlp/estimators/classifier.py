@@ -400,8 +400,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if plain is not None:
             self._take_targets(ClassTargets(self.classes_, **plain))
 
-    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        return self._targets.encode(y, dtype)
+    def _encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
+        return self._targets.encode(y, dtype, name)
 
     def _output_and_loss(self) -> tuple[str, Loss]:
         many = self._targets.kind == "multiclass"

@@ -265,6 +265,7 @@ CHECKS: dict[str, Check] = {
     "max_grad_norm": _max_grad_norm,
     "quantile": _levels,
     "huber_delta": _positive,
+    "scale_target": check_flag,
 }
 """Checks by parameter; `loss` is missing because its allowed values depend on the estimator."""
 
