@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from fastmlp.network.network import Network
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path
 from fastmlp.training.history import History
 from fastmlp.training.trainer import Trainer
+
+HISTORY_NAME = "history.json"
 
 
 def describe(dataset: Dataset, network: Network, recipe: Recipe, options: Namespace) -> str:
@@ -117,6 +120,14 @@ def make_record(
         **({"speed": _speed(trainer, n_rows)} if history.n_epochs else {}),
         "environment": environment.collect(options.threads),
     }
+
+
+def rows_of_sets(record: Mapping[str, Any]) -> dict[str, int] | None:
+    """Return the numbers of rows of a record's sets by the prefix of their names; None without."""
+    data = record.get("data")
+    if not isinstance(data, Mapping) or not {"n_train", "n_test"} <= set(data):
+        return None
+    return {"train": data["n_train"], "val": data["n_test"]}
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
