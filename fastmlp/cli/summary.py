@@ -79,7 +79,7 @@ def summarize(trainer: Trainer, n_rows: int, total_seconds: float, n_epochs: int
             f"{rates['gflop_per_second']:.1f} GFLOP/s in matrix products",
             f"threads   {threads.n_threads} (from {thread_source(threads.source)}), "
             f"{_workers(trainer, n_rows)} used for a batch",
-            f"accuracy  {_accuracies(history)}",
+            f"accuracy  {_accuracies(history)}{_best(history)}",
         ]
     )
 
@@ -139,6 +139,14 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _accuracies(history: History) -> str:
     train, validation = history.last("train_accuracy"), history.last("val_accuracy")
     return f"train {train:.4f}, validation {validation:.4f}"
+
+
+def _best(history: History) -> str:
+    """Return the best epoch in brackets, if a later one was worse; epochs count from 1."""
+    accuracies = history["val_accuracy"]
+    if np.isnan(accuracies).any() or accuracies.max() <= accuracies[-1]:
+        return ""
+    return f" (best {accuracies.max():.4f} in epoch {int(accuracies.argmax()) + 1})"
 
 
 def _speed(trainer: Trainer, n_rows: int) -> dict[str, float]:

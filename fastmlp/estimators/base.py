@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp._checks import check_targets
@@ -36,7 +36,12 @@ from fastmlp.estimators.inputs import (
 )
 from fastmlp.estimators.labels import check_length, check_y
 from fastmlp.estimators.naming import frame_dtype, naming, naming_columns, refuse_lazy
-from fastmlp.estimators.parameters import check_parameters, hidden_sizes, layer_activations
+from fastmlp.estimators.parameters import (
+    as_random_state,
+    check_parameters,
+    hidden_sizes,
+    layer_activations,
+)
 from fastmlp.estimators.records import FitRecord, RecordOwner
 from fastmlp.estimators.resume import ResumableFit
 from fastmlp.estimators.settings import LastTrainer
@@ -54,7 +59,7 @@ from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.network.network import Network
 from fastmlp.network.summary import Summary
 
-SklearnRandomState = int | np.random.RandomState | None
+SklearnRandomState = int | np.random.RandomState | np.random.Generator | None
 
 
 class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore[misc]
@@ -277,7 +282,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             warn_if_unscaled(x)
             if self.solver != "lbfgs":  # which adapts to the scale of the targets
                 self._warn_of_targets(rows.y)
-        random_state = check_random_state(self.random_state)
+        random_state = as_random_state(self.random_state)
         resumable = None
         if resume is not None or any(isinstance(call, Checkpoint) for call in callbacks):
             resumable = _resumable(resume, random_state, incremental=incremental)

@@ -16,7 +16,7 @@ from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
 from fastmlp.estimators.labels import check_score, check_y
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic, quantile_levels
+from fastmlp.estimators.parameters import is_stochastic, quantile_levels, suggest_parameters
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.target_scaling import (
     Floats,
@@ -86,9 +86,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Maximum number of epochs, or of iterations with "lbfgs".
     shuffle : bool, default=True
         Whether to shuffle the rows before every epoch.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed or generator for the initial weights, the validation split and shuffling. The first two
-        are the same as in scikit-learn. The result does not depend on the number of threads.
+        are the same as in scikit-learn, which takes no Generator. The result does not depend on the
+        number of threads.
     tol : float >= 0, default=1e-4
         Minimum improvement: an epoch that improves by less does not count as an improvement. With
         "lbfgs", optimization stops when no component of the gradient is larger than `tol`.
@@ -236,6 +237,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     target_scale_: Floats
     quantile_shifts_: Floats
 
+    @suggest_parameters
     def __init__(
         self,
         loss: Any = "squared_error",
