@@ -102,4 +102,5 @@ def _regression(model: Any, rows: RowsToPredict, predicted: NDArray[Any]) -> dic
 def _figures(model: Any, rows: RowsToPredict, predicted: Any) -> Iterator[tuple[str, Figure]]:
     from fastmlp import plots
 
+    assert rows.y is not None
     yield "confusion_matrix", plots.plot_confusion_matrix(rows.y, predicted, model.classes_)
