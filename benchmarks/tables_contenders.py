@@ -1,7 +1,7 @@
 """Contenders of the comparison on tables: each is ``fit(X, y, classify, seed) -> predict``.
 
-`predict` returns probabilities (n, n_classes) in the order of the sorted labels, or numbers (n,). Everything that
-a contender learns from the data is inside `fit`.
+`predict` returns probabilities (n, n_classes) in the order of the sorted labels, or numbers (n,).
+Everything that a contender learns from the data is inside `fit`.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ def text_columns(X: pd.DataFrame) -> list[str]:
 
 def prepared(model: Any, X: pd.DataFrame, y: Any, classify: bool) -> Predict:
     """Scaled numbers and one-hot categories in front of an estimator; y scaled."""
-    from sklearn.compose import make_column_transformer
-    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.compose import TransformedTargetRegressor, make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+    X = dates_as_numbers(X)
     text = text_columns(X)
     numbers = [name for name in X if name not in text]
+    filled = SimpleImputer(strategy="median", add_indicator=True)
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
+    )
     steps = make_column_transformer(
-        (make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), numbers),
-        (OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False), text),
+        (make_pipeline(filled, StandardScaler()), numbers), (one_hot, text)
     )
     pipeline = make_pipeline(steps, model)
     if not classify:
@@ -54,13 +57,16 @@ def prepared(model: Any, X: pd.DataFrame, y: Any, classify: bool) -> Predict:
     def predict(new: pd.DataFrame) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return call(_as_objects(new, text))
+            return call(_as_objects(dates_as_numbers(new), text))
 
     return predict
 
 
 def _as_objects(X: pd.DataFrame, text: list[str]) -> pd.DataFrame:
-    return X.assign(**{name: X[name].astype(object).where(X[name].notna(), "missing").astype(str) for name in text})
+    def filled(column: pd.Series) -> pd.Series:
+        return column.astype(object).where(column.notna(), "missing").astype(str)
+
+    return X.assign(**{name: filled(X[name]) for name in text})
 
 
 def linear(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
@@ -68,8 +74,9 @@ def linear(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
 
     if classify:
         model = LogisticRegressionCV(
-            Cs=[0.01, 0.1, 1, 10], cv=3, max_iter=300, scoring="neg_log_loss", use_legacy_attributes=False, l1_ratios=(0,)
-        )
+            Cs=[0.01, 0.1, 1, 10], cv=3, max_iter=300, scoring="neg_log_loss", l1_ratios=(0,),
+            use_legacy_attributes=False,
+        )  # fmt: skip
     else:
         model = RidgeCV(np.logspace(-2, 4, 13))
     return prepared(model, X, y, classify)
@@ -78,7 +85,8 @@ def linear(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
 def sklearn_mlp(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-    return prepared((MLPClassifier if classify else MLPRegressor)(random_state=seed), X, y, classify)
+    kind = MLPClassifier if classify else MLPRegressor
+    return prepared(kind(random_state=seed), X, y, classify)
 
 
 def fastmlp_mlp(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
@@ -118,13 +126,18 @@ def lightgbm(tuned: bool) -> Callable[..., Predict]:
         options: dict[str, Any] = dict(n_jobs=1, verbose=-1, random_state=seed)
         if tuned:
             options |= TUNED_CLASS if classify else TUNED_NUMBER
-        text = {name: pd.CategoricalDtype(sorted(set(X[name].dropna().astype(str)))) for name in text_columns(X)}
+        X = dates_as_numbers(X)
+        text = {
+            name: pd.CategoricalDtype(sorted(set(X[name].dropna().astype(str))))
+            for name in text_columns(X)
+        }
+
+        def as_kind(column: pd.Series, kind: Any) -> pd.Series:
+            return column.astype(object).where(column.isna(), column.astype(str)).astype(kind)
 
         def categories(table: pd.DataFrame) -> pd.DataFrame:
-            return table.assign(**{
-                name: table[name].astype(object).where(table[name].isna(), table[name].astype(str)).astype(kind)
-                for name, kind in text.items()
-            })
+            table = dates_as_numbers(table)
+            return table.assign(**{n: as_kind(table[n], kind) for n, kind in text.items()})
 
         model = (LGBMClassifier if classify else LGBMRegressor)(**options)
         with warnings.catch_warnings():
@@ -150,8 +163,8 @@ def lightgbm(tuned: bool) -> Callable[..., Predict]:
     return fit
 
 
-# Tuned defaults of pytabkit 1.7 (Holzmüller et al., 2024): the best of at most 1,000 trees for a held-out
-# fifth, which stops after 300 that do not help.
+# Tuned defaults of pytabkit 1.7 (Holzmüller et al., 2024): the best of at most 1,000 trees for a
+# held-out fifth, which stops after 300 that do not help.
 TUNED = dict(
     n_estimators=1000, subsample=0.75, subsample_freq=1, colsample_bytree=1.0,
     min_sum_hessian_in_leaf=1e-7, max_bin=255,
@@ -165,16 +178,23 @@ def boosting(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.preprocessing import OrdinalEncoder
 
+    X = dates_as_numbers(X)
     text = text_columns(X)
     few = [name for name in text if X[name].nunique() < 200]
-    encoder = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
-    ).fit(_as_objects(X, text)[text]) if text else None
+    encoder = (
+        OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
+        ).fit(_as_objects(X, text)[text])
+        if text
+        else None
+    )
 
     def encoded(table: pd.DataFrame) -> pd.DataFrame:
-        table = _as_objects(table, text)
-        return table if encoder is None else table.assign(
-            **dict(zip(text, encoder.transform(table[text]).T, strict=True))
+        table = _as_objects(dates_as_numbers(table), text)
+        return (
+            table
+            if encoder is None
+            else table.assign(**dict(zip(text, encoder.transform(table[text]).T, strict=True)))
         )
 
     kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
@@ -186,14 +206,16 @@ def boosting(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
 def catboost(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
     from catboost import CatBoostClassifier, CatBoostRegressor
 
+    X = dates_as_numbers(X)
     text = text_columns(X)
     kind = CatBoostClassifier if classify else CatBoostRegressor
     model = kind(
-        verbose=False, random_seed=seed, thread_count=1, cat_features=text, allow_writing_files=False
-    )
+        verbose=False, random_seed=seed, thread_count=1, cat_features=text,
+        allow_writing_files=False,
+    )  # fmt: skip
     model.fit(_as_objects(X, text), np.asarray(y))
     call = model.predict_proba if classify else model.predict
-    return lambda new: call(_as_objects(new, text))
+    return lambda new: call(_as_objects(dates_as_numbers(new), text))
 
 
 CONTENDERS: dict[str, Callable[..., Predict]] = {

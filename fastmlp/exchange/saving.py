@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastmlp._checks import check_flag, check_path
@@ -24,6 +25,23 @@ from fastmlp.network.network import Network
 
 if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
+
+RESUMES = (
+    "a checkpoint holds a run and not a model: continue it with fit(..., resume=path), and save "
+    "the model with fastmlp.save"
+)
+OTHER_FILES = {
+    ".onnx": "fastmlp writes ONNX files (export_onnx) and does not read them; onnxruntime does",
+    ".keras": "load it with keras, and convert it with fastmlp.from_keras; CNNs with CNN.load",
+    ".h5": "load it with keras, and convert it with fastmlp.from_keras",
+    ".pkl": "pickles, which can run code, are loaded by pickle alone",
+    ".pickle": "pickles, which can run code, are loaded by pickle alone",
+    ".joblib": "joblib's files, which can run code, are loaded by joblib alone",
+    ".npz": "data sets are loaded by fastmlp.datasets.load",
+    ".pt": "files of PyTorch are loaded by PyTorch",
+    ".pth": "files of PyTorch are loaded by PyTorch",
+}
+"""What can be done with files of other programs, by the end of their names."""
 
 KINDS = (
     "Network",
@@ -132,7 +150,27 @@ def load(path: StrPath) -> Any:
         content = read_model_file(source, KINDS)
         return _restore(content)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{source!r}: {error}") from error.__cause__
+        raise ModelFormatError(f"{source!r}: {error}{_advice(source)}") from error.__cause__
+    except IsADirectoryError as error:
+        if _checkpoints_in(source):
+            raise IsADirectoryError(f"{error}; {RESUMES}") from None
+        raise
+
+
+def _advice(source: str) -> str:
+    """Return what can be done with a file that is no model file; "" if it is not known."""
+    try:
+        read_model_file(source, ("Checkpoint",))
+    except (ModelFormatError, OSError):
+        pass
+    else:
+        return f"; {RESUMES}"
+    name = source.lower()
+    return next((f"; {text}" for end, text in OTHER_FILES.items() if name.endswith(end)), "")
+
+
+def _checkpoints_in(folder: str) -> bool:
+    return any(Path(folder).glob("checkpoint-*.safetensors"))
 
 
 def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], Any]]:

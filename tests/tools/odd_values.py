@@ -332,6 +332,14 @@ for _class, _make in {"MLPClassifier": classifier, "MLPRegressor": regressor}.it
             "score": lambda: {"X": X, "y": LABELS},
         }.items()
     }
+SUBJECTS["MLPRegressor.calibrate"] = (
+    method(
+        lambda: fitted(lambda **given: fastmlp.MLPRegressor("quantile", **given)),
+        fastmlp.MLPRegressor,
+        "calibrate",
+    ),
+    lambda: {"X": X, "y": LABELS},
+)
 for _name in ("predict_proba", "predict_log_proba"):
     SUBJECTS[f"MLPClassifier.{_name}"] = (
         method(classifier, fastmlp.MLPClassifier, _name),
