@@ -58,9 +58,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         result then depends on the machine.
     network : mapping or None
         Settings of the members for experts, by name, with the defaults activation="relu",
-        dropout=0.2, learning_rate=0.003, schedule="cosine", weight_decay=0.01, batch_size=256,
-        max_epochs=100, patience=20 (epochs without a lower loss of the held-out rows),
-        initializer="glorot".
+        dropout=0.2, learning_rate=0.003, schedule="cosine", weight_decay=0.01, batch_size=None (a
+        twentieth of the rows, from 32 to 256), max_epochs=100, patience=20 (epochs without a lower
+        loss of the held-out rows), initializer="glorot".
     n_threads : int >= 1 or None, default=None
         Number of threads, on which members are trained side by side; None for the default of
         :func:`fastmlp.resolve_threads`. It does not affect the result.

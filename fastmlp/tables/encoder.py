@@ -238,7 +238,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def many(self) -> NDArray[np.bool_]:
         """Mask of the categorical columns that have statistics of the target."""
-        return np.array([table is not None for table in self.features_.frequencies], bool)
+        return self.features_.many
 
     @property
     def n_many(self) -> list[int]:
@@ -286,7 +286,7 @@ def inputs_of(features: Features, cells: Cells, statistics: Numbers, dtype: Any)
     """Return features and statistics (n, k) side by side; a column of zeros if there are none."""
     k = statistics.shape[1]
     constant = features.n_inputs + k == 0
-    inputs = features.encode(cells, np.dtype(dtype), extra=k + constant)
+    inputs = features.encode(cells, dtype, extra=k + constant)
     if k:
         inputs[:, -k:] = statistics
     if constant:

@@ -65,8 +65,11 @@ class PiecewiseBins:
 
     def encode(self, numbers: Numbers) -> Numbers:
         """Return the positions within the bins, (n, n_bins), each in [0, 1]; NaN is unknown."""
-        inside = (numbers[:, self.owner] - self.left) * self.rate
-        return np.clip(inside, 0.0, 1.0, out=inside)
+        inside = numbers[:, self.owner]
+        inside -= self.left
+        inside *= self.rate
+        np.maximum(inside, 0.0, out=inside)
+        return np.minimum(inside, 1.0, out=inside)
 
 
 class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
