@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds
@@ -20,6 +19,7 @@ from fastmlp.engine.threads import resolve_threads
 from fastmlp.estimators.inputs import check_weights
 from fastmlp.estimators.labels import check_length
 from fastmlp.estimators.naming import naming
+from fastmlp.estimators.parameters import as_random_state
 from fastmlp.losses import Loss
 from fastmlp.tables.encoder import TabularEncoder, inputs_of
 from fastmlp.tables.features import Features
@@ -170,7 +170,7 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         targets, labels = targets[there], np.asarray(y)[there] if len(there) < n_given else y
         weights = None if weights is None else weights[there]
         group_of = _check_groups(groups, n_given)
-        rng = check_random_state(self.random_state)
+        rng = as_random_state(self.random_state)
         data = TrainingData(cells, targets, weights, None if group_of is None else group_of[there])
         data.validation = self._given_validation(encoder, *validation)
         few = self._has_few_rows(data)
@@ -195,7 +195,7 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
             "verbose", self.verbose, minimum=0
         )
         with naming("random_state"):
-            check_random_state(self.random_state)
+            check_seed("random_state", self.random_state)
         as_epoch_callbacks(self.callbacks)
         resolve_threads(self.n_threads)
         return None if self.time_limit is None else check_seconds("time_limit", self.time_limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     data = load("digits")
     names = {"X": data.X_train / 16, "Y": np.eye(10)[data.y_train]}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
@@ -63,6 +64,21 @@ def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"run", "classifier", "ann"}
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_page_on_tables_runs(tmp_path, monkeypatch):
+    page = ROOT / "docs" / "tables.md"
+    if not page.exists():
+        pytest.skip("no docs beside the tests")
+    shutil.copy(ROOT / "examples" / "data" / "bird_strikes.csv.gz", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    block = block.replace("random_state=0", 'random_state=0, preset="fast"')
+    names = {}
+    exec(compile(block, "tables.md", "exec"), names)
+    assert names["model"].oof_score_ > 0.88
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
 
 
 def test_linked_files_and_commands_exist(text):
