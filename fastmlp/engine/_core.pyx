@@ -152,7 +152,7 @@ cdef class Engine(_Workspace):
         if not (all_columns_below(job.data.columns, n_values, job.network.n_features)
                 and is_rising(job.data.row_begin, len(x) + 1, n_values)):
             raise ValueError("x is no longer the sparse matrix that was checked")
-        self.n_values = job.data.row_begin[len(x)]
+        self.n_sparse_rows, self.n_values = len(x), job.data.row_begin[len(x)]
         self.enter_first_layer(planner.multiplies_values(self.network_plan, len(x), self.n_values))
         job.data.few_values = (not job.run.training and
                                planner.has_few_values(self.network_plan, self.n_values))
@@ -331,10 +331,10 @@ cdef class Engine(_Workspace):
         cdef Py_ssize_t n_rows = job.data.n_rows, block_size = 0
         if job.data.sparse:
             n_rows = min(n_rows, <Py_ssize_t> planner.GRADIENT_ROWS)
-            last = self.plan(job.data.n_rows % n_rows or n_rows)
+            last = self.plan_of_data(job.data.n_rows % n_rows or n_rows, True)
             job.run.short_last = self.enter_plan(last)
             block_size = self.enter_blocks(True)
-        plan = self.plan(n_rows, False)
+        plan = self.plan_of_data(n_rows, job.data.sparse)
         job.run.full = self.enter_plan(plan)
         self.reserve_scratch(plan.n_rows if plan.blocks else plan.chunk_rows,
                              1 if plan.blocks else plan.n_workers, plan.chunk_rows, block_size,

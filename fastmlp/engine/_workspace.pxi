@@ -44,7 +44,7 @@ cdef class _Workspace:
     cdef _Buffer by_column
     cdef object planned, last_plans
     cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
-    cdef Py_ssize_t n_biases, n_parameters, n_values, input_stride
+    cdef Py_ssize_t n_biases, n_parameters, n_values, n_sparse_rows, input_stride
     cdef bint gathers, gathers_shuffled
     cdef bint has_table, table_is_for_blocks
     cdef bint transposed          # the first layer's padded weights
@@ -241,12 +241,16 @@ cdef class _Workspace:
             pack(job, &now, <double *> job.network.packed)
 
     def plan(self, Py_ssize_t n_rows, blocks=None):
-        """The BatchPlan of a batch of n_rows; of sparse rows after a call with such."""
-        if self.job.data.sparse:
-            return planner.plan_sparse_batch(n_rows, self.network_plan, self.n_threads,
-                                             self.n_values / max(1, self.job.data.n_rows))
+        """The BatchPlan of a batch of n_rows."""
         return planner.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads,
                                   blocks=blocks, network=self.network_plan)
+
+    cdef object plan_of_data(self, Py_ssize_t n_rows, blocks):
+        """The BatchPlan of n_rows of the call's data."""
+        if not self.job.data.sparse:
+            return self.plan(n_rows, blocks)
+        return planner.plan_sparse_batch(n_rows, self.network_plan, self.n_threads,
+                                         self.n_values / max(1, self.n_sparse_rows))
 
     cdef Plan enter_plan(self, plan):
         cdef Plan result
@@ -264,8 +268,8 @@ cdef class _Workspace:
         blocks = False if job.run.max_norm > 0 else None
         key = job.data.n_rows, job.run.batch_size, blocks, self.n_values if job.data.sparse else -1
         if key != self.planned:
-            first = self.plan(min(job.run.batch_size, job.data.n_rows), blocks)
-            last = self.plan(job.data.n_rows % job.run.batch_size or first.n_rows, first.blocks)
+            first = self.plan_of_data(min(job.run.batch_size, job.data.n_rows), blocks)
+            last = self.plan_of_data(job.data.n_rows % job.run.batch_size or first.n_rows, first.blocks)
             self.planned, self.last_plans = key, (first, last)
         return self.last_plans
 

@@ -74,10 +74,10 @@ NARROW_CHUNK_ROWS = 64
 SPARSE_CHUNK_BYTES = 4 << 20
 """Maximum bytes of dense inputs per chunk when predicting sparse rows (at least 16 rows)."""
 
-SPARSE_COST = 3
+SPARSE_COST = 4
 """Time of a multiplication with one value of a sparse row, in multiplications of a dense row."""
 
-FEW_VALUES = 4
+FEW_VALUES = 10
 """Minimum number of columns per value for a prediction that does not transpose the weights."""
 
 SPARSE_BLOCK_NUMBERS = 1 << 16
@@ -368,9 +368,17 @@ def multiplies_values(network: NetworkPlan, n_rows: int, n_values: int) -> bool:
 
     Otherwise its rows are written out dense, chunk by chunk, as for ``products="blas"``.
     """
-    n_in, n_out = network.sizes[:2]
-    sparse = SPARSE_COST * n_values * network.strides[1] <= n_rows * n_in * n_out
-    return sparse and network.products != "blas" and n_rows <= MOST_SPARSE_ROWS
+    can = network.products != "blas" and n_rows <= MOST_SPARSE_ROWS
+    return can and n_values <= most_values_share(network) * n_rows * network.sizes[0]
+
+
+def most_values_share(network: NetworkPlan) -> float:
+    """Return the share of a sparse matrix that values may fill to be multiplied alone.
+
+    A value costs as much as :data:`SPARSE_COST` numbers of a dense row, with whole vectors of
+    outputs.
+    """
+    return network.sizes[1] / (SPARSE_COST * network.strides[1])
 
 
 def has_few_values(network: NetworkPlan, n_values: int) -> bool:
