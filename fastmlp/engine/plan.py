@@ -142,8 +142,8 @@ class NetworkPlan:
     few_rows : int
         Maximum number of rows that a prediction multiplies with the weights where they lie.
     chunk_rows, sparse_chunk_rows : int
-        Maximum rows of a chunk when predicting from a dense matrix, and from a sparse one whose rows
-        are written out dense.
+        Maximum rows of a chunk when predicting from a dense matrix, and from a sparse one whose
+        rows are written out dense.
     value_chunk_rows : int
         Maximum rows of a chunk of sparse rows that are multiplied by their values.
     row_flop, worker_flop : int
