@@ -24,7 +24,7 @@ FAR_MEAN = 10.0
 SCALE_SAMPLE_ROWS = 250
 
 VALUES_AT_ONCE = 65_536
-"""Values of a sparse matrix that are summed in float64 at once; all its columns if these are more."""
+"""Values of a sparse matrix that are summed in float64 at once; all columns if these are more."""
 
 
 def as_inputs(x: Any) -> Inputs:
