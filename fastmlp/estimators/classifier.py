@@ -17,7 +17,7 @@ from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
 from fastmlp.estimators.labels import check_score
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic
+from fastmlp.estimators.parameters import is_stochastic, suggest_parameters
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.targets import ClassTargets, learn_classes, smoothed
 from fastmlp.estimators.validation import Score, subset_accuracy
@@ -67,9 +67,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Maximum number of epochs, or of iterations with "lbfgs".
     shuffle : bool, default=True
         Whether to shuffle the rows before every epoch.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed or generator for the initial weights, the validation split and shuffling. The first two
-        are the same as in scikit-learn. The result does not depend on the number of threads.
+        are the same as in scikit-learn, which takes no Generator. The result does not depend on the
+        number of threads.
     tol : float >= 0, default=1e-4
         Minimum improvement: an epoch that improves by less does not count as an improvement. With
         "lbfgs", optimization stops when no component of the gradient is larger than `tol`.
@@ -213,6 +214,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     _targets: ClassTargets
     classes_: NDArray[Any]
 
+    @suggest_parameters
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -400,8 +402,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if plain is not None:
             self._take_targets(ClassTargets(self.classes_, **plain))
 
-    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        return self._targets.encode(y, dtype)
+    def _encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
+        return self._targets.encode(y, dtype, name)
 
     def _output_and_loss(self) -> tuple[str, Loss]:
         many = self._targets.kind == "multiclass"

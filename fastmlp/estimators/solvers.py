@@ -13,6 +13,7 @@ from fastmlp._checks import check_choice
 from fastmlp.callbacks.base import Callback, EpochCallback
 from fastmlp.engine.rows import Rows
 from fastmlp.estimators.convergence import Convergence
+from fastmlp.estimators.inputs import hint_at_scale
 from fastmlp.estimators.parameters import ENDING_RATES, STOCHASTIC_SOLVERS, Parameters
 from fastmlp.estimators.records import FitRecord, FitRecorder
 from fastmlp.estimators.settings import LastTrainer, rows_per_batch, trainer_settings
@@ -197,9 +198,15 @@ def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -
         if not (stopped or fit.incremental or parameters.learning_rate in ENDING_RATES):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({parameters.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
+                "optimization hasn't converged yet." + _hint(fit),
                 ConvergenceWarning,
             )
+
+
+def _hint(fit: Fit) -> str:
+    """Return what may help a fit that has not converged."""
+    reaches_slowly = fit.record.architecture.output in ("identity", "increasing")
+    return hint_at_scale(fit.train.y) if reaches_slowly else ""
 
 
 def _note_divergence(record: FitRecord, error: DivergenceError) -> None:

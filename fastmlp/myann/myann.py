@@ -61,7 +61,9 @@ class MyANN(Figures):
         ``n_hidden_layers + 2`` layer widths; the first and last may be 0, to be set from the data.
     n_nodes_layer_out : int
         Number of classes expected in the data; 0 accepts any number.
-    my_activation_function : {"sigmoid", "tanh", "relu"}
+    my_activation_function : str
+        Activation of the hidden layers: "sigmoid", as in the articles, "tanh", "relu", or any other
+        in ``fastmlp.losses.ACTIVATIONS``.
     my_out_function : {"sigmoid", "softmax", "identity"}
     my_loss_function : {"LogLoss", "MSE", "CrossEntropy"}
         LogLoss needs sigmoid or softmax, CrossEntropy needs softmax.

@@ -529,7 +529,13 @@ class Trainer:
     def _check_data(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
         sizes, dtype = self.network.sizes, self.network.dtype
         x = check_inputs(x_name, X, dtype, n_columns=sizes[0])
-        y = check_matrix(y_name, Y, dtype, n_columns=sizes[-1])
+        target = as_numeric_array(y_name, Y)
+        if target.ndim == 1:
+            raise ValueError(
+                f"{y_name} must have 2 dimensions (rows, columns); got shape {target.shape}. "
+                + _advice(y_name, sizes[-1])
+            )
+        y = check_matrix(y_name, target, dtype, n_columns=sizes[-1])
         check_same_length(x_name, len(x), y_name, len(y))
         check_targets(y_name, y, self.loss, LOSS_FACTS[self.loss].targets)
         return x, y
@@ -577,3 +583,13 @@ def _read(resume: StrPath | None) -> SavedTraining | None:
     from fastmlp.training.checkpoints.folder import read_newest
 
     return read_newest(resume)
+
+
+def _advice(name: str, n_outputs: int) -> str:
+    """Say how one-dimensional targets become columns."""
+    if n_outputs == 1:
+        return f"The network has one output: pass np.reshape({name}, (-1, 1))"
+    return (
+        f"For labels 0 to {n_outputs - 1}, np.eye({n_outputs})[{name}] has one column per class "
+        "(one-hot)"
+    )

@@ -406,7 +406,7 @@ def with_nan(row, column):
                                                   "of classes, 2; got 9"),
     (dict(ay_nodes_layers=[0, 2**40, 0]), ValueError, r"sizes\[1\] must be below 2147483647"),
     (dict(my_activation_function="relo"), ValueError, "my_activation_function must be one of "
-                                                      "'sigmoid', 'tanh', 'relu'; got 'relo'"),
+                                                      "'sigmoid', 'tanh', .* Did you mean 'relu'"),
     (dict(my_out_function="tanh"), ValueError, "my_out_function must be one of 'sigmoid'"),
     (dict(my_loss_function="logloss"), ValueError, "my_loss_function must be one of 'LogLoss'"),
     (dict(my_out_function="identity"), ValueError, "output 'identity' cannot be used with loss "
