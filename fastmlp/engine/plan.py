@@ -427,8 +427,7 @@ def weight_blocks(network: NetworkPlan, blocks: bool, *, sparse: bool = False) -
         if sparse and layer == 0:
             share = _even_share(n_in, -(-n_in * network.strides[1] // SPARSE_BLOCK_NUMBERS))
             pieces += [
-                Block(layer, row, min(share, n_in - row), 0, n_out)
-                for row in range(0, n_in, share)
+                Block(layer, row, min(share, n_in - row), 0, n_out) for row in range(0, n_in, share)
             ]
             continue
         rows = _even_share(n_out, -(-n_out // most_rows))
