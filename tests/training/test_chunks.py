@@ -99,7 +99,7 @@ def test_validation_data_of_partial_fit_is_checked_as_in_fit():
     model = MLPRegressor(hidden_layer_sizes=(8,), random_state=0).partial_fit(X, X[:, 0])
     with pytest.raises(ValueError, match="y_val is missing"):
         model.partial_fit(X, X[:, 0], X_val=X)
-    with pytest.raises(ValueError, match="X_val has 4 features"):
+    with pytest.raises(ValueError, match="X_val: X has 4 features"):
         model.partial_fit(X, X[:, 0], X_val=X[:, :4], y_val=X[:, 0])
     assert len(model.loss_curve_) == 1
 
