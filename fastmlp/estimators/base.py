@@ -224,6 +224,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         validation: tuple[Any, Any, Any] = (None, None, None),
         groups: Any = None,
         resume: Any = None,
+        end_of_epoch: bool = True,
     ) -> Any:
         """Implement `fit`, and partial_fit (incremental), which is one more epoch."""
         self._check_parameters(incremental=incremental)
@@ -245,7 +246,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             )
             if tasks:
                 tasks.begin()
-            run_solver(fit)
+            run_solver(fit, end_of_epoch=end_of_epoch)
             self._publish()
         if tasks:
             tasks.end()

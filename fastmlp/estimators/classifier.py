@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
-from fastmlp._checks import as_array, shown
+from fastmlp._checks import as_array, check_flag, shown
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
@@ -261,7 +261,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        end_of_epoch: bool = True,
+    ) -> Any:
         """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
         Changed parameters take effect with this call: the learning rate, penalties, batch size or
@@ -275,6 +286,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             As in `fit`; y need not contain all classes.
         classes : array-like of shape (n_classes,), optional
             All classes that will occur; required in the first call.
+        X_val, y_val, sample_weight_val : optional
+            Validation data as in `fit`, evaluated after this call: the entries of `history_` that
+            begin with ``val_``, which are NaN for calls without it.
+        end_of_epoch : bool, default=True
+            False if these rows are a chunk of an epoch whose other chunks follow: the epoch of the
+            schedules "cosine", "one_cycle", "exponential" and "power", planned for `max_iter`
+            epochs, and of `warmup` stays. `history_` has an entry for every call.
 
         Returns
         -------
@@ -292,7 +310,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 f"class_weight={self.class_weight!r} needs all rows and cannot be used with "
                 "partial_fit; pass a mapping of labels to weights"
             )
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            incremental=True,
+            classes=classes,
+            validation=(X_val, y_val, sample_weight_val),
+            end_of_epoch=check_flag("end_of_epoch", end_of_epoch),
+        )
 
     def predict(self, X: Any) -> Any:
         """Predict the most probable class of every row; for multilabel targets, all above 1/2.

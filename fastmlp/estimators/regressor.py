@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp._checks import shown
+from fastmlp._checks import check_flag, shown
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
@@ -285,7 +285,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        end_of_epoch: bool = True,
+    ) -> Any:
         """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
         Changed parameters take effect with this call: the learning rate, penalties, batch size or
@@ -297,6 +307,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         ----------
         X, y, sample_weight
             As in `fit`.
+        X_val, y_val, sample_weight_val : optional
+            Validation data as in `fit`, evaluated after this call: the entries of `history_` that
+            begin with ``val_``, which are NaN for calls without it.
+        end_of_epoch : bool, default=True
+            False if these rows are a chunk of an epoch whose other chunks follow: the epoch of the
+            schedules "cosine", "one_cycle", "exponential" and "power", planned for `max_iter`
+            epochs, and of `warmup` stays. `history_` has an entry for every call.
 
         Returns
         -------
@@ -308,7 +325,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             As in `fit`; also with early stopping, and if the parameters define a network other than
             the fitted one.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            incremental=True,
+            validation=(X_val, y_val, sample_weight_val),
+            end_of_epoch=check_flag("end_of_epoch", end_of_epoch),
+        )
 
     def predict(self, X: Any) -> Array:
         """Predict the targets of every row.

@@ -95,8 +95,10 @@ class Fit:
         return len(self.train.x) if self.row_index is None else len(self.row_index)
 
 
-def run_solver(fit: Fit) -> None:
+def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     """Train the network of the record with the estimator's solver.
+
+    With ``end_of_epoch=False``, the schedule's epoch stays.
 
     Raises
     ------
@@ -121,7 +123,7 @@ def run_solver(fit: Fit) -> None:
     if stochastic:
         monitor = _monitor(fit, recorder.names)
         convergence = _convergence(fit, monitor, None if display is None else display.show)
-        _run_stochastic(fit, trainer, [*records, convergence, *others])
+        _run_stochastic(fit, trainer, [*records, convergence, *others], end_of_epoch=end_of_epoch)
     else:
         _run_lbfgs(fit, trainer, [*records, *others])
 
@@ -169,7 +171,9 @@ def _convergence(fit: Fit, monitor: str, show: Callable[[str], object] | None) -
     return Convergence(record, parameters, show)
 
 
-def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> None:
+def _run_stochastic(
+    fit: Fit, trainer: Trainer, callbacks: Sequence[Callback], *, end_of_epoch: bool
+) -> None:
     """Run epochs until there is no further improvement."""
     parameters = fit.parameters
     try:
@@ -179,6 +183,7 @@ def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -
             n_epochs=1 if fit.incremental else parameters.max_iter,
             callbacks=callbacks,
             resume=fit.incremental,
+            end_of_epoch=end_of_epoch,
             horizon=parameters.max_iter,
             fingerprint=fit.fingerprint,
             saved=fit.saved,

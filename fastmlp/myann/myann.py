@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -70,6 +71,8 @@ class MyANN(Figures):
     n_size_mini_batch : int >= 1
         Rows per mini-batch; the last one has the remaining rows.
     n_epochs : int >= 0
+        Number of epochs; 0, with which nothing is trained, is a warning unless `b_train_on_init` is
+        False.
     n_max_batches : int
         Maximum number of mini-batches per epoch; negative means all.
     lambda2_reg, lambda1_reg : float >= 0
@@ -261,6 +264,12 @@ class MyANN(Figures):
         if self.b_verbose and self.b_print_test_data:
             self._print_test_data()
         if train_at_once:
+            if self.n_epochs == 0:
+                warnings.warn(
+                    "n_epochs=0 trains nothing, and the weights are the initial ones; "
+                    "b_train_on_init=False says so without this warning",
+                    stacklevel=3,
+                )
             self.fit(callbacks=callbacks, resume=resume)
 
     # --- Construction -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds
@@ -195,7 +196,8 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
             "verbose", self.verbose, minimum=0
         )
         with naming("random_state"):
-            check_seed("random_state", self.random_state)
+            if not isinstance(self.random_state, np.random.Generator):
+                check_random_state(self.random_state)
         as_epoch_callbacks(self.callbacks)
         resolve_threads(self.n_threads)
         return None if self.time_limit is None else check_seconds("time_limit", self.time_limit)
