@@ -22,6 +22,7 @@ from fastmlp.estimators.labels import check_length
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import as_random_state
 from fastmlp.losses import Loss
+from fastmlp.network.network import Network
 from fastmlp.tables.encoder import TabularEncoder, inputs_of
 from fastmlp.tables.features import Features
 from fastmlp.tables.folds import member_splits
@@ -323,6 +324,11 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
                 for part in {id(part): part for part in features}.values()
             }
         return team.train(jobs)
+
+    def networks(self) -> list[Network]:
+        """Return the members' networks."""
+        check_is_fitted(self)
+        return [member.network for member in self.members_]
 
     # --- What held-out rows say
 
