@@ -395,7 +395,7 @@ def _bias_finding(result: Result) -> str:
         gain = 100 * (found[worst]["total"] / found[best]["total"] - 1)
         apart = found[best]["q3"] < found[worst]["q1"]
         findings.append(
-            f"{BIAS_NAMES[best]} is {gain:.0f} % faster than {BIAS_NAMES[worst]}"
+            f"“{BIAS_NAMES[worst]}” takes {gain:.0f} % longer than “{BIAS_NAMES[best]}”"
             if apart
             else "the treatments take the same time, as far as can be measured"
         )

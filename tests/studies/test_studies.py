@@ -324,8 +324,9 @@ def test_a_figure_has_a_title_of_one_line_and_its_finding_below():
     figure.draw_without_rendering()
     texts = [figure._suptitle, *figure.texts[-1:]]
     boxes = [text.get_window_extent() for text in texts]
-    # The finding is below the title's first line, and within the room that it has made.
-    assert boxes[1].y1 < boxes[0].y1 and boxes[1].y0 >= boxes[0].y0
+    # The finding is below the title's first line, and in the room that it and the layout make.
+    assert boxes[1].y1 < boxes[0].y1
+    assert boxes[1].y0 >= boxes[0].y0 - figures.TOP_INCHES * figure.dpi
     assert boxes[1].x1 < figure.bbox.x1
     with pytest.raises(ValueError, match="title must have at most 60 characters"):
         figures.headline(figure, "x" * 61, "")

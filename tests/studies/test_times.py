@@ -105,9 +105,8 @@ def test_bias_variants_says_whether_a_treatment_is_faster_than_chance():
         variant |= {"q1": variant["total"] - 0.1, "q3": variant["total"] + 0.1}
     title = finding_of(bias_variants.draw(result)["variants"])
     assert title == (
-        "Bias in V1.6: 50 % between weights sliced and row added at batch 50 (within their "
-        "quartiles); 50 % between weights sliced and row added at batch 200 (beyond their "
-        "quartiles)"
+        "In V1.6, at batch 50 the treatments take the same time, as far as can be measured; at "
+        "batch 200 “row added” takes 50 % longer than “weights sliced”"
     )
 
 

@@ -142,12 +142,13 @@ def _complaint(path: Path, name: str, error: Exception) -> str:
 def _section(path: Path, name: str, with_figures: bool) -> str:
     """Format one study; a damaged result raises an exception of the study's functions."""
     result, study = read_result(path, name), find_study(name)
+    tables = "\n".join(_table(table) for table in study.tables(result))
     figures = list(_figures(study, result)) if with_figures else []
     return SECTION.substitute(
         name=name,
         question=escape(study.question),
         facts=escape(_facts(result)),
-        tables="\n".join(_table(table) for table in study.tables(result)),
+        tables=tables,
         conclusion=figures[0][1] if figures else "",
         figures="\n".join(html for html, _ in figures),
         settings=_definitions(result["config"]),
