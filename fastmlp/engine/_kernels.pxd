@@ -24,6 +24,11 @@ cdef extern from "fastmlp.h" nogil:
         void (*narrow_product)(...) noexcept nogil
         void (*narrow_gradient)(...) noexcept nogil
         void (*dot_rows)(...) noexcept nogil
+        void (*sparse_product)(...) noexcept nogil
+        void (*sparse_dots)(...) noexcept nogil
+        Py_ssize_t (*sparse_transpose)(...) noexcept nogil
+        void (*sparse_gradient)(...) noexcept nogil
+        int (*sparse_step)(...) noexcept nogil
         void (*bias_activation)(...) noexcept nogil
         void (*dropout)(...) noexcept nogil
         void (*activation_backward)(...) noexcept nogil

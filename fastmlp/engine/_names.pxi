@@ -28,6 +28,7 @@ cdef double POLL_SECONDS = 0.05
 cdef enum: FEW_AT_ONCE = 16   # rows that predict_few takes through a layer together
 
 cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
+cdef char INT32 = ord(memoryview(np.zeros(1, np.int32)).format)
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)
 
 
