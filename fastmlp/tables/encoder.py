@@ -38,9 +38,9 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     - *date*: days since 1970, and sine and cosine of its places in year, week and day, as numbers.
     - *categorical*: up to `max_one_hot` categories get an indicator each, and rare ones (fewer than
       10 rows and 2 %) a common one. Of more categories, those in at least 20 rows have indicators
-      (the 200 most frequent ones); all are described by their frequency and, if `y` is given, by the smoothed means of `y`, in
-      `fit_transform` by those of the rows in other folds. A missing value is a category. Categories
-      that were not in `fit` are treated like the average row.
+      (the 200 most frequent ones); all are described by their frequency and, if `y` is given, by
+      the smoothed means of `y`, in `fit_transform` by those of the rows in other folds. A missing
+      value is a category. Categories that were not in `fit` are treated like the average row.
 
     Constant columns are dropped.
 
