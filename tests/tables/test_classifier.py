@@ -29,7 +29,8 @@ from sklearn.utils.estimator_checks import check_estimator
 from table_data import QUICK, mixed
 
 from fastmlp.callbacks import EpochCallback
-from fastmlp.tables import TabularClassifier
+from fastmlp.tables import TabularClassifier, base
+from fastmlp.tables.jobs import make_job
 
 TABLE, NUMBERS = mixed()
 LABELS = np.where(np.median(NUMBERS) < NUMBERS, "high", "low")
@@ -93,6 +94,24 @@ def test_labels_that_are_noise_are_not_predicted_on_held_out_rows():
     assert 0.45 < model.oof_score_ < 0.54
     with_classes = model.oof_prediction_[:, 1]
     assert with_classes.std() < 0.15
+
+
+def test_a_members_means_tell_training_rows_nothing_about_themselves(monkeypatch):
+    jobs = []
+
+    def spy(*arguments, **keywords):
+        jobs.append(make_job(*arguments, **keywords))
+        return jobs[-1]
+
+    monkeypatch.setattr(base, "make_job", spy)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"id": rng.integers(0, 800, 2000).astype(str)})
+    quick(network={"max_epochs": 1}).fit(table, rng.integers(0, 2, 2000))
+    for job in jobs:
+        inputs, y = job.rows.x[job.row_index, -1], job.rows.y[job.row_index, 0]
+        assert abs(np.corrcoef(inputs, y)[0, 1]) < 0.08
+        held_out, y = job.held_out.x[:, -1], job.held_out.y[:, 0]
+        assert abs(np.corrcoef(held_out, y)[0, 1]) < 0.15
 
 
 def test_many_categories_are_learned():
