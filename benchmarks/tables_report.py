@@ -77,7 +77,10 @@ def figure(outcome: dict[str, Any], path: Path) -> None:
             ax.plot(row["CPU s"], row["relative skill"], "o", color=BLUE if ours else GREY)
             ax.annotate(f"  {name}", (row["CPU s"], row["relative skill"]), va="center")
         ax.set_xscale("log")
+        ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20]
+        ax.set_xticks(ticks, map(str, ticks))
+        ax.minorticks_off()
+        ax.set_xlim(table["CPU s"].min() / 1.5, table["CPU s"].max() * 3)
         ax.set_xlabel("CPU seconds per fit, mean of the tables")
         ax.set_ylabel("skill relative to the best")
-        ax.margins(x=0.25)
     drawn.savefig(path, dpi=110)
