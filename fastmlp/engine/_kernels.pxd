@@ -24,6 +24,8 @@ cdef extern from "fastmlp.h" nogil:
         void (*narrow_product)(...) noexcept nogil
         void (*narrow_gradient)(...) noexcept nogil
         void (*dot_rows)(...) noexcept nogil
+        void (*panel_product)(...) noexcept nogil
+        void (*pack_panels)(...) noexcept nogil
         void (*bias_activation)(...) noexcept nogil
         void (*dropout)(...) noexcept nogil
         void (*activation_backward)(...) noexcept nogil

@@ -25,7 +25,7 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
-cdef enum: FEW_AT_ONCE = 16   # rows that predict_few takes through a layer together
+cdef enum: SHORT_FLOP = 200000   # of a prediction that keeps the GIL
 
 cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)

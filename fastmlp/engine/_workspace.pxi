@@ -43,7 +43,8 @@ cdef class _Workspace:
     cdef _Buffer lanes, totals, blocks, penalties, squares
     cdef object planned, last_plans
     cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
-    cdef Py_ssize_t n_biases, n_parameters
+    cdef Py_ssize_t n_biases, n_parameters, n_panels, panel_rows
+    cdef bint is_double, has_panels
     cdef bint gathers, gathers_shuffled
     cdef bint has_table, table_is_for_blocks
 
@@ -69,7 +70,7 @@ cdef class _Workspace:
         """Where everything of a layer lies in public and padded vectors."""
         cdef Job *job = &self.job
         cdef Layer *layer
-        cdef Py_ssize_t public = 0, at = 0, packed = 0
+        cdef Py_ssize_t public = 0, at = 0, packed = 0, panels = 0, widest_stride = 0
         network = self.network_plan
         for l in range(job.network.n_layers):
             layer = &job.network.layers[l]
@@ -77,19 +78,24 @@ cdef class _Workspace:
             layer.function, layer.narrow = FUNCTIONS[self.functions[l]], network.narrow[l]
             layer.stride, layer.padded_stride = network.strides[l + 1], network.strides[l]
             layer.public, layer.padded_bias, layer.packed = public, at, packed
+            layer.panels = panels
             layer.padded_weights = at + layer.stride
             public += layer.n_out * (layer.n_in + 1)
             at = layer.padded_weights + layer.n_out * layer.padded_stride
             packed += layer.n_in * layer.stride if layer.narrow else 0
+            panels += layer.n_in * round_up(layer.n_out, 16)
+            widest_stride = max(widest_stride, layer.stride)
         job.network.n_features, job.network.n_out = self.sizes[0], self.sizes[job.network.n_layers]
         job.network.n_padded = round_up(at, 64)
         job.network.widest = round_up(max(self.sizes[1:]), 16)
+        job.network.widest_stride, self.n_panels = widest_stride, panels
+        self.is_double, self.has_panels = self.dtype.itemsize == 8, network.products != "blas"
         self.uses_blas = not all(network.narrow)
         self.n_biases = sum(network.strides[1:])
         self.gathers, self.gathers_shuffled = network.gathers, network.gathers_shuffled
         self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows
         self.row_flop, self.worker_flop = network.row_flop, network.worker_flop
-        self.few_rows = network.few_rows
+        self.few_rows, self.panel_rows = network.few_rows, network.panel_rows
 
     def __dealloc__(self):
         free(self.job.network.layers)

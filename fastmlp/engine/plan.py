@@ -85,9 +85,13 @@ NARROW_WEIGHT_BYTES = 1 << 20
 SHORT_ROW = 256
 """Maximum length of input rows that are copied in order to pad them."""
 
-FEW_ROWS = 32
-"""Maximum number of rows that a prediction multiplies with the weights where they lie; copying them
+FEW_ROWS = 4
+"""Maximum number of rows that a prediction multiplies with the weights where they lie; packing them
 takes longer than that saves for so few."""
+
+PANEL_ROWS = 128
+"""Maximum rows of a chunk of a prediction: its activations stay in L2, and packing the weights costs
+as much as four rows."""
 
 FEW_ROWS_FLOP = 40_000_000
 """Maximum work of such a prediction (about a millisecond), which one thread does; a single row may
@@ -122,8 +126,11 @@ class NetworkPlan:
         shuffling.
     few_rows : int
         Maximum number of rows that a prediction multiplies with the weights where they lie.
+    panel_rows : int
+        Maximum rows of a chunk when predicting from a dense matrix with panels of the weights.
     chunk_rows, sparse_chunk_rows : int
-        Maximum rows of a chunk when predicting from a dense and from a sparse matrix.
+        Maximum rows of a chunk when evaluating a dense matrix, or predicting from it with BLAS, and
+        when evaluating or predicting from a sparse matrix.
     row_flop, worker_flop : int
         Floating-point operations of a prediction per row, and per thread to make it worthwhile.
     training_row_flop : int
@@ -138,6 +145,7 @@ class NetworkPlan:
     gathers: bool
     gathers_shuffled: bool
     few_rows: int
+    panel_rows: int
     chunk_rows: int
     sparse_chunk_rows: int
     row_flop: int
@@ -272,6 +280,7 @@ def plan_network(sizes: tuple[int, ...], itemsize: int, products: str = "auto") 
         gathers=gathers_inputs(sizes[0], narrow[0], shuffled=False),
         gathers_shuffled=gathers_inputs(sizes[0], narrow[0], shuffled=True),
         few_rows=1 if products == "blas" else few_rows(sizes),
+        panel_rows=min(PANEL_ROWS, max(PADDING, MAX_CHUNK_FLOP // training_row_flop)),
         chunk_rows=chunk_rows,
         sparse_chunk_rows=min(
             chunk_rows, max(PADDING, SPARSE_CHUNK_BYTES // (strides[0] * itemsize))

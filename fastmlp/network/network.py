@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any
 
+import os
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -264,9 +265,9 @@ class Network:
             raise ValueError("out must not share memory with X; outputs would overwrite inputs")
         if n_threads is not None:
             check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
-        few = self._row_engine.predict_few(self.parameters, X, out)
-        if few is not None:
-            return few
+        done = self._row_engine.predict_dense(self.parameters, X, out, int(os.environ.get("NT","1")))
+        if done is not None:
+            return done
         # Many rows are checked later, in a pass that needs them in the cache anyway.
         many = isinstance(X, np.ndarray) and len(X.shape) == 2 and len(X) > MANY_ROWS
         x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0], finite=not many)
