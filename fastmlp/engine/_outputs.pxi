@@ -143,7 +143,7 @@ cdef Py_ssize_t shares(Py_ssize_t n, Py_ssize_t largest) noexcept nogil:
 
 
 cdef class Panels:
-    """The weights of a network, packed by `Engine.fill_panels` for the SIMD level of that moment."""
+    """The weights of a network, packed by `Engine.fill_panels` for the SIMD level of then."""
 
     cdef _Buffer memory
     cdef str level

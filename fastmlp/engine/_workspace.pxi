@@ -38,6 +38,7 @@ cdef class _Workspace:
     cdef readonly object loss, network_plan
     cdef readonly object dtype
     cdef readonly int n_threads
+    cdef readonly Py_ssize_t shared_rows
     cdef readonly bint uses_blas
     cdef _Buffer vectors, states, packed, biases, scratch, own
     cdef _Buffer lanes, totals, blocks, penalties, squares
@@ -95,6 +96,7 @@ cdef class _Workspace:
         self.gathers, self.gathers_shuffled = network.gathers, network.gathers_shuffled
         self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows
         self.row_flop, self.worker_flop = network.row_flop, network.worker_flop
+        self.shared_rows = (2 * self.worker_flop + self.row_flop - 1) // self.row_flop
         self.few_rows, self.panel_rows = network.few_rows, network.panel_rows
 
     def __dealloc__(self):

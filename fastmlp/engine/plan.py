@@ -85,13 +85,14 @@ NARROW_WEIGHT_BYTES = 1 << 20
 SHORT_ROW = 256
 """Maximum length of input rows that are copied in order to pad them."""
 
-FEW_ROWS = 4
-"""Maximum number of rows that a prediction multiplies with the weights where they lie; packing them
-takes longer than that saves for so few."""
+FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 16, 16
+"""Maximum number of rows that a prediction multiplies with the weights where they lie: one for
+every 16 inputs of an average node, at least 4 and at most 16. More rows are worth packing the
+weights; few inputs are not worth the sum over a vector that every output costs."""
 
 PANEL_ROWS = 128
-"""Maximum rows of a chunk of a prediction: its activations stay in L2, and packing the weights costs
-as much as four rows."""
+"""Maximum rows of a chunk of a prediction: its activations stay in L2, and packing the weights
+costs as much as four rows."""
 
 FEW_ROWS_FLOP = 40_000_000
 """Maximum work of such a prediction (about a millisecond), which one thread does; a single row may
@@ -247,7 +248,9 @@ def narrow_layers(
 def few_rows(sizes: tuple[int, ...]) -> int:
     """Return the maximum number of rows that a prediction multiplies with the weights in place."""
     row_flop = 2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    return max(1, min(FEW_ROWS, FEW_ROWS_FLOP // row_flop))
+    average_inputs = row_flop // (2 * sum(sizes[1:]))
+    fitting = min(max(average_inputs // FEW_ROWS_INPUTS, FEWEST_ROWS), FEW_ROWS)
+    return max(1, min(fitting, FEW_ROWS_FLOP // row_flop))
 
 
 def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
