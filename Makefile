@@ -12,9 +12,11 @@ KEEP_KERNELS = CMAKE_ARGS="$$CMAKE_ARGS -DCMAKE_ARCHIVE_OUTPUT_DIRECTORY=$(dir $
 train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
 	$(BIN)/fastmlp train
 
-test: .venv/test-ready lint  ## lint and run all tests, on up to four processors
+test: .venv/test-ready  ## run all tests, on up to four processors, and lint
+	@echo "Running all tests, which takes many minutes; make lint, which takes seconds, comes last."
 	FASTMLP_NATIVE_BUILD=$(CURDIR)/build/native FASTMLP_KERNELS=$(KERNELS) \
 		$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(MAKE) --no-print-directory lint
 
 soak: .venv/soak-ready  ## the tests that take minutes, fuzzing among them; about an hour
 	$(BIN)/python -m pytest -m soak
@@ -56,11 +58,15 @@ study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; histor
 	touch $@
 
 .venv/train-ready: $(SOURCES)
+	@echo "Installing fastmlp and what it needs into .venv (about 400 MB), and compiling it:"
+	@echo "a minute or two, in which nothing is printed."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[plots,cli]"
 	touch $@
 
 .venv/test-ready: $(SOURCES)
+	@echo "Installing fastmlp and what its tests need into .venv (about 2.5 GB, half of it TensorFlow),"
+	@echo "and compiling it: several minutes, in which nothing is printed."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(KEEP_KERNELS) $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@ .venv/train-ready

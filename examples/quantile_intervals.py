@@ -2,9 +2,10 @@
 
     python examples/quantile_intervals.py [--out DIR]
 
-Highest temperatures of every day in New York and Seattle: three years to train on, and a fourth
-to see how often the intervals hold. Linear quantile regression on harmonics of the year, one fit
-per level, is what the network has to measure up to.
+Highest temperatures of every day in New York and Seattle: two years to train on, a third to shift
+the quantiles until they hold for days that were not trained on, and a fourth to see how often the
+intervals hold. Linear quantile regression on harmonics of the year, one fit per level for all three
+years, is what the network has to measure up to.
 """
 
 from __future__ import annotations
@@ -20,18 +21,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import QuantileRegressor
 from sklearn.metrics import mean_pinball_loss
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from fastmlp import MLPRegressor
 
 DATA = Path(__file__).parent / "data" / "temperatures.csv.gz"
 CITIES = ("New York", "Seattle")
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-TEST_YEAR = 2015
+CALIBRATION_YEAR, TEST_YEAR = 2014, 2015
 DAYS = 365.25
 Floats = NDArray[np.float64]
 
@@ -48,8 +48,8 @@ class Days(NamedTuple):
         return Days(self.X[chosen], self.y[chosen])
 
 
-def load() -> tuple[Days, Days]:
-    """Days before the test year, and those of it; examples/README.md says where they come from."""
+def load() -> tuple[Days, Days, Days]:
+    """Days to train on, and of the years to calibrate with and to test; see examples/README.md."""
     with gzip.open(DATA, "rt") as file:
         rows = list(csv.DictReader(file))
     dates = [date.fromisoformat(row["date"]) for row in rows]
@@ -61,8 +61,9 @@ def load() -> tuple[Days, Days]:
         dtype=float,
     )
     y = np.array([float(row["high"]) for row in rows])
-    late = np.array([day.year == TEST_YEAR for day in dates])
-    return Days(X[~late], y[~late]), Days(X[late], y[late])
+    year = np.array([day.year for day in dates])
+    before, held_out, test = year < CALIBRATION_YEAR, year == CALIBRATION_YEAR, year == TEST_YEAR
+    return Days(X[before], y[before]), Days(X[held_out], y[held_out]), Days(X[test], y[test])
 
 
 def circle(X: Floats) -> Floats:
@@ -78,8 +79,8 @@ def harmonics(X: Floats) -> Floats:
     return np.hstack([waves, waves * city, city])
 
 
-def make_model() -> TransformedTargetRegressor:
-    """Targets are scaled; predictions come back in °C, one column per level."""
+def make_model() -> Pipeline:
+    """Targets are scaled in training; predictions are in °C, one column per level."""
     network = MLPRegressor(
         loss="quantile",
         quantile=LEVELS,
@@ -90,11 +91,15 @@ def make_model() -> TransformedTargetRegressor:
         learning_rate_init=0.01,
         max_iter=60,
         n_iter_no_change=np.inf,  # the schedule says when to stop
+        scale_target=True,
         random_state=0,
     )
-    return TransformedTargetRegressor(
-        make_pipeline(FunctionTransformer(circle), network), transformer=StandardScaler()
-    )
+    return make_pipeline(FunctionTransformer(circle), network)
+
+
+def calibrate(model: Pipeline, days: Days) -> None:
+    """Shift the quantiles of the pipeline's network so that they hold for these days."""
+    model[-1].calibrate(model[:-1].transform(days.X), days.y)
 
 
 def linear_quantiles(train: Days, X: Floats) -> Floats:
@@ -119,7 +124,7 @@ def pinball(y: Floats, quantiles: Floats) -> float:
     return float(np.mean(losses))
 
 
-def draw(model: TransformedTargetRegressor, test: Days, path: Path) -> None:
+def draw(model: Pipeline, test: Days, path: Path) -> None:
     """Predicted intervals over the year, and the days of the test year, for each city."""
     from matplotlib.figure import Figure
 
@@ -151,7 +156,7 @@ def _label_months(ax: Any) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit, count how often the intervals hold, print, draw."""
+    """Fit, calibrate, count how often the intervals hold, print, draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write quantile_intervals.png there"
@@ -160,21 +165,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out and find_spec("matplotlib") is None:
         parser.error("--out needs matplotlib, which pip install 'fastmlp[plots]' brings")
 
-    train, test = load()
+    train, held_out, test = load()
     model = make_model().fit(train.X, train.y)
-    print(f"trained on {len(train.y)} days before {TEST_YEAR}, asked about {len(test.y)} of it")
-    of_train, of_test = model.predict(train.X), model.predict(test.X)
+    print(
+        f"trained on {len(train.y)} days before {CALIBRATION_YEAR}, calibrated with "
+        f"{len(held_out.y)} of {CALIBRATION_YEAR}, tested on {len(test.y)} of {TEST_YEAR}"
+    )
+    of_train, before = model.predict(train.X), model.predict(test.X)
+    calibrate(model, held_out)
+    of_test = model.predict(test.X)
     for low, high in ((0, 4), (1, 3)):
-        inside = [
+        trained, raw, calibrated = (
             coverage(days.y, quantiles[:, low], quantiles[:, high])
-            for days, quantiles in ((train, of_train), (test, of_test))
-        ]
+            for days, quantiles in ((train, of_train), (test, before), (test, of_test))
+        )
         print(
-            f"interval of {LEVELS[high] - LEVELS[low]:.0%}: holds {inside[0]:.1%} of the days "
-            f"trained on, {inside[1]:.1%} of {TEST_YEAR}, whose weather nobody knew"
+            f"interval of {LEVELS[high] - LEVELS[low]:.0%}: holds {trained:.1%} of the days "
+            f"trained on; of {TEST_YEAR} {raw:.1%}, and {calibrated:.1%} after calibration"
         )
     print(f"crossing quantiles: {np.sum(np.diff(of_test, axis=1) < 0)}")
-    line = pinball(test.y, linear_quantiles(train, test.X))
+    known = Days(*(np.concatenate(parts) for parts in zip(train, held_out, strict=True)))
+    line = pinball(test.y, linear_quantiles(known, test.X))
     print(
         f"quantile loss in {TEST_YEAR}: {pinball(test.y, of_test):.3f} °C; "
         f"of linear quantile regression on harmonics {line:.3f} °C"

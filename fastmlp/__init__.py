@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastmlp.exchange.keras import from_keras, to_keras
     from fastmlp.exchange.onnx import export_onnx
     from fastmlp.exchange.saving import load, save
+    from fastmlp.tables import TabularClassifier, TabularRegressor
 
 __all__ = [
     "Checkpoint",
@@ -39,6 +40,8 @@ __all__ = [
     "MyANN",
     "Network",
     "ResumeError",
+    "TabularClassifier",
+    "TabularRegressor",
     "TargetReached",
     "TensorBoardLog",
     "TimeBudget",
@@ -61,6 +64,8 @@ __all__ = [
 _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "TabularClassifier": "tables",
+    "TabularRegressor": "tables",
     "from_keras": "exchange.keras",
     "to_keras": "exchange.keras",
     "export_onnx": "exchange.onnx",

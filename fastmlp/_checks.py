@@ -12,6 +12,7 @@ import numbers
 import os
 import re
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -45,8 +46,37 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value`, which must be one of the names in `allowed`."""
     known = list(allowed)
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {shown(value)}")
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, known))}; got {shown(value)}"
+            + nearest(value, known)
+        )
     return value
+
+
+OTHER_NAMES = {
+    "mse": "squared_error", "mean_squared_error": "squared_error",
+    "mae": "absolute_error", "mean_absolute_error": "absolute_error",
+    "pinball": "quantile", "bce": "log_loss", "binary_crossentropy": "log_loss",
+    "categorical_crossentropy": "cross_entropy", "swish": "silu", "linear": "identity",
+    "logistic": "sigmoid", "momentum": "sgd",
+    "n_jobs": "n_threads", "lr": "learning_rate_init", "learn_rate": "learning_rate_init",
+    "eta": "learning_rate_init", "epochs": "max_iter", "n_epochs": "max_iter",
+    "hidden": "hidden_layer_sizes", "hidden_layers": "hidden_layer_sizes",
+    "layers": "hidden_layer_sizes", "optimizer": "solver", "seed": "random_state", "l2": "alpha",
+    "patience": "n_iter_no_change", "validation_split": "validation_fraction",
+}  # fmt: skip
+"""Names of other libraries, and this package's."""
+
+
+def nearest(value: object, known: Iterable[str]) -> str:
+    """Return a question such as ". Did you mean 'relu'?", or "" if no known name is near."""
+    if not isinstance(value, str) or len(value) > LONGEST_SHOWN:
+        return ""
+    names = {name.lower(): name for name in known}
+    word = value.strip().lower().replace("-", "_").replace(" ", "_")
+    near = [OTHER_NAMES.get(word, ""), word, *get_close_matches(word, names, n=1, cutoff=0.7)]
+    found = next((names[name] for name in near if name in names), None)
+    return "" if found is None else f". Did you mean {found!r}?"
 
 
 def check_integer(
@@ -90,7 +120,10 @@ def _as_float(value: numbers.Real) -> float:
         return math.inf
 
 
-UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400}
+UNITS = {
+    "s": 1, "sec": 1, "second": 1, "seconds": 1, "min": 60, "minute": 60, "minutes": 60,
+    "h": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400,
+}  # fmt: skip
 DURATION = re.compile(rf"(\d+\.?\d*|\.\d+) ?({'|'.join(UNITS)})")
 
 

@@ -94,6 +94,11 @@ def as_epoch_callback(callback: Callback) -> EpochCallback:
     """Return the callback itself, or the callable as one."""
     if isinstance(callback, EpochCallback):
         return callback
+    if isinstance(callback, type) and issubclass(callback, EpochCallback):
+        raise TypeError(
+            f"callbacks must be callables or EpochCallbacks; got the class {callback.__name__}, "
+            f"not an object: {callback.__name__}(...)"
+        )
     if not callable(callback):
         raise TypeError(f"callbacks must be callables or EpochCallbacks; got {shown(callback)}")
     return _AfterEpoch(callback)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from fastmlp._checks import check_integer, check_path, check_seconds
+from fastmlp._checks import check_integer, check_path, check_seconds, shown
 from fastmlp._types import StrPath
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
@@ -94,7 +94,7 @@ class Checkpoint(EpochCallback):
         self.every = every
         self.every_seconds, self.every_epochs = math.inf, 0
         if isinstance(every, str):
-            self.every_seconds = check_seconds("every", every)
+            self.every_seconds = _seconds(every)
         else:
             self.every_epochs = check_integer("every", every, minimum=1)
         self.keep = check_integer("keep", keep, minimum=1)
@@ -110,3 +110,14 @@ class Checkpoint(EpochCallback):
 
     def settings(self) -> None:
         """Return None: it has no influence on the run."""
+
+
+def _seconds(every: str) -> float:
+    """Return the seconds of a time; a number, which would be seconds elsewhere, is of epochs."""
+    try:
+        return check_seconds("every", every)
+    except TypeError:
+        raise TypeError(
+            "every must be a number of epochs, or a time such as '90s', '5min' or '2h'; "
+            f"got {shown(every)}"
+        ) from None

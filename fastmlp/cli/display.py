@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from shutil import get_terminal_size
 from typing import Any, TextIO
 
 from fastmlp._terminal import RowPrinter, rich_console
@@ -15,8 +18,16 @@ from fastmlp.callbacks.protocol import RecordedEpochs, Training
 
 COLUMNS = ("epoch", "seconds", "rate", "cost", "reg.", "error", "train acc.", "val. acc.")
 WIDTHS = (9, 8, 10, 9, 7, 8, 11, 10)
+"""Widths of the columns in characters, with the space before each."""
+
+BY_IMPORTANCE = (0, 7, 6, 3, 5, 2, 1, 4)
+"""Positions in COLUMNS, in the order in which narrow terminals get them."""
+
 RECENT_EPOCHS = 10
 """Rows of the live table."""
+
+ROOM_BESIDE_BAR = 20
+"""Characters in the line of the progress bar besides it and the numbers of epochs."""
 
 SECONDS_BETWEEN_FRAMES = 0.1
 """Short epochs share a frame of the live table; drawing would take longer than training."""
@@ -53,6 +64,16 @@ class EpochRow:
         )
 
 
+def fitting_columns(width: int | None) -> list[int]:
+    """Return the positions in COLUMNS of those that fit into lines of `width` characters."""
+    chosen, left = [], sum(WIDTHS) if width is None else width
+    for i in BY_IMPORTANCE:
+        if i == 0 or WIDTHS[i] <= left:
+            chosen.append(i)
+            left -= WIDTHS[i]
+    return sorted(chosen)
+
+
 class Display(EpochCallback, ABC):
     """A callback that shows the epochs of a run.
 
@@ -60,16 +81,26 @@ class Display(EpochCallback, ABC):
     ----------
     n_epochs : int
         Planned epochs.
+    width : int or None
+        Characters in a line; None for all columns.
 
     Attributes
     ----------
     n_shown : int
         Epochs of this run, without those of a checkpoint that it resumed.
+    best : (float, int) or None
+        Highest validation accuracy of these epochs, and the number of its epoch from 1.
     """
 
-    def __init__(self, n_epochs: int) -> None:
+    def __init__(self, n_epochs: int, width: int | None = None) -> None:
         self.n_epochs = n_epochs
+        self.columns = fitting_columns(width)
+        self.best: tuple[float, int] | None = None
         self.n_shown = 0
+
+    def cells(self, row: Sequence[str]) -> list[str]:
+        """Return the cells of a row, or the names or widths of COLUMNS, that are shown."""
+        return [row[i] for i in self.columns]
 
     def settings(self) -> None:
         """Return None: what is shown has no influence on the run."""
@@ -77,7 +108,11 @@ class Display(EpochCallback, ABC):
     def after_epoch(self, training: Training) -> None:
         """Show the epoch."""
         self.n_shown += 1
-        self.update(training.history)
+        history = training.history
+        accuracy = history.last("val_accuracy")
+        if not math.isnan(accuracy) and (self.best is None or accuracy > self.best[0]):
+            self.best = accuracy, history.n_epochs
+        self.update(history)
 
     @abstractmethod
     def update(self, history: RecordedEpochs) -> None:
@@ -88,8 +123,9 @@ class PlainDisplay(Display):
     """One line per epoch."""
 
     def __init__(self, n_epochs: int, stream: TextIO) -> None:
-        super().__init__(n_epochs)
-        self._printer = RowPrinter(COLUMNS, WIDTHS, stream)
+        super().__init__(n_epochs, get_terminal_size().columns if stream.isatty() else None)
+        widths = [WIDTHS[i] for i in self.columns]
+        self._printer = RowPrinter(self.cells(COLUMNS), widths, stream)
 
     def before_training(self, training: Training) -> None:
         """Write the names of the columns."""
@@ -97,7 +133,7 @@ class PlainDisplay(Display):
 
     def update(self, history: RecordedEpochs) -> None:
         """Write the line of the last epoch."""
-        self._printer.row(astuple(EpochRow.of(history, self.n_epochs)))
+        self._printer.row(self.cells(astuple(EpochRow.of(history, self.n_epochs))))
 
 
 class RichDisplay(Display):
@@ -114,10 +150,14 @@ class RichDisplay(Display):
         from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-        super().__init__(n_epochs)
+        super().__init__(n_epochs, console.width)
         self.rows: deque[EpochRow] = deque(maxlen=RECENT_EPOCHS)
         self._progress = Progress(
-            "epochs", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+            "epochs",
+            BarColumn(min(40, max(4, console.width - ROOM_BESIDE_BAR - 2 * len(str(n_epochs))))),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
         )
         self._task = self._progress.add_task("epochs", total=n_epochs)
         self._live = Live(self._frame(), console=console, auto_refresh=False)
@@ -145,12 +185,15 @@ class RichDisplay(Display):
         from rich.console import Group
         from rich.table import Table
 
-        table = Table(box=None, pad_edge=False)
-        for column in COLUMNS:
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for column in self.cells(COLUMNS):
             table.add_column(column, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*astuple(row))
-        return Group(self._progress, table)
+            table.add_row(*self.cells(astuple(row)))
+        if self.best is None:
+            return Group(self._progress, table)
+        accuracy, epoch = self.best
+        return Group(self._progress, table, f"best val. acc. {accuracy:.4f} in epoch {epoch}")
 
 
 def choose_display(n_epochs: int, stream: TextIO | None = None) -> Display:

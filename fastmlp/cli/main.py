@@ -29,6 +29,8 @@ DESCRIPTION = "Fast, small, well-behaved dense neural networks on the CPU."
 
 COMMANDS = {
     "train": Command("fastmlp.cli.train", "train a network and show its progress"),
+    "predict": Command("fastmlp.cli.predict", "predict the rows of a file with a saved model"),
+    "evaluate": Command("fastmlp.cli.evaluate", "evaluate a saved model on labelled rows"),
     "info": Command("fastmlp.cli.info", "show versions, processor, BLAS and threads"),
     "bench": Command("fastmlp.cli.bench", "compare the speed of fastmlp with other libraries"),
     "threads": Command("fastmlp.cli.threads", "time an epoch for each number of threads"),
@@ -37,7 +39,9 @@ COMMANDS = {
         "fastmlp.cli.cnn.command", "train CNNs in Keras and look inside them (needs Keras)"
     ),
     "study": Command("fastmlp.cli.study", "repeat an experiment of the articles"),
-    "report": Command("fastmlp.cli.report", "collect the results of all studies on one page"),
+    "report": Command(
+        "fastmlp.cli.report", "collect the results of all studies on one page, or draw a run"
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol, cast
 from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_number, check_seconds
 from fastmlp.datasets import Dataset, load
 from fastmlp.datasets.loading import default_name
+from fastmlp.datasets.pinned import named_folder
 from fastmlp.engine.threads import MAX_THREADS
 
 DEFAULT_SEED = 42
@@ -117,9 +118,12 @@ def load_data(name: str | None, purpose: str) -> Dataset:
         return load(name)
     name = default_name()
     if name == "digits":
+        known = "FASTMLP_DATA names a folder that contains it"
+        if (folder := named_folder()) is not None:
+            known = f"the folder in FASTMLP_DATA, {folder}, has no mnist.npz"
         print(
-            "MNIST is not available locally (--data mnist downloads it, FASTMLP_DATA names a "
-            f"folder that contains it); {purpose} scikit-learn's small digits instead."
+            f"MNIST is not available locally (--data mnist downloads it, {known}); {purpose} "
+            "scikit-learn's small digits instead."
         )
     return load(name, download=False)
 

@@ -1,16 +1,15 @@
-"""Files that commands leave behind: folders, figures, and what ``fastmlp train --out`` writes."""
+"""Files that commands leave behind: folders, and the figures of a run and of its predictions."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.cli.options import UsageError
-from fastmlp.files.json_file import write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,33 +87,6 @@ def save_figure(path: Path, figure: Figure) -> None:
     plt.close(figure)
 
 
-def write_run(
-    folder: Path, dataset: Dataset, data: LabelledData, trainer: Trainer, record: dict[str, Any]
-) -> None:
-    """Write history.json and, with matplotlib, all figures of a run; print their names.
-
-    Parameters
-    ----------
-    folder : Path
-    dataset : Dataset
-        Rows as stored, for the figure of misclassified images.
-    data : LabelledData
-        The same rows as the network sees them.
-    trainer : Trainer
-        After its run.
-    record : dict
-        Content of history.json.
-    """
-    write_json(folder / "history.json", record)
-    written = ["history.json"]
-    if trainer.history.n_epochs:
-        try:
-            written += write_figures(folder, _figures(dataset, data, trainer))
-        except ImportError as error:
-            print(f"fastmlp: {error}")
-    report_written(written, folder)
-
-
 def report_written(names: Sequence[str], folder: Path) -> None:
     """Print the names of the files that were written to a folder; nothing without any."""
     if names:
@@ -137,18 +109,44 @@ def write_figures(folder: Path, figures: Iterable[tuple[str, Figure]]) -> list[s
     return names
 
 
-def _figures(
-    dataset: Dataset, data: LabelledData, trainer: Trainer
+def draw_into(folder: Path, figures: Iterable[tuple[str, Figure]]) -> list[str]:
+    """Write figures as `write_figures` does; without matplotlib, print how to install it."""
+    try:
+        return write_figures(folder, figures)
+    except ImportError as error:
+        print(f"fastmlp: {error}")
+        return []
+
+
+def run_figures(
+    history: Mapping[str, Any], n_rows: Mapping[str, int] | None
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield all figures of a run with their names."""
+    """Yield the figures of a run with their names; see :func:`fastmlp.plots.plot_costs`."""
     from fastmlp import plots
 
-    history = trainer.history
     yield "run", plots.plot_run(history)
-    yield "costs", plots.plot_costs(history)
+    yield "costs", plots.plot_costs(history, n_rows=n_rows)
     yield "errors", plots.plot_errors(history)
     yield "reg_share", plots.plot_reg_share(history)
     yield "accuracy", plots.plot_accuracy(history)
+
+
+def prediction_figures(
+    dataset: Dataset, data: LabelledData, trainer: Trainer
+) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of a network's predictions with their names.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Rows as stored, for the figure of misclassified images.
+    data : LabelledData
+        The same rows as the network sees them.
+    trainer : Trainer
+        After its run.
+    """
+    from fastmlp import plots
+
     outputs = trainer.network.predict(data.X_test, n_threads=trainer.threads.n_threads)
     predicted = data.classes[outputs.argmax(axis=1)]
     yield "confusion_matrix", plots.plot_confusion_matrix(dataset.y_test, predicted, data.classes)

@@ -43,6 +43,10 @@ PUBLISHED = {
 samples of 784-70-30-10 at batch 500, before V1.6; ``td`` is from other steps than its parts."""
 
 
+BELOW_NOISE = "~0"
+"""What is shown for differences of times that are not positive."""
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp profile``."""
     parser.description = (
@@ -115,9 +119,13 @@ def run(options: argparse.Namespace) -> int:
     reference = [profile_reference(sizes, x, y, settings, variants, n, count) for count in threads]
     print(_reference_table(sizes, settings, variants, threads, reference), end="\n\n", flush=True)
     engine = profile_engine(sizes, x, y, settings, threads, n)
-    print(_engine_table(threads, engine), end="\n\n", flush=True)
+    engine_table = _engine_table(threads, engine)
+    print(engine_table, end="\n\n", flush=True)
     layers = profile_layers(sizes, x.dtype, settings, threads, n)
-    print(_layer_table(layers))
+    layer_table = _layer_table(layers)
+    print(layer_table)
+    if BELOW_NOISE in layer_table or BELOW_NOISE in engine_table:
+        print(f"\n{BELOW_NOISE}: a difference of two medians that is lost in the noise of timing")
     if options.json is not None:
         content = {"data": rows.source, "sizes": sizes, "batch_size": settings.batch_size}
         content |= _record(variants, threads, reference, engine, layers)
@@ -204,7 +212,7 @@ def _reference_table(
 def _engine_table(threads: Sequence[int], found: Sequence[dict[str, float]]) -> str:
     names = (*engine_profile.POINTS, "step")
     rows = [
-        ("engine", str(n_threads), *(f"{times[name]:.3f}" for name in names))
+        ("engine", str(n_threads), *(_shown(times[name], 3) for name in names))
         for n_threads, times in zip(threads, found, strict=True)
     ]
     return "\n".join(text_table(("fastmlp", "threads", *names), rows))
@@ -220,11 +228,17 @@ def _layer_rows(layers: Sequence[LayerProfile]) -> Iterator[tuple[str, ...]]:
         cells = [
             cell
             for milliseconds in (layer.forward, layer.gradient)
-            for cell in (f"{milliseconds:.4f}", _speed(layer.flop, milliseconds))
+            for cell in (_shown(milliseconds, 4), _speed(layer.flop, milliseconds))
         ]
         kernels = {"own": "fastmlp", "blas": "BLAS"}[layer.products]
         chosen = "chosen" if layer.chosen else ""
         yield (f"{layer.n_in} x {layer.n_out}", kernels, chosen, str(layer.n_threads), *cells)
+
+
+def _shown(milliseconds: float, digits: int) -> str:
+    """Return a time; where other programs interfere, differences of medians may be negative."""
+    text = f"{milliseconds:.{digits}f}"
+    return BELOW_NOISE if float(text) <= 0 else text
 
 
 def _speed(flop: int, milliseconds: float) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from fastmlp.cli.exit_codes import FAILED, FINISHED
-from fastmlp.cli.output import can_draw
+from fastmlp.cli.output import can_draw, draw_into, report_written, run_figures
+from fastmlp.cli.summary import HISTORY_NAME, rows_of_sets
 from fastmlp.files.atomic import write_atomically
 from fastmlp.studies import NAMES
 from fastmlp.studies.lab.report import make_report
@@ -19,10 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``fastmlp report``."""
     parser.description = (
         f"Collect the results of all studies in a folder on one page, {PAGE_NAME}, which can be "
-        "read offline. The exit code is 1 if a result is damaged; the others are still shown."
+        "read offline. The exit code is 1 if a result is damaged; the others are still shown. In a "
+        "folder that fastmlp train wrote to, draw the figures of that run."
     )
     parser.add_argument(
-        "folder", metavar="DIR", help="folder that fastmlp study wrote to; the page goes there too"
+        "folder",
+        metavar="DIR",
+        help="folder that fastmlp study or fastmlp train wrote to; page and figures go there too",
     )
 
 
@@ -31,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     if not folder.is_dir():
         raise ValueError(f"DIR must be a folder with results of studies; got {options.folder}")
+    if (folder / HISTORY_NAME).is_file():
+        return _draw_run(folder)
     made = make_report(folder, with_figures=can_draw())
     for complaint in made.complaints:
         print(f"fastmlp: {complaint}", file=sys.stderr)
@@ -43,3 +50,17 @@ def run(options: argparse.Namespace) -> int:
     if missing:
         print(f"missing   {', '.join(missing)}")
     return FAILED if made.complaints else FINISHED
+
+
+def _draw_run(folder: Path) -> int:
+    """Draw the figures of a run from its history.json."""
+    path = folder / HISTORY_NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(record, dict) or not record.get("n_epochs"):
+        raise ValueError(f"{path} has no finished epoch, and nothing to draw")
+    written = draw_into(folder, run_figures(record, rows_of_sets(record)))
+    report_written(written, folder)
+    return FINISHED if written else FAILED

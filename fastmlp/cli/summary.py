@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from fastmlp.network.network import Network
 from fastmlp.training.checkpoints.folder import checkpoint_numbers, checkpoint_path
 from fastmlp.training.history import History
 from fastmlp.training.trainer import Trainer
+
+HISTORY_NAME = "history.json"
 
 
 def describe(dataset: Dataset, network: Network, recipe: Recipe, options: Namespace) -> str:
@@ -76,7 +79,7 @@ def summarize(trainer: Trainer, n_rows: int, total_seconds: float, n_epochs: int
             f"{rates['gflop_per_second']:.1f} GFLOP/s in matrix products",
             f"threads   {threads.n_threads} (from {thread_source(threads.source)}), "
             f"{_workers(trainer, n_rows)} used for a batch",
-            f"accuracy  {_accuracies(history)}",
+            f"accuracy  {_accuracies(history)}{_best(history)}",
         ]
     )
 
@@ -119,6 +122,14 @@ def make_record(
     }
 
 
+def rows_of_sets(record: Mapping[str, Any]) -> dict[str, int] | None:
+    """Return the numbers of rows of a record's sets by the prefix of their names; None without."""
+    data = record.get("data")
+    if not isinstance(data, Mapping) or not {"n_train", "n_test"} <= set(data):
+        return None
+    return {"train": data["n_train"], "val": data["n_test"]}
+
+
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """Return the settings of `recipe` under the names that history.json has always had."""
     old_names = {"l2": "lambda2", "l1": "lambda1"}
@@ -128,6 +139,14 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _accuracies(history: History) -> str:
     train, validation = history.last("train_accuracy"), history.last("val_accuracy")
     return f"train {train:.4f}, validation {validation:.4f}"
+
+
+def _best(history: History) -> str:
+    """Return the best epoch in brackets, if a later one was worse; epochs count from 1."""
+    accuracies = history["val_accuracy"]
+    if np.isnan(accuracies).any() or accuracies.max() <= accuracies[-1]:
+        return ""
+    return f" (best {accuracies.max():.4f} in epoch {int(accuracies.argmax()) + 1})"
 
 
 def _speed(trainer: Trainer, n_rows: int) -> dict[str, float]:

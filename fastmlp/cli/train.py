@@ -7,12 +7,15 @@ import shlex
 import sys
 import time
 from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.cli.display import choose_display
-from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, code_of
+from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, TERMINATED, code_of
+from fastmlp.cli.models import MODEL_NAME, write_model
 from fastmlp.cli.options import (
     DEFAULT_SEED,
     add_data,
@@ -25,19 +28,29 @@ from fastmlp.cli.options import (
     load_data,
     number,
 )
-from fastmlp.cli.output import prepare_folder, write_run
+from fastmlp.cli.output import (
+    draw_into,
+    prediction_figures,
+    prepare_folder,
+    report_written,
+    run_figures,
+)
 from fastmlp.cli.summary import (
+    HISTORY_NAME,
     describe,
     describe_end,
     describe_resume,
     make_record,
+    rows_of_sets,
     summarize,
 )
+from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.datasets.scaling import KINDS, Scaler
 from fastmlp.engine.products import PRODUCTS
 from fastmlp.exceptions import DivergenceError, ResumeError
+from fastmlp.files.json_file import write_json
 from fastmlp.losses import ACTIVATIONS, NATURAL_LOSS
 from fastmlp.network.network import Network
 from fastmlp.training.trainer import ENGINES, Trainer
@@ -62,7 +75,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_threads(parser)
     add_dtype(parser, default="float32")
     parser.add_argument(
-        "--out", metavar="DIR", help="write history.json and figures to this folder"
+        "--out",
+        metavar="DIR",
+        help=f"write the model ({MODEL_NAME}, for fastmlp predict and evaluate), {HISTORY_NAME} "
+        "and figures to this folder",
     )
     _add_checkpoints(parser)
 
@@ -144,9 +160,10 @@ def run(options: argparse.Namespace) -> int:
     folder = None if options.out is None else prepare_folder(options.out)
     dataset = load_data(options.data, "training on")
     recipe = merge(options, dataset.name)
+    scaler = Scaler(recipe.scale)
     data = prepare(
         (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test),
-        Scaler(recipe.scale),
+        scaler,
         np.dtype(options.dtype),
     )
     trainer = build(data, recipe, options)
@@ -160,8 +177,31 @@ def run(options: argparse.Namespace) -> int:
         print(summarize(trainer, len(data.X_train), total_seconds, n_epochs))
     if folder is not None:
         record = make_record(dataset, trainer, recipe, options, total_seconds, ENDINGS[code])
-        write_run(folder, dataset, data, trainer, record)
+        write_json(folder / HISTORY_NAME, record)
+        written = [HISTORY_NAME]
+        if trainer.history.n_epochs:
+            written.append(write_model(folder, dataset, data, trainer, scaler, recipe, options))
+            if code != TERMINATED:  # whoever sent SIGTERM does not wait for figures
+                written += _draw(folder, dataset, data, trainer, record, code)
+        report_written(written, folder)
+        if code == TERMINATED and trainer.history.n_epochs:
+            print(f"figures   fastmlp report {shlex.quote(str(folder))} draws them")
     return code
+
+
+def _draw(
+    folder: Path,
+    dataset: Dataset,
+    data: LabelledData,
+    trainer: Trainer,
+    record: dict[str, Any],
+    code: int,
+) -> list[str]:
+    """Write the figures of a run; those of predictions only if the weights are an epoch's."""
+    names = draw_into(folder, run_figures(trainer.history, rows_of_sets(record)))
+    if names and code == FINISHED:
+        names += draw_into(folder, prediction_figures(dataset, data, trainer))
+    return names
 
 
 def _checkpoint(options: argparse.Namespace) -> Checkpoint | None:

@@ -52,6 +52,13 @@ def load(name: StrPath, *, cache_dir: StrPath | None = None, download: bool = Tr
         If a file is damaged, or is not the data set that its name suggests.
     OSError
         If a file is missing or cannot be read, or a download failed.
+    EnvironmentVariableError
+        If FASTMLP_DATA names no existing folder.
+
+    Warns
+    -----
+    UserWarning
+        If a set is downloaded although FASTMLP_DATA names a folder, which does not have it.
     """
     key = _resolve(name)
     if cache_dir is not None:
@@ -83,6 +90,8 @@ def find(name: StrPath, *, cache_dir: StrPath | None = None) -> Path | None:
         If no data set has this name, or if it needs no file.
     FileNotFoundError
         If `name` is a path that does not exist.
+    EnvironmentVariableError
+        If FASTMLP_DATA names no existing folder.
     """
     key = _resolve(name)
     if cache_dir is not None:

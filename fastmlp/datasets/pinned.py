@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +28,12 @@ from fastmlp.datasets.arrays import (
     idx_files,
     read_arrays,
 )
-from fastmlp.exceptions import DataFormatError
+from fastmlp.exceptions import DataFormatError, EnvironmentVariableError
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 CACHE = "fastmlp cache"
+VARIABLE = "FASTMLP_DATA"
+LONGEST_REASON = 160
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ def load_pinned(name: str, cache_dir: StrPath | None, *, download: bool) -> Data
     pinned = PINNED[name]
     found = locate(pinned, cache_dir)
     if found is None and not download:
-        raise FileNotFoundError(f"no copy of {name} on this computer. {_how_to_supply(pinned)}")
+        raise FileNotFoundError(
+            f"no copy of {name} on this computer. {_passed_over(pinned)}{_how_to_supply(pinned)}"
+        )
     if found is not None:
         source, path = found
         try:
@@ -93,6 +99,8 @@ def load_pinned(name: str, cache_dir: StrPath | None, *, download: bool) -> Data
             # Only the cache is repaired; other damaged files are reported to the user.
             if not (download and source == CACHE):
                 raise
+    if passed_over := _passed_over(pinned):
+        warnings.warn(f"{passed_over}It is downloaded", stacklevel=3)
     return _read_pinned(name, _download(pinned, _cache_folder(cache_dir)), "downloaded")
 
 
@@ -108,11 +116,37 @@ def locate(pinned: Pinned, cache_dir: StrPath | None) -> tuple[str, Path] | None
 
 
 def _places(cache_dir: StrPath | None) -> Iterator[tuple[str, Path]]:
-    if folder := os.environ.get("FASTMLP_DATA"):
-        yield "FASTMLP_DATA", Path(folder).expanduser()
+    if (folder := named_folder()) is not None:
+        yield VARIABLE, folder
     yield CACHE, _cache_folder(cache_dir)
     keras = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
     yield "Keras cache", Path(keras) / "datasets"
+
+
+def named_folder() -> Path | None:
+    """Return the folder that FASTMLP_DATA names, or None if it is not set.
+
+    Raises
+    ------
+    EnvironmentVariableError
+        If it is no folder.
+    """
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return None
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        return folder
+    found = f"which is a file; its folder is {folder.parent}" if folder.exists() else "not found"
+    raise EnvironmentVariableError(f"{VARIABLE} must name an existing folder; got {text}, {found}")
+
+
+def _passed_over(pinned: Pinned) -> str:
+    """Say that the folder of FASTMLP_DATA has no copy; "" if it is not set."""
+    folder = named_folder()
+    if folder is None:
+        return ""
+    return f"The folder in {VARIABLE}, {folder}, has no {pinned.stems[0]}.npz. "
 
 
 def _cache_folder(cache_dir: StrPath | None) -> Path:
@@ -142,10 +176,16 @@ def _read_pinned(name: str, path: Path, source: str) -> Dataset:
 
 def _how_to_supply(pinned: Pinned) -> str:
     return (
-        f"To supply it yourself, put {pinned.stems[0]}.npz, or a folder {pinned.stems[0]} with "
-        "the four IDX files, into a folder and name that folder in the environment variable "
-        f"FASTMLP_DATA, or pass its path to load(). It is available from {BASE_URL} ."
+        f"To supply it yourself, name the folder of {pinned.stems[0]}.npz in the environment "
+        f"variable {VARIABLE}, or pass its path to load(); it is at {BASE_URL}"
     )
+
+
+def _reason(error: OSError) -> str:
+    """Return the end of a message, where urllib3 says what has happened, without its objects."""
+    text = re.sub(r"<[^<>]*>(: )?", "", str(error))
+    last = text.rsplit("(Caused by ", 1)[-1]
+    return last if len(last) <= LONGEST_REASON else f"{last[:LONGEST_REASON]}..."
 
 
 def _download(pinned: Pinned, cache_dir: Path) -> Path:
@@ -170,7 +210,7 @@ def _download(pinned: Pinned, cache_dir: Path) -> Path:
                 downloader=download_https,
             )
         except OSError as error:
-            message = f"cannot download {url}: {error}. {_how_to_supply(pinned)}"
+            message = f"cannot download {url}: {_reason(error)}. {_how_to_supply(pinned)}"
             raise OSError(message) from error
         except ValueError as error:
             message = f"refused the download of {url}: {error} {_how_to_supply(pinned)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp._checks import check_targets
@@ -35,7 +36,12 @@ from fastmlp.estimators.inputs import (
 )
 from fastmlp.estimators.labels import check_length, check_y
 from fastmlp.estimators.naming import frame_dtype, naming, naming_columns, refuse_lazy
-from fastmlp.estimators.parameters import check_parameters, hidden_sizes, layer_activations
+from fastmlp.estimators.parameters import (
+    as_random_state,
+    check_parameters,
+    hidden_sizes,
+    layer_activations,
+)
 from fastmlp.estimators.records import FitRecord, RecordOwner
 from fastmlp.estimators.resume import ResumableFit
 from fastmlp.estimators.settings import LastTrainer
@@ -53,7 +59,7 @@ from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.network.network import Network
 from fastmlp.network.summary import Summary
 
-SklearnRandomState = int | np.random.RandomState | None
+SklearnRandomState = int | np.random.RandomState | np.random.Generator | None
 
 
 class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore[misc]
@@ -87,8 +93,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         """
 
     @abstractmethod
-    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        """Convert checked targets to those of the network, (n, n_outputs)."""
+    def _encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
+        """Convert checked targets, called `name` in errors, to the network's, (n, n_outputs)."""
 
     @abstractmethod
     def _output_and_loss(self) -> tuple[str, Loss]:
@@ -108,6 +114,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
     def _warn_of_targets(self, y: Array) -> None:
         """Warn about targets whose scale makes training slow."""
+
+    def _learn_scale(self, y: Any, weights: Array | None, *, first: bool) -> None:
+        """Learn the scale of checked targets, if they are scaled."""
 
     def _loss_scale(self) -> float:
         """Return the number by which the reported loss is divided, as in scikit-learn."""
@@ -215,6 +224,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         validation: tuple[Any, Any, Any] = (None, None, None),
         groups: Any = None,
         resume: Any = None,
+        end_of_epoch: bool = True,
     ) -> Any:
         """Implement `fit`, and partial_fit (incremental), which is one more epoch."""
         self._check_parameters(incremental=incremental)
@@ -236,7 +246,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             )
             if tasks:
                 tasks.begin()
-            run_solver(fit)
+            run_solver(fit, end_of_epoch=end_of_epoch)
             self._publish()
         if tasks:
             tasks.end()
@@ -259,14 +269,21 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         first = not (hasattr(self, "coefs_") and (self.warm_start or incremental))
         x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
         self._learn_targets(labels, first=first, incremental=incremental, classes=classes)
+        weights = check_weights("sample_weight", sample_weight, len(x), x.dtype)
+        self._learn_scale(labels, weights, first=first)
         output, loss = self._output_and_loss()
-        rows = self._rows(x, labels, sample_weight, loss)
+        rows = self._rows(x, labels, weights, loss)
         held_out = self._given_validation(*validation, x.dtype, loss)
+        if held_out is not None and held_out[0].y.shape[1] != rows.y.shape[1]:
+            raise ValueError(
+                f"y_val must have as many columns as y, {rows.y.shape[1]}; got "
+                f"{held_out[0].y.shape[1]}"
+            )
         if first:
             warn_if_unscaled(x)
             if self.solver != "lbfgs":  # which adapts to the scale of the targets
                 self._warn_of_targets(rows.y)
-        random_state = check_random_state(self.random_state)
+        random_state = as_random_state(self.random_state)
         resumable = None
         if resume is not None or any(isinstance(call, Checkpoint) for call in callbacks):
             resumable = _resumable(resume, random_state, incremental=incremental)
@@ -351,12 +368,13 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
                 reset=reset,
             )
 
-    def _rows(self, x: Inputs, labels: Any, weights: Any, loss: Loss, *, suffix: str = "") -> Rows:
+    def _rows(
+        self, x: Inputs, labels: Any, weights: Array | None, loss: Loss, *, suffix: str = ""
+    ) -> Rows:
         """Return checked rows with targets; `suffix` is appended to names in error messages."""
-        checked = check_weights(f"sample_weight{suffix}", weights, len(x), x.dtype)
-        targets = self._encode(labels, x.dtype)
+        targets = self._encode(labels, x.dtype, name=f"y{suffix}")
         check_targets(f"y{suffix}", targets, loss.name, LOSS_FACTS[loss.name].targets)
-        return Rows(x, targets, checked)
+        return Rows(x, targets, weights)
 
     def _given_validation(
         self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any], loss: Loss
@@ -369,7 +387,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             what = "a validation set" if weights is None else "sample_weight_val"
             raise ValueError(f"{missing} is missing; {what} needs X_val and y_val")
         x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
-        return self._rows(x, labels, weights, loss, suffix="_val"), labels
+        checked = check_weights("sample_weight_val", weights, len(x), dtype)
+        return self._rows(x, labels, checked, loss, suffix="_val"), labels
 
     def _hold_back(
         self, rows: Rows, labels: Any, groups: Any, random_state: np.random.RandomState
@@ -441,6 +460,10 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def network_(self) -> Network:
         """The fitted network, whose `predict` can write into an existing array."""
         check_is_fitted(self)
+        return self._network()
+
+    def _exported_network(self) -> Network:
+        """Return a network for other libraries, whose outputs are those of the estimator."""
         return self._network()
 
     def _network(self) -> Network:
@@ -550,9 +573,15 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         ValueError
             If hidden layers have different activations, or one that scikit-learn does not have.
         """
+        check_is_fitted(self)
         return to_sklearn(
-            self._sklearn_name, self.network_, self.get_params(deep=False), vars(self)
+            self._sklearn_name, self._exported_network(), self.get_params(deep=False), vars(self)
         )
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        for name, parameter in signature(type(self)).parameters.items():
+            self.__dict__.setdefault(name, parameter.default)  # newer than the pickle
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._record is not None

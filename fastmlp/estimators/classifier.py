@@ -11,13 +11,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
-from fastmlp._checks import as_array, shown
+from fastmlp._checks import as_array, check_flag, shown
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
 from fastmlp.estimators.labels import check_score
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic
+from fastmlp.estimators.parameters import is_stochastic, suggest_parameters
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.targets import ClassTargets, learn_classes, smoothed
 from fastmlp.estimators.validation import Score, subset_accuracy
@@ -67,9 +67,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Maximum number of epochs, or of iterations with "lbfgs".
     shuffle : bool, default=True
         Whether to shuffle the rows before every epoch.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed or generator for the initial weights, the validation split and shuffling. The first two
-        are the same as in scikit-learn. The result does not depend on the number of threads.
+        are the same as in scikit-learn, which takes no Generator. The result does not depend on the
+        number of threads.
     tol : float >= 0, default=1e-4
         Minimum improvement: an epoch that improves by less does not count as an improvement. With
         "lbfgs", optimization stops when no component of the gradient is larger than `tol`.
@@ -213,6 +214,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     _targets: ClassTargets
     classes_: NDArray[Any]
 
+    @suggest_parameters
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -259,7 +261,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        end_of_epoch: bool = True,
+    ) -> Any:
         """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
         Changed parameters take effect with this call: the learning rate, penalties, batch size or
@@ -273,6 +286,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             As in `fit`; y need not contain all classes.
         classes : array-like of shape (n_classes,), optional
             All classes that will occur; required in the first call.
+        X_val, y_val, sample_weight_val : optional
+            Validation data as in `fit`, evaluated after this call: the entries of `history_` that
+            begin with ``val_``, which are NaN for calls without it.
+        end_of_epoch : bool, default=True
+            False if these rows are a chunk of an epoch whose other chunks follow: the epoch of the
+            schedules "cosine", "one_cycle", "exponential" and "power", planned for `max_iter`
+            epochs, and of `warmup` stays. `history_` has an entry for every call.
 
         Returns
         -------
@@ -290,7 +310,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 f"class_weight={self.class_weight!r} needs all rows and cannot be used with "
                 "partial_fit; pass a mapping of labels to weights"
             )
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            incremental=True,
+            classes=classes,
+            validation=(X_val, y_val, sample_weight_val),
+            end_of_epoch=check_flag("end_of_epoch", end_of_epoch),
+        )
 
     def predict(self, X: Any) -> Any:
         """Predict the most probable class of every row; for multilabel targets, all above 1/2.
@@ -400,8 +428,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if plain is not None:
             self._take_targets(ClassTargets(self.classes_, **plain))
 
-    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        return self._targets.encode(y, dtype)
+    def _encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
+        return self._targets.encode(y, dtype, name)
 
     def _output_and_loss(self) -> tuple[str, Loss]:
         many = self._targets.kind == "multiclass"

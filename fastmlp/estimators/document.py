@@ -50,7 +50,12 @@ _NUMBERS = {
 """Names in the document of values in the record, with the record's name and the type; each may be
 None or missing."""
 
-_OTHERS = {"_record", "classes_", "_targets", "n_features_in_", "feature_names_in_"}
+_TARGET_ARRAYS = ("target_mean_", "target_scale_", "quantile_shifts_")
+"""Attributes of a regressor that are arrays of the file, where they are there."""
+
+_OTHERS = {
+    "_record", "classes_", "_targets", "n_features_in_", "feature_names_in_", *_TARGET_ARRAYS
+}  # fmt: skip
 """Attributes that are saved in another form, or follow from what is saved; besides those that the
 record publishes."""
 
@@ -95,6 +100,9 @@ def describe_estimator(
         targets = estimator._targets
         document["classes"] = _encoded("classes_", targets.classes)
         document["targets"] = {"kind": targets.kind, "sparse": targets.sparse}
+    for name in _TARGET_ARRAYS:
+        if name in vars(estimator):
+            arrays[name] = np.asarray(vars(estimator)[name], FLOAT64)
     arrays["history"] = np.array(list(record.history.values()), FLOAT64, ndmin=2)
     arrays["loss_curve"] = np.array(record.loss_curve, FLOAT64)
     if record.validation_scores is not None:
@@ -167,6 +175,8 @@ def restore_estimator(kind: str, document: Fields, arrays: Arrays) -> BaseMLP:
     _restore_numbers(record, document, arrays)
     _restore_course(record, document, arrays)
     estimator._adopt(record)
+    if isinstance(estimator, MLPRegressor):
+        _restore_targets_scale(estimator, network, arrays)
     return estimator
 
 
@@ -200,6 +210,19 @@ def _restore_targets(document: Fields, network: Network) -> ClassTargets:
             f"{network.sizes[-1]} outputs"
         )
     return targets
+
+
+def _restore_targets_scale(estimator: MLPRegressor, network: Network, arrays: Arrays) -> None:
+    """Restore what turns the network's outputs into predictions."""
+    n_outputs = network.sizes[-1]
+    n_targets = 1 if network.output == "increasing" else n_outputs
+    if "target_mean_" in arrays or "target_scale_" in arrays:
+        estimator.target_mean_ = arrays.take("target_mean_", FLOAT64, (n_targets,))
+        estimator.target_scale_ = arrays.take("target_scale_", FLOAT64, (n_targets,))
+        if (estimator.target_scale_ <= 0).any():
+            raise ModelFormatError("array 'target_scale_' must be above 0")
+    if "quantile_shifts_" in arrays:
+        estimator.quantile_shifts_ = arrays.take("quantile_shifts_", FLOAT64, (n_outputs,))
 
 
 def _restore_feature_names(estimator: BaseMLP, document: Fields) -> None:

@@ -21,6 +21,9 @@ LARGE_DEVIATION = 100.0
 FAR_MEAN = 10.0
 """Largest ratio of a target's mean to its standard deviation, or to 1 if that is smaller."""
 
+SLOW_TARGETS = 10.0
+"""Mean or standard deviation from which on targets may be why a fit has not converged."""
+
 SCALE_SAMPLE_ROWS = 250
 
 
@@ -175,10 +178,24 @@ def warn_if_targets_unscaled(y: Array) -> None:
     which = f"column {column} of y" if y.shape[1] > 1 else "y"
     warn(
         f"y is not scaled: {which} has mean {mean[column]:.3g} and standard deviation "
-        f"{deviation[column]:.3g}. Gradient descent needs targets of about mean 0 and variance 1; "
-        "wrap the regressor in a TransformedTargetRegressor of sklearn.compose with "
-        "transformer=StandardScaler().",
+        f"{deviation[column]:.3g}. Gradient descent needs targets of about mean 0 and variance 1: "
+        "MLPRegressor(scale_target=True) trains on such targets, and predicts in the units of y.",
         UnscaledInputWarning,
+    )
+
+
+def hint_at_scale(y: Array) -> str:
+    """Return advice for a fit that has not converged; "" if its targets (n, n_outputs) are small.
+
+    These are targets that `warn_if_targets_unscaled` lets pass, but that need more epochs.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation, mean = float(y.std(dtype=float)), float(y.mean(dtype=float))
+    if max(deviation, abs(mean)) <= SLOW_TARGETS:
+        return ""
+    return (
+        f" y has mean {mean:.3g} and standard deviation {deviation:.3g}, which take many epochs "
+        "to reach; MLPRegressor(scale_target=True) trains on targets of mean 0 and variance 1."
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from fastmlp._checks import (
     check_flag,
     check_integer,
     check_number,
+    nearest,
     shown,
 )
 from fastmlp.engine.threads import resolve_threads
@@ -52,7 +55,7 @@ class Parameters(Protocol):
     power_t: float
     max_iter: int
     shuffle: bool
-    random_state: int | np.random.RandomState | None
+    random_state: int | np.random.RandomState | np.random.Generator | None
     tol: float
     verbose: bool | int
     warm_start: bool
@@ -136,6 +139,8 @@ def _layers(name: str, value: object) -> None:
 def _random_state(name: str, value: object) -> None:
     from sklearn.utils import check_random_state
 
+    if isinstance(value, np.random.Generator):
+        return
     if not (
         value is None
         or value is np.random
@@ -144,9 +149,20 @@ def _random_state(name: str, value: object) -> None:
         # Where scikit-learn would print the object, which may fail.
         raise ValueError(
             f"{shown(value)} cannot be used to seed a numpy.random.RandomState instance; "
-            f"{name} must be None, an integer or a RandomState"
+            f"{name} must be None, an integer, a RandomState or a Generator"
         )
     check_random_state(value)
+
+
+def as_random_state(value: Any) -> np.random.RandomState:
+    """Return scikit-learn's generator for a checked `random_state`; a Generator seeds it."""
+    from sklearn.utils import check_random_state
+
+    if isinstance(value, np.random.Generator):
+        seed = value.integers(2**32, size=4, dtype=np.uint32)
+        return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed.tolist())))
+    state: np.random.RandomState = check_random_state(value)
+    return state
 
 
 def _fraction_or_splitter(name: str, value: object) -> None:
@@ -194,6 +210,16 @@ def _max_grad_norm(name: str, value: object) -> None:
         check_number(name, value, minimum=SMALLEST_NORM)
 
 
+def _learning_rate(name: str, value: object) -> None:
+    allowed = (*ADAPTED_RATES, *SCHEDULED_RATES)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, allowed))}; got {shown(value)}. "
+            f"Was learning_rate_init={shown(value)} meant?"
+        )
+    check_choice(name, value, allowed)
+
+
 def _levels(name: str, value: object) -> None:
     levels = quantile_levels(value)
     if not levels or any(a >= b for a, b in pairwise((0.0, *levels, 1.0))):
@@ -206,7 +232,7 @@ def _loss(names: Iterable[str]) -> Check:
     def check(name: str, value: object) -> None:
         if isinstance(value, Loss):
             check_choice(name, value.name, (*names, "own"))
-        elif isinstance(value, int | tuple | list) and not isinstance(value, bool):
+        elif _may_be_widths(value):
             raise ValueError(
                 f"{name} must be one of {', '.join(map(repr, names))}; got {shown(value)}. "
                 f"Was hidden_layer_sizes={shown(value)} meant? The first parameter is {name}"
@@ -215,6 +241,30 @@ def _loss(names: Iterable[str]) -> Check:
             check_choice(name, value, names)
 
     return check
+
+
+def _may_be_widths(value: object) -> bool:
+    """Return whether widths of layers were given as the first argument of MLPRegressor."""
+    if isinstance(value, str):
+        return value != "" and all(part.isdecimal() for part in value.lower().split("x"))
+    return isinstance(value, int | tuple | list) and not isinstance(value, bool)
+
+
+def suggest_parameters(init: Callable[..., None]) -> Callable[..., None]:
+    """Let a constructor refuse unknown parameters with the nearest known name."""
+    known = [name for name in signature(init).parameters if name != "self"]
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **given: Any) -> None:
+        for name in given:
+            if name not in known:
+                raise TypeError(
+                    f"{type(self).__name__} got an unexpected keyword argument {name!r}"
+                    + (nearest(name, known) or f"; its parameters are {', '.join(known)}")
+                )
+        init(self, *args, **given)
+
+    return checked
 
 
 def _class_weight(name: str, value: object) -> None:
@@ -231,7 +281,7 @@ CHECKS: dict[str, Check] = {
     "solver": _choice(SOLVERS),
     "alpha": _number(),
     "batch_size": _batch_size,
-    "learning_rate": _choice((*ADAPTED_RATES, *SCHEDULED_RATES)),
+    "learning_rate": _learning_rate,
     "learning_rate_init": _positive,
     "power_t": _number(),
     "max_iter": _integer(1),
@@ -265,6 +315,7 @@ CHECKS: dict[str, Check] = {
     "max_grad_norm": _max_grad_norm,
     "quantile": _levels,
     "huber_delta": _positive,
+    "scale_target": check_flag,
 }
 """Checks by parameter; `loss` is missing because its allowed values depend on the estimator."""
 

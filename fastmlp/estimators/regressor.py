@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
+from fastmlp._checks import check_flag, shown
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
-from fastmlp.estimators.labels import check_score
+from fastmlp.estimators.labels import check_score, check_y
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic, quantile_levels
+from fastmlp.estimators.parameters import is_stochastic, quantile_levels, suggest_parameters
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
+from fastmlp.estimators.target_scaling import (
+    Floats,
+    TargetScale,
+    plain_scale,
+    quantile_shifts,
+    shifted,
+)
 from fastmlp.estimators.validation import Score, d2_pinball, r2
+from fastmlp.exceptions import ParameterError
 from fastmlp.losses import Huber, Loss, Quantile, check_loss
+from fastmlp.network.network import Network
 
 POSITIVE_LOSSES = ("poisson", "gamma")
 """Losses that use the exponential output function."""
@@ -75,9 +86,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Maximum number of epochs, or of iterations with "lbfgs".
     shuffle : bool, default=True
         Whether to shuffle the rows before every epoch.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed or generator for the initial weights, the validation split and shuffling. The first two
-        are the same as in scikit-learn. The result does not depend on the number of threads.
+        are the same as in scikit-learn, which takes no Generator. The result does not depend on the
+        number of threads.
     tol : float >= 0, default=1e-4
         Minimum improvement: an epoch that improves by less does not count as an improvement. With
         "lbfgs", optimization stops when no component of the gradient is larger than `tol`.
@@ -143,7 +155,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Level of the loss "quantile". With several levels, a single target is predicted by one
         output per level; these quantiles cannot cross.
     huber_delta : float > 0, default=1.0
-        Distance at which the loss "huber" changes from quadratic to linear.
+        Distance at which the loss "huber" changes from quadratic to linear, in the units in which
+        the network is trained.
+    scale_target : bool, default=False
+        Whether to train on ``(y - target_mean_) / target_scale_``, of mean 0 and variance 1, and to
+        predict in the units of y. Without it, targets that are large or far from 0 need many more
+        epochs. The scale is that of the rows given to `fit`, or to the first `partial_fit`. Losses
+        in the records are those of the scaled targets. A TransformedTargetRegressor does the same,
+        but its `score` and those of the searches fail for several quantiles. Not available for
+        "poisson" and "gamma".
 
     Attributes
     ----------
@@ -182,8 +202,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Number of outputs.
     out_activation_ : str
         Name of the output function.
+    target_mean_, target_scale_ : ndarray of shape (n_targets,)
+        Mean and standard deviation of the targets, in float64; with `scale_target` only.
+    quantile_shifts_ : ndarray of shape (n_levels,)
+        What `calibrate` has found; the next fit removes it.
     network_ : Network
-        The underlying network; its ``predict(X, out=array)`` writes into an existing array.
+        The underlying network; its ``predict(X, out=array)`` writes into an existing array. With
+        `scale_target`, it predicts scaled targets.
 
     See Also
     --------
@@ -208,7 +233,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     __module__ = "fastmlp.estimators"  # its address in pickles, which survives moves of this file
     _losses: ClassVar[tuple[str, ...]] = (*MEAN_LOSSES, *POSITIVE_LOSSES)
     _sklearn_name = "MLPRegressor"
+    target_mean_: Floats
+    target_scale_: Floats
+    quantile_shifts_: Floats
 
+    @suggest_parameters
     def __init__(
         self,
         loss: Any = "squared_error",
@@ -250,12 +279,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         max_grad_norm: float | None = None,
         quantile: float | Sequence[float] = 0.5,
         huber_delta: float = 1.0,
+        scale_target: bool = False,
     ) -> None:
         self._keep_parameters(locals())
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
     @manages_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        end_of_epoch: bool = True,
+    ) -> Any:
         """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
         Changed parameters take effect with this call: the learning rate, penalties, batch size or
@@ -267,6 +307,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         ----------
         X, y, sample_weight
             As in `fit`.
+        X_val, y_val, sample_weight_val : optional
+            Validation data as in `fit`, evaluated after this call: the entries of `history_` that
+            begin with ``val_``, which are NaN for calls without it.
+        end_of_epoch : bool, default=True
+            False if these rows are a chunk of an epoch whose other chunks follow: the epoch of the
+            schedules "cosine", "one_cycle", "exponential" and "power", planned for `max_iter`
+            epochs, and of `warmup` stays. `history_` has an entry for every call.
 
         Returns
         -------
@@ -278,7 +325,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             As in `fit`; also with early stopping, and if the parameters define a network other than
             the fitted one.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            incremental=True,
+            validation=(X_val, y_val, sample_weight_val),
+            end_of_epoch=check_flag("end_of_epoch", end_of_epoch),
+        )
 
     def predict(self, X: Any) -> Array:
         """Predict the targets of every row.
@@ -292,8 +346,57 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The network's dtype; with several quantiles, one column per level.
         """
-        outputs = self._outputs(X)
+        outputs = self._predictions(X)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def calibrate(self, X: Any, y: Any) -> Self:
+        """Shift the predicted quantiles so that they hold for rows like these.
+
+        Quantiles fit the rows that they were trained on better than new ones, and intervals between
+        them cover too few of the latter. With rows that training has not seen, and that are as
+        similar to later rows as they are to each other, an interval between two levels covers at
+        least their difference, whatever the network has learned (conformalized quantile
+        regression).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows that were not given to `fit`; at least 19 for levels of 0.05 and 0.95.
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self
+            With `quantile_shifts_`, which `predict` adds; quantiles still do not cross. A second
+            call replaces the first, and the next fit removes the shifts.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `loss` is not "quantile", there are several targets, or too few rows for a level.
+        """
+        check_is_fitted(self)
+        levels = _levels_of(self._loss_function())
+        n_outputs = self._network().sizes[-1]
+        if len(levels) != n_outputs:
+            raise ValueError(
+                'calibrate needs loss="quantile" and one target; got '
+                f"loss={shown(self.loss)} and {n_outputs} outputs for {len(levels)} levels"
+            )
+        check_score(X, y, None)
+        targets = check_y("y", y, self, numeric=True)
+        before = self.__dict__.pop("quantile_shifts_", None)
+        try:
+            quantiles = self._predictions(X)
+            residuals = self._columns(targets, "y") - np.asarray(quantiles, np.float64)
+            self.quantile_shifts_ = quantile_shifts(residuals, levels)
+        except BaseException:
+            if before is not None:
+                self.quantile_shifts_ = before
+            raise
+        return self
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R^2 of the predictions; for quantiles, the mean D^2 of the pinball loss.
@@ -317,9 +420,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             predicted = self.predict(X)
             with naming("y"):
                 return float(r2_score(y, predicted, sample_weight=sample_weight))
-        outputs = self._outputs(X)
+        outputs = self._predictions(X)
         with naming("y"):
-            targets = self._encode(np.asarray(y), outputs.dtype)
+            targets = self._columns(np.asarray(y), "y").astype(outputs.dtype)
             return d2_pinball(targets, sample_weight, levels)(outputs)
 
     # --- Methods required by BaseMLP
@@ -327,17 +430,75 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     def _learn_targets(
         self, y: Any, *, first: bool, incremental: bool, classes: Any = None
     ) -> None:
-        """Do nothing: numbers need no encoding."""
+        """Forget the shifts of quantiles, which belong to other weights."""
+        self.__dict__.pop("quantile_shifts_", None)
 
-    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+    def _learn_scale(self, y: Any, weights: Array | None, *, first: bool) -> None:
+        if self.scale_target and self._loss_function().name in POSITIVE_LOSSES:
+            raise ParameterError(
+                f"scale_target must be False with loss={shown(self.loss)}, whose targets must not "
+                "be negative; got True"
+            )
+        known = self._target_scale()
+        if not first:
+            if self.scale_target != (known is not None):
+                raise ValueError(
+                    "warm_start and partial_fit continue with the network of the previous fit: "
+                    f"scale_target must be {known is not None}, as it was; got {self.scale_target}"
+                )
+        elif self.scale_target and not hasattr(y, "toarray"):
+            scale = TargetScale.of(y, weights)
+            self.target_mean_, self.target_scale_ = scale.mean, scale.deviation
+        elif known is not None:
+            del self.target_mean_, self.target_scale_
+
+    def _target_scale(self) -> TargetScale | None:
+        """Return the scale of the fitted targets; None if they are not scaled."""
+        return plain_scale(vars(self))
+
+    def _predictions(self, X: Any) -> Array:
+        """Return predictions (n, n_outputs) in the units of y, shifted if calibrated."""
+        outputs = self._outputs(X)
+        if (scale := self._target_scale()) is not None:
+            outputs = scale.restored(outputs)
+        shifts = vars(self).get("quantile_shifts_")
+        return outputs if shifts is None else shifted(outputs, shifts)
+
+    def _exported_network(self) -> Network:
+        if "quantile_shifts_" in vars(self):
+            raise ValueError(
+                "a regressor with quantile_shifts_ can be exported to ONNX only; delete the "
+                "attribute to export it without"
+            )
+        scale, network = self._target_scale(), self._network()
+        if scale is None:
+            return network
+        if network.output != "identity":
+            raise ValueError(
+                "a regressor with scale_target and several quantiles can be exported to ONNX only"
+            )
+        return scale.folded(network)
+
+    def _columns(self, y: Any, name: str) -> Any:
+        """Return targets (n,) or (n, n_targets) as (n, n_outputs): one target for every level."""
         if hasattr(y, "toarray"):
-            raise ValueError("y must be a dense array of numbers; got a sparse matrix")
+            raise ValueError(f"{name} must be a dense array of numbers; got a sparse matrix")
         columns = y[:, np.newaxis] if y.ndim == 1 else y
         n_levels = len(_levels_of(self._loss_function()))
         if n_levels > 1:
             if columns.shape[1] > 1:
-                raise ValueError(f"several quantiles need one target; got y of shape {y.shape}")
+                raise ValueError(
+                    f"several quantiles need one target; got {name} of shape {y.shape}"
+                )
             columns = np.repeat(columns, n_levels, axis=1)
+        return columns
+
+    def _encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
+        columns = self._columns(y, name)
+        if (scale := self._target_scale()) is not None:
+            if len(scale.mean) not in (1, columns.shape[1]):
+                raise ValueError(f"{name} must have {len(scale.mean)} columns; got {y.shape}")
+            columns = scale.scaled(columns)
         encoded: Array = np.require(columns, dtype, requirements=["C", "A"])
         return encoded
 

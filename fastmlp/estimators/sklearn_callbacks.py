@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from fastmlp._checks import shown
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.protocol import Training
 
@@ -82,9 +83,24 @@ class CallbackSupport(Support):  # type: ignore[misc]
         TypeError
             If an object is not a callback.
         """
+        for callback in callbacks:
+            if isinstance(callback, type) or not (
+                isinstance(callback, EpochCallback) or hasattr(callback, "on_fit_task_begin")
+            ):
+                raise TypeError(
+                    "callbacks must be EpochCallbacks of fastmlp.callbacks, or callbacks of "
+                    f"scikit-learn; got {_given(callback)}"
+                )
         return super().set_callbacks(
             *(IdleFitCallback(c) if isinstance(c, EpochCallback) else c for c in callbacks)
         )
+
+
+def _given(callback: object) -> str:
+    """Name what is no callback; a class lacks its parentheses."""
+    if isinstance(callback, type):
+        return f"the class {callback.__name__}, not an object: {callback.__name__}(...)"
+    return shown(callback)
 
 
 def manages_callbacks(method: Method) -> Method:

@@ -13,6 +13,7 @@ from fastmlp._checks import check_choice
 from fastmlp.callbacks.base import Callback, EpochCallback
 from fastmlp.engine.rows import Rows
 from fastmlp.estimators.convergence import Convergence
+from fastmlp.estimators.inputs import hint_at_scale
 from fastmlp.estimators.parameters import ENDING_RATES, STOCHASTIC_SOLVERS, Parameters
 from fastmlp.estimators.records import FitRecord, FitRecorder
 from fastmlp.estimators.settings import LastTrainer, rows_per_batch, trainer_settings
@@ -94,8 +95,10 @@ class Fit:
         return len(self.train.x) if self.row_index is None else len(self.row_index)
 
 
-def run_solver(fit: Fit) -> None:
+def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     """Train the network of the record with the estimator's solver.
+
+    With ``end_of_epoch=False``, the schedule's epoch stays.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def run_solver(fit: Fit) -> None:
     if stochastic:
         monitor = _monitor(fit, recorder.names)
         convergence = _convergence(fit, monitor, None if display is None else display.show)
-        _run_stochastic(fit, trainer, [*records, convergence, *others])
+        _run_stochastic(fit, trainer, [*records, convergence, *others], end_of_epoch=end_of_epoch)
     else:
         _run_lbfgs(fit, trainer, [*records, *others])
 
@@ -168,7 +171,9 @@ def _convergence(fit: Fit, monitor: str, show: Callable[[str], object] | None) -
     return Convergence(record, parameters, show)
 
 
-def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> None:
+def _run_stochastic(
+    fit: Fit, trainer: Trainer, callbacks: Sequence[Callback], *, end_of_epoch: bool
+) -> None:
     """Run epochs until there is no further improvement."""
     parameters = fit.parameters
     try:
@@ -178,6 +183,7 @@ def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -
             n_epochs=1 if fit.incremental else parameters.max_iter,
             callbacks=callbacks,
             resume=fit.incremental,
+            end_of_epoch=end_of_epoch,
             horizon=parameters.max_iter,
             fingerprint=fit.fingerprint,
             saved=fit.saved,
@@ -197,9 +203,15 @@ def _run_stochastic(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -
         if not (stopped or fit.incremental or parameters.learning_rate in ENDING_RATES):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({parameters.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
+                "optimization hasn't converged yet." + _hint(fit),
                 ConvergenceWarning,
             )
+
+
+def _hint(fit: Fit) -> str:
+    """Return what may help a fit that has not converged."""
+    reaches_slowly = fit.record.architecture.output in ("identity", "increasing")
+    return hint_at_scale(fit.train.y) if reaches_slowly else ""
 
 
 def _note_divergence(record: FitRecord, error: DivergenceError) -> None:

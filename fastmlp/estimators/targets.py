@@ -35,8 +35,10 @@ class ClassTargets:
         """Number of network outputs."""
         return 1 if self.kind == "binary" else len(self.classes)
 
-    def encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+    def encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
         """Encode labels (n,) or indicators (n, n_classes) as targets (n, n_outputs) of 0 and 1.
+
+        `name` is that of the argument in error messages.
 
         Raises
         ------
@@ -44,13 +46,13 @@ class ClassTargets:
             If a label is not among the classes.
         """
         if self.kind == "multilabel":
-            return self._indicators(y, dtype)
+            return self._indicators(y, dtype, name)
         codes = np.searchsorted(self.classes, y).clip(max=len(self.classes) - 1)
         unknown = self.classes[codes] != y
         if unknown.any():
             raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes}. "
-                f"'y' has {np.unique(y)}."
+                f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes}. '{name}' has {np.unique(y)}."
             )
         if self.kind == "binary":
             return np.asarray(codes[:, np.newaxis], dtype)
@@ -58,11 +60,12 @@ class ClassTargets:
         targets[np.arange(len(codes)), codes] = 1
         return targets
 
-    def _indicators(self, y: Any, dtype: np.dtype[Any]) -> Array:
+    def _indicators(self, y: Any, dtype: np.dtype[Any], name: str) -> Array:
         dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
         if dense.ndim != 2 or dense.shape[1] != len(self.classes):
             raise ValueError(
-                f"y must have {len(self.classes)} columns, one per label; got shape {dense.shape}"
+                f"{name} must have {len(self.classes)} columns, one per label; got shape "
+                f"{dense.shape}"
             )
         return np.ascontiguousarray(dense != 0, dtype)
 

@@ -59,12 +59,19 @@ def split_rows(
             )
         if stratify:
             _check_members(y)
-        chosen = train_test_split(
-            np.arange(n_rows),
-            test_size=float(fraction_or_splitter),
-            stratify=y if stratify else None,
-            random_state=random_state,
-        )
+        try:
+            chosen = train_test_split(
+                np.arange(n_rows),
+                test_size=float(fraction_or_splitter),
+                stratify=y if stratify else None,
+                random_state=random_state,
+            )
+        except ValueError as error:  # too few rows, or fewer than classes
+            raise ValueError(
+                f"{error} early_stopping sets validation_fraction={fraction_or_splitter} of the "
+                f"{n_rows} rows aside; increase it, pass X_val and y_val, or set "
+                "early_stopping=False"
+            ) from error
     else:
         chosen = _last_split(fraction_or_splitter, n_rows, y, groups)
     train, validation = (_row_numbers(rows, n_rows) for rows in chosen)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp._types import Array
-from fastmlp.exchange.parts import network_of_model, scaling
+from fastmlp.exchange.parts import as_estimator, network_of_model, scaling
 from fastmlp.exchange.steps import without_steps
 from fastmlp.network.network import Network
 from fastmlp.reference.functions import LEAKY_SLOPE
@@ -85,6 +85,8 @@ def to_keras(model: Model) -> Any:
     network = network_of_model(model)
     if network.output in REFUSED:
         raise ValueError(f"output {network.output!r} has no layer in Keras")
+    if (estimator := as_estimator(model)) is not None:
+        network = estimator._exported_network()
     keras = _import_keras()
     dtype = network.dtype.name
     layers: list[Any] = []

@@ -141,7 +141,7 @@ def add_outputs(graph: Any, x: str, model: Model) -> None:
     elif estimator is not None and hasattr(estimator, "_targets"):
         _classification(graph, outputs, estimator._targets)
     else:
-        _regression(graph, outputs, network.sizes[-1])
+        _regression(graph, _in_units_of_y(graph, outputs, estimator), network.sizes[-1])
 
 
 class _Graph:
@@ -332,6 +332,30 @@ COMPOSED: dict[str, Callable[[_Graph, str], str]] = {
     "increasing": _increasing,
 }
 """Functions composed of several operators; called with graph and z, they return a name."""
+
+
+def _in_units_of_y(graph: _Graph, outputs: str, estimator: Any) -> str:
+    """Add the scale of an MLPRegressor's targets, and the shifts of its quantiles."""
+    attributes = vars(estimator)
+    if "target_mean_" in attributes:
+        scale, mean = attributes["target_scale_"], attributes["target_mean_"]
+        outputs = graph.add("Mul", outputs, graph.constant(scale.astype(graph.dtype)))
+        outputs = graph.add("Add", outputs, graph.constant(mean.astype(graph.dtype)))
+    if "quantile_shifts_" in attributes:
+        shifts = attributes["quantile_shifts_"].astype(graph.dtype)
+        outputs = graph.add("Add", outputs, graph.constant(shifts))
+        if len(shifts) > 1:
+            outputs = _running_maximum(graph, outputs, len(shifts))
+    return outputs
+
+
+def _running_maximum(graph: _Graph, x: str, n_columns: int) -> str:
+    """Add the maximum of each column of x and those before it."""
+    later = np.triu(np.full((n_columns, n_columns), -np.inf, graph.dtype), 1)
+    axis = graph.constant(np.array([1], np.int64))
+    square = graph.add("Add", graph.add("Unsqueeze", x, axis), graph.constant(later))
+    last = graph.constant(np.array([2], np.int64))
+    return graph.add("ReduceMax", square, last, keepdims=0)
 
 
 def _regression(graph: _Graph, outputs: str, n_outputs: int) -> None:

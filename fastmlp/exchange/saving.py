@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastmlp._checks import check_flag, check_path
@@ -25,7 +26,33 @@ from fastmlp.network.network import Network
 if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
 
-KINDS = ("Network", "MyANN", "MLPClassifier", "MLPRegressor", "Pipeline")
+RESUMES = (
+    "a checkpoint holds a run and not a model: continue it with fit(..., resume=path), and save "
+    "the model with fastmlp.save"
+)
+OTHER_FILES = {
+    ".onnx": "fastmlp writes ONNX files (export_onnx) and does not read them; onnxruntime does",
+    ".keras": "load it with keras, and convert it with fastmlp.from_keras; CNNs with CNN.load",
+    ".h5": "load it with keras, and convert it with fastmlp.from_keras",
+    ".pkl": "pickles, which can run code, are loaded by pickle alone",
+    ".pickle": "pickles, which can run code, are loaded by pickle alone",
+    ".joblib": "joblib's files, which can run code, are loaded by joblib alone",
+    ".npz": "data sets are loaded by fastmlp.datasets.load",
+    ".pt": "files of PyTorch are loaded by PyTorch",
+    ".pth": "files of PyTorch are loaded by PyTorch",
+}
+"""What can be done with files of other programs, by the end of their names."""
+
+KINDS = (
+    "Network",
+    "MyANN",
+    "MLPClassifier",
+    "MLPRegressor",
+    "TabularClassifier",
+    "TabularRegressor",
+    "Pipeline",
+)
+TABULAR = ("TabularClassifier", "TabularRegressor")
 
 
 def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
@@ -37,10 +64,13 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
 
     Parameters
     ----------
-    model : Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
+    model : Network, MyANN, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or \
+Pipeline
         Estimators must be fitted; subclasses are not allowed. For a MyANN everything except its
         data is saved; for an estimator everything except callbacks, including the optimizer's
-        state, so that `partial_fit` and warm starts can continue. A Pipeline of scikit-learn ends
+        state, so that `partial_fit` and warm starts can continue. The estimators for tables are
+        saved with columns, categories, encodings and members, and with the importances if they have
+        been computed. A Pipeline of scikit-learn ends
         in one of the estimators; the steps before it are StandardScaler, MinMaxScaler,
         RobustScaler, SimpleImputer, OneHotEncoder, OrdinalEncoder, "passthrough", and
         ColumnTransformer and Pipeline of these.
@@ -88,7 +118,7 @@ def save(model: Model, path: StrPath, *, resumable: bool = True) -> None:
 def load(path: StrPath) -> Any:
     """Load a model that was written by `save`.
 
-    No code from the file is run, and only the five types of model can be loaded. Predictions are
+    No code from the file is run, and only these types of model can be loaded. Predictions are
     bit-for-bit identical on the same type of processor with the same BLAS. The steps of a Pipeline
     are rebuilt by the installed version of scikit-learn, which may differ from the one that wrote
     the file.
@@ -99,7 +129,7 @@ def load(path: StrPath) -> Any:
 
     Returns
     -------
-    Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
+    Network, MyANN, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
         The saved model. A MyANN has no data: it can predict and plot its history, but cannot be
         fitted.
 
@@ -120,7 +150,27 @@ def load(path: StrPath) -> Any:
         content = read_model_file(source, KINDS)
         return _restore(content)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{source!r}: {error}") from error.__cause__
+        raise ModelFormatError(f"{source!r}: {error}{_advice(source)}") from error.__cause__
+    except IsADirectoryError as error:
+        if _checkpoints_in(source):
+            raise IsADirectoryError(f"{error}; {RESUMES}") from None
+        raise
+
+
+def _advice(source: str) -> str:
+    """Return what can be done with a file that is no model file; "" if it is not known."""
+    try:
+        read_model_file(source, ("Checkpoint",))
+    except (ModelFormatError, OSError):
+        pass
+    else:
+        return f"; {RESUMES}"
+    name = source.lower()
+    return next((f"; {text}" for end, text in OTHER_FILES.items() if name.endswith(end)), "")
+
+
+def _checkpoints_in(folder: str) -> bool:
+    return any(Path(folder).glob("checkpoint-*.safetensors"))
 
 
 def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], Any]]:
@@ -133,9 +183,15 @@ def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], 
         from fastmlp.exchange.pipelines import describe_pipeline
 
         return "Pipeline", partial(describe_pipeline, resumable=resumable)
+    name = type(model).__name__
+    if name in TABULAR:
+        from fastmlp.tables.document import KINDS as TABULAR_KINDS
+        from fastmlp.tables.document import describe_tabular
+
+        if type(model) is TABULAR_KINDS[name]:
+            return name, describe_tabular
     from fastmlp.estimators.document import ESTIMATORS, describe_estimator
 
-    name = type(model).__name__
     if type(model) is ESTIMATORS.get(name):
         return name, partial(describe_estimator, resumable=resumable)
     raise TypeError(f"model must be of one of {', '.join(KINDS)}, not of a subclass; got {name}")
@@ -152,6 +208,10 @@ def _restore(content: Content) -> Any:
         from fastmlp.exchange.pipelines import restore_pipeline
 
         model = restore_pipeline(document, arrays)
+    elif content.kind in TABULAR:
+        from fastmlp.tables.document import restore_tabular
+
+        model = restore_tabular(content.kind, document, arrays)
     else:
         from fastmlp.estimators.document import restore_estimator
 

@@ -163,6 +163,11 @@ class Arrays:
             raise ModelFormatError(f"array {name!r} has values that are NaN or infinite")
         return array
 
+    def under(self, prefix: str) -> Arrays:
+        """Take all arrays whose names begin with `prefix`, and return them without it."""
+        names = [name for name in self._rest if name.startswith(prefix)]
+        return Arrays({name[len(prefix) :]: self._rest.pop(name) for name in names})
+
     def end(self) -> None:
         """Raise an error if arrays have not been taken."""
         if self._rest:

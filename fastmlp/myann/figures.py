@@ -32,7 +32,13 @@ class Figures(Records):
 
     def plot_costs(self) -> Figure:
         """Plot the cost of every mini-batch; see :func:`fastmlp.plots.plot_costs`."""
-        return plots.plot_costs(self.history, validation_name="test", **self._curve_options())
+        sizes = {"train": len(self.X_train), "val": len(self.X_test)}
+        return plots.plot_costs(
+            self.history,
+            validation_name="test",
+            n_rows=sizes if all(sizes.values()) else None,  # a loaded MyANN has no rows
+            **self._curve_options(),
+        )
 
     def plot_errors(self) -> Figure:
         """Plot the mean error of every mini-batch."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -61,13 +62,17 @@ class MyANN(Figures):
         ``n_hidden_layers + 2`` layer widths; the first and last may be 0, to be set from the data.
     n_nodes_layer_out : int
         Number of classes expected in the data; 0 accepts any number.
-    my_activation_function : {"sigmoid", "tanh", "relu"}
+    my_activation_function : str
+        Activation of the hidden layers: "sigmoid", as in the articles, "tanh", "relu", or any other
+        in ``fastmlp.losses.ACTIVATIONS``.
     my_out_function : {"sigmoid", "softmax", "identity"}
     my_loss_function : {"LogLoss", "MSE", "CrossEntropy"}
         LogLoss needs sigmoid or softmax, CrossEntropy needs softmax.
     n_size_mini_batch : int >= 1
         Rows per mini-batch; the last one has the remaining rows.
     n_epochs : int >= 0
+        Number of epochs; 0, with which nothing is trained, is a warning unless `b_train_on_init` is
+        False.
     n_max_batches : int
         Maximum number of mini-batches per epoch; negative means all.
     lambda2_reg, lambda1_reg : float >= 0
@@ -259,6 +264,12 @@ class MyANN(Figures):
         if self.b_verbose and self.b_print_test_data:
             self._print_test_data()
         if train_at_once:
+            if self.n_epochs == 0:
+                warnings.warn(
+                    "n_epochs=0 trains nothing, and the weights are the initial ones; "
+                    "b_train_on_init=False says so without this warning",
+                    stacklevel=3,
+                )
             self.fit(callbacks=callbacks, resume=resume)
 
     # --- Construction -----------------------------------------------------------------------------

@@ -21,12 +21,12 @@ from fastmlp.datasets.scaling import Scaler
 from fastmlp.engine.products import PRODUCTS
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.initializers import INITIALIZERS
-from fastmlp.losses import check_pair
+from fastmlp.losses import ACTIVATIONS, check_pair
 from fastmlp.optimizers import MOMENTUM_RULES
 from fastmlp.schedules import SCHEDULES
 from fastmlp.training.trainer import ENGINES, PENALTY_SCALES, REDUCTIONS
 
-ACTIVATION_FUNCTIONS = ("sigmoid", "tanh", "relu")
+ACTIVATION_FUNCTIONS = tuple(ACTIVATIONS)
 OUT_FUNCTIONS = ("sigmoid", "softmax", "identity")
 LOSS_FUNCTIONS = {
     "LogLoss": "log_loss",

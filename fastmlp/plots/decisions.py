@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._checks import check_choice, check_integer, check_number, shown
-from fastmlp.plots.mesh import Samples, Surface, check_labels, evaluate, respond, take_samples
+from fastmlp.plots.mesh import (
+    Samples,
+    Surface,
+    check_classifier,
+    check_labels,
+    evaluate,
+    respond,
+    take_samples,
+)
 from fastmlp.plots.style import CATEGORIES, INK, FigureSize, check_title, styled_pyplot
 
 if TYPE_CHECKING:
@@ -76,7 +84,7 @@ def decision_surface(
     margin : float >= 0
         Space drawn around the points, as a share of their range.
     title : str or None
-        None means a title with the share of points on the right side.
+        None means a title with the share of points that are classified correctly.
     figsize : (float, float)
         Width and height in inches; ignored if `ax` is given.
     ax : matplotlib.axes.Axes or None
@@ -98,6 +106,7 @@ def decision_surface(
     >>> clf = MLPClassifier((16,)).fit(X, y)  # doctest: +SKIP
     >>> decision_surface(clf, X, y, features=(2, 3))  # doctest: +SKIP
     """
+    check_classifier(classifier, X, y)
     samples = take_samples(X, features)
     labels = check_labels(y, len(samples.points))
     title = check_title(title)
@@ -172,6 +181,7 @@ def decision_surface_3d(
     ValueError, TypeError, ImportError
         As in :func:`decision_surface`.
     """
+    check_classifier(classifier, X, y)
     samples = take_samples(X, features)
     labels = check_labels(y, len(samples.points))
     title = check_title(title)
@@ -387,7 +397,7 @@ def _correct(
 def _sentence(surface: Surface, right: NDArray[np.bool_] | None) -> str:
     if right is None:
         return f"Decision surface of {len(surface.classes)} classes"
-    return f"{right.sum()} of {len(right)} points on the right side ({right.mean():.3f})"
+    return f"{right.sum()} of {len(right)} points classified correctly ({right.mean():.3f})"
 
 
 def _check_axes(ax: Any, name: str) -> None:

@@ -125,6 +125,31 @@ class Samples:
         return type(self.table)(filled)
 
 
+def check_classifier(classifier: Any, X: Any, y: Any) -> None:
+    """Refuse a class, and a classifier in the place of X or y, with a sentence about it.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(classifier, type):
+        raise TypeError(
+            f"classifier must be a fitted object; got the class {classifier.__name__}. Pass "
+            f"{classifier.__name__}(...).fit(X, y)"
+        )
+    for name, value in {"X": X, "y": y}.items():
+        if hasattr(value, "predict"):
+            raise TypeError(
+                f"{name} must be data; got a {type(value).__name__}. The arguments are "
+                "classifier, X, y"
+            )
+    if not hasattr(classifier, "predict") and hasattr(classifier, "shape"):
+        raise TypeError(
+            "classifier must be a fitted classifier; got an array. The arguments are "
+            "classifier, X, y"
+        )
+
+
 def take_samples(X: Any, features: Any) -> Samples:
     """Check rows and the choice of two features.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._checks import shown
+from fastmlp._checks import check_integer, shown
 from fastmlp.plots.style import BLUE, GREEN, ORANGE, VERMILLION
 
 if TYPE_CHECKING:
@@ -44,17 +44,26 @@ def draw_costs(axis: Axes, history: HistoryLike, legend_loc: Any) -> None:
 
 
 def draw_set_costs(
-    axis: Axes, history: HistoryLike, sets: list[str], legend_loc: Any, validation_name: str
+    axis: Axes,
+    history: HistoryLike,
+    sets: list[str],
+    legend_loc: Any,
+    validation_name: str,
+    n_rows: Mapping[str, int] | None,
 ) -> None:
     """Draw the costs of the full training set, validation set or both, after each epoch."""
     names = set_names(validation_name)
-    curves = {part: _values(history, f"{part}_cost") for part in sets}
+    curves = {
+        part: _values(history, f"{part}_cost") / (1 if n_rows is None else n_rows[part])
+        for part in sets
+    }
     parts = []
     for part, values in curves.items():
         _draw_per_epoch(axis, values, SETS[part], f"{names[part]} set")
         parts.append(f"{names[part]} set {_number(values[-1])}")
-    axis.set_ylabel("cost of the full set")
-    axis.set_title(f"Cost after {_epochs(history)}: {', '.join(parts)}")
+    per_row = "" if n_rows is None else " per row"
+    axis.set_ylabel(f"cost{per_row}" if per_row else "cost of the full set (a sum)")
+    axis.set_title(f"Cost{per_row} after {_epochs(history)}: {', '.join(parts)}")
     _choose_scale(axis, np.concatenate(list(curves.values())))
     axis.legend(loc=legend_loc)
 
@@ -201,6 +210,18 @@ def check_not_empty(history: HistoryLike) -> None:
         )
     if len(history["learning_rates"]) == 0:
         raise ValueError("nothing to plot: no finished epoch")
+
+
+def check_n_rows(n_rows: object) -> dict[str, int] | None:
+    """Return the numbers of rows of the sets, or None."""
+    if n_rows is None:
+        return None
+    if not isinstance(n_rows, Mapping) or set(n_rows) != set(SETS):
+        raise ValueError(
+            f"n_rows must be a mapping with the keys {', '.join(map(repr, SETS))}; got "
+            f"{shown(n_rows)}"
+        )
+    return {part: check_integer(f"n_rows[{part!r}]", n_rows[part], minimum=1) for part in SETS}
 
 
 def _values(history: HistoryLike, name: str) -> NDArray[np.float64]:

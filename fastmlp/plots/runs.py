@@ -9,13 +9,14 @@ it, the mean over an epoch in the middle of that epoch, values measured after an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.plots.panels import (
     SETS,
     HistoryLike,
+    check_n_rows,
     check_not_empty,
     draw_accuracy,
     draw_costs,
@@ -39,12 +40,14 @@ def plot_costs(
     figsize: FigureSize = (12, 8),
     legend_loc: str = "upper right",
     validation_name: str = "validation",
+    n_rows: Mapping[str, int] | None = None,
 ) -> Figure:
     """Plot the cost (loss + penalty) of every mini-batch and its mean per epoch.
 
     If they were measured, a second panel has the costs of the full training and validation sets.
-    These are sums over different numbers of rows; only their trend can be compared with that of the
-    batches. Axes are logarithmic if the values span more than a factor of 20.
+    These are sums over different numbers of rows, of which only the trend can be compared; with
+    `n_rows` they are divided by these numbers. Axes are logarithmic if the values span more than a
+    factor of 20.
 
     Parameters
     ----------
@@ -55,6 +58,8 @@ def plot_costs(
         Location of the legends, as matplotlib names it.
     validation_name : str
         What the figure calls the validation set: "test" where the test set was watched.
+    n_rows : mapping of str to int, optional
+        Numbers of rows of the sets "train" and "val", for costs per row.
 
     Returns
     -------
@@ -63,18 +68,19 @@ def plot_costs(
     Raises
     ------
     ValueError
-        If no epoch was finished.
+        If no epoch was finished, or a number of rows is missing or below 1.
     ImportError
         If matplotlib is missing.
     """
     check_not_empty(history)
+    sizes = check_n_rows(n_rows)
     sets = [part for part in SETS if measured(history, f"{part}_cost")]
     with styled_pyplot(figsize) as plt:
         legend_loc = check_legend_loc(legend_loc)
         figure, axes = plt.subplots(1 + bool(sets), sharex=True, squeeze=False)
         draw_costs(axes[0, 0], history, legend_loc)
         if sets:
-            draw_set_costs(axes[1, 0], history, sets, legend_loc, validation_name)
+            draw_set_costs(axes[1, 0], history, sets, legend_loc, validation_name, sizes)
         label_epochs(axes[-1, 0])
     return figure  # type: ignore[no-any-return]
 

@@ -23,7 +23,8 @@ from fastmlp._checks import (
     shown,
 )
 from fastmlp._types import Array, RandomState, StrPath
-from fastmlp.callbacks.base import Callback, as_epoch_callbacks
+from fastmlp.callbacks.base import Callback, EpochCallback, as_epoch_callbacks
+from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.engine.threads import resolve_threads
@@ -246,10 +247,16 @@ class Trainer:
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
+        reset: bool = True,
+        end_of_epoch: bool = True,
+        horizon: int | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
-        The learning rate starts at its initial value and the momentum's memory at zero.
+        The learning rate starts at its initial value and the momentum's memory at zero, unless
+        `reset` is False: then the run continues the one before, also with other rows. For a table
+        that is read chunk by chunk, all chunks but the first have ``reset=False``, and all but the
+        last of an epoch ``end_of_epoch=False``.
 
         Parameters
         ----------
@@ -270,6 +277,15 @@ class Trainer:
             A file that a :class:`fastmlp.Checkpoint` wrote, or its folder, for the newest file in
             it that can be read: continue from there, with weights, states, generator and history
             as they were; start fresh if the folder does not exist or has no file.
+        reset : bool
+            False keeps the optimizer's states and the schedule's epoch of the call before; the
+            history is that of this call. Not for runs with checkpoints.
+        end_of_epoch : bool
+            False if these rows are a part of an epoch whose other rows follow: the schedule's epoch
+            number stays. Needs ``n_epochs=1``.
+        horizon : int >= 1, optional
+            Number of epochs for which the schedules "cosine" and "one_cycle" are planned; by
+            default until the end of this call.
 
         Returns
         -------
@@ -304,6 +320,9 @@ class Trainer:
             measure_train=measure_train,
             callbacks=callbacks,
             resume=resume,
+            reset=reset,
+            end_of_epoch=end_of_epoch,
+            horizon=horizon,
         )
 
     def fit_as(
@@ -319,6 +338,9 @@ class Trainer:
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
+        reset: bool = True,
+        end_of_epoch: bool = True,
+        horizon: int | None = None,
     ) -> History:
         """`fit` for an owner whose parameters have names of their own.
 
@@ -338,6 +360,12 @@ class Trainer:
             validation = Rows(*self._check_data(names[0], x_val, names[1], y_val))
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
         check_flag("measure_train", measure_train)
+        if not check_flag("end_of_epoch", end_of_epoch) and n_epochs != 1:
+            raise ValueError(f"end_of_epoch=False needs n_epochs=1; got n_epochs={n_epochs}")
+        if horizon is not None:
+            check_integer("horizon", horizon, minimum=1)
+        if not check_flag("reset", reset):
+            callbacks = _refuse_checkpoints(callbacks, resume)
         data = dict(zip(DATA_NAMES, rows, strict=True))
         data |= {"X_val": validation and validation.x, "Y_val": validation and validation.y}
         self.train(
@@ -351,6 +379,9 @@ class Trainer:
                 data, owner, owner_settings, settings={"measure_train": measure_train}
             ),
             saved=_read(resume),
+            resume=not reset,
+            end_of_epoch=end_of_epoch,
+            horizon=horizon,
         )
         return self.history
 
@@ -362,6 +393,7 @@ class Trainer:
         n_epochs: int = 1,
         callbacks: Iterable[Callback] = (),
         resume: bool = False,
+        end_of_epoch: bool = True,
         horizon: int | None = None,
         recorder: HistoryRecorder | None = None,
         fingerprint: Fingerprint | None = None,
@@ -380,6 +412,8 @@ class Trainer:
             As in `fit`.
         resume : bool
             Continue with the optimizer's states and the schedule's epoch as they are.
+        end_of_epoch : bool
+            False keeps the schedule's epoch for the next call.
         horizon : int >= 1 or None
             Number of epochs that the schedule is planned for; None: until the end of this call.
         recorder : HistoryRecorder or None
@@ -417,7 +451,10 @@ class Trainer:
             if saved is None and not resume:
                 self.reset_optimizer()
             self._note(horizon=horizon or max(last_epoch, 1))
+            before = self.epochs_done
             Loop(self, rows, row_index, listeners, recorder, keeper).run(last_epoch)
+        if not end_of_epoch:
+            self._note(epochs_done=before)
         return listeners.ended
 
     def forget(self) -> None:
@@ -529,7 +566,13 @@ class Trainer:
     def _check_data(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
         sizes, dtype = self.network.sizes, self.network.dtype
         x = check_inputs(x_name, X, dtype, n_columns=sizes[0])
-        y = check_matrix(y_name, Y, dtype, n_columns=sizes[-1])
+        target = as_numeric_array(y_name, Y)
+        if target.ndim == 1:
+            raise ValueError(
+                f"{y_name} must have 2 dimensions (rows, columns); got shape {target.shape}. "
+                + _advice(y_name, sizes[-1])
+            )
+        y = check_matrix(y_name, target, dtype, n_columns=sizes[-1])
         check_same_length(x_name, len(x), y_name, len(y))
         check_targets(y_name, y, self.loss, LOSS_FACTS[self.loss].targets)
         return x, y
@@ -577,3 +620,24 @@ def _read(resume: StrPath | None) -> SavedTraining | None:
     from fastmlp.training.checkpoints.folder import read_newest
 
     return read_newest(resume)
+
+
+def _refuse_checkpoints(callbacks: Any, resume: object) -> list[EpochCallback]:
+    """Return the callbacks of a run that continues in memory, which no file can describe."""
+    calls = as_epoch_callbacks(callbacks)
+    if resume is not None or any(isinstance(call, Checkpoint) for call in calls):
+        raise ValueError(
+            "reset=False continues the run of this trainer, of which a checkpoint knows nothing: "
+            "use it without resume and Checkpoint"
+        )
+    return calls
+
+
+def _advice(name: str, n_outputs: int) -> str:
+    """Say how one-dimensional targets become columns."""
+    if n_outputs == 1:
+        return f"The network has one output: pass np.reshape({name}, (-1, 1))"
+    return (
+        f"For labels 0 to {n_outputs - 1}, np.eye({n_outputs})[{name}] has one column per class "
+        "(one-hot)"
+    )

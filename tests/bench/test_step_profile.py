@@ -236,6 +236,14 @@ def test_treatments_of_the_bias_are_combined_with_all_versions():
     )
 
 
+def test_no_time_is_shown_as_negative():
+    assert profile_command._shown(-0.002, 3) == profile_command._shown(0.0001, 3) == "~0"
+    assert profile_command._shown(0.0512, 3) == "0.051"
+    points = dict.fromkeys((*engine_profile.POINTS, "step"), -0.001) | {"step": 1.0}
+    table = profile_command._engine_table((1,), (points,))
+    assert "-" not in table and "~0" in table
+
+
 def test_a_difference_that_is_not_positive_has_no_speed():
     assert profile_command._speed(2_000_000, 0.5) == "4.0"
     assert profile_command._speed(2_000_000, -0.01) == "-"

@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 
@@ -23,7 +24,13 @@ from processes import PATIENCE_SECONDS
 import fastmlp
 from fastmlp import cli, plots
 from fastmlp.cli import display as _cli_display
-from fastmlp.cli.display import PlainDisplay, RichDisplay, choose_display
+from fastmlp.cli.display import (
+    COLUMNS,
+    PlainDisplay,
+    RichDisplay,
+    choose_display,
+    fitting_columns,
+)
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
 
 DIGITS = ["train", "--data", "digits"]
@@ -170,7 +177,10 @@ def test_number_of_classes_comes_from_the_data(capsys, tmp_path):
     code, out, _ = run(capsys, "train", "--data", "moons", "--epochs", "2", "--out", str(tmp_path))
     assert code == 0
     assert "2 classes" in out and "network 2-10-2" in out
-    assert {path.name for path in tmp_path.iterdir()} == FIGURES | {"history.json"}
+    assert {path.name for path in tmp_path.iterdir()} == FIGURES | {
+        "history.json",
+        "model.safetensors",
+    }
 
 
 def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
@@ -179,6 +189,7 @@ def test_files_of_a_run_tell_everything_about_it(capsys, tmp_path):
     assert code == 0
     assert {path.name for path in folder.iterdir()} == FIGURES | {
         "history.json",
+        "model.safetensors",
         "misclassified.png",
     }
     assert f"in {folder}" in out.splitlines()[-1]
@@ -203,7 +214,7 @@ def test_without_matplotlib_the_history_is_written_and_one_line_says_why_no_more
     code, out, err = run(capsys, *DIGITS, "--epochs", "1", "--out", str(tmp_path))
     assert (code, err) == (0, "")
     assert 'fastmlp: figures need matplotlib: pip install "fastmlp[plots]"\n' in out
-    assert [path.name for path in tmp_path.iterdir()] == ["history.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"history.json", "model.safetensors"}
 
 
 def test_without_data_and_mnist_the_digits_are_taken_and_one_line_says_so(capsys, no_mnist):
@@ -255,7 +266,7 @@ NEEDS_SHAPE = "describes the mini-batch of a network, and needs --shape"
         (
             [],
             "the following arguments are required: "
-            "train|info|bench|threads|profile|cnn|study|report",
+            "train|predict|evaluate|info|bench|threads|profile|cnn|study|report",
         ),
         (["train", "--epochs", "0"], "--epochs must be at least 1; got 0"),
         (["train", "--epochs", "x"], "--epochs must be an integer; got 'x'"),
@@ -456,6 +467,40 @@ def make_history(n_epochs: int) -> History:
 def test_row_of_an_epoch_holds_means_over_its_batches():
     row = _cli_display.EpochRow.of(make_history(2), 7)
     assert astuple(row) == ("2/7", "0.5000", "0.5", "0.5", "50.0%", "0.50000", "0.5000", "0.5000")
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (None, COLUMNS),
+        (80, COLUMNS),
+        (71, [name for name in COLUMNS if name != "reg."]),
+        (40, ["epoch", "cost", "train acc.", "val. acc."]),
+        (20, ["epoch", "val. acc."]),
+        (3, ["epoch"]),
+    ],
+)
+def test_a_narrow_terminal_shows_the_columns_that_fit_whole(width, columns):
+    assert [COLUMNS[i] for i in fitting_columns(width)] == list(columns)
+
+
+@pytest.mark.parametrize("width", [40, 50, 80])
+def test_no_line_of_the_live_table_is_cut_and_the_best_epoch_stays(width):
+    rich_console = pytest.importorskip("rich.console")
+    stream = io.StringIO()
+    console = rich_console.Console(file=stream, force_terminal=True, width=width, color_system=None)
+    display = RichDisplay(1200, console)
+    display.before_training(None)
+    for n in range(1, 31):
+        history = make_history(n - 1)
+        row = {name: np.array([0.25, 0.75]) for name in PER_BATCH} | dict.fromkeys(PER_EPOCH, 0.5)
+        history.append(**row | {"val_accuracy": 0.875 if n == 3 else 0.5})
+        display.after_epoch(SimpleNamespace(history=history))
+    display.after_training(None)
+    last_frame = stream.getvalue().rsplit("epochs ", 1)[1]
+    assert "…" not in last_frame and "30/1200" in last_frame
+    assert "best val. acc. 0.8750 in epoch 3\n" in last_frame.replace("\r", "")
+    assert all(len(line) <= width for line in last_frame.splitlines())
 
 
 def test_live_table_shows_bar_and_last_epochs():

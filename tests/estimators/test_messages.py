@@ -262,7 +262,7 @@ def test_a_class_with_one_member_is_named_by_its_label():
     ("scale", "shift", "message"),
     [
         (1000.0, 0.0, "y is not scaled: y has mean"),
-        (1.0, 2000.0, "standard deviation .*TransformedTargetRegressor"),
+        (1.0, 2000.0, "standard deviation .*scale_target=True"),
     ],
 )
 def test_targets_that_are_not_scaled_warn_with_the_remedy(scale, shift, message):

@@ -225,7 +225,7 @@ def test_a_loaded_myann_says_that_it_has_no_data(path):
 
 
 def test_a_verbose_myann_is_loaded_in_silence(path, capsys):
-    ann = myann(b_verbose=True, n_epochs=0)
+    ann = myann(b_verbose=True, n_epochs=0, b_train_on_init=False)
     capsys.readouterr()
     loaded = again(ann, path)
     assert capsys.readouterr().out == ""
@@ -235,7 +235,7 @@ def test_a_verbose_myann_is_loaded_in_silence(path, capsys):
 def test_only_the_names_of_known_data_are_kept(tmp_path, path):
     x, y = blobs(20)
     np.savez(tmp_path / "secret.npz", x_train=x, y_train=y, x_test=x, y_test=y)
-    options = {"n_nodes_layer_out": 0, "ay_nodes_layers": [0, 3, 0], "n_epochs": 0}
+    options = {"ay_nodes_layers": [0, 3, 0], "n_nodes_layer_out": 0, "b_train_on_init": False}
     assert again(MyANN(tmp_path / "secret.npz", 1, **options), path).my_data_set != str(tmp_path)
     assert b"secret" not in path.read_bytes()
     assert again(MyANN("digits", 1, **options), path).my_data_set == "digits"

@@ -228,6 +228,18 @@ def test_every_activation_and_pair_learns_digits(activation, out, loss):
     assert ann.test_accuracy[-1] > 0.9
 
 
+def test_a_training_of_no_epochs_is_a_warning_at_the_call():
+    with pytest.warns(UserWarning, match="n_epochs=0 trains nothing") as record:
+        digits(n_epochs=0)
+    assert record[0].filename == __file__
+    digits(n_epochs=0, b_train_on_init=False)
+
+
+def test_no_two_lines_of_the_report_have_one_name(trained):
+    names = [line[:29].strip() for line in trained.epoch_report().splitlines()[1:]]
+    assert len(set(names)) == len(names) and "regularization, last batch" in names
+
+
 def test_look_into_mini_batch_shows_one_step_without_making_it(trained):
     before = trained.network.parameters.copy()
     step = trained.look_into_mini_batch(12)
@@ -406,7 +418,7 @@ def with_nan(row, column):
                                                   "of classes, 2; got 9"),
     (dict(ay_nodes_layers=[0, 2**40, 0]), ValueError, r"sizes\[1\] must be below 2147483647"),
     (dict(my_activation_function="relo"), ValueError, "my_activation_function must be one of "
-                                                      "'sigmoid', 'tanh', 'relu'; got 'relo'"),
+                                                      "'sigmoid', 'tanh', .* Did you mean 'relu'"),
     (dict(my_out_function="tanh"), ValueError, "my_out_function must be one of 'sigmoid'"),
     (dict(my_loss_function="logloss"), ValueError, "my_loss_function must be one of 'LogLoss'"),
     (dict(my_out_function="identity"), ValueError, "output 'identity' cannot be used with loss "

@@ -391,7 +391,7 @@ def test_the_page_shows_the_call_that_is_pasted_here(page):
     (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     call = ast.parse(block).body[-1].value
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-    assert given == PART_VIII | {"b_standardize": False}
+    assert given == PART_VIII | {"b_standardize": False, "random_state": 0}
 
 
 def test_the_page_names_files_functions_and_parameters_that_exist(page):

@@ -111,10 +111,12 @@ def test_intervals_hold_as_many_days_as_they_say(capsys, tmp_path):
     script.main(["--out", str(tmp_path)])
     text = capsys.readouterr().out
     for level, least_new in ((90, 80), (50, 38)):
-        found = re.search(rf"of {level}%: holds ([\d.]+)% .* on, ([\d.]+)% of 2015", text)
-        trained, new = map(float, found.groups())
+        found = re.search(
+            rf"of {level}%: holds ([\d.]+)% .* on; of 2015 ([\d.]+)%, and ([\d.]+)% after", text
+        )
+        trained, raw, new = map(float, found.groups())
         assert trained == pytest.approx(level, abs=2)
-        assert least_new < new < level + 5  # weather of one year deviates as a whole
+        assert least_new < raw < new < level + 5  # weather of one year deviates as a whole
     assert "crossing quantiles: 0\n" in text
     network, line = map(float, re.findall(r"([\d.]+) °C", text))
     assert network < 1.05 * line
@@ -131,8 +133,8 @@ def test_the_year_is_a_circle_and_the_pinball_loss_that_of_its_definition():
 
 
 def test_temperatures_are_split_at_the_new_year():
-    train, test = example("quantile_intervals").load()
-    assert (train.X.shape, test.X.shape) == ((2192, 2), (730, 2))
+    train, held_out, test = example("quantile_intervals").load()
+    assert (train.X.shape, held_out.X.shape, test.X.shape) == ((1462, 2), (730, 2), (730, 2))
     assert (test.of(0).y[0], test.of(1).y[0]) == (4.4, 5.6)
     assert len(test.of(1).y) == 365 and set(test.X[:, 0]) == set(range(365))
     assert 365.0 in train.X[:, 0]  # 2012 had a day more

@@ -51,16 +51,11 @@ PLACES_OF_FUNCTIONS = {
 }
 
 REFUSED_BY_SKLEARN = {"leaky_relu", "elu", "selu", "softplus", "gelu", "silu"}
-REFUSED_BY_MYANN = {"identity", *REFUSED_BY_SKLEARN}
-"""MyANN has the articles' functions."""
 
 PLACES_OF_ACTIVATIONS = {
     "DERIVATIVES in reference/functions.py": reference.DERIVATIVES,
     "ACTIVATIONS in estimators/to_sklearn.py": TO_SKLEARN.keys() | REFUSED_BY_SKLEARN,
-    "ACTIVATION_FUNCTIONS in myann/parameters.py": {
-        *parameters.ACTIVATION_FUNCTIONS,
-        *REFUSED_BY_MYANN,
-    },
+    "ACTIVATION_FUNCTIONS in myann/parameters.py": parameters.ACTIVATION_FUNCTIONS,
 }
 
 OUTPUTS_REFUSED_BY_MYANN = {"exponential", "increasing"}

@@ -31,7 +31,7 @@ UNCHECKED_METHODS = {
 }  # fmt: skip
 
 
-OTHERS, ESTIMATORS = "(?!MLP)", "MLP"
+OTHERS, ESTIMATORS, TABLES = "(?!MLP|Tabular)", "MLP", "Tabular"
 
 
 def findings(share, n_shares, subjects):
@@ -47,7 +47,9 @@ def test_a_share_of_all_odd_values_is_refused_by_name_or_works():
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("subjects", [OTHERS, ESTIMATORS], ids=["others", "estimators"])
+@pytest.mark.parametrize(
+    "subjects", [OTHERS, ESTIMATORS, TABLES], ids=["others", "estimators", "tables"]
+)
 @pytest.mark.parametrize("share", range(1, N_SHARES))
 def test_all_odd_values_are_refused_by_name_or_work(share, subjects):
     assert findings(share, N_SHARES, subjects) == []
@@ -55,6 +57,10 @@ def test_all_odd_values_are_refused_by_name_or_work(share, subjects):
 
 def test_a_share_of_all_odd_values_is_refused_by_the_estimators_or_works():
     assert findings(0, N_SHARES, ESTIMATORS) == []
+
+
+def test_a_share_of_all_odd_values_is_refused_by_the_estimators_for_tables_or_works():
+    assert findings(0, N_SHARES, TABLES) == []
 
 
 def test_every_public_name_has_a_call():
@@ -74,6 +80,7 @@ def test_every_public_name_has_a_call():
 
 @pytest.mark.parametrize("kind", [
     fastmlp.Network, fastmlp.Trainer, fastmlp.MyANN, fastmlp.MLPClassifier, fastmlp.MLPRegressor,
+    fastmlp.TabularClassifier, fastmlp.TabularRegressor,
 ])  # fmt: skip
 def test_every_public_method_with_arguments_has_a_call(kind):
     for name, method in inspect.getmembers(kind, inspect.isfunction):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+import fastmlp
 from fastmlp.datasets.loading import load
 
 matplotlib.use("Agg")
@@ -28,24 +30,55 @@ def text():
 
 def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = load("digits")
-    names = {"X": data.X_train / 16, "Y": np.eye(10)[data.y_train]}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 5
-    for block in blocks:
+    # Each runs alone, as when it is pasted.
+    namespaces = [dict[str, Any]() for _ in blocks]
+    for block, names in zip(blocks, namespaces, strict=True):
         exec(compile(block, "README.md", "exec"), names)
+    estimator, training, articles, saving, resuming = namespaces
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
     # The last bits, and with them a few of 500 test rows, depend on processor and BLAS.
-    printed, *summary = capsys.readouterr().out.splitlines()
+    *summary, printed = capsys.readouterr().out.splitlines()
     assert float(printed) == pytest.approx(float(promised), abs=0.01)
     assert summary[-1].startswith("6,570 float64 parameters")
-    assert names["clf"].best_validation_score_ > 0.95
-    assert names["network"].predict(names["X"]).shape == (1797, 10)
-    assert names["trainer"].evaluate(names["X"], names["Y"]).accuracy > 0.95
-    assert names["trainer"].epochs_done == names["trainer"].history.n_epochs == 40
-    ann, again, x = names["ann"], names["again"], names["X"] * 16
-    np.testing.assert_array_equal(again.predict_proba(x), ann.predict_proba(x))
+    assert estimator["clf"].best_validation_score_ > 0.95
+    assert training["network"].predict(training["X"]).shape == (1797, 10)
+    assert training["trainer"].evaluate(training["X"], training["Y"]).accuracy > 0.95
+    assert articles["ann"].test_accuracy[-1] > 0.95
+    trainer = resuming["trainer"]
+    assert trainer.epochs_done == trainer.history.n_epochs == 40
+    clf, again, x = (saving[name] for name in ("clf", "again", "X"))
+    np.testing.assert_array_equal(again.predict_proba(x), clf.predict_proba(x))
+
+
+def test_a_newcomer_finds_the_command_and_the_estimators_first(text):
+    order = [
+        "pip install .",
+        "from fastmlp import MLPClassifier",
+        "Trainer",
+        "from fastmlp import MyANN",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places) and "numpy.memmap" in text
+    # Where the command is after `make` is said once; elsewhere it has its name alone.
+    assert text.count(".venv/bin/fastmlp") == 1
+
+
+def test_rows_of_a_memmap_are_read_where_they_lie(tmp_path):
+    rows = np.memmap(tmp_path / "x", np.float32, "w+", shape=(50, 4))
+    rows[:] = np.random.default_rng(0).random((50, 4))
+    checked, _ = fastmlp.Trainer(fastmlp.Network((4, 2)))._check_data("X", rows, "Y", rows[:, :2])
+    assert np.shares_memory(checked, rows)
     matplotlib.pyplot.close("all")
+
+
+def test_make_says_what_it_does_before_it_is_silent():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("train-ready", "test-ready"):
+        recipe = re.search(rf"^\.venv/{target}: .*\n((\t.*\n)+)", makefile, re.MULTILINE)[1]
+        assert recipe.startswith('\t@echo "Installing') and re.search(r"\d (MB|GB)", recipe)
+    recipe = re.search(r"^test: .*\n((\t.*\n)+)", makefile, re.MULTILINE)[1]
+    assert recipe.index("pytest") < recipe.index("lint\n")
 
 
 def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):

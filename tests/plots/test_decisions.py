@@ -99,7 +99,7 @@ def test_points_are_drawn_by_class_and_those_on_the_wrong_side_have_a_dark_edge(
     (axis,) = plots.decision_surface(model, X, y, resolution=20).axes
     wrong = model.predict(X) != y
     assert axis.get_title(loc="left") == (
-        f"{(~wrong).sum()} of 100 points on the right side ({(~wrong).mean():.3f})"
+        f"{(~wrong).sum()} of 100 points classified correctly ({(~wrong).mean():.3f})"
     )
     drawn = {
         (i // 2, bool(i % 2)): np.array(scatter.get_offsets())

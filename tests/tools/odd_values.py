@@ -332,11 +332,76 @@ for _class, _make in {"MLPClassifier": classifier, "MLPRegressor": regressor}.it
             "score": lambda: {"X": X, "y": LABELS},
         }.items()
     }
+SUBJECTS["MLPRegressor.calibrate"] = (
+    method(
+        lambda: fitted(lambda **given: fastmlp.MLPRegressor("quantile", **given)),
+        fastmlp.MLPRegressor,
+        "calibrate",
+    ),
+    lambda: {"X": X, "y": LABELS},
+)
 for _name in ("predict_proba", "predict_log_proba"):
     SUBJECTS[f"MLPClassifier.{_name}"] = (
         method(classifier, fastmlp.MLPClassifier, _name),
         lambda: {"X": X},
     )
+
+
+def tabular_fit(estimator):
+    """As `estimator_fit`, of one short member."""
+
+    def construct_and_fit(**parameters):
+        parameters = {"n_members": 1, "network": {"max_epochs": 1}} | parameters
+        return estimator(**parameters).fit(X, LABELS)
+
+    construct_and_fit.__signature__ = inspect.signature(estimator)
+    return construct_and_fit
+
+
+for _class in (fastmlp.TabularClassifier, fastmlp.TabularRegressor):
+    SUBJECTS |= {_class.__name__: (tabular_fit(_class), dict)}
+
+    def _tabular(kind=_class):
+        return tabular_fit(kind)()
+
+    for _name, _base in {
+        "fit": lambda: {"X": X, "y": LABELS},
+        "predict": lambda: {"X": X},
+        "score": lambda: {"X": X, "y": LABELS},
+        "plot_history": dict,
+    }.items():
+        SUBJECTS[f"{_class.__name__}.{_name}"] = (
+            method(_tabular, _class, _name),
+            _base,
+        )
+
+
+def tabular_classifier():
+    return tabular_fit(fastmlp.TabularClassifier)(validation=0.5)
+
+
+def tabular_regressor():
+    return tabular_fit(fastmlp.TabularRegressor)(validation=0.5)
+
+
+SUBJECTS |= {
+    "TabularClassifier.predict_proba": (
+        method(tabular_classifier, fastmlp.TabularClassifier, "predict_proba"),
+        lambda: {"X": X},
+    ),
+    "TabularRegressor.predict_interval": (
+        method(tabular_regressor, fastmlp.TabularRegressor, "predict_interval"),
+        lambda: {"X": X},
+    ),
+    "TabularClassifier.plot_importances": (
+        method(tabular_classifier, fastmlp.TabularClassifier, "plot_importances"),
+        dict,
+    ),
+    "TabularRegressor.plot_importances": (
+        method(tabular_regressor, fastmlp.TabularRegressor, "plot_importances"),
+        dict,
+    ),
+}
 
 ALLOWED = TypeError, ValueError, OSError, ImportError, HostileError
 

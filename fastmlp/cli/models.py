@@ -1,0 +1,77 @@
+"""Model files of the command line: what ``fastmlp train --out`` writes and others read."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from fastmlp.datasets import Dataset
+from fastmlp.datasets.labelled import LabelledData, without_rows
+from fastmlp.datasets.recipes import Recipe
+from fastmlp.datasets.scaling import Scaler
+from fastmlp.exchange.saving import load, save
+from fastmlp.myann.myann import MyANN
+from fastmlp.myann.parameters import LOSS_FUNCTIONS
+from fastmlp.training.trainer import Trainer
+
+MODEL_NAME = "model.safetensors"
+
+_ARTICLES_LOSSES = {ours: name for name, ours in LOSS_FUNCTIONS.items()}
+_ARTICLES_SCALING: dict[str, bool | str] = {"feature": True, "global": "global", "none": False}
+
+
+def write_model(
+    folder: Path,
+    dataset: Dataset,
+    data: LabelledData,
+    trainer: Trainer,
+    scaler: Scaler,
+    recipe: Recipe,
+    options: Namespace,
+) -> str:
+    """Write network, scaler, classes and history as a MyANN, and return the file's name."""
+    network = trainer.network
+    ann = MyANN(
+        without_rows(network.sizes[0], data.classes, network.dtype, dataset.source),
+        len(recipe.hidden),
+        [*network.sizes],
+        len(data.classes),
+        my_activation_function=recipe.activation,
+        my_out_function=recipe.output,
+        my_loss_function=_ARTICLES_LOSSES[recipe.loss],
+        n_size_mini_batch=recipe.batch_size,
+        n_epochs=recipe.epochs,
+        lambda2_reg=recipe.l2,
+        lambda1_reg=recipe.l1,
+        learn_rate=recipe.learn_rate,
+        decrease_const=recipe.decay,
+        mom_rate=recipe.momentum,
+        random_state=options.seed,
+        dtype=network.dtype.name,
+        b_standardize=_ARTICLES_SCALING[scaler.kind],
+        b_train_on_init=False,
+        b_verbose=False,
+        my_initializer=recipe.initializer,
+    )
+    ann.my_data_set = dataset.name
+    ann.network.parameters[...] = network.parameters
+    ann.scaler = scaler
+    ann.history = trainer.history
+    save(ann, folder / MODEL_NAME)
+    return MODEL_NAME
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """Add the model file as an argument."""
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a file written by fastmlp.save, or the folder of fastmlp train --out",
+    )
+
+
+def load_model(name: str) -> Any:
+    """Load a model file, or the one in a folder that ``fastmlp train --out`` wrote."""
+    path = Path(name)
+    return load(path / MODEL_NAME if path.is_dir() else path)

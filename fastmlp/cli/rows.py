@@ -1,0 +1,170 @@
+"""Rows for ``fastmlp predict`` and ``evaluate``: from a data set, or a npz, npy or csv file."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._checks import as_array
+from fastmlp.cli.options import UsageError
+from fastmlp.datasets import load
+from fastmlp.datasets.npz import read_npz
+from fastmlp.exceptions import DataFormatError
+
+FORMATS = (
+    "a data set (mnist, fashion, digits, moons) or a folder of IDX files, of which the test rows "
+    "are taken, an npz file with x_test and y_test, an npy file with the rows alone, or a csv file"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RowsToPredict:
+    """Rows for a model.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,) or None
+        Labels or targets; None where the file has none.
+    source : str
+        Name of the data set or of the file.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any] | None
+    source: str
+
+
+def add_target(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--target``, the column of a csv file that is not an input."""
+    parser.add_argument(
+        "--target", metavar="COLUMN", help=f"name or number of the csv file's column that {what}"
+    )
+
+
+def read_rows(name: str, target: str | None, *, needs_target: bool) -> RowsToPredict:
+    """Read the rows that ``--data`` names.
+
+    Parameters
+    ----------
+    name : str
+        See FORMATS.
+    target : str or None
+        In a csv file, the column with the labels or targets, by its name or its number from 1.
+    needs_target : bool
+        Whether rows without labels or targets are refused.
+
+    Raises
+    ------
+    UsageError, DataFormatError, OSError
+        If the file is missing, damaged, or of another form.
+    """
+    path = Path(name)
+    if path.suffix == ".csv":
+        rows = _read_csv(path, target)
+    elif target is not None:
+        raise UsageError(f"--target names a column of a csv file; --data is {name}")
+    elif path.suffix == ".npy":
+        rows = RowsToPredict(_read_npy(path), None, name)
+    elif path.suffix == ".npz":
+        rows = _read_npz(path, needs_target=needs_target)
+    else:
+        data = load(name)
+        rows = RowsToPredict(data.X_test, data.y_test, data.name)
+    if needs_target and rows.y is None:
+        which = "--target must name a column of" if path.suffix == ".csv" else "y is missing in"
+        raise UsageError(f"{which} {name}: a model is evaluated on rows with known results")
+    return rows
+
+
+def _read_npz(path: Path, *, needs_target: bool) -> RowsToPredict:
+    arrays = read_npz(path, ("x_test", "y_test") if needs_target else ("x_test",))
+    X, y = arrays["x_test"], arrays.get("y_test")
+    if X.ndim < 2:
+        raise DataFormatError(f"{path}, x_test: expected 2-D or more, found {X.ndim}-D")
+    if y is not None and (y.ndim != 1 or len(y) != len(X)):
+        raise DataFormatError(
+            f"{path}, y_test: expected {len(X)} values, one per row of x_test, found shape "
+            f"{y.shape}"
+        )
+    return RowsToPredict(X.reshape(len(X), -1), y, str(path))
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        X = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataFormatError(f"{path}: expected an array of numbers, {error}") from error
+    if not isinstance(X, np.ndarray) or X.dtype.kind not in "iufb" or X.ndim < 2:
+        raise DataFormatError(f"{path}: expected numbers in 2-D or more, found {_described(X)}")
+    return X.reshape(len(X), -1)
+
+
+def _described(X: Any) -> str:
+    return f"{X.dtype} in {X.ndim}-D" if isinstance(X, np.ndarray) else "an npz file"
+
+
+def _read_csv(path: Path, target: str | None) -> RowsToPredict:
+    """Read a csv file; its first line is a header unless all of its cells are numbers."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        try:
+            table = [row for row in csv.reader(file) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataFormatError(f"{path}: not a csv file: {error}") from error
+    if not table:
+        raise DataFormatError(f"{path}: expected rows of numbers, found none")
+    width = len(table[0])
+    for i, row in enumerate(table):
+        if len(row) != width:
+            raise DataFormatError(f"{path}, row {i + 1}: expected {width} cells, found {len(row)}")
+    header = None if all(map(_is_number, table[0])) else table.pop(0)
+    column = None if target is None else _column(target, header, width, path)
+    first = 1 if header is None else 2
+    cells = [[cell for j, cell in enumerate(row) if j != column] for row in table]
+    X = np.array([_numbers(row, path, i + first) for i, row in enumerate(cells)])
+    if not X.size:
+        raise DataFormatError(f"{path}: expected rows of numbers, found none")
+    y = None if column is None else _labels([row[column] for row in table])
+    return RowsToPredict(X, y, str(path))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _column(target: str, header: list[str] | None, width: int, path: Path) -> int:
+    """Return the index of a column from its name, or its number from 1."""
+    if header is not None and target in header:
+        return header.index(target)
+    if target.isdecimal() and 1 <= int(target) <= width:
+        return int(target) - 1
+    names = f"{', '.join(header[:20])}, or " if header else ""
+    raise UsageError(f"--target must be one of {names}a number from 1 to {width}; got {target!r}")
+
+
+def _numbers(row: list[str], path: Path, number: int) -> list[float]:
+    try:
+        return [float(cell) for cell in row]
+    except ValueError:
+        wrong = next(cell for cell in row if not _is_number(cell))
+        raise DataFormatError(f"{path}, row {number}: {wrong[:40]!r} is not a number") from None
+
+
+def _labels(cells: list[str]) -> NDArray[Any]:
+    """Return integers or floats where all cells are such, else strings."""
+    for kind in (int, float):
+        try:
+            return np.array([kind(cell) for cell in cells])
+        except (ValueError, OverflowError):
+            continue
+    return as_array("labels", cells)

@@ -1,0 +1,128 @@
+"""Columns of a table, whoever made it: pandas, polars, pyarrow, NumPy or lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import validate_data
+
+from fastmlp.estimators.naming import column_types, naming, refuse_lazy
+
+Column = NDArray[Any]
+
+
+class Frame:
+    """Columns of a table by position, each as an array (n_rows,).
+
+    Parameters
+    ----------
+    data : pandas, polars or pyarrow table, or ndarray of shape (n_rows, n_columns)
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the columns; "x0", "x1", ... for an array.
+    n_rows : int
+    array : ndarray of shape (n_rows, n_columns) or None
+        The data itself, if it is an array of numbers or booleans.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        types = None if isinstance(data, np.ndarray) else column_types(data)
+        self._keys: list[Any] | None = None if types is None else list(types)
+        self.names = column_names(data)
+        self.n_rows = int(data.shape[0])
+        numeric = isinstance(data, np.ndarray) and data.dtype.kind in "fiub"
+        self.array: NDArray[Any] | None = data if numeric else None
+
+    def column(self, index: int) -> Column:
+        """Return the values of a column, (n_rows,), in the dtype that says most about them."""
+        if self._keys is None:
+            values: Column = self._data[:, index]
+            return values
+        return _values(self._data[self._keys[index]])
+
+    def order(self, index: int) -> list[Any] | None:
+        """Return the categories of an ordered pandas column in their order; None for others."""
+        if self._keys is None:
+            return None
+        dtype: Any = getattr(self._data[self._keys[index]], "dtype", None)
+        return list(dtype.categories) if getattr(dtype, "ordered", None) is True else None
+
+    def is_category(self, index: int) -> bool:
+        """Whether the library that made the table calls the column a category."""
+        if self._keys is None:
+            return False
+        types = column_types(self._data) or {}
+        word = str(types.get(self._keys[index], "")).lower()
+        return word.startswith(("category", "categorical", "enum", "dictionary"))
+
+
+def _values(column: Any) -> Column:
+    """Return a data frame's column as an array; what is missing is NaN, NaT or None."""
+    dtype = getattr(column, "dtype", None)
+    if getattr(dtype, "tz", None) is not None and hasattr(column, "dt"):  # pandas
+        return np.asarray(column.dt.tz_convert("UTC").dt.tz_localize(None))
+    extension = dtype is not None and not isinstance(dtype, np.dtype) and hasattr(column, "isna")
+    if extension and getattr(dtype, "kind", "O") in "iuf" and hasattr(column, "to_numpy"):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    if hasattr(column, "combine_chunks") and str(column.type).startswith("dictionary"):  # pyarrow
+        column = column.cast(column.type.value_type)
+    return np.asarray(column)
+
+
+def column_names(data: Any) -> list[str]:
+    """Return the names of a table's columns as strings; x0, x1, ... for an array."""
+    types = None if isinstance(data, np.ndarray) else column_types(data)
+    return [f"x{i}" for i in range(data.shape[1])] if types is None else [str(t) for t in types]
+
+
+def check_frame(owner: Any, data: Any, *, reset: bool, name: str = "X") -> Frame:
+    """Return the data as a Frame, after scikit-learn's checks of its shape and names.
+
+    Parameters
+    ----------
+    owner : estimator
+        Learns `n_features_in_` and `feature_names_in_` with `reset`, else compares them.
+    data : table or array-like of shape (n_rows, n_columns)
+        Lists become arrays of objects, so that numbers and strings keep their types.
+    name : str
+        Name of the argument in error messages.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming missing, unknown and repeated columns.
+    """
+    refuse_lazy(name, data)
+    with naming(name):
+        if column_types(data) is not None and hasattr(data, "shape"):
+            keys: Sequence[Any] = list(getattr(data, "column_names", None) or data.columns)
+            twice = sorted({str(key) for key in keys if list(keys).count(key) > 1})
+            if twice:
+                raise ValueError(f"{name} has columns of the same name: {', '.join(twice[:5])}")
+            if not data.shape[0] or not len(keys):
+                raise ValueError(
+                    f"{name} must have at least one row and one column; got {tuple(data.shape)}"
+                )
+            validate_data(owner, data, reset=reset, skip_check_array=True)
+            return Frame(data)
+        if isinstance(data, list | tuple):
+            data = _array_of_objects(data)
+        checked = validate_data(owner, data, reset=reset, dtype=None, ensure_all_finite=False)
+        if checked.dtype.kind == "c":
+            raise ValueError(f"Complex data not supported: {name} has dtype {checked.dtype}")
+        return Frame(checked)
+
+
+def _array_of_objects(rows: Sequence[Any]) -> NDArray[Any]:
+    """Return nested lists as an array that keeps numbers beside strings."""
+    array = np.asarray(rows, dtype=object)
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return array

@@ -1,0 +1,47 @@
+"""Soft labels: a probability of every class for every row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._checks import as_numeric_array, check_finite
+from fastmlp.estimators.labels import check_length
+from fastmlp.estimators.naming import column_types
+
+TOLERANCE = 1e-3
+
+
+def is_soft(y: Any) -> bool:
+    """Whether targets have several columns, one per class."""
+    shape = getattr(y, "shape", None)
+    if shape is None and isinstance(y, list | tuple) and len(y) and hasattr(y[0], "__len__"):
+        shape = () if isinstance(y[0], str) else (len(y), len(y[0]))
+    return shape is not None and len(shape) == 2 and shape[1] > 1 and not hasattr(y, "tocsr")
+
+
+def check_probabilities(name: str, y: Any, n_rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return probabilities (n_rows, n_classes) in float64, rows with sum 1, and the class labels.
+
+    The labels are the names of a data frame's columns, or 0, 1, ....
+
+    Raises
+    ------
+    ValueError
+        If a value is not a probability, or a row's sum differs from 1 by more than 0.001.
+    """
+    names = None if isinstance(y, np.ndarray) else column_types(y)
+    array = as_numeric_array(name, y).astype(np.float64)
+    check_length(name, len(array), "X", n_rows)
+    check_finite(name, array)
+    sums = array.sum(axis=1)
+    if array.min() < 0 or np.abs(sums - 1).max() > TOLERANCE:
+        row = int(np.maximum(-array.min(axis=1), np.abs(sums - 1)).argmax())
+        raise ValueError(
+            f"{name} with several columns must hold probabilities of the classes, each row with "
+            f"sum 1; got {array[row][:5].tolist()} in row {row}"
+        )
+    classes = np.arange(array.shape[1]) if names is None else np.array(list(names))
+    return array / sums[:, np.newaxis], classes
