@@ -22,7 +22,7 @@ cdef struct Layer:
     Py_ssize_t activation, delta, slope                     # offsets in a scratch; slope or -1
     double dropout
     int function
-    bint narrow
+    bint narrow, blas          # who computes its products: narrow.c, always BLAS, or by the rows
 
 cdef struct Weights:           # what a forward and a backward pass read
     void *matrices

@@ -77,6 +77,7 @@ cdef class _Workspace:
             layer = &job.network.layers[l]
             layer.n_in, layer.n_out = self.sizes[l], self.sizes[l + 1]
             layer.function, layer.narrow = FUNCTIONS[self.functions[l]], network.narrow[l]
+            layer.blas = network.products == "blas"
             layer.stride, layer.padded_stride = network.strides[l + 1], network.strides[l]
             layer.public, layer.padded_bias, layer.packed = public, at, packed
             layer.panels = panels

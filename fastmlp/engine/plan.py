@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 
 MOST_ROWS = 2**62
 """Largest batch size: all rows of any data set, and sums of two stay below 2^63."""
@@ -48,8 +48,8 @@ BLOCK_TRAFFIC = 2
 with blocks, threads exchange the layers; with lanes, the lanes."""
 
 BLOCK_CHUNK_ROWS, NARROW_BLOCK_CHUNK_ROWS = 100, 16
-"""Minimum rows of a chunk when blocks are used: BLAS copies the weights for every chunk; the
-package's own kernels do not."""
+"""Minimum rows of a chunk when blocks are used: the products of wide layers copy the weights for
+every chunk; those of narrow layers do not."""
 
 BLOCK_ROWS, BLOCK_COLUMNS = 128, 800
 """Maximum size of a block of a weight matrix, so that its gradient and weights stay in L2."""
@@ -59,6 +59,10 @@ NARROW_BLOCK_COLUMNS = 208
 
 UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
 """Maximum size of the piece of a weight matrix that is updated at once when lanes are used."""
+
+OWN_ROWS = 32
+"""Maximum rows for which the package's own kernels compute deltas and gradients of wide layers: BLAS
+copies both operands, which so few rows do not pay for."""
 
 MAX_CHUNK_ROWS = 256
 """Maximum rows of one set of BLAS products: within one K block of OpenBLAS (320 or 448), with the
