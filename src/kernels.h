@@ -38,6 +38,47 @@ KERNEL(void, panel_product, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, pt
 /* out (n times m, rounded up to a multiple of 16) = the panels of w (m, n). */
 KERNEL(void, pack_panels, FM_REAL *out, const FM_REAL *w, ptrdiff_t w_stride, ptrdiff_t n, ptrdiff_t m)
 
+/* --- The first layer over sparse rows (sparse.c) --- */
+
+/* Row i of a sparse matrix has the values from begin[i] to begin[i + 1], in the columns that `columns`
+ * names; values of the same place add up. Rows are index[r], or 0, 1, ... when index is NULL. */
+
+/* z (batch, m) = rows of a sparse matrix (:, n) @ right (n, m). Writes whole vectors: z and right have
+ * columns up to the next multiple of 16. A row's result does not depend on the other rows. */
+KERNEL(void, sparse_product, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *values,
+       const int32_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, const FM_REAL *right,
+       ptrdiff_t right_stride, ptrdiff_t batch, ptrdiff_t m)
+
+/* The same, but for rounding, from right transposed: z[r, j] = sum_k x[row r, k] w[j * w_stride + k].
+ * Reads and writes m columns alone. */
+KERNEL(void, sparse_dots, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *values,
+       const int32_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, const FM_REAL *w,
+       ptrdiff_t w_stride, ptrdiff_t batch, ptrdiff_t m)
+
+/* The rows' values by column: returns the number of columns that occur, n_touched. touched[i] is the
+ * i-th of them, in rising order; it has values[k] in row rows[k] of the batch, rising, for starts[i] <=
+ * k < starts[i + 1]. starts has room for one more than touched. places (n) and marks (n / 64, rounded
+ * up) are zero before and after. */
+KERNEL(ptrdiff_t, sparse_transpose, int32_t *touched, ptrdiff_t *starts, int32_t *rows,
+       FM_REAL *values_out, ptrdiff_t *places, uint64_t *marks, const FM_REAL *values,
+       const int32_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, ptrdiff_t batch,
+       ptrdiff_t n)
+
+/* Line c of g (n_columns, m) = or += sum_r x[r, first_column + c] delta[r], of a batch that
+ * sparse_transpose has made; touched and starts begin with the first column from first_column on.
+ * Writes whole vectors. */
+KERNEL(void, sparse_gradient, FM_REAL *g, ptrdiff_t g_stride, ptrdiff_t first_column,
+       ptrdiff_t n_columns, const int32_t *touched, const ptrdiff_t *starts, ptrdiff_t n_touched,
+       const int32_t *rows, const FM_REAL *values, const FM_REAL *delta, ptrdiff_t delta_stride,
+       ptrdiff_t m, int accumulate)
+
+/* Line c of w_out = w - rate * (scale * sum_r x[r, c] delta[r]) for the n_touched columns c of a batch
+ * that sparse_transpose has made; other lines are not touched. Writes whole vectors; returns 1 if all
+ * numbers are finite. */
+KERNEL(int, sparse_step, FM_REAL *w_out, const FM_REAL *w, ptrdiff_t stride, const int32_t *touched,
+       const ptrdiff_t *starts, ptrdiff_t n_touched, const int32_t *rows, const FM_REAL *values,
+       const FM_REAL *delta, ptrdiff_t delta_stride, ptrdiff_t m, double rate, double scale)
+
 /* --- Element-wise passes (activation.c, output.c) --- */
 
 /* a = f(a + bias) in place, and 0 in the columns from n_out to stride; bias is NULL where it is
@@ -113,7 +154,7 @@ KERNEL(void, gather_rows, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *x,
 /* The same from rows of a sparse matrix: row i has the values from begin[i] to begin[i + 1], in the
  * columns that `columns` names. Values of the same place add up. */
 KERNEL(void, scatter_rows, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *values,
-       const ptrdiff_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, ptrdiff_t batch)
+       const int32_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, ptrdiff_t batch)
 
 /* out (n_cols, batch) = transposed rows of x; rows index[r], or 0, 1, ... when index is NULL. */
 KERNEL(void, gather_transposed, FM_REAL *out, ptrdiff_t stride, const FM_REAL *x,

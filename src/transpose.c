@@ -49,7 +49,7 @@ void FM_NAME(gather_rows)(real *out, ptrdiff_t out_stride, const real *x, const 
 }
 
 void FM_NAME(scatter_rows)(real *out, ptrdiff_t out_stride, const real *values,
-                           const ptrdiff_t *columns, const ptrdiff_t *begin,
+                           const int32_t *columns, const ptrdiff_t *begin,
                            const ptrdiff_t *index, ptrdiff_t batch)
 {
     for (ptrdiff_t r = 0; r < batch; r++) {

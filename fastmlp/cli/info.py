@@ -21,6 +21,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.engine import environment
 from fastmlp.engine.plan import (
+    most_values_share,
     plan_batch,
     plan_network,
     training_flop,
@@ -118,6 +119,11 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
     for layer, narrow in enumerate(network.narrow, start=1):
         shape = f"{sizes[layer - 1]} x {sizes[layer]}"
         yield f"  layer {layer}", f"{shape}, products by {'own kernels' if narrow else 'BLAS gemm'}"
+    if network.products == "blas":
+        yield "  sparse rows", "written out dense, chunk by chunk"
+    else:
+        share = 100 * most_values_share(network)
+        yield "  sparse rows", f"layer 1 by values alone where at most {share:.0f} % are not 0"
     yield "  workers", f"{plan.n_workers} of {n_threads} threads"
     yield "  FLOP per step", f"{training_flop(sizes, plan.n_rows):,}"
 

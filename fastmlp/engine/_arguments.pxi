@@ -39,6 +39,15 @@ cdef bint all_below(Py_ssize_t *values, Py_ssize_t n, Py_ssize_t end) noexcept n
     return n == 0 or largest < <size_t> end
 
 
+cdef bint all_columns_below(int32_t *values, Py_ssize_t n, Py_ssize_t end) noexcept nogil:
+    """The same for columns of a sparse matrix."""
+    cdef Py_ssize_t i
+    cdef uint32_t largest = 0
+    for i in range(n):
+        largest = max(largest, <uint32_t> values[i])
+    return n == 0 or <Py_ssize_t> largest < end
+
+
 cdef bint is_rising(Py_ssize_t *values, Py_ssize_t n, Py_ssize_t end) noexcept nogil:
     """Whether n values begin with 0, never fall and stay up to `end`."""
     cdef Py_ssize_t i

@@ -16,7 +16,8 @@ thread team (team.c). Which thread takes what never changes a bit (see plan.py).
 worker 0, looks for signals about every 50 ms.
 
 _passes.pxi has the passes over one chunk, _training.pxi the loops over chunks and batches,
-_update.pxi the update, _prediction.pxi evaluation, _outputs.pxi predictions, _team.pxi what the team shares of
+_update.pxi the update, _sparse.pxi the first layer of sparse rows, _prediction.pxi evaluation,
+_outputs.pxi predictions of dense rows, _team.pxi what the team shares of
 all these in either precision, _layout.pxi the way between the
 public and the padded parameters, _workspace.pxi the memory, _arguments.pxi the last checks,
 _blas_threads.pxi the thread count of BLAS, _elementwise.pxi functions of every element of an array,
@@ -30,7 +31,7 @@ from cpython.buffer cimport (
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.math cimport sqrt
 from libc.string cimport memcpy, memset
@@ -61,6 +62,7 @@ include "_arguments.pxi"
 include "_passes.pxi"
 include "_training.pxi"
 include "_update.pxi"
+include "_sparse.pxi"
 include "_layout.pxi"
 include "_prediction.pxi"
 include "_team.pxi"
@@ -122,11 +124,11 @@ cdef class Engine(_Predictions):
         job.data.sample_weights = checked_or_none("sample_weights", sample_weights, self.format,
                                                   n_rows, False)
         self.enter_order(order, n_rows)
-        job.data.gathers = job.data.columns != NULL or training and (
-            self.gathers if order is None else self.gathers_shuffled)
+        job.data.gathers = not job.data.sparse and (job.data.columns != NULL or training and (
+            self.gathers if order is None else self.gathers_shuffled))
         job.data.input_stride = job.network.n_features
         if job.data.gathers:
-            job.data.input_stride = job.network.layers[0].padded_stride
+            job.data.input_stride = self.input_stride
         job.data.n_rows, job.data.out = len(x if order is None else order), NULL
         job.run.status, job.run.batches_done, self.interruption = OK, 0, None
         job.run.next_poll = seconds() + POLL_SECONDS
@@ -148,14 +150,19 @@ cdef class Engine(_Predictions):
         if self.sparse_x is None:
             job.data.x = checked("x", x, self.format, len(x) * job.network.n_features, False)
             job.data.columns, job.data.row_begin = NULL, NULL
+            self.enter_first_layer(False)
             return 0
         n_values = len(x.values)
         job.data.x = checked("x.values", x.values, self.format, n_values, False)
-        job.data.columns = <Py_ssize_t *> checked("x.columns", x.columns, INTP, n_values, False)
+        job.data.columns = <int32_t *> checked("x.columns", x.columns, INT32, n_values, False)
         job.data.row_begin = <Py_ssize_t *> checked("x.begin", x.begin, INTP, len(x) + 1, False)
-        if not (all_below(job.data.columns, n_values, job.network.n_features)
+        if not (all_columns_below(job.data.columns, n_values, job.network.n_features)
                 and is_rising(job.data.row_begin, len(x) + 1, n_values)):
             raise ValueError("x is no longer the sparse matrix that was checked")
+        self.n_sparse_rows, self.n_values = len(x), job.data.row_begin[len(x)]
+        self.enter_first_layer(planner.multiplies_values(self.network_plan, len(x), self.n_values))
+        job.data.few_values = (not job.run.training and
+                               planner.has_few_values(self.network_plan, self.n_values))
         return 0
 
     cdef int enter_order(self, order, Py_ssize_t n_rows) except -1:
@@ -284,8 +291,9 @@ cdef class Engine(_Predictions):
         self.reserve_scratch(first.n_rows if first.blocks else n_rows, n_copies, n_rows, block_size,
                              first.n_workers, True)
         self.reserve_totals(max(job.run.full.n_totals, job.run.short_last.n_totals))
+        self.enter_sparse(first.n_rows, job.run.max_norm > 0)
         job.scratch.lane_stride = job.network.n_padded
-        if not first.blocks:
+        if not first.blocks or job.sparse.in_lane:
             job.scratch.lanes = self.lanes.reserve(
                 max(first.n_lanes, last.n_lanes) * job.network.n_padded * item)
         job.network.vectors = self.vectors.reserve(2 * job.network.n_padded * item)
@@ -293,6 +301,9 @@ cdef class Engine(_Predictions):
             job.network.n_states * job.network.n_padded * item + 64)
         self.use_padded()
         self.copy_in(states)
+        if job.sparse.lazy:
+            memcpy((<char *> job.network.vectors) + job.network.n_padded * item,
+                   job.network.vectors, job.network.n_padded * item)
         now.matrices = now.biases = job.network.vectors
         self.enter_weights(now)
         self.launch(job.passes.train, first.n_workers)
@@ -311,21 +322,32 @@ cdef class Engine(_Predictions):
             self.enter_dropout(())
             checked("out", out, self.format, self.n_parameters, True)
             self.run_gradient(out)
-            total = add_totals(self.job.scratch.totals, self.job.run.full.n_totals)
+            total = self.job.run.total
             return total.loss, total.error, total.weight, total.n_correct
         finally:
             self.leave()
 
     cdef int run_gradient(self, out) except -1:
-        """Gradient of all rows, in lanes: an optimizer from outside wants it whole."""
+        """Gradient of all rows, in lanes: an optimizer from outside wants it whole.
+
+        Of sparse rows GRADIENT_ROWS at a time, in blocks of the one lane.
+        """
         cdef Job *job = &self.job
         cdef Py_ssize_t item = self.dtype.itemsize
         cdef Weights now
-        plan = self.plan(job.data.n_rows, False)
+        cdef Py_ssize_t n_rows = job.data.n_rows, block_size = 0
+        if job.data.sparse:
+            n_rows = min(n_rows, <Py_ssize_t> planner.GRADIENT_ROWS)
+            last = self.plan_of_data(job.data.n_rows % n_rows or n_rows, True)
+            job.run.short_last = self.enter_plan(last)
+            block_size = self.enter_blocks(True)
+        plan = self.plan_of_data(n_rows, job.data.sparse)
         job.run.full = self.enter_plan(plan)
-        self.reserve_scratch(plan.chunk_rows, plan.n_workers, plan.chunk_rows, 0, plan.n_workers,
-                             True)
-        self.reserve_totals(plan.n_lanes)
+        self.reserve_scratch(plan.n_rows if plan.blocks else plan.chunk_rows,
+                             1 if plan.blocks else plan.n_workers, plan.chunk_rows, block_size,
+                             plan.n_workers, True)
+        self.reserve_totals(job.run.full.n_totals)
+        self.enter_sparse(n_rows, True)
         job.scratch.lane_stride = job.network.n_padded
         job.scratch.lanes = self.lanes.reserve(plan.n_lanes * job.network.n_padded * item)
         job.network.vectors = self.vectors.reserve(2 * job.network.n_padded * item)
@@ -336,7 +358,8 @@ cdef class Engine(_Predictions):
             pad(job, <double *> job.network.vectors, <double *> job.network.parameters)
         now.matrices = now.biases = job.network.vectors
         self.enter_weights(now)
-        self.launch(gradient_of_rows, plan.n_workers)
+        self.launch(gradient_of_sparse_rows if job.data.sparse else gradient_of_rows,
+                    plan.n_workers)
         if self.interruption is not None:
             raise self.interruption
         if item == 4:
@@ -354,11 +377,14 @@ cdef class Engine(_Predictions):
         cdef Job *job = &self.job
         cdef Py_ssize_t item = self.dtype.itemsize, n_chunks, chunk
         cdef Weights now
-        chunk = min(job.data.n_rows,
-                    self.chunk_rows if job.data.columns == NULL else self.sparse_chunk_rows)
+        cdef Py_ssize_t flop = job.data.n_rows * self.row_flop
+        chunk = self.chunk_rows if job.data.columns == NULL else self.sparse_chunk_rows
+        if job.data.sparse:
+            flop = planner.value_flop(self.network_plan, job.data.n_rows, self.n_values)
+            chunk = self.network_plan.value_chunk_rows
+        chunk = min(job.data.n_rows, chunk)
         n_chunks = (job.data.n_rows + chunk - 1) // chunk
-        cdef int n_workers = max(1, min(self.n_threads, n_chunks,
-                                        job.data.n_rows * self.row_flop // self.worker_flop))
+        cdef int n_workers = max(1, min(self.n_threads, n_chunks, flop // self.worker_flop))
         job.run.full.chunk_rows, job.run.full.n_totals = chunk, n_chunks
         self.use_public()
         job.network.biases = self.biases.reserve(self.n_biases * item)

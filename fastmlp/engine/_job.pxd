@@ -1,5 +1,5 @@
 """What a run works on: a network, its data, the run itself and its scratch."""
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 
 from fastmlp.engine._kernels cimport fm_piece, fm_rule, fm_totals
 
@@ -17,12 +17,15 @@ cdef struct Layer:
     Py_ssize_t public          # offset of its (n_out, n_in + 1) matrix in the public parameters
     Py_ssize_t padded_bias, padded_weights, padded_stride   # where they lie in a padded vector
     Py_ssize_t bias, weights, weight_stride                 # where this call's Weights have them
-    Py_ssize_t packed          # offset of W^T (n_in, stride), if narrow
+    Py_ssize_t packed          # offset of W^T (n_in, stride), if copied
     Py_ssize_t panels          # offset of its panels in those of a Predictor
     Py_ssize_t activation, delta, slope                     # offsets in a scratch; slope or -1
     double dropout
     int function
-    bint narrow, blas          # who computes its products: narrow.c, always BLAS, or by the rows
+    bint narrow                # products by narrow.c
+    bint blas                  # products by BLAS alone, however few the rows
+    bint sparse                # products by sparse.c; its padded weights are W^T (n_in, stride)
+    bint copied                # the forward product wants W^T, and it is not there already
 
 cdef struct Weights:           # what a forward and a backward pass read
     void *matrices
@@ -44,14 +47,16 @@ cdef struct Network:           # and its weights
     void *parameters           # the public ones
     void *vectors              # two padded vectors, of which a step reads one and writes the other
     void *states               # padded
-    void *packed               # transposed matrices of narrow layers
+    void *packed               # transposed matrices of the layers that are copied
     void *biases               # of an evaluation
     int n_states
 
 cdef struct Data:              # x (n_rows, n_features), targets (n_rows, n_out), C order
     void *x                    # or sparse: the values of row i in columns[row_begin[i]] and so on
-    Py_ssize_t *columns
+    int32_t *columns
     Py_ssize_t *row_begin
+    bint sparse                # the first layer is multiplied by the values alone
+    bint few_values            # with its weights where they lie
     void *targets
     void *sample_weights
     void *out
@@ -84,6 +89,7 @@ cdef struct Run:
     Step step
     atomic_int stop, broken    # of all workers
     int status
+    fm_totals total            # of a gradient
     Py_ssize_t batches_done
     Py_ssize_t *progress       # of the caller, or NULL
     double next_poll
@@ -101,11 +107,26 @@ cdef struct Scratch:
     double *block_penalties
     double *block_squares
 
+cdef struct Columns:           # those that occur in a batch, rising, and where the values of each begin
+    int32_t *touched
+    Py_ssize_t *starts
+    Py_ssize_t n
+
+cdef struct Sparse:            # a batch by column: sparse_transpose in kernels.h
+    Columns now, before        # of this step and of the one before
+    int32_t *rows
+    void *values
+    Py_ssize_t *places
+    uint64_t *marks
+    Py_ssize_t tile_columns    # whose gradients are summed and then used at once
+    bint lazy                  # the update changes no weights of columns that do not occur
+    bint in_lane, accumulate   # the whole gradient is wanted before the update; it has a part already
+
 ctypedef void (*Pass)(Job *job, int n_workers) noexcept nogil
 
 cdef struct Passes:            # those of the network's precision
     Pass train
-    fm_piece rows, squares, update, chunk   # what workers share
+    fm_piece rows, gradients, squares, update, chunk   # what workers share
 
 cdef struct Job:
     Passes passes
@@ -113,6 +134,7 @@ cdef struct Job:
     Data data
     Run run
     Scratch scratch
+    Sparse sparse
 
 cdef struct Prediction:        # of dense rows, by one call; several run at once
     Network *network

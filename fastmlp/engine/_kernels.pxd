@@ -26,6 +26,11 @@ cdef extern from "fastmlp.h" nogil:
         void (*dot_rows)(...) noexcept nogil
         void (*panel_product)(...) noexcept nogil
         void (*pack_panels)(...) noexcept nogil
+        void (*sparse_product)(...) noexcept nogil
+        void (*sparse_dots)(...) noexcept nogil
+        Py_ssize_t (*sparse_transpose)(...) noexcept nogil
+        void (*sparse_gradient)(...) noexcept nogil
+        int (*sparse_step)(...) noexcept nogil
         void (*bias_activation)(...) noexcept nogil
         void (*dropout)(...) noexcept nogil
         void (*activation_backward)(...) noexcept nogil

@@ -10,8 +10,11 @@ cdef void pad(Job *job, real *out, real *parameters) noexcept nogil:
         for j in range(layer.n_out):
             row = parameters + layer.public + j * (layer.n_in + 1)
             out[layer.padded_bias + j] = row[0]
-            memcpy(out + layer.padded_weights + j * layer.padded_stride, row + 1,
-                   layer.n_in * sizeof(real))
+            if not layer.sparse:
+                memcpy(out + layer.padded_weights + j * layer.padded_stride, row + 1,
+                       layer.n_in * sizeof(real))
+        if layer.sparse:
+            pad_transposed(layer, out + layer.padded_weights, parameters)
 
 
 cdef void unpad(Job *job, real *parameters, real *vector) noexcept nogil:
@@ -24,16 +27,19 @@ cdef void unpad(Job *job, real *parameters, real *vector) noexcept nogil:
         for j in range(layer.n_out):
             row = parameters + layer.public + j * (layer.n_in + 1)
             row[0] = vector[layer.padded_bias + j]
-            memcpy(row + 1, vector + layer.padded_weights + j * layer.padded_stride,
-                   layer.n_in * sizeof(real))
+            if not layer.sparse:
+                memcpy(row + 1, vector + layer.padded_weights + j * layer.padded_stride,
+                       layer.n_in * sizeof(real))
+        if layer.sparse:
+            unpad_transposed(layer, parameters, vector + layer.padded_weights)
 
 
 cdef void pack(Job *job, Weights *now, real *packed) noexcept nogil:
-    """W^T of all narrow layers, as their forward product wants it."""
+    """W^T of all layers whose forward product wants it."""
     cdef Layer *layer
     for l in range(job.network.n_layers):
         layer = &job.network.layers[l]
-        if layer.narrow:
+        if layer.copied:
             kernels(packed).transpose_padded(packed + layer.packed, layer.stride,
                                              (<real *> now.matrices) + layer.weights,
                                              layer.weight_stride, layer.n_out, layer.n_in)

@@ -29,6 +29,7 @@ cdef Py_ssize_t OWN_ROWS = planner.OWN_ROWS
 cdef enum: SHORT_FLOP = 200000   # of a prediction that keeps the GIL
 
 cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
+cdef char INT32 = ord(memoryview(np.zeros(1, np.int32)).format)
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)
 
 

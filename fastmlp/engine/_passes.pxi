@@ -5,6 +5,7 @@
 cdef struct Rows:            # the inputs of a chunk: row r at x + (index[r] or r) * input_stride
     Py_ssize_t n, at, begin  # begin: position in the epoch of the first
     Py_ssize_t *index
+    Py_ssize_t *row_begin    # of sparse rows, whose values are x
     void *x
 
 
@@ -14,8 +15,12 @@ cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t at, Py_ssize_t begin,
     cdef Rows rows
     cdef Py_ssize_t skipped = begin if job.data.order == NULL else 0
     cdef real *x = <real *> job.data.x
-    rows.n, rows.at, rows.begin, rows.x = n, at, begin, x + skipped * job.network.n_features
+    rows.n, rows.at, rows.begin, rows.x = n, at, begin, x
     rows.index = NULL if job.data.order == NULL else job.data.order + begin
+    if job.data.sparse:
+        rows.row_begin = job.data.row_begin + skipped
+        return rows
+    rows.x = x + skipped * job.network.n_features
     if job.data.gathers:
         rows.x = scratch + job.scratch.inputs + at * job.data.input_stride
         if job.data.columns != NULL:
@@ -67,7 +72,9 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     if l > 0:
         x_stride, index = job.network.layers[l - 1].stride, NULL
         x = scratch + job.network.layers[l - 1].activation + rows.at * x_stride
-    if layer.narrow:
+    if layer.sparse:
+        multiply_values(job, now, a, rows)
+    elif layer.narrow:
         kernels(a).narrow_product(a, layer.stride, x, x_stride, index,
                                   (<real *> job.network.packed) + layer.packed, layer.stride, bias,
                                   rows.n, layer.n_in, layer.n_out)

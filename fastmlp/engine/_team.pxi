@@ -8,6 +8,14 @@ cdef void rows_f64(void *job, Py_ssize_t piece, int worker) noexcept nogil:
     run_rows(<Job *> job, <double *> (<Job *> job).run.step.old, piece, worker)
 
 
+cdef void gradients_f32(void *job, Py_ssize_t piece, int worker) noexcept nogil:
+    gradient_piece(<Job *> job, <float *> (<Job *> job).scratch.lanes, piece, worker)
+
+
+cdef void gradients_f64(void *job, Py_ssize_t piece, int worker) noexcept nogil:
+    gradient_piece(<Job *> job, <double *> (<Job *> job).scratch.lanes, piece, worker)
+
+
 cdef void squares_f32(void *job, Py_ssize_t piece, int worker) noexcept nogil:
     add_squares(<Job *> job, <float *> (<Job *> job).scratch.lanes, piece)
 
@@ -40,17 +48,10 @@ cdef void train_f64(Job *job, int n_workers) noexcept nogil:
     train_batches(job, <double *> job.network.vectors, n_workers)
 
 
-cdef Passes passes_f32 = Passes(train=train_f32, rows=rows_f32, squares=squares_f32,
-                                update=update_f32, chunk=chunk_f32)
-cdef Passes passes_f64 = Passes(train=train_f64, rows=rows_f64, squares=squares_f64,
-                                update=update_f64, chunk=chunk_f64)
-
-
-cdef void gradient_of_rows(Job *job, int n_workers) noexcept nogil:
-    """The lanes of one batch of all rows; nothing is updated."""
-    job.run.step.old, job.run.step.plan = job.network.vectors, &job.run.full
-    job.run.step.begin = 0
-    fm_team_share(n_workers, job.passes.rows, job, job.run.full.n_lanes)
+cdef Passes passes_f32 = Passes(train=train_f32, rows=rows_f32, gradients=gradients_f32,
+                                squares=squares_f32, update=update_f32, chunk=chunk_f32)
+cdef Passes passes_f64 = Passes(train=train_f64, rows=rows_f64, gradients=gradients_f64,
+                                squares=squares_f64, update=update_f64, chunk=chunk_f64)
 
 
 cdef void evaluate_rows(Job *job, int n_workers) noexcept nogil:

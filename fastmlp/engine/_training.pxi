@@ -89,14 +89,21 @@ cdef void run_lane(Job *job, Weights *now, real *scratch, real *own, Plan *plan,
 
 
 cdef void run_rows(Job *job, real *weights, Py_ssize_t piece, int worker) noexcept nogil:
-    """A piece of the step's rows: a lane, or a chunk whose deltas are kept for blocks."""
+    """A piece of the step's rows: a lane, or a chunk whose deltas are kept for blocks; of sparse rows
+    the values by column first."""
     cdef real *own = <real *> (job.scratch.own + worker * job.scratch.own_bytes)
     cdef Step *step = &job.run.step
     cdef Plan *plan = step.plan
     cdef real *scratch = <real *> (
         job.scratch.matrices + (0 if plan.blocks else worker * job.scratch.matrices_bytes))
-    cdef Py_ssize_t begin = piece * plan.chunk_rows
+    cdef Py_ssize_t begin, n
     cdef Weights now
+    if job.data.sparse:
+        if piece == 0:
+            sort_values(job, <real *> job.sparse.values)
+            return
+        piece -= 1
+    begin = piece * plan.chunk_rows
     now.matrices = now.biases = weights
     if not plan.blocks:
         for _ in range(MAX_ATTEMPTS):
@@ -105,8 +112,11 @@ cdef void run_rows(Job *job, real *weights, Py_ssize_t piece, int worker) noexce
                 return
     elif not is_stopped(job, worker):
         job.scratch.totals[piece] = add_totals(NULL, 0)
-        run_chunk(job, &now, scratch, own, begin, step.begin + begin,
-                  min(plan.chunk_rows, plan.n_rows - begin), &job.scratch.totals[piece])
+        n = min(plan.chunk_rows, plan.n_rows - begin)
+        run_chunk(job, &now, scratch, own, begin, step.begin + begin, n,
+                  &job.scratch.totals[piece])
+        if job.data.sparse:
+            clear_padding(job, scratch, begin, n)
 
 
 cdef void record_batch(Job *job, Py_ssize_t batch, fm_totals total, double scale) noexcept nogil:
@@ -136,7 +146,7 @@ cdef void train_batches(Job *job, real *vectors, int n_workers) noexcept nogil:
         step.plan = &job.run.short_last
         if step.begin + job.run.batch_size <= job.data.n_rows:
             step.plan = &job.run.full
-        fm_team_share(n_workers, job.passes.rows, job, step.plan.n_totals)
+        fm_team_share(n_workers, job.passes.rows, job, step.plan.n_totals + job.data.sparse)
         if is_stopped(job, 0):   # looks once a batch, also where helpers have taken all pieces
             job.run.status = STOPPED
             return
@@ -147,6 +157,8 @@ cdef void train_batches(Job *job, real *vectors, int n_workers) noexcept nogil:
         step.rule = batch_rule(job, total, step.plan.n_rows,
                                job.run.n_steps + batch - job.run.first_batch + 1)
         loss_scale = step.rule.gradient_scale
+        if job.sparse.in_lane:
+            fm_team_share(n_workers, job.passes.gradients, job, job.run.n_blocks)
         if job.run.max_norm > 0:
             fm_team_share(n_workers, job.passes.squares, job, job.run.n_blocks)
             clip(job, &step.rule)
@@ -155,8 +167,17 @@ cdef void train_batches(Job *job, real *vectors, int n_workers) noexcept nogil:
             job.run.status = BROKEN
             return
         step.old, step.new = step.new, step.old
+        job.sparse.now, job.sparse.before = job.sparse.before, job.sparse.now
         record_batch(job, batch, total, loss_scale)
         job.run.batches_done += 1
+
+
+cdef void gradient_of_rows(Job *job, int n_workers) noexcept nogil:
+    """The lanes of one batch of all rows; nothing is updated."""
+    job.run.step.old, job.run.step.plan = job.network.vectors, &job.run.full
+    job.run.step.begin = 0
+    fm_team_share(n_workers, job.passes.rows, job, job.run.full.n_lanes)
+    job.run.total = add_totals(job.scratch.totals, job.run.full.n_totals)
 
 
 cdef void add_lanes(Job *job, real *lanes) noexcept nogil:

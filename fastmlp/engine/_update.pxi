@@ -70,6 +70,7 @@ cdef void add_squares(Job *job, real *lanes, Py_ssize_t i) noexcept nogil:
     """The squared gradient of block i of a step in lanes."""
     cdef Block *block = &job.run.blocks[i]
     cdef Layer *layer = &job.network.layers[block.layer]
+    cdef bint has_biases = block.row == 0 if layer.sparse else block.column == 0
     cdef Py_ssize_t at = place_of(job, block), bias_at = layer.padded_bias + block.row
     cdef Py_ssize_t n_lanes = job.run.step.plan.n_lanes
     cdef real *old = <real *> job.run.step.old
@@ -77,10 +78,10 @@ cdef void add_squares(Job *job, real *lanes, Py_ssize_t i) noexcept nogil:
     job.scratch.block_squares[i] = kernels(old).gradient_squares(
         old + at, lanes + at, job.scratch.lane_stride, n_lanes, layer.padded_stride, block.n_rows,
         block.n_columns, rule, True)
-    if block.column == 0:
+    if has_biases:
         job.scratch.block_squares[i] += kernels(old).gradient_squares(
-            old + bias_at, lanes + bias_at, job.scratch.lane_stride, n_lanes, 0, 1, block.n_rows,
-            rule, False)
+            old + bias_at, lanes + bias_at, job.scratch.lane_stride, n_lanes, 0, 1,
+            layer.n_out if layer.sparse else block.n_rows, rule, False)
 
 
 cdef void clip(Job *job, fm_rule *rule) noexcept nogil:
@@ -97,11 +98,14 @@ cdef void clip(Job *job, fm_rule *rule) noexcept nogil:
 
 
 cdef Rows rows_of_step(Job *job, real *scratch) noexcept nogil:
-    """The inputs of all rows of the step."""
+    """The inputs of all rows of the step; sparse ones have none that a product wants."""
     cdef Py_ssize_t begin = job.run.step.begin
     cdef Rows rows
     rows.n, rows.at, rows.begin = job.run.step.plan.n_rows, 0, begin
-    rows.index, rows.x = NULL, (<real *> job.data.x) + begin * job.network.n_features
+    rows.index, rows.x = NULL, NULL
+    if job.data.sparse:
+        return rows
+    rows.x = (<real *> job.data.x) + begin * job.network.n_features
     if job.data.order != NULL:
         rows.index, rows.x = job.data.order + begin, job.data.x
     if job.data.gathers:
@@ -119,7 +123,10 @@ cdef void update_piece(Job *job, real *new, Py_ssize_t i, int worker) noexcept n
     cdef real *own = <real *> (job.scratch.own + worker * job.scratch.own_bytes)
     cdef real *scratch = <real *> job.scratch.matrices
     cdef Rows rows
-    if step.plan.blocks:
+    if layer.sparse:
+        update_columns(job, new, block, own, &job.scratch.block_penalties[i])
+        return
+    if step.plan.blocks and not job.sparse.in_lane:
         lanes, bias_lanes = own + job.scratch.block_at, own + job.scratch.block_bias_at
         rows = rows_of_step(job, scratch)
         weight_gradient(job, scratch, &rows, block, lanes, False)

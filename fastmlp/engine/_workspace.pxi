@@ -42,12 +42,15 @@ cdef class _Workspace:
     cdef readonly bint uses_blas
     cdef _Buffer vectors, states, packed, biases, scratch, own
     cdef _Buffer lanes, totals, blocks, penalties, squares
+    cdef _Buffer by_column
     cdef object planned, last_plans
     cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
     cdef Py_ssize_t n_biases, n_parameters, n_panels, panel_rows
+    cdef Py_ssize_t n_values, n_sparse_rows, input_stride
     cdef bint is_double, has_panels
     cdef bint gathers, gathers_shuffled
     cdef bint has_table, table_is_for_blocks
+    cdef bint transposed          # the first layer's padded weights
 
     def __cinit__(self, tuple sizes, tuple functions, loss, dtype, int n_threads,
                   network_plan=None, products="auto"):
@@ -59,34 +62,38 @@ cdef class _Workspace:
         self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
         self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
         self.lanes, self.totals, self.blocks = _Buffer(), _Buffer(), _Buffer()
-        self.penalties, self.squares = _Buffer(), _Buffer()
+        self.penalties, self.squares, self.by_column = _Buffer(), _Buffer(), _Buffer()
         self.job.network.n_layers = len(functions)
         self.job.network.layers = <Layer *> calloc(self.job.network.n_layers, sizeof(Layer))
         if self.job.network.layers == NULL:
             raise MemoryError()
         self.job.run.engine = <void *> self
-        self.place_layers()
+        self.place_layers(False)
 
-    cdef void place_layers(self):
-        """Where everything of a layer lies in public and padded vectors."""
+    cdef void place_layers(self, bint transposed):
+        """Where everything of a layer lies in public and padded vectors; `transposed` the weights of
+        the first in the latter."""
         cdef Job *job = &self.job
         cdef Layer *layer
-        cdef Py_ssize_t public = 0, at = 0, packed = 0, panels = 0, widest_stride = 0
+        cdef Py_ssize_t public = 0, at = 0, panels = 0, widest_stride = 0
         network = self.network_plan
+        self.transposed = transposed
         for l in range(job.network.n_layers):
             layer = &job.network.layers[l]
             layer.n_in, layer.n_out = self.sizes[l], self.sizes[l + 1]
             layer.function, layer.narrow = FUNCTIONS[self.functions[l]], network.narrow[l]
             layer.blas = network.products == "blas"
             layer.stride, layer.padded_stride = network.strides[l + 1], network.strides[l]
-            layer.public, layer.padded_bias, layer.packed = public, at, packed
-            layer.panels = panels
+            layer.public, layer.padded_bias = public, at
             layer.padded_weights = at + layer.stride
+            layer.panels = panels
             public += layer.n_out * (layer.n_in + 1)
-            at = layer.padded_weights + layer.n_out * layer.padded_stride
-            packed += layer.n_in * layer.stride if layer.narrow else 0
             panels += layer.n_in * round_up(layer.n_out, 16)
             widest_stride = max(widest_stride, layer.stride)
+            at = layer.padded_weights + layer.n_out * layer.padded_stride
+            if transposed and l == 0:
+                layer.padded_stride = layer.stride
+                at = layer.padded_weights + layer.n_in * layer.stride
         job.network.n_features, job.network.n_out = self.sizes[0], self.sizes[job.network.n_layers]
         job.network.n_padded = round_up(at, 64)
         job.network.widest = round_up(max(self.sizes[1:]), 16)
@@ -98,7 +105,51 @@ cdef class _Workspace:
         self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows
         self.row_flop, self.worker_flop = network.row_flop, network.worker_flop
         self.shared_rows = (2 * self.worker_flop + self.row_flop - 1) // self.row_flop
-        self.few_rows, self.panel_rows = network.few_rows, network.panel_rows
+        self.panel_rows = network.panel_rows
+        self.few_rows, self.input_stride = network.few_rows, network.strides[0]
+
+    cdef int enter_first_layer(self, bint sparse) except -1:
+        """Whether the first layer is multiplied by the values of sparse rows alone."""
+        cdef Job *job = &self.job
+        if job.run.training and sparse != self.transposed:
+            self.vectors, self.states, self.lanes = _Buffer(), _Buffer(), _Buffer()
+            self.has_table = False
+            self.place_layers(sparse)
+        job.data.sparse = job.network.layers[0].sparse = sparse
+        job.network.layers[0].narrow = self.network_plan.narrow[0] and not sparse
+        job.data.few_values = False
+        return 0
+
+    cdef int enter_sparse(self, Py_ssize_t batch_rows, bint in_lane) except -1:
+        """Memory for the values of a batch by column."""
+        cdef Job *job = &self.job
+        cdef Sparse *sparse = &job.sparse
+        cdef fm_rule *rule = &job.run.rule
+        cdef Py_ssize_t n_values, n_touched, n_marks, item = self.dtype.itemsize
+        cdef Py_ssize_t n_features = job.network.n_features
+        cdef char *at
+        sparse.lazy = sparse.in_lane = sparse.accumulate = False
+        sparse.now.n = sparse.before.n = 0
+        if not job.data.sparse:
+            return 0
+        sparse.in_lane = in_lane
+        sparse.lazy = (rule.kind == FM_PLAIN and rule.l1 == 0 and rule.l2 == 0
+                       and rule.l1_cost == 0 and not in_lane)
+        sparse.tile_columns = max(1, TILE_NUMBERS // job.network.layers[0].stride)
+        n_values = most_values(job, batch_rows)
+        n_touched, n_marks = min(n_values, n_features), (n_features + 63) // 64
+        at = <char *> self.by_column.reserve(
+            8 * (n_features + n_marks + 2 * (n_touched + 1)) + item * n_values
+            + 4 * (2 * n_touched + n_values) + 64)
+        sparse.places, at = <Py_ssize_t *> at, at + 8 * n_features
+        sparse.marks, at = <uint64_t *> at, at + 8 * n_marks
+        sparse.now.starts, at = <Py_ssize_t *> at, at + 8 * (n_touched + 1)
+        sparse.before.starts, at = <Py_ssize_t *> at, at + 8 * (n_touched + 1)
+        sparse.values, at = <void *> at, at + item * n_values
+        sparse.rows, at = <int32_t *> at, at + 4 * n_values
+        sparse.now.touched, at = <int32_t *> at, at + 4 * n_touched
+        sparse.before.touched = <int32_t *> at
+        return 0
 
     def __dealloc__(self):
         free(self.job.network.layers)
@@ -147,7 +198,7 @@ cdef class _Workspace:
         if self.has_table and self.table_is_for_blocks == blocks:
             return self.largest_block
         self.has_table = False
-        table = planner.weight_blocks(self.network_plan, blocks)
+        table = planner.weight_blocks(self.network_plan, blocks, sparse=self.transposed)
         job.run.n_blocks = len(table)
         job.run.blocks = <Block *> self.blocks.reserve(len(table) * sizeof(Block))
         job.scratch.block_penalties = <double *> self.penalties.reserve(len(table) * sizeof(double))
@@ -158,6 +209,9 @@ cdef class _Workspace:
             block.column, block.n_columns = entry.column, entry.n_columns
             block.n_updated_columns = entry.n_columns if blocks else round_up(entry.n_columns, 16)
             block.n_updated_biases = entry.n_rows if blocks else round_up(entry.n_rows, 16)
+            if self.transposed and entry.layer == 0:
+                largest = max(largest, max(TILE_NUMBERS, job.network.layers[0].stride))
+                continue
             largest = max(largest, entry.n_rows * job.network.layers[entry.layer].padded_stride)
         self.has_table, self.table_is_for_blocks = True, blocks
         self.largest_block = largest if blocks else 0
@@ -181,12 +235,16 @@ cdef class _Workspace:
             at += layer.stride
 
     cdef void enter_weights(self, Weights now):
-        """Transposed copies for the narrow layers."""
+        """Transposed copies for the layers whose forward product wants them."""
         cdef Job *job = &self.job
+        cdef Layer *layer
         cdef Py_ssize_t n = 0
         for l in range(job.network.n_layers):
-            if job.network.layers[l].narrow:
-                n += job.network.layers[l].n_in * job.network.layers[l].stride
+            layer = &job.network.layers[l]
+            layer.copied = layer.narrow or layer.sparse and not (job.run.training
+                                                                 or job.data.few_values)
+            layer.packed = n
+            n += layer.n_in * layer.stride if layer.copied else 0
         job.network.packed = self.packed.reserve(n * self.dtype.itemsize + 64)
         if self.dtype.itemsize == 4:
             pack(job, &now, <float *> job.network.packed)
@@ -197,6 +255,13 @@ cdef class _Workspace:
         """The BatchPlan of a batch of n_rows."""
         return planner.plan_batch(n_rows, self.sizes, self.dtype.itemsize, self.n_threads,
                                   blocks=blocks, network=self.network_plan)
+
+    cdef object plan_of_data(self, Py_ssize_t n_rows, blocks):
+        """The BatchPlan of n_rows of the call's data."""
+        if not self.job.data.sparse:
+            return self.plan(n_rows, blocks)
+        return planner.plan_sparse_batch(n_rows, self.network_plan, self.n_threads,
+                                         self.n_values / max(1, self.n_sparse_rows))
 
     cdef Plan enter_plan(self, plan):
         cdef Plan result
@@ -212,10 +277,10 @@ cdef class _Workspace:
         cdef Job *job = &self.job
         # The length of a gradient is known before the update only if it lies in lanes.
         blocks = False if job.run.max_norm > 0 else None
-        key = job.data.n_rows, job.run.batch_size, blocks
+        key = job.data.n_rows, job.run.batch_size, blocks, self.n_values if job.data.sparse else -1
         if key != self.planned:
-            first = self.plan(min(job.run.batch_size, job.data.n_rows), blocks)
-            last = self.plan(job.data.n_rows % job.run.batch_size or first.n_rows, first.blocks)
+            first = self.plan_of_data(min(job.run.batch_size, job.data.n_rows), blocks)
+            last = self.plan_of_data(job.data.n_rows % job.run.batch_size or first.n_rows, first.blocks)
             self.planned, self.last_plans = key, (first, last)
         return self.last_plans
 

@@ -10,6 +10,10 @@ gradient is summed in one of two ways:
   kept, and a thread takes a block of a weight matrix, computes its gradient over all rows in one
   product and updates it while it is in the cache. Nothing is summed afterwards.
 
+The first layer of sparse rows is multiplied with their values alone, unless they fill too much of
+the matrix, or BLAS is to compute all products: its weights then lie transposed, the deltas of the
+whole batch are kept, and a thread takes a block of input columns.
+
 Either way the results depend on this plan, never on the threads. The plan is part of the numerical
 contract: whenever it changes, increase ``PLAN_VERSION``.
 """
@@ -61,8 +65,8 @@ UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
 """Maximum size of the piece of a weight matrix that is updated at once when lanes are used."""
 
 OWN_ROWS = 32
-"""Maximum rows for which the package's own kernels compute deltas and gradients of wide layers: BLAS
-copies both operands, which so few rows do not pay for."""
+"""Maximum rows for which the package's own kernels compute deltas and gradients of wide layers:
+BLAS copies both operands, which so few rows do not pay for."""
 
 MAX_CHUNK_ROWS = 256
 """Maximum rows of one set of BLAS products: within one K block of OpenBLAS (320 or 448), with the
@@ -73,6 +77,21 @@ NARROW_CHUNK_ROWS = 64
 
 SPARSE_CHUNK_BYTES = 4 << 20
 """Maximum bytes of dense inputs per chunk when predicting sparse rows (at least 16 rows)."""
+
+SPARSE_COST = 4
+"""Time of a multiplication with one value of a sparse row, in multiplications of a dense row."""
+
+FEW_VALUES = 10
+"""Minimum number of columns per value for a prediction that does not transpose the weights."""
+
+SPARSE_BLOCK_NUMBERS = 1 << 16
+"""Weights of the input columns that a thread takes at once for the gradient of sparse rows."""
+
+GRADIENT_ROWS = 4096
+"""Maximum rows whose layers are kept at once for the gradient of all sparse rows."""
+
+MOST_SPARSE_ROWS = 2**31 - 1
+"""Maximum rows of a sparse matrix that is multiplied by its values: their numbers are int32."""
 
 MAX_CHUNK_FLOP = 5_000_000_000
 """Maximum work of one chunk (about 25 to 50 ms), because Ctrl-C is checked between chunks."""
@@ -135,7 +154,9 @@ class NetworkPlan:
         Maximum rows of a chunk when predicting from a dense matrix with panels of the weights.
     chunk_rows, sparse_chunk_rows : int
         Maximum rows of a chunk when evaluating a dense matrix, or predicting from it with BLAS, and
-        when evaluating or predicting from a sparse matrix.
+        of sparse rows that are written out dense.
+    value_chunk_rows : int
+        Maximum rows of a chunk of sparse rows that are multiplied by their values.
     row_flop, worker_flop : int
         Floating-point operations of a prediction per row, and per thread to make it worthwhile.
     training_row_flop : int
@@ -153,6 +174,7 @@ class NetworkPlan:
     panel_rows: int
     chunk_rows: int
     sparse_chunk_rows: int
+    value_chunk_rows: int
     row_flop: int
     worker_flop: int
     training_row_flop: int
@@ -274,6 +296,8 @@ def plan_network(sizes: tuple[int, ...], itemsize: int, products: str = "auto") 
     """
     narrow, strides = narrow_layers(sizes, itemsize, products), tuple(map(padded, sizes))
     training_row_flop = training_flop(sizes, 1)
+    upper_flop = training_flop(sizes[1:], 1) if len(sizes) > 2 else 0
+    value_flop = upper_flop + training_flop(sizes[:2], 1) // SPARSE_COST
     chunk_rows = min(
         NARROW_CHUNK_ROWS if narrow[0] else MAX_CHUNK_ROWS,
         max(PADDING, MAX_CHUNK_FLOP // training_row_flop),
@@ -291,6 +315,10 @@ def plan_network(sizes: tuple[int, ...], itemsize: int, products: str = "auto") 
         chunk_rows=chunk_rows,
         sparse_chunk_rows=min(
             chunk_rows, max(PADDING, SPARSE_CHUNK_BYTES // (strides[0] * itemsize))
+        ),
+        value_chunk_rows=min(
+            NARROW_CHUNK_ROWS if all(narrow[1:]) else MAX_CHUNK_ROWS,
+            max(PADDING, MAX_CHUNK_FLOP // max(1, value_flop)),
         ),
         row_flop=2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes)),
         worker_flop=MIN_PREDICTION_FLOP,
@@ -350,14 +378,73 @@ def _plan_blocks(n_rows: int, network: NetworkPlan, n_threads: int) -> BatchPlan
     return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
 
 
-def weight_blocks(network: NetworkPlan, blocks: bool) -> list[Block]:
-    """Return the pieces in which weight matrices are updated; they cover every matrix once."""
+def multiplies_values(network: NetworkPlan, n_rows: int, n_values: int) -> bool:
+    """Return whether a sparse matrix with `n_values` values is multiplied by these alone.
+
+    Otherwise its rows are written out dense, chunk by chunk, as for ``products="blas"``.
+    """
+    can = network.products != "blas" and n_rows <= MOST_SPARSE_ROWS
+    return can and n_values <= most_values_share(network) * n_rows * network.sizes[0]
+
+
+def most_values_share(network: NetworkPlan) -> float:
+    """Return the share of a sparse matrix that values may fill to be multiplied alone.
+
+    A value costs as much as :data:`SPARSE_COST` numbers of a dense row, with whole vectors of
+    outputs.
+    """
+    return network.sizes[1] / (SPARSE_COST * network.strides[1])
+
+
+def has_few_values(network: NetworkPlan, n_values: int) -> bool:
+    """Return whether `n_values` values are multiplied with the weights where they lie.
+
+    Transposing the weights, so that they are read line by line, takes longer than that saves.
+    """
+    return n_values * FEW_VALUES <= network.sizes[0]
+
+
+def value_flop(network: NetworkPlan, n_rows: int, n_values: int) -> int:
+    """Return the floating-point operations of predicting `n_rows` with `n_values` values."""
+    n_in, n_out = network.sizes[:2]
+    upper = network.row_flop - 2 * n_in * n_out
+    return n_rows * upper + 2 * SPARSE_COST * n_values * network.strides[1]
+
+
+def plan_sparse_batch(
+    n_rows: int, network: NetworkPlan, n_threads: int, values_per_row: float
+) -> BatchPlan:
+    """Plan a batch of `n_rows` sparse rows that are multiplied by their values.
+
+    `n_threads` and `values_per_row`, the mean of the whole matrix, only limit ``n_workers``.
+    """
+    fewest = NARROW_BLOCK_CHUNK_ROWS if all(network.narrow[1:]) else BLOCK_CHUNK_ROWS
+    n_chunks = max(-(-n_rows // network.value_chunk_rows), min(MAX_LANES, n_rows // fewest), 1)
+    chunk_rows = -(-n_rows // n_chunks)
+    n_pieces = max(1 + -(-n_rows // chunk_rows), len(weight_blocks(network, True, sparse=True)))
+    flop = 3 * value_flop(network, n_rows, int(n_rows * values_per_row))
+    flop += network.sizes[0] * network.strides[1]  # the update
+    n_workers = min(n_threads, MAX_LANES, n_pieces, max(1, flop // MIN_WORKER_FLOP))
+    return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
+
+
+def weight_blocks(network: NetworkPlan, blocks: bool, *, sparse: bool = False) -> list[Block]:
+    """Return the pieces in which weight matrices are updated; they cover every matrix once.
+
+    With `sparse` the first layer's matrix is the transposed one, (n_in, n_out).
+    """
     most_rows = BLOCK_ROWS if blocks else UPDATE_ROWS
     most_columns = BLOCK_COLUMNS if blocks else UPDATE_COLUMNS
-    if blocks and all(network.narrow):
+    if blocks and all(network.narrow[sparse:]):
         most_columns = NARROW_BLOCK_COLUMNS
     pieces = []
     for layer, (n_in, n_out) in enumerate(pairwise(network.sizes)):
+        if sparse and layer == 0:
+            share = _even_share(n_in, -(-n_in * network.strides[1] // SPARSE_BLOCK_NUMBERS))
+            pieces += [
+                Block(layer, row, min(share, n_in - row), 0, n_out) for row in range(0, n_in, share)
+            ]
+            continue
         rows = _even_share(n_out, -(-n_out // most_rows))
         columns = _even_share(n_in, -(-n_in // most_columns))
         pieces += [

@@ -11,25 +11,29 @@ from numpy.typing import NDArray
 from fastmlp._checks import check_finite, check_matrix
 from fastmlp._types import Array
 
+MOST_SPARSE_COLUMNS = 2**31 - 1
+"""Columns of a sparse matrix are kept as int32."""
+
 
 @dataclass(frozen=True)
 class SparseRows:
     """Matrix (n, n_columns) in compressed sparse row format.
 
     Row i has ``values[k]`` in column ``columns[k]`` for ``begin[i] <= k < begin[i + 1]``; duplicate
-    entries are summed. The engine expands the rows of one chunk at a time, in training at
-    most those of a batch: the whole matrix is never dense.
+    entries are summed. The engine multiplies the first layer's weights with the values alone, or,
+    where :func:`fastmlp.engine.plan.multiplies_values` says so, expands the rows of one chunk at a
+    time, in training at most those of a batch: the whole matrix is never dense.
 
     Attributes
     ----------
     values : ndarray of shape (n_values,), float32 or float64
-    columns : ndarray of shape (n_values,), intp
+    columns : ndarray of shape (n_values,), int32
     begin : ndarray of shape (n + 1,), intp
     n_columns : int
     """
 
     values: Array
-    columns: NDArray[np.intp]
+    columns: NDArray[np.int32]
     begin: NDArray[np.intp]
     n_columns: int
 
@@ -40,29 +44,31 @@ class SparseRows:
         Raises
         ------
         ValueError
-            If indices lie outside the matrix, which SciPy does not check.
+            If indices lie outside the matrix, which SciPy does not check, or if there are 2^31
+            columns or more.
         """
         rows = matrix.tocsr()
+        n_rows, n_columns = map(int, rows.shape)
+        if n_columns > MOST_SPARSE_COLUMNS:
+            raise ValueError(
+                f"a sparse matrix must have at most {MOST_SPARSE_COLUMNS} columns; got {n_columns}"
+            )
+        _check_columns(rows.indices, n_columns)
         result = cls(
             np.ascontiguousarray(rows.data, dtype),
-            np.ascontiguousarray(rows.indices, np.intp),
+            np.ascontiguousarray(rows.indices, np.int32),
             np.ascontiguousarray(rows.indptr, np.intp),
-            int(rows.shape[1]),
+            n_columns,
         )
-        result._check_indices(int(rows.shape[0]))
+        result._check_rows(n_rows)
         return result
 
-    def _check_indices(self, n_rows: int) -> None:
+    def _check_rows(self, n_rows: int) -> None:
         begin, columns = self.begin, self.columns
         if len(begin) != n_rows + 1 or begin[0] != 0 or (np.diff(begin) < 0).any():
             raise ValueError("a sparse matrix must have row pointers that start at 0 and increase")
         if begin[-1] > min(len(columns), len(self.values)):
             raise ValueError("a sparse matrix must have as many values as its row pointers need")
-        if len(columns) and not 0 <= columns.min() <= columns.max() < self.n_columns:
-            raise ValueError(
-                f"a sparse matrix must have column indices from 0 to {self.n_columns - 1}; "
-                f"got {columns.min()} to {columns.max()}"
-            )
 
     def __len__(self) -> int:
         return len(self.begin) - 1
@@ -87,6 +93,15 @@ class SparseRows:
         value_index = self.begin[row_index][line] + place
         np.add.at(dense, (line, self.columns[value_index]), self.values[value_index])
         return dense
+
+
+def _check_columns(columns: NDArray[Any], n_columns: int) -> None:
+    """Raise ValueError unless all of `columns` are from 0 to n_columns - 1."""
+    if len(columns) and not 0 <= columns.min() <= columns.max() < n_columns:
+        raise ValueError(
+            f"a sparse matrix must have column indices from 0 to {n_columns - 1}; "
+            f"got {columns.min()} to {columns.max()}"
+        )
 
 
 Inputs = Array | SparseRows

@@ -26,6 +26,9 @@ SLOW_TARGETS = 10.0
 
 SCALE_SAMPLE_ROWS = 250
 
+VALUES_AT_ONCE = 65_536
+"""Values of a sparse matrix that are summed in float64 at once; all columns if these are more."""
+
 
 def as_inputs(x: Any) -> Inputs:
     """Return checked rows, dense or sparse, as the engine reads them."""
@@ -204,9 +207,13 @@ def _deviations(x: Inputs) -> NDArray[np.float64]:
     if not isinstance(x, SparseRows):
         some: NDArray[np.float64] = x[:: -(-len(x) // SCALE_SAMPLE_ROWS)].std(axis=0, dtype=float)
         return some
-    values = x.values.astype(np.float64)
-    means, squares = (
-        np.bincount(x.columns, v, minlength=x.n_columns) / len(x) for v in (values, values**2)
-    )
+    sums = np.zeros((2, x.n_columns))
+    step = max(VALUES_AT_ONCE, x.n_columns)
+    for begin in range(0, len(x.values), step):
+        values = x.values[begin : begin + step].astype(np.float64)
+        columns = x.columns[begin : begin + step]
+        sums[0] += np.bincount(columns, values, minlength=x.n_columns)
+        sums[1] += np.bincount(columns, values**2, minlength=x.n_columns)
+    means, squares = sums / len(x)
     of_all: NDArray[np.float64] = np.sqrt(np.maximum(squares - means**2, 0))
     return of_all

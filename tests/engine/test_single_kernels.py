@@ -266,6 +266,155 @@ def test_panel_product_of_a_row_has_the_same_bits_whatever_rows_are_beside_it(ke
             np.testing.assert_array_equal(found, results[-1][: len(found)])
 
 
+def sparse_rows(rng, n_rows, n, dtype):
+    """Small integers in random places, some twice; every fourth row is empty.
+
+    Values and columns of rows that nobody asks for are wrong on purpose: before and behind.
+    """
+    lengths = rng.integers(0, min(n, 9) + 1, n_rows)
+    lengths[::4] = 0
+    begin = 3 + np.concatenate([[0], np.cumsum(lengths)])
+    values = np.full(begin[-1] + 5, np.nan, dtype)
+    columns = np.full(begin[-1] + 5, -(10**9), np.int32)
+    values[3 : begin[-1]] = integers(rng, begin[-1] - 3)
+    columns[3 : begin[-1]] = rng.integers(0, n, begin[-1] - 3)
+    inside = slice(3, begin[-1])
+    dense = scipy.sparse.csr_array((values[inside], columns[inside], begin - 3), (n_rows, n))
+    return values, columns, begin, dense.toarray()
+
+
+# --- Sparse rows ----------------------------------------------------------------------------------
+
+
+def test_sparse_product_is_sparse_rows_times_matrix(kernels):
+    rng = np.random.default_rng(18)
+    for n, m, batch in THREES + NO_ROWS:
+        values, columns, begin, dense = sparse_rows(rng, batch + 3, n, kernels.dtype)
+        right = Sheet(integers(rng, n, m), kernels.dtype)
+        for index, rows in two_indices(rng, batch + 3, batch):
+            z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
+            kernels.sparse_product(
+                z(), z.stride, values, columns, begin, index, right(), right.stride, batch, m
+            )
+            expected = dense[rows] @ right.matrix
+            z.assert_holds(expected, written=round_up(m), case=(n, m, batch, index is None))
+
+
+def test_sparse_dots_is_sparse_rows_times_transposed_matrix(kernels):
+    rng = np.random.default_rng(19)
+    for n, m, batch in THREES + NO_ROWS:
+        values, columns, begin, dense = sparse_rows(rng, batch + 3, n, kernels.dtype)
+        w = Sheet(integers(rng, m, n), kernels.dtype)
+        for index, rows in two_indices(rng, batch + 3, batch):
+            z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
+            kernels.sparse_dots(
+                z(), z.stride, values, columns, begin, index, w(), w.stride, batch, m
+            )
+            z.assert_holds(dense[rows] @ w.matrix.T, case=(n, m, batch, index is None))
+
+
+class Transposed:
+    """Sparse rows by column, as `sparse_transpose` writes them."""
+
+    def __init__(self, kernels, rng, n, batch, index=None):
+        source = batch if index is None else int(index.max(initial=-1)) + 1
+        self.source = sparse_rows(rng, source, n, kernels.dtype)
+        values, columns, begin, dense = self.source
+        self.dense = dense[slice(batch) if index is None else index]
+        n_values = np.diff(begin)[slice(batch) if index is None else index].sum()
+        self.touched = np.full(min(n, n_values) + 1, -7, np.int32)
+        self.starts = np.full(min(n, n_values) + 2, -7)
+        self.rows = np.full(n_values + 1, -7, np.int32)
+        self.values = np.full(n_values + 1, CANARY, kernels.dtype)
+        self.places, self.marks = np.zeros(n, np.intp), np.zeros(-(-n // 64), np.uint64)
+        self.n_touched = kernels.sparse_transpose(
+            self.touched, self.starts, self.rows, self.values, self.places, self.marks,
+            values, columns, begin, index, batch, n,
+        )  # fmt: skip
+        self.n_values = n_values
+
+    def from_column(self, first):
+        """The arguments of a kernel that begins in a column."""
+        skipped = np.searchsorted(self.touched[: self.n_touched], first)
+        return self.touched[skipped:], self.starts[skipped:], self.n_touched - skipped
+
+
+def test_sparse_transpose_sorts_values_by_column_and_keeps_the_order_of_their_rows(kernels):
+    rng = np.random.default_rng(20)
+    for n, batch in [*TWOS, (17, 0), (64, 3)]:
+        for index in (None, rng.integers(0, batch + 3, batch)):
+            x = Transposed(kernels, rng, n, batch, index)
+            values, columns, begin, _ = x.source
+            order = range(batch) if index is None else index
+            expected = sorted(
+                (columns[k], row, position, values[k])
+                for row, source in enumerate(order)
+                for position, k in enumerate(range(begin[source], begin[source + 1]))
+            )
+            found = np.repeat(x.touched[: x.n_touched], np.diff(x.starts[: x.n_touched + 1]))
+            assert found.tolist() == [column for column, *_ in expected]
+            assert x.rows.tolist() == [row for _, row, *_ in expected] + [-7]
+            assert x.values[: x.n_values].tolist() == [value for *_, value in expected]
+            assert (x.values[x.n_values :] == CANARY).all()
+            assert x.touched[x.n_touched :].tolist() == [-7] * (len(x.touched) - x.n_touched)
+            assert not x.places.any() and not x.marks.any()
+
+
+def test_sparse_gradient_is_transposed_rows_times_deltas(kernels):
+    rng, turns = np.random.default_rng(21), itertools.cycle([1, 0, 0, 1])
+    for n, m, batch in THREES + NO_ROWS:
+        x = Transposed(kernels, rng, n, batch)
+        delta, start = Sheet(integers(rng, batch, m), kernels.dtype), integers(rng, n, m)
+        for first, n_columns in ((0, n), (n // 3, n // 2)):
+            accumulate = next(turns)
+            g = Sheet(start[first : first + n_columns], kernels.dtype, fill=CANARY)
+            kernels.sparse_gradient(
+                g(), g.stride, first, n_columns, *x.from_column(first), x.rows, x.values,
+                delta(), delta.stride, m, accumulate,
+            )  # fmt: skip
+            expected = accumulate * start + x.dense.T @ delta.matrix
+            case = n, m, batch, first, accumulate
+            g.assert_holds(expected[first : first + n_columns], written=round_up(m), case=case)
+
+
+def test_sparse_step_changes_the_columns_that_occur_and_no_other(kernels):
+    rng = np.random.default_rng(22)
+    for n, m, batch in THREES + NO_ROWS:
+        x = Transposed(kernels, rng, n, batch)
+        delta, w = (Sheet(integers(rng, size, m), kernels.dtype) for size in (batch, n))
+        w.wide[...] = np.nan_to_num(w.wide)
+        delta.wide[...] = np.nan_to_num(delta.wide)
+        new = Sheet(np.full((n, m), CANARY), kernels.dtype, stride=w.stride, fill=CANARY)
+        finite = kernels.sparse_step(
+            new(), w(), w.stride, x.touched, x.starts, x.n_touched, x.rows, x.values,
+            delta(), delta.stride, m, 0.5, 0.25,
+        )  # fmt: skip
+        expected = w.matrix - 0.5 * (0.25 * (x.dense.T @ delta.matrix))
+        others = np.setdiff1d(np.arange(n), x.touched[: x.n_touched])
+        expected[others] = CANARY
+        assert finite == 1 and (new.wide[others] == CANARY).all()
+        new.assert_holds(expected, written=round_up(m), case=(n, m, batch))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_sparse_step_reports_a_new_weight_that_is_not_finite(kernels, value):
+    rng = np.random.default_rng(23)
+    for m in (1, 15, 70, 200):
+        for place in {0, m // 2, m - 1}:
+            x = Transposed(kernels, rng, 30, 9)
+            delta, w = (Sheet(np.ones((size, m)), kernels.dtype) for size in (9, 30))
+            delta.wide[:, m:] = w.wide[:, m:] = 0
+            w.matrix[x.touched[x.n_touched // 2], place] = value
+            new = Sheet(np.zeros((30, m)), kernels.dtype)
+            arguments = (
+                new(), w(), w.stride, x.touched, x.starts, x.n_touched, x.rows, x.values,
+                delta(), delta.stride, m, 0.5, 0.25,
+            )  # fmt: skip
+            assert kernels.sparse_step(*arguments) == 0, (m, place)
+            w.matrix[...] = np.finfo(kernels.dtype).max / 2
+            assert kernels.sparse_step(*arguments) == 1
+
+
 # --- Element-wise passes --------------------------------------------------------------------------
 
 
@@ -836,23 +985,6 @@ def test_gather_rows_copies_rows_beside_zeros(kernels):
                 out.assert_holds(x.matrix[rows], written=stride, case=(n, batch))
 
 
-def sparse_rows(rng, n_rows, n, dtype):
-    """Small integers in random places, some twice; every fourth row is empty.
-
-    Values and columns of rows that nobody asks for are wrong on purpose: before and behind.
-    """
-    lengths = rng.integers(0, min(n, 9) + 1, n_rows)
-    lengths[::4] = 0
-    begin = 3 + np.concatenate([[0], np.cumsum(lengths)])
-    values = np.full(begin[-1] + 5, np.nan, dtype)
-    columns = np.full(begin[-1] + 5, -(10**9))
-    values[3 : begin[-1]] = integers(rng, begin[-1] - 3)
-    columns[3 : begin[-1]] = rng.integers(0, n, begin[-1] - 3)
-    inside = slice(3, begin[-1])
-    dense = scipy.sparse.csr_array((values[inside], columns[inside], begin - 3), (n_rows, n))
-    return values, columns, begin, dense.toarray()
-
-
 def test_scatter_rows_writes_sparse_rows_between_zeros(kernels):
     rng = np.random.default_rng(17)
     for n, batch in [*TWOS, (17, 0)]:
@@ -868,7 +1000,8 @@ def test_scatter_rows_writes_sparse_rows_between_zeros(kernels):
 def test_scatter_rows_adds_values_of_the_same_place(kernels):
     values = np.array([1.0, 2.0, 4.0, 8.0], kernels.dtype)
     out = Sheet(np.zeros((2, 3)), kernels.dtype, stride=3, fill=CANARY)
-    kernels.scatter_rows(out(), 3, values, np.array([1, 1, 0, 1]), np.array([0, 2, 4]), None, 2)
+    columns = np.array([1, 1, 0, 1], np.int32)
+    kernels.scatter_rows(out(), 3, values, columns, np.array([0, 2, 4]), None, 2)
     out.assert_holds([[0, 3, 0], [4, 8, 0]], written=3)
 
 

@@ -41,9 +41,9 @@ def fitted():
     return quick().fit(TABLE, LABELS)
 
 
-@pytest.mark.parametrize("n_members", [1, 2])
-def test_scikit_learns_checks_pass(n_members):
-    check_estimator(TabularClassifier(n_members=n_members, n_threads=1), on_skip=None)
+def test_scikit_learns_checks_pass():
+    rules = {"n_members": 2, "n_threads": 1, "network": {"max_epochs": 40}}
+    check_estimator(TabularClassifier(**rules), on_skip=None)
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris])

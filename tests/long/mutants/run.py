@@ -35,6 +35,7 @@ ENGINE_TESTS = (
     "engine/test_shuffle.py",
     "engine/test_kernels.py",
     "engine/test_engine.py",
+    "engine/test_sparse.py",
     "training/test_trainer.py",
 )
 CLOSEST = {
@@ -46,12 +47,14 @@ CLOSEST = {
     ),
     "src/output_functions.h": ("engine/test_single_kernels.py", "-k", "output"),
     "src/output.c": ("engine/test_single_kernels.py", "-k", "output_loss or output_backward"),
+    "src/sparse.c": ("engine/test_single_kernels.py", "-k", "sparse"),
     "src/update.c": ("engine/test_single_kernels.py", "-k", "update or gradient_squares"),
     "src/transpose.c": ("engine/test_single_kernels.py", "-k", "gather or scatter or transpose"),
     "src/vector_math.h": ("engine/test_single_kernels.py", "-k", "apply or bias_activation"),
     "src/finite.c": ("engine/test_single_kernels.py", "-k", "all_finite"),
     "src/team.c": ("engine/test_native.py",),
     "src/shuffle.c": ("engine/test_shuffle.py",),
+    "fastmlp/engine/_sparse.pxi": ("engine/test_sparse.py",),
 }
 """What to run first, so that most mutants die soon."""
 
