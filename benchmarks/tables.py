@@ -65,6 +65,8 @@ def measure(fit: Any, data: tuple[Any, ...], classify: bool, seed: int) -> dict[
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure all contenders on all tables."""
     results: list[dict[str, Any]] = []
+    outcome: dict[str, Any] = {"rows": arguments.rows, "results": results}
+    outcome["packages"] = dict(map(installed, PACKAGES))
     for name in arguments.tables:
         table = TABLES[name]
         X, y = table.frame()
@@ -81,8 +83,18 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                     "n_train": len(data[0]), "n_columns": X.shape[1],
                 }  # fmt: skip
                 results.append(row)
-                print(f"{name:16} {contender:26} {row['skill']:7.4f} {row['cpu_seconds']:7.2f} s")
-    return {"packages": dict(map(installed, PACKAGES)), "rows": arguments.rows, "results": results}
+                print(
+                    f"{name:16} {contender:26} {row['skill']:7.4f} {row['cpu_seconds']:7.2f} s",
+                    flush=True,
+                )
+        save(arguments.json, outcome)
+    return outcome
+
+
+def save(path: Path | None, outcome: dict[str, Any]) -> None:
+    """Write what has been measured, after every table."""
+    if path is not None:
+        path.write_text(json.dumps(outcome, indent=1) + "\n")
 
 
 def installed(package: str) -> tuple[str, str]:
@@ -106,8 +118,6 @@ def main() -> None:
     arguments = parser.parse_args()
     saved = arguments.from_json
     outcome = json.loads(saved.read_text()) if saved else run(arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(outcome, indent=1) + "\n")
     if arguments.markdown:
         print(tables_report.markdown(outcome))
     if arguments.figure:

@@ -213,6 +213,8 @@ def _learn(
     frame: Frame, index: int, name: str, declared: str | None, order: Sequence[Any] | None
 ) -> ColumnFacts:
     values = frame.column(index)
+    if values.dtype.kind in "cV" or values.ndim != 1:
+        raise ValueError(f"column {name!r} must hold numbers, text or dates; got {values.dtype}")
     given_order = frame.order(index) if declared is None else None
     kind = declared
     if kind is None and given_order is not None:
