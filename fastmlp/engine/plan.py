@@ -142,7 +142,9 @@ class NetworkPlan:
     parameter_bytes : int
         Memory of all weights and biases.
     narrow : tuple of bool
-        For every layer, whether the package's own kernels compute its products instead of BLAS.
+        For every layer, whether the kernels of narrow layers compute all its products. Those of
+        wide layers are computed with panels of the weights (forward) and, from more than `OWN_ROWS`
+        rows on, with BLAS (deltas and gradient), or by BLAS alone if that is asked for.
     strides : tuple of int
         Columns reserved for the nodes of every layer, including the input.
     gathers, gathers_shuffled : bool
@@ -258,10 +260,10 @@ def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
 def narrow_layers(
     sizes: tuple[int, ...], itemsize: int, products: str = "auto"
 ) -> tuple[bool, ...]:
-    """Return, for every layer, whether the package's own kernels compute its products, not BLAS.
+    """Return, for every layer, whether the kernels of narrow layers compute its products.
 
     These kernels read inputs and weights without copying them, which pays off for few outputs;
-    `products` "blas" or "own" takes one of the two for all layers.
+    `products` "blas" means no layer, "own" every layer.
     """
     if products != "auto":
         return (products == "own",) * (len(sizes) - 1)
@@ -269,6 +271,23 @@ def narrow_layers(
         n_out <= NARROW_MAX and n_in * _round_up(n_out, PADDING) * itemsize <= NARROW_WEIGHT_BYTES
         for n_in, n_out in pairwise(sizes)
     )
+
+
+def product_kernels(network: NetworkPlan, batch: BatchPlan) -> tuple[str, ...]:
+    """Return, for every layer, who computes the products of a batch of dense rows, in words."""
+    gradient_rows = batch.n_rows if batch.blocks else batch.chunk_rows
+    blas = []
+    if batch.chunk_rows > OWN_ROWS:
+        blas.append("deltas")
+    if gradient_rows > OWN_ROWS:
+        blas.append("gradient")
+    if network.products == "blas":
+        wide = "BLAS gemm"
+    elif not blas:
+        wide = "own kernels"
+    else:
+        wide = f"own kernels, {' and '.join(blas)} by BLAS gemm"
+    return tuple("own kernels" if narrow else wide for narrow in network.narrow)
 
 
 def few_rows(sizes: tuple[int, ...]) -> int:
