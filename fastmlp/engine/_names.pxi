@@ -58,4 +58,7 @@ def selected_level():
     return _level
 
 
-select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_SIMD")
+try:
+    select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_SIMD")
+except ValueError:  # told by level.py when a network is made: here it would be a traceback
+    select_level(best_level())

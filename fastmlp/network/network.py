@@ -22,6 +22,7 @@ from fastmlp._checks import (
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
+from fastmlp.engine.level import check_level
 from fastmlp.engine.plan import NetworkPlan, count_parameters
 from fastmlp.engine.rows import check_inputs
 from fastmlp.engine.threads import MAX_THREADS, resolve_threads
@@ -98,6 +99,7 @@ class Network:
         initializer: str,
     ) -> None:
         """Set up everything except the values of the weights."""
+        check_level()
         self.dtype = check_dtype("dtype", dtype)
         self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
         self.activations = _check_activations(activation, len(self.sizes) - 2)
