@@ -2,11 +2,11 @@
 
     python benchmarks/predictions.py [--networks 784-70-30-10 ...] [--rows 1 2 4 ...] [--json FILE]
 
-One thread each, float32, relu and softmax (identity for one output), random weights and rows. A round
-times every contender once, with as many calls as fill a few milliseconds; the least of all rounds is
-printed, because on a machine with other work a time can only become longer, and beside it how often
-fastmlp's it is. onnxruntime and fastmlp's `Predictor` have packed their weights before; NumPy (``x @
-w`` with the weights as they are best for that), scikit-learn and `Network` get them as they are.
+One thread each, float32, relu and softmax (identity for one output), random weights and rows. A
+round times every contender once, with as many calls as fill a few milliseconds; the least of all
+rounds is printed, because other work on the machine can only make a time longer, and for the others
+how many times fastmlp's it is. onnxruntime and fastmlp's `Predictor` have packed their weights
+before; NumPy (``x @ w``, the weights transposed before), scikit-learn and `Network` have not.
 """
 
 from __future__ import annotations
