@@ -39,7 +39,7 @@ def boosting(X: pd.DataFrame) -> Any:
     return make_pipeline(columns, HistGradientBoostingClassifier(random_state=0))
 
 
-def microseconds(predict: Callable[[Any], Any], row: Any, n_calls: int = 100) -> float:
+def microseconds(predict: Callable[[Any], Any], row: Any, n_calls: int = 20) -> float:
     """Return the time of a prediction, the fastest of several calls."""
     times = []
     for _ in range(n_calls):
