@@ -144,16 +144,16 @@ def test_lbfgs_finds_the_same_minimum():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_predictions_and_evaluations_are_those_of_dense_rows(sizes, dtype):
-    """Of few values, with the weights in place, and of many, with a copy."""
+    """Of few values, with the weights of their columns alone, and of many, with all."""
     x, y = sparse_data(400, sizes)
     network = Network(sizes, activation="relu", output="identity", dtype=dtype, random_state=0)
     x = x.astype(dtype)
     shape = plan.plan_network(sizes, x.dtype.itemsize)
     close = dict(rtol=1e-4 if dtype == "float32" else 1e-11, atol=1e-6)
-    for n_rows in (1, 2, 400):
+    for n_rows in (1, 2, 50, 400):  # of 50 rows most columns occur
         rows = x[:n_rows]
-        few = plan.has_few_values(shape, rows.nnz)
-        assert few == (n_rows < 400) and plan.multiplies_values(shape, n_rows, rows.nnz)
+        looks = plan.compacts_columns(shape, rows.nnz)
+        assert looks == (n_rows < 400) and plan.multiplies_values(shape, n_rows, rows.nnz)
         np.testing.assert_allclose(network.predict(rows), network.predict(rows.toarray()), **close)
     trainer = Trainer(network, loss="squared_error", n_threads=2)
     found, expected = (trainer.evaluate(data, y[:400]) for data in (x, x.toarray()))
