@@ -298,15 +298,19 @@ def test_a_matrix_without_any_value_trains_the_biases():
 # --- Runs that end early --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("overflows", ["loss", "weight"])
 @pytest.mark.parametrize("rule", ["plain", "plain, l2", "adamw", "plain, clipped"])
-def test_a_step_that_diverges_is_not_made(rule):
+def test_a_step_that_diverges_is_not_made(rule, overflows):
     """The weights afterwards are those of the last finished batch, in every bit."""
     sizes = (600, 16, 2)
-    x, y = sparse_data(200, sizes)
-    x.data[x.indptr[150] : x.indptr[151]] = 1e200  # the square of a weight overflows
-    y = y.copy()
-    y[150] = 1e200
-    network = Network(sizes, activation="identity", output="identity", dtype="float64")
+    x, y = sparse_data(200, sizes, used=0.9)
+    options = dict(activation="identity", output="identity", dtype="float64")
+    network = Network(sizes, **options, random_state=0)
+    network.weights[0][:, 1 + 599] = 0
+    x = x.tolil()
+    x[150, 599] = 1e160  # times 0
+    y[150] = 1e200 if overflows == "loss" else 1e150  # and the gradient is of the order of 1e310
+    x = x.tocsr()
     start = network.parameters.copy()
     options = dict(batch_size=50, shuffle=False, learning_rate=1e-3, n_threads=2) | RULES[rule]
     with pytest.raises(DivergenceError):
