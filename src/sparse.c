@@ -15,6 +15,7 @@
 #include "vectors.h"
 
 #define GROUP 8      /* vectors of a result that stay in registers */
+#define ROWS_AHEAD 4
 #define LOOK_AHEAD 8 /* non-zeros between the one that is multiplied and the one that is fetched */
 
 /* sum += sum over n non-zeros of values[i] matrix[lines[i]], n_vectors vectors each. */
@@ -143,6 +144,16 @@ void FM_NAME(gather_columns)(real *out, ptrdiff_t out_stride, const real *w, ptr
 
 /* --- Transposition --------------------------------------------------------------------------- */
 
+/* Shuffled rows defeat the hardware prefetcher. */
+FM_INLINE void prefetch_values(const real *values, const int32_t *columns, ptrdiff_t begin,
+                               ptrdiff_t end)
+{
+    for (ptrdiff_t k = begin; k < end; k += LINE) {
+        __builtin_prefetch(values + k);
+        __builtin_prefetch(columns + k);
+    }
+}
+
 /* A counting sort by column. `marks` has a bit for every column that occurs, so that the others cost
  * an eighth of a byte each. */
 ptrdiff_t FM_NAME(sparse_transpose)(int32_t *touched, ptrdiff_t *starts, int32_t *rows,
@@ -153,6 +164,9 @@ ptrdiff_t FM_NAME(sparse_transpose)(int32_t *touched, ptrdiff_t *starts, int32_t
 {
     for (ptrdiff_t r = 0; r < batch; r++) {
         const ptrdiff_t row = index ? index[r] : r;
+        if (index && r + ROWS_AHEAD < batch)
+            prefetch_values(values, columns, begin[index[r + ROWS_AHEAD]],
+                            begin[index[r + ROWS_AHEAD] + 1]);
         for (ptrdiff_t k = begin[row]; k < begin[row + 1]; k++) {
             const int32_t column = columns[k];
             places[column]++;
