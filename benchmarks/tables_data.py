@@ -83,7 +83,7 @@ def wooldridge_table(name: str) -> Callable[[], pd.DataFrame]:
 
 
 def example_table(name: str) -> Callable[[], pd.DataFrame]:
-    return lambda: pd.read_csv(EXAMPLES / f"{name}.csv.gz", keep_default_na=name != "bird_strikes")
+    return lambda: pd.read_csv(EXAMPLES / f"{name}.csv.gz")
 
 
 def fair() -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastmlp.cli.exit_codes import FINISHED
 from fastmlp.cli.models import add_model, load_model
 from fastmlp.cli.options import UsageError
-from fastmlp.cli.output import can_draw, prepare_folder, report_written, write_figures
+from fastmlp.cli.output import can_draw, class_names, prepare_folder, report_written, write_figures
 from fastmlp.cli.rows import FORMATS, RowsToPredict, add_target, read_rows
 from fastmlp.files.json_file import write_json
 
@@ -103,4 +103,9 @@ def _figures(model: Any, rows: RowsToPredict, predicted: Any) -> Iterator[tuple[
     from fastmlp import plots
 
     assert rows.y is not None
-    yield "confusion_matrix", plots.plot_confusion_matrix(rows.y, predicted, model.classes_)
+    yield (
+        "confusion_matrix",
+        plots.plot_confusion_matrix(
+            rows.y, predicted, model.classes_, names=class_names(rows.source, model.classes_)
+        ),
+    )

@@ -9,7 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from fastmlp.cli.options import UsageError
+from fastmlp.datasets.pinned import CLASS_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,6 +112,12 @@ def write_figures(folder: Path, figures: Iterable[tuple[str, Figure]]) -> list[s
     return names
 
 
+def class_names(data: str, classes: Sequence[Any] | NDArray[Any]) -> Sequence[str] | None:
+    """Return the names of a data set's classes; None where it has no others than their numbers."""
+    names = CLASS_NAMES.get(data)
+    return names if names is not None and list(classes) == list(range(len(names))) else None
+
+
 def draw_into(folder: Path, figures: Iterable[tuple[str, Figure]]) -> list[str]:
     """Write figures as `write_figures` does; without matplotlib, print how to install it."""
     try:
@@ -149,7 +158,10 @@ def prediction_figures(
 
     outputs = trainer.network.predict(data.X_test, n_threads=trainer.threads.n_threads)
     predicted = data.classes[outputs.argmax(axis=1)]
-    yield "confusion_matrix", plots.plot_confusion_matrix(dataset.y_test, predicted, data.classes)
+    confusion = plots.plot_confusion_matrix(
+        dataset.y_test, predicted, data.classes, names=class_names(dataset.name, data.classes)
+    )
+    yield "confusion_matrix", confusion
     shape = data.image_shape
     if shape is not None and shape[0] >= LEAST_IMAGE_SIDE:
         yield (

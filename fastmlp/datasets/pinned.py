@@ -30,6 +30,14 @@ from fastmlp.datasets.arrays import (
 )
 from fastmlp.exceptions import DataFormatError, EnvironmentVariableError
 
+CLASS_NAMES = {
+    "fashion": (
+        "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+        "ankle boot",
+    ),
+}  # fmt: skip
+"""Names of the classes 0, 1, ... of data sets where the numbers mean something else."""
+
 BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 CACHE = "fastmlp cache"
 VARIABLE = "FASTMLP_DATA"

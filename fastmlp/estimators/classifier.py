@@ -88,7 +88,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     early_stopping : bool, default=False
         Whether to set validation rows aside, monitor them as set by `monitor`, and restore the best
         weights at the end. If False, the training loss determines when to stop. Not available for
-        "lbfgs" and `partial_fit`.
+        "lbfgs" and `partial_fit`. The default, the validation score, can stop a fit in its first
+        epochs by chance; ``monitor="val_loss"`` is safer.
     validation_fraction : float in [0, 1), splitter or iterable, default=0.1
         Validation rows for early stopping: a fraction of the rows, chosen at random, or the last
         split of a splitter (``GroupShuffleSplit``, ``TimeSeriesSplit``, ...) or of an iterable of

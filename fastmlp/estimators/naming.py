@@ -156,7 +156,8 @@ def _about_types(name: str, data: Any) -> str:
         return ""
     return (
         f"{name} must be numbers; these are not: {_listed(wrong)}. Drop them, encode categories, "
-        "for example with OneHotEncoder in a ColumnTransformer, and convert dates to numbers"
+        "for example with OneHotEncoder in a ColumnTransformer, and convert dates to numbers; "
+        "TabularClassifier and TabularRegressor take them as they are"
     )
 
 
@@ -173,7 +174,10 @@ def _about_values(data: Any, *, nan: bool) -> str:
     what, cure = "infinite numbers are", "Replace them"
     if nan:
         what, cure = "missing values are", "Fill them, for example with SimpleImputer,"
-    return f"The {what} in {_listed(wrong)}. {cure} or drop the rows"
+    advice = f"The {what} in {_listed(wrong)}. {cure} or drop the rows"
+    return (
+        f"{advice}; TabularClassifier and TabularRegressor take missing values" if nan else advice
+    )
 
 
 def frame_dtype(data: Any, allowed: Any) -> Any:

@@ -39,6 +39,12 @@ FORGETS_CURVATURE = (
     "for work between iterations, use a callback."
 )
 
+FEW_UPDATES = 1000
+"""Fewer updates of the weights are named in the warning about a fit that has not converged."""
+
+EARLY, ENOUGH = 10, 0.95
+"""A best epoch before the tenth is early; a loss below 0.95 of its loss is lower."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -203,9 +209,35 @@ def _run_stochastic(
         if not (stopped or fit.incremental or parameters.learning_rate in ENDING_RATES):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({parameters.max_iter}) reached and the "
-                "optimization hasn't converged yet." + _hint(fit),
+                "optimization hasn't converged yet." + _about_updates(trainer) + _hint(fit),
                 ConvergenceWarning,
             )
+        if stopped:
+            _warn_of_early_end(fit.record)
+
+
+def _about_updates(trainer: Trainer) -> str:
+    """Return a sentence about few updates of the weights, "" for many."""
+    n = trainer.n_steps
+    if n >= FEW_UPDATES:
+        return ""
+    return f" There were {n} updates of the weights; a smaller batch_size makes more per epoch."
+
+
+def _warn_of_early_end(record: FitRecord) -> None:
+    """Warn if a score has chosen an early epoch although the validation loss went on falling."""
+    losses, best = record.history.get("val_loss", []), record.best_epoch
+    if record.monitor != "val_score" or best is None or best + 1 >= len(losses):
+        return
+    epoch = best - (len(losses) - record.n_iter)  # of this fit; earlier ones are in the history
+    lowest = min(losses[best + 1 :])
+    if 0 <= epoch < EARLY and lowest < ENOUGH * losses[best]:
+        warn(
+            f"early_stopping has kept the weights of epoch {epoch}, the best by validation score, "
+            f"but the validation loss went on falling, from {losses[best]:.4g} to {lowest:.4g}. "
+            'monitor="val_loss" is safer.',
+            ConvergenceWarning,
+        )
 
 
 def _hint(fit: Fit) -> str:

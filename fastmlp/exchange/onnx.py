@@ -13,6 +13,7 @@ from fastmlp._checks import check_path
 from fastmlp._types import Array, StrPath
 from fastmlp.exchange.parts import as_estimator, network_of_model, scaling
 from fastmlp.exchange.steps import without_steps
+from fastmlp.exchange.tabular_onnx import add_tabular, as_tabular
 from fastmlp.files.atomic import write_atomically
 from fastmlp.myann.myann import MyANN
 from fastmlp.network.network import Network
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fastmlp.exchange.parts import Model
     from fastmlp.exchange.pipelines.lookups import Lookup
     from fastmlp.exchange.pipelines.texts import Texts
+    from fastmlp.tables.base import BaseTabular
 
 OPSET, IR_VERSION = 20, 9
 """First opset with Gelu, and the matching file version."""
@@ -68,13 +70,20 @@ def export_onnx(model: Model, path: StrPath) -> None:
     ...); columns that are dropped are no inputs. Where an encoder would raise an error for an
     unknown category, the results of that row are NaN.
 
+    A TabularClassifier has the outputs ``label`` and ``probabilities``, a TabularRegressor
+    ``predictions``. The input is ``X`` (n, n_features) if all columns are numbers or booleans,
+    otherwise one (n, 1) for every column, with its name: float64 for numbers, booleans, durations
+    (in days) and dates (days since 1970), NaN where they are missing, and strings for categories,
+    empty where they are missing. They agree to about 1e-6 of the largest.
+
     They agree with fastmlp's results to a relative precision of about 1e-6. In float64 this is also
     the precision of activations other than sigmoid, tanh, relu and identity, which are computed in
     float32.
 
     Parameters
     ----------
-    model : Network, MyANN, MLPClassifier, MLPRegressor or Pipeline
+    model : Network, MyANN, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or \
+Pipeline
         Estimators must be fitted.
     path : str, bytes or PathLike
 
@@ -91,6 +100,12 @@ def export_onnx(model: Model, path: StrPath) -> None:
         If the file cannot be written.
     """
     target = check_path("path", path)
+    tabular = as_tabular(model)
+    if tabular is not None:
+        graph = _Graph(_networks(tabular)[0])
+        add_tabular(graph, tabular, _layers, _label_of_largest)
+        write_atomically(target, [graph.serialised()])
+        return
     steps, model = without_steps(model)
     network = network_of_model(model)
     if network.parameters.nbytes > MAX_BYTES - (1 << 20):
@@ -107,6 +122,15 @@ def export_onnx(model: Model, path: StrPath) -> None:
         x = _scaled(graph, _matrix(graph, network.sizes[0]), scaling(model))
     add_outputs(graph, x, model)
     write_atomically(target, [graph.serialised()])
+
+
+def _networks(model: BaseTabular) -> list[Network]:
+    """Return the networks of a fitted estimator for tables; together they must have < 2 GB."""
+    networks = model.networks()
+    n_bytes = sum(network.parameters.nbytes for network in networks)
+    if n_bytes > MAX_BYTES - (1 << 20):
+        raise ValueError(f"model must have less than 2 GB for ONNX; got {n_bytes} bytes")
+    return networks
 
 
 def _import_onnx() -> Any:

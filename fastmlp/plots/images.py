@@ -34,6 +34,7 @@ def plot_confusion_matrix(
     y_pred: ArrayLike,
     labels: ArrayLike,
     *,
+    names: Sequence[str] | None = None,
     title: str | None = None,
     figsize: FigureSize = (10, 9),
 ) -> Figure:
@@ -47,6 +48,8 @@ def plot_confusion_matrix(
         True and predicted labels.
     labels : array-like of shape (n_classes,)
         All labels, in the order of rows and columns.
+    names : sequence of str, optional
+        What the figure calls them, in this order.
     title : str or None
         None means a title with the accuracy and the most frequent confusion.
     figsize : (float, float)
@@ -65,13 +68,18 @@ def plot_confusion_matrix(
     """
     title = check_title(title)
     true, predicted = _check_predictions(y_true, y_pred)
-    names = as_array("labels", labels)
-    if names.dtype.kind not in "biufU" and not all(isinstance(n, str | int) for n in names.flat):
+    classes = as_array("labels", labels)
+    if classes.dtype.kind not in "biufU" and not all(
+        isinstance(label, str | int) for label in classes.flat
+    ):
         raise TypeError(f"labels must be numbers or strings; got {shown_value(labels)}")
-    unknown = [value for value in (*true, *predicted) if value not in names.ravel().tolist()]
-    if unknown or names.ndim != 1:
-        missing = f"{unknown[0]} is not" if unknown else f"their shape is {names.shape}"
+    unknown = [value for value in (*true, *predicted) if value not in classes.ravel().tolist()]
+    if unknown or classes.ndim != 1:
+        missing = f"{unknown[0]} is not" if unknown else f"their shape is {classes.shape}"
         raise ValueError(f"labels must hold all classes of y_true and y_pred; {missing}")
+    words = classes.tolist() if names is None else list(check_iterable("names", names, "strings"))
+    if len(words) != len(classes) or (names is not None and not all(type(w) is str for w in words)):
+        raise ValueError(f"names must be {len(classes)} strings; got {shown_value(names)}")
     with styled_pyplot(figsize) as plt:
         from matplotlib.colors import PowerNorm
         from sklearn.metrics import ConfusionMatrixDisplay
@@ -81,11 +89,13 @@ def plot_confusion_matrix(
         shown = ConfusionMatrixDisplay.from_predictions(
             true,
             predicted,
-            labels=names,
+            labels=classes,
+            display_labels=words,
+            xticks_rotation="horizontal" if names is None else 45.0,
             ax=axis,
             cmap="Blues",
             colorbar=False,
-            include_values=len(names) <= MOST_WRITTEN_CLASSES,
+            include_values=len(words) <= MOST_WRITTEN_CLASSES,
             values_format="d",
             im_kw={"norm": PowerNorm(0.4, vmin=0)},
         )
@@ -93,7 +103,7 @@ def plot_confusion_matrix(
         axis.set_xlabel("predicted class")
         axis.set_ylabel("true class")
         axis.set_title(
-            _confusion_sentence(shown.confusion_matrix, names) if title is None else title
+            _confusion_sentence(shown.confusion_matrix, words) if title is None else title
         )
     return figure  # type: ignore[no-any-return]
 
@@ -196,14 +206,14 @@ def _misclassified_sentence(n_wrong: int, n_shown: int, n: int, label: Any) -> s
     return f"{sentence}\ntrue → predicted (largest output)"
 
 
-def _confusion_sentence(matrix: NDArray[np.int64], names: NDArray[Any]) -> str:
+def _confusion_sentence(matrix: NDArray[np.int64], names: Sequence[Any]) -> str:
     """Return a title: accuracy and, on a second line, the most frequent confusion."""
     correct, total = int(np.trace(matrix)), int(matrix.sum())
     errors = matrix - np.diag(np.diag(matrix))
     sentence = f"{correct} of {total} correct ({correct / total:.3f})"
     if not errors.any():
         return sentence
-    i, j = np.unravel_index(errors.argmax(), errors.shape)
+    i, j = map(int, np.unravel_index(errors.argmax(), errors.shape))
     times = "once" if errors[i, j] == 1 else f"{errors[i, j]} times"
     return f"{sentence}\nmost frequent confusion: {names[i]} predicted as {names[j]}, {times}"
 

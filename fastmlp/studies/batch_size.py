@@ -231,6 +231,7 @@ def _draw_time(result: Result) -> Figure:
         axis.set_title(f"{result['n_train']} images, {_threads(result)}")
         headline(
             figure,
+            "Seconds of an epoch by batch size",
             f"Batches of {fastest} make the fastest epochs ({seconds[fastest]:.3g} s); one of "
             f"batches of {slowest} takes {seconds[slowest] / seconds[fastest]:.0f} times as long",
         )
@@ -272,7 +273,7 @@ def _draw_accuracy(result: Result) -> Figure:
         left.set_title(f"After {result['config']['n_epochs']} epochs")
         right.set_title(f"After {equal_seconds(result):.2g} s of training")
         legend_below(figure, left, 2)
-        headline(figure, _finding(result))
+        headline(figure, "Accuracy by batch size", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -313,7 +314,7 @@ def _draw_course(result: Result) -> Figure:
         left.set_ylabel("test accuracy (fraction)")
         left.set_ylim(lowest, None)
         legend_below(figure, left, 7, "images per batch")
-        headline(figure, _course_finding(result))
+        headline(figure, "The course of training by batch size", _course_finding(result))
     return figure  # type: ignore[no-any-return]
 
 

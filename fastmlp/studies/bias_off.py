@@ -234,7 +234,7 @@ def _draw_accuracy(result: Result) -> Figure:
         axis.set_ylabel("test accuracy (fraction)")
         axis.set_title("Mean and range of seeds")
         legend_below(figure, axis, 2)
-        headline(figure, _finding(result))
+        headline(figure, "Accuracy without bias nodes", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -279,6 +279,7 @@ def _draw_course(result: Result) -> Figure:
         first = [np.mean(_final(result, scale, activation, bias)) for bias in (ALL, NONE)]
         headline(
             figure,
+            "The course of training without bias nodes",
             f"{activation.capitalize()} on inputs {SCALES[scale]} ends at {first[0]:.4f} with bias "
             f"and at {first[1]:.4f} without",
         )

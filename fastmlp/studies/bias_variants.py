@@ -308,7 +308,7 @@ def _draw_parts(result: Result) -> Figure:
             _draw_bars(axis, batch)
         axes[0, 0].set_ylabel("milliseconds of one back propagation")
         legend_below(figure, axes[0, 0], len(PARTS))
-        headline(figure, _finding(result))
+        headline(figure, "Where the time of back propagation goes", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -380,7 +380,9 @@ def _draw_variants(result: Result) -> Figure:
             axis.set_title(f"Batch of {batch['batch']}: median and quartiles")
         axes[0, 0].set_ylabel("milliseconds of one back propagation")
         legend_below(figure, axes[0, 0], 3)
-        headline(figure, _bias_finding(result))
+        headline(
+            figure, "Back propagation with three treatments of the bias", _bias_finding(result)
+        )
     return figure  # type: ignore[no-any-return]
 
 
@@ -393,10 +395,12 @@ def _bias_finding(result: Result) -> str:
         gain = 100 * (found[worst]["total"] / found[best]["total"] - 1)
         apart = found[best]["q3"] < found[worst]["q1"]
         findings.append(
-            f"{gain:.0f} % between {BIAS_NAMES[best]} and {BIAS_NAMES[worst]} at batch "
-            f"{batch['batch']} ({'beyond' if apart else 'within'} their quartiles)"
+            f"“{BIAS_NAMES[worst]}” takes {gain:.0f} % longer than “{BIAS_NAMES[best]}”"
+            if apart
+            else "the treatments take the same time, as far as can be measured"
         )
-    return f"Bias in V1.6: {'; '.join(findings)}"
+    parts = [f"at batch {b['batch']} {f}" for b, f in zip(result["batches"], findings, strict=True)]
+    return f"In V1.6, {'; '.join(parts)}"
 
 
 STUDY = Study(

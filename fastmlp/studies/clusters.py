@@ -225,7 +225,7 @@ def _draw_accuracy(result: Result) -> Figure:
         right.set_title("Time")
         right.set_ylim(bottom=0)
         legend_below(figure, left, 5)
-        headline(figure, _finding(result))
+        headline(figure, "Clusters as inputs: accuracy and time", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -280,7 +280,9 @@ def _draw_course(result: Result) -> Figure:
         axis.set_title(f"{most} clusters: mean and range of seeds")
         axis.xaxis.get_major_locator().set_params(integer=True)
         legend_below(figure, axis, 5)
-        headline(figure, _course_finding(result, most))
+        headline(
+            figure, "Clusters as inputs: the course of training", _course_finding(result, most)
+        )
     return figure  # type: ignore[no-any-return]
 
 

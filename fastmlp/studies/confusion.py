@@ -199,6 +199,7 @@ def _draw_matrix(result: Result) -> Figure:
         axis.set_title("Images of the test set; colors follow a root of the counts")
         headline(
             figure,
+            "What the digits are taken for",
             f"{np.trace(matrix)} of {matrix.sum()} images are right; most often a {true} is taken "
             f"for a {said}: {errors[true, said]} times",
         )
@@ -221,6 +222,7 @@ def _draw_precision_recall(result: Result) -> Figure:
         axis.legend(loc="best", ncols=2)
         headline(
             figure,
+            "Precision and recall of every digit",
             f"The {missed} is missed most often (recall {recall[missed]:.3f}); "
             f"what is called a {blamed} is wrong most often (precision {precision[blamed]:.3f})",
         )
@@ -244,8 +246,9 @@ def _draw_critical(result: Result) -> Figure:
             _draw_outputs(right, output, label, last=i >= len(labels) - 4)
         headline(
             figure,
-            f"Critical images of the {digit}: {n_missed} were taken for another digit, {n_wrongly} "
-            f"others for a {digit}; outputs of the surest ones, that of the true digit in red",
+            f"Critical images of the {digit}",
+            f"{n_missed} were taken for another digit, {n_wrongly} others for a {digit}; outputs "
+            "of the surest ones, that of the true digit in red",
         )
     return figure  # type: ignore[no-any-return]
 
@@ -288,6 +291,7 @@ def _draw_weights(result: Result) -> Figure:
         bar.set_label("weight of a pixel (purple: against, orange: for)")
         headline(
             figure,
+            "What the nodes of the first layer look for",
             f"What the first layer looks for: weights in the middle of the image are "
             f"{_middle_over_rim(values):.1f} times as large as at its rim "
             f"(the {len(values)} nodes that the next layer heeds most)",

@@ -187,7 +187,7 @@ def _draw_error(result: Result) -> Figure:
         left.legend(loc="upper right")
         for axis in (left, right):
             axis.set_xlabel("epochs of training")
-        headline(figure, _finding(result))
+        headline(figure, "The first run: averaged error and accuracy", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -218,7 +218,7 @@ def _draw_cost(result: Result) -> Figure:
             _draw_costs_of(axis, result, scale)
         axes[0, 0].set_ylabel("cost per image (log loss + penalty)")
         axes[0, 0].legend(loc="lower left")
-        headline(figure, _cost_finding(result))
+        headline(figure, "The first run: cost on both sets", _cost_finding(result))
     return figure  # type: ignore[no-any-return]
 
 

@@ -196,7 +196,7 @@ def _draw_accuracy(result: Result) -> Figure:
         axis.set_ylabel("test accuracy (fraction)")
         axis.set_title("Majority of the nearest cluster: mean and range of seeds")
         legend_below(figure, axis, 3)
-        headline(figure, _finding(result))
+        headline(figure, "Digits named by the nearest cluster", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -231,6 +231,7 @@ def _draw_centers(result: Result) -> Figure:
         missing = sorted(set(range(10)) - set(names.tolist()))
         headline(
             figure,
+            "Means of the clusters",
             f"Means of {len(pixels)} clusters, what most of their images are, and their share; "
             + (f"no cluster for {', '.join(map(str, missing))}" if missing else _most(names)),
         )

@@ -39,6 +39,12 @@ GROUP_TITLES = {
     "initializer": "Initial weights",
     "scale": "Scaling of the inputs",
 }
+TITLES = {
+    "rate": "Accuracy by learning rate",
+    "schedule": "Accuracy by the rule that lowers the rate",
+    "initializer": "Accuracy by initial weights",
+    "scale": "Accuracy by scaling of the inputs",
+}
 NAMES = {
     "feature": "StandardScaler",
     "global": "one scale for all pixels",
@@ -262,7 +268,7 @@ def _draw_group(result: Result, group: str, finding: str) -> Figure:
         axes[0].set_ylabel("accuracy (fraction)")
         axes[0].set_ylim(lowest, 1.003)
         legend_below(figure, axes[1], 3 if len(found) > 5 else 5, GROUP_TITLES[group])
-        headline(figure, finding)
+        headline(figure, TITLES[group], finding)
     return figure  # type: ignore[no-any-return]
 
 

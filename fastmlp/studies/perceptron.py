@@ -222,6 +222,7 @@ def _draw_saturation(result: Result) -> Figure:
         legend_below(figure, axes[2], 4)
         headline(
             figure,
+            "Where the sigmoid is flat",
             f"Raw inputs put {ways['none']['saturated']:.0%} of the samples where the sigmoid is "
             f"flat, standardized ones {ways['feature']['saturated']:.0%}",
         )
@@ -301,6 +302,7 @@ def _draw_surfaces(result: Result) -> Figure:
         figure.colorbar(surface, ax=axes, shrink=0.6, label="height: cost", pad=0.08)
         headline(
             figure,
+            "The cost of a perceptron over its weights",
             "Raw inputs make plateaus and a gorge too narrow to hit; the same weights on "
             "standardized inputs see a smooth valley",
         )
@@ -325,6 +327,7 @@ def _draw_paths(result: Result) -> Figure:
         raw, scaled = shares.pop("none"), min(shares.values())
         headline(
             figure,
+            "Paths of the descent",
             f"Descent at the best rate of each way: on raw inputs {raw:.0%} of the starts reach "
             f"the minimum, on scaled ones {'all' if scaled == 1 else f'at least {scaled:.0%}'}",
         )
@@ -384,7 +387,7 @@ def _draw_descent(result: Result) -> Figure:
         right.set_title("Descent at the best rate (in brackets)")
         right.set_ylim(bottom=4e-6)  # room for the legend
         right.legend(loc="lower left")
-        headline(figure, _finding(result))
+        headline(figure, "Starts that reach the minimum", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 

@@ -342,7 +342,7 @@ def _draw_time(result: Result) -> Figure:
         figure, axes = plt.subplots(1, len(pairs), squeeze=False)
         for axis, (batch, rate) in zip(axes[0], pairs, strict=True):
             _draw_bars(axis, result, batch, rate)
-        headline(figure, _finding(result))
+        headline(figure, "Seconds of 35 epochs", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -415,6 +415,7 @@ def _draw_accuracy(result: Result) -> Figure:
         low, high = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
         headline(
             figure,
+            "Accuracy by batch size and rate",
             f"After {config['n_epochs']} epochs: {ends[high]:.4f} of the images at batch "
             f"{high[0]}, rate {high[1]:g}; {ends[low]:.4f} at batch {low[0]}, rate {low[1]:g}",
         )

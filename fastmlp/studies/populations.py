@@ -328,6 +328,7 @@ def _draw_images(result: Result) -> Figure:
         means = [unpack(result["means"][name]).mean() for name in names[:2]]
         headline(
             figure,
+            "The same digits from several populations",
             f"The same digits from {len(names)} populations; on average {means[0]:.0%} of an image "
             f"of {names[0]} is ink, {means[1]:.0%} of {names[1]}",
         )
@@ -353,6 +354,7 @@ def _draw_matrix(result: Result) -> Figure:
         foreign = values[:-1][~np.eye(len(tests), dtype=bool)]
         headline(
             figure,
+            "Trained on one population, tested on another",
             f"A network knows its own population ({own:.3f} on average) and less of others "
             f"({foreign.min():.3f} to {foreign.max():.3f}); with a share of each: {mixed:.3f}",
         )
@@ -378,7 +380,7 @@ def _draw_turns(result: Result) -> Figure:
         axis.set_ylabel("test accuracy (fraction)")
         axis.set_title("First one population, then the other: mean and range of seeds")
         legend_below(figure, axis, 2)
-        headline(figure, _turns_finding(result, names, n_epochs))
+        headline(figure, "One population after the other", _turns_finding(result, names, n_epochs))
     return figure  # type: ignore[no-any-return]
 
 

@@ -181,7 +181,7 @@ def draw(result: Result) -> dict[str, Figure]:
             axis.set_title(_threads(n_threads))
         axes[0][0].set_ylabel("time with BLAS / with own products")
         axes[0][0].legend()
-        headline(figure, _finding(result))
+        headline(figure, "BLAS against the package's own products", _finding(result))
     return {"ratio": figure}
 
 

@@ -247,7 +247,7 @@ def _draw_accuracy(result: Result) -> Figure:
         figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 1], sharey=True)
         _draw_sweep(left, result)
         _draw_scales(right, result)
-        headline(figure, _accuracy_finding(result))
+        headline(figure, "Accuracy by strength of the penalty", _accuracy_finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -343,7 +343,7 @@ def _draw_share(result: Result) -> Figure:
         axis.set_ylim(0, 100)
         axis.set_title("Mean of an epoch's mini-batches; band: 10 to 90 % of them")
         axis.legend(loc="upper left")
-        headline(figure, _share_finding(result))
+        headline(figure, "The share of the penalty in the cost", _share_finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -381,7 +381,9 @@ def _draw_course(result: Result) -> Figure:
             )
         axes[0].set_ylabel("accuracy (fraction)")
         axes[0].legend(loc="lower right")
-        headline(figure, _course_finding(result))
+        headline(
+            figure, "The course of training by strength of the penalty", _course_finding(result)
+        )
     return figure  # type: ignore[no-any-return]
 
 

@@ -226,6 +226,7 @@ def _draw_spread(result: Result) -> Figure:
         low, high, best = values.min(), values.max(), ensembles["averaged"][-1]
         headline(
             figure,
+            "What the seed alone changes",
             f"The seed alone moves the test accuracy from {low:.4f} to {high:.4f}; "
             f"all {len(values)} networks together reach {best:.4f}",
         )
@@ -248,6 +249,7 @@ def _draw_digits(result: Result) -> Figure:
         rival = int(rivals[worst].argmax())
         headline(
             figure,
+            "Digits on which networks differ",
             f"Two networks differ most often on a {worst} ({dissent[worst]:.1f} % of the images), "
             f"which is most often taken for a {rival}",
         )
@@ -284,6 +286,7 @@ def _draw_images(result: Result) -> Figure:
             axis.set_title(f"a {label}: {text}", weight="normal", pad=4)
         headline(
             figure,
+            "Images on which the networks disagree most",
             f"All {len(result['runs'])} networks are right on {n_unanimous} of "
             f"{result['n_test']} test images; on these they disagree most (votes × digit)",
         )

@@ -197,7 +197,7 @@ def _draw_rates(result: Result) -> Figure:
         near = [mean for mean in shown if mean >= best - SHOWN_BELOW_BEST]
         axes[0, 0].set_ylim(min(near, default=0.0) - 0.01, best + 0.01)
         legend_below(figure, axes[0, 0], 3)
-        headline(figure, _finding(result))
+        headline(figure, "Outputs and losses by learning rate", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -244,7 +244,7 @@ def _draw_course(result: Result) -> Figure:
         ]
         axes[0, 0].set_ylim(min(ends) - 2 * (max(ends) - min(ends)) - 0.002, None)
         legend_below(figure, axes[0, 0], 3)
-        headline(figure, _course_finding(result))
+        headline(figure, "Outputs and losses: the course of training", _course_finding(result))
     return figure  # type: ignore[no-any-return]
 
 

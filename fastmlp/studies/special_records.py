@@ -294,7 +294,9 @@ def _draw_removed(result: Result) -> Figure:
         axis.set_ylabel("test accuracy (fraction)")
         axis.set_title("As many updates with the rest: mean and range of seeds")
         axis.legend(loc="lower left")
-        headline(figure, _removed_finding(result, float(full)))
+        headline(
+            figure, "Training without some of the images", _removed_finding(result, float(full))
+        )
     return figure  # type: ignore[no-any-return]
 
 
@@ -327,6 +329,7 @@ def _draw_forgotten(result: Result) -> Figure:
         hardest = int(np.argmax(by_class))
         headline(
             figure,
+            "How often images are forgotten",
             f"{result['never_forgotten']:.0%} of the images are never forgotten, in any run; "
             f"a {hardest} is forgotten {by_class[hardest] / max(min(by_class), 1e-9):.1f} times as "
             f"often as a {int(np.argmin(by_class))}",
@@ -346,6 +349,7 @@ def _draw_images(result: Result) -> Figure:
         disputed = np.mean(np.array(images["labels"]) != np.array(images["said"]))
         headline(
             figure,
+            "The hardest training images",
             f"The {len(pixels)} hardest training images and their labels; at the end the networks "
             f"still say something else about {disputed:.0%} of these",
         )

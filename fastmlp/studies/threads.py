@@ -132,6 +132,7 @@ def _draw(sweep: Any) -> Figure:
     with styled_pyplot(FIGSIZE):
         headline(
             figure,
+            f"Speed by number of threads, batch {sweep['batch_size']}",
             f"Batch {sweep['batch_size']}: fastmlp is fastest with {ours.n_threads} "
             f"({ours.speed_up:.2f} times one thread), NumPy with {numpy.n_threads} "
             f"({numpy.speed_up:.2f} times)",

@@ -37,8 +37,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     n_members : int >= 1 or None, default=None
         Number of networks; None for that of the preset.
     size : "auto", int, sequence of int or str, default="auto"
-        Widths of the hidden layers, such as ``(128, 64)`` or ``"128x64"``; "auto" is that, or
-        256x256 from 10,000 rows on.
+        Widths of the hidden layers, such as ``(128, 64)`` or ``"128x64"``, which "auto" stands for.
     encoding : {"auto", "plain", "ple"}, default="auto"
         Whether numbers are also encoded by their position in 16 bins, see
         :class:`PiecewiseLinearEncoder`; "auto": from 10,000 rows on, before that in every other
@@ -58,9 +57,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         result then depends on the machine.
     network : mapping or None
         Settings of the members for experts, by name, with the defaults activation="relu",
-        dropout=0.2, learning_rate=0.003, schedule="cosine", weight_decay=0.01, batch_size=256,
-        max_epochs=100, patience=20 (epochs without a lower loss of the held-out rows),
-        initializer="glorot".
+        dropout=0.2, learning_rate=0.003, schedule="cosine", weight_decay=0.01, batch_size=None (a
+        twentieth of the rows, from 32 to 256), max_epochs=100, patience=20 (epochs without a lower
+        loss of the held-out rows), initializer="glorot"; from 10,000 rows on dropout=0.05,
+        max_epochs=30, patience=10.
     n_threads : int >= 1 or None, default=None
         Number of threads, on which members are trained side by side; None for the default of
         :func:`fastmlp.resolve_threads`. It does not affect the result.

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_choice, check_dtype, check_integer
 from fastmlp.estimators.inputs import check_weights
 from fastmlp.estimators.labels import check_length, check_y
+from fastmlp.estimators.parameters import as_random_state
 from fastmlp.estimators.targets import learn_classes
 from fastmlp.tables.features import Features
 from fastmlp.tables.frames import Frame, check_frame
@@ -199,7 +199,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if targets is None or not self.many.any():
             self._statistics = TargetStatistics([])
             return cells, np.zeros((frame.n_rows, 0))
-        rng = check_random_state(self.random_state)
+        rng = as_random_state(self.random_state)
         fold = rng.permutation(np.arange(frame.n_rows) % N_FOLDS)
         self._statistics, own = TargetStatistics.learn(
             cells.codes[:, self.many], self.n_many, targets, weights, fold
@@ -238,7 +238,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def many(self) -> NDArray[np.bool_]:
         """Mask of the categorical columns that have statistics of the target."""
-        return np.array([table is not None for table in self.features_.frequencies], bool)
+        return self.features_.many
 
     @property
     def n_many(self) -> list[int]:
@@ -286,7 +286,7 @@ def inputs_of(features: Features, cells: Cells, statistics: Numbers, dtype: Any)
     """Return features and statistics (n, k) side by side; a column of zeros if there are none."""
     k = statistics.shape[1]
     constant = features.n_inputs + k == 0
-    inputs = features.encode(cells, np.dtype(dtype), extra=k + constant)
+    inputs = features.encode(cells, dtype, extra=k + constant)
     if k:
         inputs[:, -k:] = statistics
     if constant:

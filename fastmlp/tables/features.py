@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from fastmlp.tables.weighted import Numbers, weighted_quantiles
 
 CLIP = 3.0
 """Where the smooth clip z / sqrt(1 + (z / 3)^2) has its limits."""
+
+HUGE = 1e100
+"""Larger numbers are taken for this one; its square is finite."""
 
 MIN_ROWS, MIN_SHARE = 10, 0.02
 """A category in fewer rows, and in a smaller share of them, has no column of its own."""
@@ -115,7 +119,18 @@ class Features:
         none = PiecewiseBins(np.zeros(0, np.intp), np.zeros(0), np.zeros(0))
         return replace(self, bins=none)
 
-    @property
+    @cached_property
+    def bin_columns(self) -> slice:
+        """Where the bins stand among the inputs."""
+        begin = len(self.kept) + len(self.marked)
+        return slice(begin, begin + len(self.bins.owner))
+
+    @cached_property
+    def many(self) -> NDArray[np.bool_]:
+        """Mask of the categorical columns that have statistics of the target."""
+        return np.array([table is not None for table in self.frequencies], bool)
+
+    @cached_property
     def n_inputs(self) -> int:
         """Number of inputs that `encode` returns."""
         many = sum(table is not None for table in self.frequencies)
@@ -133,14 +148,21 @@ class Features:
         end = len(self.kept)
         with np.errstate(over="ignore"):
             z = (numbers[:, self.kept] - self.center) * self.rate
-        inputs[:, :end] = smooth_clip(np.clip(z, -1e100, 1e100, out=z))
-        begin, end = end, end + len(self.marked)
-        inputs[:, begin:end] = missing[:, self.marked]
-        begin, end = end, end + len(self.bins.owner)
-        if end > begin:
-            inputs[:, begin:end] = self.bins.encode(numbers)
+            np.minimum(np.maximum(z, -HUGE, out=z), HUGE, out=z)
+        inputs[:, :end] = smooth_clip(z)
+        if len(self.marked):
+            inputs[:, end : end + len(self.marked)] = missing[:, self.marked]
+        bins, end = self.bin_columns, self.bin_columns.stop
+        if end > bins.start:
+            inputs[:, bins] = self.bins.encode(numbers)
         inputs[:, end : self.n_inputs] = 0
-        rows = np.arange(n)
+        if codes.shape[1]:
+            self._encode_codes(codes, inputs, end)
+        return inputs
+
+    def _encode_codes(self, codes: NDArray[np.intp], inputs: NDArray[Any], end: int) -> None:
+        """Write indicators and frequencies into the inputs, from column `end` on, which are 0."""
+        rows = np.arange(len(codes))
         for column, table, n_columns in zip(
             codes.T, self.indicators, self.n_indicators, strict=True
         ):
@@ -152,7 +174,6 @@ class Features:
             if counts is not None:
                 inputs[:, end] = counts[column]
                 end += 1
-        return inputs
 
     def sources(self, reader: Reader) -> list[int]:
         """Return for every input the position of the table's column that it comes from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,6 @@ class Frame:
 
     Attributes
     ----------
-    names : list of str
-        Names of the columns; "x0", "x1", ... for an array.
     n_rows : int
     array : ndarray of shape (n_rows, n_columns) or None
         The data itself, if it is an array of numbers or booleans.
@@ -34,10 +33,14 @@ class Frame:
         self._data = data
         types = None if isinstance(data, np.ndarray) else column_types(data)
         self._keys: list[Any] | None = None if types is None else list(types)
-        self.names = column_names(data)
         self.n_rows = int(data.shape[0])
         numeric = isinstance(data, np.ndarray) and data.dtype.kind in "fiub"
         self.array: NDArray[Any] | None = data if numeric else None
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the columns; "x0", "x1", ... for an array."""
+        return column_names(self._data)
 
     def column(self, index: int) -> Column:
         """Return the values of a column, (n_rows,), in the dtype that says most about them."""

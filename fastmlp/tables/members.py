@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,7 +192,7 @@ class Team:
             schedule=settings.schedule,
             optimizer=AdamW(weight_decay=settings.weight_decay),
             reduction="mean",
-            batch_size=settings.batch_size,
+            batch_size=settings.batch_size or max(len(job.row_index), 1),
             dropout=settings.dropout if settings.hidden else 0.0,
             n_threads=n_threads,
             random_state=job.seeds[1],
@@ -216,20 +216,18 @@ class _Curves(EpochCallback):
         return late or self.cancelled.is_set()
 
 
-def mean_outputs(members: Iterable[Member], inputs: Callable[[Member], Array]) -> Array:
+def mean_outputs(members: Sequence[Member], inputs: Callable[[Member], Array]) -> Array:
     """Return the mean of the members' outputs, (n, n_outputs), in float64.
 
     Parameters
     ----------
-    members : iterable of Member
+    members : sequence of Member
     inputs : callable
         ``inputs(member)`` returns the inputs of its network, (n, n_inputs).
     """
-    total: Any = None
-    n = 0
+    total: Any = 0.0
     for member in members:
-        outputs = member.network.predict(inputs(member)).astype(np.float64)
-        total = outputs if total is None else total + outputs
-        n += 1
-    mean: Array = total / n
+        outputs = member.network.predict(inputs(member))
+        total = np.add(total, outputs, dtype=np.float64)
+    mean: Array = total / len(members)
     return mean

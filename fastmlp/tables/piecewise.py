@@ -14,6 +14,9 @@ from fastmlp._checks import check_integer
 from fastmlp.estimators.naming import naming, naming_columns
 from fastmlp.tables.weighted import Numbers, weighted_quantiles
 
+SAME = 1e-9
+"""Edges whose relative difference is smaller are the same."""
+
 
 @dataclass(frozen=True)
 class PiecewiseBins:
@@ -52,7 +55,7 @@ class PiecewiseBins:
             if not known.any():
                 continue
             present = None if weights is None else weights[known]
-            edges = np.unique(weighted_quantiles(column[known], present, levels))
+            edges = _apart(np.unique(weighted_quantiles(column[known], present, levels)))
             if len(edges) < 3:
                 continue
             with np.errstate(over="ignore"):
@@ -65,8 +68,11 @@ class PiecewiseBins:
 
     def encode(self, numbers: Numbers) -> Numbers:
         """Return the positions within the bins, (n, n_bins), each in [0, 1]; NaN is unknown."""
-        inside = (numbers[:, self.owner] - self.left) * self.rate
-        return np.clip(inside, 0.0, 1.0, out=inside)
+        inside = numbers[:, self.owner]
+        inside -= self.left
+        inside *= self.rate
+        np.maximum(inside, 0.0, out=inside)
+        return np.minimum(inside, 1.0, out=inside)
 
 
 class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -188,6 +194,14 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[m
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _apart(edges: Numbers) -> Numbers:
+    """Leave out edges that differ from the one before by rounding alone."""
+    gaps = np.diff(edges)
+    far = gaps > SAME * np.maximum(np.abs(edges[:-1]), np.abs(edges[1:]))
+    apart: Numbers = edges[np.concatenate([[True], far])]
+    return apart
 
 
 def _ranges(x: Numbers) -> tuple[Numbers, Numbers]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,7 +103,7 @@ class Reader:
         """The columns of `Cells.codes`."""
         return [column for column in self.columns if column.kind == "categorical"]
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether all columns are numbers or booleans, as those of a NumPy array often are."""
         return all(column.kind in ("numerical", "boolean") for column in self.columns)
@@ -212,6 +213,8 @@ def _learn(
     frame: Frame, index: int, name: str, declared: str | None, order: Sequence[Any] | None
 ) -> ColumnFacts:
     values = frame.column(index)
+    if values.dtype.kind in "cV" or values.ndim != 1:
+        raise ValueError(f"column {name!r} must hold numbers, text or dates; got {values.dtype}")
     given_order = frame.order(index) if declared is None else None
     kind = declared
     if kind is None and given_order is not None:

@@ -17,7 +17,7 @@ PRESETS = {"fast": 1, "default": 5, "best": 10}
 
 ENCODINGS = ("auto", "plain", "ple")
 MANY_ROWS = 10_000
-"""From here on networks are wider, and numbers get bins with encoding="auto"."""
+"""From here on there are fewer epochs, less dropout, and bins in all members by default."""
 
 FEW_ROWS = 25
 """With fewer different rows nothing is held out, and no activation is dropped."""
@@ -34,7 +34,9 @@ class MemberSettings:
     activation, schedule, initializer : str
     dropout : float
     learning_rate, weight_decay : float
-    batch_size, max_epochs, patience : int
+    batch_size : int or None
+        None for a twentieth of the training rows, from 32 to 256.
+    max_epochs, patience : int
     """
 
     hidden: tuple[int, ...] = (128, 64)
@@ -43,7 +45,7 @@ class MemberSettings:
     learning_rate: float = 0.003
     schedule: str = "cosine"
     weight_decay: float = 0.01
-    batch_size: int = 256
+    batch_size: int | None = None
     max_epochs: int = 100
     patience: int = 20
     initializer: str = "glorot"
@@ -63,8 +65,10 @@ def member_settings(size: Any, network: Any, n_rows: int, *, few: bool) -> Membe
         Whether there are fewer than ``FEW_ROWS`` different rows.
     """
     settings = MemberSettings()
+    if not few:
+        settings = replace(settings, batch_size=min(max(n_rows // 20, 32), 256))
     if n_rows >= MANY_ROWS:
-        settings = replace(settings, hidden=(256, 256))
+        settings = replace(settings, dropout=0.05, max_epochs=30, patience=10)
     if few:
         settings = replace(settings, dropout=0.0)
     if not (isinstance(size, str) and size == "auto"):
@@ -82,6 +86,8 @@ def check_network(network: Any) -> dict[str, Any]:
         where = f"network[{name!r}]"
         if name in _CHOICES:
             check_choice(where, value, _CHOICES[name])
+        elif name == "batch_size" and value is None:
+            continue
         elif name in ("batch_size", "max_epochs", "patience"):
             check_integer(where, value, minimum=0 if name == "patience" else 1)
         elif name == "dropout":
@@ -91,7 +97,7 @@ def check_network(network: Any) -> dict[str, Any]:
         else:
             names = [field for field in MemberSettings.__dataclass_fields__ if field != "hidden"]
             raise ValueError(f"network may have {', '.join(names)}; got {shown(name)}")
-    return dict(network)
+    return {name: value for name, value in network.items() if value is not None}
 
 
 _CHOICES = {

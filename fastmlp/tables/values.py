@@ -132,7 +132,8 @@ def date_numbers(dates: NDArray[np.datetime64]) -> NDArray[np.float64]:
     A phase p in [0, 1) becomes ``sin(2 pi p), cos(2 pi p)``. NaN where a date is missing.
     """
     days = np.where(np.isnat(dates), np.nan, (dates - np.datetime64(0, "us")) / DAY)
-    angles = [2 * np.pi * (days / period) for period in (YEAR_DAYS, 7.0, 1.0)]
+    # The remainder first, so that the same weekday has the same bits.
+    angles = [2 * np.pi / period * np.mod(days, period) for period in (YEAR_DAYS, 7.0, 1.0)]
     phases = [part(angle) for angle in angles for part in (np.sin, np.cos)]
     # The day's phase of dates without a time is exactly constant.
     whole = bool(np.all(np.isnan(days) | (days == np.floor(days))))

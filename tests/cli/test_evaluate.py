@@ -19,6 +19,7 @@ import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, Network, cli
 from fastmlp.cli import train as _train
 from fastmlp.cli.display import PlainDisplay
+from fastmlp.cli.output import class_names
 from fastmlp.losses import ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -297,3 +298,9 @@ def test_costs_are_compared_per_row(trained):
     for wrong in ({"train": 5}, 3, {"train": 0, "val": 1}):
         with pytest.raises(ValueError, match="n_rows"):
             fastmlp.plots.plot_costs(record, n_rows=wrong)
+
+
+def test_clothes_have_names_and_digits_have_not():
+    assert class_names("fashion", list(range(10)))[6] == "shirt"
+    assert class_names("fashion", [0, 1]) is None
+    assert class_names("digits", list(range(10))) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import json
 import shutil
@@ -17,6 +18,7 @@ from study_tools import STORED, stored
 from fastmlp import cli
 from fastmlp.studies import NAMES, find_study
 from fastmlp.studies.lab import report as _report
+from fastmlp.studies.lab.figures import finding_of
 from fastmlp.studies.lab.study import Table
 
 
@@ -80,6 +82,21 @@ def test_page_holds_tables_figures_and_environment_of_all_results(folder, capsys
             assert finding in [image["alt"] for image in page.images]
     assert stored("seeds")["environment"]["processor"] in page.texts
     assert sum("quick run" in text for text in page.texts) == 1
+
+
+def test_every_study_begins_with_its_conclusion_and_every_figure_has_a_caption(folder, capsys):
+    assert run(capsys, folder)[0] == 0
+    text = (folder / "report.html").read_text()
+    for name in ("clusters", "seeds"):
+        figures = find_study(name).draw(stored(name))
+        findings = [finding_of(figure) for figure in figures.values()]
+        matplotlib.pyplot.close("all")
+        for finding in findings:
+            assert f"<figcaption>{html.escape(finding)}</figcaption>" in text
+        assert f'<p class="conclusion">{html.escape(findings[0])}</p>' in text
+    style = text[text.index("<style>") : text.index("</style>")]
+    # Narrow screens shrink the figures, and wide ones show them as wide as the text.
+    assert "img { width: 100%; height: auto;" in style and "min-width: 40rem" not in style
 
 
 def test_page_refers_to_nothing_outside(folder, capsys):

@@ -8,6 +8,7 @@ import re
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from estimator_data import blobs, regression
 from scipy import sparse
@@ -361,3 +362,36 @@ def test_score_names_what_is_wrong_and_not_y(kind):
     model = fitted(kind)
     with pytest.raises(ValueError, match=r"^X has 1 features, but"):
         model.score(X[:, :1], LABELS)
+
+
+def rare():
+    """A class with 4 % of the rows, which a network takes many epochs to predict at all."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 5))
+    return x, (x[:, 0] + 0.5 * rng.normal(size=1000) > 1.9).astype(int)
+
+
+def test_a_score_that_ends_a_fit_early_while_the_loss_falls_is_a_warning():
+    rules = dict(early_stopping=True, random_state=0, max_iter=100)
+    with pytest.warns(ConvergenceWarning, match=r'went on falling, from .*"val_loss"'):
+        model = MLPClassifier(**rules).fit(*rare())
+    assert model.best_epoch_ < 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Stochastic Optimizer: Maximum iterations")
+        MLPClassifier(**rules, monitor="val_loss").fit(*rare())
+
+
+def test_a_fit_with_few_updates_says_how_many():
+    x, y = rare()
+    with pytest.warns(ConvergenceWarning, match=r"yet\. There were 15 updates of the weights"):
+        MLPClassifier(max_iter=3).fit(x, y)
+    with pytest.warns(ConvergenceWarning, match=r"converged yet\.$"):
+        MLPClassifier(max_iter=1, batch_size=1).fit(x, y)
+
+
+def test_messages_about_tables_name_the_estimators_that_take_them():
+    table = pd.DataFrame({"town": ["Bonn", "Ulm"], "age": [1.0, np.nan]})
+    for column, part in {"town": "take them as they are", "age": "take missing values"}.items():
+        with pytest.raises(ValueError, match=rf"{column}.*TabularClassifier .*{part}"):
+            MLPClassifier().fit(table[[column]], [0, 1])

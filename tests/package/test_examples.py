@@ -12,7 +12,13 @@ import pytest
 from fastmlp import datasets
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SCRIPTS = ("categorical_columns", "mnist_pipeline", "quantile_intervals", "search_sizes")
+SCRIPTS = (
+    "categorical_columns",
+    "mnist_pipeline",
+    "quantile_intervals",
+    "search_sizes",
+    "table_of_strikes",
+)
 
 
 def example(name):
@@ -169,3 +175,16 @@ def test_examples_are_listed_with_their_data_and_figures():
     text = (EXAMPLES / "README.md").read_text()
     for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("data/*"), *EXAMPLES.glob("*.png")]:
         assert str(path.relative_to(EXAMPLES)) in text
+
+
+def test_the_table_of_strikes_is_learned_better_than_by_boosting(capsys, tmp_path):
+    script = example("table_of_strikes")
+    script.main(["--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    ours = number(r"TabularClassifier: AUC ([\d.]+)", text)
+    student = number(r"learned from the ensemble: AUC ([\d.]+)", text)
+    assert ours > number(r"gradient boosting: AUC ([\d.]+)", text)
+    assert student > ours - 0.02
+    assert number(r"one network: (\d+) µs", text) < number(r"boosting: (\d+) µs", text)
+    assert "species" in text.splitlines()[-1]
+    assert (tmp_path / "table_of_strikes.png").stat().st_size > 5_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     namespaces = [dict[str, Any]() for _ in blocks]
     for block, names in zip(blocks, namespaces, strict=True):
         exec(compile(block, "README.md", "exec"), names)
-    estimator, training, articles, saving, resuming = namespaces
+    estimator, tables, training, articles, saving, resuming = namespaces
+    assert tables["model"].oof_score_ > 0.9
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
     # The last bits, and with them a few of 500 test rows, depend on processor and BLAS.
     *summary, printed = capsys.readouterr().out.splitlines()
@@ -96,6 +98,21 @@ def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"run", "classifier", "ann"}
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_page_on_tables_runs(tmp_path, monkeypatch):
+    page = ROOT / "docs" / "tables.md"
+    if not page.exists():
+        pytest.skip("no docs beside the tests")
+    shutil.copy(ROOT / "examples" / "data" / "bird_strikes.csv.gz", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    block = block.replace("random_state=0", 'random_state=0, preset="fast"')
+    names = {}
+    exec(compile(block, "tables.md", "exec"), names)
+    assert names["model"].oof_score_ > 0.88
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
 
 
 def test_linked_files_and_commands_exist(text):

@@ -302,3 +302,14 @@ def test_confusion_matrix_needs_all_labels_and_some_predictions():
         plots.plot_confusion_matrix([0, 5], [0, 0], [0, 1])
     with pytest.raises(ValueError, match="nothing to plot: no predictions"):
         plots.plot_confusion_matrix([], [], [0, 1])
+
+
+def test_a_confusion_matrix_has_the_names_of_its_classes():
+    figure = plots.plot_confusion_matrix([0, 1, 1], [0, 0, 1], [0, 1], names=["shirt", "coat"])
+    (axis,) = figure.axes
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["shirt", "coat"]
+    assert "most frequent confusion: coat predicted as shirt, once" in axis.get_title(loc="left")
+    plt.close(figure)
+    for wrong in (["shirt"], [1, 2], "ab"):
+        with pytest.raises((TypeError, ValueError), match="names must be"):
+            plots.plot_confusion_matrix([0, 1], [0, 1], [0, 1], names=wrong)

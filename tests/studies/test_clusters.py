@@ -13,6 +13,7 @@ from study_tools import lines, stored
 
 from fastmlp.studies import clusters
 from fastmlp.studies.lab.data import load_scaled
+from fastmlp.studies.lab.figures import finding_of
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_course_names_the_epochs_that_every_input_needs(result):
         begin = {"pixels": 2, "distances": len(epochs)}.get(run["coding"], 1 + run["seed"])
         run["test_accuracy"] = [0.1] * begin + [0.9] * (len(epochs) - begin)
     mean = (epochs[1] + epochs[2]) / 2
-    assert clusters._draw_course(result).get_suptitle().replace("\n", " ") == (
+    assert finding_of(clusters._draw_course(result)) == (
         f"Epochs until 0.895 of the test images are right: pixels alone {epochs[2]}, distances "
         f"never, nearest + pixels {mean:.0f}"
     )
@@ -91,7 +92,7 @@ def test_course_names_the_epochs_that_every_input_needs(result):
 def test_one_seed_gives_no_verdict(result):
     result["config"]["seeds"] = [0]
     result["runs"] = [run for run in result["runs"] if run["seed"] == 0]
-    title = clusters._draw_accuracy(result).get_suptitle()
+    title = finding_of(clusters._draw_accuracy(result))
     assert title.replace("\n", " ").endswith(", one seed, no verdict")
 
 
@@ -107,7 +108,7 @@ def test_finding_sets_the_gain_beside_the_spread_of_the_seeds(gain, words, resul
     for run in result["runs"]:
         base = 0.6 if run["coding"] == "pixels" else 0.6 + gain
         run["test_accuracy"] = [base + 0.001 * run["seed"]] * len(run["epochs"])
-    title = clusters._draw_accuracy(result).get_suptitle().replace("\n", " ")
+    title = finding_of(clusters._draw_accuracy(result))
     assert title.startswith("Best of 4 ways with clusters") and title.endswith(words)
 
 

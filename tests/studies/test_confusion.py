@@ -13,6 +13,7 @@ from study_tools import lines, stored
 
 from fastmlp.studies import confusion
 from fastmlp.studies.lab import packed
+from fastmlp.studies.lab.figures import finding_of
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_matrix_is_drawn_with_its_numbers(result):
     matrix = np.array(result["matrix"])
     np.testing.assert_array_equal(axes.images[0].get_array(), matrix)
     assert [int(text.get_text()) for text in axes.texts] == matrix.ravel().tolist()
-    assert figure.get_suptitle().startswith(f"{np.trace(matrix)} of {matrix.sum()} images are")
+    assert finding_of(figure).startswith(f"{np.trace(matrix)} of {matrix.sum()} images are")
 
 
 def test_precision_and_recall_are_drawn_per_digit(result):

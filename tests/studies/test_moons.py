@@ -13,6 +13,7 @@ from study_tools import stored
 
 from fastmlp import datasets
 from fastmlp.studies.lab import packed
+from fastmlp.studies.lab.figures import finding_of
 from fastmlp.studies.moons import figures, study
 
 
@@ -113,7 +114,7 @@ def test_height_of_both_surfaces_is_drawn(result):
     kernel, network = (packed.unpack(run["surface"]) for run in result["runs"][-2:])
     sure = ((network < 0.05) | (network > 0.95)).mean()
     corners = [kernel[0, 0], kernel[0, -1], kernel[-1, 0], kernel[-1, -1]]
-    assert figure.get_suptitle().replace("\n", " ") == (
+    assert finding_of(figure) == (
         f"MyANN's surface is a step: it is sure (beyond 95 %) on {sure:.0%} of the mesh; in the "
         f"corners, far from all points, the kernel's is between ±{np.abs(corners).max():.1f}"
     )
@@ -125,7 +126,7 @@ def test_epochs_are_drawn_with_their_accuracies(result):
     figure = figures.draw_epochs(result)
     titles = [axes.get_title(loc="left") for axes in figure.axes[:3]]
     assert titles == [f"Epoch {item['epoch']}: {item['test_accuracy']:.3f}" for item in course]
-    assert f"in the end {course[-1]['test_accuracy']:.3f}" in figure.get_suptitle()
+    assert f"in the end {course[-1]['test_accuracy']:.3f}" in finding_of(figure)
 
 
 def test_table_has_what_the_articles_say(result):

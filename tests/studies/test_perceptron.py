@@ -12,6 +12,7 @@ import pytest
 from study_tools import lines, stored
 
 from fastmlp.studies import perceptron
+from fastmlp.studies.lab.figures import finding_of
 from fastmlp.studies.lab.session import Session
 
 
@@ -55,10 +56,10 @@ def test_perceptron_draws_surface_minimum_and_paths():
     assert [axes.name for axes in figures["surface"].axes[:2]] == ["3d", "3d"]
     for way in result["ways"]:
         way["arrived"] = [0.25 if way["way"] == "none" else 1.0] * 3
-    title = perceptron.draw(result)["paths"].get_suptitle().replace("\n", " ")
+    title = finding_of(perceptron.draw(result)["paths"])
     assert title.endswith("on raw inputs 25% of the starts reach the minimum, on scaled ones all")
     result["ways"][-1]["arrived"] = [0.5] * 3
-    title = perceptron.draw(result)["paths"].get_suptitle().replace("\n", " ")
+    title = finding_of(perceptron.draw(result)["paths"])
     assert title.endswith(", on scaled ones at least 50%")
 
 

@@ -14,6 +14,7 @@ import pytest
 from study_tools import DOCS, lines, stored
 
 from fastmlp.studies import regularisation
+from fastmlp.studies.lab.figures import finding_of
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_published_values_stand_beside_those_of_the_articles_experiment(result):
     drawn = {tuple(point) for line in published for point in np.array(line.get_data()).T}
     assert (0.2, 0.9728) in drawn and (0.8, 0.9705) in drawn and len(drawn) == 10
     trained = result["runs"][0]["train_accuracy"][-1]
-    assert figure.get_suptitle().replace("\n", " ") == (
+    assert finding_of(figure) == (
         "Best on the test set: λ2 = 0.2 with 0.9735 (published 0.9728); λ2 = 0.01 has 0.9665 there "
         f"and {trained:.4f} in training; λ2 = 0.8 has 0.9595 there and {trained:.4f} in training"
     )

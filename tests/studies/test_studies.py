@@ -27,6 +27,7 @@ from fastmlp.files.json_file import write_json
 from fastmlp.studies import NAMES, find_study
 from fastmlp.studies.lab import figures, results, training
 from fastmlp.studies.lab.data import SCALES, load_raw, load_scaled
+from fastmlp.studies.lab.figures import MOST_CHARACTERS, finding_of, title_of
 from fastmlp.studies.lab.progress import Bar, choose_progress
 from fastmlp.studies.lab.session import Session
 from fastmlp.studies.lab.study import Table, mean_and_range
@@ -92,7 +93,7 @@ def test_study_runs_draws_and_tells_through_the_command(name, tiny, tmp_path, ca
     wanted = {f"{name}-quick-{figure}.{kind}" for figure in figures for kind in ("png", "svg")}
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}-quick.json", *wanted}
     for figure in figures.values():
-        assert figure.get_suptitle()
+        assert finding_of(figure) and 0 < len(title_of(figure)) <= MOST_CHARACTERS
         shown = [axes for axes in figure.axes if axes.axison]
         assert all(a.get_title(loc="left") or a.get_xlabel() or a.get_ylabel() for a in shown)
 
@@ -107,7 +108,7 @@ def test_published_result_can_be_drawn_and_has_its_page(path):
     for table in find_study(path.stem).tables(result):
         assert table.as_markdown() in page
     files = [path, *DOCS.glob(f"{path.stem}-*.png")]
-    assert sum(file.stat().st_size for file in files) < 220_000
+    assert sum(file.stat().st_size for file in files) < 240_000
 
 
 @pytest.mark.soak
@@ -315,11 +316,26 @@ def test_bar_shows_finished_configurations_on_a_terminal():
     assert "50%" in stream.getvalue()
 
 
-def test_headline_is_broken_into_lines():
+def test_a_figure_has_a_title_of_one_line_and_its_finding_below():
     with figures.import_pyplot().rc_context({"figure.constrained_layout.use": True}):
         figure = plt.figure(figsize=(5, 3))
-    figures.headline(figure, "finding " * 12)
-    assert figure.get_suptitle() == "\n".join([("finding " * 6).strip()] * 2)
+    figures.headline(figure, "title", "finding " * 20)
+    assert title_of(figure) == "title" and finding_of(figure) == ("finding " * 20).strip()
+    figure.draw_without_rendering()
+    texts = [figure._suptitle, *figure.texts[-1:]]
+    boxes = [text.get_window_extent() for text in texts]
+    # The finding is below the title's first line, and in the room that it and the layout make.
+    assert boxes[1].y1 < boxes[0].y1
+    assert boxes[1].y0 >= boxes[0].y0 - figures.TOP_INCHES * figure.dpi
+    assert boxes[1].x1 < figure.bbox.x1
+    with pytest.raises(ValueError, match="title must have at most 60 characters"):
+        figures.headline(figure, "x" * 61, "")
+
+
+@pytest.mark.parametrize("n", [3, 8, 12])
+def test_lines_of_ordered_values_have_colors_of_their_own(n):
+    colors = [matplotlib.colors.to_hex(color) for color in figures.ordered_colors(n)]
+    assert len(set(colors)) == n
 
 
 def test_spread_is_a_mean_in_a_band_of_all_runs():

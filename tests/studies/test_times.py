@@ -13,6 +13,7 @@ from study_tools import lines, run_tiny, select, stored
 
 from fastmlp import reference
 from fastmlp.studies import bias_variants, performance, products, threads
+from fastmlp.studies.lab.figures import finding_of
 
 
 @pytest.fixture(autouse=True)
@@ -102,11 +103,10 @@ def test_bias_variants_says_whether_a_treatment_is_faster_than_chance():
             variant |= {"total": 3.0 if slow else 2.0, "q1": 1.9, "q3": 3.1}
     for variant in result["batches"][1]["variants"]:
         variant |= {"q1": variant["total"] - 0.1, "q3": variant["total"] + 0.1}
-    title = bias_variants.draw(result)["variants"].get_suptitle().replace("\n", " ")
+    title = finding_of(bias_variants.draw(result)["variants"])
     assert title == (
-        "Bias in V1.6: 50 % between weights sliced and row added at batch 50 (within their "
-        "quartiles); 50 % between weights sliced and row added at batch 200 (beyond their "
-        "quartiles)"
+        "In V1.6, at batch 50 the treatments take the same time, as far as can be measured; at "
+        "batch 200 “row added” takes 50 % longer than “weights sliced”"
     )
 
 
@@ -162,7 +162,7 @@ def test_performance_draws_the_best_round_beside_the_article(measured):
     assert seconds["NumPy reference, 1 thread"] == 5.0 and seconds["fastmlp, 1 thread"] == 2.0
     assert seconds["Keras, 2 threads"] == 7.0
     assert right.patches[1].get_width() == 6.71698
-    assert figure.get_suptitle().replace("\n", " ") == (
+    assert finding_of(figure) == (
         "35 epochs take the engine 2.00 s at batch 500 (2.5 times NumPy's speed) and 2.00 s at "
         "batch 20000 (2.5 times NumPy's speed)"
     )
@@ -246,7 +246,7 @@ def test_threads_draws_the_points_of_every_sweep():
     finding = (
         "Batch 50: fastmlp is fastest with 2 (1.60 times one thread), NumPy with 2 (1.60 times)"
     )
-    assert figure.get_suptitle() == finding
+    assert finding_of(figure) == finding
     points = [point for point in sweep["points"] if point["engine"] == "native"]
     drawn = np.array(figure.axes[0].containers[0][0].get_ydata(), float)
     np.testing.assert_allclose(drawn, [point["seconds"] for point in points])
@@ -296,7 +296,7 @@ def test_products_are_timed_in_turns_and_drawn_as_ratios():
     )
     (axes,) = products.draw(result)["ratio"].axes
     np.testing.assert_allclose(lines(axes)["batch 50"], [[16, 144], [1.5, 0.5]])
-    assert axes.figure.get_suptitle() == (
+    assert finding_of(axes.figure) == (
         "Up to 16 nodes (dashed) BLAS takes 1.50 to 1.50 times as long, beyond 0.50 to 0.50"
     )
     (table,) = products.tables(result)

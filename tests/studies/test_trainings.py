@@ -12,6 +12,7 @@ import pytest
 from study_tools import lines, mean, select, stored
 
 from fastmlp.studies import batch_size, first_run, learning_rate, softmax_vs_sigmoid
+from fastmlp.studies.lab.figures import finding_of
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +54,14 @@ def test_first_run_says_where_the_test_cost_turns_round():
         run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 100.0]
     for run in select(result, scale="feature"):
         run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 50.0]
-    assert first_run.draw(result)["cost"].get_suptitle().replace("\n", " ") == (
+    assert finding_of(first_run.draw(result)["cost"]) == (
         "After 6 epochs the test set's cost does not rise yet; it is 2.0 to 4.0 times that of the "
         "training set"
     )
     for run in select(result, scale="unit"):
         run["test_cost"] = [2500.0, 1500.0, 1000.0, 2000.0, 2500.0, 3000.0]
         run["train_cost"] = [600.0, 500.0, 400.0, 300.0, 200.0, 100.0]
-    assert first_run.draw(result)["cost"].get_suptitle().replace("\n", " ") == (
+    assert finding_of(first_run.draw(result)["cost"]) == (
         "With pixels / white the test set's cost is lowest after 3 epochs, and goes from 2.000 to "
         "6.000 while that of the training set goes from 2.000 to 0.500"
     )
@@ -158,7 +159,7 @@ def test_batch_size_draws_seconds_per_epoch(timed):
     figure = batch_size.draw(timed)["time"]
     (line,) = lines(figure.axes[0]).values()
     np.testing.assert_allclose(line, [[5, 50, 200], [4, 2, 1]])
-    assert figure.get_suptitle().startswith("Batches of 200 make the fastest epochs (1 s)")
+    assert finding_of(figure).startswith("Batches of 200 make the fastest epochs (1 s)")
 
 
 def test_batch_size_compares_after_equal_epochs_and_after_equal_time(timed):
@@ -194,18 +195,18 @@ def test_batch_size_names_who_reaches_the_threshold_first(timed):
     course = {5: [0.96] * 4, 50: [0.5, 0.96, 0.96, 0.96], 200: [0.5, 0.5, 0.97, 0.97]}
     for run in timed["runs"]:
         run["test_accuracy"] = course[run["batch_size"]]
-    text = batch_size.draw(timed)["course"].get_suptitle().replace("\n", " ")
+    text = finding_of(batch_size.draw(timed)["course"])
     assert text == (
         "0.95 on the test set takes batches of 5 the fewest epochs (1), and batches of 200 the "
         "least time (3 s)"
     )
     for run in select(timed, batch_size=200):
         run["test_accuracy"] = [0.5] * 4
-    text = batch_size.draw(timed)["course"].get_suptitle().replace("\n", " ")
+    text = finding_of(batch_size.draw(timed)["course"])
     assert text == "Batches of 5 reach 0.95 on the test set first, in 1 epochs and 4 s"
     for run in timed["runs"]:
         run["test_accuracy"] = [0.1] * 4
-    assert "No batch size reaches 0.95" in batch_size.draw(timed)["course"].get_suptitle()
+    assert "No batch size reaches 0.95" in finding_of(batch_size.draw(timed)["course"])
 
 
 def test_batch_size_leaves_out_who_diverged_or_finished_no_epoch(timed):

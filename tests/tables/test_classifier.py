@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import NotFittedError
@@ -16,8 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     TimeSeriesSplit,
     cross_val_score,
+    cross_validate,
     train_test_split,
 )
 from sklearn.pipeline import make_pipeline
@@ -41,9 +44,9 @@ def fitted():
     return quick().fit(TABLE, LABELS)
 
 
-@pytest.mark.parametrize("n_members", [1, 2])
-def test_scikit_learns_checks_pass(n_members):
-    check_estimator(TabularClassifier(n_members=n_members, n_threads=1), on_skip=None)
+def test_scikit_learns_checks_pass():
+    rules = {"n_members": 2, "n_threads": 1, "network": {"max_epochs": 40}}
+    check_estimator(TabularClassifier(**rules), on_skip=None)
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
@@ -134,6 +137,16 @@ def test_searches_and_cross_validation_work():
     assert search.best_params_["size"] in (8, "16x8")
     assert clone(quick()).get_params() == quick().get_params()
     assert len(cross_val_score(quick(n_members=1), TABLE, LABELS, cv=2)) == 2
+
+
+def test_groups_and_weights_are_routed():
+    groups, weights = np.arange(len(TABLE)) // 30, np.ones(len(TABLE))
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = quick(n_members=1).set_fit_request(groups=True, sample_weight=True)
+        model.set_score_request(sample_weight=True)
+        params = {"groups": groups, "sample_weight": weights}
+        scores = cross_validate(model, TABLE, LABELS, cv=GroupKFold(2), params=params)
+    assert len(scores["test_score"]) == 2
 
 
 def test_soft_labels_are_learned_as_probabilities():

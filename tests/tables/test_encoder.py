@@ -182,6 +182,14 @@ def test_constant_tables_become_a_column_of_zeros():
     assert encoder.transform(pd.DataFrame({"a": [3.0], "b": ["y"]})).tolist() == [[0.0]]
 
 
+def test_its_result_can_be_a_data_frame():
+    table, y = mixed()
+    encoder = TabularEncoder(random_state=0).set_output(transform="pandas")
+    frame = encoder.fit_transform(table, y)
+    assert list(frame) == encoder.get_feature_names_out().tolist()
+    assert list(encoder.transform(table)) == list(frame)
+
+
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})
 
 
@@ -201,11 +209,13 @@ TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})
         ({"encoding": "periodic"}, "encoding must be one of 'plain', 'ple'"),
         ({"dtype": "float16"}, "dtype"),
         ({"numerical": ["b"]}, "column 'b' must be numbers"),
+        ({"table": TABLE.assign(a=1j)}, "column 'a' must hold numbers, text or dates; got complex"),
     ],
 )
 def test_wrong_parameters_are_named(parameters, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        TabularEncoder(**parameters).fit(TABLE)
+        table = parameters.pop("table", TABLE)
+        TabularEncoder(**parameters).fit(table)
 
 
 @pytest.mark.parametrize(

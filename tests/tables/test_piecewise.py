@@ -78,3 +78,9 @@ def test_text_is_named_with_its_column():
 def test_unfitted_encoders_say_so():
     with pytest.raises(NotFittedError):
         PiecewiseLinearEncoder().transform(np.ones((3, 1)))
+
+
+def test_numbers_that_differ_by_rounding_alone_have_no_bin_between_them():
+    x = np.repeat([0.1, 0.3, 0.7], 40) * (1 + 1e-13 * (np.arange(120) % 7))
+    encoder = PiecewiseLinearEncoder().fit(x[:, np.newaxis])
+    assert encoder.n_features_out_ == 2

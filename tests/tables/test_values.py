@@ -124,6 +124,11 @@ def test_date_numbers_are_days_and_phases():
     np.testing.assert_allclose(numbers[:, 5], np.sin(2 * np.pi * days), atol=1e-12)
 
 
+def test_the_same_weekday_has_the_same_bits():
+    dates = np.arange("1969-01-01", "2030-01-01", dtype="datetime64[D]").astype("datetime64[us]")
+    assert len(np.unique(date_numbers(dates)[:, 3:5], axis=0)) == 7
+
+
 def test_the_phase_of_the_day_is_constant_for_dates_without_a_time():
     dates = np.array(["2020-01-01", "2021-05-06", "NaT"], "datetime64[us]")
     numbers = date_numbers(dates)

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastmlp._terminal import RowPrinter, StatusLine
-from fastmlp.cli.output import pyplot_without_display, report_written, save_figure
+from fastmlp.cli.output import (
+    class_names,
+    pyplot_without_display,
+    report_written,
+    save_figure,
+)
 from fastmlp.datasets import load
 
 if TYPE_CHECKING:
@@ -134,13 +139,16 @@ def confusion(outputs: Any, y: Any) -> list[list[int]]:
     return counts
 
 
-def draw_predictions(draw: Any, cnn: Any, X: Any, y: Any, outputs: Any) -> None:
+def draw_predictions(draw: Any, cnn: Any, X: Any, y: Any, outputs: Any, data: str) -> None:
     """Draw the confusion matrix and misclassified images; `X` are standardized images."""
     from fastmlp import plots
     from fastmlp.cnn.images import unscale_images
 
     predicted, codes = outputs.argmax(axis=1), list(range(cnn.config.n_classes))
-    draw("confusion_matrix", plots.plot_confusion_matrix(y, predicted, codes))
+    draw(
+        "confusion_matrix",
+        plots.plot_confusion_matrix(y, predicted, codes, names=class_names(data, codes)),
+    )
     pixels = unscale_images(cnn.scaler, X).reshape(len(X), -1)
     shape = cnn.config.input_shape[:2]
     draw(

@@ -49,5 +49,5 @@ def run(options: argparse.Namespace) -> int:
         write_json(folder / "evaluation.json", content)
         report_written(["evaluation.json"], folder)
         with figures(folder) as draw:
-            draw_predictions(draw, cnn, X, y, outputs)
+            draw_predictions(draw, cnn, X, y, outputs, str(options.data))
     return FINISHED

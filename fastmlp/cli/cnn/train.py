@@ -270,7 +270,7 @@ def _write(
         return
     try:
         with figures(folder) as draw:
-            draw_predictions(draw, cnn, data.X_test, data.y_test, outputs)
+            draw_predictions(draw, cnn, data.X_test, data.y_test, outputs, data.name)
     except ImportError as error:
         print(f"fastmlp: {error}")
 

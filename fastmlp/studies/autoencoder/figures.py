@@ -53,6 +53,7 @@ def draw_plane(result: Result) -> Figure:
         right.set_title("Decoded from the same plane")
         headline(
             figure,
+            "Images as two numbers",
             f"Two numbers per image: the ten nearest codes name {run['neighbor_accuracy']:.2f} of "
             f"the test images correctly, with PCA's two {_linear_accuracy(result):.2f}",
         )
@@ -64,7 +65,7 @@ def _linear_accuracy(result: Result) -> float:
 
 
 def _draw_rows(
-    rows: Sequence[tuple[str, NDArray[np.float64]]], titles: Sequence[str], text: str
+    rows: Sequence[tuple[str, NDArray[np.float64]]], titles: Sequence[str], title: str, text: str
 ) -> Figure:
     """Rows of images (n, n_pixels) with their names at the left."""
     n = len(rows[0][1])
@@ -74,7 +75,7 @@ def _draw_rows(
         names = [name for name, _ in rows]
         draw_tiles(axis, images, n, titles=titles, rows=names, above=0.35 if titles else 0.0)
         axis.set_title("Test images")
-        headline(figure, text)
+        headline(figure, title, text)
     return figure  # type: ignore[no-any-return]
 
 
@@ -90,6 +91,7 @@ def draw_restored(result: Result) -> Figure:
     return _draw_rows(
         rows,
         [],
+        "Images from few numbers",
         f"An error of {first['error']:.3f} per pixel with {first['width']} numbers ({known}), "
         f"{last['error']:.3f} with {last['width']} (PCA {result['linear'][-1]['error']:.3f})",
     )
@@ -107,6 +109,7 @@ def draw_noise(result: Result) -> Figure:
     return _draw_rows(
         [*rows, ("clean", unpack(result["originals"]))],
         [],
+        "Noise taken away",
         f"A network with {run['width']} numbers in the middle takes {gone['network']:.0%} of the "
         f"squared error away, a median filter {gone['median']:.0%}",
     )
@@ -125,6 +128,7 @@ def draw_outliers(result: Result) -> Figure:
     return _draw_rows(
         [("test image", unpack(worst["images"])), ("given back", unpack(worst["restored"]))],
         titles,
-        "The test images given back worst, with errors as multiples of the mean; area under the "
+        "The images given back worst",
+        "Errors are multiples of the mean; area under the "
         f"ROC curve for a digit that was left out of the training: {areas}",
     )

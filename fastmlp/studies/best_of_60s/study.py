@@ -221,7 +221,7 @@ def _draw_accuracy(result: Result) -> Figure:
         axis.set_xlabel("accuracy (fraction)")
         axis.set_title("Trials choose, finals count")
         figure.legend(loc="outside lower center", ncols=2)
-        headline(figure, _finding(result))
+        headline(figure, "The best network of 60 seconds", _finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -253,7 +253,7 @@ def _draw_course(result: Result) -> Figure:
         left.set_title("First network of each trial")
         right.set_title("Its learning rate")
         legend_below(figure, left, 3)
-        headline(figure, _course_finding(result))
+        headline(figure, "The course of the trials", _course_finding(result))
     return figure  # type: ignore[no-any-return]
 
 

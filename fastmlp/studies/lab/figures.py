@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.files.atomic import write_atomically
 from fastmlp.plots.style import CATEGORIES as CATEGORIES
-from fastmlp.plots.style import INK, import_pyplot
+from fastmlp.plots.style import FONT_POINTS_PER_INCH, INK, import_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 
 FIGSIZE = (10.0, 5.6)
 DPI = 100
-PALETTE = 88
+PALETTE = 128
 """Number of colors in a PNG file."""
 
-HEADLINE_CHARACTERS_PER_INCH = 9.4
-"""Average number of letters per inch of the bold headline, which is wrapped to fit."""
+MOST_CHARACTERS = 60
+"""Length of a title that fits the width of every figure."""
+
+CAPTION_CHARACTERS = 122
+"""Letters in a line of the finding: the font grows with the width of the figure."""
+
+FINDING = "finding"
+TOP_INCHES = 0.1
+"""Space above the title, and around the panels."""
 
 PUBLISHED: dict[str, Any] = {
     "linestyle": "none",
@@ -39,20 +46,47 @@ PUBLISHED: dict[str, Any] = {
 
 
 def ordered_colors(n: int) -> list[Any]:
-    """Colours from dark blue to yellow-green for `n` values in their order."""
+    """Colors for lines of `n` values in their order: up to 8 that can be told apart.
+
+    A map of colors whose neighbors resemble each other is for more lines than that.
+    """
     import matplotlib
 
+    if n <= len(CATEGORIES):
+        return [color for color, _ in CATEGORIES[:n]]
     return list(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, max(n, 1))))
 
 
-def headline(figure: Figure, text: str) -> None:
-    """Write the main result above all panels, in as many lines as needed."""
-    width = figure.get_size_inches()[0]
-    lines = textwrap.wrap(text, int(HEADLINE_CHARACTERS_PER_INCH * width))
-    size = 1.2 * 1.1 * width
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", weight="bold", size=size)
+def headline(figure: Figure, title: str, finding: str) -> None:
+    """Write a title of one line above all panels, and below it the main result.
+
+    Raises
+    ------
+    ValueError
+        If the title is longer than MOST_CHARACTERS.
+    """
+    if len(title) > MOST_CHARACTERS:
+        raise ValueError(f"title must have at most {MOST_CHARACTERS} characters; got {title!r}")
+    width, height = figure.get_size_inches()
+    small = FONT_POINTS_PER_INCH * width
+    large, lines = 1.2 * small, textwrap.wrap(finding, CAPTION_CHARACTERS)
+    # Empty lines of the title make room for the finding, which the layout does not see.
+    figure.suptitle(title + "\n" * len(lines), x=0.01, ha="left", weight="bold", size=large)
+    below = 1 - (TOP_INCHES + 1.5 * large / 72) / height
+    figure.text(0.01, below, "\n".join(lines), va="top", size=small, gid=FINDING)
     layout: Any = figure.get_layout_engine()
-    layout.set(hspace=0.06, wspace=0.05, h_pad=0.1)
+    layout.set(hspace=0.06, wspace=0.05, h_pad=TOP_INCHES)
+
+
+def title_of(figure: Figure) -> str:
+    """Return the title of a figure; "" if it has none."""
+    return str(figure.get_suptitle()).strip()
+
+
+def finding_of(figure: Figure) -> str:
+    """Return the main result that a figure states, in one line; "" if it has none."""
+    found = [text.get_text() for text in figure.texts if text.get_gid() == FINDING]
+    return " ".join(" ".join(found).split())
 
 
 def label_log_axis(axis: Any) -> None:

@@ -33,7 +33,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
 h1, h2 { line-height: 1.2; }
 section { border-top: 2px solid $blue; margin-top: 3rem; }
 .facts { color: #555; }
-.table, .figure { overflow-x: auto; }
+.conclusion { font-weight: bold; }
+.table { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: .85rem; }
 caption { text-align: left; font-weight: bold; padding: .3rem 0; }
 th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #ddd; }
@@ -42,7 +43,9 @@ th { border-bottom: 2px solid #888; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 6rem;
        position: sticky; left: 0; background: #fff; }
 .published, tr.published td:first-child { background: #FFF3DC; }
-img { max-width: 100%; min-width: 40rem; display: block; margin: 1rem 0; }
+figure { margin: 1.5rem 0; }
+img { width: 100%; height: auto; display: block; }
+figcaption { color: #555; padding: .3rem 0; }
 .damaged { border-left: 4px solid $vermillion; padding-left: .8rem; }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr;
      gap: .1rem 1rem; font-size: .85rem; }
@@ -66,6 +69,7 @@ SECTION = Template("""\
 <section id="$name">
 <h2>$name</h2>
 <p><em>$question</em></p>
+<p class="conclusion">$conclusion</p>
 <p class="facts">$facts</p>
 $tables
 $figures
@@ -138,12 +142,15 @@ def _complaint(path: Path, name: str, error: Exception) -> str:
 def _section(path: Path, name: str, with_figures: bool) -> str:
     """Format one study; a damaged result raises an exception of the study's functions."""
     result, study = read_result(path, name), find_study(name)
+    tables = "\n".join(_table(table) for table in study.tables(result))
+    figures = list(_figures(study, result)) if with_figures else []
     return SECTION.substitute(
         name=name,
         question=escape(study.question),
         facts=escape(_facts(result)),
-        tables="\n".join(_table(table) for table in study.tables(result)),
-        figures="\n".join(_figures(study, result)) if with_figures else "",
+        tables=tables,
+        conclusion=figures[0][1] if figures else "",
+        figures="\n".join(html for html, _ in figures),
         settings=_definitions(result["config"]),
         environment=_definitions(_flat(result["environment"])),
     )
@@ -196,19 +203,19 @@ def _table(table: Table) -> str:
     )
 
 
-def _figures(study: Study, result: Mapping[str, Any]) -> Iterator[str]:
-    """Embed every figure as an image, with its main result as alternative text."""
+def _figures(study: Study, result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Embed every figure as an image with a caption; with each comes the caption, its finding."""
     from fastmlp.plots.style import import_pyplot
-    from fastmlp.studies.lab.figures import encode_image
+    from fastmlp.studies.lab.figures import encode_image, finding_of, title_of
 
     plt = import_pyplot()
     figures = study.draw(result)
     try:
         for figure in figures.values():
             text = base64.b64encode(encode_image(figure, "png")).decode()
-            finding = " ".join(figure.get_suptitle().split())
-            image = f'<img alt="{escape(finding)}" src="data:image/png;base64,{text}">'
-            yield f'<div class="figure">{image}</div>'
+            title, finding = escape(title_of(figure)), escape(finding_of(figure))
+            image = f'<img alt="{title}" src="data:image/png;base64,{text}">'
+            yield f"<figure>{image}<figcaption>{finding}</figcaption></figure>", finding
     finally:
         for figure in figures.values():
             plt.close(figure)

@@ -68,6 +68,7 @@ def draw_planes(result: Result) -> Figure:
         name = f"{planes[steep]['activation']} network with {len(planes[steep]['hidden'])}"
         headline(
             figure,
+            "The cost around the end of training",
             f"Around the end (white) the cost rises most in the {name} hidden layers, up to "
             f"{costs[steep].max():.0f}, {rises[steep]:.0f} times its value in the middle",
         )
@@ -98,6 +99,7 @@ def draw_lines(result: Result) -> Figure:
         ends = np.mean([line["test_accuracy"][0] for line in before])
         headline(
             figure,
+            "On the way from one network to another",
             f"Half-way between two networks of {widths[-1]} nodes, accuracy falls from {ends:.3f} "
             f"to {accuracy[0]:.3f}; with the nodes of one permuted to match, to {accuracy[1]:.3f}",
         )
@@ -128,6 +130,7 @@ def draw_barriers(result: Result) -> Figure:
         axis.legend(loc="best")
         headline(
             figure,
+            "The barrier between two networks",
             f"Matching the nodes lowers the barrier from {means['before'][0]:.2f} to "
             f"{means['after'][0]:.2f} at {widths[0]} nodes, from {means['before'][-1]:.2f} to "
             f"{means['after'][-1]:.2f} at {widths[-1]}",

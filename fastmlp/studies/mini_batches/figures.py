@@ -68,6 +68,7 @@ def draw_sketch(result: Result) -> Figure:
         middle = (centers[0] + centers[1]) / 2
         headline(
             figure,
+            "Minima of mini-batches: a sketch",
             f"A sketch: every mini-batch has a minimum of its own (x = {centers[0]:g} and "
             f"{centers[1]:g}); that of the sum lies between them (x = {middle:g})",
         )
@@ -97,7 +98,7 @@ def draw_landscape(result: Result) -> Figure:
             axis.set_xlabel("along direction 1")
             axis.set_ylabel("along direction 2")
         legend_below(figure, flat, 3)
-        headline(figure, _landscape_finding(part))
+        headline(figure, "Minima of mini-batches: measured", _landscape_finding(part))
     return figure  # type: ignore[no-any-return]
 
 
@@ -179,7 +180,7 @@ def draw_statistics(result: Result) -> Figure:
         left.set_ylim(min(0.0, *left.get_ylim()), 1.02)
         middle.yaxis.set_major_formatter("{x:g}")
         left.legend(loc="lower right")
-        headline(figure, _statistics_finding(part))
+        headline(figure, "What a mini-batch says about all rows", _statistics_finding(part))
     return figure  # type: ignore[no-any-return]
 
 
@@ -240,7 +241,7 @@ def draw_halves(result: Result) -> Figure:
         right.set_ylabel("accuracy (fraction)")
         right.set_title("What each network knows")
         right.legend(loc="lower left")
-        headline(figure, _halves_finding(result))
+        headline(figure, "Networks that know half of the rows", _halves_finding(result))
     return figure  # type: ignore[no-any-return]
 
 
@@ -288,7 +289,7 @@ def draw_full_cost(result: Result) -> Figure:
         axes[0].set_title("Training cost")
         axes[1].set_title("Test accuracy")
         axes[0].legend(loc="upper right")
-        headline(figure, _full_finding(ends, begin))
+        headline(figure, "The last epochs on the full cost", _full_finding(ends, begin))
     return figure  # type: ignore[no-any-return]
 
 

@@ -66,6 +66,7 @@ def draw_points(result: Result) -> Figure:
         _label_plane(right, "The class as height")
         headline(
             figure,
+            "The two moons",
             f"Two moons of {len(y)} points: a straight line leaves "
             f"{_errors_of_best_line(X, y):.0%} of them on the wrong side",
         )
@@ -132,6 +133,7 @@ def draw_demo(result: Result) -> Figure:
             _draw_height(figure, (2, 3, 3 * row + 3), surface)
         headline(
             figure,
+            "Contours of an ellipse and of a saddle",
             f"A plus sign makes closed ellipses, long in X; the minus sign of the printed formula "
             f"makes a saddle with hyperbolas. {len(drawn.levels)} levels bound "
             f"{len(drawn.levels) - 1} bands",
@@ -186,6 +188,7 @@ def draw_classifiers(result: Result) -> Figure:
         worst = min(runs, key=lambda run: run["test_accuracy"])
         headline(
             figure,
+            "How four classifiers divide the plane",
             f"{best['classifier']} separates the moons best ({best['test_accuracy']:.3f} of the "
             f"test points right), {worst['classifier']} worst ({worst['test_accuracy']:.3f}); "
             "black: the decision line",
@@ -234,6 +237,7 @@ def draw_surface(result: Result) -> Figure:
         corners = kernel[:: kernel.shape[0] - 1, :: kernel.shape[1] - 1]
         headline(
             figure,
+            "The surfaces of two classifiers",
             f"MyANN's surface is a step: it is sure (beyond 95 %) on {sure:.0%} of the mesh; "
             "in the corners, far from all points, the kernel's is between "
             f"±{np.abs(corners).max():.1f}",
@@ -253,7 +257,7 @@ def draw_epochs(result: Result) -> Figure:
             axis.label_outer()
         for axis in axes.flat[len(course) :]:
             axis.set_axis_off()
-        headline(figure, _epochs_finding(course))
+        headline(figure, "The line bends while the network learns", _epochs_finding(course))
     return figure  # type: ignore[no-any-return]
 
 
