@@ -26,6 +26,18 @@ KERNEL(void, narrow_gradient, FM_REAL *g, ptrdiff_t g_stride, const FM_REAL *del
 KERNEL(void, dot_rows, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, ptrdiff_t x_stride,
        const FM_REAL *w, ptrdiff_t n_rows, ptrdiff_t n_out, ptrdiff_t n_cols)
 
+/* --- Products of layers of any width (panels.c) --- */
+
+/* z (batch, m) = x (batch, n) @ w^T + bias, w (m, n) and m biases bias_stride apart, none where bias is
+ * NULL. `packed` is NULL, or what pack_panels made of w, which is not read then. Writes whole vectors: z
+ * has columns up to the next multiple of 16. A row's result does not depend on the other rows. */
+KERNEL(void, panel_product, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, ptrdiff_t x_stride,
+       const FM_REAL *w, ptrdiff_t w_stride, const FM_REAL *bias, ptrdiff_t bias_stride,
+       const FM_REAL *packed, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m)
+
+/* out (n times m, rounded up to a multiple of 16) = the panels of w (m, n). */
+KERNEL(void, pack_panels, FM_REAL *out, const FM_REAL *w, ptrdiff_t w_stride, ptrdiff_t n, ptrdiff_t m)
+
 /* --- The first layer over sparse rows (sparse.c) --- */
 
 /* Row i of a sparse matrix has the values from begin[i] to begin[i + 1], in the columns that `columns`

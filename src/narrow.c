@@ -299,6 +299,19 @@ void FM_NAME(narrow_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
 #define DOT_BLOCK 12 /* outputs whose weights all rows use while they are in the cache */
 #define DOT_SUMS 12
 
+/* Halves are added to each other, then quarters, and so on. */
+FM_INLINE real sum_of_lanes(vec v)
+{
+    real parts[LANES] __attribute__((aligned(64)));
+    *(vec *)parts = v;
+    UNROLL
+    for (int half = LANES / 2; half > 0; half /= 2)
+        UNROLL
+        for (int i = 0; i < half; i++)
+            parts[i] += parts[i + half];
+    return parts[0];
+}
+
 FM_INLINE void dot_tile(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
                         const real *w, ptrdiff_t n_cols, const int n_rows, const int n_outputs)
 {
@@ -323,10 +336,7 @@ FM_INLINE void dot_tile(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_
     }
     for (int r = 0; r < n_rows; r++) {
         for (int j = 0; j < n_outputs; j++) {
-            const vec parts = sum[r * n_outputs + j];
-            real total = 0;
-            for (int i = 0; i < LANES; i++)
-                total += parts[i];
+            real total = sum_of_lanes(sum[r * n_outputs + j]);
             for (ptrdiff_t rest = k; rest < n; rest++)
                 total += x[r * x_stride + rest] * w[j * n_cols + 1 + rest];
             z[r * z_stride + j] = total + w[j * n_cols];

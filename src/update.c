@@ -129,6 +129,10 @@ int FM_NAME(update)(real *w_out, const real *w, real *state_1, real *state_2, co
 {
     const factors_t factors = working_precision(rule, penalized);
     sums_t sums = {0, 0, 0};
+    if (n_cols == stride) { /* rows without a gap are one row: fewer sums over vectors */
+        n_cols *= n_rows;
+        n_rows = 1;
+    }
     for (ptrdiff_t row = 0; row < n_rows; row++) {
         for (ptrdiff_t begin = 0; begin < n_cols; begin += TILE) {
             const ptrdiff_t n = n_cols - begin < TILE ? n_cols - begin : TILE;

@@ -24,6 +24,7 @@ from fastmlp.engine.plan import (
     most_values_share,
     plan_batch,
     plan_network,
+    product_kernels,
     training_flop,
     weight_blocks,
 )
@@ -116,9 +117,8 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
     else:
         yield "  gradient", f"in {plan.n_lanes} lanes of at most {plan.lane_rows} rows"
     yield "  chunks", f"at most {plan.chunk_rows} rows"
-    for layer, narrow in enumerate(network.narrow, start=1):
-        shape = f"{sizes[layer - 1]} x {sizes[layer]}"
-        yield f"  layer {layer}", f"{shape}, products by {'own kernels' if narrow else 'BLAS gemm'}"
+    for layer, kernels in enumerate(product_kernels(network, plan), start=1):
+        yield f"  layer {layer}", f"{sizes[layer - 1]} x {sizes[layer]}, products by {kernels}"
     if network.products == "blas":
         yield "  sparse rows", "written out dense, chunk by chunk"
     else:

@@ -71,6 +71,9 @@ class SingleThreadedBlas:
     def __enter__(self) -> None: ...
     def __exit__(self, *exception: object) -> None: ...
 
+class Panels:
+    """The weights of a network, packed by `Engine.fill_panels` for the SIMD level of then."""
+
 class Engine:
     """Passes of one network of layer widths `sizes`.
 
@@ -184,9 +187,23 @@ class Engine:
     def predict(self, parameters: Array, x: Array | SparseRows, out: Array) -> bool:
         """Outputs of all rows into `out` (n, n_out); False if a dense `x` is not finite."""
 
-    def predict_few(self, parameters: Array, x: object, out: Array | None = None) -> Array | None:
-        """Outputs (n, n_out) of 1 to 8 rows, or None.
+    shared_rows: int
+    """Number of rows from which on a prediction is worth a second thread."""
 
-        None for anything but a finite, C-ordered array (n, n_features) of the engine's dtype, and
-        while the engine is running; the caller then goes the long way, which names what is wrong.
+    def fill_panels(self, parameters: Array) -> Panels:
+        """Pack the weights of all layers as the products of `predict_dense` want them."""
+
+    def predict_dense(
+        self,
+        parameters: Array,
+        x: object,
+        out: Array | None = None,
+        n_threads: int = 1,
+        panels: Panels | None = None,
+    ) -> Array | None:
+        """Outputs (n, n_out) of dense rows, from any number of threads at once.
+
+        None for anything but a finite, C-ordered array (n, n_features) of float32 or float64, an
+        `out` that does not fit, and rows that only BLAS may multiply; the caller then goes the long
+        way, which names what is wrong. `panels` of other weights give the outputs of those.
         """

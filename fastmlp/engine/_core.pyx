@@ -16,7 +16,8 @@ thread team (team.c). Which thread takes what never changes a bit (see plan.py).
 worker 0, looks for signals about every 50 ms.
 
 _passes.pxi has the passes over one chunk, _training.pxi the loops over chunks and batches,
-_update.pxi the update, _sparse.pxi the first layer of sparse rows, _prediction.pxi evaluation and prediction, _team.pxi what the team shares of
+_update.pxi the update, _sparse.pxi the first layer of sparse rows, _prediction.pxi evaluation,
+_outputs.pxi predictions of dense rows, _team.pxi what the team shares of
 all these in either precision, _layout.pxi the way between the
 public and the padded parameters, _workspace.pxi the memory, _arguments.pxi the last checks,
 _blas_threads.pxi the thread count of BLAS, _elementwise.pxi functions of every element of an array,
@@ -29,10 +30,15 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.math cimport sqrt
 from libc.string cimport memcpy, memset
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastmlp.engine._blas cimport (
@@ -61,6 +67,7 @@ include "_layout.pxi"
 include "_prediction.pxi"
 include "_team.pxi"
 include "_workspace.pxi"
+include "_outputs.pxi"
 include "_elementwise.pxi"
 
 
@@ -72,7 +79,7 @@ def permutation(Py_ssize_t n, uint64_t seed):
     return order
 
 
-cdef class Engine(_Workspace):
+cdef class Engine(_Predictions):
     """Runs one network's passes; see _core.pyi for the meaning of every argument.
 
     Not for concurrent use: one engine per thread. Python has checked the numbers of its arguments;
@@ -416,60 +423,3 @@ cdef class Engine(_Workspace):
             return not atomic_load(&self.job.run.broken)
         finally:
             self.leave()
-
-    def predict_few(self, parameters, x, out=None):
-        """Outputs of a few rows, or None if `x` or `out` is not what this fast path takes."""
-        cdef Py_buffer rows, weights, outputs
-        cdef Py_ssize_t item = self.dtype.itemsize
-        cdef char kind = c"f" if item == 4 else c"d"
-        cdef bint taken = False
-        try:
-            PyObject_GetBuffer(x, &rows, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-        except (TypeError, BufferError, ValueError):
-            return None
-        if (rows.ndim == 2 and rows.format[0] == kind and rows.format[1] == 0
-                and 1 <= rows.shape[0] <= self.few_rows
-                and rows.shape[1] == self.job.network.n_features
-                and <size_t> rows.buf % item == 0):
-            taken = True
-        n_rows = rows.shape[0] if taken else 0
-        try:
-            if not taken or not finite(rows.buf, n_rows * self.job.network.n_features, item):
-                return None
-            if out is None:
-                out = np.empty((n_rows, self.job.network.n_out), self.dtype)
-            elif not (isinstance(out, np.ndarray) and out.dtype == self.dtype
-                      and out.shape == (n_rows, self.job.network.n_out) and out.flags.c_contiguous
-                      and out.flags.aligned and out.flags.writeable):
-                return None
-            PyObject_GetBuffer(out, &outputs, PyBUF_SIMPLE)
-            try:
-                PyObject_GetBuffer(parameters, &weights, PyBUF_SIMPLE)
-                try:
-                    if weights.len != self.n_parameters * item:
-                        raise ValueError(f"parameters must hold {self.n_parameters} numbers")
-                    self.run_few(weights.buf, rows.buf, n_rows, outputs.buf)
-                finally:
-                    PyBuffer_Release(&weights)
-            finally:
-                PyBuffer_Release(&outputs)
-            return out
-        finally:
-            PyBuffer_Release(&rows)
-
-    cdef int run_few(self, void *parameters, void *x, Py_ssize_t n_rows, void *out) except -1:
-        """With memory of its own, as several threads may predict with one network."""
-        cdef Job *job = &self.job
-        cdef Py_ssize_t row_bytes = job.network.widest * self.dtype.itemsize
-        cdef void *buffer = malloc((2 * min(n_rows, <Py_ssize_t> FEW_AT_ONCE) + 1) * row_bytes)
-        if buffer == NULL:
-            raise MemoryError()
-        memset(buffer, 0, row_bytes)
-        if self.dtype.itemsize == 4:
-            predict_few(job, <float *> parameters, <float *> x, n_rows, <float *> buffer,
-                        <float *> out)
-        else:
-            predict_few(job, <double *> parameters, <double *> x, n_rows, <double *> buffer,
-                        <double *> out)
-        free(buffer)
-        return 0

@@ -4,6 +4,8 @@ from libc.stdint cimport int32_t, uint64_t
 from fastmlp.engine._kernels cimport fm_piece, fm_rule, fm_totals
 
 cdef extern from "<stdatomic.h>" nogil:
+    ctypedef size_t atomic_uintptr_t
+    size_t take_pointer "atomic_exchange" (atomic_uintptr_t *, size_t)
     ctypedef int atomic_int
     int atomic_exchange(atomic_int *, int)
     int atomic_load(atomic_int *)
@@ -16,10 +18,12 @@ cdef struct Layer:
     Py_ssize_t padded_bias, padded_weights, padded_stride   # where they lie in a padded vector
     Py_ssize_t bias, weights, weight_stride                 # where this call's Weights have them
     Py_ssize_t packed          # offset of W^T (n_in, stride), if copied
+    Py_ssize_t panels          # offset of its panels in those of a Predictor
     Py_ssize_t activation, delta, slope                     # offsets in a scratch; slope or -1
     double dropout
     int function
     bint narrow                # products by narrow.c
+    bint blas                  # products by BLAS alone, however few the rows
     bint sparse                # products by sparse.c; its padded weights are W^T (n_in, stride)
     bint copied                # the forward product wants W^T, and it is not there already
 
@@ -37,6 +41,7 @@ cdef struct Plan:              # plan.BatchPlan
 cdef struct Network:           # and its weights
     Layer *layers
     Py_ssize_t n_layers, n_features, n_out, n_padded, widest
+    Py_ssize_t widest_stride
     int loss
     void *loss_parameters      # (n_out) or NULL
     void *parameters           # the public ones
@@ -131,3 +136,17 @@ cdef struct Job:
     Run run
     Scratch scratch
     Sparse sparse
+
+cdef struct Prediction:        # of dense rows, by one call; several run at once
+    Network *network
+    void *parameters
+    void *panels               # of all layers, or NULL
+    char *x                    # (n_rows, n_features) of the other precision if `converts`
+    void *out                  # (n_rows, n_out)
+    bint converts
+    Py_ssize_t n_rows, chunk_rows
+    char *scratch
+    Py_ssize_t scratch_bytes   # of each worker
+    atomic_int stop, broken
+    double next_poll
+    void *interruption         # a reference to the exception of a signal handler, or NULL

@@ -25,7 +25,8 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
-cdef enum: FEW_AT_ONCE = 16   # rows that predict_few takes through a layer together
+cdef Py_ssize_t OWN_ROWS = planner.OWN_ROWS
+cdef enum: SHORT_FLOP = 200000   # of a prediction that keeps the GIL
 
 cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
 cdef char INT32 = ord(memoryview(np.zeros(1, np.int32)).format)
@@ -57,4 +58,7 @@ def selected_level():
     return _level
 
 
-select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_SIMD")
+try:
+    select_level(os.environ.get("FASTMLP_SIMD") or best_level(), argument="FASTMLP_SIMD")
+except ValueError:  # told by level.py when a network is made: here it would be a traceback
+    select_level(best_level())

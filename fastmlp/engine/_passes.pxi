@@ -79,9 +79,12 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
                                   (<real *> job.network.packed) + layer.packed, layer.stride, bias,
                                   rows.n, layer.n_in, layer.n_out)
         bias = NULL
-    else:
+    elif layer.blas:
         gemm_nt(a, x, w, rows.n, layer.n_out, layer.n_in, layer.stride, x_stride,
                 layer.weight_stride, False)
+    else:
+        kernels(a).panel_product(a, layer.stride, x, x_stride, w, layer.weight_stride, <real *> NULL,
+                                 <Py_ssize_t> 1, <real *> NULL, rows.n, layer.n_in, layer.n_out)
     if l == job.network.n_layers - 1:
         return
     slope = slope_matrix(job, scratch, rows, layer)
@@ -150,6 +153,11 @@ cdef void finish_output(Job *job, Weights *now, real *own, real *sample_weights,
                                    job.scratch.row_stride, last.n_out, n, last.function)
 
 
+cdef bint multiplies_itself(Layer *layer, Py_ssize_t n_rows) noexcept nogil:
+    """Whether deltas and gradients of so many rows are the package's own products, not BLAS's."""
+    return layer.narrow or not layer.blas and n_rows <= OWN_ROWS
+
+
 cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
                          Py_ssize_t l) noexcept nogil:
     """D_{l-1} = (D_l W_l) * f'(A_{l-1}), (n, n_in), of a layer l > 0."""
@@ -158,7 +166,7 @@ cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     cdef real *w = (<real *> now.matrices) + layer.weights
     cdef real *delta = scratch + layer.delta + rows.at * layer.stride
     cdef real *delta_below = scratch + below.delta + rows.at * below.stride
-    if layer.narrow:
+    if multiplies_itself(layer, rows.n):
         kernels(delta_below).narrow_product(delta_below, below.stride, delta, layer.stride,
                                             <Py_ssize_t *> NULL, w, layer.weight_stride,
                                             <real *> NULL, rows.n, layer.n_out, layer.n_in)
@@ -197,7 +205,7 @@ cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, rea
     if block.layer > 0 or job.data.gathers:
         n_columns = (n_columns + 15) // 16 * 16   # the padding is there, and zero
     x += block.column
-    if layer.narrow:
+    if multiplies_itself(layer, rows.n):
         kernels(g).narrow_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride, index,
                                    rows.n, n_columns, block.n_rows, accumulate)
     else:

@@ -38,13 +38,16 @@ cdef class _Workspace:
     cdef readonly object loss, network_plan
     cdef readonly object dtype
     cdef readonly int n_threads
+    cdef readonly Py_ssize_t shared_rows
     cdef readonly bint uses_blas
     cdef _Buffer vectors, states, packed, biases, scratch, own
     cdef _Buffer lanes, totals, blocks, penalties, squares
     cdef _Buffer by_column, compacted
     cdef object planned, last_plans
     cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
-    cdef Py_ssize_t n_biases, n_parameters, n_values, n_sparse_rows, input_stride
+    cdef Py_ssize_t n_biases, n_parameters, n_panels, panel_rows
+    cdef Py_ssize_t n_values, n_sparse_rows, input_stride
+    cdef bint is_double, has_panels
     cdef bint gathers, gathers_shuffled
     cdef bint has_table, table_is_for_blocks
     cdef bint transposed          # the first layer's padded weights
@@ -73,17 +76,21 @@ cdef class _Workspace:
         the first in the latter."""
         cdef Job *job = &self.job
         cdef Layer *layer
-        cdef Py_ssize_t public = 0, at = 0
+        cdef Py_ssize_t public = 0, at = 0, panels = 0, widest_stride = 0
         network = self.network_plan
         self.transposed = transposed
         for l in range(job.network.n_layers):
             layer = &job.network.layers[l]
             layer.n_in, layer.n_out = self.sizes[l], self.sizes[l + 1]
             layer.function, layer.narrow = FUNCTIONS[self.functions[l]], network.narrow[l]
+            layer.blas = network.products == "blas"
             layer.stride, layer.padded_stride = network.strides[l + 1], network.strides[l]
             layer.public, layer.padded_bias = public, at
             layer.padded_weights = at + layer.stride
+            layer.panels = panels
             public += layer.n_out * (layer.n_in + 1)
+            panels += layer.n_in * round_up(layer.n_out, 16)
+            widest_stride = max(widest_stride, layer.stride)
             at = layer.padded_weights + layer.n_out * layer.padded_stride
             if transposed and l == 0:
                 layer.padded_stride = layer.stride
@@ -91,11 +98,15 @@ cdef class _Workspace:
         job.network.n_features, job.network.n_out = self.sizes[0], self.sizes[job.network.n_layers]
         job.network.n_padded = round_up(at, 64)
         job.network.widest = round_up(max(self.sizes[1:]), 16)
+        job.network.widest_stride, self.n_panels = widest_stride, panels
+        self.is_double, self.has_panels = self.dtype.itemsize == 8, network.products != "blas"
         self.uses_blas = not all(network.narrow)
         self.n_biases = sum(network.strides[1:])
         self.gathers, self.gathers_shuffled = network.gathers, network.gathers_shuffled
         self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows
         self.row_flop, self.worker_flop = network.row_flop, network.worker_flop
+        self.shared_rows = (2 * self.worker_flop + self.row_flop - 1) // self.row_flop
+        self.panel_rows = network.panel_rows
         self.few_rows, self.input_stride = network.few_rows, network.strides[0]
 
     cdef int enter_first_layer(self, bint sparse) except -1:

@@ -17,6 +17,7 @@ import numpy as np
 from fastmlp._version import __version__
 from fastmlp.engine import _core
 from fastmlp.engine.blas import find_blas
+from fastmlp.engine.level import check_level
 from fastmlp.engine.products import PRODUCTS_VARIABLE
 from fastmlp.engine.threads import (
     THREAD_VARIABLES,
@@ -76,6 +77,7 @@ def collect(
         - ``variables``: by name; None where not set, True for private ones that are set.
         - ``warnings``: sentences.
     """
+    check_level()
     threads = resolve_threads(n_threads, environ)
     return {
         "versions": {

@@ -52,8 +52,8 @@ BLOCK_TRAFFIC = 2
 with blocks, threads exchange the layers; with lanes, the lanes."""
 
 BLOCK_CHUNK_ROWS, NARROW_BLOCK_CHUNK_ROWS = 100, 16
-"""Minimum rows of a chunk when blocks are used: BLAS copies the weights for every chunk; the
-package's own kernels do not."""
+"""Minimum rows of a chunk when blocks are used: the products of wide layers copy the weights for
+every chunk; those of narrow layers do not."""
 
 BLOCK_ROWS, BLOCK_COLUMNS = 128, 800
 """Maximum size of a block of a weight matrix, so that its gradient and weights stay in L2."""
@@ -63,6 +63,10 @@ NARROW_BLOCK_COLUMNS = 208
 
 UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
 """Maximum size of the piece of a weight matrix that is updated at once when lanes are used."""
+
+OWN_ROWS = 32
+"""Maximum rows for which the package's own kernels compute deltas and gradients of wide layers:
+BLAS copies both operands, which so few rows do not pay for."""
 
 MAX_CHUNK_ROWS = 256
 """Maximum rows of one set of BLAS products: within one K block of OpenBLAS (320 or 448), with the
@@ -107,9 +111,14 @@ NARROW_WEIGHT_BYTES = 1 << 20
 SHORT_ROW = 256
 """Maximum length of input rows that are copied in order to pad them."""
 
-FEW_ROWS = 32
-"""Maximum number of rows that a prediction multiplies with the weights where they lie; copying them
-takes longer than that saves for so few."""
+FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 16, 16
+"""Maximum number of rows that a prediction multiplies with the weights where they lie: one for
+every 16 inputs of an average node, at least 4 and at most 16. More rows are worth packing the
+weights; few inputs are not worth the sum over a vector that every output costs."""
+
+PANEL_ROWS = 128
+"""Maximum rows of a chunk of a prediction: its activations stay in L2, and packing the weights
+costs as much as four rows."""
 
 FEW_ROWS_FLOP = 40_000_000
 """Maximum work of such a prediction (about a millisecond), which one thread does; a single row may
@@ -136,7 +145,9 @@ class NetworkPlan:
     parameter_bytes : int
         Memory of all weights and biases.
     narrow : tuple of bool
-        For every layer, whether the package's own kernels compute its products instead of BLAS.
+        For every layer, whether the kernels of narrow layers compute all its products. Those of
+        wide layers are computed with panels of the weights (forward) and, from more than `OWN_ROWS`
+        rows on, with BLAS (deltas and gradient), or by BLAS alone if that is asked for.
     strides : tuple of int
         Columns reserved for the nodes of every layer, including the input.
     gathers, gathers_shuffled : bool
@@ -144,9 +155,11 @@ class NetworkPlan:
         shuffling.
     few_rows : int
         Maximum number of rows that a prediction multiplies with the weights where they lie.
+    panel_rows : int
+        Maximum rows of a chunk when predicting from a dense matrix with panels of the weights.
     chunk_rows, sparse_chunk_rows : int
-        Maximum rows of a chunk when predicting from a dense matrix, and from a sparse one whose
-        rows are written out dense.
+        Maximum rows of a chunk when evaluating a dense matrix, or predicting from it with BLAS, and
+        of sparse rows that are written out dense.
     value_chunk_rows : int
         Maximum rows of a chunk of sparse rows that are multiplied by their values.
     row_flop, worker_flop : int
@@ -163,6 +176,7 @@ class NetworkPlan:
     gathers: bool
     gathers_shuffled: bool
     few_rows: int
+    panel_rows: int
     chunk_rows: int
     sparse_chunk_rows: int
     value_chunk_rows: int
@@ -249,10 +263,10 @@ def training_flop(sizes: tuple[int, ...], n_rows: int) -> int:
 def narrow_layers(
     sizes: tuple[int, ...], itemsize: int, products: str = "auto"
 ) -> tuple[bool, ...]:
-    """Return, for every layer, whether the package's own kernels compute its products, not BLAS.
+    """Return, for every layer, whether the kernels of narrow layers compute its products.
 
     These kernels read inputs and weights without copying them, which pays off for few outputs;
-    `products` "blas" or "own" takes one of the two for all layers.
+    `products` "blas" means no layer, "own" every layer.
     """
     if products != "auto":
         return (products == "own",) * (len(sizes) - 1)
@@ -262,10 +276,29 @@ def narrow_layers(
     )
 
 
+def product_kernels(network: NetworkPlan, batch: BatchPlan) -> tuple[str, ...]:
+    """Return, for every layer, who computes the products of a batch of dense rows, in words."""
+    gradient_rows = batch.n_rows if batch.blocks else batch.chunk_rows
+    blas = []
+    if batch.chunk_rows > OWN_ROWS:
+        blas.append("deltas")
+    if gradient_rows > OWN_ROWS:
+        blas.append("gradient")
+    if network.products == "blas":
+        wide = "BLAS gemm"
+    elif not blas:
+        wide = "own kernels"
+    else:
+        wide = f"own kernels, {' and '.join(blas)} by BLAS gemm"
+    return tuple("own kernels" if narrow else wide for narrow in network.narrow)
+
+
 def few_rows(sizes: tuple[int, ...]) -> int:
     """Return the maximum number of rows that a prediction multiplies with the weights in place."""
     row_flop = 2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    return max(1, min(FEW_ROWS, FEW_ROWS_FLOP // row_flop))
+    average_inputs = row_flop // (2 * sum(sizes[1:]))
+    fitting = min(max(average_inputs // FEW_ROWS_INPUTS, FEWEST_ROWS), FEW_ROWS)
+    return max(1, min(fitting, FEW_ROWS_FLOP // row_flop))
 
 
 def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
@@ -300,6 +333,7 @@ def plan_network(sizes: tuple[int, ...], itemsize: int, products: str = "auto") 
         gathers=gathers_inputs(sizes[0], narrow[0], shuffled=False),
         gathers_shuffled=gathers_inputs(sizes[0], narrow[0], shuffled=True),
         few_rows=1 if products == "blas" else few_rows(sizes),
+        panel_rows=min(PANEL_ROWS, max(PADDING, MAX_CHUNK_FLOP // training_row_flop)),
         chunk_rows=chunk_rows,
         sparse_chunk_rows=min(
             chunk_rows, max(PADDING, SPARSE_CHUNK_BYTES // (strides[0] * itemsize))

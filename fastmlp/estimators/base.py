@@ -480,9 +480,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             check_is_fitted(self)
         network = self._network()
         if type(X) is np.ndarray and "feature_names_in_" not in vars(self):
-            few = network._row_engine.predict_few(network.parameters, X)
-            if few is not None:
-                return few
+            done = network._predict_dense(X, n_threads=self.n_threads)
+            if done is not None:
+                return done
         x = self._check_rows("X", X, network.dtype, reset=False)
         return network.predict(x, n_threads=self.n_threads)
 

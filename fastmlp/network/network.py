@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from fastmlp._checks import (
     check_choice,
     check_dtype,
-    check_finite,
     check_integer,
     check_matrix,
     check_random_state,
@@ -23,16 +22,15 @@ from fastmlp._checks import (
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
+from fastmlp.engine.level import check_level
 from fastmlp.engine.plan import NetworkPlan, count_parameters
 from fastmlp.engine.rows import check_inputs
 from fastmlp.engine.threads import MAX_THREADS, resolve_threads
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import ACTIVATIONS, ALIASES, NATURAL_LOSS, OUTPUT_FUNCTIONS, Loss
+from fastmlp.network.predictor import Predictor
 from fastmlp.network.summary import Summary
 from fastmlp.reference.functions import FUNCTIONS
-
-MANY_ROWS = 64
-
 
 FIXED = frozenset({"sizes", "dtype", "activations", "output", "initializer"})
 """Attributes of a Network that cannot be replaced."""
@@ -101,6 +99,7 @@ class Network:
         initializer: str,
     ) -> None:
         """Set up everything except the values of the weights."""
+        check_level()
         self.dtype = check_dtype("dtype", dtype)
         self.sizes = check_sizes("sizes", sizes, self.dtype.itemsize)
         self.activations = _check_activations(activation, len(self.sizes) - 2)
@@ -239,10 +238,11 @@ class Network:
     ) -> Array:
         """Compute the outputs of the network.
 
-        Up to 32 rows in an array of the network's dtype (fewer, if they take more than 40 million
-        floating-point operations) are multiplied by one thread with the weights where they lie. It
-        adds in a different order: the last bits may differ from those of the same rows in a larger
-        array, but not from those of fewer rows.
+        Up to `plan.few_rows` rows, from 4 to 16 (fewer, if they take more than 40 million
+        floating-point operations), are multiplied with the weights where they lie, more with a
+        packed copy. The two add in different orders: the last bits of a row may differ from those
+        of the same row in a larger array, but depend on nothing else. Any number of threads may
+        predict with one network. Arrays of float32 and float64 in C order are read where they lie.
 
         Parameters
         ----------
@@ -259,17 +259,28 @@ class Network:
         ndarray of shape (n, n_out)
             `out`, or the new array.
         """
-        arrays = isinstance(X, np.ndarray) and isinstance(out, np.ndarray)
-        if arrays and np.may_share_memory(X, out):
+        return self._predict(X, out, n_threads)
+
+    def _predict(
+        self,
+        X: ArrayLike,
+        out: Array | None,
+        n_threads: int | None,
+        panels: _core.Panels | None = None,
+    ) -> Array:
+        """Predict as `predict` does, with panels of these weights if there are any."""
+        if (
+            isinstance(X, np.ndarray)
+            and isinstance(out, np.ndarray)
+            and np.may_share_memory(X, out)
+        ):
             raise ValueError("out must not share memory with X; outputs would overwrite inputs")
         if n_threads is not None:
             check_integer("n_threads", n_threads, minimum=1, maximum=MAX_THREADS)
-        few = self._row_engine.predict_few(self.parameters, X, out)
-        if few is not None:
-            return few
-        # Many rows are checked later, in a pass that needs them in the cache anyway.
-        many = isinstance(X, np.ndarray) and len(X.shape) == 2 and len(X) > MANY_ROWS
-        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0], finite=not many)
+        done = self._predict_dense(X, out, n_threads, panels)
+        if done is not None:
+            return done
+        x = check_inputs("X", X, self.dtype, n_columns=self.sizes[0])
         shape = (len(x), self.sizes[-1])
         if out is None:
             out = np.empty(shape, self.dtype)
@@ -284,10 +295,40 @@ class Network:
                 f"out must be a writeable C-ordered {self.dtype} array of {shape}; "
                 f"got {_described(out)}"
             )
-        with self._engine(resolve_threads(n_threads).n_threads) as engine:
-            if not engine.predict(self.parameters, x, out):
-                check_finite("X", x)  # type: ignore[arg-type]
+        if self._predict_dense(x, out, n_threads, panels) is None:
+            with self._engine(resolve_threads(n_threads).n_threads) as engine:
+                engine.predict(self.parameters, x, out)
         return out
+
+    def _predict_dense(
+        self,
+        X: object,
+        out: Array | None = None,
+        n_threads: int | None = None,
+        panels: _core.Panels | None = None,
+    ) -> Array | None:
+        """Predict without further checks what the engine can read as it is; None for all else."""
+        engine, count = self._row_engine, 1
+        if isinstance(X, np.ndarray) and X.ndim == 2 and len(X) >= engine.shared_rows:
+            count = resolve_threads(n_threads).n_threads
+        return engine.predict_dense(self.parameters, X, out, count, panels)
+
+    def predictor(self) -> Predictor:
+        """Freeze a copy of the network for predictions by any number of threads.
+
+        Returns
+        -------
+        Predictor
+            With the weights of this moment, packed as the products want them.
+
+        Examples
+        --------
+        >>> net = Network((4, 8, 3), random_state=0)
+        >>> predictor = net.predictor()
+        >>> bool((predictor.predict(np.ones((50, 4))) == net.predict(np.ones((50, 4)))).all())
+        True
+        """
+        return Predictor(self)
 
     def transform(self, X: ArrayLike, *, layer: int = -2, n_threads: int | None = None) -> Array:
         """Compute the outputs A_l of one layer, by default of the last hidden layer.

@@ -43,7 +43,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         :class:`PiecewiseLinearEncoder`; "auto": from 10,000 rows on, before that in every other
         member.
     max_one_hot : int >= 1, default=9
-        Number of categories up to which each has an input of its own.
+        Number of categories up to which each has an input of its own, and nothing else.
     categorical, numerical : sequence of names or positions, or None
         Columns of these kinds, whatever they look like.
     ordinal : mapping, or None

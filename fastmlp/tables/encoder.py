@@ -37,10 +37,10 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     - *ordinal*: the position in the given order, as a number; other values are missing.
     - *date*: days since 1970, and sine and cosine of its places in year, week and day, as numbers.
     - *categorical*: up to `max_one_hot` categories get an indicator each, and rare ones (fewer than
-      10 rows and 2 %) a common one. Of more categories, the most frequent ones have indicators; all
-      are described by their frequency and, if `y` is given, by the smoothed means of `y`, in
-      `fit_transform` by those of the rows in other folds. A missing value is a category. Categories
-      that were not in `fit` are treated like the average row.
+      10 rows and 2 %) a common one. Of more categories, those in at least 20 rows have indicators
+      (the 200 most frequent ones); all are described by their frequency and, if `y` is given, by
+      the smoothed means of `y`, in `fit_transform` by those of the rows in other folds. A missing
+      value is a category. Categories that were not in `fit` are treated like the average row.
 
     Constant columns are dropped.
 
@@ -53,7 +53,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ordinal : mapping, or None
         Ordered categories by column: ``{"size": ["small", "medium", "large"]}``.
     max_one_hot : int >= 1, default=9
-        Number of categories up to which each has an indicator.
+        Number of categories up to which indicators are all that there is.
     encoding : {"plain", "ple"}, default="plain"
         Whether numbers also have piecewise-linear bins.
     n_bins : int >= 2, default=16

@@ -22,6 +22,9 @@ HUGE = 1e100
 MIN_ROWS, MIN_SHARE = 10, 0.02
 """A category in fewer rows, and in a smaller share of them, has no column of its own."""
 
+FREQUENT_ROWS, MAX_INDICATORS = 20, 200
+"""Of more than `max_one_hot` categories, those in as many rows have indicators, so many at most."""
+
 
 def smooth_clip(z: Numbers) -> Numbers:
     """Return z / sqrt(1 + (z / 3)^2), nearly z around 0 and within (-3, 3) everywhere."""
@@ -232,14 +235,15 @@ def _indicator_table(
     """Return the indicator of every code of a column, -1 for none, and the number of indicators.
 
     With few categories rare ones share the last indicator, and so does what is unknown; with many
-    the `max_one_hot` most frequent ones have indicators.
+    the frequent ones have indicators.
     """
     counts = _counts(codes, n)[:n]
     enough = max(1, min(MIN_ROWS, round(MIN_SHARE * len(codes))))
     own = np.flatnonzero(counts >= enough)
     table = np.full(n + 1, -1, np.intp)
     if n > max_one_hot:
-        own = own[np.argsort(-counts[own], kind="stable")][:max_one_hot]
+        own = np.flatnonzero(counts >= FREQUENT_ROWS)
+        own = own[np.argsort(-counts[own], kind="stable")][:MAX_INDICATORS]
         table[own] = np.arange(len(own))
         return table, len(own)
     if len(own) == n == 1:

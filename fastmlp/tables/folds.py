@@ -129,6 +129,7 @@ def _given(
 ) -> list[Split]:
     splits: Iterable[Any]
     is_text = isinstance(validation, str | bytes | bytearray)
+    is_text |= isinstance(validation, np.ndarray) and validation.ndim == 0
     if hasattr(validation, "split") and not is_text:
         splits = validation.split(np.zeros((n_rows, 1)), y, groups)
     elif isinstance(validation, Iterable) and not is_text:

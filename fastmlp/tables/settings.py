@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from fastmlp._checks import check_choice, check_integer, check_number, shown
 from fastmlp.estimators.parameters import hidden_sizes
 from fastmlp.initializers import INITIALIZERS
@@ -110,6 +112,8 @@ _CHOICES = {
 def check_size(size: Any) -> None:
     """Raise an error naming `size` if it is no sequence of widths."""
     if not (isinstance(size, str) and size == "auto"):
+        if np.ndim(size) == 0 and isinstance(size, np.ndarray):
+            raise TypeError(f"size must be a sequence of widths; got {shown(size)}")
         try:
             hidden_sizes(size)
         except (TypeError, ValueError) as error:

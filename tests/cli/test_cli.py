@@ -399,7 +399,9 @@ def test_info_shows_who_computes_the_products(capsys, monkeypatch):
         return found
 
     monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
-    assert layers() == ["BLAS gemm", "own kernels"]
+    mixed = "own kernels, deltas and gradient by BLAS gemm"
+    assert layers() == [mixed, "own kernels"]
+    assert layers("--batch-size", "32") == ["own kernels"] * 2
     assert layers("--products", "own") == ["own kernels"] * 2
     monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
     assert layers() == ["BLAS gemm"] * 2

@@ -122,7 +122,7 @@ def test_outputs_must_fit():
     with pytest.raises(ValueError, match="out must hold 39 aligned numbers"):
         engine.gradient(parameters, x, np.zeros((N, 3), F4), None, np.zeros(3, F4))
     with pytest.raises(ValueError, match="parameters must hold 39 numbers"):
-        engine.predict_few(parameters[1:], x[:1])
+        engine.predict_dense(parameters[1:], x[:1])
 
 
 def test_states_whose_shape_was_changed_in_place_are_read_by_the_sizes_of_the_engine():

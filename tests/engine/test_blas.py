@@ -128,18 +128,12 @@ def test_a_limit_that_began_before_and_ends_inside_gives_back_what_it_saved(two_
     limit = threadpool_limits(1, user_api="blas")
     with single_threaded_blas():
         limit.restore_original_limits()
-        wide_prediction()
+        wide_weights()
         assert engine_threads() == 1
     assert engine_threads() == 2
 
 
 WIDE = (300, 400, 10)
-
-
-def wide_prediction():
-    rng = np.random.default_rng(0)
-    network = Network(WIDE, random_state=1)
-    return network.predict(rng.random((100, WIDE[0]), dtype=np.float32), n_threads=1)
 
 
 def wide_weights(callbacks=()):

@@ -144,9 +144,15 @@ def test_environment_variable_forces_a_level_at_import(level):
 
 
 def test_wrong_level_in_the_environment_says_what_is_allowed():
-    result = run_python("import fastmlp", FASTMLP_SIMD="mmx")
-    assert "FASTMLP_SIMD must be one of baseline, avx2, avx512; got 'mmx'" in result.stderr
-    assert result.returncode != 0
+    message = "FASTMLP_SIMD must be one of baseline, avx2, avx512; got 'mmx'"
+    result = run_python("import fastmlp; print('imported')", FASTMLP_SIMD="mmx")
+    assert (result.stdout, result.returncode) == ("imported\n", 0)
+    result = run_python("import fastmlp; fastmlp.Network((2, 1))", FASTMLP_SIMD="mmx")
+    assert f"EnvironmentVariableError: {message}" in result.stderr and result.returncode != 0
+    for command in ("info", "train --data moons --epochs 1"):
+        code = f"from fastmlp import cli; raise SystemExit(cli.main({command.split()}))"
+        result = run_python(code, FASTMLP_SIMD="mmx")
+        assert (result.stderr, result.returncode) == (f"fastmlp: error: {message}\n", 2)
 
 
 def floating_point_state():

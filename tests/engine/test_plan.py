@@ -61,10 +61,13 @@ def test_gradients_of_wide_layers_come_in_blocks_unless_the_batch_is_huge():
     assert not plan_batch(500, (784, 70, 30, 10), 4).blocks
 
 
-def test_predictions_take_as_many_rows_with_the_weights_in_place_as_have_40_mflop():
-    assert few_rows((784, 70, 30, 10)) == few_rows((625, 1000)) == 32
-    assert few_rows((626, 1000)) == 31
-    assert few_rows((1446, 512, 256, 64, 1)) == 22
+def test_predictions_take_a_row_in_place_for_every_16_inputs_of_a_node_and_up_to_40_mflop():
+    assert few_rows((784, 70, 30, 10)) == few_rows((625, 1000)) == 16
+    assert few_rows((4, 8, 1)) == few_rows((20, 64, 64, 1)) == few_rows((79, 9)) == 4
+    assert few_rows((80, 9)) == 5
+    assert few_rows((32, 256, 256, 256, 256, 256, 256, 10)) == 13
+    assert few_rows((1250, 1000)) == 16
+    assert few_rows((1251, 1000)) == 15
     assert few_rows((20_000, 10_000)) == few_rows((1000, 20_000)) == 1
 
 

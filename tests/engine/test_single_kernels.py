@@ -211,6 +211,61 @@ def test_dot_rows_gives_a_row_the_same_bits_whatever_is_beside_it(kernels):
             np.testing.assert_array_equal(found, results[-1][:batch], err_msg=f"{n_in} {batch}")
 
 
+def test_panel_product_is_rows_times_transposed_matrix_plus_bias(kernels):
+    """Biases side by side or beside their weights, and panels filled before or on the way."""
+    rng, turns = np.random.default_rng(6), itertools.cycle([0, 1, 2, 1, 0])
+    for n, m, batch in [*THREES, *NO_ROWS, (700, 61, 13), (225, 3, 9), (224, 24, 4)]:
+        x = Sheet(integers(rng, batch, n), kernels.dtype)
+        w, bias = (
+            Sheet(integers(rng, m, n + 1), kernels.dtype),
+            Sheet(integers(rng, 1, m), kernels.dtype),
+        )
+        turn = next(turns)
+        start = [(None, 1), (bias(), 1), (w(), w.stride)][turn]
+        added = [0, bias.matrix[0], w.matrix[:, 0]][turn]
+        panels = Sheet(np.zeros((1, n * round_up(m))), kernels.dtype)
+        weights = w()[1:]
+        kernels.pack_panels(panels(), weights, w.stride, n, m)
+        for packed in (None, panels()):
+            z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
+            kernels.panel_product(
+                z(), z.stride, x(), x.stride, weights, w.stride, *start, packed, batch, n, m
+            )
+            expected = x.matrix @ w.matrix[:, 1:].T + added
+            z.assert_holds(expected, written=round_up(m), case=(n, m, batch, packed is None))
+
+
+def test_pack_panels_holds_every_weight_and_panels_alone_are_read(kernels):
+    """Weights that are NaN afterwards do not matter."""
+    rng = np.random.default_rng(7)
+    for n, m in [(31, 70), (500, 129), (3, 1)]:
+        x, w = (Sheet(integers(rng, rows, n), kernels.dtype) for rows in (5, m))
+        panels = Sheet(np.zeros((1, n * round_up(m))), kernels.dtype)
+        kernels.pack_panels(panels(), w(), w.stride, n, m)
+        expected = x.matrix @ w.matrix.T
+        w.matrix[...] = np.nan
+        z = Sheet(np.zeros((5, m)), kernels.dtype, fill=CANARY)
+        kernels.panel_product(
+            z(), z.stride, x(), x.stride, w(), w.stride, None, 1, panels(), 5, n, m
+        )
+        z.assert_holds(expected, written=round_up(m), case=(n, m))
+
+
+def test_panel_product_of_a_row_has_the_same_bits_whatever_rows_are_beside_it(kernels):
+    rng = np.random.default_rng(8)
+    for n, m in [(70, 17), (500, 128), (31, 70), (784, 30)]:
+        x, w = (Sheet(rng.normal(size=(rows, n)), kernels.dtype) for rows in (37, m))
+        results = []
+        for batch in (1, 2, 3, 5, 8, 11, 37):
+            z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
+            kernels.panel_product(
+                z(), z.stride, x(), x.stride, w(), w.stride, None, 1, None, batch, n, m
+            )
+            results.append(z.matrix[:, :m])
+        for found in results:
+            np.testing.assert_array_equal(found, results[-1][: len(found)])
+
+
 def sparse_rows(rng, n_rows, n, dtype):
     """Small integers in random places, some twice; every fourth row is empty.
 

@@ -77,11 +77,13 @@ def test_new_categories_are_like_rare_ones():
 
 
 def test_many_categories_have_frequency_and_indicators_of_the_frequent_ones():
-    codes = np.repeat(np.arange(20), np.arange(1, 21)).astype(str)
+    codes = np.repeat(np.arange(22), np.arange(1, 23)).astype(str)
     found = encoded(pd.DataFrame({"c": codes}), max_one_hot=3)
-    assert list(found) == ["c_19", "c_18", "c_17", "c_frequency"]
+    assert list(found) == ["c_21", "c_20", "c_19", "c_frequency"]  # in 22, 21 and 20 rows
     assert found["c_frequency"].is_monotonic_increasing
     assert found.loc[codes == "19", "c_19"].all()
+    many = pd.DataFrame({"c": np.repeat(np.arange(300), 20).astype(str)})
+    assert len(encoded(many).columns) == 201
 
 
 def test_means_of_y_stand_last_and_new_categories_have_the_overall_mean():

@@ -66,7 +66,7 @@ def test_a_schedule_is_planned_for_the_horizon():
         ({"reset": False, "resume": "folder"}, "use it without resume and Checkpoint"),
         ({"reset": False, "callbacks": [Checkpoint("x")]}, "use it without resume and Checkpoint"),
     ],
-    ids=str,
+    ids=["reset", "end_of_epoch", "n_epochs", "horizon", "resume", "Checkpoint"],
 )
 def test_what_cannot_continue_is_refused_before_training(arguments, message):
     run = trainer()

@@ -129,8 +129,8 @@ def test_several_checkpoints_write_into_folders_of_their_own(tmp_path):
     (dict(folder=3), TypeError, r"folder must be a path \(str, bytes or PathLike\); got 3"),
     (dict(every=0), ValueError, "every must be at least 1; got 0"),
     (dict(every=2.5), TypeError, "every must be an integer; got 2.5"),
-    (dict(every="soon"), TypeError, "every must be seconds or a string such as '90s', '5min'"),
-    (dict(every="5 parsecs"), TypeError, "every must be seconds or a string .* got '5 parsecs'"),
+    (dict(every="soon"), TypeError, "every must be a number of epochs, or a time such as '90s'"),
+    (dict(every="5 parsecs"), TypeError, "every must be a number of epochs, .* got '5 parsecs'"),
     (dict(every="0min"), ValueError, "every must be finite and more than 0 seconds; got '0min'"),
     (dict(keep=0), ValueError, "keep must be at least 1; got 0"),
 ], ids=name_of)  # fmt: skip

@@ -1,0 +1,176 @@
+/* Products of layers of any width, a panel of outputs after the other.
+ *
+ *     z (batch, m) = x (batch, n) @ right (n, m) + bias
+ *
+ * A panel holds the numbers of `right` that belong to a few vectors of outputs and PANEL_DEPTH inputs,
+ * side by side, so that it stays in the L1 cache while all rows pass. Filling it costs as much as
+ * multiplying it with about five rows; a BLAS, which fills such panels too, spends as much again on
+ * x. Where the same weights are used many times, panels are filled before (pack_panels).
+ *
+ * A tile of sums is held in registers, as in narrow.c. Every sum begins with the bias and adds the
+ * inputs in their order, whatever rows are beside it: z does not depend on the batch.
+ */
+#include "transpose_block.h"
+
+#if defined(__AVX512F__) /* rows x vectors accumulators + vectors + 1 input of 32 registers */
+#define PANEL_VECTORS 5
+#define PANEL_DEPTH 96
+#define ROWS_FOR(n_vectors) ((n_vectors) == 5 ? 5 : (n_vectors) == 4 ? 6 : 8)
+#else /* 16 registers */
+#define PANEL_VECTORS 3
+#define PANEL_DEPTH 224
+#define ROWS_FOR(n_vectors) ((n_vectors) == 3 ? 4 : (n_vectors) == 2 ? 6 : 8)
+#endif
+#define MOST_ROWS 8
+
+/* --- Filling panels -------------------------------------------------------------------------- */
+
+/* panel (n, width) from w (n_outputs, n); the last output stands in for those beyond the end. */
+static void fill_from_outputs(real *panel, ptrdiff_t width, const real *w, ptrdiff_t w_stride,
+                              ptrdiff_t n_outputs, ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0; j < width; j += LANES) {
+        const real *rows[LANES];
+        for (ptrdiff_t i = 0; i < LANES; i++)
+            rows[i] = w + (j + i < n_outputs ? j + i : n_outputs - 1) * w_stride;
+        ptrdiff_t k = 0;
+        for (; k + LANES <= n; k += LANES) {
+            transpose_block(panel + k * width + j, width, rows);
+            for (ptrdiff_t i = 0; i < LANES; i++)
+                rows[i] += LANES;
+        }
+        for (; k < n; k++)
+            for (ptrdiff_t i = 0; i < LANES; i++)
+                panel[k * width + j + i] = *rows[i]++;
+    }
+}
+
+/* --- Tiles ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    real *z;           /* (batch, n_vectors), sums so far unless `start` is given */
+    const real *x;     /* (batch, n) */
+    const real *panel; /* (n, n_vectors) */
+    const real *start; /* (n_vectors): what sums begin with, or NULL */
+    ptrdiff_t z_stride, x_stride, batch, n;
+} panel_t;
+
+/* z[r][v] = (start[v] or z[r][v]) + sum_k x[r][k] panel[k][v], n_rows rows from r. */
+FM_INLINE void panel_tile(const panel_t *job, ptrdiff_t r, const int n_rows, const int n_vectors)
+{
+    const real *x = job->x + r * job->x_stride, *panel = job->panel;
+    const ptrdiff_t x_stride = job->x_stride;
+    real *z = job->z + r * job->z_stride;
+    vec sum[MOST_ROWS][PANEL_VECTORS];
+    UNROLL
+    for (int i = 0; i < n_rows; i++)
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            sum[i][v] = load((job->start ? job->start : z + i * job->z_stride) + v * LANES);
+    for (ptrdiff_t k = 0; k < job->n; k++) {
+        vec w[PANEL_VECTORS];
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            w[v] = load(panel + v * LANES);
+        UNROLL
+        for (int i = 0; i < n_rows; i++) {
+            const real input = x[i * x_stride];
+            UNROLL
+            for (int v = 0; v < n_vectors; v++)
+                sum[i][v] += input * w[v];
+        }
+        panel += n_vectors * LANES;
+        x++;
+    }
+    UNROLL
+    for (int i = 0; i < n_rows; i++)
+        UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            store(z + i * job->z_stride + v * LANES, sum[i][v]);
+}
+
+#define TILE_CASE(n)                                                                               \
+    case n:                                                                                        \
+        if (n <= ROWS_FOR(n_vectors))                                                              \
+            panel_tile(job, r, n, n_vectors);                                                      \
+        break
+
+/* All rows, in tiles that differ by one row at most. */
+FM_INLINE void panel_rows(const panel_t *job, const int n_vectors)
+{
+    const ptrdiff_t n_tiles = (job->batch + ROWS_FOR(n_vectors) - 1) / ROWS_FOR(n_vectors);
+    for (ptrdiff_t tile = 0; tile < n_tiles; tile++) {
+        const ptrdiff_t r = job->batch * tile / n_tiles;
+        switch (job->batch * (tile + 1) / n_tiles - r) {
+            TILE_CASE(1);
+            TILE_CASE(2);
+            TILE_CASE(3);
+            TILE_CASE(4);
+            TILE_CASE(5);
+            TILE_CASE(6);
+            TILE_CASE(7);
+            TILE_CASE(8);
+        }
+    }
+}
+
+static void multiply_panel(const panel_t *job, ptrdiff_t n_vectors)
+{
+    switch (n_vectors) {
+    case 1: panel_rows(job, 1); break;
+    case 2: panel_rows(job, 2); break;
+    case 3: panel_rows(job, 3); break;
+#if PANEL_VECTORS == 5
+    case 4: panel_rows(job, 4); break;
+    case 5: panel_rows(job, 5); break;
+#endif
+    }
+}
+
+/* --- All panels ------------------------------------------------------------------------------ */
+
+/* Outputs of panel `group` of a layer of m outputs: from *begin on; returns its vectors. Panels
+ * differ by one vector at most. */
+FM_INLINE ptrdiff_t place_panel(ptrdiff_t group, ptrdiff_t m, ptrdiff_t *begin)
+{
+    const ptrdiff_t n_vectors = (m + LANES - 1) / LANES;
+    const ptrdiff_t n_groups = (n_vectors + PANEL_VECTORS - 1) / PANEL_VECTORS;
+    const ptrdiff_t first = n_vectors * group / n_groups;
+    *begin = first * LANES;
+    return group < n_groups ? n_vectors * (group + 1) / n_groups - first : 0;
+}
+
+FM_INLINE ptrdiff_t at_most(ptrdiff_t n, ptrdiff_t limit) { return n < limit ? n : limit; }
+
+void FM_NAME(panel_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
+                            const real *w, ptrdiff_t w_stride, const real *bias,
+                            ptrdiff_t bias_stride, const real *packed, ptrdiff_t batch, ptrdiff_t n,
+                            ptrdiff_t m)
+{
+    real filled[PANEL_DEPTH * PANEL_VECTORS * LANES] __attribute__((aligned(64)));
+    real start[PANEL_VECTORS * LANES] __attribute__((aligned(64)));
+    const ptrdiff_t n_parts = (n + PANEL_DEPTH - 1) / PANEL_DEPTH;
+    ptrdiff_t j, n_vectors;
+    for (ptrdiff_t group = 0; (n_vectors = place_panel(group, m, &j)) > 0; group++) {
+        const ptrdiff_t width = n_vectors * LANES, n_outputs = at_most(m - j, width);
+        for (ptrdiff_t i = 0; i < width; i++)
+            start[i] = i < n_outputs && bias ? bias[(j + i) * bias_stride] : 0;
+        for (ptrdiff_t part = 0; part < n_parts; part++) {
+            const ptrdiff_t k = n * part / n_parts, depth = n * (part + 1) / n_parts - k;
+            if (!packed)
+                fill_from_outputs(filled, width, w + j * w_stride + k, w_stride, n_outputs, depth);
+            const panel_t job = {z + j,      x + k,    packed ? packed + j * n + k * width : filled,
+                                 part ? NULL : start, z_stride, x_stride, batch, depth};
+            multiply_panel(&job, n_vectors);
+        }
+    }
+}
+
+void FM_NAME(pack_panels)(real *out, const real *w, ptrdiff_t w_stride, ptrdiff_t n, ptrdiff_t m)
+{
+    ptrdiff_t j, n_vectors;
+    for (ptrdiff_t group = 0; (n_vectors = place_panel(group, m, &j)) > 0; group++) {
+        const ptrdiff_t width = n_vectors * LANES;
+        fill_from_outputs(out + j * n, width, w + j * w_stride, w_stride, at_most(m - j, width), n);
+    }
+}
