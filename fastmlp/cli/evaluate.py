@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.cli.exit_codes import FINISHED
-from fastmlp.cli.models import add_model, load_model
+from fastmlp.cli.models import add_model, column_names, load_model
 from fastmlp.cli.options import UsageError
 from fastmlp.cli.output import can_draw, class_names, prepare_folder, report_written, write_figures
 from fastmlp.cli.rows import FORMATS, RowsToPredict, add_target, read_rows
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
             f"a {type(model).__name__} does not know its classes, and cannot be evaluated; "
             "fastmlp predict prints its outputs"
         )
-    rows = read_rows(options.data, options.target, needs_target=True)
+    rows = read_rows(options.data, options.target, needs_target=True, columns=column_names(model))
     predicted = np.asarray(model.predict(rows.X))
     is_classifier = hasattr(model, "classes_")
     result = _classification if is_classifier else _regression

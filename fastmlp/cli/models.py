@@ -75,3 +75,9 @@ def load_model(name: str) -> Any:
     """Load a model file, or the one in a folder that ``fastmlp train --out`` wrote."""
     path = Path(name)
     return load(path / MODEL_NAME if path.is_dir() else path)
+
+
+def column_names(model: Any) -> list[str] | None:
+    """Return the names of the columns on which an estimator was fitted; None if it knows none."""
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else list(names)

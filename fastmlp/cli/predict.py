@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.cli.exit_codes import FINISHED
-from fastmlp.cli.models import add_model, load_model
+from fastmlp.cli.models import add_model, column_names, load_model
 from fastmlp.cli.options import UsageError
 from fastmlp.cli.output import check_file
 from fastmlp.cli.rows import FORMATS, add_target, read_rows
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         check_file("--out", options.out)
     model = load_model(options.model)
-    rows = read_rows(options.data, options.target, needs_target=False)
+    rows = read_rows(options.data, options.target, needs_target=False, columns=column_names(model))
     if options.outputs and not hasattr(model, "predict_proba"):
         raise UsageError(f"--outputs needs a classifier; {options.model} is none")
     text = io.StringIO(newline="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,20 +24,23 @@ FORMATS = (
 )
 
 
+MOST_NAMES = 20
+
+
 @dataclass(frozen=True, eq=False)
 class RowsToPredict:
     """Rows for a model.
 
     Attributes
     ----------
-    X : ndarray of shape (n, n_features)
+    X : ndarray or data frame of shape (n, n_features)
     y : ndarray of shape (n,) or None
         Labels or targets; None where the file has none.
     source : str
         Name of the data set or of the file.
     """
 
-    X: NDArray[Any]
+    X: Any
     y: NDArray[Any] | None
     source: str
 
@@ -48,7 +52,9 @@ def add_target(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def read_rows(name: str, target: str | None, *, needs_target: bool) -> RowsToPredict:
+def read_rows(
+    name: str, target: str | None, *, needs_target: bool, columns: Sequence[str] | None = None
+) -> RowsToPredict:
     """Read the rows that ``--data`` names.
 
     Parameters
@@ -59,6 +65,9 @@ def read_rows(name: str, target: str | None, *, needs_target: bool) -> RowsToPre
         In a csv file, the column with the labels or targets, by its name or its number from 1.
     needs_target : bool
         Whether rows without labels or targets are refused.
+    columns : sequence of str or None
+        Names of the columns that the model knows: a csv file is then read as a data frame, of
+        numbers, text and gaps, by pandas.
 
     Raises
     ------
@@ -67,7 +76,7 @@ def read_rows(name: str, target: str | None, *, needs_target: bool) -> RowsToPre
     """
     path = Path(name)
     if path.suffix == ".csv":
-        rows = _read_csv(path, target)
+        rows = _read_csv(path, target) if columns is None else _read_frame(path, target, columns)
     elif target is not None:
         raise UsageError(f"--target names a column of a csv file; --data is {name}")
     elif path.suffix == ".npy":
@@ -134,6 +143,31 @@ def _read_csv(path: Path, target: str | None) -> RowsToPredict:
     return RowsToPredict(X, y, str(path))
 
 
+def _read_frame(path: Path, target: str | None, columns: Sequence[str]) -> RowsToPredict:
+    """Read the columns that a model knows, by their names, and the target."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UsageError(
+            f"{path} is read for a model that knows its columns by their names, which needs "
+            "pandas: pip install pandas"
+        ) from error
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataFormatError(f"{path}: not a csv file: {error}") from error
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise UsageError(
+            f"{path} must have the columns of the model; {', '.join(missing[:MOST_NAMES])} "
+            f"{'is' if len(missing) == 1 else 'are'} missing"
+        )
+    y = None
+    if target is not None:
+        y = frame.iloc[:, _column(target, list(frame.columns), frame.shape[1], path)].to_numpy()
+    return RowsToPredict(frame[list(columns)], y, str(path))
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
@@ -148,7 +182,7 @@ def _column(target: str, header: list[str] | None, width: int, path: Path) -> in
         return header.index(target)
     if target.isdecimal() and 1 <= int(target) <= width:
         return int(target) - 1
-    names = f"{', '.join(header[:20])}, or " if header else ""
+    names = f"{', '.join(header[:MOST_NAMES])}, or " if header else ""
     raise UsageError(f"--target must be one of {names}a number from 1 to {width}; got {target!r}")
 
 

@@ -63,6 +63,8 @@ class Predictor:
         Type of the weights and outputs.
     """
 
+    __module__ = "fastmlp.network"  # the public address, so that pickles survive moves
+
     def __init__(self, network: Freezable) -> None:
         self._network = copy.deepcopy(network)
         self._network.parameters.flags.writeable = False

@@ -304,3 +304,24 @@ def test_clothes_have_names_and_digits_have_not():
     assert class_names("fashion", list(range(10)))[6] == "shirt"
     assert class_names("fashion", [0, 1]) is None
     assert class_names("digits", list(range(10))) is None
+
+
+def test_columns_with_names_are_read_as_a_data_frame(capsys, tmp_path, monkeypatch):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"size": np.arange(60) % 7, "kind": list("xyz") * 20})
+    y = np.where(frame["size"] > 3, "big", "small")
+    model = fastmlp.TabularClassifier(random_state=0).fit(frame, y)
+    fastmlp.save(model, tmp_path / "m")
+    path = tmp_path / "rows.csv"
+    frame.assign(more=1.5, wanted=y)[["more", "wanted", "kind", "size"]].to_csv(path, index=False)
+    code, out, _ = run(capsys, "predict", tmp_path / "m", "--data", path)
+    assert (code, out.splitlines()) == (0, ["label", *model.predict(frame)])
+    words = ("evaluate", tmp_path / "m", "--data", path, "--target", "wanted")
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and f"60 rows, accuracy {model.score(frame, y):.4f}" in out
+    frame[["size"]].to_csv(path, index=False)
+    assert "columns of the model; kind is missing" in run(capsys, *words[:4])[2]
+    path.write_text('a,b\n"1')
+    assert run(capsys, *words[:4])[0] == 2
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert "needs pandas: pip install pandas" in run(capsys, *words)[2]
