@@ -49,11 +49,15 @@ KERNEL(void, sparse_product, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *valu
        const int32_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, const FM_REAL *right,
        ptrdiff_t right_stride, ptrdiff_t batch, ptrdiff_t m)
 
-/* The same, but for rounding, from right transposed: z[r, j] = sum_k x[row r, k] w[j * w_stride + k].
- * Reads and writes m columns alone. */
-KERNEL(void, sparse_dots, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *values,
-       const int32_t *columns, const ptrdiff_t *begin, const ptrdiff_t *index, const FM_REAL *w,
-       ptrdiff_t w_stride, ptrdiff_t batch, ptrdiff_t m)
+/* The columns that occur among n_values columns from 0 to n - 1: returns their number; touched has them
+ * in rising order, and places[k] says which of them columns[k] is. marks (n / 64, rounded up) is zero
+ * before and after; ranks has as many numbers. */
+KERNEL(ptrdiff_t, compact_columns, int32_t *touched, int32_t *places, uint64_t *marks,
+       int32_t *ranks, const int32_t *columns, ptrdiff_t n_values, ptrdiff_t n)
+
+/* out[i, j] = w[j * w_stride + touched[i]] for j < m. Writes whole vectors, zeros beyond column m. */
+KERNEL(void, gather_columns, FM_REAL *out, ptrdiff_t out_stride, const FM_REAL *w,
+       ptrdiff_t w_stride, const int32_t *touched, ptrdiff_t n_touched, ptrdiff_t m)
 
 /* The rows' values by column: returns the number of columns that occur, n_touched. touched[i] is the
  * i-th of them, in rising order; it has values[k] in row rows[k] of the batch, rising, for starts[i] <=

@@ -4,15 +4,18 @@
  *     transpose  the batch's non-zeros by column   X^T, so that a thread can own columns
  *     gradient   g (n, m) = X^T @ delta           lines of delta, added up column by column
  *     step       W^T -= rate X^T @ delta          for a rule that leaves all other columns alone
- *     dots       z (batch, m) = X @ W^T           with W (m, 1 + n) as it is, for few non-zeros
+ *     columns    W^T of the columns that occur    for predictions of rows that have few of them
  *
  * Row i of X has values[k] in column columns[k] for begin[i] <= k < begin[i + 1]; values of the same
  * place add up. A sum goes over the non-zeros of a row in their order, or over those of a column in
  * the order of their rows: no bit depends on who computes what beside it.
  */
+#include <string.h>
+
 #include "vectors.h"
 
 #define GROUP 8      /* vectors of a result that stay in registers */
+#define ROWS_AHEAD 4
 #define LOOK_AHEAD 8 /* non-zeros between the one that is multiplied and the one that is fetched */
 
 /* sum += sum over n non-zeros of values[i] matrix[lines[i]], n_vectors vectors each. */
@@ -94,22 +97,62 @@ void FM_NAME(sparse_product)(real *z, ptrdiff_t z_stride, const real *values,
     IN_GROUPS(m, product_group, &job);
 }
 
-void FM_NAME(sparse_dots)(real *z, ptrdiff_t z_stride, const real *values, const int32_t *columns,
-                          const ptrdiff_t *begin, const ptrdiff_t *index, const real *w,
-                          ptrdiff_t w_stride, ptrdiff_t batch, ptrdiff_t m)
+/* --- Columns that occur ---------------------------------------------------------------------- */
+
+ptrdiff_t FM_NAME(compact_columns)(int32_t *touched, int32_t *places, uint64_t *marks,
+                                   int32_t *ranks, const int32_t *columns, ptrdiff_t n_values,
+                                   ptrdiff_t n)
 {
-    for (ptrdiff_t r = 0; r < batch; r++) {
-        const ptrdiff_t row = index ? index[r] : r, first = begin[row], last = begin[row + 1];
-        for (ptrdiff_t j = 0; j < m; j++) {
-            real sum = 0;
-            for (ptrdiff_t k = first; k < last; k++)
-                sum += values[k] * w[j * w_stride + columns[k]];
-            z[r * z_stride + j] = sum;
+    int32_t n_touched = 0;
+    for (ptrdiff_t k = 0; k < n_values; k++)
+        marks[columns[k] / 64] |= (uint64_t)1 << columns[k] % 64;
+    for (ptrdiff_t word = 0; word < (n + 63) / 64; word++) {
+        ranks[word] = n_touched;
+        for (uint64_t rest = marks[word]; rest; rest &= rest - 1)
+            touched[n_touched++] = (int32_t)(word * 64 + __builtin_ctzll(rest));
+    }
+    for (ptrdiff_t k = 0; k < n_values; k++) {
+        const int32_t word = columns[k] / 64;
+        const uint64_t before = ((uint64_t)1 << columns[k] % 64) - 1;
+        places[k] = ranks[word] + __builtin_popcountll(marks[word] & before);
+    }
+    memset(marks, 0, (size_t)((n + 63) / 64) * sizeof *marks);
+    return n_touched;
+}
+
+/* LANES rows of w at a time, which are as many streams. */
+void FM_NAME(gather_columns)(real *out, ptrdiff_t out_stride, const real *w, ptrdiff_t w_stride,
+                             const int32_t *touched, ptrdiff_t n_touched, ptrdiff_t m)
+{
+    for (ptrdiff_t j = 0; j < m; j += LANES) {
+        const ptrdiff_t n = m - j < LANES ? m - j : LANES;
+        const real *rows = w + j * w_stride;
+        for (ptrdiff_t i = 0; i < n_touched; i++) {
+            vec line = {0};
+            if (n == LANES) {
+                UNROLL
+                for (ptrdiff_t lane = 0; lane < LANES; lane++)
+                    line[lane] = rows[lane * w_stride + touched[i]];
+            } else {
+                for (ptrdiff_t lane = 0; lane < n; lane++)
+                    line[lane] = rows[lane * w_stride + touched[i]];
+            }
+            store(out + i * out_stride + j, line);
         }
     }
 }
 
 /* --- Transposition --------------------------------------------------------------------------- */
+
+/* Shuffled rows defeat the hardware prefetcher. */
+FM_INLINE void prefetch_values(const real *values, const int32_t *columns, ptrdiff_t begin,
+                               ptrdiff_t end)
+{
+    for (ptrdiff_t k = begin; k < end; k += LINE) {
+        __builtin_prefetch(values + k);
+        __builtin_prefetch(columns + k);
+    }
+}
 
 /* A counting sort by column. `marks` has a bit for every column that occurs, so that the others cost
  * an eighth of a byte each. */
@@ -121,6 +164,9 @@ ptrdiff_t FM_NAME(sparse_transpose)(int32_t *touched, ptrdiff_t *starts, int32_t
 {
     for (ptrdiff_t r = 0; r < batch; r++) {
         const ptrdiff_t row = index ? index[r] : r;
+        if (index && r + ROWS_AHEAD < batch)
+            prefetch_values(values, columns, begin[index[r + ROWS_AHEAD]],
+                            begin[index[r + ROWS_AHEAD] + 1]);
         for (ptrdiff_t k = begin[row]; k < begin[row + 1]; k++) {
             const int32_t column = columns[k];
             places[column]++;

@@ -161,8 +161,6 @@ cdef class Engine(_Predictions):
             raise ValueError("x is no longer the sparse matrix that was checked")
         self.n_sparse_rows, self.n_values = len(x), job.data.row_begin[len(x)]
         self.enter_first_layer(planner.multiplies_values(self.network_plan, len(x), self.n_values))
-        job.data.few_values = (not job.run.training and
-                               planner.has_few_values(self.network_plan, self.n_values))
         return 0
 
     cdef int enter_order(self, order, Py_ssize_t n_rows) except -1:
@@ -393,6 +391,8 @@ cdef class Engine(_Predictions):
         else:
             copy_biases(job, <double *> job.network.biases, <double *> job.network.parameters)
         now.matrices, now.biases = job.network.parameters, job.network.biases
+        if job.data.sparse and planner.compacts_columns(self.network_plan, self.n_values):
+            self.compact_columns()
         self.enter_weights(now)
         self.reserve_scratch(chunk, n_workers, chunk, 0, n_workers, False)
         self.reserve_totals(n_chunks)

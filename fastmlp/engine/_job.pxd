@@ -56,7 +56,8 @@ cdef struct Data:              # x (n_rows, n_features), targets (n_rows, n_out)
     int32_t *columns
     Py_ssize_t *row_begin
     bint sparse                # the first layer is multiplied by the values alone
-    bint few_values            # with its weights where they lie
+    int32_t *touched           # the columns that occur, if `columns` counts these alone, or NULL
+    Py_ssize_t n_touched
     void *targets
     void *sample_weights
     void *out

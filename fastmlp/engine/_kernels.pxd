@@ -27,7 +27,8 @@ cdef extern from "fastmlp.h" nogil:
         void (*panel_product)(...) noexcept nogil
         void (*pack_panels)(...) noexcept nogil
         void (*sparse_product)(...) noexcept nogil
-        void (*sparse_dots)(...) noexcept nogil
+        Py_ssize_t (*compact_columns)(...) noexcept nogil
+        void (*gather_columns)(...) noexcept nogil
         Py_ssize_t (*sparse_transpose)(...) noexcept nogil
         void (*sparse_gradient)(...) noexcept nogil
         int (*sparse_step)(...) noexcept nogil

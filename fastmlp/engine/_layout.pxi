@@ -39,7 +39,12 @@ cdef void pack(Job *job, Weights *now, real *packed) noexcept nogil:
     cdef Layer *layer
     for l in range(job.network.n_layers):
         layer = &job.network.layers[l]
-        if layer.copied:
+        if layer.sparse and job.data.touched != NULL:
+            kernels(packed).gather_columns(packed + layer.packed, layer.stride,
+                                           (<real *> now.matrices) + layer.weights,
+                                           layer.weight_stride, job.data.touched,
+                                           job.data.n_touched, layer.n_out)
+        elif layer.copied:
             kernels(packed).transpose_padded(packed + layer.packed, layer.stride,
                                              (<real *> now.matrices) + layer.weights,
                                              layer.weight_stride, layer.n_out, layer.n_in)

@@ -9,6 +9,9 @@
 # - a rule that would leave them alone (lazy) changes those that occur, and copies those that the step
 #   before has changed: the two weight vectors then differ in no other line;
 # - any other rule goes over all lines, with a tile of gradients that stays in the cache.
+#
+# An evaluation reads the public weights: it transposes them first, those of the columns that occur, if
+# they may be few.
 
 cdef enum: TILE_NUMBERS = 2048   # of a gradient, between its sum and the update
 
@@ -18,10 +21,6 @@ cdef void multiply_values(Job *job, Weights *now, real *a, Rows *rows) noexcept 
     cdef Layer *layer = &job.network.layers[0]
     cdef real *values = <real *> rows.x
     cdef real *w = (<real *> now.matrices) + layer.weights
-    if job.data.few_values:
-        kernels(a).sparse_dots(a, layer.stride, values, job.data.columns, rows.row_begin,
-                               rows.index, w, layer.weight_stride, rows.n, layer.n_out)
-        return
     if layer.copied:
         w = (<real *> job.network.packed) + layer.packed
     kernels(a).sparse_product(a, layer.stride, values, job.data.columns, rows.row_begin, rows.index,

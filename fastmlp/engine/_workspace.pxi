@@ -42,7 +42,7 @@ cdef class _Workspace:
     cdef readonly bint uses_blas
     cdef _Buffer vectors, states, packed, biases, scratch, own
     cdef _Buffer lanes, totals, blocks, penalties, squares
-    cdef _Buffer by_column
+    cdef _Buffer by_column, compacted
     cdef object planned, last_plans
     cdef Py_ssize_t largest_block, few_rows, chunk_rows, sparse_chunk_rows, row_flop, worker_flop
     cdef Py_ssize_t n_biases, n_parameters, n_panels, panel_rows
@@ -62,7 +62,8 @@ cdef class _Workspace:
         self.vectors, self.states, self.packed = _Buffer(), _Buffer(), _Buffer()
         self.biases, self.scratch, self.own = _Buffer(), _Buffer(), _Buffer()
         self.lanes, self.totals, self.blocks = _Buffer(), _Buffer(), _Buffer()
-        self.penalties, self.squares, self.by_column = _Buffer(), _Buffer(), _Buffer()
+        self.penalties, self.squares = _Buffer(), _Buffer()
+        self.by_column, self.compacted = _Buffer(), _Buffer()
         self.job.network.n_layers = len(functions)
         self.job.network.layers = <Layer *> calloc(self.job.network.n_layers, sizeof(Layer))
         if self.job.network.layers == NULL:
@@ -117,7 +118,29 @@ cdef class _Workspace:
             self.place_layers(sparse)
         job.data.sparse = job.network.layers[0].sparse = sparse
         job.network.layers[0].narrow = self.network_plan.narrow[0] and not sparse
-        job.data.few_values = False
+        job.data.touched, job.data.n_touched = NULL, 0
+        return 0
+
+    cdef int compact_columns(self) except -1:
+        """Number the columns of the values by the place of each among those that occur, if these are
+        few."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t n_features = job.network.n_features, n_marks = (n_features + 63) // 64
+        cdef char *at = <char *> self.compacted.reserve(
+            12 * n_marks + 4 * (self.n_values + min(self.n_values, n_features)) + 64)
+        cdef uint64_t *marks = <uint64_t *> at
+        cdef int32_t *ranks = <int32_t *> (at + 8 * n_marks)
+        cdef int32_t *places = ranks + n_marks
+        cdef int32_t *touched = places + self.n_values
+        cdef Py_ssize_t n_touched
+        if self.dtype.itemsize == 4:
+            n_touched = kernels(<float *> NULL).compact_columns(
+                touched, places, marks, ranks, job.data.columns, self.n_values, n_features)
+        else:
+            n_touched = kernels(<double *> NULL).compact_columns(
+                touched, places, marks, ranks, job.data.columns, self.n_values, n_features)
+        if n_touched <= planner.MOST_COMPACT_COLUMNS * n_features:
+            job.data.touched, job.data.n_touched, job.data.columns = touched, n_touched, places
         return 0
 
     cdef int enter_sparse(self, Py_ssize_t batch_rows, bint in_lane) except -1:
@@ -238,13 +261,14 @@ cdef class _Workspace:
         """Transposed copies for the layers whose forward product wants them."""
         cdef Job *job = &self.job
         cdef Layer *layer
-        cdef Py_ssize_t n = 0
+        cdef Py_ssize_t n = 0, n_lines
         for l in range(job.network.n_layers):
             layer = &job.network.layers[l]
-            layer.copied = layer.narrow or layer.sparse and not (job.run.training
-                                                                 or job.data.few_values)
-            layer.packed = n
-            n += layer.n_in * layer.stride if layer.copied else 0
+            layer.copied = layer.narrow or layer.sparse and not job.run.training
+            layer.packed, n_lines = n, layer.n_in
+            if layer.sparse and job.data.touched != NULL:
+                n_lines = job.data.n_touched
+            n += n_lines * layer.stride if layer.copied else 0
         job.network.packed = self.packed.reserve(n * self.dtype.itemsize + 64)
         if self.dtype.itemsize == 4:
             pack(job, &now, <float *> job.network.packed)

@@ -81,8 +81,11 @@ SPARSE_CHUNK_BYTES = 4 << 20
 SPARSE_COST = 4
 """Time of a multiplication with one value of a sparse row, in multiplications of a dense row."""
 
-FEW_VALUES = 10
-"""Minimum number of columns per value for a prediction that does not transpose the weights."""
+MOST_COMPACT_VALUES = 4
+"""Maximum values per column of a prediction that looks for the columns that occur."""
+
+MOST_COMPACT_COLUMNS = 0.5
+"""Maximum share of these columns for which their weights alone are transposed."""
 
 SPARSE_BLOCK_NUMBERS = 1 << 16
 """Weights of the input columns that a thread takes at once for the gradient of sparse rows."""
@@ -415,12 +418,12 @@ def most_values_share(network: NetworkPlan) -> float:
     return network.sizes[1] / (SPARSE_COST * network.strides[1])
 
 
-def has_few_values(network: NetworkPlan, n_values: int) -> bool:
-    """Return whether `n_values` values are multiplied with the weights where they lie.
+def compacts_columns(network: NetworkPlan, n_values: int) -> bool:
+    """Return whether a prediction from `n_values` values looks for the columns that occur.
 
-    Transposing the weights, so that they are read line by line, takes longer than that saves.
+    If these are few, it transposes their weights alone; of text, most words are rare.
     """
-    return n_values * FEW_VALUES <= network.sizes[0]
+    return n_values <= MOST_COMPACT_VALUES * network.sizes[0]
 
 
 def value_flop(network: NetworkPlan, n_rows: int, n_values: int) -> int:

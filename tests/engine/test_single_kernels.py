@@ -300,17 +300,31 @@ def test_sparse_product_is_sparse_rows_times_matrix(kernels):
             z.assert_holds(expected, written=round_up(m), case=(n, m, batch, index is None))
 
 
-def test_sparse_dots_is_sparse_rows_times_transposed_matrix(kernels):
+def test_compact_columns_numbers_the_columns_that_occur(kernels):
     rng = np.random.default_rng(19)
-    for n, m, batch in THREES + NO_ROWS:
-        values, columns, begin, dense = sparse_rows(rng, batch + 3, n, kernels.dtype)
-        w = Sheet(integers(rng, m, n), kernels.dtype)
-        for index, rows in two_indices(rng, batch + 3, batch):
-            z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
-            kernels.sparse_dots(
-                z(), z.stride, values, columns, begin, index, w(), w.stride, batch, m
-            )
-            z.assert_holds(dense[rows] @ w.matrix.T, case=(n, m, batch, index is None))
+    for n in (1, 63, 64, 65, 500):
+        for n_values in (0, 1, 7, n, 3 * n):
+            columns = rng.integers(0, n, n_values, dtype=np.int32)
+            touched = np.full(min(n, n_values) + 1, -7, np.int32)
+            places = np.full(n_values + 1, -7, np.int32)
+            marks, ranks = np.zeros(-(-n // 64), np.uint64), np.empty(-(-n // 64), np.int32)
+            found = kernels.compact_columns(touched, places, marks, ranks, columns, n_values, n)
+            occurring, expected = np.unique(columns, return_inverse=True)
+            assert touched.tolist()[:found] == occurring.tolist()
+            assert set(touched[found:]) == {-7}
+            assert places.tolist() == [*expected, -7] and not marks.any()
+
+
+def test_gather_columns_is_the_transposed_matrix_of_these_columns(kernels):
+    rng = np.random.default_rng(24)
+    for n, m in TWOS:
+        w = Sheet(rng.normal(size=(m, n)), kernels.dtype)
+        touched = np.flatnonzero(rng.random(n) < 0.4).astype(np.int32)
+        out = Sheet(np.zeros((len(touched), m)), kernels.dtype, fill=CANARY)
+        kernels.gather_columns(out(), out.stride, w(), w.stride, touched, len(touched), m)
+        whole = -(-m // kernels.lanes) * kernels.lanes
+        assert not out.wide[:, m:whole].any()
+        out.assert_holds(w.matrix.T[touched], written=whole, case=(n, m))
 
 
 class Transposed:

@@ -144,16 +144,16 @@ def test_lbfgs_finds_the_same_minimum():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_predictions_and_evaluations_are_those_of_dense_rows(sizes, dtype):
-    """Of few values, with the weights in place, and of many, with a copy."""
+    """Of few values, with the weights of their columns alone, and of many, with all."""
     x, y = sparse_data(400, sizes)
     network = Network(sizes, activation="relu", output="identity", dtype=dtype, random_state=0)
     x = x.astype(dtype)
     shape = plan.plan_network(sizes, x.dtype.itemsize)
     close = dict(rtol=1e-4 if dtype == "float32" else 1e-11, atol=1e-6)
-    for n_rows in (1, 2, 400):
+    for n_rows in (1, 2, 50, 400):  # of 50 rows most columns occur
         rows = x[:n_rows]
-        few = plan.has_few_values(shape, rows.nnz)
-        assert few == (n_rows < 400) and plan.multiplies_values(shape, n_rows, rows.nnz)
+        looks = plan.compacts_columns(shape, rows.nnz)
+        assert looks == (n_rows < 400) and plan.multiplies_values(shape, n_rows, rows.nnz)
         np.testing.assert_allclose(network.predict(rows), network.predict(rows.toarray()), **close)
     trainer = Trainer(network, loss="squared_error", n_threads=2)
     found, expected = (trainer.evaluate(data, y[:400]) for data in (x, x.toarray()))
@@ -298,15 +298,19 @@ def test_a_matrix_without_any_value_trains_the_biases():
 # --- Runs that end early --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("overflows", ["loss", "weight"])
 @pytest.mark.parametrize("rule", ["plain", "plain, l2", "adamw", "plain, clipped"])
-def test_a_step_that_diverges_is_not_made(rule):
+def test_a_step_that_diverges_is_not_made(rule, overflows):
     """The weights afterwards are those of the last finished batch, in every bit."""
     sizes = (600, 16, 2)
-    x, y = sparse_data(200, sizes)
-    x.data[x.indptr[150] : x.indptr[151]] = 1e200  # the square of a weight overflows
-    y = y.copy()
-    y[150] = 1e200
-    network = Network(sizes, activation="identity", output="identity", dtype="float64")
+    x, y = sparse_data(200, sizes, used=0.9)
+    options = dict(activation="identity", output="identity", dtype="float64")
+    network = Network(sizes, **options, random_state=0)
+    network.weights[0][:, 1 + 599] = 0
+    x = x.tolil()
+    x[150, 599] = 1e160  # times 0
+    y[150] = 1e200 if overflows == "loss" else 1e150  # and the gradient is of the order of 1e310
+    x = x.tocsr()
     start = network.parameters.copy()
     options = dict(batch_size=50, shuffle=False, learning_rate=1e-3, n_threads=2) | RULES[rule]
     with pytest.raises(DivergenceError):

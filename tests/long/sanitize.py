@@ -30,6 +30,7 @@ RACES = {"TSAN_OPTIONS": "halt_on_error=1:die_after_fork=0"}
 
 ENGINE_TESTS = (
     "engine/test_engine.py",
+    "engine/test_sparse.py",
     "engine/test_kernels.py",
     "engine/test_forced_choices.py",
     "network/test_network.py",
@@ -45,6 +46,7 @@ KERNEL_TESTS = ("engine/test_single_kernels.py", "engine/test_native.py")
 SMOKE = """
 import numpy as np
 from fastmlp import Network, Trainer
+from scipy.sparse import csr_array
 x, y = np.random.default_rng(0).normal(size=(300, 20)), np.eye(3)[np.arange(300) % 3]
 for optimizer in ("sgd", "adam"):
     for sizes in ((20, 7, 3), (20, 200, 3)):
@@ -52,6 +54,9 @@ for optimizer in ("sgd", "adam"):
         options = {"batch_size": 64, "dropout": 0.1, "n_threads": 3}
         Trainer(network, optimizer=optimizer, **options).fit(x, y, n_epochs=2)
         network.predict(x), network.predict(x[:2])
+        rows = csr_array(np.where(x > 2, x, 0))
+        Trainer(network, optimizer=optimizer, **options).fit(rows, y, n_epochs=2)
+        network.predict(rows), network.predict(rows[:2])
 """
 
 
