@@ -199,7 +199,10 @@ def test_tables_of_the_documentation_are_those_of_the_stored_results(name, capsy
 
 
 def test_stored_summaries_follow_from_their_records():
-    for stored in (ROOT / "benchmarks" / "results").glob("*.json"):
+    for name in ("headline", "estimator"):
+        stored = ROOT / "benchmarks" / "results" / f"{name}.json"
+        if not stored.exists():
+            pytest.skip("no stored result beside the tests")
         kept = json.loads(stored.read_text())
         again = report.summarize(kept["records"], session.jobs_of(kept))
         for row, found in zip(kept["summary"], again, strict=True):
