@@ -13,20 +13,15 @@
  * over the end of the batch repeats its last row. The order of additions does not depend on the
  * tile, so a row gives the same bits whatever rows are beside it.
  */
-#include "vectors.h"
+#include "tile.h"
 
-#if defined(__AVX512F__) /* rows x vectors accumulators + vectors + 1 input of 32 registers */
-#define PRODUCT_VECTORS 5
-#define ROWS_FOR(n_vectors) ((n_vectors) == 5 ? 5 : (n_vectors) == 4 ? 6 : 8)
-#define GRADIENT_ROWS 7 /* 7 x 4 accumulators + 4 inputs */
+#if defined(__AVX512F__)
+#define GRADIENT_ROWS 7 /* 7 x 4 accumulators + 4 inputs of 32 registers */
 #define GRADIENT_VECTORS 4
 #else /* 16 registers */
-#define PRODUCT_VECTORS 3
-#define ROWS_FOR(n_vectors) ((n_vectors) == 3 ? 4 : (n_vectors) == 2 ? 6 : 8)
 #define GRADIENT_ROWS 6 /* 6 x 2 accumulators + 2 inputs */
 #define GRADIENT_VECTORS 2
 #endif
-#define MOST_ROWS 8
 
 FM_INLINE const real *row_of(const real *x, ptrdiff_t stride, const ptrdiff_t *index, ptrdiff_t r)
 {
@@ -52,7 +47,7 @@ FM_INLINE void product_tile(const product_t *job, const real *const *rows,
                             const int n_rows, const int n_vectors, const int fetches)
 {
     const real *right = job->right + m;
-    vec sum[MOST_ROWS][PRODUCT_VECTORS];
+    tile_t sum;
     UNROLL
     for (int i = 0; i < n_rows; i++)
         UNROLL
@@ -63,7 +58,7 @@ FM_INLINE void product_tile(const product_t *job, const real *const *rows,
         for (int i = 0; fetches && i < n_rows; i++)
             __builtin_prefetch(next_rows[i] + begin);
         for (ptrdiff_t k = begin; k < end; k++) {
-            vec w[PRODUCT_VECTORS];
+            vec w[TILE_VECTORS];
             UNROLL
             for (int v = 0; v < n_vectors; v++)
                 w[v] = load(right + k * job->right_stride + v * LANES);
@@ -87,35 +82,15 @@ FM_INLINE void product_tile(const product_t *job, const real *const *rows,
 FM_INLINE void compact_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, const int n_rows,
                             const int n_vectors)
 {
-    const real *x = job->x + r * job->x_stride, *right = job->right + m;
-    const ptrdiff_t x_stride = job->x_stride, right_stride = job->right_stride;
-    vec sum[MOST_ROWS][PRODUCT_VECTORS];
+    tile_t sum;
     UNROLL
     for (int i = 0; i < n_rows; i++)
         UNROLL
         for (int v = 0; v < n_vectors; v++)
             sum[i][v] = job->bias ? load(job->bias + m + v * LANES) : (vec){0};
-    for (ptrdiff_t k = 0; k < job->n; k++) {
-        vec w[PRODUCT_VECTORS];
-        UNROLL
-        for (int v = 0; v < n_vectors; v++)
-            w[v] = load(right + v * LANES);
-        UNROLL
-        for (int i = 0; i < n_rows; i++) {
-            const real input = x[i * x_stride];
-            UNROLL
-            for (int v = 0; v < n_vectors; v++)
-                sum[i][v] += input * w[v];
-        }
-        right += right_stride;
-        x++;
-    }
-    real *z = job->z + r * job->z_stride + m;
-    UNROLL
-    for (int i = 0; i < n_rows; i++)
-        UNROLL
-        for (int v = 0; v < n_vectors; v++)
-            store(z + i * job->z_stride + v * LANES, sum[i][v]);
+    add_products(sum, job->x + r * job->x_stride, job->x_stride, job->right + m, job->right_stride,
+                 job->n, n_rows, n_vectors);
+    store_tile(job->z + r * job->z_stride + m, job->z_stride, sum, n_rows, n_vectors);
 }
 
 /* n_vectors vectors of outputs from column m, for all rows. Rows beyond the end are the last row. */
@@ -148,7 +123,7 @@ static void product_columns(const product_t *job, ptrdiff_t m, ptrdiff_t n_vecto
         PRODUCT_CASE(1);
         PRODUCT_CASE(2);
         PRODUCT_CASE(3);
-#if PRODUCT_VECTORS == 5
+#if TILE_VECTORS == 5
         PRODUCT_CASE(4);
         PRODUCT_CASE(5);
 #endif
@@ -161,7 +136,7 @@ void FM_NAME(narrow_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff
 {
     const product_t job = {z, x, index, right, bias, z_stride, x_stride, right_stride, batch, n};
     const ptrdiff_t n_vectors = (m + LANES - 1) / LANES;
-    const ptrdiff_t n_groups = (n_vectors + PRODUCT_VECTORS - 1) / PRODUCT_VECTORS;
+    const ptrdiff_t n_groups = (n_vectors + TILE_VECTORS - 1) / TILE_VECTORS;
     for (ptrdiff_t group = 0; group < n_groups; group++) {
         const ptrdiff_t begin = n_vectors * group / n_groups;
         const ptrdiff_t end = n_vectors * (group + 1) / n_groups;

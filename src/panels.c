@@ -7,43 +7,16 @@
  * multiplying it with about five rows; a BLAS, which fills such panels too, spends as much again on
  * x. Where the same weights are used many times, panels are filled before (pack_panels).
  *
- * A tile of sums is held in registers, as in narrow.c. Every sum begins with the bias and adds the
- * inputs in their order, whatever rows are beside it: z does not depend on the batch.
+ * Every sum begins with the bias and adds the inputs in their order: what a row gives does not depend
+ * on the rows beside it.
  */
-#include "transpose_block.h"
+#include "tile.h"
 
-#if defined(__AVX512F__) /* rows x vectors accumulators + vectors + 1 input of 32 registers */
-#define PANEL_VECTORS 5
+#if defined(__AVX512F__)
 #define PANEL_DEPTH 96
-#define ROWS_FOR(n_vectors) ((n_vectors) == 5 ? 5 : (n_vectors) == 4 ? 6 : 8)
-#else /* 16 registers */
-#define PANEL_VECTORS 3
+#else
 #define PANEL_DEPTH 224
-#define ROWS_FOR(n_vectors) ((n_vectors) == 3 ? 4 : (n_vectors) == 2 ? 6 : 8)
 #endif
-#define MOST_ROWS 8
-
-/* --- Filling panels -------------------------------------------------------------------------- */
-
-/* panel (n, width) from w (n_outputs, n); the last output stands in for those beyond the end. */
-static void fill_from_outputs(real *panel, ptrdiff_t width, const real *w, ptrdiff_t w_stride,
-                              ptrdiff_t n_outputs, ptrdiff_t n)
-{
-    for (ptrdiff_t j = 0; j < width; j += LANES) {
-        const real *rows[LANES];
-        for (ptrdiff_t i = 0; i < LANES; i++)
-            rows[i] = w + (j + i < n_outputs ? j + i : n_outputs - 1) * w_stride;
-        ptrdiff_t k = 0;
-        for (; k + LANES <= n; k += LANES) {
-            transpose_block(panel + k * width + j, width, rows);
-            for (ptrdiff_t i = 0; i < LANES; i++)
-                rows[i] += LANES;
-        }
-        for (; k < n; k++)
-            for (ptrdiff_t i = 0; i < LANES; i++)
-                panel[k * width + j + i] = *rows[i]++;
-    }
-}
 
 /* --- Tiles ----------------------------------------------------------------------------------- */
 
@@ -58,35 +31,16 @@ typedef struct {
 /* z[r][v] = (start[v] or z[r][v]) + sum_k x[r][k] panel[k][v], n_rows rows from r. */
 FM_INLINE void panel_tile(const panel_t *job, ptrdiff_t r, const int n_rows, const int n_vectors)
 {
-    const real *x = job->x + r * job->x_stride, *panel = job->panel;
-    const ptrdiff_t x_stride = job->x_stride;
     real *z = job->z + r * job->z_stride;
-    vec sum[MOST_ROWS][PANEL_VECTORS];
+    tile_t sum;
     UNROLL
     for (int i = 0; i < n_rows; i++)
         UNROLL
         for (int v = 0; v < n_vectors; v++)
             sum[i][v] = load((job->start ? job->start : z + i * job->z_stride) + v * LANES);
-    for (ptrdiff_t k = 0; k < job->n; k++) {
-        vec w[PANEL_VECTORS];
-        UNROLL
-        for (int v = 0; v < n_vectors; v++)
-            w[v] = load(panel + v * LANES);
-        UNROLL
-        for (int i = 0; i < n_rows; i++) {
-            const real input = x[i * x_stride];
-            UNROLL
-            for (int v = 0; v < n_vectors; v++)
-                sum[i][v] += input * w[v];
-        }
-        panel += n_vectors * LANES;
-        x++;
-    }
-    UNROLL
-    for (int i = 0; i < n_rows; i++)
-        UNROLL
-        for (int v = 0; v < n_vectors; v++)
-            store(z + i * job->z_stride + v * LANES, sum[i][v]);
+    add_products(sum, job->x + r * job->x_stride, job->x_stride, job->panel, n_vectors * LANES,
+                 job->n, n_rows, n_vectors);
+    store_tile(z, job->z_stride, sum, n_rows, n_vectors);
 }
 
 #define TILE_CASE(n)                                                                               \
@@ -120,7 +74,7 @@ static void multiply_panel(const panel_t *job, ptrdiff_t n_vectors)
     case 1: panel_rows(job, 1); break;
     case 2: panel_rows(job, 2); break;
     case 3: panel_rows(job, 3); break;
-#if PANEL_VECTORS == 5
+#if TILE_VECTORS == 5
     case 4: panel_rows(job, 4); break;
     case 5: panel_rows(job, 5); break;
 #endif
@@ -134,7 +88,7 @@ static void multiply_panel(const panel_t *job, ptrdiff_t n_vectors)
 FM_INLINE ptrdiff_t place_panel(ptrdiff_t group, ptrdiff_t m, ptrdiff_t *begin)
 {
     const ptrdiff_t n_vectors = (m + LANES - 1) / LANES;
-    const ptrdiff_t n_groups = (n_vectors + PANEL_VECTORS - 1) / PANEL_VECTORS;
+    const ptrdiff_t n_groups = (n_vectors + TILE_VECTORS - 1) / TILE_VECTORS;
     const ptrdiff_t first = n_vectors * group / n_groups;
     *begin = first * LANES;
     return group < n_groups ? n_vectors * (group + 1) / n_groups - first : 0;
@@ -147,8 +101,8 @@ void FM_NAME(panel_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_
                             ptrdiff_t bias_stride, const real *packed, ptrdiff_t batch, ptrdiff_t n,
                             ptrdiff_t m)
 {
-    real filled[PANEL_DEPTH * PANEL_VECTORS * LANES] __attribute__((aligned(64)));
-    real start[PANEL_VECTORS * LANES] __attribute__((aligned(64)));
+    real filled[PANEL_DEPTH * TILE_VECTORS * LANES] __attribute__((aligned(64)));
+    real start[TILE_VECTORS * LANES] __attribute__((aligned(64)));
     const ptrdiff_t n_parts = (n + PANEL_DEPTH - 1) / PANEL_DEPTH;
     ptrdiff_t j, n_vectors;
     for (ptrdiff_t group = 0; (n_vectors = place_panel(group, m, &j)) > 0; group++) {
@@ -158,7 +112,8 @@ void FM_NAME(panel_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_
         for (ptrdiff_t part = 0; part < n_parts; part++) {
             const ptrdiff_t k = n * part / n_parts, depth = n * (part + 1) / n_parts - k;
             if (!packed)
-                fill_from_outputs(filled, width, w + j * w_stride + k, w_stride, n_outputs, depth);
+                FM_NAME(transpose_padded)(filled, width, w + j * w_stride + k, w_stride, n_outputs,
+                                          depth);
             const panel_t job = {z + j,      x + k,    packed ? packed + j * n + k * width : filled,
                                  part ? NULL : start, z_stride, x_stride, batch, depth};
             multiply_panel(&job, n_vectors);
@@ -171,6 +126,7 @@ void FM_NAME(pack_panels)(real *out, const real *w, ptrdiff_t w_stride, ptrdiff_
     ptrdiff_t j, n_vectors;
     for (ptrdiff_t group = 0; (n_vectors = place_panel(group, m, &j)) > 0; group++) {
         const ptrdiff_t width = n_vectors * LANES;
-        fill_from_outputs(out + j * n, width, w + j * w_stride, w_stride, at_most(m - j, width), n);
+        FM_NAME(transpose_padded)(out + j * n, width, w + j * w_stride, w_stride,
+                                  at_most(m - j, width), n);
     }
 }
