@@ -31,6 +31,7 @@ ENGINE_TESTS = (
     "engine/test_forced_choices.py",
     "test_optimizers.py",
     "engine/test_functions_and_losses.py",
+    "network/test_predictions.py",
     "network/test_network.py",
     "engine/test_shuffle.py",
     "engine/test_kernels.py",
