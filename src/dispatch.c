@@ -10,6 +10,19 @@ extern const fm_kernels_f32 fm_table_f32_avx2, fm_table_f32_avx512;
 extern const fm_kernels_f64 fm_table_f64_avx2, fm_table_f64_avx512;
 #endif
 
+#if defined(FM_HAVE_X86_LEVELS)
+static const char *const names[FM_LEVELS] = {"baseline", "avx2", "avx512"};
+#elif defined(__aarch64__) /* where what every processor has is called NEON */
+static const char *const names[FM_LEVELS] = {"neon"};
+#else
+static const char *const names[FM_LEVELS] = {"baseline"};
+#endif
+
+const char *fm_level_name(int level)
+{
+    return level >= 0 && level < FM_LEVELS ? names[level] : NULL;
+}
+
 const fm_kernels_f32 *fm_f32 = &fm_table_f32_baseline;
 const fm_kernels_f64 *fm_f64 = &fm_table_f64_baseline;
 

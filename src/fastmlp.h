@@ -65,6 +65,8 @@ typedef struct {
 } fm_kernels_f64;
 #undef KERNEL
 
+/* "baseline" and, if they were compiled in, "avx2" and "avx512"; on aarch64 "neon"; NULL for all others. */
+const char *fm_level_name(int level);
 /* The highest level that this processor and operating system can run. */
 int fm_best_level(void);
 /* The kernels in use: the baseline's until fm_select_level chooses others, which returns 0 and

@@ -5,7 +5,7 @@
  *     gradient   g (n_out, n) = delta (batch, n_out)^T @ x (batch, n)
  *
  * BLAS copies both operands into its own layout before it multiplies; with few outputs every copied
- * input is used too few times to pay for that. Here the rows of x are read where they lie, through
+ * input is used too few times to pay for that. The product reads the rows of x where they lie, through
  * the index array; shuffled rows defeat the hardware prefetcher, so they are fetched by hand.
  *
  * Both kernels hold a tile of the result in registers and add one outer product per k (product) or
@@ -15,7 +15,7 @@
  */
 #include "tile.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(__aarch64__)
 #define GRADIENT_ROWS 7 /* 7 x 4 accumulators + 4 inputs of 32 registers */
 #define GRADIENT_VECTORS 4
 #else /* 16 registers */
@@ -36,10 +36,19 @@ typedef struct {
     const ptrdiff_t *index;
     const real *right; /* (n, m) */
     const real *bias;  /* (m) or NULL */
-    ptrdiff_t z_stride, x_stride, right_stride, batch, n;
+    ptrdiff_t z_stride, x_stride, right_stride, batch;
+    ptrdiff_t begin, end; /* of the inputs k in this block; z has the sums of those before */
 } product_t;
 
-/* z[r][v] = bias[v] + sum_k rows[r][k] right[k][v] for n_rows rows and n_vectors vectors of outputs
+/* Vector v of what a tile's row adds to: zeros or the bias, then the sums of the blocks before. */
+FM_INLINE vec first_sum(const product_t *job, const real *z, ptrdiff_t m, int v)
+{
+    if (job->begin > 0)
+        return load(z + v * LANES);
+    return job->bias ? load(job->bias + m + v * LANES) : (vec){0};
+}
+
+/* z[r][v] = first_sum + sum_k rows[r][k] right[k][v] for n_rows rows and n_vectors vectors of outputs
  * from column m; row i of the result goes to z + targets[i]. Where `fetches`, the rows of the next
  * tile are fetched meanwhile, a cache line each per line of this tile's rows. */
 FM_INLINE void product_tile(const product_t *job, const real *const *rows,
@@ -52,9 +61,9 @@ FM_INLINE void product_tile(const product_t *job, const real *const *rows,
     for (int i = 0; i < n_rows; i++)
         UNROLL
         for (int v = 0; v < n_vectors; v++)
-            sum[i][v] = job->bias ? load(job->bias + m + v * LANES) : (vec){0};
-    for (ptrdiff_t begin = 0; begin < job->n; begin += LINE) {
-        const ptrdiff_t end = begin + LINE < job->n ? begin + LINE : job->n;
+            sum[i][v] = first_sum(job, job->z + targets[i] + m, m, v);
+    for (ptrdiff_t begin = job->begin; begin < job->end; begin += LINE) {
+        const ptrdiff_t end = begin + LINE < job->end ? begin + LINE : job->end;
         for (int i = 0; fetches && i < n_rows; i++)
             __builtin_prefetch(next_rows[i] + begin);
         for (ptrdiff_t k = begin; k < end; k++) {
@@ -82,15 +91,17 @@ FM_INLINE void product_tile(const product_t *job, const real *const *rows,
 FM_INLINE void compact_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, const int n_rows,
                             const int n_vectors)
 {
+    const real *right = job->right + job->begin * job->right_stride + m;
+    real *z = job->z + r * job->z_stride + m;
     tile_t sum;
     UNROLL
     for (int i = 0; i < n_rows; i++)
         UNROLL
         for (int v = 0; v < n_vectors; v++)
-            sum[i][v] = job->bias ? load(job->bias + m + v * LANES) : (vec){0};
-    add_products(sum, job->x + r * job->x_stride, job->x_stride, job->right + m, job->right_stride,
-                 job->n, n_rows, n_vectors);
-    store_tile(job->z + r * job->z_stride + m, job->z_stride, sum, n_rows, n_vectors);
+            sum[i][v] = first_sum(job, z + i * job->z_stride, m, v);
+    add_products(sum, job->x + r * job->x_stride + job->begin, job->x_stride, right,
+                 job->right_stride, job->end - job->begin, n_rows, n_vectors);
+    store_tile(z, job->z_stride, sum, n_rows, n_vectors);
 }
 
 /* n_vectors vectors of outputs from column m, for all rows. Rows beyond the end are the last row. */
@@ -114,6 +125,9 @@ FM_INLINE void product_rows(const product_t *job, ptrdiff_t m, const int n_rows,
     }
 }
 
+/* Inputs whose weights for the outputs of a tile stay in the first-level cache for all rows. */
+#define BLOCK (VECTOR_BYTES == 64 ? 96 : 160)
+
 #define PRODUCT_CASE(n_vectors)                                                                    \
     case n_vectors: product_rows(job, m, ROWS_FOR(n_vectors), n_vectors); break
 
@@ -134,14 +148,18 @@ void FM_NAME(narrow_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff
                              const ptrdiff_t *index, const real *right, ptrdiff_t right_stride,
                              const real *bias, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m)
 {
-    const product_t job = {z, x, index, right, bias, z_stride, x_stride, right_stride, batch, n};
+    product_t job = {z, x, index, right, bias, z_stride, x_stride, right_stride, batch, 0, 0};
     const ptrdiff_t n_vectors = (m + LANES - 1) / LANES;
     const ptrdiff_t n_groups = (n_vectors + TILE_VECTORS - 1) / TILE_VECTORS;
-    for (ptrdiff_t group = 0; group < n_groups; group++) {
-        const ptrdiff_t begin = n_vectors * group / n_groups;
-        const ptrdiff_t end = n_vectors * (group + 1) / n_groups;
-        product_columns(&job, begin * LANES, end - begin);
-    }
+    do {
+        job.end = n - job.begin > BLOCK + BLOCK / 2 ? job.begin + BLOCK : n;
+        for (ptrdiff_t group = 0; group < n_groups; group++) {
+            const ptrdiff_t begin = n_vectors * group / n_groups;
+            const ptrdiff_t end = n_vectors * (group + 1) / n_groups;
+            product_columns(&job, begin * LANES, end - begin);
+        }
+        job.begin = job.end;
+    } while (job.begin < n);
 }
 
 /* --- Gradient -------------------------------------------------------------------------------- */
@@ -211,43 +229,46 @@ FM_INLINE void gradient_columns(const gradient_t *job, ptrdiff_t k, const int n_
     }
 }
 
-static void gradient_vectors(const gradient_t *job, ptrdiff_t n_vectors)
+/* Columns k to k + n of the rows from `begin`, n_vectors vectors beside each other. */
+FM_INLINE void copy_columns(real *columns, const gradient_t *job, ptrdiff_t begin, ptrdiff_t rows,
+                            ptrdiff_t k, ptrdiff_t n, const int n_vectors)
 {
-    const ptrdiff_t n_groups = (n_vectors + GRADIENT_VECTORS - 1) / GRADIENT_VECTORS;
-    for (ptrdiff_t group = 0; group < n_groups; group++) {
-        const ptrdiff_t k = n_vectors * group / n_groups * LANES;
-        switch (n_vectors * (group + 1) / n_groups - n_vectors * group / n_groups) {
-        case 1: gradient_columns(job, k, 1); break;
-        case 2: gradient_columns(job, k, 2); break;
-#if GRADIENT_VECTORS == 4
-        case 3: gradient_columns(job, k, 3); break;
-        case 4: gradient_columns(job, k, 4); break;
-#endif
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *row = row_of(job->x, job->x_stride, job->index, begin + r) + k;
+        real *out = columns + r * n_vectors * LANES;
+        if (n == n_vectors * LANES) {
+            UNROLL
+            for (int v = 0; v < n_vectors; v++)
+                store(out + v * LANES, load(row + v * LANES));
+        } else {
+            for (ptrdiff_t i = 0; i < n_vectors * LANES; i++)
+                out[i] = i < n ? row[i] : 0;
         }
     }
 }
 
-/* The n < LANES columns from k that do not fill a vector: copied beside zeros, TAIL_ROWS at a time. */
-#define TAIL_ROWS 256
-static void gradient_tail(gradient_t job, ptrdiff_t k, ptrdiff_t n)
+/* n columns from k, in n_vectors vectors. All outputs read them again and again, from where the rows
+ * lie, crossing cache lines: they are copied to aligned addresses first, COPIED_ROWS rows at a time.
+ * Few outputs do not pay for that, but whole vectors are needed. */
+#define COPIED_ROWS (VECTOR_BYTES == 64 ? 64 : 128)
+#define FEW_OUTPUTS (2 * GRADIENT_ROWS)
+FM_INLINE void gradient_vectors(const gradient_t *whole, ptrdiff_t k, ptrdiff_t n, const int n_vectors)
 {
-    real tail[TAIL_ROWS * LANES] __attribute__((aligned(64)));
-    const real *x = job.x + k, *delta = job.delta;
-    const ptrdiff_t *index = job.index;
-    const ptrdiff_t batch = job.batch, stride = job.x_stride;
+    real columns[COPIED_ROWS * GRADIENT_VECTORS * LANES] __attribute__((aligned(64)));
+    gradient_t job = *whole;
+    if (job.n_out <= FEW_OUTPUTS && n == n_vectors * LANES) {
+        gradient_columns(&job, k, n_vectors);
+        return;
+    }
     job.g += k;
-    job.x = tail;
+    job.x = columns;
     job.index = NULL;
-    job.x_stride = LANES;
-    for (ptrdiff_t begin = 0; begin < batch || begin == 0; begin += TAIL_ROWS) {
-        job.batch = batch - begin < TAIL_ROWS ? batch - begin : TAIL_ROWS;
-        job.delta = delta + begin * job.delta_stride;
-        for (ptrdiff_t r = 0; r < job.batch; r++) {
-            const real *row = row_of(x, stride, index, begin + r);
-            for (ptrdiff_t i = 0; i < LANES; i++)
-                tail[r * LANES + i] = i < n ? row[i] : 0;
-        }
-        gradient_columns(&job, 0, 1);
+    job.x_stride = n_vectors * LANES;
+    for (ptrdiff_t begin = 0; begin < whole->batch || begin == 0; begin += COPIED_ROWS) {
+        job.batch = whole->batch - begin < COPIED_ROWS ? whole->batch - begin : COPIED_ROWS;
+        job.delta = whole->delta + begin * job.delta_stride;
+        copy_columns(columns, whole, begin, job.batch, k, n, n_vectors);
+        gradient_columns(&job, 0, n_vectors);
         job.accumulate = 1;
     }
 }
@@ -259,10 +280,20 @@ void FM_NAME(narrow_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
 {
     const gradient_t job = {g,        delta,    x,     index, g_stride,
                             delta_stride, x_stride, batch, n_out, accumulate};
-    const ptrdiff_t n_vectors = n / LANES;
-    gradient_vectors(&job, n_vectors);
-    if (n > n_vectors * LANES)
-        gradient_tail(job, n_vectors * LANES, n - n_vectors * LANES);
+    const ptrdiff_t n_vectors = (n + LANES - 1) / LANES;
+    const ptrdiff_t n_groups = (n_vectors + GRADIENT_VECTORS - 1) / GRADIENT_VECTORS;
+    for (ptrdiff_t group = 0; group < n_groups; group++) {
+        const ptrdiff_t first = n_vectors * group / n_groups, next = n_vectors * (group + 1) / n_groups;
+        const ptrdiff_t k = first * LANES, end = next * LANES < n ? next * LANES : n;
+        switch (next - first) {
+        case 1: gradient_vectors(&job, k, end - k, 1); break;
+        case 2: gradient_vectors(&job, k, end - k, 2); break;
+#if GRADIENT_VECTORS == 4
+        case 3: gradient_vectors(&job, k, end - k, 3); break;
+        case 4: gradient_vectors(&job, k, end - k, 4); break;
+#endif
+        }
+    }
 }
 
 /* --- A few rows ------------------------------------------------------------------------------ */

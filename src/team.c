@@ -44,6 +44,8 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__) /* where "yield" is nothing, and this takes about as long as x86's pause */
+#define PAUSE() __asm__ volatile("isb" ::: "memory")
 #else
 #define PAUSE() atomic_signal_fence(memory_order_seq_cst)
 #endif

@@ -9,7 +9,7 @@ cdef extern from "fastmlp.h" nogil:
     enum: FM_LOG_LOSS, FM_CROSS_ENTROPY, FM_SQUARED_ERROR, FM_BRIER, FM_ABSOLUTE_ERROR
     enum: FM_HUBER, FM_QUANTILE, FM_POISSON, FM_GAMMA
     enum: FM_PLAIN, FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV, FM_ADAM, FM_RMSPROP
-    enum: FM_BASELINE, FM_AVX2, FM_AVX512, FM_LEVELS
+    enum: FM_BASELINE, FM_LEVELS
 
     ctypedef struct fm_totals:
         double loss, error, weight, n_correct
@@ -54,6 +54,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*apply_softplus)(...) noexcept nogil
     fm_kernels *kernels "FM_KERNELS_OF"(void *numbers) noexcept
 
+    const char *fm_level_name(int level)
     int fm_best_level()
     int fm_select_level(int level)
 

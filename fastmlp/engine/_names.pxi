@@ -18,7 +18,9 @@ UPDATES = {
 }
 cdef enum: PER_BATCH, PER_SAMPLE, PER_WEIGHT
 _PENALTY_SCALES = {"per_batch": PER_BATCH, "per_sample": PER_SAMPLE, "per_weight": PER_WEIGHT}
-LEVELS = {"baseline": FM_BASELINE, "avx2": FM_AVX2, "avx512": FM_AVX512}
+LEVELS = {
+    fm_level_name(level).decode(): level for level in range(FM_LEVELS) if fm_level_name(level) != NULL
+}
 
 cdef enum: OK = 0, STOPPED = 1, BROKEN = 2
 DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
@@ -33,7 +35,7 @@ cdef char INT32 = ord(memoryview(np.zeros(1, np.int32)).format)
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)
 
 
-cdef str _level = "baseline"
+cdef str _level = fm_level_name(FM_BASELINE).decode()
 
 
 def best_level():
@@ -42,7 +44,7 @@ def best_level():
 
 
 def select_level(str name, *, str argument="name"):
-    """Use the kernels of one SIMD level, baseline, avx2 or avx512, from now on."""
+    """Use the kernels of one SIMD level, a name of LEVELS, from now on."""
     global _level
     if name not in LEVELS:
         raise ValueError(f"{argument} must be one of {', '.join(LEVELS)}; got {name!r}")

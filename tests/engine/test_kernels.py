@@ -119,7 +119,7 @@ def test_functions_take_strided_arrays_and_refuse_other_dtypes():
 
 
 def test_unknown_level_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="name must be one of baseline, avx2, avx512; got 'sse9'"):
+    with pytest.raises(ValueError, match=f"name must be one of {', '.join(_core.LEVELS)}; got 'sse9'"):
         _core.select_level("sse9")
 
 
@@ -134,7 +134,7 @@ def test_level_that_this_processor_lacks_is_refused():
     if best == list(_core.LEVELS)[-1]:
         pytest.skip("this processor runs every level")
     with pytest.raises(ValueError, match=f"name must be at most '{best}' on this processor"):
-        _core.select_level("avx512")
+        _core.select_level(list(_core.LEVELS)[-1])
 
 
 @pytest.mark.parametrize("level", RUNNABLE_LEVELS)
@@ -144,7 +144,7 @@ def test_environment_variable_forces_a_level_at_import(level):
 
 
 def test_wrong_level_in_the_environment_says_what_is_allowed():
-    message = "FASTMLP_SIMD must be one of baseline, avx2, avx512; got 'mmx'"
+    message = f"FASTMLP_SIMD must be one of {', '.join(_core.LEVELS)}; got 'mmx'"
     result = run_python("import fastmlp; print('imported')", FASTMLP_SIMD="mmx")
     assert (result.stdout, result.returncode) == ("imported\n", 0)
     result = run_python("import fastmlp; fastmlp.Network((2, 1))", FASTMLP_SIMD="mmx")
