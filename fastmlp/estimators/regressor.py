@@ -11,12 +11,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_flag, shown
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
 from fastmlp.estimators.labels import check_score, check_y
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic, quantile_levels, suggest_parameters
+from fastmlp.estimators.parameters import is_stochastic, quantile_levels
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.target_scaling import (
     Floats,
