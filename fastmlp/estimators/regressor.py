@@ -299,6 +299,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     ) -> Any:
         """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
+        Rows in chunks: learning rates that follow a schedule, and `warmup`, count every call as an
+        epoch, unless it has ``end_of_epoch=False``. Pass that with all chunks of an epoch but the
+        last, and set `max_iter` to the number of epochs, over which "cosine" and "one_cycle" fall
+        to (nearly) 0::
+
+            for epoch in range(model.max_iter):
+                for i, (X, y) in enumerate(chunks):
+                    model.partial_fit(X, y, end_of_epoch=i == len(chunks) - 1)
+
         Changed parameters take effect with this call: the learning rate, penalties, batch size or
         `solver`, which starts with a new state. Parameters that define the network must not change:
         `hidden_layer_sizes`, `activation`, `dtype`, and the output function that `loss` requires. A
@@ -313,8 +322,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             begin with ``val_``, which are NaN for calls without it.
         end_of_epoch : bool, default=True
             False if these rows are a chunk of an epoch whose other chunks follow: the epoch of the
-            schedules "cosine", "one_cycle", "exponential" and "power", planned for `max_iter`
-            epochs, and of `warmup` stays. `history_` has an entry for every call.
+            schedules "cosine", "one_cycle", "exponential" and "power", and of `warmup`, stays.
+            `history_` has an entry for every call.
 
         Returns
         -------
@@ -325,6 +334,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         ValueError
             As in `fit`; also with early stopping, and if the parameters define a network other than
             the fitted one.
+
+        Warns
+        -----
+        UserWarning
+            Once per fitted network: if its first two calls end an epoch of a schedule with
+            different rows, and if "cosine" or "one_cycle" has ended.
         """
         return self._fit(
             X,
