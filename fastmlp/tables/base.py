@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds
+from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds, shown
 from fastmlp._types import Array
 from fastmlp.callbacks.base import as_epoch_callbacks
 from fastmlp.engine.threads import resolve_threads
@@ -71,6 +71,10 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _output_and_loss(self) -> tuple[str, Loss]:
         """Return the name of the output function, and the loss."""
+
+    def _labels(self, y: Any, targets: Numbers) -> NDArray[Any]:
+        """Return what a splitter is given as y, (n, ...)."""
+        return np.asarray(y)
 
     @abstractmethod
     def _strata(self, targets: Numbers) -> NDArray[np.intp]:
@@ -164,19 +168,23 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         n_given = frame.n_rows
         weights = check_weights("sample_weight", sample_weight, n_given, np.dtype(np.float64))
         targets = self._learn_targets(y, n_given, weights)
+        group_of = _check_groups(groups, n_given)
         there = np.arange(n_given) if weights is None else np.flatnonzero(weights)
+        if len(there) < n_given:
+            frame = frame.rows(there)
+        weights = None if weights is None else weights[there]
         encoder = self._new_encoder(len(there))
         self._copy_names(encoder)
-        cells = encoder.learn(frame, weights)
-        cells = cells.rows(there)
-        targets, labels = targets[there], np.asarray(y)[there] if len(there) < n_given else y
-        weights = None if weights is None else weights[there]
-        group_of = _check_groups(groups, n_given)
-        rng = as_random_state(self.random_state)
-        data = TrainingData(cells, targets, weights, None if group_of is None else group_of[there])
+        data = TrainingData(
+            encoder.learn(frame, weights),
+            targets[there],
+            weights,
+            None if group_of is None else group_of[there],
+        )
         data.validation = self._given_validation(encoder, *validation)
+        rng = as_random_state(self.random_state)
         few = self._has_few_rows(data)
-        splits = self._splits(data, labels, rng, few=few)
+        splits = self._splits(data, (y, targets, group_of), there, rng, few=few)
         members = self._train(encoder, data, splits, rng, deadline, few=few)
         self.encoder_ = encoder
         kept = [(m, split) for m, split in zip(members, splits, strict=True) if m is not None]
@@ -244,6 +252,11 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
             missing = "X_val" if X is None else "y_val"
             what = "a validation set" if weights is None else "sample_weight_val"
             raise ValueError(f"{missing} is missing; {what} needs X_val and y_val")
+        if self.validation is not None:
+            raise ValueError(
+                "validation must be None with X_val, which is what all members stop by; got "
+                f"{shown(self.validation)}"
+            )
         cells = encoder.read(X, "X_val")
         n = len(cells.numbers)
         checked = check_weights("sample_weight_val", weights, n, np.dtype(np.float64))
@@ -258,7 +271,10 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         rows = np.concatenate([np.nan_to_num(data.cells.numbers), data.cells.codes], axis=1)
         return len(np.unique(rows, axis=0)) < FEW_ROWS
 
-    def _splits(self, data: TrainingData, y: Any, rng: Any, *, few: bool) -> list[Any]:
+    def _splits(
+        self, data: TrainingData, given: Any, there: NDArray[np.intp], rng: Any, *, few: bool
+    ) -> list[Any]:
+        y, targets, groups = given
         n_members = self._n_members()
         everything = np.arange(data.n_rows), np.zeros(0, np.intp)
         if data.validation is not None or (few and self.validation is None):
@@ -267,11 +283,12 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
             member_splits(
                 self.validation,
                 n_members,
-                data.n_rows,
-                y=np.asarray(y),
-                strata=self._strata(data.targets),
-                groups=data.groups,
+                len(targets),
+                y=self._labels(y, targets),
+                strata=self._strata(targets),
+                groups=groups,
                 rng=rng,
+                there=there if len(there) < len(targets) else None,
             )
         )
 

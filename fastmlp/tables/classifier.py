@@ -81,7 +81,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         Probabilities of the training rows from members that held them out; NaN for rows that none
         did. None if no rows were held out: with fewer than 25 different rows, or `X_val`.
     oof_score_ : float or None
-        Accuracy of these.
+        Accuracy of these. The rows have also chosen their member's epoch, so that it is optimistic
+        for a single member, and about right for their mean: see docs/tables.md.
     temperature_ : float
         Number by which the logarithms of the members' probabilities are divided, learned from
         `oof_prediction_`; 1 where that does not lower their log loss.
@@ -239,6 +240,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         if len(self.classes_) <= 2:
             return "sigmoid", check_loss("log_loss")
         return "softmax", check_loss("cross_entropy")
+
+    def _labels(self, y: Any, targets: Numbers) -> NDArray[Any]:
+        if is_soft(y):
+            return self._strata(targets)
+        return self._check_labels("y", y, len(targets))
 
     def _strata(self, targets: Numbers) -> NDArray[np.intp]:
         codes = targets.argmax(axis=1) if targets.shape[1] > 1 else targets[:, 0] > 0.5

@@ -47,6 +47,8 @@ class Member:
         Rows it was trained on, and stopped by.
     """
 
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+
     network: Network
     features: Features
     statistics: TargetStatistics

@@ -49,7 +49,8 @@ time_limit, network, n_threads, random_state, callbacks, verbose
         Predictions of the training rows by members that held them out; NaN for rows that none did.
         None if no rows were held out: with fewer than 25 different rows, or `X_val`.
     oof_score_ : float or None
-        R^2 of these; with quantiles the mean of D^2, see :class:`MLPRegressor`.
+        R^2 of these; with quantiles the mean of D^2, see :class:`MLPRegressor`. On how honest it
+        is see :class:`TabularClassifier`.
     encoder_ : TabularEncoder
         What was learned of the columns.
     members_ : list of Member
@@ -212,7 +213,17 @@ time_limit, network, n_threads, random_state, callbacks, verbose
         """Return targets as columns, and whether they were given as one."""
         if hasattr(y, "tocsr"):
             raise ValueError(f"{name} must be a dense array of numbers; got a sparse matrix")
-        array = check_y(name, y, self, numeric=True)
+        try:
+            array = check_y(name, y, self, numeric=True)
+            if array.dtype.kind in "mM":
+                raise TypeError(f"{name} must be numbers; got {array.dtype}. Convert times to days")
+            array = array if array.dtype.kind in "fiub" else array.astype(np.float64)
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise ValueError(
+                f"{name} must be numbers: {error}. TabularClassifier learns labels"
+            ) from None
         check_length(name, array.shape[0], "X", n_rows)
         if array.ndim == 2 and array.shape[1] == 1:
             from sklearn.utils import column_or_1d

@@ -33,7 +33,12 @@ def check_probabilities(name: str, y: Any, n_rows: int) -> tuple[NDArray[Any], N
         If a value is not a probability, or a row's sum differs from 1 by more than 0.001.
     """
     names = None if isinstance(y, np.ndarray) else column_types(y)
-    array = as_numeric_array(name, y).astype(np.float64)
+    try:
+        array = as_numeric_array(name, y).astype(np.float64)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must be one column of labels, or hold a probability of every class: {error}"
+        ) from None
     check_length(name, len(array), "X", n_rows)
     check_finite(name, array)
     sums = array.sum(axis=1)
