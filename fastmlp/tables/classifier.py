@@ -86,6 +86,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     temperature_ : float
         Number by which the logarithms of the members' probabilities are divided, learned from
         `oof_prediction_`; 1 where that does not lower their log loss.
+    linear_score_ : float or None
+        The same of ridge or logistic regression on the same inputs (without bins) and rows, to
+        compare with; None with fewer than 400 rows, without held-out rows, and for quantiles.
     encoder_ : TabularEncoder
         What was learned of the columns.
     members_ : list of Member

@@ -51,6 +51,9 @@ time_limit, network, n_threads, random_state, callbacks, verbose
     oof_score_ : float or None
         R^2 of these; with quantiles the mean of D^2, see :class:`MLPRegressor`. On how honest it
         is see :class:`TabularClassifier`.
+    linear_score_ : float or None
+        The same of ridge or logistic regression on the same inputs (without bins) and rows, to
+        compare with; None with fewer than 400 rows, without held-out rows, and for quantiles.
     encoder_ : TabularEncoder
         What was learned of the columns.
     members_ : list of Member
