@@ -12,12 +12,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from fastmlp._checks import as_array, check_flag, shown
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
 from fastmlp.estimators.labels import check_score
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic, suggest_parameters
+from fastmlp.estimators.parameters import is_stochastic
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.targets import ClassTargets, learn_classes, smoothed
 from fastmlp.estimators.validation import Score, subset_accuracy

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import signature
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -19,7 +17,6 @@ from fastmlp._checks import (
     check_flag,
     check_integer,
     check_number,
-    nearest,
     shown,
 )
 from fastmlp.engine.threads import resolve_threads
@@ -248,23 +245,6 @@ def _may_be_widths(value: object) -> bool:
     if isinstance(value, str):
         return value != "" and all(part.isdecimal() for part in value.lower().split("x"))
     return isinstance(value, int | tuple | list) and not isinstance(value, bool)
-
-
-def suggest_parameters(init: Callable[..., None]) -> Callable[..., None]:
-    """Let a constructor refuse unknown parameters with the nearest known name."""
-    known = [name for name in signature(init).parameters if name != "self"]
-
-    @functools.wraps(init)
-    def checked(self: Any, *args: Any, **given: Any) -> None:
-        for name in given:
-            if name not in known:
-                raise TypeError(
-                    f"{type(self).__name__} got an unexpected keyword argument {name!r}"
-                    + (nearest(name, known) or f"; its parameters are {', '.join(known)}")
-                )
-        init(self, *args, **given)
-
-    return checked
 
 
 def _class_weight(name: str, value: object) -> None:

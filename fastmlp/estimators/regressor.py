@@ -11,12 +11,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_flag, shown
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
 from fastmlp.estimators.labels import check_score, check_y
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic, quantile_levels, suggest_parameters
+from fastmlp.estimators.parameters import is_stochastic, quantile_levels
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.target_scaling import (
     Floats,
@@ -134,7 +135,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Number of epochs in which the rate rises linearly to the value given by `learning_rate`.
     scoring : None, str, callable or list of str, default=None
         Scores of the validation rows: those of `score` by default, or scikit-learn's scorers. The
-        first is stored in `history_` as ``val_score``, and each of them as ``val_<name>``.
+        first is stored in `history_` as ``val_score``, and each of them as ``val_<name>``. For
+        several quantiles see `quantile`.
     monitor : str or None, default=None
         Entry of `history_` that early stopping monitors; None means "val_score". Entries whose
         names end in "loss" are minimized, all others maximized.
@@ -154,7 +156,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         ``max_grad_norm / norm``; PyTorch divides by ``norm + 1e-6``. Not available for "lbfgs".
     quantile : float in (0, 1) or increasing sequence of such, default=0.5
         Level of the loss "quantile". With several levels, a single target is predicted by one
-        output per level; these quantiles cannot cross.
+        output per level; these quantiles cannot cross. `score`, the default of searches and of
+        `cross_val_score`, works for them; scikit-learn's scorers by name, such as
+        ``scoring="r2"``, compare one prediction per row and fail (nan in a search). To score one
+        level, pass ``make_scorer(lambda y, p: r2_score(y, p[:, 1]))``.
     huber_delta : float > 0, default=1.0
         Distance at which the loss "huber" changes from quadratic to linear, in the units in which
         the network is trained.
@@ -164,7 +169,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         epochs. The scale is that of the rows given to `fit`, or to the first `partial_fit`. Losses
         in the records are those of the scaled targets. A TransformedTargetRegressor does the same,
         but its `score` and those of the searches fail for several quantiles. Not available for
-        "poisson" and "gamma".
+        "poisson" and "gamma". Small tables need more than a scale: for 331 rows of scikit-learn's
+        diabetes data (X standardized, mean R^2 of eight random splits), the default 200 epochs
+        reach 0.39 (0.23 to 0.51), because they overfit, 0.42 with ``early_stopping=True``, 0.47
+        with ``alpha=10``, ridge regression 0.46, and -1.1 without `scale_target`.
 
     Attributes
     ----------

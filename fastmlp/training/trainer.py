@@ -22,6 +22,7 @@ from fastmlp._checks import (
     check_targets,
     shown,
 )
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, EpochCallback, as_epoch_callbacks
 from fastmlp.callbacks.checkpoint import Checkpoint
@@ -157,6 +158,7 @@ class Trainer:
 
     __module__ = "fastmlp.training"  # the public address, so that pickles survive moves
 
+    @suggest_parameters
     def __init__(
         self,
         network: Network,

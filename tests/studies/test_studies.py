@@ -134,11 +134,15 @@ def test_list_names_every_study_with_its_question(capsys):
     assert all(line.endswith("?") for line in out.splitlines())
 
 
-def test_unknown_study_is_refused_with_the_list(capsys, tmp_path):
-    code, out, err = run(capsys, "regularization", "--out", str(tmp_path / "new"))
-    assert (code, out) == (2, "")
+def test_unknown_study_is_refused_with_the_nearest_or_the_list(capsys, tmp_path):
     names = ", ".join(NAMES)
-    assert err == f"fastmlp: error: unknown study 'regularization'; there are: {names}\n"
+    for word, help_text in (
+        ("regularization", ". Did you mean 'regularisation'?"),
+        ("qqq", f"; there are: {names}"),
+    ):
+        code, out, err = run(capsys, word, "--out", str(tmp_path / "new"))
+        assert (code, out) == (2, "")
+        assert err == f"fastmlp: error: unknown study {word!r}{help_text}\n"
     assert not (tmp_path / "new").exists()
 
 
