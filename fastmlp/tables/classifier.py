@@ -104,8 +104,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
 
     Examples
     --------
-    >>> from sklearn.datasets import load_breast_cancer
-    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
     >>> model = TabularClassifier(preset="fast", random_state=0).fit(X, y)
     >>> bool(model.oof_score_ > 0.9)
     True
