@@ -20,6 +20,7 @@ from fastmlp._checks import (
     shown,
 )
 from fastmlp.engine.threads import resolve_threads
+from fastmlp.estimators.bounds import read_bounds
 from fastmlp.estimators.naming import naming
 from fastmlp.exceptions import ParameterError
 from fastmlp.initializers import INITIALIZERS
@@ -202,6 +203,11 @@ def _dropout(name: str, value: object) -> None:
         check_number(name, rate, below=1.0)
 
 
+def _bounds(name: str, value: object) -> None:
+    if value is not None and not np.isfinite(read_bounds(value)).any():
+        raise ValueError(f"{name} must be None, or a pair with a number; got {shown(value)}")
+
+
 def _max_grad_norm(name: str, value: object) -> None:
     if value is not None:
         check_number(name, value, minimum=SMALLEST_NORM)
@@ -296,6 +302,7 @@ CHECKS: dict[str, Check] = {
     "quantile": _levels,
     "huber_delta": _positive,
     "scale_target": check_flag,
+    "bounds": _bounds,
 }
 """Checks by parameter; `loss` is missing because its allowed values depend on the estimator."""
 

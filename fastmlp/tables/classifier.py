@@ -86,6 +86,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     temperature_ : float
         Number by which the logarithms of the members' probabilities are divided, learned from
         `oof_prediction_`; 1 where that does not lower their log loss.
+    linear_score_ : float or None
+        The same of ridge or logistic regression on the same inputs (without bins) and rows, to
+        compare with; None with fewer than 400 rows, without held-out rows, and for quantiles.
     encoder_ : TabularEncoder
         What was learned of the columns.
     members_ : list of Member
@@ -101,8 +104,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
 
     Examples
     --------
-    >>> from sklearn.datasets import load_breast_cancer
-    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
     >>> model = TabularClassifier(preset="fast", random_state=0).fit(X, y)
     >>> bool(model.oof_score_ > 0.9)
     True

@@ -72,6 +72,35 @@ def _is_fraction(validation: Any) -> bool:
     return isinstance(validation, numbers.Real) and not isinstance(validation, bool)
 
 
+def mean_of_held_out(
+    n_rows: int, parts: Iterable[tuple[Rows, NDArray[Any]]]
+) -> tuple[Rows, NDArray[np.float64]] | None:
+    """Return the rows that were held out, (n,), and the means of their outputs, (n, n_outputs).
+
+    Parameters
+    ----------
+    n_rows : int
+    parts : iterable of (ndarray of shape (n_held,), ndarray of shape (n_held, n_outputs))
+        Rows that a member held out, and what it predicted for them.
+
+    Returns
+    -------
+    tuple or None
+        None if no row was held out.
+    """
+    total: Any = None
+    count = np.zeros(n_rows)
+    for held, outputs in parts:
+        if total is None:
+            total = np.zeros((n_rows, outputs.shape[1]))
+        total[held] += outputs
+        count[held] += 1
+    if total is None:
+        return None
+    seen = np.flatnonzero(count)
+    return seen, total[seen] / count[seen, np.newaxis]
+
+
 def fold_numbers(
     n_folds: int, strata: NDArray[np.intp], groups: NDArray[Any] | None, rng: Any
 ) -> NDArray[np.intp]:
