@@ -111,6 +111,10 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:
         """Return the default score function; None for the accuracy that the engine computes."""
 
+    def _hard_labels(self, y: Any) -> Any:
+        """Return targets as splitters and scorers know them: labels where y has probabilities."""
+        return y
+
     def _training_targets(self, y: Array) -> Array:
         """Return the targets used in training, for example smoothed ones."""
         return y
@@ -173,8 +177,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Finite numbers; float32 and float64 are used without a copy if C-ordered.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Finite numbers for a regressor; for a classifier, labels of any sortable type, or
-            multilabel indicators 0 and 1 (also sparse).
+            Finite numbers for a regressor; for a classifier, labels of any sortable type,
+            multilabel indicators 0 and 1 (also sparse), or probabilities of every class
+            (n_samples, n_classes), for example those of another model.
         sample_weight : array-like of shape (n_samples,) or float, optional
             Weight >= 0 of every row; a weight of k counts like k copies of the row.
         X_val, y_val : like X and y, optional
@@ -414,7 +419,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         train, rest = split_rows(
             self.validation_fraction,
             len(rows.x),
-            y=labels,
+            y=self._hard_labels(labels),
             groups=groups,
             stratify=self._stratifies(),
             random_state=random_state,
@@ -468,7 +473,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             rows,
             loss_scale=self._loss_scale(),
             score=self._default_score(rows.y, rows.weights),
-            scorers=named_scorers(view, self.scoring, as_matrix(rows.x), labels, rows.weights),
+            scorers=named_scorers(
+                view, self.scoring, as_matrix(rows.x), self._hard_labels(labels), rows.weights
+            ),
         )
 
     # --- Using the network

@@ -258,8 +258,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
             return weights
         if not isinstance(self.class_weight, Mapping):
             check_choice("class_weight", self.class_weight, ["balanced"])
-        hard = np.round(targets) if targets.shape[1] == 1 else targets
-        of_rows = class_sample_weights(self.class_weight, self.classes_, hard, weights)
+        of_rows = class_sample_weights(self.class_weight, self.classes_, targets, weights)
         if not of_rows.any():
             raise ValueError("class_weight must leave a row with a positive weight")
         return np.asarray(of_rows, np.float64)
