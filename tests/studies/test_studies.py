@@ -24,6 +24,7 @@ import fastmlp
 from fastmlp import cli
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.json_file import write_json
+from fastmlp.plots.headline import TOP_INCHES
 from fastmlp.studies import NAMES, find_study
 from fastmlp.studies.lab import figures, results, training
 from fastmlp.studies.lab.data import SCALES, load_raw, load_scaled
@@ -330,7 +331,7 @@ def test_a_figure_has_a_title_of_one_line_and_its_finding_below():
     boxes = [text.get_window_extent() for text in texts]
     # The finding is below the title's first line, and in the room that it and the layout make.
     assert boxes[1].y1 < boxes[0].y1
-    assert boxes[1].y0 >= boxes[0].y0 - figures.TOP_INCHES * figure.dpi
+    assert boxes[1].y0 >= boxes[0].y0 - TOP_INCHES * figure.dpi
     assert boxes[1].x1 < figure.bbox.x1
     with pytest.raises(ValueError, match="title must have at most 60 characters"):
         figures.headline(figure, "x" * 61, "")
