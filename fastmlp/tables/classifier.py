@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp._checks import check_choice
 from fastmlp._types import Array
 from fastmlp.estimators.inputs import class_sample_weights
-from fastmlp.estimators.labels import check_length, check_score, check_y
+from fastmlp.estimators.labels import check_score, check_targets_of
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.targets import ClassTargets, learn_classes
 from fastmlp.losses import Loss, check_loss
@@ -207,12 +207,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         return self._outputs_from_probabilities(targets)
 
     def _check_labels(self, name: str, y: Any, n_rows: int) -> NDArray[Any]:
-        labels = check_y(name, y, self, numeric=False)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            from sklearn.utils import column_or_1d
-
-            labels = column_or_1d(labels, warn=True)
-        check_length(name, labels.shape[0], "X", n_rows)
+        x_name = name.replace("y", "X")
+        labels = check_targets_of(name, y, self, x_name, n_rows, numeric=False)
         learn_classes(labels)
         return np.asarray(labels)
 
