@@ -32,6 +32,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     targets (indicators of shape (n, n_labels)) have one logistic output per label. The loss is the
     mean of ``-log p(y)`` over the rows, plus penalties.
 
+    Soft labels: rows of probabilities of shape (n, n_classes), with sum 1 and not all 0 and 1
+    (which are multilabel), are learned as they are: ``-sum_k y_k log p_k``. The network then learns
+    what another model knows (distillation): ``student.fit(X, teacher.predict_proba(X))``.
+    `classes_` are 0, 1, ..., the columns; ``teacher.classes_[student.predict(X)]`` are the labels.
+    Splitters, scorers and class weights see the most probable class.
+
     Parameters
     ----------
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
@@ -420,9 +426,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             with naming("classes" if np.ndim(y) < 2 else "y"):
                 targets = learn_classes(y if np.ndim(y) == 2 else as_array("classes", classes))
+                if targets.kind != "multilabel" and np.ndim(y) == 2:
+                    targets = learn_classes(as_array("classes", classes))
             self._take_targets(targets)
         elif first or known is None:
             self._take_targets(learn_classes(y))
+        elif self._targets.hard(y) is not y:  # the columns are counted when they are encoded
+            return
         elif set(given := unique_labels(y)) != set(known):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
@@ -447,6 +457,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
         return self._targets.encode(y, dtype, name)
+
+    def _hard_labels(self, y: Any) -> Any:
+        return self._targets.hard(y)
 
     def _output_and_loss(self) -> tuple[str, Loss]:
         many = self._targets.kind == "multiclass"

@@ -18,7 +18,7 @@ from fastmlp._types import Array
 from fastmlp.callbacks.base import as_epoch_callbacks
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.estimators.inputs import check_weights
-from fastmlp.estimators.labels import check_length
+from fastmlp.estimators.labels import check_length, check_y, has_validation_set
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import as_random_state
 from fastmlp.estimators.warn import warn
@@ -163,11 +163,8 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         started = time.monotonic()
         limit = self._check_parameters()
         deadline = None if limit is None else started + limit
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
+        if y is None:  # reported first, as in scikit-learn
+            check_y("y", y, self, numeric=False)
         frame = check_frame(self, X, reset=True)
         n_given = frame.n_rows
         weights = check_weights("sample_weight", sample_weight, n_given, np.dtype(np.float64))
@@ -254,12 +251,8 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     def _given_validation(
         self, encoder: TabularEncoder, X: Any, y: Any, weights: Any
     ) -> tuple[Cells, Numbers, Numbers | None] | None:
-        if X is None and y is None and weights is None:
+        if not has_validation_set(X, y, weights):
             return None
-        if X is None or y is None:
-            missing = "X_val" if X is None else "y_val"
-            what = "a validation set" if weights is None else "sample_weight_val"
-            raise ValueError(f"{missing} is missing; {what} needs X_val and y_val")
         if self.validation is not None:
             raise ValueError(
                 "validation must be None with X_val, which is what all members stop by; got "

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp._checks import check_choice
 from fastmlp._types import Array
 from fastmlp.estimators.inputs import class_sample_weights
-from fastmlp.estimators.labels import check_length, check_score, check_y
+from fastmlp.estimators.labels import check_score, check_targets_of
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.targets import ClassTargets, learn_classes
 from fastmlp.losses import Loss, check_loss
@@ -207,12 +207,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         return self._outputs_from_probabilities(targets)
 
     def _check_labels(self, name: str, y: Any, n_rows: int) -> NDArray[Any]:
-        labels = check_y(name, y, self, numeric=False)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            from sklearn.utils import column_or_1d
-
-            labels = column_or_1d(labels, warn=True)
-        check_length(name, labels.shape[0], "X", n_rows)
+        x_name = name.replace("y", "X")
+        labels = check_targets_of(name, y, self, x_name, n_rows, numeric=False)
         learn_classes(labels)
         return np.asarray(labels)
 
@@ -258,8 +254,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
             return weights
         if not isinstance(self.class_weight, Mapping):
             check_choice("class_weight", self.class_weight, ["balanced"])
-        hard = np.round(targets) if targets.shape[1] == 1 else targets
-        of_rows = class_sample_weights(self.class_weight, self.classes_, hard, weights)
+        of_rows = class_sample_weights(self.class_weight, self.classes_, targets, weights)
         if not of_rows.any():
             raise ValueError("class_weight must leave a row with a positive weight")
         return np.asarray(of_rows, np.float64)

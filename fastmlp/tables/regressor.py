@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp._checks import check_iterable, check_number, shown
 from fastmlp._types import Array
 from fastmlp.estimators.bounds import check_within, read_bounds
-from fastmlp.estimators.labels import check_length, check_score, check_y
+from fastmlp.estimators.labels import check_score, check_targets_of
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.validation import d2_pinball, r2
 from fastmlp.losses import Loss, Quantile, check_loss
@@ -209,23 +209,18 @@ time_limit, network, n_threads, random_state, callbacks, verbose
         """Return targets as columns, and whether they were given as one."""
         if hasattr(y, "tocsr"):
             raise ValueError(f"{name} must be a dense array of numbers; got a sparse matrix")
+        x_name = name.replace("y", "X")
         try:
-            array = check_y(name, y, self, numeric=True)
+            array = check_targets_of(name, y, self, x_name, n_rows, numeric=True)
             if array.dtype.kind in "mM":
                 raise TypeError(f"{name} must be numbers; got {array.dtype}. Convert times to days")
-            array = array if array.dtype.kind in "fiub" else array.astype(np.float64)
+            numbers = array.astype(np.float64)
         except ValueError as error:
             if "could not convert string" not in str(error):
                 raise
             raise ValueError(
                 f"{name} must be numbers: {error}. TabularClassifier learns labels"
             ) from None
-        check_length(name, array.shape[0], "X", n_rows)
-        if array.ndim == 2 and array.shape[1] == 1:
-            from sklearn.utils import column_or_1d
-
-            array = column_or_1d(array, warn=True)
-        numbers = np.asarray(array, np.float64)
         return numbers.reshape(n_rows, -1), numbers.ndim == 1
 
     def _encode_targets(self, y: Any, n_rows: int) -> Numbers:

@@ -270,3 +270,9 @@ def test_pickles_name_the_room_and_none_of_its_files():
         names = {name for code, name, _ in pickletools.genops(text) if code.name == "GLOBAL"}
         assert not [name for name in names if name.startswith("fastmlp.tables.")]
         assert str(pickle.loads(text)) == str(thing)
+
+
+@pytest.mark.parametrize(("make", "y"), [(classifier, WORDS), (regressor, A)])
+def test_validation_targets_of_another_length_are_named(make, y):
+    with pytest.raises(ValueError, match="X_val has 120 rows and y_val has 119"):
+        make().fit(FRAME, y, X_val=FRAME, y_val=y[1:])
