@@ -76,6 +76,11 @@ def test_the_score_is_that_of_a_linear_model_of_the_same_splits():
     assert model.linear_score_ == pytest.approx(r2_score(BENT[400:], theirs), abs=2e-3)
 
 
+def test_the_number_of_threads_does_not_change_the_score():
+    one, two = (TabularRegressor(**QUICK | {"n_threads": n}).fit(X, BENT) for n in (1, 2))
+    assert one.linear_score_ == two.linear_score_
+
+
 def test_the_warning_can_be_switched_off_and_does_not_change_the_fit():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LinearModelWarning)
