@@ -108,6 +108,15 @@ def test_otherwise_there_is_no_such_score(parameters, rows, arguments):
     assert "linear" not in str(model.summary())
 
 
+def test_the_same_accuracy_is_not_enough_where_probabilities_are_better():
+    """Of rare classes none is predicted by either model."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 2))
+    p = 1 / (1 + np.exp(4 - 1.2 * x[:, 0] - 1.0 * np.minimum(x[:, 1] ** 2, 2)))
+    model = TabularClassifier(**QUICK).fit(x, rng.random(2000) < p)
+    assert abs(model.linear_score_ - model.oof_score_) < 0.01
+
+
 def test_where_nothing_can_be_learned_nothing_is_said():
     y = np.random.default_rng(1).integers(0, 2, N)
     assert 0.4 < TabularClassifier(**QUICK).fit(X, y).linear_score_ < 0.6
