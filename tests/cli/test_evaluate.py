@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+import fastmlp.cli.evaluate  # before a test replaces what it imports
 from fastmlp import MLPClassifier, MLPRegressor, Network, cli
 from fastmlp.cli import train as _train
 from fastmlp.cli.display import PlainDisplay

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+import fastmlp.cli.evaluate  # before a test replaces what it imports
 from fastmlp import MLPClassifier, cli
 from fastmlp.training.loop import Loop
 
