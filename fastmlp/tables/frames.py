@@ -47,9 +47,9 @@ class Frame:
         return values if self._rows is None else values[self._rows]
 
     @property
-    def is_named(self) -> bool:
-        """Whether the columns have names of their own, which those of an array have not."""
-        return self._keys is not None
+    def has_odd_names(self) -> bool:
+        """Whether columns have names that are no strings, which scikit-learn does not compare."""
+        return self._keys is not None and not all(isinstance(key, str) for key in self._keys)
 
     @cached_property
     def names(self) -> list[str]:

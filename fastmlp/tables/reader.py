@@ -126,7 +126,7 @@ class Reader:
         """
         if frame.array is not None and self.is_plain:
             return self.read_array(frame.array)
-        if frame.is_named:
+        if frame.has_odd_names:
             self._check_names(frame.names)
         numbers: list[NDArray[np.float64]] = []
         codes = []
@@ -149,7 +149,7 @@ class Reader:
         )
 
     def _check_names(self, names: list[str]) -> None:
-        """Check names that scikit-learn does not compare, those that are numbers or tuples."""
+        """Compare names that are numbers or tuples with those of `fit`."""
         own = [column.name for column in self.columns]
         if names == own or own == [f"x{i}" for i in range(len(own))]:
             return

@@ -76,6 +76,11 @@ def test_the_score_is_that_of_a_linear_model_of_the_same_splits():
     assert model.linear_score_ == pytest.approx(r2_score(BENT[400:], theirs), abs=2e-3)
 
 
+def test_the_number_of_threads_does_not_change_the_score():
+    one, two = (TabularRegressor(**QUICK | {"n_threads": n}).fit(X, BENT) for n in (1, 2))
+    assert one.linear_score_ == two.linear_score_
+
+
 def test_the_warning_can_be_switched_off_and_does_not_change_the_fit():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LinearModelWarning)
@@ -101,6 +106,15 @@ def test_otherwise_there_is_no_such_score(parameters, rows, arguments):
     model = TabularRegressor(**QUICK | parameters).fit(X[:rows], STRAIGHT[:rows], **arguments)
     assert model.linear_score_ is None
     assert "linear" not in str(model.summary())
+
+
+def test_the_same_accuracy_is_not_enough_where_probabilities_are_better():
+    """Of rare classes none is predicted by either model."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 2))
+    p = 1 / (1 + np.exp(4 - 1.2 * x[:, 0] - 1.0 * np.minimum(x[:, 1] ** 2, 2)))
+    model = TabularClassifier(**QUICK).fit(x, rng.random(2000) < p)
+    assert abs(model.linear_score_ - model.oof_score_) < 0.01
 
 
 def test_where_nothing_can_be_learned_nothing_is_said():
