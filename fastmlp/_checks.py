@@ -12,12 +12,13 @@ import numbers
 import os
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fastmlp._names import nearest
 
 MAX_DIMENSION = 2**31 - 1
 """Largest matrix dimension and leading dimension that a 32-bit BLAS accepts."""
@@ -51,32 +52,6 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
             + nearest(value, known)
         )
     return value
-
-
-OTHER_NAMES = {
-    "mse": "squared_error", "mean_squared_error": "squared_error",
-    "mae": "absolute_error", "mean_absolute_error": "absolute_error",
-    "pinball": "quantile", "bce": "log_loss", "binary_crossentropy": "log_loss",
-    "categorical_crossentropy": "cross_entropy", "swish": "silu", "linear": "identity",
-    "logistic": "sigmoid", "momentum": "sgd",
-    "n_jobs": "n_threads", "lr": "learning_rate_init", "learn_rate": "learning_rate_init",
-    "eta": "learning_rate_init", "epochs": "max_iter", "n_epochs": "max_iter",
-    "hidden": "hidden_layer_sizes", "hidden_layers": "hidden_layer_sizes",
-    "layers": "hidden_layer_sizes", "optimizer": "solver", "seed": "random_state", "l2": "alpha",
-    "patience": "n_iter_no_change", "validation_split": "validation_fraction",
-}  # fmt: skip
-"""Names of other libraries, and this package's."""
-
-
-def nearest(value: object, known: Iterable[str]) -> str:
-    """Return a question such as ". Did you mean 'relu'?", or "" if no known name is near."""
-    if not isinstance(value, str) or len(value) > LONGEST_SHOWN:
-        return ""
-    names = {name.lower(): name for name in known}
-    word = value.strip().lower().replace("-", "_").replace(" ", "_")
-    near = [OTHER_NAMES.get(word, ""), word, *get_close_matches(word, names, n=1, cutoff=0.7)]
-    found = next((names[name] for name in near if name in names), None)
-    return "" if found is None else f". Did you mean {found!r}?"
 
 
 def check_integer(

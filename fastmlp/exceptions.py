@@ -66,6 +66,10 @@ class UnscaledInputWarning(UserWarning):
     """Warning about inputs whose magnitude makes gradient descent unlikely to converge."""
 
 
+class LinearModelWarning(UserWarning):
+    """Warning that a linear model is as good as the networks, and easier to explain."""
+
+
 class DivergenceError(ArithmeticError, ValueError):
     """Training produced NaN or infinity; the last finite weights are kept.
 

@@ -31,9 +31,7 @@ def monitored(name: str, metrics: Mapping[str, float]) -> float:
     ValueError
         Naming those there are.
     """
-    if name not in metrics:
-        raise ValueError(f"monitor must be one of {', '.join(map(repr, metrics))}; got {name!r}")
-    return metrics[name]
+    return metrics[check_choice("monitor", name, metrics)]
 
 
 class EarlyStopping(EpochCallback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -64,6 +65,12 @@ class EpochRow:
         )
 
 
+def line_width(stream: TextIO) -> int | None:
+    """Return the characters in a line of `stream`: of a terminal, or as COLUMNS says; or None."""
+    is_set = os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) > 0
+    return get_terminal_size().columns if is_set or stream.isatty() else None
+
+
 def fitting_columns(width: int | None) -> list[int]:
     """Return the positions in COLUMNS of those that fit into lines of `width` characters."""
     chosen, left = [], sum(WIDTHS) if width is None else width
@@ -123,7 +130,7 @@ class PlainDisplay(Display):
     """One line per epoch."""
 
     def __init__(self, n_epochs: int, stream: TextIO) -> None:
-        super().__init__(n_epochs, get_terminal_size().columns if stream.isatty() else None)
+        super().__init__(n_epochs, line_width(stream))
         widths = [WIDTHS[i] for i in self.columns]
         self._printer = RowPrinter(self.cells(COLUMNS), widths, stream)
 

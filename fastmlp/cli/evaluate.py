@@ -13,7 +13,7 @@ from fastmlp.cli.exit_codes import FINISHED
 from fastmlp.cli.models import add_model, column_names, load_model
 from fastmlp.cli.options import UsageError
 from fastmlp.cli.output import can_draw, class_names, prepare_folder, report_written, write_figures
-from fastmlp.cli.rows import FORMATS, RowsToPredict, add_target, read_rows
+from fastmlp.cli.rows import FORMATS, RowsToPredict, add_target, plain_labels, read_rows
 from fastmlp.files.json_file import write_json
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _classification(model: Any, rows: RowsToPredict, predicted: NDArray[Any]) -> dict[str, Any]:
     """Return the facts about labels: accuracy, and how many rows of every class are wrong."""
-    y = rows.y
-    assert y is not None
-    accuracy = float(model.score(rows.X, y))
+    assert rows.y is not None
+    accuracy = float(model.score(rows.X, rows.y))
+    y, predicted = plain_labels(rows.y), plain_labels(predicted)
     lines, classes = [], {}
     for label in np.unique(y).tolist():
         of_class = y == label
@@ -103,9 +103,6 @@ def _figures(model: Any, rows: RowsToPredict, predicted: Any) -> Iterator[tuple[
     from fastmlp import plots
 
     assert rows.y is not None
-    yield (
-        "confusion_matrix",
-        plots.plot_confusion_matrix(
-            rows.y, predicted, model.classes_, names=class_names(rows.source, model.classes_)
-        ),
-    )
+    y, labels, classes = (plain_labels(np.asarray(a)) for a in (rows.y, predicted, model.classes_))
+    names = class_names(rows.source, classes)
+    yield "confusion_matrix", plots.plot_confusion_matrix(y, labels, classes, names=names)

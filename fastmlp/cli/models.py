@@ -6,16 +6,20 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from fastmlp.cli.options import UsageError
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, without_rows
 from fastmlp.datasets.recipes import Recipe
 from fastmlp.datasets.scaling import Scaler
-from fastmlp.exchange.saving import load, save
+from fastmlp.exchange.saving import MODEL_NAME, load, save
 from fastmlp.myann.myann import MyANN
 from fastmlp.myann.parameters import LOSS_FUNCTIONS
+from fastmlp.network.network import Network
+from fastmlp.training.checkpoints.folder import NAME as CHECKPOINT_NAME
+from fastmlp.training.checkpoints.folder import checkpoint_numbers
 from fastmlp.training.trainer import Trainer
 
-MODEL_NAME = "model.safetensors"
+MODELS = "a file written by fastmlp.save, or the folder of fastmlp train --out"
 
 _ARTICLES_LOSSES = {ours: name for name, ours in LOSS_FUNCTIONS.items()}
 _ARTICLES_SCALING: dict[str, bool | str] = {"feature": True, "global": "global", "none": False}
@@ -67,14 +71,41 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="a file written by fastmlp.save, or the folder of fastmlp train --out",
+        help=MODELS,
     )
 
 
 def load_model(name: str) -> Any:
-    """Load a model file, or the one in a folder that ``fastmlp train --out`` wrote."""
+    """Load a model file, or the one in a folder that ``fastmlp train --out`` wrote.
+
+    Raises
+    ------
+    UsageError
+        If there is none, with what is there instead.
+    ModelFormatError, OSError
+        As from :func:`fastmlp.load`.
+    """
     path = Path(name)
-    return load(path / MODEL_NAME if path.is_dir() else path)
+    if not path.exists():
+        raise UsageError(f"MODEL must be {MODELS}; {name} does not exist")
+    folder = path if path.is_dir() else path.parent
+    has_model = path.is_file() or (path / MODEL_NAME).is_file()
+    is_checkpoint = CHECKPOINT_NAME.fullmatch(path.name) is not None
+    if is_checkpoint or (not has_model and checkpoint_numbers(folder)):
+        raise UsageError(
+            f"MODEL must be {MODELS}; {name} holds checkpoints of a run, and no model. "
+            f"fastmlp train --checkpoint {folder} --resume --out DIR, with the options of the run, "
+            "continues it and writes the model"
+        )
+    if not has_model:
+        raise UsageError(f"MODEL must be {MODELS}; the folder {name} has no {MODEL_NAME}")
+    return load(path if path.is_file() else path / MODEL_NAME)
+
+
+def count_inputs(model: Any) -> int | None:
+    """Return the number of columns that a model takes; None if it does not say."""
+    network = model if isinstance(model, Network) else getattr(model, "network", None)
+    return network.sizes[0] if network is not None else getattr(model, "n_features_in_", None)
 
 
 def column_names(model: Any) -> list[str] | None:

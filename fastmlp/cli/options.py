@@ -7,12 +7,15 @@ names the option, what was given and what is allowed.
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn, Protocol, cast
 
 from fastmlp._checks import FLOAT_DTYPES, check_choice, check_integer, check_number, check_seconds
+from fastmlp._names import nearest
 from fastmlp.datasets import Dataset, load
 from fastmlp.datasets.loading import default_name
 from fastmlp.datasets.pinned import named_folder
@@ -71,13 +74,32 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: Command | None = None, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
         self._command = command
+        self.commands: tuple[str, ...] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Import the command's module, then parse."""
+        """Import the command's module, then parse.
+
+        Raises
+        ------
+        UsageError
+            For a command or an option that does not exist, with the nearest one that does.
+        """
+        words = list(sys.argv[1:] if args is None else args)
         if self._command is not None:
             self._command.load().add_options(self)
             self._command = None
-        return super().parse_known_args(args, namespace)
+        if self.commands and words and not words[0].startswith("-"):
+            _checked(check_choice, f"the command after {self.prog}", words[0], self.commands)
+        namespace, unknown = super().parse_known_args(words, namespace)
+        if unknown:
+            raise UsageError(f"unrecognized arguments: {' '.join(unknown)}" + self._near(unknown))
+        return namespace, []
+
+    def _near(self, unknown: list[str]) -> str:
+        """Return a question about the first unknown option, or where all options are listed."""
+        word = next((word.split("=")[0] for word in unknown if word.startswith("-")), None)
+        known = re.findall(r"--[\w-]+", self.format_usage())
+        return nearest(word, known) or f"; {self.prog} --help lists what there is"
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and ending the process."""
@@ -93,6 +115,8 @@ def add_commands(
     )
     for name, command in commands.items():
         parsers.add_parser(name, help=command.help, command=command)
+    if isinstance(parser, Parser):
+        parser.commands = tuple(commands)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

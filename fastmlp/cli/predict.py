@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from fastmlp.cli.exit_codes import FINISHED
-from fastmlp.cli.models import add_model, column_names, load_model
+from fastmlp.cli.models import add_model, column_names, count_inputs, load_model
 from fastmlp.cli.options import UsageError
 from fastmlp.cli.output import check_file
-from fastmlp.cli.rows import FORMATS, add_target, read_rows
+from fastmlp.cli.rows import FORMATS, add_target, plain_labels, read_rows
 from fastmlp.files.atomic import write_atomically
 
 
@@ -41,6 +41,12 @@ def run(options: argparse.Namespace) -> int:
         check_file("--out", options.out)
     model = load_model(options.model)
     rows = read_rows(options.data, options.target, needs_target=False, columns=column_names(model))
+    n_inputs = count_inputs(model)
+    if options.data.endswith(".csv") and rows.y is None and rows.X.shape[1] - 1 == n_inputs:
+        raise UsageError(
+            f"{options.data} has {rows.X.shape[1]} columns, one more than the model has inputs; "
+            "--target COLUMN leaves one out, by its name or its number"
+        )
     if options.outputs and not hasattr(model, "predict_proba"):
         raise UsageError(f"--outputs needs a classifier; {options.model} is none")
     text = io.StringIO(newline="")
@@ -56,12 +62,14 @@ def run(options: argparse.Namespace) -> int:
 def _table(model: Any, X: Any, *, outputs: bool) -> Iterator[Sequence[object]]:
     """Yield the header and the rows of the table."""
     predicted = np.asarray(model.predict(X))
-    columns = predicted[:, np.newaxis] if predicted.ndim == 1 else predicted
     word = "label" if hasattr(model, "classes_") else "prediction"
+    if word == "label":
+        predicted = plain_labels(predicted)
+    columns = predicted[:, np.newaxis] if predicted.ndim == 1 else predicted
     n = columns.shape[1]
     header = [word] if n == 1 else [f"{word}_{i}" for i in range(n)]
     if outputs:
-        header += [f"output_{name}" for name in model.classes_]
+        header += [f"output_{name}" for name in plain_labels(np.asarray(model.classes_))]
         columns = np.column_stack([columns.astype(object), model.predict_proba(X)])
     yield header
     yield from columns.tolist()

@@ -75,6 +75,9 @@ def read_rows(
         If the file is missing, damaged, or of another form.
     """
     path = Path(name)
+    if path.suffix in (".csv", ".npy", ".npz") and not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise UsageError(f"--data must name an existing file or a data set; {name} {what}")
     if path.suffix == ".csv":
         rows = _read_csv(path, target) if columns is None else _read_frame(path, target, columns)
     elif target is not None:
@@ -192,6 +195,13 @@ def _numbers(row: list[str], path: Path, number: int) -> list[float]:
     except ValueError:
         wrong = next(cell for cell in row if not _is_number(cell))
         raise DataFormatError(f"{path}, row {number}: {wrong[:40]!r} is not a number") from None
+
+
+def plain_labels(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels that are whole numbers in floating point (0.0, 1.0) as integers."""
+    if labels.dtype.kind != "f" or not (np.isfinite(labels) & (labels == np.floor(labels))).all():
+        return labels
+    return labels.astype(np.int64)
 
 
 def _labels(cells: list[str]) -> NDArray[Any]:

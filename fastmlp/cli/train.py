@@ -15,7 +15,7 @@ import numpy as np
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.cli.display import choose_display
 from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, TERMINATED, code_of
-from fastmlp.cli.models import MODEL_NAME, write_model
+from fastmlp.cli.models import write_model
 from fastmlp.cli.options import (
     DEFAULT_SEED,
     add_data,
@@ -50,6 +50,7 @@ from fastmlp.datasets.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.datasets.scaling import KINDS, Scaler
 from fastmlp.engine.products import PRODUCTS
 from fastmlp.exceptions import DivergenceError, ResumeError
+from fastmlp.exchange.saving import MODEL_NAME
 from fastmlp.files.json_file import write_json
 from fastmlp.losses import ACTIVATIONS, NATURAL_LOSS
 from fastmlp.network.network import Network
@@ -179,14 +180,25 @@ def run(options: argparse.Namespace) -> int:
         record = make_record(dataset, trainer, recipe, options, total_seconds, ENDINGS[code])
         write_json(folder / HISTORY_NAME, record)
         written = [HISTORY_NAME]
-        if trainer.history.n_epochs:
+        if trainer.history.n_epochs or trainer.n_steps:
             written.append(write_model(folder, dataset, data, trainer, scaler, recipe, options))
-            if code != TERMINATED:  # whoever sent SIGTERM does not wait for figures
-                written += _draw(folder, dataset, data, trainer, record, code)
+        if trainer.history.n_epochs and code != TERMINATED:  # SIGTERM does not wait for figures
+            written += _draw(folder, dataset, data, trainer, record, code)
         report_written(written, folder)
+        if not trainer.history.n_epochs:
+            print(f"model     {_unfinished(trainer, code)}")
         if code == TERMINATED and trainer.history.n_epochs:
             print(f"figures   fastmlp report {shlex.quote(str(folder))} draws them")
     return code
+
+
+def _unfinished(trainer: Trainer, code: int) -> str:
+    """Return what the model of a run without a finished epoch is."""
+    n = trainer.n_steps
+    if n == 0:
+        diverged = "training diverged in the first epoch"
+        return f"none: {diverged if code == FAILED else 'no mini-batch was finished'}"
+    return f"after {n} mini-batch{'' if n == 1 else 'es'} of the first epoch"
 
 
 def _draw(

@@ -25,6 +25,7 @@ from fastmlp.cnn.device import Device, choose_device, devices
 from fastmlp.cnn.layers import DenseLayer
 from fastmlp.cnn.network import CNN
 from fastmlp.optimizers import RMSprop
+from fastmlp.plots.headline import headline
 from fastmlp.plots.style import BLUE, GREEN, ORANGE, VERMILLION, FigureSize, styled_pyplot
 from fastmlp.training.trainer import Trainer
 
@@ -221,10 +222,9 @@ def plot_devices(timings: Sequence[DeviceTiming], *, figsize: FigureSize = (11, 
         axis.legend(loc="upper left")
         best = max(timings, key=lambda t: t.images_per_second)
         factor = ratios(timings)[best.batch_size][best.contender]
-        title = f"Fastest: {best.contender}, {best.images_per_second:,.0f} images/s"
-        if factor != 1:
-            title += f",\n{factor:.1f} times {timings[0].contender} at batch {best.batch_size}"
-        axis.set_title(title)
+        rate = f"{best.images_per_second:,.0f} images/s at batch {best.batch_size}"
+        times = "" if factor == 1 else f": {factor:.1f} times {timings[0].contender}"
+        headline(figure, f"Fastest: {rate}", f"{best.contender}{times}.")
     return figure  # type: ignore[no-any-return]
 
 

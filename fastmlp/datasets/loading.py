@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp._checks import check_path
+from fastmlp._names import nearest
 from fastmlp._types import StrPath
 from fastmlp.datasets.arrays import Dataset, assemble, read_arrays
 from fastmlp.datasets.pinned import PINNED, load_pinned, locate
@@ -122,7 +123,7 @@ def _resolve(name: StrPath) -> str | Path:
         names = ", ".join(sorted((*NAMES, *_ALIASES)))
         raise ValueError(
             f"the name of a data set must be one of {names}, or the path of an npz file or a "
-            f"folder of IDX files; got {name!r}"
+            f"folder of IDX files; got {name!r}" + nearest(name, NAMES)
         )
     raise FileNotFoundError(f"{path}: expected an npz file or a folder of IDX files, found none")
 

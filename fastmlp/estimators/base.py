@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp._checks import check_targets
@@ -35,7 +34,7 @@ from fastmlp.estimators.inputs import (
     select_rows,
     warn_if_unscaled,
 )
-from fastmlp.estimators.labels import check_length, check_y
+from fastmlp.estimators.labels import check_targets_of, check_y, has_validation_set
 from fastmlp.estimators.naming import frame_dtype, naming, naming_columns, refuse_lazy
 from fastmlp.estimators.parameters import (
     as_random_state,
@@ -111,6 +110,10 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:
         """Return the default score function; None for the accuracy that the engine computes."""
 
+    def _hard_labels(self, y: Any) -> Any:
+        """Return targets as splitters and scorers know them: labels where y has probabilities."""
+        return y
+
     def _training_targets(self, y: Array) -> Array:
         """Return the targets used in training, for example smoothed ones."""
         return y
@@ -173,8 +176,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Finite numbers; float32 and float64 are used without a copy if C-ordered.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Finite numbers for a regressor; for a classifier, labels of any sortable type, or
-            multilabel indicators 0 and 1 (also sparse).
+            Finite numbers for a regressor; for a classifier, labels of any sortable type,
+            multilabel indicators 0 and 1 (also sparse), or probabilities of every class
+            (n_samples, n_classes), for example those of another model.
         sample_weight : array-like of shape (n_samples,) or float, optional
             Weight >= 0 of every row; a weight of k counts like k copies of the row.
         X_val, y_val : like X and y, optional
@@ -367,10 +371,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         if y is None:  # reported first, as in scikit-learn
             check_y(f"y{suffix}", y, self, numeric=numeric)
         x = self._check_rows(f"X{suffix}", X, dtype, reset=reset)
-        labels = check_y(f"y{suffix}", y, self, numeric=numeric)
-        check_length(f"y{suffix}", labels.shape[0], f"X{suffix}", x.shape[0])
-        if labels.ndim == 2 and labels.shape[1] == 1 and isinstance(labels, np.ndarray):
-            labels = column_or_1d(labels, warn=True)
+        labels = check_targets_of(f"y{suffix}", y, self, f"X{suffix}", x.shape[0], numeric=numeric)
         return as_inputs(x), labels
 
     def _check_rows(self, name: str, X: Any, dtype: Any, *, reset: bool) -> Any:
@@ -397,12 +398,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any], loss: Loss
     ) -> tuple[Rows, Any] | None:
         """Return the validation data given to `fit`, as rows and as labels, or None."""
-        if X is None and y is None and weights is None:
+        if not has_validation_set(X, y, weights):
             return None
-        if X is None or y is None:
-            missing = "X_val" if X is None else "y_val"
-            what = "a validation set" if weights is None else "sample_weight_val"
-            raise ValueError(f"{missing} is missing; {what} needs X_val and y_val")
         x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
         checked = check_weights("sample_weight_val", weights, len(x), dtype)
         return self._rows(x, labels, checked, loss, suffix="_val"), labels
@@ -414,7 +411,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         train, rest = split_rows(
             self.validation_fraction,
             len(rows.x),
-            y=labels,
+            y=self._hard_labels(labels),
             groups=groups,
             stratify=self._stratifies(),
             random_state=random_state,
@@ -468,7 +465,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             rows,
             loss_scale=self._loss_scale(),
             score=self._default_score(rows.y, rows.weights),
-            scorers=named_scorers(view, self.scoring, as_matrix(rows.x), labels, rows.weights),
+            scorers=named_scorers(
+                view, self.scoring, as_matrix(rows.x), self._hard_labels(labels), rows.weights
+            ),
         )
 
     # --- Using the network

@@ -12,12 +12,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from fastmlp._checks import as_array, check_flag, shown
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
 from fastmlp.estimators.labels import check_score
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic, suggest_parameters
+from fastmlp.estimators.parameters import is_stochastic
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.targets import ClassTargets, learn_classes, smoothed
 from fastmlp.estimators.validation import Score, subset_accuracy
@@ -30,6 +31,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Two classes share one logistic output, three or more have softmax outputs, and multilabel
     targets (indicators of shape (n, n_labels)) have one logistic output per label. The loss is the
     mean of ``-log p(y)`` over the rows, plus penalties.
+
+    Soft labels: rows of probabilities of shape (n, n_classes), with sum 1 and not all 0 and 1
+    (which are multilabel), are learned as they are: ``-sum_k y_k log p_k``. The network then learns
+    what another model knows (distillation): ``student.fit(X, teacher.predict_proba(X))``.
+    `classes_` are 0, 1, ..., the columns; ``teacher.classes_[student.predict(X)]`` are the labels.
+    Splitters, scorers and class weights see the most probable class.
 
     Parameters
     ----------
@@ -276,6 +283,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     ) -> Any:
         """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
+        Rows in chunks: learning rates that follow a schedule, and `warmup`, count every call as an
+        epoch, unless it has ``end_of_epoch=False``. Pass that with all chunks of an epoch but the
+        last, and set `max_iter` to the number of epochs, over which "cosine" and "one_cycle" fall
+        to (nearly) 0::
+
+            for epoch in range(model.max_iter):
+                for i, (X, y) in enumerate(chunks):
+                    model.partial_fit(X, y, classes=labels, end_of_epoch=i == len(chunks) - 1)
+
         Changed parameters take effect with this call: the learning rate, penalties, batch size or
         `solver`, which starts with a new state. Parameters that define the network must not change:
         `hidden_layer_sizes`, `activation`, `dtype`, and the output function that `loss` requires. A
@@ -292,8 +308,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             begin with ``val_``, which are NaN for calls without it.
         end_of_epoch : bool, default=True
             False if these rows are a chunk of an epoch whose other chunks follow: the epoch of the
-            schedules "cosine", "one_cycle", "exponential" and "power", planned for `max_iter`
-            epochs, and of `warmup` stays. `history_` has an entry for every call.
+            schedules "cosine", "one_cycle", "exponential" and "power", and of `warmup`, stays.
+            `history_` has an entry for every call.
 
         Returns
         -------
@@ -305,6 +321,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             As in `fit`; also if classes are unknown or missing, if class weights are "balanced"
             (which needs all rows), with early stopping, and if the parameters define a network
             other than the fitted one.
+
+        Warns
+        -----
+        UserWarning
+            Once per fitted network: if its first two calls end an epoch of a schedule with
+            different rows, and if "cosine" or "one_cycle" has ended.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
@@ -404,9 +426,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             with naming("classes" if np.ndim(y) < 2 else "y"):
                 targets = learn_classes(y if np.ndim(y) == 2 else as_array("classes", classes))
+                if targets.kind != "multilabel" and np.ndim(y) == 2:
+                    targets = learn_classes(as_array("classes", classes))
             self._take_targets(targets)
         elif first or known is None:
             self._take_targets(learn_classes(y))
+        elif self._targets.hard(y) is not y:  # the columns are counted when they are encoded
+            return
         elif set(given := unique_labels(y)) != set(known):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
@@ -431,6 +457,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
         return self._targets.encode(y, dtype, name)
+
+    def _hard_labels(self, y: Any) -> Any:
+        return self._targets.hard(y)
 
     def _output_and_loss(self) -> tuple[str, Loss]:
         many = self._targets.kind == "multiclass"

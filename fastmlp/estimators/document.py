@@ -219,7 +219,8 @@ def _restore_targets_scale(estimator: MLPRegressor, network: Network, arrays: Ar
     if "target_mean_" in arrays or "target_scale_" in arrays:
         estimator.target_mean_ = arrays.take("target_mean_", FLOAT64, (n_targets,))
         estimator.target_scale_ = arrays.take("target_scale_", FLOAT64, (n_targets,))
-        if (estimator.target_scale_ <= 0).any():
+        below = network.output == "exponential" and bool((estimator.target_scale_ < 0).all())
+        if (estimator.target_scale_ <= 0).any() and not below:
             raise ModelFormatError("array 'target_scale_' must be above 0")
     if "quantile_shifts_" in arrays:
         estimator.quantile_shifts_ = arrays.take("quantile_shifts_", FLOAT64, (n_outputs,))

@@ -112,14 +112,15 @@ def class_sample_weights(
     class_weight : mapping of labels to weights >= 0, or "balanced"
         Classes that are not listed have weight 1.
     targets : ndarray of shape (n, n_outputs)
-        0 and 1, as returned by ClassTargets.encode.
+        0 and 1, or probabilities, as returned by ClassTargets.encode.
 
     Raises
     ------
     ValueError
         If a label is unknown.
     """
-    codes = targets[:, 0].astype(np.intp) if targets.shape[1] == 1 else targets.argmax(axis=1)
+    binary = targets.shape[1] == 1
+    codes = (targets[:, 0] > 0.5).astype(np.intp) if binary else targets.argmax(axis=1)
     if isinstance(class_weight, str):
         sums = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
         present = np.count_nonzero(sums)

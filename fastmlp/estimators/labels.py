@@ -6,7 +6,7 @@ import numbers
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import check_array, column_or_1d
 
 from fastmlp._checks import shown
 from fastmlp.estimators.naming import naming, refuse_lazy
@@ -54,6 +54,45 @@ def check_y(name: str, y: Any, estimator: Any, *, numeric: bool) -> Any:
         if numeric and array.dtype.kind == "O":
             array = array.astype(np.float64)
         return array if numeric else _with_strings(y, array)
+
+
+def check_targets_of(
+    name: str, y: Any, estimator: Any, x_name: str, n_rows: int, *, numeric: bool
+) -> Any:
+    """Return the targets of the rows `x_name`, checked by `check_y`; a single column as (n,).
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `check_y`; also for another number of rows.
+
+    Warns
+    -----
+    DataConversionWarning
+        Of scikit-learn, for targets of shape (n, 1).
+    """
+    labels = check_y(name, y, estimator, numeric=numeric)
+    check_length(name, labels.shape[0], x_name, n_rows)
+    if labels.ndim == 2 and labels.shape[1] == 1 and isinstance(labels, np.ndarray):
+        return column_or_1d(labels, warn=True)
+    return labels
+
+
+def has_validation_set(X: Any, y: Any, weights: Any) -> bool:
+    """Whether validation rows were given to `fit`.
+
+    Raises
+    ------
+    ValueError
+        If only some of `X_val`, `y_val` and `sample_weight_val` were, naming what is missing.
+    """
+    if X is None and y is None and weights is None:
+        return False
+    if X is None or y is None:
+        missing = "X_val" if X is None else "y_val"
+        what = "a validation set" if weights is None else "sample_weight_val"
+        raise ValueError(f"{missing} is missing; {what} needs X_val and y_val")
+    return True
 
 
 def _without_extension(y: Any) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import signature
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -19,10 +17,10 @@ from fastmlp._checks import (
     check_flag,
     check_integer,
     check_number,
-    nearest,
     shown,
 )
 from fastmlp.engine.threads import resolve_threads
+from fastmlp.estimators.bounds import read_bounds
 from fastmlp.estimators.naming import naming
 from fastmlp.exceptions import ParameterError
 from fastmlp.initializers import INITIALIZERS
@@ -205,6 +203,11 @@ def _dropout(name: str, value: object) -> None:
         check_number(name, rate, below=1.0)
 
 
+def _bounds(name: str, value: object) -> None:
+    if value is not None and not np.isfinite(read_bounds(value)).any():
+        raise ValueError(f"{name} must be None, or a pair with a number; got {shown(value)}")
+
+
 def _max_grad_norm(name: str, value: object) -> None:
     if value is not None:
         check_number(name, value, minimum=SMALLEST_NORM)
@@ -248,23 +251,6 @@ def _may_be_widths(value: object) -> bool:
     if isinstance(value, str):
         return value != "" and all(part.isdecimal() for part in value.lower().split("x"))
     return isinstance(value, int | tuple | list) and not isinstance(value, bool)
-
-
-def suggest_parameters(init: Callable[..., None]) -> Callable[..., None]:
-    """Let a constructor refuse unknown parameters with the nearest known name."""
-    known = [name for name in signature(init).parameters if name != "self"]
-
-    @functools.wraps(init)
-    def checked(self: Any, *args: Any, **given: Any) -> None:
-        for name in given:
-            if name not in known:
-                raise TypeError(
-                    f"{type(self).__name__} got an unexpected keyword argument {name!r}"
-                    + (nearest(name, known) or f"; its parameters are {', '.join(known)}")
-                )
-        init(self, *args, **given)
-
-    return checked
 
 
 def _class_weight(name: str, value: object) -> None:
@@ -316,6 +302,7 @@ CHECKS: dict[str, Check] = {
     "quantile": _levels,
     "huber_delta": _positive,
     "scale_target": check_flag,
+    "bounds": _bounds,
 }
 """Checks by parameter; `loss` is missing because its allowed values depend on the estimator."""
 

@@ -17,6 +17,7 @@ from fastmlp._types import Array
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.plateau import Plateau
 from fastmlp.callbacks.protocol import Training
+from fastmlp.estimators.chunks import CountedCalls
 from fastmlp.estimators.coefficients import Architecture, Weights, network_of
 from fastmlp.estimators.parameters import Parameters
 from fastmlp.estimators.settings import LastTrainer, OptimizerState
@@ -68,6 +69,8 @@ class FitRecord:
     best_loss, best_validation_score : float or None
     last : LastTrainer, OptimizerState or None
         State with which the next partial_fit continues.
+    calls : CountedCalls
+        What the warnings of partial_fit about epochs are made from; not pickled.
     """
 
     architecture: Architecture
@@ -85,6 +88,7 @@ class FitRecord:
     best_loss: float | None = None
     best_validation_score: float | None = None
     last: LastTrainer | OptimizerState | None = None
+    calls: CountedCalls = field(default_factory=CountedCalls)
 
     @classmethod
     def new(cls, architecture: Architecture, weights: Weights, parameters: Parameters) -> FitRecord:

@@ -11,12 +11,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_flag, shown
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
+from fastmlp.estimators.bounds import bounded_output, check_within
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
 from fastmlp.estimators.labels import check_score, check_y
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import is_stochastic, quantile_levels, suggest_parameters
+from fastmlp.estimators.parameters import is_stochastic, quantile_levels
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
 from fastmlp.estimators.target_scaling import (
     Floats,
@@ -32,6 +34,15 @@ from fastmlp.network.network import Network
 
 POSITIVE_LOSSES = ("poisson", "gamma")
 """Losses that use the exponential output function."""
+
+BOUNDED_LOSSES = ("squared_error", "own")
+"""Losses that go with the output functions of bounded targets."""
+
+BOUNDED_OUTPUTS = ("sigmoid", "exponential")
+CHANGED_BOUNDS = (
+    "warm_start and partial_fit continue with the network of the previous fit: bounds must be as "
+    "they were; got "
+)
 
 MEAN_LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
 """Losses reported as means over the outputs, as scikit-learn reports the first of them."""
@@ -134,7 +145,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Number of epochs in which the rate rises linearly to the value given by `learning_rate`.
     scoring : None, str, callable or list of str, default=None
         Scores of the validation rows: those of `score` by default, or scikit-learn's scorers. The
-        first is stored in `history_` as ``val_score``, and each of them as ``val_<name>``.
+        first is stored in `history_` as ``val_score``, and each of them as ``val_<name>``. For
+        several quantiles see `quantile`.
     monitor : str or None, default=None
         Entry of `history_` that early stopping monitors; None means "val_score". Entries whose
         names end in "loss" are minimized, all others maximized.
@@ -154,7 +166,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         ``max_grad_norm / norm``; PyTorch divides by ``norm + 1e-6``. Not available for "lbfgs".
     quantile : float in (0, 1) or increasing sequence of such, default=0.5
         Level of the loss "quantile". With several levels, a single target is predicted by one
-        output per level; these quantiles cannot cross.
+        output per level; these quantiles cannot cross. `score`, the default of searches and of
+        `cross_val_score`, works for them; scikit-learn's scorers by name, such as
+        ``scoring="r2"``, compare one prediction per row and fail (nan in a search). To score one
+        level, pass ``make_scorer(lambda y, p: r2_score(y, p[:, 1]))``.
     huber_delta : float > 0, default=1.0
         Distance at which the loss "huber" changes from quadratic to linear, in the units in which
         the network is trained.
@@ -164,7 +179,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         epochs. The scale is that of the rows given to `fit`, or to the first `partial_fit`. Losses
         in the records are those of the scaled targets. A TransformedTargetRegressor does the same,
         but its `score` and those of the searches fail for several quantiles. Not available for
-        "poisson" and "gamma".
+        "poisson" and "gamma". Small tables need more than a scale: for 331 rows of scikit-learn's
+        diabetes data (X standardized, mean R^2 of eight random splits), the default 200 epochs
+        reach 0.39 (0.23 to 0.51), because they overfit, 0.42 with ``early_stopping=True``, 0.47
+        with ``alpha=10``, ridge regression 0.46, and -1.1 without `scale_target`.
+
+    bounds : (float or None, float or None) or None, default=None
+        Lowest and highest possible value of y, such as ``(0, 1)`` or ``(0, None)``, which no
+        prediction leaves: the output function is the sigmoid between two bounds, and the
+        exponential function on one side of a single one. y is scaled with them. Available for
+        "squared_error" and custom losses.
 
     Attributes
     ----------
@@ -204,7 +228,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     out_activation_ : str
         Name of the output function.
     target_mean_, target_scale_ : ndarray of shape (n_targets,)
-        Mean and standard deviation of the targets, in float64; with `scale_target` only.
+        Mean and standard deviation of the targets, in float64; with `scale_target` only. With
+        `bounds`, a bound and the factor of the network's output, so that predictions are
+        ``target_mean_ + target_scale_ * output``.
     quantile_shifts_ : ndarray of shape (n_levels,)
         What `calibrate` has found; the next fit removes it.
     network_ : Network
@@ -281,6 +307,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         quantile: float | Sequence[float] = 0.5,
         huber_delta: float = 1.0,
         scale_target: bool = False,
+        bounds: Any = None,
     ) -> None:
         self._keep_parameters(locals())
 
@@ -299,6 +326,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     ) -> Any:
         """Train for one epoch on these rows, starting from the current weights and optimizer state.
 
+        Rows in chunks: learning rates that follow a schedule, and `warmup`, count every call as an
+        epoch, unless it has ``end_of_epoch=False``. Pass that with all chunks of an epoch but the
+        last, and set `max_iter` to the number of epochs, over which "cosine" and "one_cycle" fall
+        to (nearly) 0::
+
+            for epoch in range(model.max_iter):
+                for i, (X, y) in enumerate(chunks):
+                    model.partial_fit(X, y, end_of_epoch=i == len(chunks) - 1)
+
         Changed parameters take effect with this call: the learning rate, penalties, batch size or
         `solver`, which starts with a new state. Parameters that define the network must not change:
         `hidden_layer_sizes`, `activation`, `dtype`, and the output function that `loss` requires. A
@@ -313,8 +349,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             begin with ``val_``, which are NaN for calls without it.
         end_of_epoch : bool, default=True
             False if these rows are a chunk of an epoch whose other chunks follow: the epoch of the
-            schedules "cosine", "one_cycle", "exponential" and "power", planned for `max_iter`
-            epochs, and of `warmup` stays. `history_` has an entry for every call.
+            schedules "cosine", "one_cycle", "exponential" and "power", and of `warmup`, stays.
+            `history_` has an entry for every call.
 
         Returns
         -------
@@ -325,6 +361,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         ValueError
             As in `fit`; also with early stopping, and if the parameters define a network other than
             the fitted one.
+
+        Warns
+        -----
+        UserWarning
+            Once per fitted network: if its first two calls end an epoch of a schedule with
+            different rows, and if "cosine" or "one_cycle" has ended.
         """
         return self._fit(
             X,
@@ -440,8 +482,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
                 f"scale_target must be False with loss={shown(self.loss)}, whose targets must not "
                 "be negative; got True"
             )
+        if self.bounds is not None:
+            self._learn_bounds(y, weights, first=first)
+            return
         known = self._target_scale()
         if not first:
+            if known is not None and self._network().output in BOUNDED_OUTPUTS:
+                raise ValueError(CHANGED_BOUNDS + "None")
             if self.scale_target != (known is not None):
                 raise ValueError(
                     "warm_start and partial_fit continue with the network of the previous fit: "
@@ -453,6 +500,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         elif known is not None:
             del self.target_mean_, self.target_scale_
 
+    def _learn_bounds(self, y: Any, weights: Array | None, *, first: bool) -> None:
+        if self.scale_target or self._loss_function().name not in BOUNDED_LOSSES:
+            what = "scale_target=True" if self.scale_target else f"loss={shown(self.loss)}"
+            raise ParameterError(
+                f"bounds must be None with {what}; the loss must be 'squared_error' or a custom "
+                f"one, and y is scaled with its bounds; got {shown(self.bounds)}"
+            )
+        known = self._target_scale()
+        if not first:
+            if known is None or not known.fits(self.bounds):
+                raise ValueError(CHANGED_BOUNDS + shown(self.bounds))
+        elif not hasattr(y, "toarray"):
+            scale = TargetScale.within(self.bounds, y, weights)
+            self.target_mean_, self.target_scale_ = scale.mean, scale.deviation
+
     def _target_scale(self) -> TargetScale | None:
         """Return the scale of the fitted targets; None if they are not scaled."""
         return plain_scale(vars(self))
@@ -462,6 +524,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         outputs = self._outputs(X)
         if (scale := self._target_scale()) is not None:
             outputs = scale.restored(outputs)
+            if self._network().output == "sigmoid":  # rounding may pass the upper bound
+                outputs = np.minimum(outputs, (scale.mean + scale.deviation).astype(outputs.dtype))
         shifts = vars(self).get("quantile_shifts_")
         return outputs if shifts is None else shifted(outputs, shifts)
 
@@ -475,9 +539,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         if scale is None:
             return network
         if network.output != "identity":
-            raise ValueError(
-                "a regressor with scale_target and several quantiles can be exported to ONNX only"
-            )
+            what = "bounds" if self.bounds is not None else "scale_target and several quantiles"
+            raise ValueError(f"a regressor with {what} can be exported to ONNX only")
         return scale.folded(network)
 
     def _columns(self, y: Any, name: str) -> Any:
@@ -499,6 +562,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         if (scale := self._target_scale()) is not None:
             if len(scale.mean) not in (1, columns.shape[1]):
                 raise ValueError(f"{name} must have {len(scale.mean)} columns; got {y.shape}")
+            check_within(name, columns, self.bounds)
             columns = scale.scaled(columns)
         encoded: Array = np.require(columns, dtype, requirements=["C", "A"])
         return encoded
@@ -512,6 +576,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         loss = self._loss_function()
         if len(_levels_of(loss)) > 1:
             return "increasing", loss
+        if self.bounds is not None:
+            return bounded_output(self.bounds)[0], loss
         return "exponential" if loss.name in POSITIVE_LOSSES else "identity", loss
 
     def _default_score(self, y: Array, weights: Array | None) -> Score | None:

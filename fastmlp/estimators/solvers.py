@@ -111,6 +111,13 @@ def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     DivergenceError, ValueError
         If the loss or a weight becomes NaN or infinite; with early stopping, after the first epoch,
         this is a warning instead.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As described in `fit`.
+    UserWarning
+        In partial_fit, about calls that a schedule counts as epochs.
     """
     stochastic = fit.parameters.solver in STOCHASTIC_SOLVERS
     trainer = _trainer(fit, stochastic=stochastic)
@@ -127,6 +134,10 @@ def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     records: list[Callback] = [recorder] if display is None else [recorder, display]
     others: list[Callback] = [lambda _: fit.publish(), *fit.callbacks]
     if stochastic:
+        if fit.incremental:
+            fit.record.calls.check(
+                fit.parameters, fit.train.x, trainer.epochs_done, end_of_epoch=end_of_epoch
+            )
         monitor = _monitor(fit, recorder.names)
         convergence = _convergence(fit, monitor, None if display is None else display.show)
         _run_stochastic(fit, trainer, [*records, convergence, *others], end_of_epoch=end_of_epoch)

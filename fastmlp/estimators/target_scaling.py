@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._types import Array
+from fastmlp.estimators.bounds import bounded_output, read_bounds
 from fastmlp.network.network import Network
 
 Floats = NDArray[np.float64]
@@ -19,7 +20,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Mean and standard deviation of every target, each a float64 array (n_targets,)."""
+    """Mean and standard deviation of every target, each a float64 array (n_targets,).
+
+    For bounded targets, a bound, and the factor of the distance from it.
+    """
 
     mean: Floats
     deviation: Floats
@@ -43,6 +47,30 @@ class TargetScale:
         return cls(
             np.where(usable, mean, 0.0), np.where(usable & (deviation > tiny), deviation, 1.0)
         )
+
+    @classmethod
+    def within(cls, bounds: Any, y: Array, weights: Array | None) -> TargetScale:
+        """Return what maps targets (n,) or (n, n_targets) to the range of the output function.
+
+        With two bounds the lower one becomes 0 and the higher one 1. With one, it becomes 0, and
+        the mean distance from it 1, the exponential function's first output.
+        """
+        output, start, side = bounded_output(bounds)
+        low, high = read_bounds(bounds)
+        columns = np.asarray(y, np.float64).reshape(len(y), -1)
+        origin = np.full(columns.shape[1], start)
+        if output == "sigmoid":
+            return cls(origin, np.full(columns.shape[1], high - low))
+        distance = np.abs(cls.of(columns - origin, weights).mean)
+        return cls(origin, side * np.where(distance > 0, distance, 1.0))
+
+    def fits(self, bounds: Any) -> bool:
+        """Whether this is the scale of targets with these bounds."""
+        output, start, side = bounded_output(bounds)
+        if not (np.all(self.mean == start) and np.all(np.sign(self.deviation) == side)):
+            return False
+        low, high = read_bounds(bounds)
+        return output == "exponential" or bool(np.all(self.deviation == high - low))
 
     def scaled(self, y: Array) -> Array:
         """Return ``(y - mean) / deviation`` in float64 for targets (n, n_targets)."""

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from fastmlp._types import Array
 
+TOLERANCE = 1e-3
+"""Largest difference of a sum of probabilities from 1."""
+
 
 @dataclass(frozen=True)
 class ClassTargets:
@@ -38,15 +41,19 @@ class ClassTargets:
     def encode(self, y: Any, dtype: np.dtype[Any], name: str = "y") -> Array:
         """Encode labels (n,) or indicators (n, n_classes) as targets (n, n_outputs) of 0 and 1.
 
+        Probabilities (n, n_classes) remain what they are, between 0 and 1.
+
         `name` is that of the argument in error messages.
 
         Raises
         ------
         ValueError
-            If a label is not among the classes.
+            If a label is not among the classes, or probabilities have no sum of 1.
         """
         if self.kind == "multilabel":
             return self._indicators(y, dtype, name)
+        if np.ndim(y) == 2:
+            return self._shares(y, dtype, name)
         codes = np.searchsorted(self.classes, y).clip(max=len(self.classes) - 1)
         unknown = self.classes[codes] != y
         if unknown.any():
@@ -68,6 +75,20 @@ class ClassTargets:
                 f"{dense.shape}"
             )
         return np.ascontiguousarray(dense != 0, dtype)
+
+    def _shares(self, y: Any, dtype: np.dtype[Any], name: str) -> Array:
+        shares = as_probabilities(name, np.asarray(y, np.float64))
+        if shares.shape[1] != max(len(self.classes), 2):
+            raise ValueError(
+                f"{name} must have {len(self.classes)} columns, one per class; got {shares.shape}"
+            )
+        return np.ascontiguousarray(shares[:, 1:] if self.kind == "binary" else shares, dtype)
+
+    def hard(self, y: Any) -> Any:
+        """Return labels as they are, and the most probable class of rows of probabilities."""
+        if self.kind == "multilabel" or np.ndim(y) != 2:
+            return y
+        return self.classes[np.argmax(y, axis=1)]
 
     def decode(self, outputs: Array) -> Any:
         """Return predicted labels (n,) or indicators (n, n_classes) for outputs (n, n_outputs)."""
@@ -94,15 +115,21 @@ class ClassTargets:
 def learn_classes(y: Any) -> ClassTargets:
     """Return the encoding for the classes in `y`, labels (n,) or indicators (n, n_labels).
 
+    The classes of probabilities (n, n_classes), which are not all 0 and 1, are 0, 1, ....
+
     Raises
     ------
     ValueError
-        For continuous targets, multiclass-multioutput targets, or labels that cannot be sorted.
+        For continuous targets that are no probabilities, multiclass-multioutput targets, or labels
+        that cannot be sorted.
     """
     from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
     _check_sortable(y)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
+    if kind == "continuous-multioutput":
+        n_classes = as_probabilities("y", np.asarray(y, np.float64)).shape[1]
+        return ClassTargets(np.arange(n_classes), "binary" if n_classes == 2 else "multiclass")
     if kind.startswith("continuous"):
         check_classification_targets(y)  # raises scikit-learn's error
     if kind.endswith("multioutput"):
@@ -115,6 +142,26 @@ def learn_classes(y: Any) -> ClassTargets:
         return ClassTargets(np.arange(np.shape(y)[1]), "multilabel", sparse)
     classes = np.unique(y)
     return ClassTargets(classes, "binary" if len(classes) <= 2 else "multiclass")
+
+
+def as_probabilities(name: str, array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities (n, n_classes) with rows that sum to 1 exactly.
+
+    Raises
+    ------
+    ValueError
+        If a value is not a probability, or a row's sum differs from 1 by more than ``TOLERANCE``.
+    """
+    sums = array.sum(axis=1)
+    wrong = np.maximum(-array.min(axis=1), np.abs(sums - 1))
+    if array.min() < 0 or wrong.max() > TOLERANCE:
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"{name} with several columns must hold probabilities of the classes, each row with "
+            f"sum 1; got {array[row][:5].tolist()} in row {row}"
+        )
+    shares: NDArray[np.float64] = array / sums[:, np.newaxis]
+    return shares
 
 
 def _check_sortable(y: Any) -> None:

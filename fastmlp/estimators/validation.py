@@ -164,7 +164,7 @@ class Validator:
         """Return ``val_loss`` (mean per row, without penalty), ``val_score`` and named scores."""
         result = trainer.objective.evaluate(self.rows)
         metrics = {"val_loss": result.loss / self.loss_scale}
-        scores = {name: float(scorer()) for name, scorer in self.scorers.items()}
+        scores = {name: scorer() for name, scorer in self.scorers.items()}
         main = next(iter(scores.values())) if scores else self._default(trainer, result)
         metrics["val_score"] = main
         return metrics | {f"val_{name}": value for name, value in scores.items() if name != "score"}
@@ -238,4 +238,21 @@ def named_scorers(
     else:
         scorers = {"score": check_scoring(estimator, scoring)}
     weighted = {} if weights is None else {"sample_weight": weights}
-    return {name: partial(scorer, estimator, x, y, **weighted) for name, scorer in scorers.items()}
+    return {
+        name: partial(_scored, name, scorer, estimator, x, y, **weighted)
+        for name, scorer in scorers.items()
+    }
+
+
+def _scored(name: str, scorer: Any, estimator: Any, x: Any, y: Any, **weighted: Any) -> float:
+    """Return the score; explain a scorer that cannot compare several quantiles with one target."""
+    try:
+        return float(scorer(estimator, x, y, **weighted))
+    except ValueError as error:
+        if np.ndim(y) == 1 and np.ndim(estimator.predict(x[:1])) == 2:
+            raise ValueError(
+                f"scoring: {name!r} compares one prediction per row with y, and several quantiles "
+                "are predicted. scoring=None is the mean D^2 of their pinball losses; others are "
+                "functions of (estimator, X, y)"
+            ) from error
+        raise

@@ -30,6 +30,9 @@ RESUMES = (
     "a checkpoint holds a run and not a model: continue it with fit(..., resume=path), and save "
     "the model with fastmlp.save"
 )
+MODEL_NAME = "model.safetensors"
+"""Name of the model in a folder that ``fastmlp train --out`` wrote."""
+
 OTHER_FILES = {
     ".onnx": "fastmlp writes ONNX files (export_onnx) and does not read them; onnxruntime does",
     ".keras": "load it with keras, and convert it with fastmlp.from_keras; CNNs with CNN.load",
@@ -150,21 +153,28 @@ def load(path: StrPath) -> Any:
         content = read_model_file(source, KINDS)
         return _restore(content)
     except ModelFormatError as error:
+        if _is_checkpoint(source):
+            raise ModelFormatError(f"{source!r}: {RESUMES}") from None
         raise ModelFormatError(f"{source!r}: {error}{_advice(source)}") from error.__cause__
     except IsADirectoryError as error:
+        if (Path(source) / MODEL_NAME).is_file():
+            model = str(Path(source) / MODEL_NAME)
+            raise IsADirectoryError(f"{source!r} is a folder; its model is {model!r}") from None
         if _checkpoints_in(source):
             raise IsADirectoryError(f"{error}; {RESUMES}") from None
         raise
 
 
-def _advice(source: str) -> str:
-    """Return what can be done with a file that is no model file; "" if it is not known."""
+def _is_checkpoint(source: str) -> bool:
     try:
         read_model_file(source, ("Checkpoint",))
     except (ModelFormatError, OSError):
-        pass
-    else:
-        return f"; {RESUMES}"
+        return False
+    return True
+
+
+def _advice(source: str) -> str:
+    """Return what can be done with a file that is no model file; "" if it is not known."""
     name = source.lower()
     return next((f"; {text}" for end, text in OTHER_FILES.items() if name.endswith(end)), "")
 

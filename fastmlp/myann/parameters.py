@@ -17,6 +17,7 @@ from fastmlp._checks import (
     check_number,
     shown,
 )
+from fastmlp._names import nearest
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.engine.products import PRODUCTS
 from fastmlp.engine.threads import resolve_threads
@@ -209,8 +210,11 @@ def accept_aliases(init: Callable[..., None]) -> Callable[..., None]:
         for name, value in options.items():
             full_name = ALIASES.get(name, name)
             if full_name not in known:
-                names = ", ".join([*(n for n in known if n != "return"), *ALIASES])
-                raise TypeError(f"MyANN has no parameter {name!r}; known: {names}")
+                names = [*(n for n in known if n != "return"), *ALIASES]
+                raise TypeError(
+                    f"MyANN has no parameter {name!r}"
+                    + (nearest(name, names) or f"; known: {', '.join(names)}")
+                )
             if full_name in renamed:
                 raise TypeError(f"{name!r} and {full_name!r} are the same parameter of MyANN")
             renamed[full_name] = value

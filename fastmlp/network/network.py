@@ -19,6 +19,7 @@ from fastmlp._checks import (
     check_sizes,
     shown,
 )
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array, RandomState
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
@@ -77,6 +78,7 @@ class Network:
 
     __module__ = "fastmlp.network"  # the public address, so that pickles survive moves
 
+    @suggest_parameters
     def __init__(
         self,
         sizes: Sequence[int],

@@ -20,6 +20,7 @@ from fastmlp._checks import (
 from fastmlp._checks import (
     shown as shown_value,
 )
+from fastmlp.plots.headline import headline
 from fastmlp.plots.style import INK, FigureSize, check_title, styled_pyplot
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def plot_confusion_matrix(
     names : sequence of str, optional
         What the figure calls them, in this order.
     title : str or None
-        None means a title with the accuracy and the most frequent confusion.
+        None means the accuracy, with the most frequent confusion as a caption below.
     figsize : (float, float)
         Width and height in inches.
 
@@ -102,9 +103,10 @@ def plot_confusion_matrix(
         _adapt_text_colors(shown)
         axis.set_xlabel("predicted class")
         axis.set_ylabel("true class")
-        axis.set_title(
-            _confusion_sentence(shown.confusion_matrix, words) if title is None else title
-        )
+        if title is None:
+            headline(figure, *_confusion_sentences(shown.confusion_matrix, words))
+        else:
+            axis.set_title(title)
     return figure  # type: ignore[no-any-return]
 
 
@@ -167,13 +169,7 @@ def plot_misclassified(
     with styled_pyplot(figsize) as plt:
         figure = plt.figure()
         _draw_grid(figure, images[shown], true[shown], predicted[shown], sureness[shown])
-        figure.suptitle(
-            _misclassified_sentence(len(rows), len(shown), len(true), label),
-            x=0.01,
-            ha="left",
-            weight="bold",
-            size=1.15 * plt.rcParams["font.size"],
-        )
+        headline(figure, *_misclassified_sentences(len(rows), len(shown), len(true), label))
     return figure  # type: ignore[no-any-return]
 
 
@@ -196,26 +192,28 @@ def _draw_grid(
         )
 
 
-def _misclassified_sentence(n_wrong: int, n_shown: int, n: int, label: Any) -> str:
-    about = "" if label is None else f" from or into class {label}"
+def _misclassified_sentences(n_wrong: int, n_shown: int, n: int, label: Any) -> tuple[str, str]:
+    """Return a title, how many are wrong, and a caption, which of them are shown."""
+    title = f"{n_wrong} of {n} images misclassified"
+    about = "" if label is None else f"From or into class {label}. "
     if n_wrong == 0:
-        return f"None of {n} images was misclassified{about}"
-    sentence = f"{n_wrong} of {n} images misclassified{about}"
+        return f"None of {n} images misclassified", about.strip()
+    which = "Highest confidence first"
     if n_shown < n_wrong:
-        sentence += f"; showing the {n_shown} with the highest confidence"
-    return f"{sentence}\ntrue → predicted (largest output)"
+        which = f"The {n_shown} with the highest confidence"
+    return title, f"{about}{which}; over each: true → predicted (largest output)."
 
 
-def _confusion_sentence(matrix: NDArray[np.int64], names: Sequence[Any]) -> str:
-    """Return a title: accuracy and, on a second line, the most frequent confusion."""
+def _confusion_sentences(matrix: NDArray[np.int64], names: Sequence[Any]) -> tuple[str, str]:
+    """Return a title, the accuracy, and a caption, the most frequent confusion."""
     correct, total = int(np.trace(matrix)), int(matrix.sum())
     errors = matrix - np.diag(np.diag(matrix))
-    sentence = f"{correct} of {total} correct ({correct / total:.3f})"
+    title = f"{correct} of {total} correct ({correct / total:.3f})"
     if not errors.any():
-        return sentence
+        return title, ""
     i, j = map(int, np.unravel_index(errors.argmax(), errors.shape))
     times = "once" if errors[i, j] == 1 else f"{errors[i, j]} times"
-    return f"{sentence}\nmost frequent confusion: {names[i]} predicted as {names[j]}, {times}"
+    return title, f"Most frequent confusion: {names[i]} predicted as {names[j]}, {times}."
 
 
 def _adapt_text_colors(shown: Any) -> None:

@@ -13,22 +13,25 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds
+from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds, shown
 from fastmlp._types import Array
 from fastmlp.callbacks.base import as_epoch_callbacks
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.estimators.inputs import check_weights
-from fastmlp.estimators.labels import check_length
+from fastmlp.estimators.labels import check_length, check_y, has_validation_set
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import as_random_state
-from fastmlp.losses import Loss
+from fastmlp.estimators.warn import warn
+from fastmlp.exceptions import LinearModelWarning
+from fastmlp.losses import Loss, Quantile
 from fastmlp.network.network import Network
 from fastmlp.tables.encoder import TabularEncoder, inputs_of
 from fastmlp.tables.features import Features
-from fastmlp.tables.folds import member_splits
+from fastmlp.tables.folds import mean_of_held_out, member_splits
 from fastmlp.tables.frames import Frame, check_frame
 from fastmlp.tables.importance import HeldOutRows
 from fastmlp.tables.jobs import TrainingData, make_job, report_member
+from fastmlp.tables.linear import MIN_ROWS, SAME_SCORE, SAME_SHARE, LinearModels
 from fastmlp.tables.members import Member, Team, mean_outputs
 from fastmlp.tables.reader import Cells
 from fastmlp.tables.reporting import Reporting
@@ -51,6 +54,7 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     _doc_link_template = ""
     n_features_in_: int
     oof_prediction_: Array | None
+    linear_score_: float | None
 
     def _keep_parameters(self, arguments: dict[str, Any]) -> None:
         """Set the arguments of `__init__` as attributes, as scikit-learn requires."""
@@ -71,6 +75,10 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _output_and_loss(self) -> tuple[str, Loss]:
         """Return the name of the output function, and the loss."""
+
+    def _labels(self, y: Any, targets: Numbers) -> NDArray[Any]:
+        """Return what a splitter is given as y, (n, ...)."""
+        return np.asarray(y)
 
     @abstractmethod
     def _strata(self, targets: Numbers) -> NDArray[np.intp]:
@@ -155,33 +163,38 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         started = time.monotonic()
         limit = self._check_parameters()
         deadline = None if limit is None else started + limit
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
+        if y is None:  # reported first, as in scikit-learn
+            check_y("y", y, self, numeric=False)
         frame = check_frame(self, X, reset=True)
         n_given = frame.n_rows
         weights = check_weights("sample_weight", sample_weight, n_given, np.dtype(np.float64))
         targets = self._learn_targets(y, n_given, weights)
+        group_of = _check_groups(groups, n_given)
         there = np.arange(n_given) if weights is None else np.flatnonzero(weights)
+        if len(there) < n_given:
+            frame = frame.rows(there)
+        weights = None if weights is None else weights[there]
         encoder = self._new_encoder(len(there))
         self._copy_names(encoder)
-        cells = encoder.learn(frame, weights)
-        cells = cells.rows(there)
-        targets, labels = targets[there], np.asarray(y)[there] if len(there) < n_given else y
-        weights = None if weights is None else weights[there]
-        group_of = _check_groups(groups, n_given)
-        rng = as_random_state(self.random_state)
-        data = TrainingData(cells, targets, weights, None if group_of is None else group_of[there])
+        data = TrainingData(
+            encoder.learn(frame, weights),
+            targets[there],
+            weights,
+            None if group_of is None else group_of[there],
+        )
         data.validation = self._given_validation(encoder, *validation)
+        rng = as_random_state(self.random_state)
         few = self._has_few_rows(data)
-        splits = self._splits(data, labels, rng, few=few)
-        members = self._train(encoder, data, splits, rng, deadline, few=few)
+        splits = self._splits(data, (y, targets, group_of), there, rng, few=few)
+        linear = self._linear_models(data, few=few)
+        members = self._train(encoder, data, splits, rng, deadline, linear, few=few)
         self.encoder_ = encoder
-        kept = [(m, split) for m, split in zip(members, splits, strict=True) if m is not None]
-        self.members_ = [member for member, _ in kept]
-        self._judge(data, kept, there, n_given)
+        kept = [(i, m, splits[i][1]) for i, m in enumerate(members) if m is not None]
+        self.members_ = [member for _, member, _ in kept]
+        own = self._judge(data, kept, there, n_given)
+        if own is not None and linear is not None:
+            parts = [(rows, linear.outputs[i]) for i, _, rows in kept if i in linear.outputs]
+            self._compare_with_linear(data, own, mean_of_held_out(data.n_rows, parts))
         self.fit_seconds_ = time.monotonic() - started
 
     def _check_parameters(self) -> float | None:
@@ -238,12 +251,13 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     def _given_validation(
         self, encoder: TabularEncoder, X: Any, y: Any, weights: Any
     ) -> tuple[Cells, Numbers, Numbers | None] | None:
-        if X is None and y is None and weights is None:
+        if not has_validation_set(X, y, weights):
             return None
-        if X is None or y is None:
-            missing = "X_val" if X is None else "y_val"
-            what = "a validation set" if weights is None else "sample_weight_val"
-            raise ValueError(f"{missing} is missing; {what} needs X_val and y_val")
+        if self.validation is not None:
+            raise ValueError(
+                "validation must be None with X_val, which is what all members stop by; got "
+                f"{shown(self.validation)}"
+            )
         cells = encoder.read(X, "X_val")
         n = len(cells.numbers)
         checked = check_weights("sample_weight_val", weights, n, np.dtype(np.float64))
@@ -258,7 +272,10 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         rows = np.concatenate([np.nan_to_num(data.cells.numbers), data.cells.codes], axis=1)
         return len(np.unique(rows, axis=0)) < FEW_ROWS
 
-    def _splits(self, data: TrainingData, y: Any, rng: Any, *, few: bool) -> list[Any]:
+    def _splits(
+        self, data: TrainingData, given: Any, there: NDArray[np.intp], rng: Any, *, few: bool
+    ) -> list[Any]:
+        y, targets, groups = given
         n_members = self._n_members()
         everything = np.arange(data.n_rows), np.zeros(0, np.intp)
         if data.validation is not None or (few and self.validation is None):
@@ -267,11 +284,12 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
             member_splits(
                 self.validation,
                 n_members,
-                data.n_rows,
-                y=np.asarray(y),
-                strata=self._strata(data.targets),
-                groups=data.groups,
+                len(targets),
+                y=self._labels(y, targets),
+                strata=self._strata(targets),
+                groups=groups,
                 rng=rng,
+                there=there if len(there) < len(targets) else None,
             )
         )
 
@@ -282,6 +300,7 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         splits: list[Any],
         rng: Any,
         deadline: float | None,
+        linear: LinearModels | None,
         *,
         few: bool,
     ) -> list[Member | None]:
@@ -296,6 +315,7 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
             deadline,
             as_epoch_callbacks(self.callbacks),
             partial(report_member, len(splits)) if self.verbose else lambda number, member: None,
+            linear or (lambda number, job: None),
         )
         weights = self._training_weights(data.targets, data.weights)
         weights = None if weights is None else weights / weights.mean()
@@ -335,33 +355,31 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     def _judge(
         self,
         data: TrainingData,
-        kept: list[tuple[Member, Any]],
+        kept: list[tuple[int, Member, NDArray[np.intp]]],
         there: NDArray[np.intp],
         n_given: int,
-    ) -> None:
-        """Predict every row by the members that held it out; learn from that, and score it."""
-        self.oof_prediction_, self.oof_score_ = None, None
+    ) -> tuple[NDArray[np.intp], Array] | None:
+        """Predict every row by the members that held it out; learn from that, and score it.
+
+        Returns the rows that were held out, and their outputs.
+        """
+        self.oof_prediction_, self.oof_score_, self.linear_score_ = None, None, None
         self._held_out, self._importances = None, None
-        total: Any = None
-        count = np.zeros(data.n_rows)
-        for member, (_, held) in kept:
-            if not len(held):
-                continue
-            outputs = member.network.predict(
-                self._inputs(self.encoder_, member, data.cells.rows(held))
-            )
-            if total is None:
-                total = np.zeros((data.n_rows, outputs.shape[1]))
-            total[held] += outputs
-            count[held] += 1
         self._reset_learned()
-        if total is None:
-            return
-        self._held_out = HeldOutRows.sample(
-            data.cells, data.targets, data.weights, [split[1] for _, split in kept]
+        found = mean_of_held_out(
+            data.n_rows,
+            (
+                (rows, m.network.predict(self._inputs(self.encoder_, m, data.cells.rows(rows))))
+                for _, m, rows in kept
+                if len(rows)
+            ),
         )
-        seen = np.flatnonzero(count)
-        outputs = total[seen] / count[seen, np.newaxis]
+        if found is None:
+            return None
+        self._held_out = HeldOutRows.sample(
+            data.cells, data.targets, data.weights, [rows for *_, rows in kept]
+        )
+        seen, outputs = found
         weights = None if data.weights is None else data.weights[seen]
         self._learn_from_held_out(outputs, data.targets[seen], weights)
         finished = self._finish(outputs)
@@ -369,6 +387,46 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
         predictions[there[seen]] = finished
         self.oof_prediction_ = predictions
         self.oof_score_ = self._oof_score(finished, data.targets[seen], weights)
+        return found
+
+    def _linear_models(self, data: TrainingData, *, few: bool) -> LinearModels | None:
+        """Return what trains linear models beside the members; None where they say nothing."""
+        output, loss = self._output_and_loss()
+        same = not np.ptp(data.targets, axis=0).any()
+        if few or same or data.validation is not None or data.n_rows < MIN_ROWS:
+            return None
+        return None if isinstance(loss, Quantile) else LinearModels(output, loss, "float32")
+
+    def _compare_with_linear(
+        self,
+        data: TrainingData,
+        own: tuple[NDArray[np.intp], Array],
+        linear: tuple[NDArray[np.intp], Array] | None,
+    ) -> None:
+        """Score the linear models' outputs for held-out rows; warn if these are as good."""
+        rows, outputs = own
+        if linear is None or not np.array_equal(linear[0], rows):  # the time was over
+            return
+        targets = data.targets[rows]
+        weights = None if data.weights is None else data.weights[rows]
+        score = self._oof_score(self._finish(linear[1]), targets, weights)
+        constant = np.broadcast_to(np.average(targets, axis=0, weights=weights), targets.shape)
+        loss, of_linear, of_constant = (
+            self._loss_of(each, targets, weights) for each in (outputs, linear[1], constant)
+        )
+        self.linear_score_ = score
+        assert self.oof_score_ is not None
+        explained = of_constant - of_linear
+        learned = explained > SAME_SCORE * of_constant
+        as_good = explained >= SAME_SHARE * (of_constant - loss)
+        if learned and as_good and score >= self.oof_score_ - SAME_SCORE:
+            warn(
+                f"a linear model is as good: its {self._score_name()} for the same held-out rows "
+                f"is {score:.4f}, that of the networks {self.oof_score_:.4f}. It is easier to "
+                "explain: put one behind TabularEncoder with make_pipeline, or filter "
+                "LinearModelWarning",
+                LinearModelWarning,
+            )
 
     def _reset_learned(self) -> None:
         """Forget what an earlier fit has learned from held-out rows."""

@@ -57,6 +57,7 @@ def describe_tabular(model: BaseTabular) -> Described:
         "n_features": int(model.n_features_in_),
         "feature_names": encode(getattr(model, "feature_names_in_", None)),
         "oof_score": encode(model.oof_score_),
+        "linear_score": encode(model.linear_score_),
         "fit_seconds": float(model.fit_seconds_),
     }
     if model.oof_prediction_ is not None:
@@ -162,6 +163,7 @@ def restore_tabular(kind: str, document: Fields, arrays: Arrays) -> BaseTabular:
     model._reset_learned()
     model._held_out, model._importances = None, None
     model.oof_score_ = document.plain("oof_score", float, type(None))
+    model.linear_score_ = document.plain("linear_score", float, type(None))
     model.fit_seconds_ = document.number("fit_seconds")
     model.oof_prediction_ = None
     if "oof_prediction" in arrays:

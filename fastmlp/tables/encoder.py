@@ -15,7 +15,7 @@ from fastmlp.estimators.inputs import check_weights
 from fastmlp.estimators.labels import check_length, check_y
 from fastmlp.estimators.parameters import as_random_state
 from fastmlp.estimators.targets import learn_classes
-from fastmlp.tables.features import Features
+from fastmlp.tables.features import Features, different
 from fastmlp.tables.frames import Frame, check_frame
 from fastmlp.tables.reader import Cells, Reader, learn_columns
 from fastmlp.tables.statistics import N_FOLDS, TargetStatistics
@@ -185,7 +185,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for column, table in zip(many if tables else [], tables, strict=True):
             k = table.shape[1]
             names += [f"{column.name}_target" + (f"_{i}" if k > 1 else "") for i in range(k)]
-        return np.array(names, object)
+        return np.array(different(names), object)
 
     # --- What the estimators share
 
@@ -197,7 +197,6 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         cells = self.learn(frame, weights)
         targets = None if y is None else _targets(self, y, frame.n_rows, weights)
         if targets is None or not self.many.any():
-            self._statistics = TargetStatistics([])
             return cells, np.zeros((frame.n_rows, 0))
         rng = as_random_state(self.random_state)
         fold = rng.permutation(np.arange(frame.n_rows) % N_FOLDS)
@@ -217,8 +216,12 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Rows of weight 0 do not count.
         """
+        counting = frame
+        if weights is not None and not weights.all():
+            counting = frame.rows(np.flatnonzero(weights))
+        self._statistics = TargetStatistics([])
         self.reader_: Reader = learn_columns(
-            frame, categorical=self.categorical, numerical=self.numerical, ordinal=self.ordinal
+            counting, categorical=self.categorical, numerical=self.numerical, ordinal=self.ordinal
         )
         self.kinds_ = {column.name: column.kind for column in self.reader_.columns}
         cells = self.reader_.read(frame)

@@ -46,7 +46,7 @@ class Features:
     center, rate : ndarray of shape (n_kept,), float64
         Median, and 1 over the interquartile range (half the range where that is 0).
     marked : ndarray of shape (n_marked,), intp
-        Columns of the numbers in which values were missing.
+        Columns of the numbers in which some values were missing.
     fill : ndarray of shape (n_numbers,), float64
         Median of every column.
     bins : PiecewiseBins
@@ -57,6 +57,8 @@ class Features:
     frequencies : list of ndarray of shape (n_categories + 1,) or None
         For columns with many categories the scaled logarithm of 1 + each code's count.
     """
+
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
 
     kept: NDArray[np.intp]
     center: Numbers
@@ -92,6 +94,7 @@ class Features:
         n_bins : int
             Bins per number; 0 for none.
         """
+        missing = np.isnan(cells.numbers)
         quartiles = [_quartiles(column, weights) for column in cells.numbers.T]
         center = np.array([q[0] for q in quartiles])
         scale = np.array([q[1] for q in quartiles])
@@ -109,7 +112,7 @@ class Features:
             kept,
             center[kept],
             1 / scale[kept],
-            np.flatnonzero(np.isnan(cells.numbers).any(axis=0)),
+            np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)),
             center,
             bins,
             indicators,
@@ -209,6 +212,20 @@ class Features:
         for column, counts in zip(categorical, self.frequencies, strict=True):
             names += [] if counts is None else [f"{column.name}_frequency"]
         return names
+
+
+def different(names: list[str]) -> list[str]:
+    """Return names of which no two are the same: a second "town_other" becomes "town_other_2"."""
+    taken, result = set(names), []
+    seen: set[str] = set()
+    for name in names:
+        new, number = name, 1
+        while new in seen or (new != name and new in taken):
+            number += 1
+            new = f"{name}_{number}"
+        seen.add(new)
+        result.append(new)
+    return result
 
 
 def _quartiles(column: Numbers, weights: Numbers | None) -> tuple[float, float]:

@@ -21,6 +21,8 @@ class Frame:
     Parameters
     ----------
     data : pandas, polars or pyarrow table, or ndarray of shape (n_rows, n_columns)
+    rows : ndarray of shape (n_chosen,), intp, or None
+        The rows that count; None for all.
 
     Attributes
     ----------
@@ -29,13 +31,25 @@ class Frame:
         The data itself, if it is an array of numbers or booleans.
     """
 
-    def __init__(self, data: Any) -> None:
-        self._data = data
+    def __init__(self, data: Any, rows: NDArray[np.intp] | None = None) -> None:
+        self._data, self._rows = data, rows
         types = None if isinstance(data, np.ndarray) else column_types(data)
         self._keys: list[Any] | None = None if types is None else list(types)
-        self.n_rows = int(data.shape[0])
+        self.n_rows = int(data.shape[0]) if rows is None else len(rows)
         numeric = isinstance(data, np.ndarray) and data.dtype.kind in "fiub"
-        self.array: NDArray[Any] | None = data if numeric else None
+        self.array: NDArray[Any] | None = self._chosen(data) if numeric else None
+
+    def rows(self, index: NDArray[np.intp]) -> Frame:
+        """Return some of the rows of a whole table; the others are never read."""
+        return Frame(self._data, index)
+
+    def _chosen(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values if self._rows is None else values[self._rows]
+
+    @property
+    def has_odd_names(self) -> bool:
+        """Whether columns have names that are no strings, which scikit-learn does not compare."""
+        return self._keys is not None and not all(isinstance(key, str) for key in self._keys)
 
     @cached_property
     def names(self) -> list[str]:
@@ -45,9 +59,8 @@ class Frame:
     def column(self, index: int) -> Column:
         """Return the values of a column, (n_rows,), in the dtype that says most about them."""
         if self._keys is None:
-            values: Column = self._data[:, index]
-            return values
-        return _values(self._data[self._keys[index]])
+            return self._chosen(self._data[:, index])
+        return self._chosen(_values(self._data[self._keys[index]]))
 
     def order(self, index: int) -> list[Any] | None:
         """Return the categories of an ordered pandas column in their order; None for others."""
@@ -123,8 +136,13 @@ def check_frame(owner: Any, data: Any, *, reset: bool, name: str = "X") -> Frame
 
 
 def _array_of_objects(rows: Sequence[Any]) -> NDArray[Any]:
-    """Return nested lists as an array that keeps numbers beside strings."""
+    """Return nested lists as an array that keeps numbers beside strings.
+
+    Only lists without strings become numbers: "01" is a category, and not the same as "1".
+    """
     array = np.asarray(rows, dtype=object)
+    if any(isinstance(value, str | bytes) for value in array.flat):
+        return array
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError):

@@ -29,6 +29,8 @@ class HeldOutRows:
     member : ndarray of shape (n,), intp
     """
 
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+
     cells: Cells
     targets: Numbers
     weights: Numbers | None

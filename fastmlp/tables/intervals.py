@@ -21,6 +21,8 @@ class Residuals:
     weights : ndarray of shape (n,) or None
     """
 
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+
     distances: Numbers
     weights: Numbers | None
 

@@ -47,6 +47,8 @@ class Member:
         Rows it was trained on, and stopped by.
     """
 
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+
     network: Network
     features: Features
     statistics: TargetStatistics
@@ -101,6 +103,8 @@ class Team:
         Copied for every member.
     report : callable
         Called with number and Member when one is done, in any thread.
+    beside : callable
+        Called with number and Job then, if there is time left.
     """
 
     settings: MemberSettings
@@ -111,6 +115,7 @@ class Team:
     deadline: float | None = None
     callbacks: Sequence[EpochCallback] = ()
     report: Callable[[int, Member], None] = lambda number, member: None
+    beside: Callable[[int, Job], None] = lambda number, job: None
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def train(self, make_jobs: Sequence[Callable[[], Job]]) -> list[Member | None]:
@@ -144,8 +149,7 @@ class Team:
                 raise
 
     def _train(self, number: int, make_job: Callable[[], Job], n_threads: int) -> Member | None:
-        late = self.deadline is not None and time.monotonic() >= self.deadline
-        if self.cancelled.is_set() or (late and number > 0):
+        if self.cancelled.is_set() or (self._is_late() and number > 0):
             return None
         job = make_job()
         network, trainer = self._trainer(job, n_threads)
@@ -173,7 +177,12 @@ class Team:
             held_out,
         )
         self.report(number, member)
+        if not (self._is_late() or self.cancelled.is_set()):
+            self.beside(number, job)
         return member
+
+    def _is_late(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
     def _trainer(self, job: Job, n_threads: int) -> tuple[Network, Trainer]:
         settings = self.settings

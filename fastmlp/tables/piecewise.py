@@ -30,6 +30,8 @@ class PiecewiseBins:
         Left edge of each bin, and 1 / width.
     """
 
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+
     owner: NDArray[np.intp]
     left: Numbers
     rate: Numbers

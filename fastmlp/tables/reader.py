@@ -20,6 +20,7 @@ from fastmlp.tables.values import (
     categories_of,
     date_numbers,
     find_kind,
+    infinity_at,
     key,
 )
 
@@ -45,6 +46,9 @@ class Cells(NamedTuple):
         return Cells(self.numbers[index], self.codes[index])
 
 
+Cells.__module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+
+
 @dataclass(frozen=True)
 class ColumnFacts:
     """What is known of a column.
@@ -58,6 +62,8 @@ class ColumnFacts:
         Categories of a categorical or ordinal column, of the latter in their order; None stands
         for a missing value.
     """
+
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
 
     name: str
     kind: str
@@ -84,6 +90,8 @@ class Reader:
     columns : list of ColumnFacts
         In the order of the table.
     """
+
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
 
     columns: list[ColumnFacts]
 
@@ -118,6 +126,8 @@ class Reader:
         """
         if frame.array is not None and self.is_plain:
             return self.read_array(frame.array)
+        if frame.has_odd_names:
+            self._check_names(frame.names)
         numbers: list[NDArray[np.float64]] = []
         codes = []
         for i, column in enumerate(self.columns):
@@ -138,13 +148,31 @@ class Reader:
             np.stack(codes, axis=1) if codes else np.zeros((n, 0), np.intp),
         )
 
+    def _check_names(self, names: list[str]) -> None:
+        """Compare names that are numbers or tuples with those of `fit`."""
+        own = [column.name for column in self.columns]
+        if names == own or own == [f"x{i}" for i in range(len(own))]:
+            return
+        missing, unknown = (
+            [name for name in some if name not in others]
+            for some, others in ((own, names), (names, own))
+        )
+        parts = [
+            f"{word} {', '.join(some[:5])}"
+            for word, some in (("missing", missing), ("unknown", unknown))
+            if some
+        ]
+        raise ValueError(
+            "X must have the columns of fit, in the same order; "
+            + ("; ".join(parts) if parts else f"got {', '.join(names[:5])}, ...")
+        )
+
     def read_array(self, array: NDArray[Any]) -> Cells:
         """Return an array of numbers (n_rows, n_columns) as cells; for a `is_plain` reader."""
         numbers = array.astype(np.float64)
         if not np.isfinite(numbers.sum()) and np.isinf(numbers).any():
             row, column = map(int, np.argwhere(np.isinf(numbers))[0])
-            name = self.columns[column].name
-            raise ValueError(f"X contains infinity in column {name!r}, row {row}")
+            raise ValueError(infinity_at(self.columns[column].name, row))
         return Cells(numbers, np.zeros((len(numbers), 0), np.intp))
 
 
@@ -214,13 +242,16 @@ def _learn(
 ) -> ColumnFacts:
     values = frame.column(index)
     if values.dtype.kind in "cV" or values.ndim != 1:
-        raise ValueError(f"column {name!r} must hold numbers, text or dates; got {values.dtype}")
+        what = values.dtype if values.ndim == 1 else f"parts, {values.shape[1:]}"
+        raise ValueError(f"column {name!r} must hold numbers, text or dates; got {what}")
     given_order = frame.order(index) if declared is None else None
     kind = declared
     if kind is None and given_order is not None:
         kind, order = "ordinal", given_order
     if kind is None:
         kind = "categorical" if frame.is_category(index) else find_kind(values)
+    if kind in ("categorical", "ordinal"):
+        _check_values(values, name)
     if kind == "ordinal":
         assert order is not None
         keys = tuple(key(category) for category in order)
@@ -233,3 +264,13 @@ def _learn(
     if kind == "categorical":
         return ColumnFacts(name, kind, tuple(categories_of(values)))
     return ColumnFacts(name, kind)
+
+
+def _check_values(values: NDArray[Any], name: str) -> None:
+    """Refuse lists and the like, each of which would be a category."""
+    for row, value in enumerate(values.tolist() if values.dtype.kind == "O" else ()):
+        if isinstance(value, list | dict | set | np.ndarray):
+            raise ValueError(
+                f"column {name!r} must hold numbers, text or dates; got a list or the "
+                f"like in row {row}: {shown(value)}. Make a column of each of its parts"
+            )

@@ -21,6 +21,7 @@ class Reporting:
     encoder_: TabularEncoder
     members_: list[Member]
     oof_score_: float | None
+    linear_score_: float | None
     _importances: Numbers | None
     _held_out: HeldOutRows | None
 
@@ -111,9 +112,9 @@ class Reporting:
             Displayed as text, with the attributes `columns` and `members`.
         """
         check_is_fitted(self)
-        score = "" if self.oof_score_ is None else f", {self._score_name()} {self.oof_score_:.4f}"
-        title = (
-            f"{type(self).__name__}: {len(self.members_)} members{score}"
-            f"{'' if self.oof_score_ is None else ' for held-out rows'}"
-        )
+        title = f"{type(self).__name__}: {len(self.members_)} members"
+        if self.oof_score_ is not None:
+            title += f", {self._score_name()} {self.oof_score_:.4f} for held-out rows"
+        if self.linear_score_ is not None:
+            title += f" (a linear model: {self.linear_score_:.4f})"
         return summarize(title, self.encoder_, self.members_)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from fastmlp._checks import as_numeric_array, check_finite
 from fastmlp.estimators.labels import check_length
 from fastmlp.estimators.naming import column_types
-
-TOLERANCE = 1e-3
+from fastmlp.estimators.targets import as_probabilities
 
 
 def is_soft(y: Any) -> bool:
@@ -33,15 +32,14 @@ def check_probabilities(name: str, y: Any, n_rows: int) -> tuple[NDArray[Any], N
         If a value is not a probability, or a row's sum differs from 1 by more than 0.001.
     """
     names = None if isinstance(y, np.ndarray) else column_types(y)
-    array = as_numeric_array(name, y).astype(np.float64)
+    try:
+        array = as_numeric_array(name, y).astype(np.float64)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must be one column of labels, or hold a probability of every class: {error}"
+        ) from None
     check_length(name, len(array), "X", n_rows)
     check_finite(name, array)
-    sums = array.sum(axis=1)
-    if array.min() < 0 or np.abs(sums - 1).max() > TOLERANCE:
-        row = int(np.maximum(-array.min(axis=1), np.abs(sums - 1)).argmax())
-        raise ValueError(
-            f"{name} with several columns must hold probabilities of the classes, each row with "
-            f"sum 1; got {array[row][:5].tolist()} in row {row}"
-        )
+    shares = as_probabilities(name, array)
     classes = np.arange(array.shape[1]) if names is None else np.array(list(names))
-    return array / sums[:, np.newaxis], classes
+    return shares, classes

@@ -23,6 +23,8 @@ class TargetStatistics:
         For every column the scaled statistic of each code; the last row is for unknown categories.
     """
 
+    __module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
+
     tables: list[Numbers]
 
     @property
@@ -49,7 +51,7 @@ class TargetStatistics:
         """Return statistics of all rows for new ones, and the training rows' own inputs.
 
         A training row gets the statistic of the rows in other folds, so that its own target is not
-        among its inputs.
+        among its inputs; the mean of all rows if there are none.
 
         Parameters
         ----------
@@ -57,7 +59,7 @@ class TargetStatistics:
         n_categories : list of int
         targets : ndarray of shape (n, n_targets)
             Standardized numbers, or 0 and 1, or probabilities.
-        weights : ndarray of shape (n,), > 0, or None
+        weights : ndarray of shape (n,), >= 0, or None
         fold : ndarray of shape (n,), intp
             From 0 to ``N_FOLDS`` - 1.
 
@@ -73,9 +75,10 @@ class TargetStatistics:
             for k in range(N_FOLDS):
                 inside = fold == k
                 if inside.any():
-                    rest = ~inside
-                    if not rest.any():
-                        rest = inside
+                    rest = ~inside & (w > 0)
+                    if not rest.any():  # a single group, whose means would be its own targets
+                        of_rows[inside] = np.average(targets, axis=0, weights=w)
+                        continue
                     table = smoothed_means(column[rest], n, targets[rest], w[rest])
                     of_rows[inside] = table[column[inside]]
             center = np.average(of_rows, axis=0, weights=w)

@@ -72,18 +72,27 @@ def as_numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:
     """
     if values.dtype.kind == "m":
         return np.asarray(values / DAY, np.float64)
+    if values.dtype.kind == "M":
+        raise ValueError(f"column {name!r} must be numbers, as in fit; got {values.dtype}")
     if values.dtype.kind in "fiub":
         result = values.astype(np.float64)
     else:
         items = values.tolist()
         try:
             result = np.array([np.nan if is_missing(v) else float(v) for v in items], np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(_not_a_number(items, name)) from None
     if np.isinf(result).any():
-        row = int(np.isinf(result).argmax())
-        raise ValueError(f"X contains infinity in column {name!r}, row {row}")
+        raise ValueError(infinity_at(name, int(np.isinf(result).argmax())))
     return result
+
+
+def infinity_at(name: str, row: int) -> str:
+    """Return the message about an infinite number."""
+    return (
+        f"X contains infinity in column {name!r}, row {row}; replace it, for example by NaN, which "
+        "is a missing value"
+    )
 
 
 def _not_a_number(items: Sequence[Any], name: str) -> str:
@@ -92,6 +101,8 @@ def _not_a_number(items: Sequence[Any], name: str) -> str:
         try:
             if not is_missing(value):
                 float(value)
+        except OverflowError:
+            return f"column {name!r} has a number above 1.8e308 in row {row}; divide the column"
         except (TypeError, ValueError):
             return f"column {name!r} must be numbers, as in fit; got {shown(value)} in row {row}"
     return f"column {name!r} must be numbers, as in fit"
@@ -146,6 +157,7 @@ def as_codes(
     values: NDArray[Any], lookup: Mapping[str | None, int], unknown: int
 ) -> NDArray[np.intp]:
     """Return the code of every value's category, (n,), `unknown` for others."""
+    values = _in_one_unit(values)
     if values.dtype.kind in "fiub" and len(values) > 1:
         unique, inverse = np.unique(values, return_inverse=True)
         table = [lookup.get(key(value), unknown) for value in unique.tolist()]
@@ -157,12 +169,18 @@ def as_codes(
 
 def categories_of(values: NDArray[Any]) -> list[str | None]:
     """Return the categories of a column, sorted; a missing value is the last, if there is one."""
+    values = _in_one_unit(values)
     if values.dtype.kind in "fiub":
         found = {key(value) for value in np.unique(values).tolist()}
     else:
         found = {item if type(item) is str else key(item) for item in set(_hashable(values))}
     present: list[str | None] = list(sorted(found - {MISSING_KEY}))  # type: ignore[type-var]
     return present + ([MISSING_KEY] if MISSING_KEY in found else [])
+
+
+def _in_one_unit(values: NDArray[Any]) -> NDArray[Any]:
+    """Return times in microseconds, so that a date has the same text in any library's unit."""
+    return values.astype(f"{values.dtype.kind}8[us]") if values.dtype.kind in "mM" else values
 
 
 def _hashable(values: NDArray[Any]) -> list[Any]:

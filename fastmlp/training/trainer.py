@@ -22,6 +22,7 @@ from fastmlp._checks import (
     check_targets,
     shown,
 )
+from fastmlp._names import suggest_parameters
 from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, EpochCallback, as_epoch_callbacks
 from fastmlp.callbacks.checkpoint import Checkpoint
@@ -157,6 +158,7 @@ class Trainer:
 
     __module__ = "fastmlp.training"  # the public address, so that pickles survive moves
 
+    @suggest_parameters
     def __init__(
         self,
         network: Network,
@@ -284,8 +286,8 @@ class Trainer:
             False if these rows are a part of an epoch whose other rows follow: the schedule's epoch
             number stays. Needs ``n_epochs=1``.
         horizon : int >= 1, optional
-            Number of epochs for which the schedules "cosine" and "one_cycle" are planned; by
-            default until the end of this call.
+            Number of epochs of all calls together, for which the schedules "cosine" and "one_cycle"
+            are planned; by default until the end of this call. They need it with ``reset=False``.
 
         Returns
         -------
@@ -366,6 +368,11 @@ class Trainer:
             check_integer("horizon", horizon, minimum=1)
         if not check_flag("reset", reset):
             callbacks = _refuse_checkpoints(callbacks, resume)
+            if horizon is None and self.schedule in PLANNED_SCHEDULES:
+                raise ValueError(
+                    f"reset=False with schedule={self.schedule!r} needs horizon, the number of "
+                    "epochs of all calls together, over which the rate falls"
+                )
         data = dict(zip(DATA_NAMES, rows, strict=True))
         data |= {"X_val": validation and validation.x, "Y_val": validation and validation.y}
         self.train(

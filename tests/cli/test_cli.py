@@ -277,8 +277,14 @@ NEEDS_SHAPE = "describes the mini-batch of a network, and needs --shape"
         (["train", "--seed", "-1"], "--seed must be at least 0; got -1"),
         (["train", "--engine", "x"], "--engine must be one of 'native', 'numpy'; got 'x'"),
         (["train", "--preset", "x"], "--preset must be one of 'article'; got 'x'"),
-        (["train", "--unknown"], "unrecognized arguments: --unknown"),
-        (["train", "--epoch", "1"], "unrecognized arguments: --epoch 1"),
+        (
+            ["train", "--unknown"],
+            "unrecognized arguments: --unknown; fastmlp train --help lists what there is",
+        ),
+        (
+            ["train", "--epoch", "1"],
+            "unrecognized arguments: --epoch 1. Did you mean '--epochs'?",
+        ),
         (
             ["train", "--data", "no.npz"],
             "no.npz: expected an npz file or a folder of IDX files, found none",

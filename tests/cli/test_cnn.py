@@ -215,7 +215,8 @@ def test_compare_devices_prints_a_table_and_writes_it(data, capsys, tmp_path):
             "--batch-sizes must be whole numbers of at least 1",
         ),
         (["compare-devices", "--batch-sizes", ""], "--batch-sizes needs at least one number"),
-        (["paint"], "invalid choice: 'paint'"),
+        (["paint"], "the command after fastmlp cnn must be one of 'train', 'evaluate', "),
+        (["trian"], "got 'trian'. Did you mean 'train'?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

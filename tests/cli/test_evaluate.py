@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+import fastmlp.cli.evaluate  # before a test replaces what it imports
 from fastmlp import MLPClassifier, MLPRegressor, Network, cli
 from fastmlp.cli import train as _train
 from fastmlp.cli.display import PlainDisplay
@@ -167,8 +168,8 @@ def test_what_cannot_be_predicted_or_evaluated_is_one_line(trained, capsys, tmp_
         ("predict", trained, "--data", "words.npy"): "expected numbers in 2-D or more, found <U1",
         ("predict", trained, "--data", "broken.npy"): "expected an array of numbers",
         ("predict", trained, "--data", "flat.npz"): "x_test: expected 2-D or more, found 1-D",
-        ("predict", trained, "--data", "no.npy"): "No such file",
-        ("predict", "no", "--data", "x.npy"): "No such file",
+        ("predict", trained, "--data", "no.npy"): "no.npy does not exist",
+        ("predict", "no", "--data", "x.npy"): "no does not exist",
         ("predict", "regressor", "--data", "x.npy", "--outputs"): "--outputs needs a classifier",
         (
             "predict",

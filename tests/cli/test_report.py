@@ -189,18 +189,35 @@ def test_published_rows_are_tinted_and_nothing_else():
     assert rows == [None, "published", "published", None]
 
 
-def test_folder_without_results_is_refused_with_the_studies(tmp_path, capsys):
+READS = (
+    "fastmlp: error: DIR must be the folder of a run (fastmlp train --out DIR) or of studies "
+    "(fastmlp study NAME --out DIR); "
+)
+
+
+def test_folder_without_results_is_refused_with_what_can_be_read(tmp_path, capsys):
     code, out, err = run(capsys, tmp_path)
     assert (code, out) == (2, "")
-    names = ", ".join(NAMES)
-    assert err == f"fastmlp: error: no results in {tmp_path}; run one of: {names}\n"
+    assert err.startswith(f"{READS}{tmp_path} has neither. A run has history.json; the studies are")
+    assert err.endswith(f"{', '.join(NAMES)}\n")
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_folder_is_refused(tmp_path, capsys):
+def test_what_is_no_folder_of_a_run_or_of_studies_is_named(tmp_path, capsys):
     code, _, err = run(capsys, tmp_path / "none")
-    assert code == 2
-    assert f"DIR must be a folder with results of studies; got {tmp_path / 'none'}" in err
+    assert (code, err) == (2, f"{READS}{tmp_path / 'none'} does not exist\n")
+    file = tmp_path / "history.json"
+    file.write_text("{}")
+    code, _, err = run(capsys, file)
+    assert (code, err) == (2, f"{READS}{file} is a file; its folder is {tmp_path}\n")
+    (tmp_path / "model.keras").write_text("")
+    code, _, err = run(capsys, tmp_path)
+    assert code == 2 and "is of fastmlp cnn train, which has drawn its figures" in err
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "checkpoint-00000001.safetensors").write_text("")
+    code, _, err = run(capsys, folder)
+    assert code == 2 and f"{folder} has checkpoints alone. A run has" in err
 
 
 def test_without_matplotlib_the_tables_are_shown(folder, capsys, monkeypatch):

@@ -30,6 +30,7 @@ from fastmlp.cnn import (
 )
 from fastmlp.cnn.bridge import dense_tail
 from fastmlp.cnn.cards import Card, DriverError
+from fastmlp.plots.headline import finding_of, title_of
 
 pytestmark = needs_keras
 X, Y = bars(90)
@@ -450,8 +451,9 @@ def test_keras_and_the_engine_train_the_same_network():
 def test_figure_names_the_fastest_and_its_factor(timings):
     figure = compare.plot_devices(timings)
     best = max(timings, key=lambda t: t.images_per_second)
-    title = figure.axes[0].get_title(loc="left")
-    assert title.startswith(f"Fastest: {best.contender}, {best.images_per_second:,.0f} images/s")
+    rate = f"{best.images_per_second:,.0f} images/s at batch {best.batch_size}"
+    assert title_of(figure) == f"Fastest: {rate}"
+    assert finding_of(figure).startswith(best.contender)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["Keras, cpu:0", "fastmlp"]
     plt.close(figure)
@@ -460,7 +462,7 @@ def test_figure_names_the_fastest_and_its_factor(timings):
         for name, seconds in (("Keras, gpu:0", 1.0), ("fastmlp", 0.5))
     ]
     figure = compare.plot_devices(made)
-    assert figure.axes[0].get_title(loc="left").endswith("2.0 times Keras, gpu:0 at batch 10")
+    assert finding_of(figure) == "fastmlp: 2.0 times Keras, gpu:0."
     plt.close(figure)
     with pytest.raises(ValueError, match="nothing was timed"):
         compare.plot_devices([])

@@ -27,6 +27,7 @@ from fastmlp.cnn.maps.oip import (
     refine,
 )
 from fastmlp.cnn.maps.oip_starts import standardized, start_images
+from fastmlp.plots.headline import finding_of, title_of
 
 pytestmark = needs_keras
 X, Y = bars(120)
@@ -47,7 +48,9 @@ def trained():
 
 
 def title(figure):
-    return figure.get_suptitle() or figure.axes[0].get_title(loc="left")
+    found = title_of(figure) or figure.axes[0].get_title(loc="left")
+    assert len(found) <= 60 and "\n" not in found
+    return found
 
 
 def test_maps_of_every_layer_have_the_computed_sizes(trained):
@@ -280,13 +283,13 @@ def test_refinement_raises_the_answer_round_by_round(trained):
     assert (np.diff(course) > 0).all()
     np.testing.assert_allclose(states[0], standardized(X[:1])[0])
     figure = plots.plot_refinement(states, "conv_2", number)
-    assert f"{len(states) - 1} rounds changed the image" in title(figure)
-    told = title(plots.plot_refinement(states, "conv_2", number, answers=course))
-    assert f"raised its answer from {course[0]:.2f} to {course[-1]:.2f},\nand changed" in told
+    assert f"{len(states) - 1} rounds changed the image" in finding_of(figure)
+    told = finding_of(plots.plot_refinement(states, "conv_2", number, answers=course))
+    assert f"raised its answer from {course[0]:.2f} to {course[-1]:.2f}, and changed" in told
     with pytest.raises(ValueError, match="answers and states must have the same number of rows"):
         plots.plot_refinement(states, "conv_2", number, answers=course[:-1])
     flat = plots.plot_refinement(states[:1], "conv_2", number)
-    assert "no small change of this image raises its answer" in title(flat)
+    assert finding_of(flat) == "No small change of this image raises its answer."
     with pytest.raises(ValueError, match="image must have shape"):
         refine(trained, "conv_2", 0, X[0, :5])
     with pytest.raises(ValueError, match="image must hold finite float32 numbers; found NaN"):
@@ -361,7 +364,7 @@ def test_map_figures_number_the_maps_and_count_the_answers(trained):
     assert [t.get_text() for t in figure.axes[3].get_xticklabels()] == ["+0", "+1", "+2"]
     answering = (np.abs(maps) > 1e-6).any(axis=(1, 2)).all(axis=0).sum()
     assert title(figure).startswith(f"conv_2: {answering} of 6 maps answer to all 3 images")
-    assert "a node sees 6 x 6 pixels" in title(figure)
+    assert "A node sees 6 x 6 pixels." in finding_of(figure)
     assert len(grids) >= 3
     single = plots.plot_activation_maps(maps[:1], X[:1], ["a"], "conv_2")
     assert "maps answer to this image" in title(single)
@@ -373,10 +376,10 @@ def test_filters_classes_fields_and_courses_are_drawn(trained):
 
     kernels = filters(trained, "conv_1")
     assert kernels.shape == (3, 3, 1, 4)
-    assert "of 4 filters weigh one side" in title(plots.plot_filters(kernels, "conv_1"))
+    assert "of 4 weigh one side" in finding_of(plots.plot_filters(kernels, "conv_1"))
     means = class_activations(trained, X, Y)
     figure = plots.plot_class_activations(means, "dense_1")
-    assert "of 8 nodes answer more than twice as much" in title(figure)
+    assert "of 8 nodes answer more than twice as much" in finding_of(figure)
     shown = figure.axes[0].get_images()[0].get_array()
     assert sorted(shown.ravel()) == pytest.approx(sorted(means.ravel()))
     favorites = shown.argmax(axis=0)

@@ -25,6 +25,7 @@ from fastmlp.cnn.geometry import field_of_node, seen_by_node
 from fastmlp.cnn.maps import plot_receptive_fields
 from fastmlp.exchange.keras import kernel_and_bias
 from fastmlp.network.network import Network
+from fastmlp.plots.headline import finding_of, title_of
 
 pytestmark = KERAS_SAVES_BY_COPY  # also where it reads weights
 OUTPUT = (DenseLayer(10, "softmax"),)
@@ -170,7 +171,8 @@ def test_the_drawing_has_a_panel_for_every_layer_and_what_both_nodes_see_in_it()
     assert rectangles(figure.axes[0]) == [(10, 10, 6, 6), (11, 10, 6, 6)]
     assert rectangles(figure.axes[1]) == [(10, 10, 4, 4), (11, 10, 4, 4)]
     assert rectangles(figure.axes[2]) == [(10, 10, 1, 1), (11, 10, 1, 1)]
-    assert figure.get_suptitle() == "A node of conv_2 sees 6 x 6 pixels, both together 6 x 7"
+    assert title_of(figure) == "A node of conv_2 sees 6 x 6 pixels"
+    assert finding_of(figure) == "The other node sees as many, both together 6 x 7."
 
 
 def test_the_drawing_of_one_node_shows_the_image_and_counts_no_padding():
@@ -180,7 +182,8 @@ def test_the_drawing_of_one_node_shows_the_image_and_counts_no_padding():
     assert len(figure.axes[0].images) == 1
     assert figure.get_suptitle() == "A node of conv_2 sees 4 x 4 pixels"
     figure = plot_receptive_fields(config, "conv_2", [(0, 0), (3, 3)])
-    assert "4 x 4 pixels, the other 6 x 6, both together 7 x 7" in figure.get_suptitle()
+    assert title_of(figure).endswith("4 x 4 pixels")
+    assert finding_of(figure) == "The other node sees 6 x 6, both together 7 x 7."
 
 
 @pytest.mark.parametrize(

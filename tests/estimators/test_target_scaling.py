@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.metrics import d2_pinball_score
+from sklearn.metrics import d2_pinball_score, make_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -221,6 +221,25 @@ def test_quantiles_of_scaled_targets_can_be_scored_and_searched():
     predicted = model.predict(x)
     expected = [d2_pinball_score(y, predicted[:, i], alpha=q) for i, q in enumerate(LEVELS)]
     assert model.score(x, y) == pytest.approx(np.mean(expected))
+
+
+def test_a_scorer_that_wants_one_prediction_per_row_is_named_with_what_works():
+    x, y = far()
+    model = MLPRegressor("quantile", quantile=LEVELS, **FAST, scale_target=True)
+    for validation in ({"early_stopping": True}, {}):
+        model.set_params(**validation, scoring="r2")
+        with pytest.raises(ValueError, match=r"^scoring: 'r2' compares one .*scoring=None is"):
+            model.fit(x, y, **({} if validation else {"X_val": x, "y_val": y}))
+    model.set_params(scoring=lambda m, a, b: r2_score(b, m.predict(a)[:, 1])).fit(x, y)
+    assert np.isfinite(model.validation_scores_).all()
+    median = make_scorer(lambda b, p: r2_score(b, p[:, 1]))  # as the docstring says
+    assert np.isfinite(cross_val_score(model, x, y, scoring=median, cv=2)).all()
+
+    def fails(*_):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match=r"^mine"):  # of a scorer for one column
+        MLPRegressor(**FAST, scoring=fails).fit(x, y / 1000, X_val=x, y_val=y / 1000)
 
 
 def noisy(n, seed):

@@ -76,6 +76,7 @@ def test_several_targets_are_the_same(tmp_path):
     np.testing.assert_allclose(found, model.predict(TABLE), atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.exceptions.LinearModelWarning")
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
 def test_arrays_of_numbers_have_one_input(load, tmp_path):
     x, y = load(return_X_y=True)

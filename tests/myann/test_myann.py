@@ -439,7 +439,7 @@ def with_nan(row, column):
     (dict(n_threads=-2), ValueError, "n_threads must be from 1 to 256; got -2"),
     (dict(print_period=0), ValueError, "print_period must be at least 1; got 0"),
     (dict(print_batch_period=1.5), TypeError, "print_batch_period must be an integer; got 1.5"),
-    (dict(batch_size=3), TypeError, "MyANN has no parameter 'batch_size'; known: my_data_set, "),
+    (dict(n_rows=3), TypeError, "MyANN has no parameter 'n_rows'; known: my_data_set, "),
     (dict(data_set="digits"), TypeError, "'data_set' and 'my_data_set' are the same parameter"),
 ], ids=str)  # fmt: skip
 def test_bad_arguments_are_named_before_any_training(options, error, message):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import Checkpoint, MLPClassifier, MLPRegressor, Network, Trainer
+import fastmlp.studies
+from fastmlp import Checkpoint, MLPClassifier, MLPRegressor, MyANN, Network, Trainer
+from fastmlp._names import SYNONYMS, nearest
 from fastmlp.exceptions import EnvironmentVariableError, ModelFormatError, ParameterError
 from fastmlp.plots import decision_surface, decision_surface_3d
 
@@ -33,6 +35,9 @@ def regress(*args, **parameters):
         ({"loss": "MAE"}, "Did you mean 'absolute_error'"),
         ({"activation": "ReLU"}, "Did you mean 'relu'"),
         ({"activation": "swish"}, "Did you mean 'silu'"),
+        ({"activation": "none"}, "Did you mean 'identity'"),
+        ({"loss": "l1"}, "Did you mean 'absolute_error'"),
+        ({"initializer": "xavier"}, "Did you mean 'glorot'"),
         ({"solver": "Adm"}, "Did you mean 'adam'"),
         ({"learning_rate": 0.01}, "Was learning_rate_init=0.01 meant"),
         ({"loss": "8"}, "Was hidden_layer_sizes='8' meant"),
@@ -58,6 +63,7 @@ def test_a_value_that_is_near_none_brings_no_guess():
     ("name", "meant"),
     [
         ("n_jobs", "n_threads"),
+        ("n_job", "n_threads"),
         ("lr", "learning_rate_init"),
         ("epochs", "max_iter"),
         ("hidden_layers_sizes", "hidden_layer_sizes"),
@@ -70,6 +76,63 @@ def test_an_unknown_parameter_brings_the_nearest_one(kind, name, meant):
         kind(**{name: 1})
     with pytest.raises(TypeError, match=r"'qqq'; its parameters are .*solver"):
         kind(qqq=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "meant"),
+    [
+        (lambda: Trainer(Network((4, 2)), lr=0.1), "learning_rate"),
+        (lambda: Network((4, 2), activaton="relu"), "activation"),
+        (lambda: MyANN(learning_rate=0.1), "learn_rate"),
+        (lambda: MyANN(batch_size=5), "n_size_mini_batch"),
+    ],
+    ids=["Trainer", "Network", "MyANN", "MyANN's batch"],
+)
+def test_every_class_names_its_own_word_for_a_parameter(make, meant):
+    with pytest.raises(TypeError, match=f"Did you mean '{meant}'"):
+        make()
+
+
+def test_a_trainer_lists_its_parameters_for_a_word_that_is_near_none():
+    with pytest.raises(TypeError, match=r"'qqq'; its parameters are network, loss, .*engine"):
+        Trainer(Network((4, 2)), qqq=1)
+    with pytest.raises(TypeError, match=r"no parameter 'qqq'; known: my_data_set, .*mom_const"):
+        MyANN(qqq=1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "meant"), [("mse", "brier"), ("cross_entropy", "log_loss"), ("brir", "brier")]
+)
+def test_a_classifier_names_its_own_losses(loss, meant):
+    with pytest.raises(ParameterError, match=f"Did you mean '{meant}'"):
+        MLPClassifier(**SMALL, loss=loss).fit(X, LABELS)
+
+
+def test_a_number_to_monitor_may_be_turned_round():
+    with pytest.raises(ValueError, match=r"monitor must be .*'loss_val'. Did you mean 'val_loss'"):
+        regress(monitor="loss_val", early_stopping=True)
+    run = Trainer(Network((4, 3, 2)))
+    for name, meant in (("cost_val", "val_cost"), ("val_loss", "val_cost"), ("acc_val", "val_acc")):
+        with pytest.raises(ValueError, match=f"monitor must be one of .*Did you mean '{meant}"):
+            run.fit(X, Y, callbacks=[fastmlp.EarlyStopping(name)], validation_data=(X, Y))
+
+
+def test_names_of_data_sets_and_studies_may_be_nearly_right():
+    with pytest.raises(ValueError, match="Did you mean 'mnist'"):
+        fastmlp.datasets.load("mnst")
+    with pytest.raises(ValueError, match=r"unknown study 'seed'\. Did you mean 'seeds'"):
+        fastmlp.studies.find_study("seed")
+    with pytest.raises(ValueError, match="unknown study 'qqq'; there are: first-run"):
+        fastmlp.studies.find_study("qqq")
+
+
+def test_no_synonym_leads_to_a_name_that_is_not_allowed():
+    known = ["squared_error", "relu"]
+    for word in {word for group in SYNONYMS for word in group}:
+        found = nearest(word, known)
+        assert found in ("", ". Did you mean 'squared_error'?", ". Did you mean 'relu'?")
+    assert nearest("L2-Loss", known) == ". Did you mean 'squared_error'?"
+    assert nearest("re lu", known) == ". Did you mean 'relu'?"
 
 
 def test_subclasses_with_parameters_of_their_own_keep_them():

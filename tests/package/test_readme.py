@@ -36,7 +36,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     namespaces = [dict[str, Any]() for _ in blocks]
     for block, names in zip(blocks, namespaces, strict=True):
         exec(compile(block, "README.md", "exec"), names)
-    estimator, tables, training, articles, saving, resuming = namespaces
+    estimator, tables, training, chunks, articles, saving, resuming = namespaces
     assert tables["model"].oof_score_ > 0.9
     promised = re.search(r"print\(ann.test_accuracy\[-1\]\) +# ([\d.]+)", text)[1]
     # The last bits, and with them a few of 500 test rows, depend on processor and BLAS.
@@ -46,11 +46,14 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     assert estimator["clf"].best_validation_score_ > 0.95
     assert training["network"].predict(training["X"]).shape == (1797, 10)
     assert training["trainer"].evaluate(training["X"], training["Y"]).accuracy > 0.95
+    clf, x, y = (chunks[name] for name in ("clf", "X", "y"))
+    assert clf.score(x / 16, y) > 0.95 and clf.history_["learning_rate"][-1] > 0
     assert articles["ann"].test_accuracy[-1] > 0.95
     trainer = resuming["trainer"]
     assert trainer.epochs_done == trainer.history.n_epochs == 40
     clf, again, x = (saving[name] for name in ("clf", "again", "X"))
     np.testing.assert_array_equal(again.predict_proba(x), clf.predict_proba(x))
+    matplotlib.pyplot.close("all")  # the misclassified images
 
 
 def test_a_newcomer_finds_the_command_and_the_estimators_first(text):
@@ -71,7 +74,6 @@ def test_rows_of_a_memmap_are_read_where_they_lie(tmp_path):
     rows[:] = np.random.default_rng(0).random((50, 4))
     checked, _ = fastmlp.Trainer(fastmlp.Network((4, 2)))._check_data("X", rows, "Y", rows[:, :2])
     assert np.shares_memory(checked, rows)
-    matplotlib.pyplot.close("all")
 
 
 def test_make_says_what_it_does_before_it_is_silent():

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fastmlp import plots
+from fastmlp.plots.headline import MOST_CHARACTERS, finding_of, headline, shortened, title_of
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
 
 N_EPOCHS, N_BATCHES = 4, 5
@@ -230,26 +231,28 @@ def test_misclassified_images_come_surest_first():
     assert list(images) == ["1 → 0 (0.95)", "2 → 1 (0.70)", "1 → 2 (0.60)"]
     for row, pixels in zip((3, 4, 1), images.values(), strict=True):
         np.testing.assert_array_equal(pixels, X[row].reshape(2, 3))
-    assert figure.get_suptitle().startswith("3 of 5 images misclassified\n")
+    assert title_of(figure) == "3 of 5 images misclassified"
+    assert "confidence first; over each: true → predicted (largest output)." in finding_of(figure)
 
 
 def test_max_images_keeps_the_surest():
     figure = plots.plot_misclassified(*make_predictions(), image_shape=(2, 3), max_images=2)
     assert list(shown(figure)) == ["1 → 0 (0.95)", "2 → 1 (0.70)"]
-    assert "showing the 2 with the highest confidence" in figure.get_suptitle()
+    assert "The 2 with the highest confidence; over" in finding_of(figure)
 
 
 def test_label_selects_the_critical_images_of_a_class_in_both_directions():
     figure = plots.plot_misclassified(*make_predictions(), image_shape=(2, 3), label=2)
     assert list(shown(figure)) == ["2 → 1 (0.70)", "1 → 2 (0.60)"]
-    assert "2 of 5 images misclassified from or into class 2" in figure.get_suptitle()
+    assert title_of(figure) == "2 of 5 images misclassified"
+    assert finding_of(figure).startswith("From or into class 2.")
 
 
 def test_figure_says_so_when_nothing_was_misclassified(tmp_path):
     X, y, _, outputs = make_predictions()
     figure = plots.plot_misclassified(X, y, y, outputs, image_shape=(2, 3))
     figure.savefig(tmp_path / "none.png")
-    assert figure.get_suptitle() == "None of 5 images was misclassified"
+    assert title_of(figure) == "None of 5 images misclassified"
     assert figure.axes == []
 
 
@@ -282,14 +285,35 @@ def test_confusion_matrix_counts_true_rows_and_predicted_columns():
     np.testing.assert_array_equal(axes.get_images()[0].get_array(), expected)
     assert [int(text.get_text()) for text in axes.texts] == [1, 0, 0, 1, 0, 1, 0, 1, 1]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    assert title(axes) == (
-        "2 of 5 correct (0.400)\nmost frequent confusion: 1 predicted as 0, once"
-    )
+    assert title_of(figure) == "2 of 5 correct (0.400)"
+    assert finding_of(figure) == "Most frequent confusion: 1 predicted as 0, once."
+    own = plots.plot_confusion_matrix(y_true, y_pred, [0, 1, 2], title="Mine")
+    assert (title(own.axes[0]), title_of(own), finding_of(own)) == ("Mine", "", "")
+
+
+@pytest.mark.parametrize("figsize", [(10, 9), (12, 6), (6, 5), (16, 12)])
+def test_titles_and_captions_lie_over_each_other_within_the_figure(figsize):
+    _, y_true, y_pred, _ = make_predictions()
+    names = ["a coat", "a shirt or a blouse of many colors", "boots"]
+    figure = plots.plot_confusion_matrix(y_true, y_pred, [0, 1, 2], names=names, figsize=figsize)
+    figure.draw_without_rendering()
+    (caption,) = figure.texts[1:] if figure.texts[0] is figure._suptitle else figure.texts[:1]
+    below = caption.get_window_extent()
+    first_line = title_of(figure)
+    assert len(first_line) <= MOST_CHARACTERS and "\n" not in first_line
+    assert below.x1 < figure.bbox.x1 and below.y0 > figure.axes[0].bbox.y1
+
+
+def test_a_title_that_holds_a_long_name_is_cut_and_one_of_ours_refused():
+    assert shortened("x" * 60) == "x" * 60
+    assert shortened("x" * 61) == "x" * 59 + "…"
+    with pytest.raises(ValueError, match="title must have at most 60 characters"):
+        headline(plt.figure(layout="constrained"), "x" * 61, "")
 
 
 def test_confusion_matrix_without_errors_names_none():
     figure = plots.plot_confusion_matrix([0, 1, 1], [0, 1, 1], [0, 1])
-    assert title(figure.axes[0]) == "3 of 3 correct (1.000)"
+    assert (title_of(figure), finding_of(figure)) == ("3 of 3 correct (1.000)", "")
 
 
 def test_confusion_matrix_of_many_classes_is_drawn_without_numbers():
@@ -308,7 +332,7 @@ def test_a_confusion_matrix_has_the_names_of_its_classes():
     figure = plots.plot_confusion_matrix([0, 1, 1], [0, 0, 1], [0, 1], names=["shirt", "coat"])
     (axis,) = figure.axes
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["shirt", "coat"]
-    assert "most frequent confusion: coat predicted as shirt, once" in axis.get_title(loc="left")
+    assert "Most frequent confusion: coat predicted as shirt, once" in finding_of(axis.figure)
     plt.close(figure)
     for wrong in (["shirt"], [1, 2], "ab"):
         with pytest.raises((TypeError, ValueError), match="names must be"):

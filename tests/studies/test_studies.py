@@ -24,6 +24,7 @@ import fastmlp
 from fastmlp import cli
 from fastmlp.exceptions import DataFormatError
 from fastmlp.files.json_file import write_json
+from fastmlp.plots.headline import TOP_INCHES
 from fastmlp.studies import NAMES, find_study
 from fastmlp.studies.lab import figures, results, training
 from fastmlp.studies.lab.data import SCALES, load_raw, load_scaled
@@ -134,11 +135,15 @@ def test_list_names_every_study_with_its_question(capsys):
     assert all(line.endswith("?") for line in out.splitlines())
 
 
-def test_unknown_study_is_refused_with_the_list(capsys, tmp_path):
-    code, out, err = run(capsys, "regularization", "--out", str(tmp_path / "new"))
-    assert (code, out) == (2, "")
+def test_unknown_study_is_refused_with_the_nearest_or_the_list(capsys, tmp_path):
     names = ", ".join(NAMES)
-    assert err == f"fastmlp: error: unknown study 'regularization'; there are: {names}\n"
+    for word, help_text in (
+        ("regularization", ". Did you mean 'regularisation'?"),
+        ("qqq", f"; there are: {names}"),
+    ):
+        code, out, err = run(capsys, word, "--out", str(tmp_path / "new"))
+        assert (code, out) == (2, "")
+        assert err == f"fastmlp: error: unknown study {word!r}{help_text}\n"
     assert not (tmp_path / "new").exists()
 
 
@@ -326,7 +331,7 @@ def test_a_figure_has_a_title_of_one_line_and_its_finding_below():
     boxes = [text.get_window_extent() for text in texts]
     # The finding is below the title's first line, and in the room that it and the layout make.
     assert boxes[1].y1 < boxes[0].y1
-    assert boxes[1].y0 >= boxes[0].y0 - figures.TOP_INCHES * figure.dpi
+    assert boxes[1].y0 >= boxes[0].y0 - TOP_INCHES * figure.dpi
     assert boxes[1].x1 < figure.bbox.x1
     with pytest.raises(ValueError, match="title must have at most 60 characters"):
         figures.headline(figure, "x" * 61, "")

@@ -168,6 +168,7 @@ def test_groups_and_weights_are_routed():
     assert len(scores["test_score"]) == 2
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.exceptions.LinearModelWarning")
 def test_soft_labels_are_learned_as_probabilities():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(600, 2))

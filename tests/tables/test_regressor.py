@@ -120,6 +120,7 @@ def test_the_score_of_quantiles_compares_with_constants(quantiles, noisy):
     assert quantiles.oof_score_ == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.exceptions.LinearModelWarning")
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
 def test_intervals_cover_as_much_as_they_promise(quantiles, noisy, coverage):
     plain = TabularRegressor(random_state=0, network={"max_epochs": 15}).fit(*noisy)

@@ -77,3 +77,22 @@ def test_codes_are_encoded_by_the_table():
     statistics = TargetStatistics([np.array([[1.0], [2.0], [3.0]])])
     assert statistics.encode(np.array([[2], [0]])).tolist() == [[3.0], [1.0]]
     assert TargetStatistics([]).encode(np.zeros((4, 0), int)).shape == (4, 0)
+
+
+def test_rows_without_another_fold_get_the_mean_of_all():
+    """Means of their own category would be their own targets."""
+    rng = np.random.default_rng(0)
+    codes, y = np.arange(40)[:, np.newaxis] // 2, rng.normal(size=(40, 1))
+    _, own = TargetStatistics.learn(codes, [20], y, None, np.zeros(40, int))
+    assert np.ptp(own) < 1e-12
+
+
+def test_rows_of_weight_zero_do_not_count_in_means():
+    rng = np.random.default_rng(0)
+    codes, y = rng.integers(0, 9, (60, 1)), rng.normal(size=(60, 1))
+    weights, fold = (np.arange(60) % 3 > 0).astype(float), np.arange(60) % 5
+    there = weights > 0
+    weighted, own = TargetStatistics.learn(codes, [9], y, weights, fold)
+    fewer, of_fewer = TargetStatistics.learn(codes[there], [9], y[there], None, fold[there])
+    np.testing.assert_allclose(weighted.tables[0], fewer.tables[0], atol=1e-9)
+    np.testing.assert_allclose(own[there], of_fewer, atol=1e-9)

@@ -76,6 +76,17 @@ def test_what_cannot_continue_is_refused_before_training(arguments, message):
     np.testing.assert_array_equal(run.network.parameters, before)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_planned_schedule_that_continues_needs_its_horizon(schedule):
+    run = trainer(schedule=schedule)
+    run.fit(X, Y, horizon=4)
+    before = run.network.parameters.copy()
+    with pytest.raises(ValueError, match=rf"reset=False with schedule='{schedule}' needs horizon"):
+        run.fit(X, Y, reset=False)
+    np.testing.assert_array_equal(run.network.parameters, before)
+    assert run.fit(X, Y, reset=False, horizon=4)["learning_rates"][0] > 0
+
+
 # --- partial_fit
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp.cnn.geometry import IMAGE, Layers, seen_by_node, sides_of_layers
+from fastmlp.plots.headline import headline, shortened
 from fastmlp.plots.style import BLUE, ORANGE, SILVER, FigureSize, styled_pyplot
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def plot_receptive_fields(
                 _draw_place(axis, places[name], color, hatch)
             height, width = sides[name]
             axis.set_title(f"{name}\n{height} x {width}", loc="center", weight="normal")
-        size = 1.15 * plt.rcParams["font.size"]
-        figure.suptitle(_sentence(layer, seen), x=0.01, ha="left", weight="bold", size=size)
+        headline(figure, *_sentences(layer, seen))
     return figure  # type: ignore[no-any-return]
 
 
@@ -118,18 +118,18 @@ def _draw_place(axis: Axes, place: Place, color: str, hatch: str) -> None:
     )
 
 
-def _sentence(layer: str, seen: Sequence[dict[str, Place]]) -> str:
-    """Return a title such as "A node of conv_2 sees 6 x 6 pixels, both together 6 x 7"."""
+def _sentences(layer: str, seen: Sequence[dict[str, Place]]) -> tuple[str, str]:
+    """Return a title such as "A node of conv_2 sees 6 x 6 pixels", and a caption for two nodes."""
     fields = [places[IMAGE] for places in seen]
-    text = f"A node of {layer} sees {_size(fields[0])} pixels"
+    text = shortened(f"A node of {layer} sees {_size(fields[0])} pixels")
     if len(fields) == 1:
-        return text
+        return text, ""
     together = tuple(
         slice(min(part.start for part in parts), max(part.stop for part in parts))
         for parts in zip(*fields, strict=True)
     )
-    other = "" if _size(fields[1]) == _size(fields[0]) else f", the other {_size(fields[1])}"
-    return f"{text}{other}, both together {_size(together)}"
+    second = "as many" if _size(fields[1]) == _size(fields[0]) else _size(fields[1])
+    return text, f"The other node sees {second}, both together {_size(together)}."
 
 
 def _size(place: Sequence[slice]) -> str:

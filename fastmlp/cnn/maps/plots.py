@@ -23,7 +23,8 @@ from fastmlp.cnn.maps.mosaic import (
     draw_numbered_grid,
 )
 from fastmlp.cnn.maps.oip import OIP
-from fastmlp.plots.style import BLUE, INK, ORANGE, FigureSize, styled_pyplot
+from fastmlp.plots.headline import headline, shortened
+from fastmlp.plots.style import BLUE, ORANGE, FigureSize, styled_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +76,7 @@ def plot_activation_maps(
                 axes[1, i], np.moveaxis(values[i], -1, 0), n_columns, cmap=ANSWERS, limits=limits
             )
         figure.colorbar(shown, ax=list(axes[1]), shrink=0.8, label="activation")
-        _title(figure, plt, _maps_sentence(values, layer, field))
+        headline(figure, *_maps_sentences(values, layer, field))
     return figure  # type: ignore[no-any-return]
 
 
@@ -106,13 +107,13 @@ def plot_filters(
         )
         figure.colorbar(shown, ax=axis, shrink=0.8, label="weight")
         one_sign = int((np.sign(tiles) == np.sign(tiles[:, :1, :1])).all(axis=(1, 2)).sum())
-        before = "" if weights.shape[2] == 1 else f", for map {channel} before it"
+        before = "" if weights.shape[2] == 1 else f" For map {channel} of the layer before."
         add_up = "adds up or subtracts" if one_sign == 1 else "add up or subtract"
-        _title(
+        headline(
             figure,
-            plt,
-            f"{layer}: {len(tiles) - one_sign} of {len(tiles)} filters weigh one side\n"
-            f"against another, {one_sign} only {add_up}{before}",
+            shortened(f"{layer}: {len(tiles)} filters"),
+            f"{len(tiles) - one_sign} of {len(tiles)} weigh one side against another, {one_sign} "
+            f"only {add_up}.{before}",
         )
     return figure  # type: ignore[no-any-return]
 
@@ -146,11 +147,11 @@ def plot_class_activations(
         figure.colorbar(shown, ax=axis, label="mean activation", pad=0.01)
         clear, dead = clear_nodes(values), int((filled.max(axis=0) <= 0).sum())
         silent = f"; {dead} never answer" if dead else ""
-        _title(
+        headline(
             figure,
-            plt,
-            f"{layer}: {clear} of {len(order)} nodes answer more than twice as much to one class\n"
-            f"as to any other{silent}",
+            shortened(f"{layer}: mean activations by class"),
+            f"{clear} of {len(order)} nodes answer more than twice as much to one class as to any "
+            f"other{silent}.",
         )
     return figure  # type: ignore[no-any-return]
 
@@ -169,7 +170,8 @@ def plot_oips(oips: Sequence[OIP], layer: str, *, figsize: FigureSize | None = N
         figure, axis = plt.subplots()
         draw_labelled_tiles(axis, tiles, [str(oip.map) for oip in oips], n_columns, cmap="gray_r")
         n_found = sum(oip.found for oip in oips)
-        _title(figure, plt, f"{layer}: patterns found for {n_found} of {len(oips)} maps", points=14)
+        title = f"{layer}: patterns found for {n_found} of {len(oips)} maps"
+        headline(figure, shortened(title), "")
     return figure  # type: ignore[no-any-return]
 
 
@@ -183,12 +185,8 @@ def plot_oip(oip: OIP, layer: str, *, figsize: FigureSize = (11, 5)) -> Figure:
         right.set_xlabel("step of the ascent")
         right.set_ylabel("mean activation of the map")
         right.set_ylim(bottom=min(0.0, float(oip.losses.min())))
-        _title(
-            figure,
-            plt,
-            f"{layer}, map {oip.map}: from {oip.losses[0]:.2f} to {oip.activation:.2f} "
-            f"in {oip.n_steps} steps",
-        )
+        course = f"from {oip.losses[0]:.2f} to {oip.activation:.2f} in {oip.n_steps} steps"
+        headline(figure, shortened(f"{layer}, map {oip.map}: {course}"), "")
     return figure  # type: ignore[no-any-return]
 
 
@@ -218,7 +216,8 @@ def plot_refinement(
     with styled_pyplot(figsize) as plt:
         figure, axis = plt.subplots()
         draw_labelled_tiles(axis, tiles, labels, min(len(tiles), 9), cmap="gray_r")
-        _title(figure, plt, f"{layer}, map {map}: {_refinement_sentence(states, answers)}")
+        title = shortened(f"{layer}, map {map}: refined")
+        headline(figure, title, _refinement_sentence(states, answers))
     return figure  # type: ignore[no-any-return]
 
 
@@ -247,12 +246,11 @@ def plot_matching(matching: Matching, *, figsize: FigureSize = (12, 6)) -> Figur
         right.set_ylabel("maps of the first")
         figure.colorbar(shown, ax=right, shrink=0.8, label="correlation")
         close = int((matching.matched > 0.9).sum())
-        _title(
+        headline(
             figure,
-            plt,
-            f"{matching.layer}: {close} of {n} maps have a twin above 0.9 in the other training;\n"
-            f"median {np.median(matching.matched):.2f}, by chance "
-            f"{np.median(matching.by_chance):.2f}",
+            shortened(f"{matching.layer}: {close} of {n} maps have a twin above 0.9"),
+            "Correlation with the most similar map of another training: median "
+            f"{np.median(matching.matched):.2f}, by chance {np.median(matching.by_chance):.2f}.",
         )
     return figure  # type: ignore[no-any-return]
 
@@ -283,28 +281,33 @@ def plot_receptive_field(
     return figure  # type: ignore[no-any-return]
 
 
-def _maps_sentence(values: NDArray[Any], layer: str, field: tuple[int, int] | None) -> str:
-    """Return a title such as "Conv2D_3: 41 of 64 maps answer to every image, 3 to none"."""
+def _maps_sentences(
+    values: NDArray[Any], layer: str, field: tuple[int, int] | None
+) -> tuple[str, str]:
+    """Return a title such as "Conv2D_3: 41 of 64 maps answer to all 3 images", and a caption."""
     n, n_maps = len(values), values.shape[-1]
     every, none = answering_maps(values)
     if n == 1:
-        sentence = f"{layer}: {every} of {n_maps} maps answer to this image"
+        title, parts = f"{layer}: {every} of {n_maps} maps answer to this image", []
     else:
-        sentence = f"{layer}: {every} of {n_maps} maps answer to all {n} images, {none} to none"
-    return sentence if field is None else f"{sentence}\na node sees {field[0]} x {field[1]} pixels"
+        title = f"{layer}: {every} of {n_maps} maps answer to all {n} images"
+        parts = [f"{none} answer{'s' if none == 1 else ''} to none of them."] if none else []
+    if field is not None:
+        parts.append(f"A node sees {field[0]} x {field[1]} pixels.")
+    return shortened(title), " ".join(parts)
 
 
 def _refinement_sentence(states: Sequence[NDArray[Any]], answers: Sequence[float] | None) -> str:
-    """Return a title such as "8 rounds raised its answer from 0.50 to 1.62"."""
+    """Return a caption such as "8 rounds raised its answer from 0.50 to 1.62"."""
     if len(states) == 1:
-        return "no small change of this image raises its answer"
+        return "No small change of this image raises its answer."
     if answers is not None:
         check_same_length("answers", len(answers), "states", len(states))
-        raised = f"raised its answer from {answers[0]:.2f} to {answers[-1]:.2f},\nand "
+        raised = f"raised its answer from {answers[0]:.2f} to {answers[-1]:.2f}, and "
     change = float(np.sqrt(((states[-1] - states[0]) ** 2).mean()))
     return (
         f"{len(states) - 1} rounds {'' if answers is None else raised}"
-        f"changed the image by {change:.2f} deviations"
+        f"changed the image by {change:.2f} deviations."
     )
 
 
@@ -312,8 +315,3 @@ def _grey(images: ArrayLike) -> NDArray[np.float64]:
     """(n, height, width) from that, or from (n, height, width, channels) by the mean."""
     pixels = np.asarray(images, float)
     return pixels.mean(axis=-1) if pixels.ndim == 4 else pixels
-
-
-def _title(figure: Figure, plt: Any, text: str, points: float | None = None) -> None:
-    size = 1.15 * plt.rcParams["font.size"] if points is None else points
-    figure.suptitle(text, x=0.01, ha="left", weight="bold", size=size, color=INK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from fastmlp._names import nearest
 from fastmlp.studies.lab.study import Study
 
 NAMES = (
@@ -47,6 +48,7 @@ def find_study(name: str) -> Study:
         For an unknown name; the message lists the known ones.
     """
     if name not in NAMES:
-        raise ValueError(f"unknown study {name!r}; there are: {', '.join(NAMES)}")
+        there_are = nearest(name, NAMES) or f"; there are: {', '.join(NAMES)}"
+        raise ValueError(f"unknown study {name!r}{there_are}")
     study: Study = import_module(f"fastmlp.studies.{name.replace('-', '_')}").STUDY
     return study

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.files.atomic import write_atomically
+from fastmlp.plots.headline import MOST_CHARACTERS as MOST_CHARACTERS
+from fastmlp.plots.headline import finding_of as finding_of
+from fastmlp.plots.headline import headline as headline
+from fastmlp.plots.headline import title_of as title_of
 from fastmlp.plots.style import CATEGORIES as CATEGORIES
-from fastmlp.plots.style import FONT_POINTS_PER_INCH, INK, import_pyplot
+from fastmlp.plots.style import INK, import_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,16 +26,6 @@ FIGSIZE = (10.0, 5.6)
 DPI = 100
 PALETTE = 128
 """Number of colors in a PNG file."""
-
-MOST_CHARACTERS = 60
-"""Length of a title that fits the width of every figure."""
-
-CAPTION_CHARACTERS = 122
-"""Letters in a line of the finding: the font grows with the width of the figure."""
-
-FINDING = "finding"
-TOP_INCHES = 0.1
-"""Space above the title, and around the panels."""
 
 PUBLISHED: dict[str, Any] = {
     "linestyle": "none",
@@ -55,38 +48,6 @@ def ordered_colors(n: int) -> list[Any]:
     if n <= len(CATEGORIES):
         return [color for color, _ in CATEGORIES[:n]]
     return list(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, max(n, 1))))
-
-
-def headline(figure: Figure, title: str, finding: str) -> None:
-    """Write a title of one line above all panels, and below it the main result.
-
-    Raises
-    ------
-    ValueError
-        If the title is longer than MOST_CHARACTERS.
-    """
-    if len(title) > MOST_CHARACTERS:
-        raise ValueError(f"title must have at most {MOST_CHARACTERS} characters; got {title!r}")
-    width, height = figure.get_size_inches()
-    small = FONT_POINTS_PER_INCH * width
-    large, lines = 1.2 * small, textwrap.wrap(finding, CAPTION_CHARACTERS)
-    # Empty lines of the title make room for the finding, which the layout does not see.
-    figure.suptitle(title + "\n" * len(lines), x=0.01, ha="left", weight="bold", size=large)
-    below = 1 - (TOP_INCHES + 1.5 * large / 72) / height
-    figure.text(0.01, below, "\n".join(lines), va="top", size=small, gid=FINDING)
-    layout: Any = figure.get_layout_engine()
-    layout.set(hspace=0.06, wspace=0.05, h_pad=TOP_INCHES)
-
-
-def title_of(figure: Figure) -> str:
-    """Return the title of a figure; "" if it has none."""
-    return str(figure.get_suptitle()).strip()
-
-
-def finding_of(figure: Figure) -> str:
-    """Return the main result that a figure states, in one line; "" if it has none."""
-    found = [text.get_text() for text in figure.texts if text.get_gid() == FINDING]
-    return " ".join(" ".join(found).split())
 
 
 def label_log_axis(axis: Any) -> None:
