@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from fastmlp._checks import shown
 from fastmlp.estimators.naming import column_types, naming, refuse_lazy
 
 Column = NDArray[Any]
@@ -129,6 +130,8 @@ def check_frame(owner: Any, data: Any, *, reset: bool, name: str = "X") -> Frame
             return Frame(data)
         if isinstance(data, list | tuple):
             data = _array_of_objects(data)
+        elif not any(hasattr(data, has) for has in ("shape", "__len__", "__array__")):
+            raise TypeError(f"{name} must be a table or an array of two axes; got {shown(data)}")
         checked = validate_data(owner, data, reset=reset, dtype=None, ensure_all_finite=False)
         if checked.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: {name} has dtype {checked.dtype}")
@@ -141,7 +144,7 @@ def _array_of_objects(rows: Sequence[Any]) -> NDArray[Any]:
     Only lists without strings become numbers: "01" is a category, and not the same as "1".
     """
     array = np.asarray(rows, dtype=object)
-    if any(isinstance(value, str | bytes) for value in array.flat):
+    if array.ndim > 2 or any(isinstance(value, str | bytes) for value in array.flat):
         return array
     try:
         return array.astype(np.float64)
