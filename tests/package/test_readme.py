@@ -53,6 +53,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
     assert trainer.epochs_done == trainer.history.n_epochs == 40
     clf, again, x = (saving[name] for name in ("clf", "again", "X"))
     np.testing.assert_array_equal(again.predict_proba(x), clf.predict_proba(x))
+    matplotlib.pyplot.close("all")  # the misclassified images
 
 
 def test_a_newcomer_finds_the_command_and_the_estimators_first(text):
@@ -73,7 +74,6 @@ def test_rows_of_a_memmap_are_read_where_they_lie(tmp_path):
     rows[:] = np.random.default_rng(0).random((50, 4))
     checked, _ = fastmlp.Trainer(fastmlp.Network((4, 2)))._check_data("X", rows, "Y", rows[:, :2])
     assert np.shares_memory(checked, rows)
-    matplotlib.pyplot.close("all")
 
 
 def test_make_says_what_it_does_before_it_is_silent():
