@@ -85,11 +85,21 @@ def _values(column: Any) -> Column:
     if getattr(dtype, "tz", None) is not None and hasattr(column, "dt"):  # pandas
         return np.asarray(column.dt.tz_convert("UTC").dt.tz_localize(None))
     extension = dtype is not None and not isinstance(dtype, np.dtype) and hasattr(column, "isna")
-    if extension and getattr(dtype, "kind", "O") in "iuf" and hasattr(column, "to_numpy"):
+    kind = getattr(dtype, "kind", "O") if extension and hasattr(column, "to_numpy") else "O"
+    if kind in "iu" and _is_beyond_floats(column):
+        return np.asarray(column.to_numpy(dtype=object, na_value=None))
+    if kind in "iuf":
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     if hasattr(column, "combine_chunks") and str(column.type).startswith("dictionary"):  # pyarrow
         column = column.cast(column.type.value_type)
     return np.asarray(column)
+
+
+def _is_beyond_floats(column: Any) -> bool:
+    """Whether float64 would merge some of a column's integers, which may be codes."""
+    if column.isna().all():
+        return False
+    return max(-int(column.min()), int(column.max())) > 2**53
 
 
 def column_names(data: Any) -> list[str]:

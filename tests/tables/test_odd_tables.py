@@ -96,6 +96,19 @@ def test_dictionaries_and_enumerations_are_categories_in_all_libraries():
         np.testing.assert_array_equal(model.predict_proba(same), model.predict_proba(table))
 
 
+@pytest.mark.parametrize("gap", [False, True])
+@pytest.mark.parametrize("dtype", ["Int64", "UInt64", "int64[pyarrow]"])
+def test_long_codes_are_not_rounded(dtype, gap):
+    codes = pd.Series([2**53 + i % 2 for i in range(N)], dtype=dtype)
+    if gap:
+        codes[0] = None
+    table = pd.DataFrame({"code": codes, "none": pd.Series([None] * N, dtype=dtype)})
+    model = classifier(categorical=["code"]).fit(table, np.arange(N) % 2)
+    found = model.encoder_.reader_.columns[0].categories
+    assert found == (str(2**53), str(2**53 + 1), *([None] if gap else []))
+    assert len(np.unique(model.predict_proba(table[1:]), axis=0)) == 2
+
+
 def test_dates_declared_categories_are_the_same_in_any_unit():
     dates = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=4)[np.arange(N) % 4]})
     model = classifier(categorical=["day"]).fit(dates.astype("datetime64[ns]"), np.arange(N) % 4)
