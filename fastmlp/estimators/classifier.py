@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -415,6 +416,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self, y: Any, *, first: bool, incremental: bool, classes: Any = None
     ) -> None:
         known = getattr(self, "classes_", None)
+        if classes is not None:
+            classes = _as_labels(classes)
         if incremental and known is not None:
             if classes is not None and not np.array_equal(known, _sorted_classes(classes)):
                 raise ValueError(
@@ -425,9 +428,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             with naming("classes" if np.ndim(y) < 2 else "y"):
-                targets = learn_classes(y if np.ndim(y) == 2 else as_array("classes", classes))
+                targets = learn_classes(y if np.ndim(y) == 2 else classes)
                 if targets.kind != "multilabel" and np.ndim(y) == 2:
-                    targets = learn_classes(as_array("classes", classes))
+                    targets = learn_classes(classes)
             self._take_targets(targets)
         elif first or known is None:
             self._take_targets(learn_classes(y))
@@ -494,6 +497,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _as_labels(classes: Any) -> NDArray[Any]:
+    """Return `classes` as an array; objects that are no labels are named, not printed."""
+    labels = as_array("classes", classes)
+    if labels.dtype.kind == "O":
+        for label in labels.flat if labels.ndim <= 2 else ():
+            if not isinstance(label, str | bytes | numbers.Number | np.generic | None):
+                raise TypeError(f"classes must hold numbers or strings; got {shown(label)}")
+    return labels
 
 
 def _sorted_classes(classes: Any) -> NDArray[Any]:

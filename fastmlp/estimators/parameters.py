@@ -134,7 +134,8 @@ def _layers(name: str, value: object) -> None:
     hidden_sizes(value)
 
 
-def _random_state(name: str, value: object) -> None:
+def check_random_state_of(name: str, value: object) -> None:
+    """Raise an error naming `random_state` if nothing random can be drawn from it."""
     from sklearn.utils import check_random_state
 
     if isinstance(value, np.random.Generator):
@@ -272,7 +273,7 @@ CHECKS: dict[str, Check] = {
     "power_t": _number(),
     "max_iter": _integer(1),
     "shuffle": check_flag,
-    "random_state": _random_state,
+    "random_state": check_random_state_of,
     "tol": _number(),
     "verbose": _verbose,
     "warm_start": check_flag,

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds, shown
@@ -20,7 +19,7 @@ from fastmlp.engine.threads import resolve_threads
 from fastmlp.estimators.inputs import check_weights
 from fastmlp.estimators.labels import check_length, check_y, has_validation_set
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.parameters import as_random_state
+from fastmlp.estimators.parameters import as_random_state, check_random_state_of
 from fastmlp.estimators.warn import warn
 from fastmlp.exceptions import LinearModelWarning
 from fastmlp.losses import Loss, Quantile
@@ -210,8 +209,7 @@ class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
             "verbose", self.verbose, minimum=0
         )
         with naming("random_state"):
-            if not isinstance(self.random_state, np.random.Generator):
-                check_random_state(self.random_state)
+            check_random_state_of("random_state", self.random_state)
         as_epoch_callbacks(self.callbacks)
         resolve_threads(self.n_threads)
         return None if self.time_limit is None else check_seconds("time_limit", self.time_limit)

@@ -112,7 +112,7 @@ _CHOICES = {
 def check_size(size: Any) -> None:
     """Raise an error naming `size` if it is no sequence of widths."""
     if not (isinstance(size, str) and size == "auto"):
-        if np.ndim(size) == 0 and isinstance(size, np.ndarray):
+        if isinstance(size, np.ndarray) and size.ndim == 0:
             raise TypeError(f"size must be a sequence of widths; got {shown(size)}")
         try:
             hidden_sizes(size)

@@ -270,6 +270,19 @@ def test_labels_are_checked():
         MLPClassifier(**SMALL).fit(x, y[:, np.newaxis])
 
 
+def test_classes_that_are_no_labels_are_named_without_printing_them():
+    class Unprintable:
+        def __repr__(self):
+            raise RuntimeError("this object cannot be printed")
+
+    model = MLPClassifier()
+    for classes in ([Unprintable()], [0, Unprintable()]):
+        for _ in range(2):  # the first call, and one that continues
+            with pytest.raises(TypeError, match="classes must hold numbers or strings; got a Unp"):
+                model.partial_fit([[0.0], [1.0]], [0, 1], classes=classes)
+            model = MLPClassifier().partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1])
+
+
 def test_classes_of_partial_fit_are_checked():
     x, y = blobs()
     with pytest.raises(ValueError, match="classes must be passed on the first call"):

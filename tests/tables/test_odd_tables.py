@@ -289,3 +289,31 @@ def test_pickles_name_the_room_and_none_of_its_files():
 def test_validation_targets_of_another_length_are_named(make, y):
     with pytest.raises(ValueError, match="X_val has 120 rows and y_val has 119"):
         make().fit(FRAME, y, X_val=FRAME, y_val=y[1:])
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError("this object cannot be printed")
+
+
+def test_what_is_no_table_is_named_without_printing_it():
+    with pytest.raises(TypeError, match="X must be a table or an array of two axes; got a Unprint"):
+        classifier().fit(Unprintable(), Y)
+    endless = []
+    endless.append(endless)
+    with pytest.raises(ValueError, match="X: Found array with dim 64"):
+        classifier().fit(endless, Y)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"random_state": Unprintable()}, "random_state must be None, an integer"),
+        ({"random_state": 2**63}, "random_state: Seed must be between"),
+        ({"size": [[1], [2, 3]]}, r"size\[0\] must be an integer; got \[1\]"),
+    ],
+    ids=["object", "large", "ragged"],
+)
+def test_odd_parameters_are_refused_by_name(parameters, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        classifier(**parameters).fit(FRAME, Y)
