@@ -486,6 +486,7 @@ def small_run(tmp_path_factory):
     return training, json.loads(path.read_text()), wanted.jobs, others
 
 
+@pytest.mark.soak
 def test_worker_fits_estimators_of_those_who_have_some():
     quick = replace(jobs.select(["estimator-regressor-digits-float64"], 200)[0], check_epochs=20)
     records = runner.run(plan(jobs=(quick,), rounds=2))

@@ -397,6 +397,7 @@ def processor_as_card(monkeypatch):
     return settings, kept
 
 
+@pytest.mark.soak
 def test_a_card_gets_many_steps_at_a_time_from_its_memory_in_each_arithmetic(processor_as_card):
     settings, kept = processor_as_card
     found = compare.compare_devices(

@@ -23,6 +23,7 @@ N_STARTS = 20
 """
 
 
+@pytest.mark.soak
 @needs_keras
 def test_notebook_runs_with_small_settings(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="nbformat is missing")

@@ -285,6 +285,7 @@ for number in (0, 1):
 """
 
 
+@pytest.mark.soak
 @needs_keras
 def test_a_device_around_a_call_is_obeyed():
     keras = pytest.importorskip("keras")

@@ -227,6 +227,7 @@ def test_penalties_are_those_of_the_named_factors(factors):
     assert cnn.penalty() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.soak
 @runs_on("tensorflow", "jax")  # PyTorch's compiler needs one for C++
 def test_xla_is_used_when_it_is_asked_for_and_trains_the_same():
     plain = CNN(small_config(), seed=0, device="cpu", xla=False)

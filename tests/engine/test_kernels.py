@@ -119,7 +119,9 @@ def test_functions_take_strided_arrays_and_refuse_other_dtypes():
 
 
 def test_unknown_level_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=f"name must be one of {', '.join(_core.LEVELS)}; got 'sse9'"):
+    with pytest.raises(
+        ValueError, match=f"name must be one of {', '.join(_core.LEVELS)}; got 'sse9'"
+    ):
         _core.select_level("sse9")
 
 

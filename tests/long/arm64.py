@@ -1,12 +1,12 @@
 """The tests of kernels and engine on an emulated arm64 processor: `make test-arm64`.
 
-On Linux x86-64, from Debian's packages gcc-aarch64-linux-gnu, qemu-user-static and mmdebstrap, with a
-network. What is made lies below build/arm64 and is kept: Debian's Python for arm64, wheels of NumPy
-and SciPy for it, and the cross-compiled extension. `python tests/long/arm64.py tests/engine/test_sparse.py`
-runs other tests than the usual ones; options of pytest may follow.
+Needs Linux x86-64, a network, and Debian's packages gcc-aarch64-linux-gnu, qemu-user-static and
+mmdebstrap. What is made lies below build/arm64 and is kept: Debian's Python for arm64, wheels of
+NumPy and SciPy for it, and the cross-compiled extension. Other tests than the usual ones, or
+options of pytest, may be named: `python tests/long/arm64.py tests/engine/test_sparse.py -x`.
 
-An emulator says nothing about speed, and orders memory as its host does: it finds wrong numbers, not
-missing barriers.
+An emulator says nothing about speed, and orders memory as its host does: it finds wrong numbers,
+not missing barriers.
 """
 
 from __future__ import annotations

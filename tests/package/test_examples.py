@@ -177,6 +177,7 @@ def test_examples_are_listed_with_their_data_and_figures():
         assert str(path.relative_to(EXAMPLES)) in text
 
 
+@pytest.mark.soak
 def test_the_table_of_strikes_is_learned_better_than_by_boosting(capsys, tmp_path):
     script = example("table_of_strikes")
     script.main(["--out", str(tmp_path)])

@@ -231,6 +231,7 @@ CONFIGURED = {
 }
 
 
+@pytest.mark.soak
 @needs_keras
 def test_settings_reach_the_library_and_a_second_call_adds_to_the_first():
     code, expected = CONFIGURED[BACKEND]
