@@ -222,7 +222,7 @@ def test_a_model_file_is_no_checkpoint_and_a_checkpoint_no_model(tmp_path):
     import fastmlp
 
     t = fit(tmp_path / "folder")
-    with pytest.raises(ModelFormatError, match="kind 'Checkpoint' is not known"):
+    with pytest.raises(ModelFormatError, match="a checkpoint holds a run and not a model"):
         fastmlp.load(checkpoint_path(tmp_path / "folder", 4))
     fastmlp.save(t.network, tmp_path / "model")
     with pytest.raises(ModelFormatError, match="kind 'Network' is not known; expected 'Check"):
