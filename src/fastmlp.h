@@ -65,7 +65,8 @@ typedef struct {
 } fm_kernels_f64;
 #undef KERNEL
 
-/* "baseline" and, if they were compiled in, "avx2" and "avx512"; on aarch64 "neon"; NULL for all others. */
+/* "baseline" and, where they were compiled in, "avx2" and "avx512"; on aarch64 "neon" alone. NULL for
+ * all others. */
 const char *fm_level_name(int level);
 /* The highest level that this processor and operating system can run. */
 int fm_best_level(void);

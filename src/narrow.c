@@ -15,10 +15,10 @@
  */
 #include "tile.h"
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-#define GRADIENT_ROWS 7 /* 7 x 4 accumulators + 4 inputs of 32 registers */
+#if VECTOR_REGISTERS == 32
+#define GRADIENT_ROWS 7 /* 7 x 4 accumulators + 4 inputs */
 #define GRADIENT_VECTORS 4
-#else /* 16 registers */
+#else
 #define GRADIENT_ROWS 6 /* 6 x 2 accumulators + 2 inputs */
 #define GRADIENT_VECTORS 2
 #endif
@@ -40,7 +40,7 @@ typedef struct {
     ptrdiff_t begin, end; /* of the inputs k in this block; z has the sums of those before */
 } product_t;
 
-/* Vector v of what a tile's row adds to: zeros or the bias, then the sums of the blocks before. */
+/* Vector v of what the sums of a row begin with: bias or zeros, or what earlier blocks have left in z. */
 FM_INLINE vec first_sum(const product_t *job, const real *z, ptrdiff_t m, int v)
 {
     if (job->begin > 0)

@@ -5,10 +5,10 @@
 #include "vectors.h"
 
 /* The widest tile, and the rows that fit beside so many vectors. */
-#if defined(__AVX512F__) || defined(__aarch64__) /* sums + vectors + 1 input of 32 registers */
+#if VECTOR_REGISTERS == 32 /* rows x vectors sums + vectors + 1 input */
 #define TILE_VECTORS 5
 #define ROWS_FOR(n_vectors) ((n_vectors) == 5 ? 5 : (n_vectors) == 4 ? 6 : 8)
-#else /* 16 registers */
+#else
 #define TILE_VECTORS 3
 #define ROWS_FOR(n_vectors) ((n_vectors) == 3 ? 4 : (n_vectors) == 2 ? 6 : 8)
 #endif

@@ -12,6 +12,12 @@
 #define VECTOR_BYTES 16
 #endif
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define VECTOR_REGISTERS 32
+#else
+#define VECTOR_REGISTERS 16
+#endif
+
 #define LANES (VECTOR_BYTES / (ptrdiff_t)sizeof(real)) /* numbers in a vector */
 #define LINE (64 / (ptrdiff_t)sizeof(real))            /* numbers in a cache line */
 #define UNROLL FM_PRAGMA(GCC unroll 16)

@@ -11,13 +11,13 @@ not missing barriers.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+from sanitize import run
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "arm64"
@@ -42,11 +42,6 @@ TESTS = (
 def missing() -> list[str]:
     """Debian's packages that have to be installed first."""
     return [package for tool, package in TOOLS.items() if not shutil.which(tool)]
-
-
-def run(*command: object, **environment: str) -> None:
-    print("+", *command, flush=True)
-    subprocess.run([str(part) for part in command], check=True, env=os.environ | environment)
 
 
 def make_python() -> None:

@@ -130,10 +130,10 @@ static void be_slow(void *context, ptrdiff_t piece, int worker)
     }
 }
 
-/* What was lost by waiting for it is followed by 20 times as long in which the caller works alone.
- * Both are measured here, share by share, because any of the two may lose its processor to another
- * program as well; where that happens between the team's look at the clock and ours, a time alone
- * seems short, so two of the eight may. */
+/* Time lost by waiting for it is followed by 20 times as long in which the caller works alone. Both
+ * are measured share by share, because caller and helper may lose their processors to other programs
+ * too. Where that happens between the team's look at the clock and this one, a time alone seems too
+ * short: two of the eight may. */
 static int slow_helper(void)
 {
     slow_t slow = {.n_helped = 0};
