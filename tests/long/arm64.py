@@ -78,6 +78,7 @@ def cross_build(source: Path, folder: Path, *options: str) -> None:
         shutil.copytree(headers, includes / name, dirs_exist_ok=True)
     run("cmake", "-S", source, "-B", folder, "-DCMAKE_SYSTEM_NAME=Linux",
         "-DCMAKE_SYSTEM_PROCESSOR=aarch64", "-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc",
+        f"-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64-static;-L;{BUILD / 'root'}",  # for ctest
         "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_C_FLAGS=-isystem {includes}", *options)  # fmt: skip
     run("cmake", "--build", folder, "--parallel", "2")
 
