@@ -63,7 +63,7 @@ def make_python() -> None:
     # A plain ARMv8.2: with the long vectors of qemu's best processor OpenBLAS multiplies wrongly.
     PYTHON.write_text(
         "#!/bin/sh\n"
-        f"export PYTHONPATH={BUILD / 'packages'}:{site}:$PYTHONPATH QEMU_CPU=neoverse-n1\n"
+        f"export PYTHONPATH={BUILD / 'packages'}:{site} PYTHONSAFEPATH=1 QEMU_CPU=neoverse-n1\n"
         f'exec qemu-aarch64-static -L {root} {root}/usr/bin/python{VERSION} "$@"\n'
     )
     PYTHON.chmod(0o755)
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
     BUILD.mkdir(parents=True, exist_ok=True)
     make_python()
     make_package()
-    run(PYTHON, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or TESTS),
+    run(PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or TESTS),
         FASTMLP_NATIVE_BUILD=str(BUILD / "native"))  # fmt: skip
     return 0
 
