@@ -30,6 +30,9 @@ NAMES = (
     "kmeans",
     "autoencoder",
     "landscapes",
+    "cnn-dense-layers",
+    "cnn-outputs",
+    "cnn-optimizers",
 )
 """All studies: those of the articles in their order, what they announced, and what lies beyond."""
 
