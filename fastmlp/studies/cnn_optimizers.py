@@ -43,15 +43,15 @@ class Config:
     """Settings; `n_train` counts the validation images too, `rates` are multiples of the usual."""
 
     data: str = "mnist"
-    n_train: int | None = 12_000
-    n_validation: int = 2_000
+    n_train: int | None = 8_000
+    n_validation: int = 1_500
     maps: tuple[int, ...] = (32, 64, 64)
     dense: tuple[int, ...] = (70,)
     optimizers: tuple[str, ...] = tuple(USUAL)
     schedules: tuple[str, ...] = ("power", "exponential", "cosine")
     rates: tuple[float, ...] = (0.3, 1.0, 3.0)
     seeds: tuple[int, ...] = (0, 1)
-    n_epochs: int = 6
+    n_epochs: int = 5
     batch_size: int = 64
 
 

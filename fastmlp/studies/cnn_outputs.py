@@ -35,14 +35,14 @@ class Config:
     """Settings; `n_train` counts the validation images too."""
 
     data: str = "mnist"
-    n_train: int | None = 12_000
-    n_validation: int = 2_000
+    n_train: int | None = 8_000
+    n_validation: int = 1_500
     maps: tuple[int, ...] = (32, 64, 64)
     dense: tuple[int, ...] = (70,)
     pairs: tuple[str, ...] = tuple(PAIRS)
     rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     seeds: tuple[int, ...] = (0, 1)
-    n_epochs: int = 6
+    n_epochs: int = 5
     batch_size: int = 64
 
 

@@ -63,4 +63,5 @@ def test_the_pasted_run_has_the_numbers_of_its_file(page):
     measured = zip(run["loss"], run["accuracy"], strict=True)
     row = " | ".join(f"{loss:.4f}/{accuracy:.4f}" for loss, accuracy in measured)
     assert f"| [here](cnn/pasted-c2.json) | {row} |" in page
-    assert len(run["loss"]) == run["epochs"] == 4
+    assert len(run["loss"]) == run["epochs"] == 5
+    assert f"`test_acc` is {run['test_accuracy']:.4f}, the article's 0.99" in page

@@ -13,8 +13,9 @@ from cnn_data import needs_keras
 from study_tools import lines, stored
 
 from fastmlp.cnn import CNN, learning_rate_at, load_images
-from fastmlp.studies import cnn_dense_layers, cnn_optimizers, cnn_outputs
-from fastmlp.studies.lab import convolution, rates
+from fastmlp.cnn.backend import to_numpy
+from fastmlp.studies import cnn_augmentation, cnn_dense_layers, cnn_optimizers, cnn_outputs
+from fastmlp.studies.lab import augmented, convolution, rates
 
 
 @pytest.fixture(autouse=True)
@@ -111,8 +112,8 @@ def test_without_keras_the_study_says_what_to_install_before_it_loads_data(monke
         raise ImportError('the CNN part needs Keras: pip install "fastmlp[cnn]"')
 
     monkeypatch.setattr(convolution, "import_keras", missing)
-    for study in (cnn_dense_layers, cnn_outputs, cnn_optimizers):
-        monkeypatch.setattr(study, "load", lambda *sizes: pytest.fail("data were loaded"))
+    for study in (cnn_dense_layers, cnn_outputs, cnn_optimizers, cnn_augmentation):
+        monkeypatch.setattr(study, "load", lambda *sizes, **scale: pytest.fail("data were loaded"))
         with pytest.raises(ImportError, match=r"pip install \"fastmlp\[cnn\]\""):
             study.run(study.configure("digits", True), None)
 
@@ -298,3 +299,88 @@ def test_schedules_end_where_their_description_says(data, schedule, share):
     config = convolution.network_config(data, maps=(3,), dense=(), learning_rate=0.002, **settings)
     assert learning_rate_at(config, 0) == 0.002
     assert learning_rate_at(config, 600) == pytest.approx(0.002 * share, abs=1e-9)
+
+
+# --- cnn-augmentation ----------------------------------------------------------------------------
+
+
+def build(data, *, change_images, regularize):
+    return augmented.build_augmented(
+        data,
+        maps=(3, 4),
+        dense=6,
+        change_images=change_images,
+        regularize=regularize,
+        n_steps=8,
+        seed=0,
+    )
+
+
+@needs_keras
+def test_augmented_networks_change_images_in_training_alone(data):
+    model = build(data, change_images=True, regularize=False)
+    changers = [layer for layer in model.layers if layer.name.startswith("random")]
+    images = data.X_train[:20]
+    moved = images
+    for layer in changers:
+        np.testing.assert_array_equal(np.asarray(layer(images, training=False)), images)
+        moved = np.asarray(layer(moved, training=True))
+    assert len(changers) == 2 and moved.shape == images.shape
+    assert (np.abs(moved - images).max(axis=(1, 2, 3)) > 0).all()
+    assert moved.min() >= images.min() - 1e-4 and moved.max() <= images.max() + 1e-4
+
+
+@needs_keras
+def test_what_is_added_is_what_the_way_says(data):
+    plain = build(data, change_images=False, regularize=False)
+    full = build(data, change_images=False, regularize=True)
+    settings = convolution.network_config(data, maps=(3, 4), dense=(6,))
+    assert plain.count_params() == settings.n_parameters
+    assert full.count_params() == settings.n_parameters + 4 * (3 + 4 + 6)
+    kinds = [type(layer).__name__ for layer in full.layers]
+    assert kinds.count("BatchNormalization") == 3 and kinds.count("Dropout") == 1
+    for one, other in zip(plain.trainable_weights, build(
+        data, change_images=False, regularize=False
+    ).trainable_weights, strict=True):  # fmt: skip
+        np.testing.assert_array_equal(to_numpy(one), to_numpy(other))  # the seed decides
+
+
+@needs_keras
+@pytest.mark.soak
+def test_an_augmented_training_is_measured_on_the_test_images_at_its_end_and_repeatable(data):
+    ticks = []
+    network = {"maps": (3,), "dense": 6, "change_images": True, "regularize": True}
+    arguments = {"n_epochs": 2, "batch_size": 25, "seed": 3, **network}
+    one = augmented.train_augmented(data, tick=lambda: ticks.append(1), **arguments)
+    other = augmented.train_augmented(data, tick=lambda: ticks.append(1), **arguments)
+    assert len(ticks) == 4 and one == other
+    assert one["n_wrong"] == round((1 - one["test_accuracy"]) * len(data.y_test))
+    assert len(one["train_accuracy"]) == len(one["validation_accuracy"]) == 2
+
+
+def augmentation_result():
+    result = stored("cnn-augmentation")
+    result["n_test"] = 1000
+    for run, wrong in zip(result["runs"], (90, 60), strict=True):
+        run |= {"n_wrong": wrong, "test_accuracy": 1 - wrong / 1000}
+    return result
+
+
+def test_augmentation_study_counts_wrong_images():
+    result = augmentation_result()
+    assert cnn_augmentation._finding(result) == (
+        "Of 1,000 test images 60 are wrong with both, and 90 with neither"
+    )
+    (table,) = cnn_augmentation.tables(result)
+    assert [(row[0], row[4], row[5]) for row in table.rows] == [
+        ("neither", "0.9100", "90"),
+        ("both", "0.9400", "60"),
+    ]
+
+
+def test_augmentation_study_draws_both_courses():
+    result = augmentation_result()
+    left, right = cnn_augmentation.draw(result)["course"].axes
+    plain, both = result["runs"]
+    np.testing.assert_allclose(lines(left)["neither"][1], plain["train_accuracy"])
+    np.testing.assert_allclose(lines(right)["both"][1], both["validation_accuracy"])

@@ -79,7 +79,7 @@ def test_configurations_are_frozen_and_plain(name):
             assert json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-RUN_IN_THE_SOAK = ("cnn-outputs", "cnn-optimizers")
+RUN_IN_THE_SOAK = ("cnn-outputs", "cnn-optimizers", "cnn-augmentation")
 """Keras needs seconds to build and compile a network; one study of CNNs is enough for the suite."""
 
 

@@ -148,6 +148,7 @@ TINY: dict[str, dict[str, Any]] = {
     "cnn-dense-layers": {**SMALL_CNN, "dense": ((6,), (6, 6))},
     "cnn-outputs": {**SMALL_CNN, "dense": (6,), "rates": (0.01,)},
     "cnn-optimizers": {**SMALL_CNN, "dense": (6,)},
+    "cnn-augmentation": {**SMALL_CNN, "dense": 6},
 }
 """Changes of the quick configuration on digits, with which a run takes about a second."""
 

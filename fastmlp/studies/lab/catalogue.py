@@ -33,6 +33,7 @@ NAMES = (
     "cnn-dense-layers",
     "cnn-outputs",
     "cnn-optimizers",
+    "cnn-augmentation",
 )
 """All studies: those of the articles in their order, what they announced, and what lies beyond."""
 

@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
     return {name: str(found[name]) for name in ("keras", *TITLES) if name in found}
 
 
-def load(name: str, n_train: int | None, n_validation: int) -> ImageData:
+def load(name: str, n_train: int | None, n_validation: int, scale: str = "feature") -> ImageData:
     """Load standardized images: the first `n_train`, the last of these for validation, and tests.
 
     Parameters
@@ -45,8 +45,10 @@ def load(name: str, n_train: int | None, n_validation: int) -> ImageData:
     n_train : int or None
         Training images, those for validation included; None for all.
     n_validation : int
+    scale : {"feature", "global"}
+        One mean and deviation per pixel, or one for all, so that a moved image is still one.
     """
-    return load_images(name, n_train=n_train, n_validation=n_validation)
+    return load_images(name, scale=scale, n_train=n_train, n_validation=n_validation)
 
 
 def network_config(
