@@ -90,7 +90,6 @@ def tables(result: Result) -> list[Table]:
         "validation accuracy",
         "test accuracy",
         "wrong test images",
-        "seconds",
     )
     rows = []
     for way in result["config"]["ways"]:
@@ -103,7 +102,6 @@ def tables(result: Result) -> list[Table]:
                 mean_and_range([run["validation_accuracy"][-1] for run in runs]),
                 mean_and_range([run["test_accuracy"] for run in runs]),
                 mean_and_range([run["n_wrong"] for run in runs], 0),
-                f"{np.mean([run['seconds'] for run in runs]):.0f}",
             )
         )
     title = f"{result['n_train']:,} training images, {result['config']['n_epochs']} epochs"

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.plots.style import styled_pyplot
-from fastmlp.studies.lab.convolution import load, network_config, train_cnn, versions
+from fastmlp.studies.lab.convolution import (
+    falling_rate,
+    load,
+    network_config,
+    train_cnn,
+    versions,
+)
 from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below
 from fastmlp.studies.lab.session import Case, Session, Tick
 from fastmlp.studies.lab.study import Result, Study, Table, mean_and_range
@@ -32,7 +38,7 @@ class Config:
     maps: tuple[int, ...] = (32, 64, 64)
     dense: tuple[tuple[int, ...], ...] = ((), (30,), (70,), (300,), (70, 70), (70, 70, 70))
     seeds: tuple[int, ...] = (0, 1, 2)
-    n_epochs: int = 8
+    n_epochs: int = 6
     batch_size: int = 64
 
 
@@ -71,6 +77,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
             dense=case["dense"],
             batch_size=config.batch_size,
             epochs=config.n_epochs,
+            **falling_rate(data, config.n_epochs, config.batch_size),
         )
         return train_cnn(data, settings, seed=case["seed"], tick=tick)
 
@@ -95,14 +102,13 @@ def _trained(result: Result) -> list[Any]:
 
 
 def tables(result: Result) -> list[Table]:
-    """Tabulate parameters, accuracies and time by dense layers."""
+    """Tabulate parameters and accuracies by dense layers."""
     columns = (
         "hidden dense layers",
         "parameters",
         "train accuracy",
         "validation accuracy",
         "test accuracy",
-        "training seconds",
     )
     rows = []
     for dense in result["config"]["dense"]:
@@ -117,7 +123,6 @@ def tables(result: Result) -> list[Table]:
                 mean_and_range([run["train_accuracy"][-1] for run in runs]),
                 mean_and_range([run["validation_accuracy"][-1] for run in runs]),
                 mean_and_range([run["test_accuracy"] for run in runs]),
-                f"{np.mean([run['training_seconds'] for run in runs]):.0f}",
             )
         )
     return [Table(f"After {result['config']['n_epochs']} epochs", columns, tuple(rows))]

@@ -43,8 +43,8 @@ class Config:
     """Settings; `n_train` counts the validation images too, `rates` are multiples of the usual."""
 
     data: str = "mnist"
-    n_train: int | None = 8_000
-    n_validation: int = 1_500
+    n_train: int | None = 6_000
+    n_validation: int = 1_000
     maps: tuple[int, ...] = (32, 64, 64)
     dense: tuple[int, ...] = (70,)
     optimizers: tuple[str, ...] = tuple(USUAL)

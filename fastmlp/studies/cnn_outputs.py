@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.plots.style import styled_pyplot
-from fastmlp.studies.lab.convolution import load, network_config, train_cnn, versions
+from fastmlp.studies.lab.convolution import (
+    falling_rate,
+    load,
+    network_config,
+    train_cnn,
+    versions,
+)
 from fastmlp.studies.lab.figures import CATEGORIES, FIGSIZE, draw_spread, headline, legend_below
 from fastmlp.studies.lab.rates import best_rate, draw_by_rate, finished
 from fastmlp.studies.lab.session import Case, Session, Tick
@@ -84,6 +90,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
             learning_rate=case["rate"],
             batch_size=config.batch_size,
             epochs=config.n_epochs,
+            **falling_rate(data, config.n_epochs, config.batch_size),
         )
         return train_cnn(data, settings, seed=case["seed"], tick=tick)
 

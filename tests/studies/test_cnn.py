@@ -99,6 +99,14 @@ def test_a_divergence_is_recorded_and_has_no_test_accuracy(data):
     assert found["test_accuracy"] is None and "loss" in found["diverged"]
 
 
+def test_the_rate_falls_to_0_by_the_last_batch(data):
+    settings = convolution.falling_rate(data, n_epochs=3, batch_size=30)
+    config = convolution.network_config(data, maps=(3,), dense=(), **settings)
+    assert learning_rate_at(config, 0) == 0.001
+    assert learning_rate_at(config, 11) > 0
+    assert learning_rate_at(config, 12) == 0  # 100 images are 4 batches
+
+
 @needs_keras
 def test_versions_name_keras_and_the_library_under_it():
     import keras
@@ -189,9 +197,9 @@ def test_dense_study_tabulates_parameters_and_divergences():
         if run["dense"] == [6]:
             run |= {"diverged": "loss is nan", "test_accuracy": None}
     (table,) = cnn_dense_layers.tables(result)
-    assert table.rows[1] == ("6", *["diverged"] * 5)
+    assert table.rows[1] == ("6", *["diverged"] * 4)
     assert table.rows[0][:2] == ("none", "1,000")
-    assert table.rows[2][4] == "0.9655 (0.9650 to 0.9660)" and table.rows[2][5] == "2"
+    assert table.rows[2][4] == "0.9655 (0.9650 to 0.9660)"
     assert len(cnn_dense_layers.draw(result)["accuracy"].axes[0].get_xticklabels()) == 2
 
 
