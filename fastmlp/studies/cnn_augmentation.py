@@ -40,7 +40,7 @@ class Config:
     maps: tuple[int, ...] = (32, 64, 64)
     dense: int = 70
     ways: tuple[str, ...] = tuple(WAYS)
-    seeds: tuple[int, ...] = (0, 1)
+    seeds: tuple[int, ...] = (0,)
     n_epochs: int = 10
     batch_size: int = 64
 

@@ -49,9 +49,9 @@ class Config:
     dense: tuple[int, ...] = (70,)
     optimizers: tuple[str, ...] = tuple(USUAL)
     schedules: tuple[str, ...] = ("power", "exponential", "cosine")
-    rates: tuple[float, ...] = (0.3, 1.0, 3.0)
+    rates: tuple[float, ...] = (1.0, 3.0)
     seeds: tuple[int, ...] = (0, 1)
-    n_epochs: int = 5
+    n_epochs: int = 4
     batch_size: int = 64
 
 

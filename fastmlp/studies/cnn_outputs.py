@@ -41,14 +41,14 @@ class Config:
     """Settings; `n_train` counts the validation images too."""
 
     data: str = "mnist"
-    n_train: int | None = 8_000
-    n_validation: int = 1_500
+    n_train: int | None = 6_000
+    n_validation: int = 1_000
     maps: tuple[int, ...] = (32, 64, 64)
     dense: tuple[int, ...] = (70,)
     pairs: tuple[str, ...] = tuple(PAIRS)
-    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    rates: tuple[float, ...] = (1e-3, 3e-3)
     seeds: tuple[int, ...] = (0, 1)
-    n_epochs: int = 5
+    n_epochs: int = 4
     batch_size: int = 64
 
 
