@@ -144,6 +144,7 @@ def _draw_accuracy(result: Result) -> Figure:
         means = [np.mean(tests) for tests in values]
         axis.plot(range(len(means)), means, color=color, marker="_", ms=24, ls="none", label="mean")
         axis.set_xticks(range(len(choices)), labels=[layers_name(dense) for dense in choices])
+        axis.set_xlim(-0.5, len(choices) - 0.5)
         axis.grid(axis="x", visible=False)
         axis.set_xlabel("nodes of the hidden dense layers")
         axis.set_ylabel("test accuracy (fraction)")

@@ -46,7 +46,7 @@ class Config:
     maps: tuple[int, ...] = (32, 64, 64)
     dense: tuple[int, ...] = (70,)
     pairs: tuple[str, ...] = tuple(PAIRS)
-    rates: tuple[float, ...] = (1e-3, 3e-3)
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
     seeds: tuple[int, ...] = (0, 1)
     n_epochs: int = 4
     batch_size: int = 64
