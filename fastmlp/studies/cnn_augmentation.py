@@ -125,7 +125,7 @@ def draw(result: Result) -> dict[str, Figure]:
             axis.xaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel("accuracy (fraction)")
         best = max(max(run["validation_accuracy"]) for run in result["runs"])
-        axes[0].set_ylim(best - 0.06, None)
+        axes[0].set_ylim(best - 0.06, 1.002)
         legend_below(figure, axes[0], len(ways))
         headline(figure, "Changed images, normalization and dropout", _finding(result))
     return {"course": figure}
