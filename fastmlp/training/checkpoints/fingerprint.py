@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.source import Source
 from fastmlp.engine.rows import SparseRows
 from fastmlp.files.plain_values import decode, encode
 
@@ -34,7 +35,7 @@ class Fingerprint:
 
     Attributes
     ----------
-    data : mapping of str to array, SparseRows or None
+    data : mapping of str to array, SparseRows, Source or None
         By the name that messages use.
     owner : str
         The object that trains: "Trainer", "MyANN", "MLPClassifier" and so on.
@@ -63,10 +64,15 @@ class Fingerprint:
         return {name: digest_of(array) for name, array in self.data.items()}
 
 
-def digest_of(array: NDArray[Any] | SparseRows | None) -> str | None:
-    """Return dtype, shape and SHA-256 of a C-ordered array or of sparse rows, as a string."""
+def digest_of(array: NDArray[Any] | SparseRows | Source | None) -> str | None:
+    """Return dtype, shape and SHA-256 of a C-ordered array or of sparse rows, as a string.
+
+    A source is not read as a whole: see :attr:`fastmlp.data.Source.fingerprint`.
+    """
     if array is None:
         return None
+    if isinstance(array, Source):
+        return array.fingerprint
     digest, prefix = hashlib.sha256(), ""
     parts = [array]
     if isinstance(array, SparseRows):
