@@ -148,7 +148,14 @@ class Loop:
     listeners : Listeners
     recorder : HistoryRecorder or None
     keeper : Keeper or NothingKept
+
+    Attributes
+    ----------
+    window : Window
+        The rows of `feed` that are trained on now.
     """
+
+    window: Window
 
     def __init__(
         self,
@@ -203,28 +210,29 @@ class Loop:
         start, before = time.perf_counter(), epoch.seconds
         windows = self.feed.windows(epoch, self.training.batch_size)
         with closing(windows):  # a reader's thread ends with the epoch, however that ends
-            for window in windows:
-                is_whole = window.n_rows == self.feed.n_rows
-                self.training.order = window.order if is_whole else None
-                for last_batch in self._batches(epoch, window):
-                    self._step(epoch, window, last_batch)
+            for self.window in windows:
+                is_whole = self.window.n_rows == self.feed.n_rows
+                self.training.order = self.window.order if is_whole else None
+                for last_batch in self._batches(epoch):
+                    self._step(epoch, last_batch)
                     epoch.seconds = before + time.perf_counter() - start
                     self.keeper.write_if_due()
         epoch.seconds = before + time.perf_counter() - start
 
-    def _batches(self, epoch: Epoch, window: Window) -> Iterator[int]:
-        """Yield the batch before which to stop next, until all batches of a window are done.
+    def _batches(self, epoch: Epoch) -> Iterator[int]:
+        """Yield the batch before which to stop next, until all batches of the window are done.
 
         All of them at once, unless a file may be due in between.
         """
-        n_batches = -(-(window.begin + window.n_rows) // self.training.batch_size)
+        n_batches = -(-(self.window.begin + self.window.n_rows) // self.training.batch_size)
         end = min(n_batches, epoch.n_batches)
         while epoch.n_done < end:
             yield min(epoch.n_done + self.keeper.batches_to_go(epoch), end)
 
-    def _step(self, epoch: Epoch, window: Window, last_batch: int) -> None:
-        """Update the weights by every batch of a window until `last_batch` of the epoch."""
-        training, rows, objective = self.training, window.rows, self.training.objective
+    def _step(self, epoch: Epoch, last_batch: int) -> None:
+        """Update the weights by every batch of the window until `last_batch` of the epoch."""
+        training, window, objective = self.training, self.window, self.training.objective
+        rows = window.rows
         begin = window.begin // training.batch_size
         costs, penalties, errors, accuracies = epoch.measures[:, begin:]
         # The engine takes a window's rows for all of them.
@@ -264,14 +272,14 @@ class Loop:
         if interruption is not None:
             raise interruption
         if status == _core.DIVERGED:
-            raise self._divergence(epoch, window)
+            raise self._divergence(epoch)
 
-    def _divergence(self, epoch: Epoch, window: Window) -> DivergenceError:
-        training, batch, order = self.training, epoch.n_done, window.order
+    def _divergence(self, epoch: Epoch) -> DivergenceError:
+        training, window, batch = self.training, self.window, epoch.n_done
         number, size = training.epochs_done, training.batch_size
         training.reset_optimizer()  # its states may be infinite
         begin = batch * size - window.begin
-        at_fault = slice(begin, begin + size)
+        at_fault, order = slice(begin, begin + size), window.order
         return DivergenceError(
             epoch=number,
             batch=batch,
