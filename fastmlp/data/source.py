@@ -34,11 +34,12 @@ class SourceRows(NamedTuple):
         Sample weights; None if all are 1.
     """
 
-    __module__ = "fastmlp.data"
-
     X: Any
     y: NDArray[Any]
     weights: NDArray[Any] | None = None
+
+
+SourceRows.__module__ = "fastmlp.data"  # the class statement of a NamedTuple cannot set it
 
 
 class Source(ABC):

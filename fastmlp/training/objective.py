@@ -89,9 +89,7 @@ class Objective:
                 sums += self.engine.evaluate(self.parameters, *window.rows)
         loss, error, weight, n_correct = sums.tolist()
         share = 1 / weight if self.penalty_scale == "per_weight" and weight else 1.0
-        return self._evaluation(
-            loss, error, weight, n_correct, penalty=self.penalty() * share
-        )
+        return self._evaluation(loss, error, weight, n_correct, penalty=self.penalty() * share)
 
     def _evaluation(
         self, loss: float, error: float, weight: float, n_correct: float, *, penalty: float
