@@ -72,7 +72,7 @@ def fit_scaler(source: Source, scaler: S | None = None) -> S | Any:
         fitted = scaler
     for begin, end in source.pieces():
         rows = source.read(begin, end)
-        x = _as_float(rows.X)
+        x = _as_float(rows.X).astype(np.float64)
         _check_finite(source, begin, x)
         if scaler is None and rows.weights is not None:
             fitted.partial_fit(x, sample_weight=rows.weights)
