@@ -94,8 +94,8 @@ class WindowReader:
     format : Format
     batch_size : int >= 1
     window_rows : int >= 1, optional
-        Rows of a window, rounded down to a multiple of `batch_size` but at least one batch; by
-        default as many as take WINDOW_BYTES.
+        Rows of a window, rounded down to a multiple of `batch_size` but at least one batch, unless
+        it holds all rows; by default as many as take WINDOW_BYTES.
     """
 
     def __init__(
@@ -106,8 +106,9 @@ class WindowReader:
         wanted = WINDOW_BYTES // (format.dtype.itemsize * width)
         if window_rows is not None:
             wanted = check_integer("window_rows", window_rows, minimum=1)
-        batch_size = min(batch_size, len(source))
-        self.window_rows = min(max(1, wanted // batch_size) * batch_size, len(source))
+        self.window_rows = max(1, wanted // batch_size) * batch_size
+        if max(wanted, self.window_rows) >= len(source):
+            self.window_rows = len(source)
         self._has_weights = source.has_weights
         self._buffers: dict[int, Rows] = {}
         self._only: Rows | None = None

@@ -256,7 +256,8 @@ def test_a_fingerprint_notices_other_rows_types_and_lengths():
     changed[49, 0] ^= 1
     sources = [
         d.ArraySource(X, LABELS), d.ArraySource(X[:-1], LABELS[:-1]),
-        d.ArraySource(changed, LABELS), d.ArraySource(X.astype("int16"), LABELS), d.ArraySource(X, LABELS, WEIGHTS),
+        d.ArraySource(changed, LABELS), d.ArraySource(X.astype("int16"), LABELS),
+        d.ArraySource(X, LABELS, WEIGHTS),
         d.ArraySource(X, LABELS.astype(str)), d.ArraySource(X[:, :3], LABELS),
         d.windows(X, 3, 2), d.windows(X, 2, 3), d.one_hot(d.ArraySource(X, LABELS)),
     ]  # fmt: skip

@@ -58,6 +58,12 @@ class Fingerprint:
         """The owner's settings as JSON, as they are when this is first asked for."""
         return {name: described(value) for name, value in self.owner_settings.items()}
 
+    def read_sources(self) -> None:
+        """Take the fingerprints of sources, which may be unreadable when the first file is due."""
+        for data in self.data.values():
+            if isinstance(data, Source):
+                data.fingerprint  # noqa: B018
+
     @cached_property
     def digests(self) -> dict[str, str | None]:
         """Dtype, shape and SHA-256 of the data, by name."""

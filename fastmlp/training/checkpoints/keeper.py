@@ -165,6 +165,7 @@ class Keeper:
         ]
         self._snapshot: Snapshot | None = None
         encode(training.rng)  # says so if it cannot be saved
+        fingerprint.read_sources()
         self._settings = all_settings(training, fingerprint, n_epochs)
         self._settings["learning_rate"] = training.learning_rate
         if saved is None:
