@@ -71,9 +71,8 @@ class ArrowSource(BatchSource):
             raise ValueError("data must have at least one row; got none")
         super().__init__(columns, [n_rows for _, _, n_rows in self._parts_of_data])
 
-    def _open(self, block: int) -> Iterator[pa.RecordBatch]:
+    def _open(self, block: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         _, part, _ = self._parts_of_data[block]
-        names = self._columns.names
         if hasattr(part, "to_reader"):  # a table
             yield from part.select(names).to_batches(max_chunksize=BATCH_ROWS)
             return

@@ -27,14 +27,14 @@ class Cursor(threading.local):
 
     Attributes
     ----------
-    block, row : int
-        The block that is open, and the number of the next row; -1 where none is.
+    place : (Columns, int, int) or None
+        What is open: the columns, the block, and the number of the next row.
     batches : iterator of RecordBatch
     rest : RecordBatch or None
         Rows that have been read from `batches`, but not taken.
     """
 
-    block = row = -1
+    place: tuple[Columns, int, int] | None = None
     batches: Iterator[pa.RecordBatch] = iter(())
     rest: pa.RecordBatch | None = None
 
@@ -65,8 +65,8 @@ class BatchSource(Source):
         self._cursor = Cursor()
 
     @abstractmethod
-    def _open(self, block: int) -> Iterator[pa.RecordBatch]:
-        """Read the record batches of a block, from the first one."""
+    def _open(self, block: int, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Read the record batches of a block, with these columns, from the first one."""
 
     @abstractmethod
     def _name(self, block: int) -> str:
@@ -114,7 +114,7 @@ class BatchSource(Source):
         OSError
             If the system cannot read them.
         """
-        parts = list(self._parts(begin, end))
+        parts = list(self._parts(self._columns, begin, end))
         if len(parts) == 1:
             return parts[0]
         weights = [part.weights for part in parts if part.weights is not None]
@@ -124,44 +124,46 @@ class BatchSource(Source):
             np.concatenate(weights) if weights else None,
         )
 
-    def _parts(self, begin: int, end: int) -> Iterator[SourceRows]:
+    def _parts(self, columns: Columns, begin: int, end: int) -> Iterator[SourceRows]:
         """Yield the rows of each record batch that has some of them."""
         while begin < end:
             block = self._block_of(begin)
-            batch = self._next_batch(block, begin, min(end, int(self._blocks[block + 1])))
-            yield self._columns.rows(batch, partial(self._place, begin))
+            last = min(end, int(self._blocks[block + 1]))
+            batch = self._next_batch(columns, block, begin, last)
+            yield columns.rows(batch, partial(self._place, begin))
             begin += len(batch)
 
-    def _next_batch(self, block: int, begin: int, end: int) -> pa.RecordBatch:
+    def _next_batch(self, columns: Columns, block: int, begin: int, end: int) -> pa.RecordBatch:
         """Return the rows from `begin` on of one record batch, at most until `end`."""
-        cursor = self._cursor
+        cursor, row = self._cursor, begin
         try:
-            if (cursor.block, cursor.row) != (block, begin):
-                cursor.batches, cursor.rest = self._open(block), None
-                cursor.block, cursor.row = block, int(self._blocks[block])
+            if cursor.place != (columns, block, begin):
+                cursor.batches, cursor.rest = self._open(block, columns.names), None
+                row = int(self._blocks[block])
+            cursor.place = None
             while True:
                 batch = next(cursor.batches) if cursor.rest is None else cursor.rest
-                skipped = min(begin - cursor.row, len(batch))
+                skipped = min(begin - row, len(batch))
                 taken = batch.slice(skipped, end - begin)
                 used = skipped + len(taken)
                 cursor.rest = batch.slice(used) if used < len(batch) else None
-                cursor.row += used
+                row += used
                 if len(taken):
+                    cursor.place = columns, block, row
                     return taken
         except StopIteration:
-            found = cursor.row - int(self._blocks[block])
-            expected = int(np.diff(self._blocks)[block])
+            found, expected = row - int(self._blocks[block]), int(np.diff(self._blocks)[block])
             problem = f"expected {expected} rows, found {found}"
         except (ValueError, OSError) as error:  # Arrow's errors are among them
             if getattr(error, "errno", None):
                 raise
             problem = f"cannot be read: {error}"
-        cursor.block = -1
         raise DataFormatError(f"{self._name(block)}{self._damaged_column(block)}: {problem}")
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of some rows."""
-        return self.read(begin, end).y
+        """Return y of some rows; no other column is read."""
+        columns = self._columns.only_targets()
+        return np.concatenate([part.y for part in self._parts(columns, begin, end)])
 
     def _block_of(self, row: int) -> int:
         return int(np.searchsorted(self._blocks, row, side="right")) - 1

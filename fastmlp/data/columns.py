@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,10 @@ class Columns:
         """All names."""
         return [*self.features, *self.targets, *([self.weight] if self.weight else [])]
 
+    def only_targets(self) -> Columns:
+        """Return the columns of the targets alone."""
+        return replace(self, features=(), weight=None)
+
     def check(self, where: str, schema: pa.Schema) -> None:
         """Raise DataFormatError where another part of the data has other columns or types."""
         for name in self.names:
@@ -64,10 +68,10 @@ class Columns:
             At the first null, with the place.
         """
         arrays = {name: _as_numpy(name, batch.column(name), locate) for name in self.names}
-        x = [arrays[name] for name in self.features]
         y = [arrays[name] for name in self.targets]
         weights = None if self.weight is None else arrays[self.weight]
-        return SourceRows(_side_by_side(x), y[0] if len(y) == 1 else _side_by_side(y), weights)
+        x = _side_by_side([arrays[name] for name in self.features], len(batch))
+        return SourceRows(x, y[0] if len(y) == 1 else _side_by_side(y, len(batch)), weights)
 
 
 def choose_columns(
@@ -163,9 +167,9 @@ def _as_numpy(name: str, column: pa.Array, locate: Locate) -> NDArray[Any]:
     return array.astype(str) if array.dtype.kind == "O" else array
 
 
-def _side_by_side(columns: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return columns (n,) as an array (n, n_columns) of a type that has all their numbers."""
-    out = np.empty((len(columns[0]), len(columns)), np.result_type(*columns))
+def _side_by_side(columns: list[NDArray[Any]], n_rows: int) -> NDArray[Any]:
+    """Return columns (n_rows,) as an array (n_rows, n_columns) of a type that has their numbers."""
+    out = np.empty((n_rows, len(columns)), np.result_type(*columns) if columns else np.uint8)
     for j, column in enumerate(columns):
         out[:, j] = column
     return out

@@ -89,11 +89,11 @@ class ParquetSource(BatchSource):
             raise ValueError(f"paths must have at least one row; {', '.join(self._paths)} has none")
         super().__init__(columns, lengths)
 
-    def _open(self, block: int) -> Iterator[pa.RecordBatch]:
+    def _open(self, block: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         i, group = self._groups[block]
         with _opened(self._paths[i]) as file:
             yield from file.iter_batches(
-                BATCH_ROWS, row_groups=[group], columns=self._columns.names, use_threads=False
+                BATCH_ROWS, row_groups=[group], columns=names, use_threads=False
             )
 
     def _name(self, block: int) -> str:

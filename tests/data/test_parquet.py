@@ -277,3 +277,12 @@ def test_without_pyarrow_the_extra_is_named(path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"need pyarrow: pip install 'fastmlp\[data\]'"):
         d.ParquetSource(path, "y")
+
+
+def test_targets_are_read_without_the_other_columns(path, monkeypatch):
+    source = d.ParquetSource(path, ["y", "b"], features=["a"], sample_weight="w")
+    names, open_block = [], source._open
+    monkeypatch.setattr(source, "_open", lambda *args: names.append(args[1]) or open_block(*args))
+    np.testing.assert_array_equal(source.read_targets(5, 95), columns("y", "b")[5:95])
+    assert names == [["y", "b"]] * 4
+    np.testing.assert_array_equal(source.read(95, 97).X, columns("a")[95:97])
