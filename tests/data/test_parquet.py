@@ -68,12 +68,8 @@ def test_one_target_may_be_labels(tmp_path, dictionary):
 
 def test_reads_in_any_order_are_right_and_in_order_open_a_block_once(path, monkeypatch):
     source = d.ParquetSource(path, "y", features=["a"])
-    opened, open_block = [], d.ParquetSource._open
-    monkeypatch.setattr(
-        d.ParquetSource,
-        "_open",
-        lambda self, block: opened.append(block) or open_block(self, block),
-    )
+    opened, open_block = [], source._open
+    monkeypatch.setattr(source, "_open", lambda *args: opened.append(args[0]) or open_block(*args))
     a = TABLE["a"].to_numpy()
     for begin, end in [(0, 7), (7, 29), (29, 45), (45, 100), (50, 60), (10, 12), (12, 31)]:
         np.testing.assert_array_equal(source.read(begin, end).X[:, 0], a[begin:end])
