@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.cli.options import UsageError, load_data
-from fastmlp.data.classes import one_hot
+from fastmlp.data.labelled import prepare_sources
 from fastmlp.data.parquet import SUFFIX, ParquetSource
-from fastmlp.data.scaling import fit_scaler, scaled
-from fastmlp.data.source import Source
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.recipes import Recipe
@@ -118,50 +116,27 @@ def prepare_files(options: argparse.Namespace, scaler: Scaler) -> RunData:
     """
     features = None if options.features is None else options.features.split(",")
     train = _source("--data", options.data, options.target, features)
-    labelled = one_hot(train)
-    if len(labelled.classes) < 2:
-        raise UsageError(
-            f"--target must name a column with two or more labels; all of {options.target!r} are "
-            f"{labelled.classes[0]}"
-        )
-    validation: Source | None = None
+    validation = None
     if options.validation is not None:
         names = train.feature_names
-        held_out = _source("--validation", options.validation, options.target, names)
-        validation = one_hot(held_out, labelled.classes)
-    given: Source = labelled
-    if scaler.kind != "none":
-        fit_scaler(train, scaler)
-        rows = _RowScaler(scaler)
-        given = scaled(labelled, rows)
-        validation = None if validation is None else scaled(validation, rows)
+        validation = _source("--validation", options.validation, options.target, names)
+    data = prepare_sources(train, validation, scaler, argument=f"--target {options.target}")
     return RunData(
         name=options.data,
         origin=f"column {options.target!r} of {len(train.feature_names) + 1}",
-        X=given,
+        X=data.train,
         Y=None,
-        validation=validation,
+        validation=data.test,
         n_train=len(train),
         n_validation=0 if validation is None else len(validation),
         n_features=train.n_features,
-        classes=labelled.classes,
+        classes=data.classes,
     )
 
 
 def for_tables(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     """Return a recipe for images as it suits the columns of a table, unless options say more."""
     return recipe if options.scale or options.preset else replace(recipe, scale=TABLE_SCALE)
-
-
-class _RowScaler:
-    """A Scaler with the interface of scikit-learn: rows keep their type."""
-
-    def __init__(self, scaler: Scaler) -> None:
-        self.scaler = scaler
-
-    def transform(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Return X (n, n_features) scaled, as a new array."""
-        return self.scaler.transform(X, X.dtype)
 
 
 def _source(option: str, path: str, target: str, features: list[str] | None) -> ParquetSource:

@@ -104,6 +104,11 @@ class BatchSource(Source):
         """Boundaries of the blocks that can be opened."""
         return self._blocks
 
+    @property
+    def piece_rows(self) -> int:
+        """Number of rows of a record batch, which are not copied to be read together."""
+        return BATCH_ROWS
+
     def read(self, begin: int, end: int) -> SourceRows:
         """Return some rows, read from the beginning of their block unless the last read was there.
 
@@ -151,6 +156,8 @@ class BatchSource(Source):
                 if len(taken):
                     cursor.place = columns, block, row
                     return taken
+        except DataFormatError:
+            raise
         except StopIteration:
             found, expected = row - int(self._blocks[block]), int(np.diff(self._blocks)[block])
             problem = f"expected {expected} rows, found {found}"

@@ -168,8 +168,8 @@ def _as_numpy(name: str, column: pa.Array, locate: Locate) -> NDArray[Any]:
 
 
 def _side_by_side(columns: list[NDArray[Any]], n_rows: int) -> NDArray[Any]:
-    """Return columns (n_rows,) as an array (n_rows, n_columns) of a type that has their numbers."""
-    out = np.empty((n_rows, len(columns)), np.result_type(*columns) if columns else np.uint8)
-    for j, column in enumerate(columns):
-        out[:, j] = column
-    return out
+    """Return columns (n_rows,) as an array (n_rows, n_columns) of a type that has their numbers.
+
+    It is in Fortran order: rows are made when it is copied into a window.
+    """
+    return np.stack(columns).T if columns else np.empty((n_rows, 0), np.uint8)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-BUFFER_BYTES = 1 << 16
-"""Each column of a row group is read in parts of this size: a row group may be large."""
+LARGE_GROUP_BYTES, BUFFER_BYTES = 1 << 25, 1 << 18
+"""Columns of larger row groups are read in parts of this size, others, which is faster, whole."""
 
 SUFFIX = ".parquet"
 
@@ -73,10 +73,11 @@ class ParquetSource(BatchSource):
         import_pyarrow()
         self._paths = _files(paths)
         self._sizes = [os.stat(path).st_size for path in self._paths]
+        self._footers: dict[str, tuple[tuple[int, int], pq.FileMetaData]] = {}  # parsed once
         self._groups: list[tuple[int, int]] = []  # number of the file, and of its row group
         lengths, columns = [], None
         for i, path in enumerate(self._paths):
-            with _opened(path) as file:
+            with self._file(path) as file:
                 schema = file.schema_arrow
                 if columns is None:
                     columns = choose_columns(repr(path), schema, target, features, sample_weight)
@@ -91,10 +92,31 @@ class ParquetSource(BatchSource):
 
     def _open(self, block: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         i, group = self._groups[block]
-        with _opened(self._paths[i]) as file:
+        size = self._footer(self._paths[i]).row_group(group).total_byte_size
+        with self._file(self._paths[i], BUFFER_BYTES if size > LARGE_GROUP_BYTES else 0) as file:
             yield from file.iter_batches(
                 BATCH_ROWS, row_groups=[group], columns=names, use_threads=False
             )
+
+    def _file(self, path: str, buffer_bytes: int = 0) -> pq.ParquetFile:
+        """Open a file, which must not have changed; with a buffer, its columns are read in parts."""
+        status = os.stat(path)
+        stamp = status.st_size, status.st_mtime_ns
+        known, footer = self._footers.get(path, (stamp, None))
+        if stamp != known:
+            raise DataFormatError(f"{path!r} has changed since it was opened")
+        file = _opened(path, footer, buffer_bytes)
+        self._footers[path] = stamp, file.metadata
+        return file
+
+    def _footer(self, path: str) -> pq.FileMetaData:
+        """Return what a file says of its row groups; a pickled source has to read it again."""
+        if path not in self._footers:
+            self._file(path).close()
+        return self._footers[path][1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_footers": {}}
 
     def _name(self, block: int) -> str:
         i, group = self._groups[block]
@@ -105,7 +127,7 @@ class ParquetSource(BatchSource):
         i, group = self._groups[block]
         for name in self._columns.names:
             try:
-                with _opened(self._paths[i]) as file:
+                with self._file(self._paths[i]) as file:
                     file.read_row_group(group, columns=[name], use_threads=False)
             except (ValueError, OSError):
                 return f", column {name!r}"
@@ -145,12 +167,12 @@ def _files(paths: Any) -> list[str]:
     return files
 
 
-def _opened(path: str) -> pq.ParquetFile:
-    """Open a file; its columns are read in small parts."""
+def _opened(path: str, footer: pq.FileMetaData | None, buffer_bytes: int) -> pq.ParquetFile:
+    """Open a file, whose footer may be known."""
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        return pq.ParquetFile(path, metadata=footer, buffer_size=buffer_bytes, pre_buffer=False)
     except (ValueError, OSError) as error:
         if getattr(error, "errno", None):
             raise

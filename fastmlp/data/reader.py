@@ -17,7 +17,7 @@ import numpy as np
 from fastmlp._checks import check_integer, check_targets
 from fastmlp._types import Array
 from fastmlp.data.shuffle import WindowOrder
-from fastmlp.data.source import Indices, Source, SourceRows, piece_rows
+from fastmlp.data.source import Indices, Source, SourceRows
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, SparseRows
 from fastmlp.exceptions import DataFormatError
@@ -221,7 +221,7 @@ class WindowReader:
 
     def _filled(self, window: Rows, spans: list[tuple[int, int]]) -> Rows:
         """Read parts of the source, one after the other, into the arrays of a window."""
-        step = piece_rows(self.source)
+        step = self.source.piece_rows
         pieces = (
             (self.source.read(at, min(at + step, end)), np.arange(at, min(at + step, end)))
             for begin, end in spans
@@ -231,7 +231,7 @@ class WindowReader:
 
     def _taken(self, window: Rows, rows: Indices) -> Rows:
         """Read single rows into the arrays of a window."""
-        step = piece_rows(self.source)
+        step = self.source.piece_rows
         parts = (rows[at : at + step] for at in range(0, len(rows), step))
         return self._written(window, ((self.source.take(part), part) for part in parts))
 

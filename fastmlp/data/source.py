@@ -122,6 +122,11 @@ class Source(ABC):
         where = f"{what}, row {row}"
         return where if column is None else f"{where}, column {column}"
 
+    @property
+    def piece_rows(self) -> int:
+        """Number of rows that are read at once, at least 1."""
+        return max(1, PIECE_BYTES // (8 * (self.n_features + self.n_outputs)))
+
     # --- Fingerprint
 
     def facts(self) -> Mapping[str, Any]:
@@ -152,15 +157,10 @@ class Source(ABC):
 
         No piece crosses the boundary of a block.
         """
-        step = piece_rows(self)
+        step = self.piece_rows
         for begin, end in zip(self.blocks[:-1].tolist(), self.blocks[1:].tolist(), strict=True):
             for first in range(begin, end, step):
                 yield first, min(first + step, end)
-
-
-def piece_rows(source: Source) -> int:
-    """Return the number of rows that are read at once, at least 1."""
-    return max(1, PIECE_BYTES // (8 * (source.n_features + source.n_outputs)))
 
 
 def even_blocks(n_rows: int, block_rows: int) -> Indices:

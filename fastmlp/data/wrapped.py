@@ -58,6 +58,11 @@ class WrappedSource(Source):
         """Whether single rows can be read."""
         return self._source.can_take
 
+    @property
+    def piece_rows(self) -> int:
+        """Number of rows that are read at once."""
+        return self._source.piece_rows
+
     def read(self, begin: int, end: int) -> SourceRows:
         """Return some rows."""
         return self._changed(self._source.read(begin, end))
