@@ -99,7 +99,7 @@ class ParquetSource(BatchSource):
             )
 
     def _file(self, path: str, buffer_bytes: int = 0) -> pq.ParquetFile:
-        """Open a file, which must not have changed; with a buffer, its columns are read in parts."""
+        """Open a file, which must not have changed; with a buffer, columns are read in parts."""
         status = os.stat(path)
         stamp = status.st_size, status.st_mtime_ns
         known, footer = self._footers.get(path, (stamp, None))

@@ -47,7 +47,10 @@ class SequenceSource(Source):
             raise TypeError(
                 f"rows must be an object with __len__ and __getitem__(slice); got {shown(rows)}"
             )
-        self._rows, self._n_rows = rows, len(rows)
+        try:
+            self._rows, self._n_rows = rows, len(rows)
+        except TypeError as error:
+            raise TypeError(f"rows must have a length; got {shown(rows)}") from error
         self._block_rows = check_integer("block_rows", block_rows, minimum=1)
         if self._n_rows == 0:
             raise ValueError("rows must have at least one row; got 0")

@@ -184,7 +184,7 @@ def test_a_file_that_has_changed_is_named(path):
     source = d.ParquetSource(path, "y", features=["a"])
     copied = pickle.loads(pickle.dumps(source))
     pq.write_table(TABLE[:95], path, row_group_size=30)
-    with pytest.raises(DataFormatError, match="rows.parquet' has changed since it was opened"):
+    with pytest.raises(DataFormatError, match=r"rows.parquet' has changed since it was opened"):
         source.read(90, 100)
     with pytest.raises(DataFormatError, match="row group 3: expected 10 rows, found 5"):
         copied.read(90, 100)

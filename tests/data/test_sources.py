@@ -285,6 +285,7 @@ TWO = d.ArraySource(X, np.stack([LABELS, LABELS], 1))
     (lambda: d.ArraySource(X, LABELS, WEIGHTS[1:]), ValueError, r"sample_weight must have shape"),
     (lambda: d.SequenceSource(3), TypeError, "rows must be an object with __len__"),
     (lambda: d.SequenceSource("rows"), TypeError, "rows must be an object with __len__"),
+    (lambda: d.SequenceSource(np.array(1)), TypeError, r"rows must have a length; got array\(1\)"),
     (lambda: d.SequenceSource([]), ValueError, "rows must have at least one row; got 0"),
     (lambda: d.SequenceSource(Table(X)), TypeError, r"rows\[0:1\] must be a tuple \(X, y\)"),
     (lambda: d.SequenceSource(Table(X), sample_weight=WEIGHTS), ValueError, "sample_weight needs"),
