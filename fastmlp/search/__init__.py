@@ -1,0 +1,3 @@
+"""Searches for hyperparameters that end early, and many models at once."""
+
+from fastmlp.search.successive_halving import SuccessiveHalvingSearch as SuccessiveHalvingSearch
