@@ -1,3 +1,4 @@
 """Searches for hyperparameters that end early, and many models at once."""
 
+from fastmlp.search.hyperband import HyperbandSearch as HyperbandSearch
 from fastmlp.search.successive_halving import SuccessiveHalvingSearch as SuccessiveHalvingSearch

@@ -9,6 +9,9 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -19,17 +22,19 @@ from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 
-from fastmlp._checks import check_integer, check_number, shown
+from fastmlp._checks import check_integer, check_path, shown
 from fastmlp.search.brackets import Bracket
 from fastmlp.search.candidates import REFIT, Seed, model_of
+from fastmlp.search.description import describe_search
 from fastmlp.search.epochs import check_trainable, classes_of, train
+from fastmlp.search.folder import SearchFolder
 from fastmlp.search.pools import check_backend, open_pool
 from fastmlp.search.results import best_row, table_of
-from fastmlp.search.tasks import ONE_SCORE, Outcome, SearchData, run_task
+from fastmlp.search.table import SearchTable
+from fastmlp.search.tasks import ONE_SCORE, SearchData, Unit, run_task
 from fastmlp.search.tournament import RungResult, Tournament
 
 SearchRandomState = int | np.random.RandomState | np.random.Generator | None
-MAX_SPLITS = 10_000
 
 
 class BaseHalving(BaseSearchCV):  # type: ignore[misc]
@@ -88,37 +93,73 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
         metric = self._check_parameters()
         scorer = self._scorer()
         X, y, groups = indexable(X, y, groups)
-        splits = self._splits(X, y, groups)
-        entropy = entropy_of(self.random_state)
+        classes = classes_of(self.estimator, y)
+        data = SearchData(X, y, self._splits(X, y, groups), params, classes)
+        with ExitStack() as opened:
+            folder = None
+            if self.folder is not None:
+                folder = SearchFolder(Path(check_path("folder", self.folder)))
+                opened.enter_context(folder.opened())
+            self._search(data, scorer, metric, folder)
+        return self
+
+    def _search(
+        self, data: SearchData, scorer: Any, metric: str, folder: SearchFolder | None
+    ) -> None:
+        """Run the tournament, and set the fitted attributes."""
+        entropy = self._entropy(folder)
         brackets, drawn = self._plan(entropy)
         candidates = [one for of_bracket in drawn for one in of_bracket]
         for number, parameters in enumerate(candidates):  # unknown names, before any training
             model_of(self.estimator, parameters, entropy, number, 0)
-        data = SearchData(X, y, splits, params, classes_of(self.estimator, y))
+        table = SearchTable(brackets, candidates, len(data.splits), metric)
         tournament = Tournament(
             brackets,
             _numbered(drawn),
-            len(splits),
+            len(data.splits),
             metric=metric,
             new_model=lambda candidate, split: model_of(
                 self.estimator, candidates[candidate], entropy, candidate, split
             ),
             scorer=scorer,
-            raises=self.error_score == "raise",
+            raises=isinstance(self.error_score, str),
+            observers=[*([folder] if folder else []), *([table] if self.verbose else [])],
+            stored=None if folder is None else folder.stored,
+            stored_model=_none if folder is None else folder.model,
         )
-        with open_pool(self.backend, self.n_workers, run_task, data) as pool:
-            tournament.run(pool, {})
+        if folder is not None:
+            folder.begin(
+                describe_search(
+                    type(self).__name__,
+                    self.estimator,
+                    self.scoring,
+                    entropy,
+                    brackets,
+                    candidates,
+                    data,
+                )
+            )
+        with ExitStack() as opened:
+            if self.verbose:
+                opened.enter_context(table)
+            tournament.run(
+                opened.enter_context(open_pool(self.backend, self.n_workers, run_task, data))
+            )
         self._keep_results(tournament, candidates, metric)
         if self.refit is not False:
             self._refit(data, entropy)
-        return self
+
+    def _entropy(self, folder: SearchFolder | None) -> Seed:
+        """Return the entropy of this search; without a random state, that of the folder's."""
+        saved = None if folder is None or self.random_state is not None else folder.entropy()
+        return entropy_of(self.random_state) if saved is None else saved
 
     def _check_parameters(self) -> str:
         """Check all parameters but those of the plan; return the name of the deciding score."""
         check_trainable(self.estimator)
         check_backend(self.backend, self.n_workers)
-        check_integer("verbose", int(self.verbose) if self.verbose is True else self.verbose or 0,
-                      minimum=0)
+        if not isinstance(self.verbose, bool | np.bool_):
+            check_integer("verbose", self.verbose, minimum=0)
         if not (isinstance(self.error_score, str) and self.error_score == "raise"):
             is_number = isinstance(self.error_score, numbers.Real)
             if not is_number or isinstance(self.error_score, bool | np.bool_):
@@ -150,9 +191,7 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
         if self.multimetric_:
             named = self.scoring
             pairs = named.items() if isinstance(named, Mapping) else zip(named, named, strict=True)
-            self.scorer_ = {
-                name: check_scoring(self.estimator, scoring=one) for name, one in pairs
-            }
+            self.scorer_ = {name: check_scoring(self.estimator, scoring=one) for name, one in pairs}
         elif isinstance(self.refit, str):
             self.multimetric_ = True  # a function that returns several scores
         return scorer
@@ -249,7 +288,7 @@ def check_epochs(min_epochs: Any, max_epochs: Any, factor: Any) -> tuple[int, in
 
 def _numbered(drawn: Sequence[Sequence[Any]]) -> list[range]:
     ends = np.cumsum([0, *map(len, drawn)]).tolist()
-    return [range(begin, end) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [range(begin, end) for begin, end in pairwise(ends)]
 
 
 def _n_trained(results: Sequence[RungResult]) -> int:
@@ -259,6 +298,11 @@ def _n_trained(results: Sequence[RungResult]) -> int:
         len(result.candidates) * (result.n_epochs - done)
         for result, done in zip(results, before[:-1], strict=True)
     )
+
+
+def _none(unit: Unit) -> Any:
+    """Return no model: nothing is stored."""
+    return None
 
 
 def _has_score(rung: RungResult, candidate: int) -> bool:

@@ -77,7 +77,7 @@ def _parameter_columns(params: Sequence[Mapping[str, Any]]) -> Table:
     columns: Table = {}
     for name in dict.fromkeys(name for row in params for name in row):
         values = [row.get(name) for row in params]
-        column = np.ma.masked_all(len(params), dtype=_dtype_of(values, params, name))
+        column: Any = np.ma.array(np.zeros(len(params), _dtype_of(values, params, name)), mask=True)
         for i, row in enumerate(params):
             if name in row:
                 column[i] = row[name]
@@ -100,7 +100,10 @@ def ranks(scores: NDArray[np.float64]) -> NDArray[np.int32]:
     from scipy.stats import rankdata
 
     lowest = np.nanmin(scores) - 1 if not np.isnan(scores).all() else 0.0
-    return rankdata(-np.nan_to_num(scores, nan=lowest), method="min").astype(np.int32)
+    found: NDArray[np.int32] = rankdata(-np.nan_to_num(scores, nan=lowest), method="min").astype(
+        np.int32
+    )
+    return found
 
 
 def best_row(
@@ -131,10 +134,10 @@ def best_row(
     }
     last = {rung.bracket: rung.rung for rung in rungs}
     scores = table[f"mean_test_{metric}"]
-    places = zip(table["bracket"].tolist(), table["iter"].tolist(), table["candidate"].tolist())
+    columns = (table[name].tolist() for name in ("bracket", "iter", "candidate"))
     usable = [
         row
-        for row, place in enumerate(places)
+        for row, place in enumerate(zip(*columns, strict=True))
         if place[1] == last[place[0]] and place not in failed and not np.isnan(scores[row])
     ]
     return max(usable or range(n_rows), key=lambda row: (scores[row], -row))

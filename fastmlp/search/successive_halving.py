@@ -8,6 +8,7 @@ import numpy as np
 
 from fastmlp._checks import check_integer, shown
 from fastmlp._names import suggest_parameters
+from fastmlp._types import StrPath
 from fastmlp.search.base import BaseHalving, SearchRandomState, check_epochs
 from fastmlp.search.brackets import Bracket, halving_bracket
 from fastmlp.search.candidates import Seed, draw_candidates, grid_of
@@ -58,6 +59,12 @@ class SuccessiveHalvingSearch(BaseHalving):
         executor of `concurrent.futures`, and a client of Dask. Every process loads the data once.
     n_workers : int >= 1 or None, default=None
         Number of threads or processes; None for the number of usable processors.
+    folder : str, bytes, PathLike or None, default=None
+        Folder in which the outcome of every task is kept. If a search is interrupted (Ctrl-C, kill,
+        crash), the next `fit` with the same folder continues it, and ends with the same result; it
+        is refused if parameters or data differ. Models of fastmlp are saved by `fastmlp.save`.
+        Others are not, because pickles are unsafe: those that are still needed are trained again.
+        The last fit, of `best_estimator_`, is not saved.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the configurations and of the models' random states that are None.
     verbose : bool or int, default=0
@@ -130,6 +137,7 @@ class SuccessiveHalvingSearch(BaseHalving):
         error_score: float | str = np.nan,
         backend: Any = "threads",
         n_workers: int | None = None,
+        folder: StrPath | None = None,
         random_state: SearchRandomState = None,
         verbose: bool | int = 0,
     ) -> None:

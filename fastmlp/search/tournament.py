@@ -65,6 +65,11 @@ class Tournament:
     scorer, raises
         As of a Task.
     observers : sequence of Observer
+    stored : mapping of Unit to Outcome
+        Outcomes of an earlier run, without models.
+    stored_model : callable
+        ``stored_model(unit)`` returns the model of a stored outcome, or None: then it is trained
+        again from its beginning.
     """
 
     def __init__(
@@ -78,36 +83,24 @@ class Tournament:
         scorer: Callable[..., Any],
         raises: bool,
         observers: Sequence[Observer] = (),
+        stored: Mapping[Unit, Outcome] | None = None,
+        stored_model: Callable[[Unit], Any] = lambda unit: None,
     ) -> None:
         self.brackets, self.n_splits, self.metric = brackets, n_splits, metric
         self.new_model, self.scorer, self.raises = new_model, scorer, raises
-        self.observers = observers
+        self.observers, self.stored, self.stored_model = observers, stored or {}, stored_model
         self.results: list[list[RungResult]] = [
             [RungResult(number, 0, bracket[0].n_epochs, list(entered))]
             for number, (bracket, entered) in enumerate(zip(brackets, candidates, strict=True))
         ]
 
-    def run(self, pool: Pool, stored: Mapping[Unit, Outcome]) -> None:
-        """Run all tasks.
-
-        Parameters
-        ----------
-        pool : Pool
-        stored : mapping of Unit to Outcome
-            Outcomes of an earlier run. A model that is missing in one is trained from its
-            beginning, if it is needed.
-        """
-        n_under_way = sum(self._start(results[0], {}, pool, stored) for results in self.results)
+    def run(self, pool: Pool) -> None:
+        """Run all tasks."""
+        n_under_way = sum(self._start(results[0], {}, pool) for results in self.results)
         while n_under_way:
-            n_under_way += self._take(pool.next_outcome(), pool, stored) - 1
+            n_under_way += self._take(pool.next_outcome(), pool) - 1
 
-    def _start(
-        self,
-        result: RungResult,
-        models: Mapping[tuple[int, int], Any],
-        pool: Pool,
-        stored: Mapping[Unit, Outcome],
-    ) -> int:
+    def _start(self, result: RungResult, models: Mapping[tuple[int, int], Any], pool: Pool) -> int:
         """Start the tasks of a rung, and of the next ones as far as all outcomes are stored.
 
         Returns
@@ -122,38 +115,43 @@ class Tournament:
         ]
         open_units = []
         for unit in units:
-            if unit in stored:
-                self._note(result, stored[unit])
+            if unit in self.stored:
+                self._note(result, self.stored[unit])
             else:
                 open_units.append(unit)
         if units and not open_units:
-            return self._decide(result, pool, stored)
+            return self._decide(result, pool)
         for unit in open_units:
             pool.submit(self._task(unit, result, models.get((unit.candidate, unit.split))))
         return len(open_units)
 
     def _task(self, unit: Unit, result: RungResult, model: Any) -> Task:
-        begin = 0
+        begin = self.results[unit.bracket][unit.rung - 1].n_epochs if unit.rung else 0
+        if model is None and unit.rung:
+            model = self.stored_model(unit._replace(rung=unit.rung - 1))
         if model is None:
-            model = self.new_model(unit.candidate, unit.split)
-        elif unit.rung:
-            begin = self.results[unit.bracket][unit.rung - 1].n_epochs
+            begin, model = 0, self.new_model(unit.candidate, unit.split)
         return Task(unit, model, begin, result.n_epochs, self.scorer, self.raises)
 
     def _note(self, result: RungResult, outcome: Outcome) -> None:
+        if outcome.scores is not None and self.metric not in outcome.scores:
+            raise ValueError(
+                f"refit must be the name of a score, one of "
+                f"{', '.join(map(repr, outcome.scores))}; got {self.metric!r}"
+            )
         result.outcomes[outcome.unit.candidate, outcome.unit.split] = outcome
         for observer in self.observers:
             observer.outcome(result, outcome)
 
-    def _take(self, outcome: Outcome, pool: Pool, stored: Mapping[Unit, Outcome]) -> int:
+    def _take(self, outcome: Outcome, pool: Pool) -> int:
         """Note an outcome; return the number of tasks that were started because of it."""
         result = self.results[outcome.unit.bracket][outcome.unit.rung]
         self._note(result, outcome)
         if len(result.outcomes) < len(result.candidates) * self.n_splits:
             return 0
-        return self._decide(result, pool, stored)
+        return self._decide(result, pool)
 
-    def _decide(self, result: RungResult, pool: Pool, stored: Mapping[Unit, Outcome]) -> int:
+    def _decide(self, result: RungResult, pool: Pool) -> int:
         bracket = self.brackets[result.bracket]
         number = result.rung + 1
         n_next = bracket[number].n_candidates if number < len(bracket) else 0
@@ -170,7 +168,7 @@ class Tournament:
             return 0
         following = RungResult(result.bracket, number, bracket[number].n_epochs, result.promoted)
         self.results[result.bracket].append(following)
-        return self._start(following, kept, pool, stored)
+        return self._start(following, kept, pool)
 
     def _best(self, result: RungResult, n: int) -> list[int]:
         """Return the n best candidates in ascending order, fewer if others have failed.
