@@ -112,21 +112,6 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
         candidates = [one for of_bracket in drawn for one in of_bracket]
         for number, parameters in enumerate(candidates):  # unknown names, before any training
             model_of(self.estimator, parameters, entropy, number, 0)
-        table = SearchTable(brackets, candidates, len(data.splits), metric)
-        tournament = Tournament(
-            brackets,
-            _numbered(drawn),
-            len(data.splits),
-            metric=metric,
-            new_model=lambda candidate, split: model_of(
-                self.estimator, candidates[candidate], entropy, candidate, split
-            ),
-            scorer=scorer,
-            raises=isinstance(self.error_score, str),
-            observers=[*([folder] if folder else []), *([table] if self.verbose else [])],
-            stored=None if folder is None else folder.stored,
-            stored_model=_none if folder is None else folder.model,
-        )
         if folder is not None:
             folder.begin(
                 describe_search(
@@ -139,6 +124,21 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
                     data,
                 )
             )
+        table = SearchTable(brackets, candidates, len(data.splits), metric)
+        tournament = Tournament(
+            brackets,
+            _numbered(drawn),
+            len(data.splits),
+            metric=metric,
+            new_model=lambda candidate, split: model_of(
+                self.estimator, candidates[candidate], entropy, candidate, split
+            ),
+            scorer=scorer,
+            raises=isinstance(self.error_score, str),
+            observers=[*([folder] if folder else []), *([table] if self.verbose else [])],
+            stored={} if folder is None else folder.stored,
+            stored_model=_none if folder is None else folder.model,
+        )
         with ExitStack() as opened:
             if self.verbose:
                 opened.enter_context(table)
@@ -182,6 +182,12 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
 
     def _scorer(self) -> Any:
         """Return the scorer of all scores, and set `scorer_` and `multimetric_`."""
+        known = isinstance(self.scoring, str | list | tuple | set | Mapping | None)
+        if not (known or callable(self.scoring)):
+            raise TypeError(
+                "scoring must be None, a name, a function, or a list or mapping of these; got "
+                f"{shown(self.scoring)}"
+            )
         try:
             scorer = check_scoring(self.estimator, scoring=self.scoring)
         except (TypeError, ValueError) as error:
@@ -274,7 +280,7 @@ def entropy_of(random_state: Any) -> Seed:
         return int(random_state.randint(2**31 - 1))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31 - 1))
-    return check_integer("random_state", random_state, minimum=0)
+    return check_integer("random_state", random_state, minimum=0, maximum=None)
 
 
 def check_epochs(min_epochs: Any, max_epochs: Any, factor: Any) -> tuple[int, int, int]:

@@ -37,7 +37,12 @@ def classes_of(estimator: Any, y: Any) -> Any:
     """Return all classes of y for the first call of partial_fit; None if it does not ask."""
     last = last_step(estimator)
     asks = "classes" in signature(last.partial_fit).parameters
-    return unique_labels(y) if asks and is_classifier(last) and y is not None else None
+    if not (asks and is_classifier(last)) or y is None:
+        return None
+    try:
+        return unique_labels(y)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"y: {error}") from None
 
 
 def train(

@@ -82,13 +82,13 @@ class Tournament:
         new_model: Callable[[int, int], Any],
         scorer: Callable[..., Any],
         raises: bool,
-        observers: Sequence[Observer] = (),
-        stored: Mapping[Unit, Outcome] | None = None,
-        stored_model: Callable[[Unit], Any] = lambda unit: None,
+        observers: Sequence[Observer],
+        stored: Mapping[Unit, Outcome],
+        stored_model: Callable[[Unit], Any],
     ) -> None:
         self.brackets, self.n_splits, self.metric = brackets, n_splits, metric
         self.new_model, self.scorer, self.raises = new_model, scorer, raises
-        self.observers, self.stored, self.stored_model = observers, stored or {}, stored_model
+        self.observers, self.stored, self.stored_model = observers, stored, stored_model
         self.results: list[list[RungResult]] = [
             [RungResult(number, 0, bracket[0].n_epochs, list(entered))]
             for number, (bracket, entered) in enumerate(zip(brackets, candidates, strict=True))
