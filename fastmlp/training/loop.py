@@ -178,7 +178,7 @@ class Loop:
                 epoch = None
             self.keeper.finish()
         if self.training.epochs_done > n_before:
-            self._check_outputs()
+            check_outputs(self.training, self.rows)
 
     @contextmanager
     def _surroundings(self) -> Iterator[None]:
@@ -224,41 +224,7 @@ class Loop:
 
     def _step(self, epoch: Epoch, last_batch: int) -> None:
         """Update the weights by every batch until `last_batch`."""
-        training, rows, objective = self.training, self.rows, self.training.objective
-        costs, penalties, errors, accuracies = epoch.measures
-        try:
-            status, _, interruption = objective.engine.train(
-                objective.parameters,
-                training.states,
-                rows.x,
-                rows.y,
-                order=self.order,
-                sample_weights=rows.weights,
-                batch_size=training.batch_size,
-                first_batch=epoch.n_done,
-                last_batch=last_batch,
-                optimizer=training.optimizer,
-                learning_rate=epoch.learning_rate,
-                n_steps=epoch.n_steps_before + epoch.n_done,
-                l1=objective.l1,
-                l2=objective.l2,
-                l1_cost=objective.l1_cost,
-                mean_reduction=objective.reduction == "mean",
-                penalty_scale=objective.penalty_scale,
-                costs=costs,
-                penalties=penalties,
-                errors=errors,
-                accuracies=accuracies,
-                dropout=training.dropout,
-                dropout_seed=epoch.dropout_seed,
-                max_grad_norm=training.max_grad_norm or 0.0,
-                progress=epoch.progress,
-            )
-        finally:
-            training.note_steps(epoch)
-        if interruption is not None:
-            raise interruption
-        if status == _core.DIVERGED:
+        if not train_batches(self.training, self.rows, self.order, epoch, last_batch):
             raise self._divergence(epoch)
 
     def _divergence(self, epoch: Epoch) -> DivergenceError:
@@ -276,23 +242,6 @@ class Loop:
             ),
         )
 
-    def _check_outputs(self) -> None:
-        """Check what only the step after the last one would notice: huge weights, infinite outputs.
-
-        The weights are those that the run leaves, a callback's best ones included.
-        """
-        training, epoch = self.training, self.training.last_epoch
-        if epoch is None or not training.objective.overflows(first_rows(self.rows.x, CHECKED_ROWS)):
-            return
-        number = training.epochs_done - 1
-        training.reset_optimizer()  # its states may be infinite
-        raise DivergenceError(
-            epoch=number,
-            batch=len(epoch.costs) - 1,
-            learning_rate=epoch.learning_rate,
-            cause=OUTPUTS_OVERFLOW,
-        )
-
     def _record(self, epoch: Epoch) -> None:
         """Count a finished epoch, and write down what it was like."""
         training = self.training
@@ -306,3 +255,91 @@ class Loop:
         self.listeners.notify_epoch_end()
         self.keeper.take_snapshot(ended=self.listeners.ended_for_good)
         self.keeper.write_after_epoch()
+
+
+def train_batches(
+    training: NetworkTraining,
+    rows: Rows,
+    order: NDArray[np.intp] | None,
+    epoch: Epoch,
+    last_batch: int,
+) -> bool:
+    """Update the weights by every batch of an epoch until `last_batch`.
+
+    Parameters
+    ----------
+    training : NetworkTraining
+        Its network, states and number of steps are changed.
+    rows : Rows
+    order : ndarray of intp or None
+        Rows in the order of the epoch; None for that of the data.
+    epoch : Epoch
+        Its measures and progress are written, also before an exception.
+    last_batch : int
+
+    Returns
+    -------
+    bool
+        False if the cost of the next batch, or its weights, are not finite.
+
+    Raises
+    ------
+    KeyboardInterrupt, or what else a signal handler raises
+    """
+    objective = training.objective
+    costs, penalties, errors, accuracies = epoch.measures
+    try:
+        status, _, interruption = objective.engine.train(
+            objective.parameters,
+            training.states,
+            rows.x,
+            rows.y,
+            order=order,
+            sample_weights=rows.weights,
+            batch_size=training.batch_size,
+            first_batch=epoch.n_done,
+            last_batch=last_batch,
+            optimizer=training.optimizer,
+            learning_rate=epoch.learning_rate,
+            n_steps=epoch.n_steps_before + epoch.n_done,
+            l1=objective.l1,
+            l2=objective.l2,
+            l1_cost=objective.l1_cost,
+            mean_reduction=objective.reduction == "mean",
+            penalty_scale=objective.penalty_scale,
+            costs=costs,
+            penalties=penalties,
+            errors=errors,
+            accuracies=accuracies,
+            dropout=training.dropout,
+            dropout_seed=epoch.dropout_seed,
+            max_grad_norm=training.max_grad_norm or 0.0,
+            progress=epoch.progress,
+        )
+    finally:
+        training.note_steps(epoch)
+    if interruption is not None:
+        raise interruption
+    return status != _core.DIVERGED
+
+
+def check_outputs(training: NetworkTraining, rows: Rows) -> None:
+    """Check what only the step after the last one would notice: huge weights, infinite outputs.
+
+    The weights are those that the run leaves, a callback's best ones included.
+
+    Raises
+    ------
+    DivergenceError
+    """
+    epoch = training.last_epoch
+    if epoch is None or not training.objective.overflows(first_rows(rows.x, CHECKED_ROWS)):
+        return
+    number = training.epochs_done - 1
+    training.reset_optimizer()  # its states may be infinite
+    raise DivergenceError(
+        epoch=number,
+        batch=len(epoch.costs) - 1,
+        learning_rate=epoch.learning_rate,
+        cause=OUTPUTS_OVERFLOW,
+    )
