@@ -81,7 +81,7 @@ class SearchTable:
             best = max(usable, key=lambda candidate: (usable[candidate], -candidate))
             row[5:] = [f"{usable[best]:.4f}", text_of(self.candidates[best])]
         if self._live is None:
-            _show(
+            show_line(
                 f"bracket {row[0]}, rung {row[1]}: {row[3]} configurations, {row[2]} epochs, "
                 f"best score {row[5] or 'none'}: {row[6]}"
             )
@@ -109,7 +109,8 @@ def text_of(parameters: Mapping[str, Any]) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
-def _show(sentence: str) -> None:
+def show_line(sentence: str) -> None:
+    """Print a line, or pass it to the logger "fastmlp" if it has handlers."""
     if is_silenced():
         return
     if is_listened_to():

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sklearn.utils import _safe_indexing as select_rows
+from sklearn.utils import _safe_indexing
 
 from fastmlp.search.epochs import CancelledError, train
+
+select_rows = _safe_indexing
+"""``select_rows(values, index)`` returns rows of an array, sparse matrix, data frame or list."""
 
 ONE_SCORE = "score"
 """Name of the score of a scorer that returns a number."""
