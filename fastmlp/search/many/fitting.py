@@ -204,9 +204,8 @@ def _sorted_by_group(
 ) -> tuple[NDArray[Any], GroupData]:
     """Return the sorted labels, and all rows in their order."""
     for name, values in (("X", X), ("y", y)):
-        if not (hasattr(values, "shape") or isinstance(values, Sequence)) or isinstance(
-            values, str
-        ):
+        has_len = hasattr(values, "shape") or isinstance(values, list | tuple)
+        if not has_len or np.ndim(values) == 0:
             raise TypeError(f"{name} must have rows; got {shown(values)}")
     n_rows = n_rows_of(X)
     if n_rows_of(y) != n_rows:

@@ -54,6 +54,10 @@ class Column:
         numbers = [self.texts.setdefault(text, len(self.texts)) for text in other.texts]
         self.codes.extend(MISSING if code == MISSING else numbers[code] for code in other.codes)
 
+    def packed(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Return codes and texts."""
+        return np.array(self.codes, np.int64), list(self.texts)
+
 
 class Store:
     """Contents of many models, by their position.
@@ -103,10 +107,7 @@ class Store:
         """Return the store with arrays in place of lists."""
         return PackedStore(
             self.n_models,
-            {
-                name: (np.array(c.codes, np.int64), list(c.texts))
-                for name, c in self.columns.items()
-            },
+            {name: column.packed() for name, column in self.columns.items()},
             {place: np.concatenate(pieces) for place, pieces in self.pieces.items()},
         )
 
@@ -202,7 +203,7 @@ def without_history(content: Content) -> tuple[dict[str, Any], dict[str, NDArray
 
 def flattened(document: Mapping[str, Any]) -> dict[str, str]:
     """Return the values of a document as JSON, those of an object in it one by one."""
-    texts = {}
+    texts: dict[str, str] = {}
     for name, value in document.items():
         if isinstance(value, dict) and value and not any(SEPARATOR in key for key in value):
             texts |= {f"{name}{SEPARATOR}{key}": _dumped(item) for key, item in value.items()}
