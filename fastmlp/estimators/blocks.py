@@ -14,7 +14,6 @@ import time
 
 import numpy as np
 
-from fastmlp.callbacks.stopping import direction
 from fastmlp.estimators.fit import Fit
 from fastmlp.estimators.parameters import SCHEDULED_RATES
 from fastmlp.exceptions import DivergenceError
@@ -60,6 +59,8 @@ class EpochBlocks:
     def __init__(self, fit: Fit, trainer: Trainer, *, has_accuracy: bool) -> None:
         self.fit, self.trainer, self.record = fit, trainer, fit.record
         self.has_accuracy, self.n_rows = has_accuracy, fit.n_rows
+        self.n_done = 0
+        self._last: EpochRecord | None = None
         longest = max(1, min(fit.parameters.max_iter, MOST_ROWS // self.n_rows))
         self.order = np.tile(np.arange(self.n_rows), min(longest, self._until_earliest_end()))
 
@@ -79,11 +80,14 @@ class EpochBlocks:
         trainer, n_epochs = self.trainer, self.fit.parameters.max_iter
         trainer.reset_optimizer()
         trainer.horizon, trainer.order = n_epochs, None
-        with trainer.objective.blas_guard():
-            while trainer.epochs_done < n_epochs and not self.record.plateau.is_over:
-                left = n_epochs - trainer.epochs_done
-                longest = len(self.order) // self.n_rows
-                self._train(min(left, longest, self._until_earliest_end()))
+        longest = len(self.order) // self.n_rows
+        try:
+            with trainer.objective.blas_guard():
+                while self.n_done < n_epochs and not self.record.plateau.is_over:
+                    left = n_epochs - self.n_done
+                    self._train(min(left, longest, self._until_earliest_end()))
+        finally:
+            self._note_epochs()
         check_outputs(trainer, self.fit.train)
         return self.record.plateau.is_over
 
@@ -112,6 +116,7 @@ class EpochBlocks:
             if block.n_done:
                 self._record(block, time.perf_counter() - start)
         if not is_finite:
+            self._note_epochs()
             number = trainer.epochs_done
             trainer.reset_optimizer()  # its states may be infinite
             raise DivergenceError(epoch=number, batch=0, learning_rate=block.learning_rate)
@@ -131,25 +136,17 @@ class EpochBlocks:
         before = len(record.loss_curve)
         record.add_epochs({name: values.tolist() for name, values in columns.items()}, n_rows)
         for epoch, loss in enumerate(record.loss_curve[before:], before):
-            if record.plateau.update(loss * direction(record.monitor)):
+            if record.plateau.update(-loss):
                 record.best_epoch, record.best_loss = epoch, loss
-        self._note_last(block, seconds)
+        self.n_done += n_done
+        costs, penalties, errors, accuracies = block.measures[:, n_done - 1 : n_done]
+        rows, rate = np.array([n_rows]), block.learning_rate
+        self._last = EpochRecord(costs, penalties, errors, accuracies, rows, rate, seconds / n_done)
 
-    def _note_last(self, block: Epoch, seconds: float) -> None:
-        """Set what a Trainer knows of its last epoch."""
-        trainer, last = self.trainer, block.n_done - 1
-        costs, penalties, errors, accuracies = block.measures[:, last : last + 1]
-        rows = np.array([self.n_rows])
-        trainer.note_epoch(
-            EpochRecord(
-                costs,
-                penalties,
-                errors,
-                accuracies,
-                rows,
-                block.learning_rate,
-                seconds / block.n_done,
-            ),
-            n_epochs=block.n_done,
-        )
-        trainer.metrics = {name: column[-1] for name, column in self.record.history.items()}
+    def _note_epochs(self) -> None:
+        """Set what the trainer knows of its epochs."""
+        if self._last is not None:
+            self.trainer.note_epoch(self._last, n_epochs=self.n_done)
+            history = self.record.history
+            self.trainer.metrics = {name: column[-1] for name, column in history.items()}
+            self._last = None

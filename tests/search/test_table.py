@@ -53,7 +53,7 @@ class Terminal(io.StringIO):
 
 
 def use_terminal(monkeypatch):
-    """Make standard output a terminal; not a fixture, because pytest's capture begins after these."""
+    """Make standard output a terminal; no fixture, because the capture begins after these."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(logging.getLogger("fastmlp"), "hasHandlers", lambda: False)

@@ -245,7 +245,7 @@ def _fit_chunks(
             if progress is not None:
                 progress.advance(done.end - done.begin)
     ordered = [fitted[chunk.begin] for chunk in chunks]
-    ordered[0].warned.extend((one.category, str(one.message)) for one in caught)
+    ordered[0].warned.extend((one.category, str(one.message)) for one in caught or ())
     return ordered
 
 
@@ -253,16 +253,16 @@ def fit_chunk(chunk: Chunk, data: GroupData, is_cancelled: Callable[[], bool]) -
     """Fit the groups of a chunk."""
     done = FittedChunk(chunk.begin, chunk.end)
     with ExitStack() as opened:
-        caught: list[Any] = []
+        caught: Sequence[warnings.WarningMessage] | None = None
         if threading.current_thread() is threading.main_thread():  # in a process of its own
-            caught = opened.enter_context(warnings.catch_warnings(record=True)) or []
+            caught = opened.enter_context(warnings.catch_warnings(record=True))
             warnings.simplefilter("always")
         opened.enter_context(arithmetic_collected_once())
         for position in range(chunk.begin, chunk.end):
             if is_cancelled():
                 raise CancelledError
             _fit_group(chunk, position, data, done)
-    done.warned.extend((one.category, str(one.message)) for one in caught)
+    done.warned.extend((one.category, str(one.message)) for one in caught or ())
     return done
 
 
@@ -289,7 +289,7 @@ def _warn(fitted: Sequence[FittedChunk], labels: NDArray[Any]) -> None:
     failures = [(p, text) for chunk in fitted for p, text in chunk.failures.items()]
     if failures:
         position, text = failures[0]
-        sentences = f"The first failure, of group {labels[position]!r}:\n{text}"
+        sentences = f"The first failure, of group {labels.tolist()[position]!r}:\n{text}"
         if len(failures) == len(labels):
             raise ValueError(f"estimator: the fits of all groups have failed. {sentences}")
         warnings.warn(

@@ -104,7 +104,7 @@ class GroupModels(Mapping[Any, Any]):
             return self._others[position]
         content = self._store.content(position)
         if content is None:
-            raise ModelFormatError(f"group {self.labels[position]!r} has no model")
+            raise ModelFormatError(f"group {self.labels.tolist()[position]!r} has no model")
         return restore_model(content)
 
     def predict(self, X: Any, groups: Any) -> NDArray[Any]:
@@ -182,7 +182,7 @@ class GroupModels(Mapping[Any, Any]):
         """
         target = check_path("path", path)
         if self._others:
-            label = self.labels[min(self._others)]
+            label = self.labels.tolist()[min(self._others)]
             raise TypeError(
                 "only models that fastmlp.save knows can be saved; the model of group "
                 f"{label!r} is a {type(self._others[min(self._others)]).__name__}"
@@ -194,7 +194,8 @@ class GroupModels(Mapping[Any, Any]):
         columns = []
         for number, (name, (codes, texts)) in enumerate(self._store.columns.items()):
             columns.append(name)
-            arrays[f"column.{number}.codes"] = codes
+            is_constant = len(codes) > 1 and (codes == codes[0]).all()
+            arrays[f"column.{number}.codes"] = codes[:1] if is_constant else codes
             arrays[f"column.{number}.texts"] = _as_bytes(texts)
         arrays |= {f"values.{place}": values for place, values in self._store.arrays.items()}
         document = {
@@ -270,7 +271,7 @@ def _restored(cls: type[GroupModels], content: Content) -> GroupModels:
     document.end()
     columns = {
         name: (
-            arrays.take(f"column.{i}.codes", np.dtype(np.int64), (n_models,)),
+            _codes(arrays, f"column.{i}.codes", n_models),
             _as_texts(arrays.pop(f"column.{i}.texts")),
         )
         for i, name in enumerate(names)
@@ -283,6 +284,12 @@ def _restored(cls: type[GroupModels], content: Content) -> GroupModels:
     if labels.shape != (n_models,) or len(np.unique(labels)) < n_models:
         raise ModelFormatError(f"'labels' must be {n_models} different ones")
     return cls(labels, n_rows, failures, store, {})
+
+
+def _codes(arrays: Arrays, name: str, n_models: int) -> NDArray[np.int64]:
+    """Take the codes of a column; a single one is that of all models."""
+    codes = arrays.take(name, np.dtype(np.int64), (None,))
+    return np.full(n_models, codes[0]) if len(codes) == 1 else codes
 
 
 def _labels(text: str) -> NDArray[Any]:

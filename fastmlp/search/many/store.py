@@ -28,6 +28,8 @@ NO_HISTORY: dict[str, NDArray[Any]] = {
 }
 """Arrays of a model without its curves."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 class Column:
     """A value of every model, as the number of a text among those that occur.
@@ -237,7 +239,7 @@ def nested(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _dumped(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _shape(name: str, text: str) -> tuple[str, tuple[int, ...]]:
