@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = (
     "categorical_columns",
     "mnist_pipeline",
+    "optuna_pruning",
     "quantile_intervals",
     "search_sizes",
     "table_of_strikes",
@@ -43,6 +44,14 @@ def test_all_examples_are_tested():
     if not EXAMPLES.exists():
         pytest.skip("no examples beside the tests")
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(SCRIPTS)
+
+
+def test_optuna_prunes_and_finds(capsys):
+    study = example("optuna_pruning").main(["--quick"])
+    text = capsys.readouterr().out
+    assert number(r"12 trials, (\d+) pruned", text) > 0
+    assert number(r": (\d+) epochs of 96", text) < 90
+    assert number(r"lowest validation loss: ([\d.]+)", text) == round(study.best_value, 4) < 0.5
 
 
 def test_mnist_in_a_pipeline_recognizes_what_it_should(capsys, tmp_path):

@@ -25,6 +25,7 @@ HEAVY = {
     "keras",
     "matplotlib",
     "onnx",
+    "optuna",
     "pooch",
     "requests",
     "rich",

@@ -33,12 +33,14 @@ import matplotlib
 
 matplotlib.use("Agg")
 import numpy as np
+import optuna
 
 import fastmlp
 from fastmlp import (
     DataFormatError,
     DivergenceError,
     ModelFormatError,
+    callbacks,
     datasets,
     losses,
     optimizers,
@@ -290,6 +292,8 @@ SUBJECTS = {
     "LearningRateScheduler": (made_and_used(fastmlp.LearningRateScheduler),
                               lambda: {"rate": lambda epoch, rate: rate}),
     "LivePlot": (made_and_used(fastmlp.LivePlot), lambda: {"out": file("png")}),
+    "OptunaPruning": (made_and_used(callbacks.OptunaPruning), lambda: {
+        "trial": optuna.trial.FixedTrial({}), "monitor": "error"}),
     "TargetReached": (made_and_used(fastmlp.TargetReached), lambda: {"target": 0.1}),
     "TensorBoardLog": (made_and_used(fastmlp.TensorBoardLog), lambda: {"folder": folder()}),
     "TimeBudget": (made_and_used(fastmlp.TimeBudget), lambda: {"budget": 10}),
