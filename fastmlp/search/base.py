@@ -22,7 +22,7 @@ from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 
-from fastmlp._checks import check_integer, check_path, shown
+from fastmlp._checks import as_array, check_integer, check_path, shown
 from fastmlp.search.brackets import Bracket
 from fastmlp.search.candidates import REFIT, Seed, model_of
 from fastmlp.search.description import describe_search
@@ -161,12 +161,9 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
         if not isinstance(self.verbose, bool | np.bool_):
             check_integer("verbose", self.verbose, minimum=0)
         if not (isinstance(self.error_score, str) and self.error_score == "raise"):
-            is_number = isinstance(self.error_score, numbers.Real)
-            if not is_number or isinstance(self.error_score, bool | np.bool_):
-                raise ValueError(
-                    f"error_score must be 'raise' or a number; got {shown(self.error_score)}"
-                )
-        if not (isinstance(self.refit, bool | str) or callable(self.refit)):
+            _check_error_score(self.error_score)
+        is_function = callable(self.refit) and not isinstance(self.refit, type)
+        if not (isinstance(self.refit, bool | str) or is_function):
             raise TypeError(
                 "refit must be True, False, the name of a score, or a function of cv_results_; "
                 f"got {shown(self.refit)}"
@@ -203,15 +200,22 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
         return scorer
 
     def _splits(self, X: Any, y: Any, groups: Any) -> list[tuple[Any, Any]]:
+        is_splitter = isinstance(self.cv, numbers.Integral | None) or hasattr(self.cv, "split")
+        if isinstance(self.cv, str | type) or not (is_splitter or hasattr(self.cv, "__iter__")):
+            raise ValueError(
+                "cv must be None, a number of folds, a splitter or an iterable of pairs of indices; "
+                f"got {shown(self.cv)}"
+            )
         try:
             splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+            pairs = list(splitter.split(X, y, groups))
         except (TypeError, ValueError) as error:
             raise type(error)(f"cv: {error}") from None
-        splits = [tuple(np.asarray(rows) for rows in pair) for pair in splitter.split(X, y, groups)]
+        splits = [_checked_pair(pair) for pair in pairs]
         if not splits:
             raise ValueError(f"cv must yield at least one split; got none from {shown(self.cv)}")
         self.n_splits_ = len(splits)
-        return splits  # type: ignore[return-value]
+        return splits
 
     def _keep_results(
         self, tournament: Tournament, candidates: Sequence[Mapping[str, Any]], metric: str
@@ -241,7 +245,9 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
             f"{failures[0].error}"
         )
         if not any(_has_score(rung, candidate) for rung in rungs for candidate in rung.candidates):
-            raise ValueError(f"estimator: every configuration has failed. {sentences}")
+            raise ValueError(
+                f"every configuration has failed, in partial_fit of estimator or in scoring. {sentences}"
+            )
         warnings.warn(
             f"{sentences}\nTheir scores are error_score={self.error_score}, and they do not enter "
             "the next rung. error_score='raise' ends the search at the first failure.",
@@ -285,11 +291,33 @@ def entropy_of(random_state: Any) -> Seed:
 
 def check_epochs(min_epochs: Any, max_epochs: Any, factor: Any) -> tuple[int, int, int]:
     """Return the checked numbers of epochs and the checked factor of a search."""
-    return (
-        check_integer("min_epochs", min_epochs, minimum=1),
-        check_integer("max_epochs", max_epochs, minimum=max(1, min_epochs)),
-        check_integer("factor", factor, minimum=2),
-    )
+    fewest = check_integer("min_epochs", min_epochs, minimum=1)
+    most = check_integer("max_epochs", max_epochs, minimum=1)
+    if fewest > most:
+        raise ValueError(f"min_epochs must be at most max_epochs, {most}; got {fewest}")
+    return fewest, most, check_integer("factor", factor, minimum=2)
+
+
+def _check_error_score(value: Any) -> None:
+    """Raise ValueError for anything but a number, which may be NaN or infinite."""
+    try:
+        fits = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+        float(value if fits else math.nan)
+    except OverflowError:  # an integer of hundreds of digits
+        fits = False
+    if not fits:
+        raise ValueError(f"error_score must be 'raise' or a number; got {shown(value)}")
+
+
+def _checked_pair(pair: Any) -> tuple[Any, Any]:
+    """Return the indices of training and test rows as arrays."""
+    arrays = [as_array("cv", rows) for rows in pair] if np.iterable(pair) else []
+    if len(arrays) != 2 or any(a.ndim != 1 or a.dtype.kind not in "iub" for a in arrays):
+        raise ValueError(
+            "cv must yield pairs of indices, of training and of test rows, each one-dimensional; "
+            f"got {shown(pair)}"
+        )
+    return arrays[0], arrays[1]
 
 
 def _numbered(drawn: Sequence[Sequence[Any]]) -> list[range]:

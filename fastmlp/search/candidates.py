@@ -16,6 +16,9 @@ Distributions = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Seed = int
 """Entropy of `numpy.random.SeedSequence`: any integer >= 0."""
 
+MAX_CANDIDATES = 100_000
+"""Largest number of configurations of a search; more are a mistake."""
+
 REFIT = -1
 """Number of the model that is fitted to all rows, in the place of a candidate's."""
 

@@ -10,7 +10,7 @@ from fastmlp._names import suggest_parameters
 from fastmlp._types import StrPath
 from fastmlp.search.base import BaseHalving, SearchRandomState, check_epochs
 from fastmlp.search.brackets import Bracket, hyperband_brackets, limited
-from fastmlp.search.candidates import Seed, draw_candidates, grid_of
+from fastmlp.search.candidates import MAX_CANDIDATES, Seed, draw_candidates, grid_of
 
 
 class HyperbandSearch(BaseHalving):
@@ -97,6 +97,12 @@ feature_names_in_
         min_epochs, max_epochs, factor = check_epochs(self.min_epochs, self.max_epochs, self.factor)
         grid_of(self.param_distributions)
         brackets = hyperband_brackets(max_epochs, min_epochs, factor)
+        n_candidates = sum(bracket[0].n_candidates for bracket in brackets)
+        if n_candidates > MAX_CANDIDATES:
+            raise ValueError(
+                f"max_epochs={max_epochs} with min_epochs={min_epochs} and factor={factor} needs "
+                f"{n_candidates} configurations; at most {MAX_CANDIDATES} are allowed"
+            )
         drawn = [
             draw_candidates(self.param_distributions, bracket[0].n_candidates, entropy, number)
             for number, bracket in enumerate(brackets)

@@ -11,7 +11,7 @@ from fastmlp._names import suggest_parameters
 from fastmlp._types import StrPath
 from fastmlp.search.base import BaseHalving, SearchRandomState, check_epochs
 from fastmlp.search.brackets import Bracket, halving_bracket
-from fastmlp.search.candidates import Seed, draw_candidates, grid_of
+from fastmlp.search.candidates import MAX_CANDIDATES, Seed, draw_candidates, grid_of
 
 
 class SuccessiveHalvingSearch(BaseHalving):
@@ -156,9 +156,10 @@ class SuccessiveHalvingSearch(BaseHalving):
                     "n_candidates='all' needs lists in param_distributions, which has a "
                     "distribution"
                 )
+            check_integer("n_candidates", len(grid), minimum=1, maximum=MAX_CANDIDATES)
             drawn = list(grid)
         else:
-            n = check_integer("n_candidates", self.n_candidates, minimum=1)
+            n = check_integer("n_candidates", self.n_candidates, minimum=1, maximum=MAX_CANDIDATES)
             drawn = draw_candidates(self.param_distributions, n, entropy, 0)
         min_epochs, max_epochs, factor = epochs
         return [halving_bracket(len(drawn), max_epochs, min_epochs, factor)], [drawn]

@@ -168,7 +168,10 @@ def test_an_error_ends_the_search_if_it_is_wanted():
 
 
 def test_it_is_an_error_if_all_configurations_fail():
-    with pytest.raises(ValueError, match=r"(?s)estimator: every configuration.*fails at 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"(?s)every configuration has failed, in partial_fit of estimator or in.*fails at 1",
+    ):
         grown({"start": STARTS, "fails_at": [1]})
 
 
@@ -277,18 +280,25 @@ REFUSED = [
     ({"param_distributions": []}, TypeError, "param_distributions must hold at least one mapping"),
     ({"param_distributions": {"alpha": 3}}, TypeError, "param_distributions: "),
     ({"param_distributions": {"alpa": [3]}}, ValueError, "'alpa'"),
-    ({"n_candidates": 0}, ValueError, "n_candidates must be at least 1; got 0"),
+    ({"n_candidates": 0}, ValueError, "n_candidates must be from 1 to 100000; got 0"),
+    ({"n_candidates": "all", "param_distributions": {f"a{i}": range(9) for i in range(6)}},
+     ValueError, "n_candidates must be from 1 to 100000; got 531441"),
     ({"n_candidates": "most"}, ValueError, "n_candidates must be an integer or 'all'; got 'most'"),
     ({"n_candidates": "all"}, ValueError, "n_candidates='all' needs lists in param_distributions"),
     ({"max_epochs": 0}, ValueError, "max_epochs must be at least 1; got 0"),
     ({"min_epochs": 0}, ValueError, "min_epochs must be at least 1; got 0"),
-    ({"min_epochs": 10}, ValueError, "max_epochs must be at least 10; got 9"),
+    ({"min_epochs": 10}, ValueError, "min_epochs must be at most max_epochs, 9; got 10"),
     ({"factor": 1}, ValueError, "factor must be at least 2; got 1"),
     ({"scoring": "good"}, ValueError, "scoring"),
     ({"scoring": 3}, TypeError, "scoring must be None, a name, a function"),
     ({"scoring": ["accuracy"]}, ValueError, "refit must be the name .* one of 'accuracy'"),
     ({"refit": 3}, TypeError, "refit must be True, False, the name of a score"),
-    ({"cv": "five"}, ValueError, "cv: "),
+    ({"refit": int}, TypeError, "refit must be True, False, the name of a score"),
+    ({"cv": "five"}, ValueError, "cv must be None, a number of folds, a splitter"),
+    ({"cv": 1}, ValueError, "cv: "),
+    ({"cv": [(1, 2)]}, ValueError, "cv must yield pairs of indices"),
+    ({"cv": [3]}, ValueError, "cv must yield pairs of indices"),
+    ({"error_score": 10**400}, ValueError, "error_score must be 'raise' or a number; got 1000"),
     ({"cv": []}, ValueError, "cv must yield at least one split"),
     ({"error_score": "none"}, ValueError, "error_score must be 'raise' or a number; got 'none'"),
     ({"error_score": True}, ValueError, "error_score must be 'raise' or a number; got True"),
@@ -319,3 +329,8 @@ def test_a_wrong_name_brings_the_right_one():
         TypeError, match=r"keyword argument \'max_epoch\'. Did you mean \'max_epochs\'"
     ):
         SuccessiveHalvingSearch(MLPClassifier(), SPACE, max_epoch=3)
+
+
+def test_hyperband_with_too_many_configurations_is_refused():
+    with pytest.raises(ValueError, match="max_epochs=10000000 with min_epochs=1 and factor=2"):
+        HyperbandSearch(MLPClassifier(), SPACE, max_epochs=10**7, factor=2).fit(X, Y)
