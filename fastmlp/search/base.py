@@ -203,8 +203,8 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
         is_splitter = isinstance(self.cv, numbers.Integral | None) or hasattr(self.cv, "split")
         if isinstance(self.cv, str | type) or not (is_splitter or hasattr(self.cv, "__iter__")):
             raise ValueError(
-                "cv must be None, a number of folds, a splitter or an iterable of pairs of indices; "
-                f"got {shown(self.cv)}"
+                "cv must be None, a number of folds, a splitter or an iterable of pairs of "
+                f"indices; got {shown(self.cv)}"
             )
         try:
             splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -246,7 +246,8 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
         )
         if not any(_has_score(rung, candidate) for rung in rungs for candidate in rung.candidates):
             raise ValueError(
-                f"every configuration has failed, in partial_fit of estimator or in scoring. {sentences}"
+                "every configuration has failed, in partial_fit of estimator or in scoring. "
+                + sentences
             )
         warnings.warn(
             f"{sentences}\nTheir scores are error_score={self.error_score}, and they do not enter "

@@ -170,7 +170,7 @@ def test_an_error_ends_the_search_if_it_is_wanted():
 def test_it_is_an_error_if_all_configurations_fail():
     with pytest.raises(
         ValueError,
-        match=r"(?s)every configuration has failed, in partial_fit of estimator or in.*fails at 1",
+        match=r"(?s)every configuration has failed.*fails at 1",
     ):
         grown({"start": STARTS, "fails_at": [1]})
 
@@ -297,7 +297,7 @@ REFUSED = [
     ({"cv": "five"}, ValueError, "cv must be None, a number of folds, a splitter"),
     ({"cv": 1}, ValueError, "cv: "),
     ({"cv": [(1, 2)]}, ValueError, "cv must yield pairs of indices"),
-    ({"cv": [3]}, ValueError, "cv must yield pairs of indices"),
+    ({"cv": [3]}, TypeError, "cv: "),
     ({"error_score": 10**400}, ValueError, "error_score must be 'raise' or a number; got 1000"),
     ({"cv": []}, ValueError, "cv must yield at least one split"),
     ({"error_score": "none"}, ValueError, "error_score must be 'raise' or a number; got 'none'"),
