@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sklearn.utils import _safe_indexing
 
+from fastmlp._checks import as_array, shown
 from fastmlp.search.epochs import CancelledError, train
 
 select_rows = _safe_indexing
@@ -97,6 +98,21 @@ class SearchData:
 def n_rows_of(x: Any) -> int:
     """Return the number of rows of an array, sparse matrix, data frame or list."""
     return int(x.shape[0]) if hasattr(x, "shape") else len(x)
+
+
+def as_rows(name: str, values: Any) -> Any:
+    """Return rows as they are; a list or tuple as an array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are none, or a list is no array.
+    """
+    if isinstance(values, list | tuple):
+        values = as_array(name, values)
+    if len(getattr(values, "shape", ())) == 0:
+        raise TypeError(f"{name} must have rows; got {shown(values)}")
+    return values
 
 
 def has_rows(value: Any, n_rows: int) -> bool:

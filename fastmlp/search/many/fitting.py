@@ -24,7 +24,7 @@ from fastmlp.search.many.models import GroupModels, check_groups
 from fastmlp.search.many.progress import GroupProgress
 from fastmlp.search.many.store import Store
 from fastmlp.search.pools import check_backend, open_pool
-from fastmlp.search.tasks import has_rows, n_rows_of, select_rows
+from fastmlp.search.tasks import as_rows, has_rows, n_rows_of, select_rows
 
 LARGEST_CHUNK = 100
 MOST_CHUNKS = 200
@@ -203,10 +203,7 @@ def _sorted_by_group(
     X: Any, y: Any, groups: Any, params: Mapping[str, Any]
 ) -> tuple[NDArray[Any], GroupData]:
     """Return the sorted labels, and all rows in their order."""
-    for name, values in (("X", X), ("y", y)):
-        has_len = hasattr(values, "shape") or isinstance(values, list | tuple)
-        if not has_len or np.ndim(values) == 0:
-            raise TypeError(f"{name} must have rows; got {shown(values)}")
+    X, y = as_rows("X", X), as_rows("y", y)
     n_rows = n_rows_of(X)
     if n_rows_of(y) != n_rows:
         raise ValueError(f"y must have as many rows as X, {n_rows}; got {n_rows_of(y)}")

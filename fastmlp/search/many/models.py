@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp._checks import as_array, check_path, check_same_length, shown
+from fastmlp._checks import as_array, check_path, check_same_length
 from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.exchange.saving import restore_model
@@ -18,7 +18,7 @@ from fastmlp.files.fields import Arrays, Fields
 from fastmlp.files.model_file import Content, read_model_file, write_model_file
 from fastmlp.files.plain_values import decode, encode
 from fastmlp.search.many.store import PackedStore
-from fastmlp.search.tasks import n_rows_of, select_rows
+from fastmlp.search.tasks import as_rows, n_rows_of, select_rows
 
 FILE_KIND = "GroupModels"
 CACHED_MODELS = 256
@@ -127,8 +127,7 @@ class GroupModels(Mapping[Any, Any]):
             If a group is unknown or its fit has failed, with its label; if there are no rows, or
             the predictions of groups have different shapes.
         """
-        if np.ndim(X) == 0 and not hasattr(X, "shape"):
-            raise TypeError(f"X must have rows; got {shown(X)}")
+        X = as_rows("X", X)
         codes, order, ends = self._sorted(X, groups)
         parts = []
         for code, begin, end in zip(codes, [0, *ends[:-1]], ends, strict=True):
@@ -269,6 +268,7 @@ def _restored(cls: type[GroupModels], content: Content) -> GroupModels:
     names, n_models = document.texts("columns"), document.count("n_models")
     failures = _failures(document.take("failures", list), n_models)
     document.end()
+    n_rows = arrays.take("n_rows", np.dtype(np.int64), (n_models,))  # before memory is asked for
     columns = {
         name: (
             _codes(arrays, f"column.{i}.codes", n_models),
@@ -279,7 +279,6 @@ def _restored(cls: type[GroupModels], content: Content) -> GroupModels:
     values = arrays.under("values.")
     store = PackedStore(n_models, columns, {name: values.pop(name) for name in values.names()})
     labels = _labels(_as_texts(arrays.pop("labels"))[0])
-    n_rows = arrays.take("n_rows", np.dtype(np.int64), (n_models,))
     arrays.end()
     if labels.shape != (n_models,) or len(np.unique(labels)) < n_models:
         raise ModelFormatError(f"'labels' must be {n_models} different ones")
@@ -289,7 +288,7 @@ def _restored(cls: type[GroupModels], content: Content) -> GroupModels:
 def _codes(arrays: Arrays, name: str, n_models: int) -> NDArray[np.int64]:
     """Take the codes of a column; a single one is that of all models."""
     codes = arrays.take(name, np.dtype(np.int64), (None,))
-    return np.full(n_models, codes[0]) if len(codes) == 1 else codes
+    return np.broadcast_to(codes, n_models) if len(codes) == 1 else codes
 
 
 def _labels(text: str) -> NDArray[Any]:
