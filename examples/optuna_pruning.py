@@ -10,7 +10,7 @@ ends.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import optuna
@@ -19,7 +19,7 @@ from fastmlp import MLPClassifier, datasets
 from fastmlp.callbacks import OptunaPruning
 
 
-def make_objective(data: datasets.Dataset, max_iter: int):
+def make_objective(data: datasets.Dataset, max_iter: int) -> Callable[[optuna.Trial], float]:
     """Return the objective of the study: the lowest validation loss of a configuration."""
     scale = data.X_train.max()
     X, X_val = data.X_train[:-500] / scale, data.X_train[-500:] / scale
@@ -38,7 +38,7 @@ def make_objective(data: datasets.Dataset, max_iter: int):
         )
         model.set_callbacks(OptunaPruning(trial, "val_loss"))
         model.fit(X, y, X_val=X_val, y_val=y_val)
-        return min(model.history_["val_loss"])
+        return float(min(model.history_["val_loss"]))
 
     return objective
 
