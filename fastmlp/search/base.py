@@ -22,7 +22,7 @@ from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 
-from fastmlp._checks import as_array, check_integer, check_path, shown
+from fastmlp._checks import as_array, check_integer, check_path, check_same_length, shown
 from fastmlp.search.brackets import Bracket
 from fastmlp.search.candidates import REFIT, Seed, model_of
 from fastmlp.search.description import describe_search
@@ -31,7 +31,7 @@ from fastmlp.search.folder import SearchFolder
 from fastmlp.search.pools import check_backend, open_pool
 from fastmlp.search.results import best_row, table_of
 from fastmlp.search.table import SearchTable
-from fastmlp.search.tasks import ONE_SCORE, SearchData, Unit, run_task
+from fastmlp.search.tasks import ONE_SCORE, SearchData, Unit, as_rows, n_rows_of, run_task
 from fastmlp.search.tournament import RungResult, Tournament
 
 SearchRandomState = int | np.random.RandomState | np.random.Generator | None
@@ -92,6 +92,11 @@ class BaseHalving(BaseSearchCV):  # type: ignore[misc]
             params["sample_weight"] = sample_weight
         metric = self._check_parameters()
         scorer = self._scorer()
+        X = as_rows("X", X)
+        given = {"y": y, "groups": groups, "sample_weight": sample_weight}
+        for name, values in given.items():
+            if values is not None:
+                check_same_length(name, n_rows_of(as_rows(name, values)), "X", n_rows_of(X))
         X, y, groups = indexable(X, y, groups)
         classes = classes_of(self.estimator, y)
         data = SearchData(X, y, self._splits(X, y, groups), params, classes)
