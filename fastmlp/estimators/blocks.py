@@ -14,12 +14,13 @@ import time
 
 import numpy as np
 
+from fastmlp.engine.rows import Rows, first_rows
 from fastmlp.estimators.fit import Fit
 from fastmlp.estimators.parameters import SCHEDULED_RATES
 from fastmlp.exceptions import DivergenceError
 from fastmlp.losses import CustomLoss
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
-from fastmlp.training.loop import check_outputs, train_batches
+from fastmlp.training.loop import CHECKED_ROWS, check_outputs, train_batches
 from fastmlp.training.trainer import Trainer
 
 MOST_ROWS = 1 << 16
@@ -39,7 +40,7 @@ def can_run_in_blocks(fit: Fit, trainer: Trainer) -> bool:
     follows = parameters.learning_rate in SCHEDULED_RATES or parameters.warmup
     adapts = parameters.solver != "adam" and parameters.learning_rate != "constant"
     is_custom = isinstance(trainer.loss_function, CustomLoss)
-    is_dense = isinstance(fit.train.x, np.ndarray)
+    is_dense = isinstance(fit.train, Rows) and isinstance(fit.train.x, np.ndarray)
     return is_dense and trainer.batch_size == fit.n_rows and not (follows or adapts or is_custom)
 
 
@@ -88,7 +89,7 @@ class EpochBlocks:
                     self._train(min(left, longest, self._until_earliest_end()))
         finally:
             self._note_epochs()
-        check_outputs(trainer, self.fit.train)
+        check_outputs(trainer, first_rows(self.fit.rows.x, CHECKED_ROWS))
         return self.record.plateau.is_over
 
     def _until_earliest_end(self) -> int:
@@ -111,7 +112,7 @@ class EpochBlocks:
         start = time.perf_counter()
         is_finite = True
         try:
-            is_finite = train_batches(trainer, self.fit.train, order, block, n_epochs)
+            is_finite = train_batches(trainer, self.fit.rows, order, block, n_epochs)
         finally:
             if block.n_done:
                 self._record(block, time.perf_counter() - start)

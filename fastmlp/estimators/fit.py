@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.callbacks.base import EpochCallback
+from fastmlp.data.reader import WindowReader
 from fastmlp.engine.rows import Rows
 from fastmlp.estimators.parameters import Parameters
 from fastmlp.estimators.records import FitRecord
@@ -30,8 +31,8 @@ class Fit:
         Record to which the results are written.
     publish : callable
         Called after every epoch, when it has been recorded.
-    train : Rows
-        Checked rows.
+    train : Rows or WindowReader
+        Checked rows, or the reader of a source, with a stochastic solver.
     row_index : ndarray of int or None
         Indices of the training rows in `train`; None for all.
     validator : Validator or None
@@ -55,7 +56,7 @@ class Fit:
     parameters: Parameters
     record: FitRecord
     publish: Callable[[], None]
-    train: Rows
+    train: Rows | WindowReader
     row_index: NDArray[np.intp] | None
     validator: Validator | None
     loss: Loss
@@ -70,4 +71,12 @@ class Fit:
     @property
     def n_rows(self) -> int:
         """Number of rows to train on."""
+        if isinstance(self.train, WindowReader):
+            return len(self.train)
         return len(self.train.x) if self.row_index is None else len(self.row_index)
+
+    @property
+    def rows(self) -> Rows:
+        """The rows in memory; not of a source."""
+        assert isinstance(self.train, Rows)
+        return self.train

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp._checks import check_choice
 from fastmlp.callbacks.base import Callback
+from fastmlp.engine.rows import Rows
 from fastmlp.estimators.blocks import EpochBlocks, can_run_in_blocks
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.fit import Fit
@@ -82,7 +83,7 @@ def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     if stochastic:
         if fit.incremental:
             fit.record.calls.check(
-                fit.parameters, fit.train.x, trainer.epochs_done, end_of_epoch=end_of_epoch
+                fit.parameters, fit.rows.x, trainer.epochs_done, end_of_epoch=end_of_epoch
             )
         monitor = _monitor(fit, recorder.names)
         convergence = _convergence(fit, monitor, None if display is None else display.show)
@@ -218,7 +219,8 @@ def _warn_of_early_end(record: FitRecord) -> None:
 def _hint(fit: Fit) -> str:
     """Return what may help a fit that has not converged."""
     reaches_slowly = fit.record.architecture.output in ("identity", "increasing")
-    return hint_at_scale(fit.train.y) if reaches_slowly else ""
+    is_known = reaches_slowly and isinstance(fit.train, Rows)
+    return hint_at_scale(fit.rows.y) if is_known else ""
 
 
 def _note_divergence(record: FitRecord, error: DivergenceError) -> None:
@@ -236,7 +238,7 @@ def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> Non
     parameters, record = fit.parameters, fit.record
     result = minimize(
         trainer,
-        fit.train,
+        fit.rows,
         max_iter=parameters.max_iter,
         max_fun=parameters.max_fun,
         gtol=parameters.tol,
@@ -252,7 +254,7 @@ def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> Non
             "The last finite weights are kept."
         )
     record.n_iter = min(int(result.nit), parameters.max_iter)
-    penalty = trainer.objective.penalty_share(fit.train)
+    penalty = trainer.objective.penalty_share(fit.rows)
     record.loss = record.best_loss = float(result.fun - penalty) / fit.loss_scale + penalty
     if result.status != 0:
         warn(

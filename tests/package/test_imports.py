@@ -27,6 +27,7 @@ HEAVY = {
     "onnx",
     "optuna",
     "pooch",
+    "pyarrow",
     "requests",
     "rich",
     "safetensors",
@@ -56,6 +57,7 @@ LIGHT_ROOMS = [
     "fastmlp.callbacks",
     "fastmlp.cli",
     "fastmlp.cnn",
+    "fastmlp.data",
     "fastmlp.plots",
     "fastmlp.studies",
 ]
@@ -213,6 +215,7 @@ PUBLIC = [
     "TimeBudget",
     "Trainer",
     "callbacks",
+    "data",
     "datasets",
     "export_onnx",
     "from_keras",
