@@ -1,4 +1,7 @@
 """Birds and aircraft: categorical columns, a rare class, and a validation set of one's own.
+=========================================================================================
+
+::
 
     python examples/categorical_columns.py
 

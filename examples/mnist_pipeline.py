@@ -1,4 +1,7 @@
 """Handwritten digits in a Pipeline: a scaler, a network, early stopping.
+======================================================================
+
+::
 
     python examples/mnist_pipeline.py [--quick] [--out DIR]
 

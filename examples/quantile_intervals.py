@@ -1,4 +1,7 @@
 """How warm will it be? Five quantiles in one network, which cannot cross.
+=======================================================================
+
+::
 
     python examples/quantile_intervals.py [--out DIR]
 

@@ -1,4 +1,7 @@
 """Which hidden layers? A search over sizes as text, on threads.
+=============================================================
+
+::
 
     python examples/search_sizes.py [--quick] [--jobs N]
 

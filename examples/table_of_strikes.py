@@ -1,4 +1,7 @@
 """Birds and aircraft as a table: no encoding by hand, importances, and one fast network for all.
+==============================================================================================
+
+::
 
     python examples/table_of_strikes.py [--out DIR]
 

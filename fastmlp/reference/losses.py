@@ -16,8 +16,8 @@ from fastmlp._types import Array
 def log_loss(z: Array, a: Array, y: Array, output: str) -> Array:
     """Return -y log(a) - (1 - y) log(1 - a), element by element.
 
-    For the sigmoid it is computed as max(z, 0) - y z + log(1 + e^-|z|), which is finite for every
-    finite z; otherwise a and 1 - a are clipped at the machine epsilon.
+    For the sigmoid it is computed as ``max(z, 0) - y z + log(1 + e^-|z|)``, which is finite for
+    every finite z; otherwise a and 1 - a are clipped at the machine epsilon.
     """
     if output == "sigmoid":
         return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
