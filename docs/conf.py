@@ -35,7 +35,7 @@ extensions = [
     "public_names",
     "repository_links",
 ]
-exclude_patterns = ["gallery/**/*.ipynb", "gallery/sg_execution_times.rst"]
+exclude_patterns = ["gallery/**/*.ipynb", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 nitpicky = True
 suppress_warnings = ["config.cache"]  # the gallery's configuration has functions

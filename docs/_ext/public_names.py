@@ -97,7 +97,7 @@ def skip_foreign(
     return True if foreign else None
 
 
-FOREIGN = ("keras", "sklearn")
+FOREIGN = ("collections", "keras", "sklearn", "typing")
 """Libraries from which public classes inherit methods."""
 
 
