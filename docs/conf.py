@@ -47,6 +47,7 @@ nitpick_ignore_regex = [
 
 # Docstrings: types are in their words, and the names of the arguments in the signature.
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True  # such as os.environ
 autodoc_member_order = "bysource"
 default_role = "literal"  # single backticks
 autosummary_generate = True

@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 import re
 
-import fastmlp
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
+
+import fastmlp
 
 _CALL = re.compile(r"^(?:fastmlp\.)?([A-Za-z_][\w.]*)(\(.*\))?$", re.DOTALL)
 
@@ -82,9 +83,7 @@ def resolve_top_level(
     if target is None:
         return None
     domain = env.domains.python_domain
-    return domain.resolve_xref(
-        env, node["refdoc"], app.builder, "obj", target, node, contents
-    )
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contents)
 
 
 def skip_foreign(

@@ -83,7 +83,9 @@ class Trainer:
         that fits the output function.
     learning_rate : float >= 0
     schedule : {"cumulative", "power", "exponential", "constant", "cosine", "one_cycle"}
-        Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
+        Learning-rate rule; see :mod:`fastmlp.schedules`.
+    decay : float >= 0
+        Decay d of "cumulative", "power" and "exponential".
     warmup : int >= 0
         Epochs in which the scheduled rate rises, from 1 / (warmup + 1) of it.
     optimizer : {"sgd", "adam", "adamw", "rmsprop"} or Optimizer
@@ -262,8 +264,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
-            Inputs and targets (one-hot for classes); used in place when C-ordered and of the
+        X : array-like or SciPy sparse matrix of shape (n, n_features)
+            Inputs.
+        Y : array-like of shape (n, n_out)
+            Targets (one-hot for classes). Both are used in place when C-ordered and of the
             network's dtype. Never modified. Sparse rows are never all dense at once.
         n_epochs : int >= 0
             Number of epochs from the beginning, also of a resumed run.
@@ -352,6 +356,10 @@ class Trainer:
             Name of the class that trains; a checkpoint can be resumed by the same alone.
         owner_settings : mapping of str to plain values
             Its parameters, which a resumed run must share; differences are reported by these names.
+        X, Y, n_epochs, sample_weight, validation_data, measure_train, callbacks, resume, reset
+            As in `fit`.
+        end_of_epoch, horizon
+            As in `fit`.
         """
         x, y = self._check_data("X", X, "Y", Y)
         rows = Rows(x, y, check_sample_weight("sample_weight", sample_weight, x.dtype, len(x)))
@@ -507,7 +515,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
+        X : array-like or SciPy sparse matrix of shape (n, n_features)
+            Inputs.
+        Y : array-like of shape (n, n_out)
+            Targets.
         """
         x, y = self._check_data("X", X, "Y", Y)
         return self.objective.evaluate(Rows(x, y))

@@ -89,8 +89,12 @@ def plot_filters(
     ----------
     kernels : array-like of shape (height, width, maps before, maps)
         From :func:`fastmlp.cnn.maps.filters`.
+    layer : str
+        Name of the convolution, for the title.
     channel : int
         The map before, counted from 0.
+    figsize : (float, float)
+        Width and height in inches.
     """
     weights = np.asarray(kernels, float)
     if weights.ndim != 4 or not 0 <= channel < weights.shape[2]:
@@ -127,6 +131,10 @@ def plot_class_activations(
     ----------
     means : array-like of shape (n_classes, nodes)
         From :func:`fastmlp.cnn.maps.class_activations`.
+    layer : str
+        Name of the dense layer, for the title.
+    figsize : (float, float)
+        Width and height in inches.
     """
     values = np.asarray(means, float)
     if values.ndim != 2 or np.isnan(values).all():
@@ -208,6 +216,8 @@ def plot_refinement(
     map : int
     answers : sequence of float, as many as states, or None
         Mean activations of the map, from :func:`fastmlp.cnn.maps.mean_activations`.
+    figsize : (float, float)
+        Width and height in inches.
     """
     if not states:
         raise ValueError("nothing to plot: no images")
