@@ -19,7 +19,7 @@ LAYER_KEY = 0x9E3779B97F4A7C15
 
 
 def penalty(weights: Sequence[Array], l1: float, l2: float) -> float:
-    """Return ``l2 / 2 sum w^2 + l1 sum |w|`` over all matrices without biases (articles M8, M13)."""
+    """Return ``l2 / 2 sum w^2 + l1 sum |w|`` over all matrices but biases (articles M8, M13)."""
     squares = sum(float((w[:, 1:] ** 2).sum()) for w in weights) if l2 else 0.0
     magnitudes = sum(float(np.abs(w[:, 1:]).sum()) for w in weights) if l1 else 0.0
     return l2 / 2 * squares + l1 * magnitudes
