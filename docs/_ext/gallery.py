@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -36,6 +37,8 @@ def order_of_examples(name: str) -> tuple[int, str]:
 
 def arguments_of_example(conf: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
     """Return the command line of a script: quick where it can be, figures in a folder of ours."""
+    # The gallery runs scripts without a name of their own; they find their data by it.
+    vars(builtins)["__file__"] = variables["src_file"]
     text = Path(variables["src_file"]).read_text()
     quick = ["--quick"] if '"--quick"' in text else []
     return [*quick, "--out", str(_OUT)] if '"--out"' in text else quick
