@@ -56,6 +56,8 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 templates_path = ["_templates"]
 
+smartquotes = False  # "adam" is a value
+
 # Pages in Markdown, which are read on GitHub too.
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
@@ -71,6 +73,7 @@ sphinx_gallery_conf = {
     "reset_argv": arguments_of_example,
     "image_scrapers": ("matplotlib", written_figures),
     "abort_on_example_error": True,
+    "default_thumb_file": str(HERE / "_static" / "icon.svg"),
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,

@@ -1,5 +1,5 @@
-"""Handwritten digits in a Pipeline: a scaler, a network, early stopping.
-======================================================================
+"""Handwritten digits in a Pipeline
+================================
 
 ::
 

@@ -1,5 +1,5 @@
-"""How warm will it be? Five quantiles in one network, which cannot cross.
-=======================================================================
+"""How warm will it be? Five quantiles in one network
+==================================================
 
 ::
 

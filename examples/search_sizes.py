@@ -1,5 +1,5 @@
-"""Which hidden layers? A search over sizes as text, on threads.
-=============================================================
+"""Which hidden layers? A search on threads
+========================================
 
 ::
 

@@ -1,5 +1,5 @@
-"""Birds and aircraft as a table: no encoding by hand, importances, and one fast network for all.
-==============================================================================================
+"""Birds and aircraft as a table
+=============================
 
 ::
 

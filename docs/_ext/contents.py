@@ -6,7 +6,10 @@ of pages stands here, and is added to the end of its page when the site is built
 
 from __future__ import annotations
 
-from sphinx.application import Sphinx
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 CONTENTS = {
     "index": (
