@@ -63,16 +63,28 @@ class LinkPublicNames(SphinxTransform):
         if self.env.docname.startswith(("api/", "gallery/")):
             return
         for literal in list(self.document.findall(nodes.literal)):
-            inside = literal.parent
-            while inside is not None and not isinstance(inside, nodes.title | nodes.reference):
-                inside = inside.parent
-            target = None if inside is not None else address(literal.astext())
+            target = None if self._is_elsewhere(literal) else address(literal.astext())
             if target is not None:
                 link = addnodes.pending_xref(
                     "", refdomain="py", reftype="obj", reftarget=target, refexplicit=True
                 )
                 literal.replace_self(link)
                 link += literal
+
+    def _is_elsewhere(self, literal: nodes.literal) -> bool:
+        """Tell whether code is in a heading or a link, or names something of another library.
+
+        On pages for those who come from it, that is the first column of a table.
+        """
+        node = literal.parent
+        while node is not None:
+            if isinstance(node, nodes.title | nodes.reference):
+                return True
+            first = isinstance(node, nodes.entry) and node.parent.index(node) == 0
+            if first and self.env.docname.startswith("coming-from/"):
+                return True
+            node = node.parent
+        return False
 
 
 def resolve_top_level(
