@@ -23,9 +23,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_
 # Training releases the GIL, so threads train the members side by side.
 
 
-def member(seed):
+def member(seed: int) -> MLPClassifier:
     """Fit one network."""
-    return MLPClassifier(
+    network = MLPClassifier(
         "64x32",
         learning_rate="cosine",
         learning_rate_init=0.01,
@@ -33,7 +33,9 @@ def member(seed):
         n_iter_no_change=np.inf,
         n_threads=1,
         random_state=seed,
-    ).fit(X_train, y_train)
+    )
+    network.fit(X_train, y_train)
+    return network
 
 
 members = Parallel(n_jobs=2, prefer="threads")(delayed(member)(seed) for seed in range(10))

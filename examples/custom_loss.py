@@ -6,8 +6,11 @@ How many rolls should a bakery bake? One too few costs three times as much as on
 function of targets and outputs can be a loss, if it also returns the derivative.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib import pyplot as plt
+from numpy.typing import NDArray
 
 from fastmlp import MLPRegressor
 
@@ -24,9 +27,10 @@ X = np.column_stack([np.sin(2 * np.pi * day / 7), np.cos(2 * np.pi * day / 7)])
 # of the rows (n,) and the derivatives by the outputs (n, 1).
 
 SHORTAGE, SURPLUS = 3.0, 1.0
+Array = NDArray[Any]
 
 
-def cost_of_rolls(y, a):
+def cost_of_rolls(y: Array, a: Array) -> tuple[Array, Array]:
     """Costs of too few and of too many, smooth around zero so that the gradient is no step."""
     excess = a - y
     rate = np.where(excess < 0, SHORTAGE, SURPLUS)
@@ -35,7 +39,7 @@ def cost_of_rolls(y, a):
     return losses.sum(axis=1), np.where(near, rate * excess / 0.1, rate * np.sign(excess))
 
 
-settings = {
+settings: dict[str, Any] = {
     "hidden_layer_sizes": "32",
     "scale_target": True,
     "learning_rate": "cosine",
@@ -51,10 +55,10 @@ careful = MLPRegressor(cost_of_rolls, **settings).fit(X, demand)
 # The same costs for new days, in the units of the bakery:
 
 
-def mean_cost(model, X, y):
+def mean_cost(model: MLPRegressor, X: Array, y: Array) -> float:
     """Mean cost of a day."""
     excess = model.predict(X) - y
-    return np.mean(np.where(excess < 0, -SHORTAGE * excess, SURPLUS * excess))
+    return float(np.mean(np.where(excess < 0, -SHORTAGE * excess, SURPLUS * excess)))
 
 
 new_day = rng.integers(0, 7, 3000)

@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits
 
 from fastmlp import Checkpoint, Network, Trainer
+from fastmlp.callbacks import Training
 
 digits = load_digits()
 X = (digits.data / 16).astype(np.float32)
@@ -20,7 +21,7 @@ Y = np.eye(10, dtype=np.float32)[digits.target]
 EPOCHS = 40
 
 
-def make_trainer():
+def make_trainer() -> Trainer:
     """Everything that is random comes from the seeds: weights, order of the rows, dropout."""
     network = Network((64, 64, 10), activation="relu", output="softmax", random_state=0)
     return Trainer(
@@ -45,7 +46,7 @@ undisturbed.fit(X, Y, n_epochs=EPOCHS)
 # The run that is cut off. A power cut would do; here a callback raises what Ctrl-C raises.
 
 
-def power_cut(training):
+def power_cut(training: Training) -> None:
     """Interrupt the run after 17 epochs."""
     if training.epochs_done == 17:
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ mostly what stands around the products: checks, copies, Pipelines. docs/guide/se
 web service; here the layers are timed.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
@@ -31,7 +32,7 @@ predictor = network.predictor()  # frozen: weights packed once, any number of th
 # The same row by four ways. Medians of many calls, in microseconds:
 
 
-def microseconds(function, n=300):
+def microseconds(function: Callable[[], object], n: int = 300) -> float:
     """Median time of a call."""
     times = []
     for _ in range(n):

@@ -36,12 +36,15 @@ for topic, module in ROOMS.items():
         texts += paragraphs[:12]
         topics += [topic] * len(paragraphs[:12])
         functions += [name] * len(paragraphs[:12])
-texts, topics = np.array(texts, object), np.array(topics)
+every_text, topic_of = np.array(texts, object), np.array(topics)
 splitter = GroupShuffleSplit(1, test_size=0.25, random_state=0)
-train, test = next(splitter.split(texts, topics, groups=functions))
-y_train, y_test = topics[train], topics[test]
+train, test = next(splitter.split(every_text, topic_of, groups=functions))
+y_train, y_test = topic_of[train], topic_of[test]
 words = TfidfVectorizer(token_pattern=r"[a-z]{3,}", min_df=2, sublinear_tf=True, dtype=np.float32)
-X_train, X_test = words.fit_transform(texts[train]), words.transform(texts[test])
+X_train, X_test = (
+    words.fit_transform(every_text[train]),
+    words.transform(every_text[test]),
+)
 filled = X_train.nnz / np.prod(X_train.shape)
 print(f"{X_train.shape[0]} paragraphs, {X_train.shape[1]} words, {filled:.2%} of the cells filled")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -55,7 +56,7 @@ model.fit(X[~test], change[~test])
 predicted = today + model.predict(X)
 
 
-def error(guess):
+def error(guess: NDArray[np.float64]) -> float:
     """Mean absolute error in the test year, °C."""
     return float(np.mean(np.abs(guess - windows[:, -1])[test]))
 
