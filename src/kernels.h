@@ -143,6 +143,12 @@ KERNEL(double, gradient_squares, const FM_REAL *w, const FM_REAL *lanes, ptrdiff
 /* 1 if all of n numbers are finite (finite.c). */
 KERNEL(int, all_finite, const FM_REAL *x, ptrdiff_t n)
 
+/* --- The rate of multiply-adds (peak.c) --- */
+
+/* s = s / 2 + 1, n_rounds times, for the first of 192 numbers, as many as the level has in its registers;
+ * returns how many these are. */
+KERNEL(ptrdiff_t, multiply_adds, FM_REAL *sums, ptrdiff_t n_rounds)
+
 /* --- Copies (transpose.c) --- */
 
 /* out (n, n_rows) = x (n_rows, n) transposed. Rows of out are written in whole vectors: beyond

@@ -23,6 +23,10 @@
 #define GRADIENT_VECTORS 2
 #endif
 
+/* Rows of the next tile are fetched into L1, or where the vectors are long, and the weights of a block
+ * fill it, into L2. */
+#define FETCH_LOCALITY (VECTOR_BYTES == 64 ? 2 : 3)
+
 FM_INLINE const real *row_of(const real *x, ptrdiff_t stride, const ptrdiff_t *index, ptrdiff_t r)
 {
     return x + (index ? index[r] : r) * stride;
@@ -65,7 +69,7 @@ FM_INLINE void product_tile(const product_t *job, const real *const *rows,
     for (ptrdiff_t begin = job->begin; begin < job->end; begin += LINE) {
         const ptrdiff_t end = begin + LINE < job->end ? begin + LINE : job->end;
         for (int i = 0; fetches && i < n_rows; i++)
-            __builtin_prefetch(next_rows[i] + begin);
+            __builtin_prefetch(next_rows[i] + begin, 0, FETCH_LOCALITY);
         for (ptrdiff_t k = begin; k < end; k++) {
             vec w[TILE_VECTORS];
             UNROLL
@@ -301,86 +305,161 @@ void FM_NAME(narrow_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
 /* Rows of w are multiplied where they lie, by up to DOT_ROWS rows of x at once. A tile keeps one sum
  * of vectors for every row and output, and adds it up in the same order whatever its shape: the
  * result of a row does not depend on the others. */
-#define DOT_ROWS 4
 #define DOT_BLOCK 12 /* outputs whose weights all rows use while they are in the cache */
-#define DOT_SUMS 12
+#if VECTOR_REGISTERS == 32
+#define DOT_ROWS 6
+#define DOT_OUTPUTS(n_rows) ((n_rows) > 4 ? 4 : 6)
+#else
+#define DOT_ROWS 4
+#define DOT_OUTPUTS(n_rows) ((n_rows) > 3 ? 3 : (n_rows) > 2 ? 4 : 6)
+#endif
+#define MOST_DOT_OUTPUTS 6
+
+typedef real half_line __attribute__((vector_size(32)));
+typedef real quarter_line __attribute__((vector_size(16)));
+typedef int64_t line_bits __attribute__((vector_size(64)));
+typedef int64_t half_line_bits __attribute__((vector_size(32)));
 
 /* Halves are added to each other, then quarters, and so on. */
 FM_INLINE real sum_of_lanes(vec v)
 {
-    real parts[LANES] __attribute__((aligned(64)));
-    *(vec *)parts = v;
-    UNROLL
-    for (int half = LANES / 2; half > 0; half /= 2)
-        UNROLL
-        for (int i = 0; i < half; i++)
-            parts[i] += parts[i + half];
-    return parts[0];
+#if VECTOR_BYTES == 64
+    const line_bits all = (line_bits)v;
+    const half_line half = (half_line)__builtin_shufflevector(all, all, 0, 1, 2, 3)
+                           + (half_line)__builtin_shufflevector(all, all, 4, 5, 6, 7);
+#elif VECTOR_BYTES == 32
+    const half_line half = v;
+#endif
+#if VECTOR_BYTES >= 32
+    const half_line_bits bits = (half_line_bits)half;
+    const quarter_line q = (quarter_line)__builtin_shufflevector(bits, bits, 0, 1)
+                           + (quarter_line)__builtin_shufflevector(bits, bits, 2, 3);
+#else
+    const quarter_line q = v;
+#endif
+#if FM_BITS == 32
+    return (q[0] + q[2]) + (q[1] + q[3]);
+#else
+    return q[0] + q[1];
+#endif
 }
 
-FM_INLINE void dot_tile(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
-                        const real *w, ptrdiff_t n_cols, const int n_rows, const int n_outputs)
+/* The inputs that do not fill a vector, n % LANES of them, as the end of one that begins with zeros:
+ * so do the weights, whose last LANES numbers are read. Not for fewer inputs than LANES. */
+FM_INLINE vec last_inputs(const real *x, ptrdiff_t n)
 {
-    const ptrdiff_t n = n_cols - 1;
-    vec sum[DOT_SUMS];
-    UNROLL
-    for (int i = 0; i < n_rows * n_outputs; i++)
-        sum[i] = (vec){0};
-    ptrdiff_t k = 0;
-    for (; k + LANES <= n; k += LANES) {
+    real padded[LANES] __attribute__((aligned(64))) = {0};
+    for (ptrdiff_t i = LANES - n % LANES; i < LANES; i++)
+        padded[i] = x[n - LANES + i];
+    return *(vec *)padded;
+}
+
+typedef struct {
+    real *z;
+    const real *x, *w;
+    ptrdiff_t z_stride, x_stride, n_cols;
+} dot_t;
+
+/* sum[r][j] += x[r] w[j], of vectors of inputs of n_rows rows, x_stride apart, and of weights. */
+FM_INLINE void dot_vectors(vec sum[DOT_ROWS][MOST_DOT_OUTPUTS], const real *x, ptrdiff_t x_stride,
+                           const real *w, ptrdiff_t n_cols, const int n_rows, const int n_outputs)
+{
+    if (n_rows <= n_outputs) {
         vec input[DOT_ROWS];
         UNROLL
         for (int r = 0; r < n_rows; r++)
-            input[r] = load(x + r * x_stride + k);
+            input[r] = load(x + r * x_stride);
         UNROLL
         for (int j = 0; j < n_outputs; j++) {
-            const vec weights = load(w + j * n_cols + 1 + k);
+            vec weights = load(w + j * n_cols);
+            IN_REGISTER(weights);
             UNROLL
             for (int r = 0; r < n_rows; r++)
-                sum[r * n_outputs + j] += input[r] * weights;
+                sum[r][j] += input[r] * weights;
         }
+        return;
     }
+    vec weights[MOST_DOT_OUTPUTS];
+    UNROLL
+    for (int j = 0; j < n_outputs; j++)
+        weights[j] = load(w + j * n_cols);
+    UNROLL
     for (int r = 0; r < n_rows; r++) {
-        for (int j = 0; j < n_outputs; j++) {
-            real total = sum_of_lanes(sum[r * n_outputs + j]);
-            for (ptrdiff_t rest = k; rest < n; rest++)
-                total += x[r * x_stride + rest] * w[j * n_cols + 1 + rest];
-            z[r * z_stride + j] = total + w[j * n_cols];
-        }
+        vec input = load(x + r * x_stride);
+        IN_REGISTER(input);
+        UNROLL
+        for (int j = 0; j < n_outputs; j++)
+            sum[r][j] += input * weights[j];
     }
 }
 
-/* All outputs of n_rows rows, in tiles of n_outputs and then of one. */
-FM_INLINE void dot_outputs(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
-                           const real *w, ptrdiff_t n_out, ptrdiff_t n_cols, const int n_rows,
-                           const int n_outputs)
+/* n_outputs outputs from j on; `last` has last_inputs of every row, or is NULL. */
+FM_INLINE void dot_tile(const dot_t *job, ptrdiff_t j, const vec *last, const int n_rows,
+                        const int n_outputs)
 {
-    ptrdiff_t j = 0;
-    for (; j + n_outputs <= n_out; j += n_outputs)
-        dot_tile(z + j, z_stride, x, x_stride, w + j * n_cols, n_cols, n_rows, n_outputs);
-    for (; j < n_out; j++)
-        dot_tile(z + j, z_stride, x, x_stride, w + j * n_cols, n_cols, n_rows, 1);
+    const ptrdiff_t n = job->n_cols - 1, n_whole = n - n % LANES;
+    const real *w = job->w + j * job->n_cols + 1;
+    vec sum[DOT_ROWS][MOST_DOT_OUTPUTS];
+    UNROLL
+    for (int r = 0; r < n_rows; r++)
+        UNROLL
+        for (int i = 0; i < n_outputs; i++)
+            sum[r][i] = (vec){0};
+    for (ptrdiff_t k = 0; k < n_whole; k += LANES)
+        dot_vectors(sum, job->x + k, job->x_stride, w + k, job->n_cols, n_rows, n_outputs);
+    if (last)
+        dot_vectors(sum, (const real *)last, LANES, w + n - LANES, job->n_cols, n_rows, n_outputs);
+    UNROLL
+    for (int r = 0; r < n_rows; r++)
+        UNROLL
+        for (int i = 0; i < n_outputs; i++) {
+            real total = sum_of_lanes(sum[r][i]);
+            if (n < LANES)
+                for (ptrdiff_t k = 0; k < n; k++)
+                    total += job->x[r * job->x_stride + k] * w[i * job->n_cols + k];
+            job->z[r * job->z_stride + j + i] = total + w[i * job->n_cols - 1];
+        }
+}
+
+/* Outputs from `begin` to `end` of n_rows rows, in tiles of DOT_OUTPUTS(n_rows) and then of one. */
+FM_INLINE void dot_outputs(const dot_t *job, ptrdiff_t begin, ptrdiff_t end, const int n_rows)
+{
+    const ptrdiff_t n = job->n_cols - 1;
+    vec last[DOT_ROWS];
+    const int has_last = n > LANES && n % LANES != 0;
+    if (has_last)
+        for (int r = 0; r < n_rows; r++)
+            last[r] = last_inputs(job->x + r * job->x_stride, n);
+    ptrdiff_t j = begin;
+    for (; j + DOT_OUTPUTS(n_rows) <= end; j += DOT_OUTPUTS(n_rows))
+        dot_tile(job, j, has_last ? last : NULL, n_rows, DOT_OUTPUTS(n_rows));
+    for (; j < end; j++)
+        dot_tile(job, j, has_last ? last : NULL, n_rows, 1);
+}
+
+static void dot_block(const dot_t *job, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_rows)
+{
+    switch (n_rows) {
+    case 1: dot_outputs(job, begin, end, 1); break;
+    case 2: dot_outputs(job, begin, end, 2); break;
+    case 3: dot_outputs(job, begin, end, 3); break;
+    case 4: dot_outputs(job, begin, end, 4); break;
+#if DOT_ROWS == 6
+    case 5: dot_outputs(job, begin, end, 5); break;
+    case 6: dot_outputs(job, begin, end, 6); break;
+#endif
+    }
 }
 
 void FM_NAME(dot_rows)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
                        const real *w, ptrdiff_t n_rows, ptrdiff_t n_out, ptrdiff_t n_cols)
 {
-    const ptrdiff_t last = n_rows % DOT_ROWS;
-    for (ptrdiff_t j = 0; j < n_out; j += DOT_BLOCK) {
-        const ptrdiff_t n = n_out - j < DOT_BLOCK ? n_out - j : DOT_BLOCK;
-        const real *block = w + j * n_cols;
-        ptrdiff_t r = 0;
-        for (; r + DOT_ROWS <= n_rows; r += DOT_ROWS)
-            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
-                        DOT_ROWS, 3);
-        if (last == 3)
-            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
-                        3, 4);
-        else if (last == 2)
-            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
-                        2, 6);
-        else if (last == 1)
-            dot_outputs(z + r * z_stride + j, z_stride, x + r * x_stride, x_stride, block, n, n_cols,
-                        1, 6);
-    }
+    /* Tiles differ by one row at most. */
+    const ptrdiff_t n_tiles = (n_rows + DOT_ROWS - 1) / DOT_ROWS;
+    for (ptrdiff_t j = 0; j < n_out; j += DOT_BLOCK)
+        for (ptrdiff_t tile = 0; tile < n_tiles; tile++) {
+            const ptrdiff_t r = n_rows * tile / n_tiles, next = n_rows * (tile + 1) / n_tiles;
+            const dot_t job = {z + r * z_stride, x + r * x_stride, w, z_stride, x_stride, n_cols};
+            dot_block(&job, j, n_out - j < DOT_BLOCK ? n_out : j + DOT_BLOCK, next - r);
+        }
 }

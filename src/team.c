@@ -26,9 +26,11 @@
 
 /* Spinning hides a wake-up of some 50 microseconds, but only while every worker has a processor of
  * its own; beyond that it takes time from the worker that is waited for. Between the shares of a
- * run it pays to be patient. */
-#define SPINS 4000
-#define PATIENT_SPINS 40000
+ * run it pays to be patient. Nanoseconds, because a pause takes 10 to 50, depending on the
+ * processor, and the clock as long as a few of them. */
+#define SPIN_TIME 60000
+#define PATIENT_SPIN_TIME 600000
+#define PAUSES_PER_LOOK 32
 
 /* Waiting for the last pieces takes as long as pieces do. What is longer than this many times the
  * caller's own part, and LEAST_LOSS nanoseconds, is lost. */
@@ -56,7 +58,7 @@ static struct {
     int64_t alone_until;   /* nanoseconds, as the next two */
     int64_t unhelped;      /* spent on shares since a helper has taken something */
     int64_t next_break;
-    int patient_spins;     /* of helpers, while something is shared */
+    int patience;          /* spin time of helpers, while something is shared */
 
     /* What is shared: written by the caller while nobody has a piece, read by who has one. */
     fm_piece task;
@@ -68,7 +70,7 @@ static struct {
     pthread_cond_t joined;      /* for all others: a run has more workers */
     pthread_cond_t finished;    /* for the caller: helpers have finished their pieces */
     atomic_int n_workers;       /* of the last run */
-    atomic_int spins;           /* of helpers that wait */
+    atomic_int spin_time;       /* of who waits */
     atomic_int sleepers;        /* helpers that wait for `opened` */
     atomic_int caller_sleeps;
 
@@ -92,6 +94,26 @@ static int64_t nanoseconds(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
+}
+
+typedef struct {
+    int64_t begin; /* 0 before the first look at the clock */
+    int pauses;
+} fm_spin;
+
+/* Pauses once; 0 when the time for spinning is over, which may change meanwhile. */
+static int spin_on(fm_spin *spin)
+{
+    const int time = atomic_load_explicit(&team.spin_time, memory_order_relaxed);
+    if (time == 0)
+        return 0;
+    PAUSE();
+    if (++spin->pauses % PAUSES_PER_LOOK != 0)
+        return 1;
+    const int64_t now = nanoseconds();
+    if (spin->begin == 0)
+        spin->begin = now;
+    return now - spin->begin < time;
 }
 
 static unsigned long long number_of(unsigned long long share)
@@ -145,14 +167,12 @@ static void wake(pthread_cond_t *condition)
 /* Waits for another share than the last that was seen, for a worker of the run; returns it. */
 static unsigned long long next_share(unsigned long long seen, int worker)
 {
-    for (int i = 0; i < atomic_load_explicit(&team.spins, memory_order_relaxed)
-                    && worker < atomic_load_explicit(&team.n_workers, memory_order_relaxed);
-         i++) {
+    fm_spin spin = {0};
+    do {
         const unsigned long long share = atomic_load(&team.share);
         if (share != seen)
             return share;
-        PAUSE();
-    }
+    } while (worker < atomic_load_explicit(&team.n_workers, memory_order_relaxed) && spin_on(&spin));
     pthread_mutex_lock(&team.lock);
     while (worker >= atomic_load(&team.n_workers))
         pthread_cond_wait(&team.joined, &team.lock);
@@ -224,7 +244,7 @@ int fm_team_enter(int n_wanted)
         pthread_mutex_unlock(&team.owner);
         return 1;
     }
-    team.patient_spins = n_workers <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENT_SPINS : 0;
+    team.patience = n_workers <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENT_SPIN_TIME : 0;
     if (atomic_load(&team.n_workers) != n_workers) {
         atomic_store(&team.n_workers, n_workers);
         wake(&team.joined);
@@ -235,8 +255,8 @@ int fm_team_enter(int n_wanted)
 
 static void stop_spinning(void)
 {
-    if (atomic_load(&team.spins) > SPINS)
-        atomic_store(&team.spins, SPINS);
+    if (atomic_load(&team.spin_time) > SPIN_TIME)
+        atomic_store(&team.spin_time, SPIN_TIME);
 }
 
 void fm_team_leave(int n_workers)
@@ -274,8 +294,8 @@ static void open_share(fm_piece task, void *context, ptrdiff_t n_pieces)
     team.pieces_per_claim = (n_pieces + MAX_CLAIMS - 1) / MAX_CLAIMS;
     const ptrdiff_t n_claims = (n_pieces + team.pieces_per_claim - 1) / team.pieces_per_claim;
     atomic_store_explicit(&team.done, 0, memory_order_relaxed);
-    if (atomic_load_explicit(&team.spins, memory_order_relaxed) != team.patient_spins)
-        atomic_store(&team.spins, team.patient_spins);
+    if (atomic_load_explicit(&team.spin_time, memory_order_relaxed) != team.patience)
+        atomic_store(&team.spin_time, team.patience);
     atomic_store(&team.share, number << CLAIM_BITS | (unsigned long long)n_claims);
     if (atomic_load(&team.sleepers) > 0)
         wake(&team.opened);
@@ -284,11 +304,11 @@ static void open_share(fm_piece task, void *context, ptrdiff_t n_pieces)
 /* Waits for the pieces that helpers have begun. */
 static void await_helpers(long n_claims)
 {
-    for (int i = 0; i < atomic_load_explicit(&team.spins, memory_order_relaxed); i++) {
+    fm_spin spin = {0};
+    do {
         if (atomic_load(&team.done) >= n_claims)
             return;
-        PAUSE();
-    }
+    } while (spin_on(&spin));
     pthread_mutex_lock(&team.lock);
     atomic_store(&team.caller_sleeps, 1);
     while (atomic_load(&team.done) < n_claims)

@@ -26,6 +26,15 @@ typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
 FM_INLINE vec load(const real *p) { return *(const unaligned *)p; }
+/* Has the compiler load a vector once, where it would load it anew for every use. */
+#if defined(__x86_64__) || defined(__i386__)
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define IN_REGISTER(v) __asm__("" : "+w"(v))
+#else
+#define IN_REGISTER(v) (void)(v)
+#endif
+
 FM_INLINE void store(real *p, vec v) { *(unaligned *)p = v; }
 
 #endif

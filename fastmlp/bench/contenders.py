@@ -15,7 +15,10 @@ BASELINE = "fastmlp"
 REFERENCE = "fastmlp.reference"
 FLOOR = "noop"
 PEAK = "sgemm"
-PEAK_FLOP = 2.0 * 2048**3
+FMA = "fma"
+MACHINE_FLOP = 2.0 * 2048**3
+"""Operations of an epoch of either measurement of the machine."""
+
 TRAIN, PREDICT, ENSEMBLE, ESTIMATOR = "train", "predict", "ensemble", "estimator"
 
 
@@ -63,6 +66,7 @@ CONTENDERS = {
     contender.name: contender
     for contender in (
         Contender(FLOOR, "noop", (), (TRAIN, PREDICT, ENSEMBLE)),
+        Contender(FMA, "fma", (), ()),
         Contender(PEAK, "sgemm", (), ()),
         Contender(
             BASELINE, "fastmlp", (), (TRAIN, PREDICT, ENSEMBLE), "native", estimators="fastmlp"
@@ -86,7 +90,7 @@ CONTENDERS = {
         Contender("keras-xla", "keras", ("keras", "tensorflow"), (TRAIN, PREDICT), "xla"),
     )
 }
-QUICK_CONTENDERS = (PEAK, BASELINE, REFERENCE, "sklearn", "torch", "jax-scan", "keras")
+QUICK_CONTENDERS = (FMA, PEAK, BASELINE, REFERENCE, "sklearn", "torch", "jax-scan", "keras")
 
 
 def listing(width: int = 79) -> str:

@@ -18,6 +18,9 @@ NAMES = {
 }
 """The contenders of the tables, in the order of their columns."""
 
+SHARES = {"% of sgemm": "peak_fraction", "% of FMA": "fma_fraction"}
+"""Columns with fastmlp's share of the machine's highest rates, where these were measured."""
+
 Row = dict[str, Any]
 
 
@@ -39,13 +42,19 @@ def tables(content: dict[str, Any]) -> str:
 
 
 def _times(jobs: dict[str, dict[str, Row]]) -> str:
-    """Format a column per contender, and fastmlp's share of the rate of a large product."""
+    """Format a column per contender, and fastmlp's shares of the machine's highest rates."""
     columns = [name for name in NAMES if any(name in found for found in jobs.values())]
+    mine = [found.get(BASELINE, {}) for found in jobs.values()]
+    shares = {head: key for head, key in SHARES.items() if any(row.get(key) for row in mine)}
     lines = [
-        [f"`{job}`", *(_cell(found.get(name)) for name in columns), _peak(found)]
+        [
+            f"`{job}`",
+            *(_cell(found.get(name)) for name in columns),
+            *(_percent(found.get(BASELINE, {}).get(key)) for key in shares.values()),
+        ]
         for job, found in jobs.items()
     ]
-    return _table(["job", *(NAMES[name] for name in columns), "% of sgemm"], lines)
+    return _table(["job", *(NAMES[name] for name in columns), *shares], lines)
 
 
 def _fits(jobs: dict[str, dict[str, Row]]) -> str:
@@ -75,9 +84,7 @@ def _cell(row: Row | None) -> str:
     return time if row["ratio"] is None else f"{time} ({row['ratio']:.1f}×)"
 
 
-def _peak(found: dict[str, Row]) -> str:
-    """Percent of the large product's rate."""
-    share = found.get(BASELINE, {}).get("peak_fraction")
+def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}"
 
 

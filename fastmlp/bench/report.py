@@ -9,7 +9,7 @@ from typing import Any
 
 from fastmlp._terminal import text_table
 from fastmlp.bench.adapters.job import Job
-from fastmlp.bench.contenders import BASELINE, PEAK, PEAK_FLOP, REFERENCE
+from fastmlp.bench.contenders import BASELINE, FMA, MACHINE_FLOP, PEAK, REFERENCE
 from fastmlp.bench.runner import Record
 from fastmlp.engine.environment import COUNT_VARIABLES
 
@@ -27,7 +27,11 @@ CHECKED_AGAINST = (REFERENCE, "sklearn")
 UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (float("inf"), "s", 1.0))
 """(limit, unit, units per second): times below the limit are shown in this unit."""
 
-COLUMNS = ("ratio", "q1", "q3", "GFLOP/s", "% peak", "cores", "MB", "acc. %", "check")
+MACHINE_TITLE = (
+    "machine (a product of two 2048 x 2048 matrices; as many multiply-adds in registers)"
+)
+
+COLUMNS = ("ratio", "q1", "q3", "GFLOP/s", "% sgemm", "% FMA", "cores", "MB", "acc. %", "check")
 """Columns after the contender's name and its median time."""
 
 PER = {"train": "epoch", "predict": "call", "ensemble": "all models", "estimator": "fit"}
@@ -39,7 +43,8 @@ class Summary:
 
     Seconds are per epoch, per call, per fit, or for all models of an ensemble. ratio: seconds
     over those of fastmlp in the same job, None where either is missing or the check failed.
-    peak_fraction: gflop_per_second over that of the square sgemm of the same run. check: "ok",
+    peak_fraction: gflop_per_second over that of the square sgemm of the same run, fma_fraction over
+    that of independent float32 multiply-adds. check: "ok",
     "FAILS", "no reference", "error" or "-". training_peak_bytes: peak resident memory above that
     before `prepare`, median over rounds. accuracy: R² of a regression; of an estimator the mean
     over the rounds' seeds, and accuracy_spread the largest less the smallest, None where there is
@@ -60,6 +65,7 @@ class Summary:
     max_seconds: float | None = None
     gflop_per_second: float | None = None
     peak_fraction: float | None = None
+    fma_fraction: float | None = None
     busy_cores: float | None = None
     training_peak_bytes: float | None = None
     accuracy: float | None = None
@@ -77,11 +83,15 @@ def summarize(records: Sequence[Record], jobs: Sequence[Job]) -> list[Summary]:
         _check(section)
         _compare(section)
         rows += section
-    peak = next((r.gflop_per_second for r in rows if r.contender == PEAK), None)
+    rates = {row.contender: row.gflop_per_second for row in rows if row.job is None}
     for row in rows:
-        if peak and row.gflop_per_second is not None:
-            row.peak_fraction = row.gflop_per_second / peak
+        row.peak_fraction = _share(row.gflop_per_second, rates.get(PEAK))
+        row.fma_fraction = _share(row.gflop_per_second, rates.get(FMA))
     return rows
+
+
+def _share(rate: float | None, highest: float | None) -> float | None:
+    return rate / highest if rate is not None and highest else None
 
 
 def _rows(records: Sequence[Record], job: Job | None) -> list[Summary]:
@@ -102,7 +112,7 @@ def _row(records: Sequence[Record], job: Job | None) -> Summary:
     middle = median(seconds)
     q1, _, q3 = quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else [middle] * 3
     # Nothing is computed by a contender that has no library.
-    flop = (job.flop if job else PEAK_FLOP) if any(r["versions"] for r in records) else None
+    flop = (job.flop if job else MACHINE_FLOP) if any(r["versions"] for r in records) else None
     accuracies = [r["accuracy"] for r in records if r["accuracy"] is not None]
     n_epochs = None
     if job and job.kind == "estimator":
@@ -169,7 +179,7 @@ def table(rows: Sequence[Summary], jobs: Sequence[Job], not_installed: Sequence[
     parts = []
     machine = [r for r in rows if r.job is None]
     if machine:
-        parts.append(_section("machine (one product of two 2048 x 2048 matrices)", "call", machine))
+        parts.append(_section(MACHINE_TITLE, "call", machine))
     for job in jobs:
         section = sorted(
             (r for r in rows if r.job == job.name), key=lambda r: r.seconds or float("inf")
@@ -224,6 +234,7 @@ def _cells(row: Summary, scale: float) -> tuple[str, ...]:
         _number(row.q3_seconds, 3, scale),
         _number(row.gflop_per_second, 1),
         _number(row.peak_fraction, 1, 100),
+        _number(row.fma_fraction, 1, 100),
         _number(row.busy_cores, 1),
         _number(row.training_peak_bytes, 0, 1e-6),
         _number(row.accuracy, 2, 100),
@@ -245,7 +256,8 @@ def where(records: Sequence[Record]) -> str:
     lines = [
         f"{machine['processor']}, {machine['usable_processors']} processors usable, "
         f"SIMD level {machine['simd_level']}, {machine['system']}, Python {machine['python']}",
-        "% peak: relative to sgemm in this run; MB: memory in addition to libraries and data",
+        "% sgemm, % FMA: of the rate of a large product, and of multiply-adds in registers; "
+        "MB: memory in addition to libraries and data",
     ]
     lines += [f"  {name}: {_versions(record)}" for name, record in good.items()]
     return "\n".join(lines + _warnings(list(records)))

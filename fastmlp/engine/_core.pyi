@@ -49,6 +49,12 @@ def apply(name: str, x: Array) -> Array:
 def norm(x: Array) -> float:
     """Square root of the sum of all squares of a C-ordered float32 or float64 array."""
 
+def multiply_adds(n_rounds: int) -> int:
+    """Do independent float32 multiply-adds, without the GIL: the processor's highest rate.
+
+    Returns the number of them in a round, which depends on the SIMD level.
+    """
+
 def add_blas(get: int, set: int, per_thread: bool) -> None:
     """Add a library by the addresses of the functions that read and set its thread count.
 

@@ -171,10 +171,13 @@ cdef class Engine(_Predictions):
             raise ValueError(f"order must hold positions from 0 to {n_rows - 1}")
         return 0
 
-    cdef void launch(self, Pass run, int n_wanted):
-        """Run a pass with up to n_wanted workers."""
+    cdef void launch(self, Pass run, int n_wanted, Py_ssize_t flop):
+        """Run a pass with up to n_wanted workers; a short one keeps the GIL."""
         cdef Job *job = &self.job
         cdef int n_workers
+        if flop < SHORT_TRAINING_FLOP:
+            run(job, 1)
+            return
         with nogil:
             n_workers = fm_team_enter(n_wanted)
             run(job, n_workers)
@@ -304,7 +307,9 @@ cdef class Engine(_Predictions):
                    job.network.vectors, job.network.n_padded * item)
         now.matrices = now.biases = job.network.vectors
         self.enter_weights(now)
-        self.launch(job.passes.train, first.n_workers)
+        n_rows = (job.run.last_batch - job.run.first_batch) * job.run.batch_size
+        self.launch(job.passes.train, first.n_workers,
+                    n_rows * <Py_ssize_t> self.network_plan.training_row_flop)
         self.copy_out(states)
         if job.run.status == BROKEN:
             # 0 * inf in the padding, which nobody writes anew: begin with zeros again.
@@ -357,7 +362,7 @@ cdef class Engine(_Predictions):
         now.matrices = now.biases = job.network.vectors
         self.enter_weights(now)
         self.launch(gradient_of_sparse_rows if job.data.sparse else gradient_of_rows,
-                    plan.n_workers)
+                    plan.n_workers, job.data.n_rows * <Py_ssize_t> self.network_plan.training_row_flop)
         if self.interruption is not None:
             raise self.interruption
         if item == 4:
@@ -396,7 +401,7 @@ cdef class Engine(_Predictions):
         self.enter_weights(now)
         self.reserve_scratch(chunk, n_workers, chunk, 0, n_workers, False)
         self.reserve_totals(n_chunks)
-        self.launch(evaluate_rows, n_workers)
+        self.launch(evaluate_rows, n_workers, flop)
         if self.interruption is not None:
             raise self.interruption
         return n_chunks

@@ -28,6 +28,16 @@ def norm(x):
     return sqrt(sum)
 
 
+def multiply_adds(Py_ssize_t n_rounds):
+    """Do n_rounds of independent float32 multiply-adds; returns how many numbers a round has."""
+    cdef float[192] sums
+    cdef Py_ssize_t width
+    memset(sums, 0, sizeof(sums))
+    with nogil:
+        width = kernels(sums).multiply_adds(sums, n_rounds)
+    return width
+
+
 cdef int apply_to(str name, real *out, real *x, Py_ssize_t n) except -1:
     if name == "exp":
         kernels(x).apply_exp(out, x, n)

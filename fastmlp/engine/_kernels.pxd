@@ -42,6 +42,7 @@ cdef extern from "fastmlp.h" nogil:
         int (*update)(...) noexcept nogil
         double (*gradient_squares)(...) noexcept nogil
         int (*all_finite)(...) noexcept nogil
+        Py_ssize_t (*multiply_adds)(...) noexcept nogil
         void (*transpose_padded)(...) noexcept nogil
         void (*gather_rows)(...) noexcept nogil
         void (*scatter_rows)(...) noexcept nogil

@@ -29,6 +29,7 @@ cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two 
 cdef double POLL_SECONDS = 0.05
 cdef Py_ssize_t OWN_ROWS = planner.OWN_ROWS
 cdef enum: SHORT_FLOP = 200000   # of a prediction that keeps the GIL
+cdef enum: SHORT_TRAINING_FLOP = 1000000   # of a training or an evaluation: 20 to 100 microseconds
 
 cdef Py_ssize_t MOST_ROWS = planner.MOST_ROWS
 cdef char INT32 = ord(memoryview(np.zeros(1, np.int32)).format)

@@ -111,9 +111,9 @@ NARROW_WEIGHT_BYTES = 1 << 20
 SHORT_ROW = 256
 """Maximum length of input rows that are copied in order to pad them."""
 
-FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 16, 16
+FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 20, 16
 """Maximum number of rows that a prediction multiplies with the weights where they lie: one for
-every 16 inputs of an average node, at least 4 and at most 16. More rows are worth packing the
+every 16 inputs of an average node, at least 4 and at most 20. More rows are worth packing the
 weights; few inputs are not worth the sum over a vector that every output costs."""
 
 PANEL_ROWS = 128

@@ -240,7 +240,7 @@ class Network:
     ) -> Array:
         """Compute the outputs of the network.
 
-        Up to `plan.few_rows` rows, from 4 to 16 (fewer, if they take more than 40 million
+        Up to `plan.few_rows` rows, from 4 to 20 (fewer, if they take more than 40 million
         floating-point operations), are multiplied with the weights where they lie, more with a
         packed copy. The two add in different orders: the last bits of a row may differ from those
         of the same row in a larger array, but depend on nothing else. Any number of threads may

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,16 @@ class EpochRecord:
 
     def mean(self, per_batch: NDArray[np.float64]) -> float:
         """Mean over the rows of a number (n_batches,) that each batch has."""
-        return float(per_batch @ self.batch_rows) / float(self.batch_rows.sum())
+        rows, n_rows = self._rows
+        return float(per_batch @ rows) / n_rows
+
+    @cached_property
+    def _rows(self) -> tuple[NDArray[np.float64], float]:
+        """The rows of each batch as floating-point numbers, and their sum."""
+        return self.batch_rows.astype(np.float64), float(self.batch_rows.sum())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_rows"}
 
 
 @dataclass
@@ -88,7 +98,7 @@ class Epoch:
 
     def record(self, batch_size: int, n_rows: int) -> EpochRecord:
         """Return its record, when all its batches are done."""
-        rows = np.minimum(batch_size, n_rows - batch_size * np.arange(self.n_batches))
+        rows = _rows_of_batches(batch_size, n_rows, self.n_batches)
         costs, penalties, errors, accuracies = self.measures
         return EpochRecord(
             costs, penalties, errors, accuracies, rows, self.learning_rate, self.seconds
@@ -124,6 +134,14 @@ class Epoch:
         if not 0 < epoch.n_batches >= epoch.n_done:
             raise ModelFormatError(f"{fields.where}: more batches are done than there are")
         return epoch
+
+
+@lru_cache(maxsize=16)
+def _rows_of_batches(batch_size: int, n_rows: int, n_batches: int) -> NDArray[np.intp]:
+    """Return the rows of each batch, (n_batches,), the same array for all epochs of a run."""
+    rows = np.minimum(batch_size, n_rows - batch_size * np.arange(n_batches))
+    rows.flags.writeable = False
+    return rows
 
 
 def _seed(name: str, text: str) -> int:

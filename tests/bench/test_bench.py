@@ -101,20 +101,28 @@ def test_ratios_are_medians_over_all_rounds_divided_by_those_of_fastmlp():
     assert (rows["sklearn"].n_timed, rows["sklearn"].n_rounds) == (3, 2)
 
 
-def test_percentage_of_the_peak_compares_with_the_sgemm_of_the_same_run():
-    seconds_of_sgemm = 2 * 2048**3 / 100e9
+def test_shares_compare_with_sgemm_and_multiply_adds_of_the_same_run():
+    seconds_of_sgemm, seconds_of_fma = 2 * 2048**3 / 100e9, 2 * 2048**3 / 125e9
     # 4-32-16-4: forward and weight gradient of all layers, input delta of all but the first.
     flop = 2 * 512 * (2 * (4 * 32 + 32 * 16 + 16 * 4) + 32 * 16 + 16 * 4)
-    rows = rows_of([record("sgemm", [seconds_of_sgemm], None), record("fastmlp", [flop / 25e9])])
+    rows = rows_of(
+        [
+            record("fma", [seconds_of_fma], None),
+            record("sgemm", [seconds_of_sgemm], None),
+            record("fastmlp", [flop / 25e9]),
+        ]
+    )
     assert rows["sgemm"].gflop_per_second == pytest.approx(100)
     assert rows["fastmlp"].gflop_per_second == pytest.approx(25)
     assert rows["fastmlp"].peak_fraction == pytest.approx(0.25)
+    assert rows["fastmlp"].fma_fraction == pytest.approx(0.2)
+    assert rows["sgemm"].fma_fraction == pytest.approx(0.8)
     (line,) = [
         x
         for x in report.table([rows["fastmlp"]], [TINY], []).splitlines()
         if x.startswith("fastmlp")
     ]
-    assert line.split()[5:7] == ["25.0", "25.0"]
+    assert line.split()[5:8] == ["25.0", "25.0", "20.0"]
 
 
 def test_flop_of_predictions_and_ensembles_follow_from_the_shapes():

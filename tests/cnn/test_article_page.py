@@ -63,4 +63,19 @@ def test_the_pasted_run_has_the_numbers_of_its_file(page):
     measured = zip(run["loss"], run["accuracy"], strict=True)
     row = " | ".join(f"{loss:.4f}/{accuracy:.4f}" for loss, accuracy in measured)
     assert f"| [here](cnn/pasted-c2.json) | {row} |" in page
-    assert len(run["loss"]) == run["epochs"] == 4
+    assert len(run["loss"]) == run["epochs"] == 5
+    assert f"`test_acc` is {run['test_accuracy']:.4f}, the article's 0.99" in page
+
+
+def test_the_pasted_run_of_part_3_has_the_numbers_of_its_file(page):
+    run = json.loads((PAGE.parent / "cnn" / "c3b-pasted-history.json").read_text())
+    assert run["epochs"] == len(run["loss"]) == len(run["val_loss"]) == 13
+    for row in (
+        f"| 7.5792e-05 | {run['learning_rates'][-1]:.4e} |",
+        f"| 0.0096, 0.9986 | {run['loss'][-1]:.4f}, {run['accuracy'][-1]:.4f} |",
+        f"| 0.0238, 0.9944 | {run['val_loss'][-1]:.4f}, {run['val_accuracy'][-1]:.4f} |",
+        f"| not printed | {run['penalty'][-1]:.4f} |",
+        f"Our lowest value in 13 epochs is {min(run['val_loss']):.4f}.",
+        f"With 0.8 we had {run['val_loss'][8]:.4f} after epoch 9",
+    ):
+        assert row in page, row

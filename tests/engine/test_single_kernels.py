@@ -987,6 +987,18 @@ def test_all_finite_finds_one_number_anywhere(kernels, value):
             assert kernels.all_finite(x, n) == 0
 
 
+def test_multiply_adds_halve_and_add_one_in_as_many_numbers_as_they_say(kernels):
+    for n_rounds in (0, 1, 7):
+        sums = np.full(193, CANARY, kernels.dtype)
+        sums[:192] = np.arange(192) * 128
+        start = sums.copy()
+        width = kernels.multiply_adds(sums, n_rounds)
+        assert 0 < width <= 192 and width % 12 == 0
+        fixed = 2 + (start[:width] - 2) / 2**n_rounds  # of s = s / 2 + 1, whose rest is 2
+        np.testing.assert_array_equal(sums[:width], fixed)
+        np.testing.assert_array_equal(sums[width:], start[width:])
+
+
 def test_gather_rows_copies_rows_beside_zeros(kernels):
     rng = np.random.default_rng(10)
     for n, batch in [*TWOS, (17, 0)]:

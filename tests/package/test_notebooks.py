@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import re
@@ -23,6 +25,7 @@ SAYS = {
     "mlp_mnist": "largest difference of the gradients",
     "moons": "reference: [",
     "mathematics": "largest difference to a step of the engine",
+    "cnn_mnist": "test accuracy of the MLP on the features",  # is run by tests/cnn
 }
 
 
@@ -45,7 +48,7 @@ def test_notebook_runs_with_small_settings(name, tmp_path, monkeypatch):
     assert SAYS[name] in str(outputs)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SAYS)
 def test_stored_notebook_shows_its_figures_and_is_small(name):
     path = EXAMPLES / f"{name}.ipynb"
     if not path.exists():
@@ -71,3 +74,35 @@ def test_the_notebook_on_mathematics_is_its_page():
     assert found == tool["cells_of"](page.read_text())
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_tidied_notebook_keeps_its_pictures_and_all_but_the_lines_of_loading(tmp_path):
+    """`python docs/tidy_notebook.py NOTEBOOK.ipynb`."""
+    page = EXAMPLES.parent / "docs" / "tidy_notebook.py"
+    if not page.exists():
+        pytest.skip("no docs beside the tests")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is missing")
+    many = image.effect_noise((60, 40), 80).convert("RGB")
+    buffer = io.BytesIO()
+    many.save(buffer, "png")
+    picture = {
+        "output_type": "display_data",
+        "metadata": {},
+        "data": {"image/png": base64.b64encode(buffer.getvalue()).decode()},
+    }
+    said = [
+        {"output_type": "stream", "name": name, "text": [line]}
+        for name, line in (
+            ("stderr", "I0000 00:00:17 port.cc:153] oneDNN custom operations are on.\n"),
+            ("stderr", "a warning\n"),
+            ("stdout", "I0000 of one's own\n"),
+        )
+    ]
+    cell = {"cell_type": "code", "metadata": {}, "source": [], "outputs": [*said, picture]}
+    path = tmp_path / "some.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "markdown"}, cell]}))
+    runpy.run_path(str(page))["tidy"](path)
+    *texts, tidied = json.loads(path.read_text())["cells"][1]["outputs"]
+    assert [text["text"] for text in texts] == [["a warning\n"], ["I0000 of one's own\n"]]
+    small = image.open(io.BytesIO(base64.b64decode(tidied["data"]["image/png"])))
+    assert small.size == many.size and len(small.convert("RGB").getcolors()) <= 24

@@ -17,6 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from cnn_data import LIBRARIES
 from processes import PATIENCE_SECONDS, wait_until
 from study_tools import DOCS, TINY, shape_of, stored, tiny_config
 
@@ -78,8 +79,17 @@ def test_configurations_are_frozen_and_plain(name):
             assert json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+RUN_IN_THE_SOAK = ("cnn-outputs", "cnn-optimizers", "cnn-augmentation")
+"""Keras needs seconds to build and compile a network; one study of CNNs is enough for the suite."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.soak) if n in RUN_IN_THE_SOAK else n for n in NAMES],
+)
 def test_study_runs_draws_and_tells_through_the_command(name, tiny, tmp_path, capsys, monkeypatch):
+    if name.startswith("cnn-") and not LIBRARIES:
+        pytest.skip("Keras or the library under it is missing")
     if name != "regularisation":  # one is enough to see the files themselves
         monkeypatch.setattr("fastmlp.studies.lab.figures.encode_image", lambda figure, kind: b"")
     code, out, _ = run(capsys, name, "--quick", "--threads", "2", "--out", str(tmp_path))

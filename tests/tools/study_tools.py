@@ -18,6 +18,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "studies"
 STORED = Path(__file__).parents[1] / "studies" / "results"
 """Results of tiny runs, made by ``python tests/tools/study_tools.py NAME``."""
 
+SMALL_CNN = {"n_train": 150, "n_validation": 50, "maps": (3, 4), "n_epochs": 2}
+
 TINY: dict[str, dict[str, Any]] = {
     "first-run": {"n_train": 200, "n_epochs": 6, "seeds": (0, 1), "hidden": (8,)},
     "regularisation": {
@@ -143,6 +145,10 @@ TINY: dict[str, dict[str, Any]] = {
         "n_steps": 5,
         "n_epochs": 3,
     },
+    "cnn-dense-layers": {**SMALL_CNN, "dense": ((6,), (6, 6))},
+    "cnn-outputs": {**SMALL_CNN, "dense": (6,), "rates": (0.01,)},
+    "cnn-optimizers": {**SMALL_CNN, "dense": (6,)},
+    "cnn-augmentation": {**SMALL_CNN, "dense": 6},
 }
 """Changes of the quick configuration on digits, with which a run takes about a second."""
 

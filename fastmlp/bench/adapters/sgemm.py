@@ -12,9 +12,7 @@ from scipy.linalg.blas import sgemm
 
 from fastmlp.bench.adapters.contract import Learner
 from fastmlp.bench.adapters.job import Job
-from fastmlp.bench.adapters.shared import seconds_of_each
-
-SIDE = 2048
+from fastmlp.bench.adapters.shared import SIDE, seconds_of_each
 
 
 class Contestant(Learner):

@@ -17,6 +17,9 @@ from fastmlp.bench.adapters.job import Job
 
 S = TypeVar("S")
 T = TypeVar("T")
+SIDE = 2048
+"""Of the square matrices with which the machine is measured."""
+
 SIGMOID_RANGES = (0.5, 1.0)
 """Bounds of the starting weights of a sigmoid network: first layer, other layers."""
 

@@ -30,6 +30,10 @@ NAMES = (
     "kmeans",
     "autoencoder",
     "landscapes",
+    "cnn-dense-layers",
+    "cnn-outputs",
+    "cnn-optimizers",
+    "cnn-augmentation",
 )
 """All studies: those of the articles in their order, what they announced, and what lies beyond."""
 

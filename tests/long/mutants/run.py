@@ -52,6 +52,7 @@ CLOSEST = {
     "src/update.c": ("engine/test_single_kernels.py", "-k", "update or gradient_squares"),
     "src/transpose.c": ("engine/test_single_kernels.py", "-k", "gather or scatter or transpose"),
     "src/vector_math.h": ("engine/test_single_kernels.py", "-k", "apply or bias_activation"),
+    "src/peak.c": ("engine/test_single_kernels.py", "-k", "multiply_adds"),
     "src/finite.c": ("engine/test_single_kernels.py", "-k", "all_finite"),
     "src/team.c": ("engine/test_native.py",),
     "src/shuffle.c": ("engine/test_shuffle.py",),
