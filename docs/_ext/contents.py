@@ -72,6 +72,10 @@ CONTENTS = {
         "kmeans",
         "autoencoder",
         "landscapes",
+        "cnn-dense-layers",
+        "cnn-outputs",
+        "cnn-optimizers",
+        "cnn-augmentation",
     ),
     "project/index": (
         "changelog",
