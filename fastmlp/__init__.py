@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastmlp import callbacks, datasets, losses, optimizers, plots
+from fastmlp import callbacks, data, datasets, losses, optimizers, plots
 from fastmlp._version import __version__
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.checkpoint import Checkpoint
@@ -48,6 +48,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "callbacks",
+    "data",
     "datasets",
     "export_onnx",
     "from_keras",

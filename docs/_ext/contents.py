@@ -31,6 +31,7 @@ CONTENTS = {
         "time-series",
         "images",
         "large-data",
+        "../scale",
         "searching",
         "tuning",
         "saving",

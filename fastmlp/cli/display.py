@@ -38,7 +38,9 @@ SECONDS_BETWEEN_FRAMES = 0.1
 class EpochRow:
     """The last finished epoch as strings, in the order of COLUMNS.
 
-    Cost, share of the penalty in it and error are means over the epoch's mini-batches.
+    Cost, share of the penalty in it and error are means over the epoch's mini-batches; so is the
+    training accuracy where the training rows are not measured after the epoch. What there is not is
+    a dash.
     """
 
     epoch: str
@@ -53,6 +55,9 @@ class EpochRow:
     @classmethod
     def of(cls, history: RecordedEpochs, n_epochs: int) -> EpochRow:
         """Return the row of the last epoch of `history`; `n_epochs` are planned."""
+        train, validation = history.last("train_accuracy"), history.last("val_accuracy")
+        if math.isnan(train):
+            train = history.last("batch_accuracy")
         return cls(
             f"{history.n_epochs}/{n_epochs}",
             f"{history.last('epoch_seconds'):.4f}",
@@ -60,8 +65,8 @@ class EpochRow:
             f"{history.last_mean('costs'):.5g}",
             f"{history.last_mean('reg_share'):.1%}",
             f"{history.last_mean('errors'):.5f}",
-            f"{history.last('train_accuracy'):.4f}",
-            f"{history.last('val_accuracy'):.4f}",
+            f"{train:.4f}",
+            "-" if math.isnan(validation) else f"{validation:.4f}",
         )
 
 

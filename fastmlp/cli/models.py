@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp.cli.options import UsageError
-from fastmlp.datasets import Dataset
-from fastmlp.datasets.labelled import LabelledData, without_rows
+from fastmlp.cli.run_data import RunData
+from fastmlp.datasets.labelled import without_rows
 from fastmlp.datasets.recipes import Recipe
 from fastmlp.datasets.scaling import Scaler
 from fastmlp.exchange.saving import MODEL_NAME, load, save
@@ -27,8 +27,7 @@ _ARTICLES_SCALING: dict[str, bool | str] = {"feature": True, "global": "global",
 
 def write_model(
     folder: Path,
-    dataset: Dataset,
-    data: LabelledData,
+    data: RunData,
     trainer: Trainer,
     scaler: Scaler,
     recipe: Recipe,
@@ -37,7 +36,7 @@ def write_model(
     """Write network, scaler, classes and history as a MyANN, and return the file's name."""
     network = trainer.network
     ann = MyANN(
-        without_rows(network.sizes[0], data.classes, network.dtype, dataset.source),
+        without_rows(network.sizes[0], data.classes, network.dtype, data.origin),
         len(recipe.hidden),
         [*network.sizes],
         len(data.classes),
@@ -58,7 +57,7 @@ def write_model(
         b_verbose=False,
         my_initializer=recipe.initializer,
     )
-    ann.my_data_set = dataset.name
+    ann.my_data_set = data.name
     ann.network.parameters[...] = network.parameters
     ann.scaler = scaler
     ann.history = trainer.history

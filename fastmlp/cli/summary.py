@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.cli.options import thread_source
-from fastmlp.datasets import Dataset
+from fastmlp.cli.run_data import RunData
 from fastmlp.datasets.recipes import Recipe
 from fastmlp.engine import environment
 from fastmlp.engine.plan import plan_batch, plan_network, training_flop
@@ -23,13 +23,13 @@ from fastmlp.training.trainer import Trainer
 HISTORY_NAME = "history.json"
 
 
-def describe(dataset: Dataset, network: Network, recipe: Recipe, options: Namespace) -> str:
+def describe(data: RunData, network: Network, recipe: Recipe, options: Namespace) -> str:
     """Return three lines about data, network and settings."""
     widths = "-".join(map(str, network.sizes))
     return "\n".join(
         [
-            f"{dataset.name} ({dataset.source}): {len(dataset.X_train)} training and "
-            f"{len(dataset.X_test)} validation rows, {network.sizes[-1]} classes",
+            f"{data.name} ({data.origin}): {data.n_train} training and "
+            f"{data.n_validation} validation rows, {network.sizes[-1]} classes",
             f"network {widths}, {network.n_parameters} parameters, {options.dtype}, "
             f"{recipe.activation}/{recipe.output}, {recipe.loss}, scaling {recipe.scale}",
             f"batch size {recipe.batch_size}, learning rate {recipe.learn_rate:g}, decay "
@@ -85,7 +85,7 @@ def summarize(trainer: Trainer, n_rows: int, total_seconds: float, n_epochs: int
 
 
 def make_record(
-    dataset: Dataset,
+    data: RunData,
     trainer: Trainer,
     recipe: Recipe,
     options: Namespace,
@@ -94,18 +94,17 @@ def make_record(
 ) -> dict[str, Any]:
     """Return the content of history.json: the History under its own names, and what led to it."""
     history, network = trainer.history, trainer.network
-    n_rows = len(dataset.X_train)
     return {
         **history.to_dict(),
         "ended": ended,
         "n_epochs": history.n_epochs,
         "seed": options.seed,
         "data": {
-            "name": dataset.name,
-            "n_train": n_rows,
-            "n_test": len(dataset.X_test),
-            "n_features": dataset.X_train.shape[1],
-            "classes": np.unique(dataset.y_train).tolist(),
+            "name": data.name,
+            "n_train": data.n_train,
+            "n_test": data.n_validation,
+            "n_features": data.n_features,
+            "classes": data.classes.tolist(),
         },
         "settings": {
             **_settings(recipe),
@@ -117,7 +116,7 @@ def make_record(
             "preset": options.preset,
         },
         "seconds": {"total": total_seconds},
-        **({"speed": _speed(trainer, n_rows)} if history.n_epochs else {}),
+        **({"speed": _speed(trainer, data.n_train)} if history.n_epochs else {}),
         "environment": environment.collect(options.threads),
     }
 
@@ -137,8 +136,12 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def _accuracies(history: History) -> str:
+    """Return the last accuracies; without the training rows' that of their batches."""
     train, validation = history.last("train_accuracy"), history.last("val_accuracy")
-    return f"train {train:.4f}, validation {validation:.4f}"
+    text = f"train {train:.4f}"
+    if np.isnan(train):
+        text = f"batches of the last epoch {history.last('batch_accuracy'):.4f}"
+    return text if np.isnan(validation) else f"{text}, validation {validation:.4f}"
 
 
 def _best(history: History) -> str:

@@ -25,7 +25,6 @@ from fastmlp.cli.options import (
     integer,
     integers,
     interval,
-    load_data,
     number,
 )
 from fastmlp.cli.output import (
@@ -34,6 +33,14 @@ from fastmlp.cli.output import (
     prepare_folder,
     report_written,
     run_figures,
+)
+from fastmlp.cli.run_data import (
+    RunData,
+    for_tables,
+    is_in_files,
+    load_arrays,
+    prepare_arrays,
+    prepare_files,
 )
 from fastmlp.cli.summary import (
     HISTORY_NAME,
@@ -44,8 +51,6 @@ from fastmlp.cli.summary import (
     rows_of_sets,
     summarize,
 )
-from fastmlp.datasets import Dataset
-from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.datasets.scaling import KINDS, Scaler
 from fastmlp.engine.products import PRODUCTS
@@ -68,9 +73,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Train a network. Settings that are not given come from the best known recipe for the "
         "data set. The test rows of the data set serve as validation data: they are evaluated "
-        "after every epoch."
+        "after every epoch. Parquet files are read in windows of 64 MiB: --data FILE.parquet "
+        "--target COLUMN, with rows in other files for --validation."
     )
     add_data(parser)
+    _add_files(parser)
     _add_network(parser)
     _add_training(parser)
     add_threads(parser)
@@ -82,6 +89,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "and figures to this folder",
     )
     _add_checkpoints(parser)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--target", metavar="COLUMN", help="name of the Parquet files' column with the labels")
+    add(
+        "--features",
+        metavar="a,b,c",
+        help="names of the Parquet files' columns to use as inputs; default: all others",
+    )
+    add(
+        "--validation",
+        metavar="PATH",
+        help="Parquet file, or folder of such, with rows that are evaluated after every epoch",
+    )
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
@@ -159,37 +181,42 @@ def run(options: argparse.Namespace) -> int:
     """Train and return the exit code. Bad input raises."""
     checkpoint = _checkpoint(options)
     folder = None if options.out is None else prepare_folder(options.out)
-    dataset = load_data(options.data, "training on")
-    recipe = merge(options, dataset.name)
-    scaler = Scaler(recipe.scale)
-    data = prepare(
-        (dataset.X_train, dataset.y_train, dataset.X_test, dataset.y_test),
-        scaler,
-        np.dtype(options.dtype),
-    )
+    data, recipe, scaler = _prepare(options)
     trainer = build(data, recipe, options)
-    print(describe(dataset, trainer.network, recipe, options))
+    print(describe(data, trainer.network, recipe, options))
     if options.resume:
         print(describe_resume(options.checkpoint))
     start = time.perf_counter()
     code, n_epochs = _fit(trainer, data, recipe, options, checkpoint)
     total_seconds = time.perf_counter() - start
     if trainer.history.n_epochs:
-        print(summarize(trainer, len(data.X_train), total_seconds, n_epochs))
+        print(summarize(trainer, data.n_train, total_seconds, n_epochs))
     if folder is not None:
-        record = make_record(dataset, trainer, recipe, options, total_seconds, ENDINGS[code])
+        record = make_record(data, trainer, recipe, options, total_seconds, ENDINGS[code])
         write_json(folder / HISTORY_NAME, record)
         written = [HISTORY_NAME]
         if trainer.history.n_epochs or trainer.n_steps:
-            written.append(write_model(folder, dataset, data, trainer, scaler, recipe, options))
+            written.append(write_model(folder, data, trainer, scaler, recipe, options))
         if trainer.history.n_epochs and code != TERMINATED:  # SIGTERM does not wait for figures
-            written += _draw(folder, dataset, data, trainer, record, code)
+            written += _draw(folder, data, trainer, record, code)
         report_written(written, folder)
         if not trainer.history.n_epochs:
             print(f"model     {_unfinished(trainer, code)}")
         if code == TERMINATED and trainer.history.n_epochs:
             print(f"figures   fastmlp report {shlex.quote(str(folder))} draws them")
     return code
+
+
+def _prepare(options: argparse.Namespace) -> tuple[RunData, Recipe, Scaler]:
+    """Return the data that the options name, the settings, and the scaler fitted to the data."""
+    if is_in_files(options):
+        recipe = for_tables(merge(options, options.data), options)
+        scaler = Scaler(recipe.scale)
+        return prepare_files(options, scaler), recipe, scaler
+    dataset = load_arrays(options)
+    recipe = merge(options, dataset.name)
+    scaler = Scaler(recipe.scale)
+    return prepare_arrays(dataset, scaler, options.dtype), recipe, scaler
 
 
 def _unfinished(trainer: Trainer, code: int) -> str:
@@ -203,16 +230,15 @@ def _unfinished(trainer: Trainer, code: int) -> str:
 
 def _draw(
     folder: Path,
-    dataset: Dataset,
-    data: LabelledData,
+    data: RunData,
     trainer: Trainer,
     record: dict[str, Any],
     code: int,
 ) -> list[str]:
-    """Write the figures of a run; those of predictions only if the weights are an epoch's."""
+    """Write the figures of a run; those of predictions need arrays, and the weights of an epoch."""
     names = draw_into(folder, run_figures(trainer.history, rows_of_sets(record)))
-    if names and code == FINISHED:
-        names += draw_into(folder, prediction_figures(dataset, data, trainer))
+    if names and code == FINISHED and data.arrays is not None:
+        names += draw_into(folder, prediction_figures(*data.arrays, trainer))
     return names
 
 
@@ -252,11 +278,11 @@ def merge(options: argparse.Namespace, data_set: str) -> Recipe:
     return replace(recipe, **given)
 
 
-def build(data: LabelledData, recipe: Recipe, options: argparse.Namespace) -> Trainer:
+def build(data: RunData, recipe: Recipe, options: argparse.Namespace) -> Trainer:
     """Return the trainer of a new network for the data, as recipe and options describe it."""
     rng = np.random.default_rng(options.seed)
     network = Network(
-        (data.X_train.shape[1], *recipe.hidden, len(data.classes)),
+        (data.n_features, *recipe.hidden, len(data.classes)),
         activation=recipe.activation,
         output=recipe.output,
         dtype=options.dtype,
@@ -282,7 +308,7 @@ def build(data: LabelledData, recipe: Recipe, options: argparse.Namespace) -> Tr
 
 def _fit(
     trainer: Trainer,
-    data: LabelledData,
+    data: RunData,
     recipe: Recipe,
     options: argparse.Namespace,
     checkpoint: Checkpoint | None,
@@ -296,11 +322,11 @@ def _fit(
         trainer.fit_as(
             "fastmlp train",
             _compared(recipe, options),
-            data.X_train,
-            data.Y_train,
+            data.X,
+            data.Y,
             n_epochs=recipe.epochs,
-            validation_data=(data.X_test, data.Y_test),
-            measure_train=True,
+            validation_data=data.validation,
+            measure_train=data.arrays is not None,  # files would be read twice per epoch
             callbacks=[display] if checkpoint is None else [checkpoint, display],
             resume=options.checkpoint if options.resume else None,
         )

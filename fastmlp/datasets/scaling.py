@@ -39,13 +39,20 @@ class Scaler:
 
     def fit(self, X: NDArray[Any]) -> Scaler:
         """Compute mean and deviation of X (n, n_features), which is not modified."""
+        self.standard_scaler = None
+        for rows in _blocks(X):
+            self.partial_fit(X[rows])
+        return self
+
+    def partial_fit(self, X: NDArray[Any]) -> Scaler:
+        """Add the rows X (n, n_features) to those that mean and deviation are computed of."""
         if self.kind == "none":
             return self
-        from sklearn.preprocessing import StandardScaler
+        if self.standard_scaler is None:
+            from sklearn.preprocessing import StandardScaler
 
-        self.standard_scaler = StandardScaler()
-        for rows in _blocks(X):
-            self.standard_scaler.partial_fit(self._columns(X[rows]))
+            self.standard_scaler = StandardScaler()
+        self.standard_scaler.partial_fit(self._columns(X))
         return self
 
     def transform(self, X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

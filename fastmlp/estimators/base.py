@@ -17,6 +17,7 @@ from fastmlp._checks import check_targets
 from fastmlp._types import Array
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.checkpoint import Checkpoint
+from fastmlp.data.source import Source
 from fastmlp.engine.rows import Inputs, Rows
 from fastmlp.estimators.coefficients import (
     Architecture,
@@ -43,7 +44,7 @@ from fastmlp.estimators.parameters import (
     layer_activations,
 )
 from fastmlp.estimators.records import FitRecord, RecordOwner
-from fastmlp.estimators.resume import ResumableFit
+from fastmlp.estimators.resume import resumable_fit
 from fastmlp.estimators.settings import LastTrainer
 from fastmlp.estimators.sklearn_callbacks import (
     CallbackSupport,
@@ -52,6 +53,7 @@ from fastmlp.estimators.sklearn_callbacks import (
     manages_callbacks,
 )
 from fastmlp.estimators.solvers import Fit, run_solver
+from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of, whole
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure
 from fastmlp.estimators.validation import Score, Validator, named_scorers, split_rows
@@ -156,7 +158,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -175,8 +177,11 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Finite numbers; float32 and float64 are used without a copy if C-ordered.
+            Or a :class:`fastmlp.data.Source`, which has targets and sample weights too: then the
+            rows are read window by window, classes, or the scale of targets, are learned in one
+            pass over them, and float32 is used where it has all of the source's numbers.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Finite numbers for a regressor; for a classifier, labels of any sortable type,
+            Not with a source. Finite numbers for a regressor; for a classifier, labels of any type,
             multilabel indicators 0 and 1 (also sparse), or probabilities of every class
             (n_samples, n_classes), for example those of another model.
         sample_weight : array-like of shape (n_samples,) or float, optional
@@ -184,7 +189,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         X_val, y_val : like X and y, optional
             Validation data, evaluated after every epoch. With early stopping, it replaces the rows
             that would be set aside; without, it is only evaluated. For pipelines, see the
-            parameter `transform_input` of Pipeline.
+            parameter `transform_input` of Pipeline. `X_val` may be a source, without `y_val`; it is
+            read into memory.
         sample_weight_val : array-like of shape (n_val,) or float, optional
             Sample weights of `X_val`.
         groups : array-like of shape (n_samples,), optional
@@ -204,7 +210,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         ParameterError
             If a parameter is not allowed (both a ValueError and a TypeError).
         ValueError
-            If the data is invalid or does not match earlier data.
+            If the data is invalid or does not match earlier data; a DataFormatError with the place
+            for rows of a source.
         ResumeError
             If `resume` belongs to a fit with other data or parameters, which are listed; a
             ValueError.
@@ -288,10 +295,17 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     ) -> Fit:
         """Check all arguments of a fit, create the network, and select the validation rows."""
         first = not (hasattr(self, "coefs_") and (self.warm_start or incremental))
-        x, labels = self._check_data(X, y, self._wanted_dtype(first=first), reset=first)
-        self._learn_targets(labels, first=first, incremental=incremental, classes=classes)
+        dtype = self._wanted_dtype(first=first)
+        if isinstance(X, Source):
+            check_none({"y": y, "sample_weight": sample_weight, "groups": groups})
+            check_fit(self, incremental=incremental, has_validation=validation[0] is not None)
+            x, labels, known = learn_from(self, X, dtype, reset=first)
+        else:
+            x, labels = self._check_data(X, y, dtype, reset=first)
+            known = labels
+        self._learn_targets(known, first=first, incremental=incremental, classes=classes)
         weights = check_weights("sample_weight", sample_weight, len(x), x.dtype)
-        self._learn_scale(labels, weights, first=first)
+        self._learn_scale(known, weights, first=first)
         output, loss = self._output_and_loss()
         rows = self._rows(x, labels, weights, loss)
         held_out = self._given_validation(*validation, x.dtype, loss)
@@ -307,7 +321,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         random_state = as_random_state(self.random_state)
         resumable = None
         if resume is not None or any(isinstance(call, Checkpoint) for call in callbacks):
-            resumable = _resumable(resume, random_state, incremental=incremental)
+            resumable = resumable_fit(resume, random_state, incremental=incremental)
         record = self._start(rows, output, first=first, random_state=random_state)
         row_index = None
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
@@ -317,18 +331,19 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         )
         if not incremental:
             check_training_weights(train.weights, row_index)
+        reader = reader_of(self, X, rows, loss) if isinstance(X, Source) else None
         fingerprint = saved = None
         if resumable is not None:
             validation_rows = None if held_out is None else held_out[0]
             saved = resumable.saved
             fingerprint = resumable.fingerprint(
-                type(self).__name__, self, train, row_index, validation_rows, first=first
+                type(self).__name__, self, reader or train, row_index, validation_rows, first=first
             )
         return Fit(
             parameters=self,
             record=record,
             publish=self._publish,
-            train=train,
+            train=reader or train,
             row_index=row_index,
             validator=None if held_out is None else self._validator(record, *held_out),
             loss=loss,
@@ -398,6 +413,9 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         self, X: Any, y: Any, weights: Any, dtype: np.dtype[Any], loss: Loss
     ) -> tuple[Rows, Any] | None:
         """Return the validation data given to `fit`, as rows and as labels, or None."""
+        if isinstance(X, Source):
+            check_none({"y_val": y, "sample_weight_val": weights}, "X_val")
+            X, y, weights = whole(X)
         if not has_validation_set(X, y, weights):
             return None
         x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
@@ -606,14 +624,3 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _resumable(
-    resume: Any, random_state: np.random.RandomState, *, incremental: bool
-) -> ResumableFit:
-    if incremental:
-        raise ValueError(
-            "a Checkpoint can be used with fit, not with partial_fit: fastmlp.save keeps the "
-            "estimator between two calls, with the optimizer's state"
-        )
-    return ResumableFit(resume, random_state)

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._types import StrPath
+from fastmlp.data.reader import WindowReader
 from fastmlp.engine.rows import Rows
 from fastmlp.estimators.parameters import Parameters
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.checkpoints.folder import read_newest
+from fastmlp.training.inputs import described
 
 FREE = ("max_iter", "max_fun", "n_threads", "verbose", "warm_start", "random_state")
 """Parameters that may change: a fit can become longer, and the result depends on no other of them.
@@ -48,7 +50,7 @@ class ResumableFit:
         self,
         owner: str,
         parameters: Parameters,
-        train: Rows,
+        train: Rows | WindowReader,
         row_index: NDArray[np.intp] | None,
         validation: Rows | None,
         *,
@@ -61,7 +63,7 @@ class ResumableFit:
         owner : str
             Name of the estimator's class.
         train, validation : Rows
-            Rows for training and validation.
+            Rows for training and validation; `train` may be the reader of a source.
         row_index : ndarray of int or None
             Indices of the rows in `train` that are used; None for all.
         first : bool
@@ -71,7 +73,7 @@ class ResumableFit:
         settings = {name: value for name, value in given.items() if name not in FREE}
         is_seed = isinstance(parameters.random_state, numbers.Integral)
         settings["random_state"] = parameters.random_state if is_seed else "no number"
-        data: dict[str, Any] = dict(zip(("X", "y", "sample_weight"), train, strict=True))
+        data = described(train, ("X", "y", "sample_weight"))
         data["rows to train on"] = row_index
         held_out = (None, None, None) if validation is None else validation
         data |= zip(("X_val", "y_val", "sample_weight_val"), held_out, strict=True)
@@ -81,3 +83,15 @@ class ResumableFit:
             owner_settings=settings | {"new network": first},
             owner_state={} if is_seed else {"random_state": self._random_state},
         )
+
+
+def resumable_fit(
+    resume: Any, random_state: np.random.RandomState, *, incremental: bool
+) -> ResumableFit:
+    """Return the checkpoint support of a fit; raise ValueError for partial_fit, which has none."""
+    if incremental:
+        raise ValueError(
+            "a Checkpoint can be used with fit, not with partial_fit: fastmlp.save keeps the "
+            "estimator between two calls, with the optimizer's state"
+        )
+    return ResumableFit(resume, random_state)

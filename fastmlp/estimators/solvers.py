@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp._checks import check_choice
 from fastmlp.callbacks.base import Callback, EpochCallback
+from fastmlp.data.reader import WindowReader
 from fastmlp.engine.rows import Rows
 from fastmlp.estimators.convergence import Convergence
 from fastmlp.estimators.inputs import hint_at_scale
@@ -58,8 +59,8 @@ class Fit:
         Record to which the results are written.
     publish : callable
         Called after every epoch, when it has been recorded.
-    train : Rows
-        Checked rows.
+    train : Rows or WindowReader
+        Checked rows, or the reader of a source, with a stochastic solver.
     row_index : ndarray of int or None
         Indices of the training rows in `train`; None for all.
     validator : Validator or None
@@ -83,7 +84,7 @@ class Fit:
     parameters: Parameters
     record: FitRecord
     publish: Callable[[], None]
-    train: Rows
+    train: Rows | WindowReader
     row_index: NDArray[np.intp] | None
     validator: Validator | None
     loss: Loss
@@ -98,7 +99,15 @@ class Fit:
     @property
     def n_rows(self) -> int:
         """Number of rows to train on."""
+        if isinstance(self.train, WindowReader):
+            return len(self.train)
         return len(self.train.x) if self.row_index is None else len(self.row_index)
+
+    @property
+    def rows(self) -> Rows:
+        """The rows in memory; not of a source."""
+        assert isinstance(self.train, Rows)
+        return self.train
 
 
 def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
@@ -136,7 +145,7 @@ def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     if stochastic:
         if fit.incremental:
             fit.record.calls.check(
-                fit.parameters, fit.train.x, trainer.epochs_done, end_of_epoch=end_of_epoch
+                fit.parameters, fit.rows.x, trainer.epochs_done, end_of_epoch=end_of_epoch
             )
         monitor = _monitor(fit, recorder.names)
         convergence = _convergence(fit, monitor, None if display is None else display.show)
@@ -254,7 +263,8 @@ def _warn_of_early_end(record: FitRecord) -> None:
 def _hint(fit: Fit) -> str:
     """Return what may help a fit that has not converged."""
     reaches_slowly = fit.record.architecture.output in ("identity", "increasing")
-    return hint_at_scale(fit.train.y) if reaches_slowly else ""
+    is_known = reaches_slowly and isinstance(fit.train, Rows)
+    return hint_at_scale(fit.rows.y) if is_known else ""
 
 
 def _note_divergence(record: FitRecord, error: DivergenceError) -> None:
@@ -272,7 +282,7 @@ def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> Non
     parameters, record = fit.parameters, fit.record
     result = minimize(
         trainer,
-        fit.train,
+        fit.rows,
         max_iter=parameters.max_iter,
         max_fun=parameters.max_fun,
         gtol=parameters.tol,
@@ -288,7 +298,7 @@ def _run_lbfgs(fit: Fit, trainer: Trainer, callbacks: Sequence[Callback]) -> Non
             "The last finite weights are kept."
         )
     record.n_iter = min(int(result.nit), parameters.max_iter)
-    penalty = trainer.objective.penalty_share(fit.train)
+    penalty = trainer.objective.penalty_share(fit.rows)
     record.loss = record.best_loss = float(result.fun - penalty) / fit.loss_scale + penalty
     if result.status != 0:
         warn(

@@ -11,7 +11,7 @@ import inspect
 import numbers
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +33,7 @@ from fastmlp.datasets.labelled import DataTuple, LabelledData, flatten_rows, pre
 from fastmlp.myann.figures import Figures
 from fastmlp.myann.parameters import FREE, LOSS_FUNCTIONS, accept_aliases, check_parameters
 from fastmlp.myann.report import batch_report, epoch_report, is_due, period_for, start_report
+from fastmlp.myann.sources import Sources, are_sources, prepare_data, without_sources
 from fastmlp.myann.step import Penalty, step_matrices
 from fastmlp.network.network import Network
 from fastmlp.training.history import History
@@ -56,9 +57,11 @@ class MyANN(Figures):
 
     Parameters
     ----------
-    my_data_set : str, path or (X_train, y_train, X_test, y_test)
+    my_data_set : str, path, (X_train, y_train, X_test, y_test), or one or two sources
         A name or path for :func:`fastmlp.datasets.load`, or arrays: X of shape (n, n_features),
-        finite numbers, and y of shape (n,). Arrays are copied, never modified.
+        finite numbers, and y of shape (n,). Arrays are copied, never modified. Or a
+        :class:`fastmlp.data.Source` of training rows with their labels, or a tuple of such a source
+        and one of test rows: they are read window by window, and `X_train` and the like are empty.
     n_hidden_layers : int >= 0
         Number of hidden layers; must match `ay_nodes_layers`.
     ay_nodes_layers : sequence of int
@@ -208,7 +211,7 @@ class MyANN(Figures):
     @accept_aliases
     def __init__(
         self,
-        my_data_set: StrPath | DataTuple | LabelledData = "mnist",
+        my_data_set: StrPath | DataTuple | LabelledData | Sources = "mnist",
         n_hidden_layers: int = 1,
         ay_nodes_layers: Sequence[int] = (0, 100, 0),
         n_nodes_layer_out: int = 10,
@@ -280,9 +283,14 @@ class MyANN(Figures):
         """Import, check, split, scale and encode the data; compare the number of classes."""
         if isinstance(self.my_data_set, LabelledData):  # already prepared, by a model file
             self.data = self.my_data_set
+        elif are_sources(self.my_data_set):
+            if self.legacy_split:
+                raise ValueError("legacy_split must be False where my_data_set is a source")
+            self.sources = prepare_data(self.my_data_set, self.scaler)
+            self.data = without_sources(self.sources, self.dtype)
         else:
             self.data = prepare(
-                self.my_data_set,
+                cast(StrPath | DataTuple, self.my_data_set),
                 self.scaler,
                 self.dtype,
                 argument="my_data_set",
@@ -380,7 +388,8 @@ class MyANN(Figures):
         DivergenceError, KeyboardInterrupt
             Weights and history up to then are kept.
         """
-        self._require_rows("fit")
+        if self.sources is None:
+            self._require_rows("fit")
         n_epochs = self.n_epochs if n_epochs is None else n_epochs
         return self._fit(self.trainer, n_epochs, callbacks, resume, "MyANN")
 
@@ -451,13 +460,13 @@ class MyANN(Figures):
         calls += [_with_ann(call, self) for call in given]
         trainer.history = self.history  # until fit creates a new one
         try:
+            train, test = self._fit_data()
             trainer.fit_as(
                 owner,
                 self._settings(),
-                self.X_train,
-                self.Y_train,
+                *train,
                 n_epochs=n_epochs,
-                validation_data=(self.X_test, self.Y_test) if self.b_measure_accuracy else None,
+                validation_data=test if self.b_measure_accuracy else None,
                 measure_train=self.b_measure_accuracy,
                 callbacks=calls,
                 resume=resume,
@@ -571,7 +580,7 @@ class MyANN(Figures):
 
     def _print_test_data(self) -> None:
         print(f"Data: {self.data.source}")
-        for name in ("X_train", "y_train", "X_test", "y_test"):
+        for name in () if self.sources else ("X_train", "y_train", "X_test", "y_test"):
             print(f"  {name}: {getattr(self, name).shape}")
         for number, w in enumerate(self.weights):
             print(f"  weights L{number} to L{number + 1}: {w.shape}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp._types import Array
+from fastmlp.data.labelled import LabelledSources
 from fastmlp.datasets.labelled import LabelledData
 from fastmlp.network.network import Network
 from fastmlp.training.history import History
@@ -25,6 +26,7 @@ class Records:
     """Read-only attributes of a MyANN; only the weights can be assigned."""
 
     data: LabelledData
+    sources: LabelledSources | None = None
     network: Network
     trainer: Trainer
     history: History
@@ -88,7 +90,14 @@ class Records:
     @property
     def n_mini_batches(self) -> int:
         """Number of mini-batches in the training set; `n_max_batches` may run fewer."""
-        return -(-len(self.X_train) // self.n_size_mini_batch)
+        n_rows = len(self.X_train if self.sources is None else self.sources.train)
+        return -(-n_rows // self.n_size_mini_batch)
+
+    def _fit_data(self) -> tuple[tuple[Any, Any], Any]:
+        """Return the arguments of a Trainer's fit: training data, and validation data."""
+        if self.sources is not None:
+            return (self.sources.train, None), self.sources.test
+        return (self.X_train, self.Y_train), (self.X_test, self.Y_test)
 
     @property
     def n_batches(self) -> int:
@@ -135,6 +144,10 @@ class Records:
 
     def _require_rows(self, method: str) -> None:
         """Raise an error if data is needed but the object is from a model file, which has none."""
+        if self.sources is not None:
+            raise ValueError(
+                f"{method} needs training and test data in memory; my_data_set is a source"
+            )
         if len(self.X_train) == 0:
             raise ValueError(
                 f"{method} needs training and test data, which a model file does not have: make a "

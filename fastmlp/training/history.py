@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.reader import WindowReader
 from fastmlp.engine.rows import Rows
 from fastmlp.files.json_file import plain
 from fastmlp.training.epoch import EpochRecord
@@ -164,12 +165,15 @@ class HistoryRecorder:
     ----------
     evaluate : callable
         ``evaluate(rows) -> Evaluation`` of the network as it is.
-    train, validation : Rows or None
+    train, validation : Rows, WindowReader or None
         What is measured; NaN is written for what is not.
     """
 
     def __init__(
-        self, evaluate: Callable[[Rows], Evaluation], train: Rows | None, validation: Rows | None
+        self,
+        evaluate: Callable[[Any], Evaluation],
+        train: Rows | WindowReader | None,
+        validation: Rows | WindowReader | None,
     ) -> None:
         self.evaluate = evaluate
         self.sets = {"train": train, "val": validation}

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.callbacks.base import EpochCallback, around_training
 from fastmlp.callbacks.checkpoint import Checkpoint
+from fastmlp.data.reader import Window
 from fastmlp.engine import _core
-from fastmlp.engine.rows import Rows, first_rows
 from fastmlp.exceptions import DivergenceError
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import Epoch
+from fastmlp.training.feeds import Feed
 from fastmlp.training.history import HistoryRecorder
 from fastmlp.training.protocol import NetworkTraining
 
@@ -143,25 +143,29 @@ class Loop:
     ----------
     training : NetworkTraining
         The Trainer; its network, states and records are changed.
-    rows : Rows
-    row_index : ndarray of shape (n_taken,), intp, or None
-        The rows to train on; None for all.
+    feed : Feed
+        The rows to train on.
     listeners : Listeners
     recorder : HistoryRecorder or None
     keeper : Keeper or NothingKept
+
+    Attributes
+    ----------
+    window : Window
+        The rows of `feed` that are trained on now.
     """
+
+    window: Window
 
     def __init__(
         self,
         training: NetworkTraining,
-        rows: Rows,
-        row_index: NDArray[np.intp] | None,
+        feed: Feed,
         listeners: Listeners,
         recorder: HistoryRecorder | None,
         keeper: Keeper | NothingKept,
     ) -> None:
-        self.training, self.rows, self.row_index = training, rows, row_index
-        self.n_rows = len(rows.x if row_index is None else row_index)
+        self.training, self.feed = training, feed
         self.listeners, self.recorder, self.keeper = listeners, recorder, keeper
 
     def run(self, last_epoch: int) -> None:
@@ -171,8 +175,7 @@ class Loop:
             epoch = self._restore()
             while not self.listeners.ended and self.training.epochs_done < last_epoch:
                 epoch = epoch or self._begin_epoch()
-                for last_batch in self._batches(epoch):
-                    self._step(epoch, last_batch)
+                self._train(epoch)
                 self._record(epoch)
                 self._notify()
                 epoch = None
@@ -198,51 +201,60 @@ class Loop:
 
     def _begin_epoch(self) -> Epoch:
         self.listeners.notify_epoch_begin()
-        epoch = self.training.draw_epoch(self.n_rows)
+        epoch = self.training.draw_epoch(self.feed.n_rows)
         self.keeper.take_snapshot(epoch, under_way=True, ended=False)
         return epoch
 
-    def _batches(self, epoch: Epoch) -> Iterator[int]:
-        """Yield the batch before which to stop next, until all batches of an epoch are done.
-
-        All batches of an epoch at once, unless a file may be due in between.
-        """
+    def _train(self, epoch: Epoch) -> None:
+        """Train on what is left of an epoch."""
         start, before = time.perf_counter(), epoch.seconds
-        self.order = self.training.order = self._order(epoch.order_seed)
-        while epoch.n_done < epoch.n_batches:
-            yield min(epoch.n_done + self.keeper.batches_to_go(epoch), epoch.n_batches)
-            epoch.seconds = before + time.perf_counter() - start
-            self.keeper.write_if_due()
+        windows = self.feed.windows(epoch, self.training.batch_size)
+        with closing(windows):  # a reader's thread ends with the epoch, however that ends
+            for self.window in windows:
+                is_whole = self.window.n_rows == self.feed.n_rows
+                self.training.order = self.window.order if is_whole else None
+                for last_batch in self._batches(epoch):
+                    self._step(epoch, last_batch)
+                    epoch.seconds = before + time.perf_counter() - start
+                    self.keeper.write_if_due()
         epoch.seconds = before + time.perf_counter() - start
 
-    def _order(self, seed: int | None) -> NDArray[np.intp] | None:
-        """Return the rows in the order of an epoch; None for that of the data."""
-        if seed is None:
-            return self.row_index
-        mixed = _core.permutation(self.n_rows, seed)
-        return mixed if self.row_index is None else self.row_index[mixed]
+    def _batches(self, epoch: Epoch) -> Iterator[int]:
+        """Yield the batch before which to stop next, until all batches of the window are done.
+
+        All of them at once, unless a file may be due in between.
+        """
+        n_batches = -(-(self.window.begin + self.window.n_rows) // self.training.batch_size)
+        end = min(n_batches, epoch.n_batches)
+        while epoch.n_done < end:
+            yield min(epoch.n_done + self.keeper.batches_to_go(epoch), end)
 
     def _step(self, epoch: Epoch, last_batch: int) -> None:
-        """Update the weights by every batch until `last_batch`."""
-        training, rows, objective = self.training, self.rows, self.training.objective
-        costs, penalties, errors, accuracies = epoch.measures
+        """Update the weights by every batch of the window until `last_batch` of the epoch."""
+        training, window, objective = self.training, self.window, self.training.objective
+        rows = window.rows
+        begin = window.begin // training.batch_size
+        costs, penalties, errors, accuracies = epoch.measures[:, begin:]
+        # The engine takes a window's rows for all of them.
+        is_shared = objective.penalty_scale == "per_sample"
+        share = window.n_rows / self.feed.n_rows if is_shared else 1.0
         try:
             status, _, interruption = objective.engine.train(
                 objective.parameters,
                 training.states,
                 rows.x,
                 rows.y,
-                order=self.order,
+                order=window.order,
                 sample_weights=rows.weights,
                 batch_size=training.batch_size,
-                first_batch=epoch.n_done,
-                last_batch=last_batch,
+                first_batch=epoch.n_done - begin,
+                last_batch=last_batch - begin,
                 optimizer=training.optimizer,
                 learning_rate=epoch.learning_rate,
                 n_steps=epoch.n_steps_before + epoch.n_done,
-                l1=objective.l1,
-                l2=objective.l2,
-                l1_cost=objective.l1_cost,
+                l1=share * objective.l1,
+                l2=share * objective.l2,
+                l1_cost=share * objective.l1_cost,
                 mean_reduction=objective.reduction == "mean",
                 penalty_scale=objective.penalty_scale,
                 costs=costs,
@@ -250,7 +262,8 @@ class Loop:
                 errors=errors,
                 accuracies=accuracies,
                 dropout=training.dropout,
-                dropout_seed=epoch.dropout_seed,
+                # The masks are functions of seed + row: those of the whole epoch.
+                dropout_seed=(epoch.dropout_seed + window.begin) % 2**64,
                 max_grad_norm=training.max_grad_norm or 0.0,
                 progress=epoch.progress,
             )
@@ -262,17 +275,17 @@ class Loop:
             raise self._divergence(epoch)
 
     def _divergence(self, epoch: Epoch) -> DivergenceError:
-        training, batch = self.training, epoch.n_done
+        training, window, batch = self.training, self.window, epoch.n_done
         number, size = training.epochs_done, training.batch_size
         training.reset_optimizer()  # its states may be infinite
-        at_fault = slice(batch * size, (batch + 1) * size)
-        order = training.order
+        begin = batch * size - window.begin
+        at_fault, order = slice(begin, begin + size), window.order
         return DivergenceError(
             epoch=number,
             batch=batch,
             learning_rate=epoch.learning_rate,
             cause=training.objective.fault_of_loss(
-                self.rows, at_fault if order is None else order[at_fault]
+                window.rows, at_fault if order is None else order[at_fault]
             ),
         )
 
@@ -282,7 +295,7 @@ class Loop:
         The weights are those that the run leaves, a callback's best ones included.
         """
         training, epoch = self.training, self.training.last_epoch
-        if epoch is None or not training.objective.overflows(first_rows(self.rows.x, CHECKED_ROWS)):
+        if epoch is None or not training.objective.overflows(self.feed.first_rows(CHECKED_ROWS)):
             return
         number = training.epochs_done - 1
         training.reset_optimizer()  # its states may be infinite
@@ -297,7 +310,7 @@ class Loop:
         """Count a finished epoch, and write down what it was like."""
         training = self.training
         training.note_steps(epoch)
-        training.note_epoch(epoch.record(training.batch_size, self.n_rows))
+        training.note_epoch(epoch.record(training.batch_size, self.feed.n_rows))
         if self.recorder is not None:
             self.recorder.record(training)
 

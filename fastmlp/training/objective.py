@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._types import Array
+from fastmlp.data.reader import Window
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
 from fastmlp.engine.rows import Inputs, Rows, SparseRows
@@ -77,11 +78,27 @@ class Objective:
     def evaluate(self, rows: Rows) -> Evaluation:
         """Return loss, cost, error and accuracy on checked rows, counted by their weights."""
         with self.blas_guard():
-            loss, error, weight, n_correct = self.engine.evaluate(self.parameters, *rows)
+            sums = self.engine.evaluate(self.parameters, *rows)
+        return self._evaluation(*sums, penalty=self.penalty_share(rows))
+
+    def evaluate_windows(self, windows: Iterable[Window]) -> Evaluation:
+        """Return the same for rows that come in windows, whose sums are added."""
+        sums = np.zeros(4)
+        with self.blas_guard():
+            for window in windows:
+                sums += self.engine.evaluate(self.parameters, *window.rows)
+        loss, error, weight, n_correct = sums.tolist()
+        share = 1 / weight if self.penalty_scale == "per_weight" and weight else 1.0
+        return self._evaluation(loss, error, weight, n_correct, penalty=self.penalty() * share)
+
+    def _evaluation(
+        self, loss: float, error: float, weight: float, n_correct: float, *, penalty: float
+    ) -> Evaluation:
+        """Return means of the sums that the engine returns."""
         if self.reduction == "mean":
             loss /= weight
-        error /= weight * rows.y.shape[1]
-        return Evaluation(loss, loss + self.penalty_share(rows), error, n_correct / weight)
+        error /= weight * self.network.sizes[-1]
+        return Evaluation(loss, loss + penalty, error, n_correct / weight)
 
     def predict(self, x: Inputs, out: Array) -> None:
         """Write the outputs of checked rows x (n, n_features) into `out` (n, n_out)."""

@@ -13,24 +13,20 @@ from fastmlp._checks import (
     check_choice,
     check_flag,
     check_integer,
-    check_matrix,
     check_number,
-    check_pair_of_arrays,
     check_random_state,
-    check_same_length,
-    check_sample_weight,
-    check_targets,
     shown,
 )
 from fastmlp._names import suggest_parameters
 from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, EpochCallback, as_epoch_callbacks
 from fastmlp.callbacks.checkpoint import Checkpoint
+from fastmlp.data.reader import WindowReader
+from fastmlp.data.source import Source
 from fastmlp.engine import _core
-from fastmlp.engine.rows import Inputs, Rows, check_inputs
+from fastmlp.engine.rows import Rows
 from fastmlp.engine.threads import resolve_threads
 from fastmlp.losses import (
-    LOSS_FACTS,
     NATURAL_LOSS,
     CustomFunction,
     Loss,
@@ -48,9 +44,11 @@ from fastmlp.training.attributes import (
     check_products,
     check_states,
 )
-from fastmlp.training.checkpoints.fingerprint import DATA_NAMES, Fingerprint
+from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord, epoch_metrics
+from fastmlp.training.feeds import feed_of
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
+from fastmlp.training.inputs import VALIDATION_NAMES, DataCheck, described, without_weights
 from fastmlp.training.loop import Listeners, Loop, keeper_of
 from fastmlp.training.objective import Objective
 
@@ -134,7 +132,8 @@ class Trainer:
     history : History
         Finished epochs of the last `fit`, also after an exception.
     order : ndarray of shape (n,) or None
-        Rows in the order of the last epoch; None for that of the data.
+        Rows in the order of the last epoch; None for that of the data, and where a source was read
+        in more than one window.
     states : ndarray of shape (n_states, n_parameters)
         What the optimizer remembers, in the layout of ``network.parameters``: the momentum's
         memory, or m and v of Adam, or v and b of RMSprop.
@@ -242,18 +241,19 @@ class Trainer:
 
     def fit(
         self,
-        X: ArrayLike,
-        Y: ArrayLike,
+        X: ArrayLike | Source,
+        Y: ArrayLike | None = None,
         *,
         n_epochs: int = 1,
         sample_weight: ArrayLike | None = None,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | Source | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
         reset: bool = True,
         end_of_epoch: bool = True,
         horizon: int | None = None,
+        window_rows: int | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
@@ -264,17 +264,25 @@ class Trainer:
 
         Parameters
         ----------
+<<<<<<< HEAD
         X : array-like or SciPy sparse matrix of shape (n, n_features)
             Inputs.
         Y : array-like of shape (n, n_out)
             Targets (one-hot for classes). Both are used in place when C-ordered and of the
             network's dtype. Never modified. Sparse rows are never all dense at once.
+=======
+        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
+            Inputs and targets (one-hot for classes); used in place when C-ordered and of the
+            network's dtype. Never modified. Sparse rows are never all dense at once. Or X is a
+            :class:`fastmlp.data.Source`, which has targets and sample weights too and is read
+            window by window, and Y is None.
+>>>>>>> main
         n_epochs : int >= 0
             Number of epochs from the beginning, also of a resumed run.
         sample_weight : array-like of shape (n,), optional
             Weight >= 0 of every row in loss and gradient.
-        validation_data : (X, Y), optional
-            Measured after every epoch.
+        validation_data : (X, Y) or fastmlp.data.Source, optional
+            Measured after every epoch; a source with its sample weights.
         measure_train : bool
             Also measure the whole training set after every epoch.
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
@@ -292,6 +300,10 @@ class Trainer:
         horizon : int >= 1, optional
             Number of epochs of all calls together, for which the schedules "cosine" and "one_cycle"
             are planned; by default until the end of this call. They need it with ``reset=False``.
+        window_rows : int >= 1, optional
+            Rows of a source that are in memory and shuffled at once, rounded down to whole batches,
+            but at least one; by default as many as take 64 MiB. Twice as many are in memory: a
+            thread reads the next window while one is trained on.
 
         Returns
         -------
@@ -307,6 +319,9 @@ class Trainer:
             named. Nothing has changed then.
         ModelFormatError, OSError
             If the checkpoint is damaged or missing.
+        DataFormatError
+            A ValueError: if rows of a source are damaged, or not finite, or targets not allowed;
+            with the place. The network keeps the weights after the batches before.
         DivergenceError
             If a batch's cost or a new weight is not finite; the network keeps the weights before.
             Or, after the last update, if an output of the first 256 rows is not finite.
@@ -329,24 +344,26 @@ class Trainer:
             reset=reset,
             end_of_epoch=end_of_epoch,
             horizon=horizon,
+            window_rows=window_rows,
         )
 
     def fit_as(
         self,
         owner: str,
         owner_settings: Mapping[str, Any],
-        X: ArrayLike,
-        Y: ArrayLike,
+        X: ArrayLike | Source,
+        Y: ArrayLike | None = None,
         *,
         n_epochs: int = 1,
         sample_weight: ArrayLike | None = None,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | Source | None = None,
         measure_train: bool = False,
         callbacks: Iterable[Callback] = (),
         resume: StrPath | None = None,
         reset: bool = True,
         end_of_epoch: bool = True,
         horizon: int | None = None,
+        window_rows: int | None = None,
     ) -> History:
         """`fit` for an owner whose parameters have names of their own.
 
@@ -361,13 +378,9 @@ class Trainer:
         end_of_epoch, horizon
             As in `fit`.
         """
-        x, y = self._check_data("X", X, "Y", Y)
-        rows = Rows(x, y, check_sample_weight("sample_weight", sample_weight, x.dtype, len(x)))
-        validation = None
-        if validation_data is not None:
-            x_val, y_val = check_pair_of_arrays("validation_data", validation_data)
-            names = "validation_data[0]", "validation_data[1]"
-            validation = Rows(*self._check_data(names[0], x_val, names[1], y_val))
+        check = self._check(window_rows)
+        rows = check.training(X, Y, sample_weight)
+        validation = check.validation(validation_data)
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
         check_flag("measure_train", measure_train)
         if not check_flag("end_of_epoch", end_of_epoch) and n_epochs != 1:
@@ -381,18 +394,18 @@ class Trainer:
                     f"reset=False with schedule={self.schedule!r} needs horizon, the number of "
                     "epochs of all calls together, over which the rate falls"
                 )
-        data = dict(zip(DATA_NAMES, rows, strict=True))
-        data |= {"X_val": validation and validation.x, "Y_val": validation and validation.y}
+        data = described(rows) | described(validation, VALIDATION_NAMES)
+        settings: dict[str, Any] = {"measure_train": measure_train}
+        if isinstance(rows, WindowReader):
+            settings["window_rows"] = rows.window_rows
         self.train(
             rows,
             n_epochs=n_epochs,
             callbacks=callbacks,
             recorder=HistoryRecorder(
-                self.objective.evaluate, Rows(x, y) if measure_train else None, validation
+                self._evaluate, without_weights(rows) if measure_train else None, validation
             ),
-            fingerprint=Fingerprint(
-                data, owner, owner_settings, settings={"measure_train": measure_train}
-            ),
+            fingerprint=Fingerprint(data, owner, owner_settings, settings=settings),
             saved=_read(resume),
             resume=not reset,
             end_of_epoch=end_of_epoch,
@@ -402,7 +415,7 @@ class Trainer:
 
     def train(
         self,
-        rows: Rows,
+        rows: Rows | WindowReader,
         *,
         row_index: NDArray[np.intp] | None = None,
         n_epochs: int = 1,
@@ -418,10 +431,11 @@ class Trainer:
 
         Parameters
         ----------
-        rows : Rows
+        rows : Rows or WindowReader
             Trusted.
         row_index : ndarray of shape (n_taken,), intp, or None
             Indices of the rows to train on, which are read where they lie; None for all. Trusted.
+            Not for a reader.
         n_epochs : int >= 0
         callbacks : iterable of callables or fastmlp.callbacks.EpochCallback
             As in `fit`.
@@ -451,7 +465,8 @@ class Trainer:
         calls = as_epoch_callbacks(callbacks)
         last_epoch = n_epochs + (self.epochs_done if resume else 0)
         listeners = Listeners(self, calls)
-        data = dict(zip(DATA_NAMES, rows, strict=True)) | {"row_index": row_index}
+        feed = feed_of(rows, row_index)
+        data = described(rows) | {"row_index": row_index}
         keeper = keeper_of(
             self,
             calls,
@@ -460,14 +475,14 @@ class Trainer:
             saved,
             solver="epochs",
             n_epochs=last_epoch,
-            n_batches=self._n_batches(len(rows.x if row_index is None else row_index)),
+            n_batches=self._n_batches(feed.n_rows),
         )
         with keeper.folders():
             if saved is None and not resume:
                 self.reset_optimizer()
             self._note(horizon=horizon or max(last_epoch, 1))
             before = self.epochs_done
-            Loop(self, rows, row_index, listeners, recorder, keeper).run(last_epoch)
+            Loop(self, feed, listeners, recorder, keeper).run(last_epoch)
         if not end_of_epoch:
             self._note(epochs_done=before)
         return listeners.ended
@@ -510,18 +525,32 @@ class Trainer:
         """Set numbers that need no check, as they are the run's own."""
         self.__dict__.update(numbers)
 
-    def evaluate(self, X: ArrayLike, Y: ArrayLike) -> Evaluation:
+    def evaluate(self, X: ArrayLike | Source, Y: ArrayLike | None = None) -> Evaluation:
         """Return loss, cost, error and accuracy of the network as it is.
 
         Parameters
         ----------
+<<<<<<< HEAD
         X : array-like or SciPy sparse matrix of shape (n, n_features)
             Inputs.
         Y : array-like of shape (n, n_out)
             Targets.
+=======
+        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
+            Or X is a :class:`fastmlp.data.Source`, with its sample weights, and Y is None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the argument; for rows of a source a DataFormatError with the place.
+>>>>>>> main
         """
-        x, y = self._check_data("X", X, "Y", Y)
-        return self.objective.evaluate(Rows(x, y))
+        return self._evaluate(self._check().training(X, Y, None))
+
+    def _evaluate(self, rows: Rows | WindowReader) -> Evaluation:
+        if isinstance(rows, WindowReader):
+            return self.objective.evaluate_windows(rows.windows(None))
+        return self.objective.evaluate(rows)
 
     # --- What callbacks see, besides the attributes (callbacks/protocol.py)
 
@@ -581,19 +610,9 @@ class Trainer:
             settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs
         return settings
 
-    def _check_data(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
-        sizes, dtype = self.network.sizes, self.network.dtype
-        x = check_inputs(x_name, X, dtype, n_columns=sizes[0])
-        target = as_numeric_array(y_name, Y)
-        if target.ndim == 1:
-            raise ValueError(
-                f"{y_name} must have 2 dimensions (rows, columns); got shape {target.shape}. "
-                + _advice(y_name, sizes[-1])
-            )
-        y = check_matrix(y_name, target, dtype, n_columns=sizes[-1])
-        check_same_length(x_name, len(x), y_name, len(y))
-        check_targets(y_name, y, self.loss, LOSS_FACTS[self.loss].targets)
-        return x, y
+    def _check(self, window_rows: int | None = None) -> DataCheck:
+        """Return what checks data for this trainer."""
+        return DataCheck(self.network, self.loss, self.batch_size, window_rows)
 
     def next_rate(self) -> float:
         """The learning rate of the next epoch, by schedule and warm-up."""
@@ -649,13 +668,3 @@ def _refuse_checkpoints(callbacks: Any, resume: object) -> list[EpochCallback]:
             "use it without resume and Checkpoint"
         )
     return calls
-
-
-def _advice(name: str, n_outputs: int) -> str:
-    """Say how one-dimensional targets become columns."""
-    if n_outputs == 1:
-        return f"The network has one output: pass np.reshape({name}, (-1, 1))"
-    return (
-        f"For labels 0 to {n_outputs - 1}, np.eye({n_outputs})[{name}] has one column per class "
-        "(one-hot)"
-    )

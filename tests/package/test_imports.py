@@ -26,6 +26,7 @@ HEAVY = {
     "matplotlib",
     "onnx",
     "pooch",
+    "pyarrow",
     "requests",
     "rich",
     "safetensors",
@@ -54,6 +55,7 @@ LIGHT_ROOMS = [
     "fastmlp.callbacks",
     "fastmlp.cli",
     "fastmlp.cnn",
+    "fastmlp.data",
     "fastmlp.plots",
     "fastmlp.studies",
 ]
@@ -211,6 +213,7 @@ PUBLIC = [
     "TimeBudget",
     "Trainer",
     "callbacks",
+    "data",
     "datasets",
     "export_onnx",
     "from_keras",

@@ -12,7 +12,7 @@ import odd_values
 import pytest
 
 import fastmlp
-from fastmlp import callbacks, datasets, losses, optimizers, plots
+from fastmlp import callbacks, data, datasets, losses, optimizers, plots
 
 N_SHARES = 23
 """Of all cases; a prime, so that every share meets every value and every argument."""
@@ -70,6 +70,10 @@ def test_every_public_name_has_a_call():
     for module, prefix in ((plots, "plots."), (datasets, "datasets.")):
         functions = {n for n in dir(module) if inspect.isfunction(getattr(module, n))}
         assert {prefix + name for name in functions} <= set(odd_values.SUBJECTS)
+    made_by_functions = {"ConcatenatedSource", "OneHotSource", "ScaledSource", "WindowSource"}
+    shown = {n for n in dir(data) if callable(getattr(data, n))}
+    shown -= made_by_functions | {"Source", "SourceRows"}  # derived from, or returned
+    assert {f"data.{name}" for name in shown} <= set(odd_values.SUBJECTS)
     for kind in (losses.Huber, losses.Quantile, losses.CustomLoss):
         assert f"losses.{kind.__name__}" in odd_values.SUBJECTS
     for kind in optimizers.OPTIMIZERS.values():

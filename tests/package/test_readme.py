@@ -72,7 +72,8 @@ def test_a_newcomer_finds_the_command_and_the_estimators_first(text):
 def test_rows_of_a_memmap_are_read_where_they_lie(tmp_path):
     rows = np.memmap(tmp_path / "x", np.float32, "w+", shape=(50, 4))
     rows[:] = np.random.default_rng(0).random((50, 4))
-    checked, _ = fastmlp.Trainer(fastmlp.Network((4, 2)))._check_data("X", rows, "Y", rows[:, :2])
+    check = fastmlp.Trainer(fastmlp.Network((4, 2)))._check()
+    checked, _ = check.arrays("X", rows, "Y", rows[:, :2])
     assert np.shares_memory(checked, rows)
 
 

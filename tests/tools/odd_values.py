@@ -33,12 +33,16 @@ import matplotlib
 
 matplotlib.use("Agg")
 import numpy as np
+import pyarrow
+import pyarrow.parquet
+from sklearn.preprocessing import StandardScaler
 
 import fastmlp
 from fastmlp import (
     DataFormatError,
     DivergenceError,
     ModelFormatError,
+    data,
     datasets,
     losses,
     optimizers,
@@ -402,6 +406,43 @@ SUBJECTS |= {
         dict,
     ),
 }
+
+TABLE = pyarrow.table({"a": X[:, 0], "b": X[:, 1], "y": LABELS})
+
+
+def parquet_file():
+    path = file("parquet")
+    pyarrow.parquet.write_table(TABLE, path)
+    return path
+
+
+def labelled_rows():
+    return data.ArraySource(X, LABELS)
+
+
+class Rows:
+    """An object with slices."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, rows):
+        return X[rows]
+
+
+SUBJECTS |= {
+    "data.ArraySource": (data.ArraySource, lambda: {"X": X, "y": LABELS}),
+    "data.ArrowSource": (data.ArrowSource, lambda: {"data": TABLE, "target": "y"}),
+    "data.ParquetSource": (data.ParquetSource, lambda: {"paths": parquet_file(), "target": "y"}),
+    "data.SequenceSource": (data.SequenceSource, lambda: {"rows": Rows(), "y": LABELS}),
+    "data.concatenate": (data.concatenate, lambda: {"sources": [labelled_rows()]}),
+    "data.find_classes": (data.find_classes, lambda: {"source": labelled_rows()}),
+    "data.fit_scaler": (data.fit_scaler, lambda: {"source": labelled_rows()}),
+    "data.one_hot": (data.one_hot, lambda: {"source": labelled_rows()}),
+    "data.scaled": (data.scaled, lambda: {
+        "source": labelled_rows(), "scaler": StandardScaler().fit(X)}),
+    "data.windows": (data.windows, lambda: {"series": X, "width": 2}),
+}  # fmt: skip
 
 ALLOWED = TypeError, ValueError, OSError, ImportError, HostileError
 

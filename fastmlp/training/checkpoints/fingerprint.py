@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.source import Source
 from fastmlp.engine.rows import SparseRows
 from fastmlp.files.plain_values import decode, encode
 
@@ -34,7 +35,7 @@ class Fingerprint:
 
     Attributes
     ----------
-    data : mapping of str to array, SparseRows or None
+    data : mapping of str to array, SparseRows, Source or None
         By the name that messages use.
     owner : str
         The object that trains: "Trainer", "MyANN", "MLPClassifier" and so on.
@@ -57,16 +58,27 @@ class Fingerprint:
         """The owner's settings as JSON, as they are when this is first asked for."""
         return {name: described(value) for name, value in self.owner_settings.items()}
 
+    def read_sources(self) -> None:
+        """Take the fingerprints of sources, which may be unreadable when the first file is due."""
+        for data in self.data.values():
+            if isinstance(data, Source):
+                data.fingerprint  # noqa: B018
+
     @cached_property
     def digests(self) -> dict[str, str | None]:
         """Dtype, shape and SHA-256 of the data, by name."""
         return {name: digest_of(array) for name, array in self.data.items()}
 
 
-def digest_of(array: NDArray[Any] | SparseRows | None) -> str | None:
-    """Return dtype, shape and SHA-256 of a C-ordered array or of sparse rows, as a string."""
+def digest_of(array: NDArray[Any] | SparseRows | Source | None) -> str | None:
+    """Return dtype, shape and SHA-256 of a C-ordered array or of sparse rows, as a string.
+
+    A source is not read as a whole: see :attr:`fastmlp.data.Source.fingerprint`.
+    """
     if array is None:
         return None
+    if isinstance(array, Source):
+        return array.fingerprint
     digest, prefix = hashlib.sha256(), ""
     parts = [array]
     if isinstance(array, SparseRows):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.checkpoint import Checkpoint
-from fastmlp.exceptions import ModelFormatError
+from fastmlp.exceptions import DataFormatError, ModelFormatError
 from fastmlp.files.model_file import Content, check_content
 from fastmlp.files.plain_values import encode
 from fastmlp.training.checkpoints.comparison import Comparison, Partner, Remembering
@@ -165,6 +165,7 @@ class Keeper:
         ]
         self._snapshot: Snapshot | None = None
         encode(training.rng)  # says so if it cannot be saved
+        fingerprint.read_sources()
         self._settings = all_settings(training, fingerprint, n_epochs)
         self._settings["learning_rate"] = training.learning_rate
         if saved is None:
@@ -228,10 +229,10 @@ class Keeper:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Save the last snapshot where Ctrl-C or SystemExit ends this block."""
+        """Save the last snapshot where Ctrl-C, SystemExit or rows that cannot be read end this."""
         try:
             yield
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, DataFormatError, OSError):
             self._write_last()
             raise
 

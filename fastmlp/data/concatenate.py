@@ -1,0 +1,125 @@
+"""Several sources, one after the other, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._checks import check_iterable
+from fastmlp.data.source import Indices, Source, SourceRows
+
+
+class ConcatenatedSource(Source):
+    """The rows of several sources, one after the other. Made by :func:`concatenate`."""
+
+    __module__ = "fastmlp.data"
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = list(sources)
+        self._begins = np.cumsum([0, *map(len, self._sources)])
+
+    def __len__(self) -> int:
+        return int(self._begins[-1])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X, of each source."""
+        return self._sources[0].n_features
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of targets of a row, of each source."""
+        return self._sources[0].n_outputs
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether any of the sources has sample weights; the rows of the others have 1."""
+        return any(source.has_weights for source in self._sources)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the sources are sparse."""
+        return self._sources[0].is_sparse
+
+    @property
+    def blocks(self) -> Indices:
+        """The blocks of all sources."""
+        parts = [
+            begin + source.blocks[1:]
+            for begin, source in zip(self._begins[:-1], self._sources, strict=True)
+        ]
+        return np.concatenate([[0], *parts]).astype(np.intp)
+
+    def read(self, begin: int, end: int) -> SourceRows:
+        """Return rows of one source, or copies of those of several."""
+        parts = [self._weighted(part) for part in self._each("read", begin, end)]
+        if len(parts) == 1:
+            return parts[0]
+        weights = None
+        if self.has_weights:
+            weights = np.concatenate([part.weights for part in parts if part.weights is not None])
+        xs = [part.X for part in parts]
+        if self.is_sparse:
+            from scipy.sparse import vstack
+
+            return SourceRows(vstack(xs, "csr"), np.concatenate([p.y for p in parts]), weights)
+        return SourceRows(np.concatenate(xs), np.concatenate([p.y for p in parts]), weights)
+
+    def read_targets(self, begin: int, end: int) -> NDArray[Any]:
+        """Return y of some rows."""
+        return np.concatenate(self._each("read_targets", begin, end))
+
+    def _each(self, method: str, begin: int, end: int) -> list[Any]:
+        """Call a method of every source that has some of the rows, with its own row numbers."""
+        return [
+            getattr(source, method)(max(begin, first) - first, min(end, last) - first)
+            for first, last, source in zip(
+                self._begins[:-1].tolist(), self._begins[1:].tolist(), self._sources, strict=True
+            )
+            if first < end and begin < last
+        ]
+
+    def _weighted(self, rows: SourceRows) -> SourceRows:
+        if rows.weights is not None or not self.has_weights:
+            return rows
+        return rows._replace(weights=np.ones(len(rows.y)))
+
+    def locate(self, row: int, what: str = "X", column: int | None = None) -> str:
+        """Say in which source a number is, and where in it."""
+        i = int(np.searchsorted(self._begins, row, side="right")) - 1
+        where = self._sources[i].locate(row - int(self._begins[i]), what, column)
+        return f"sources[{i}], {where}"
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the facts of all sources."""
+        return {"sources": [[len(source), source.facts()] for source in self._sources]}
+
+
+def concatenate(sources: Sequence[Source]) -> Source:
+    """Return a source with the rows of all `sources`, one after the other.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        With the same numbers of features and targets; all sparse or none. Rows of sources without
+        sample weights have weight 1 if others have some.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument and the source that differs.
+    """
+    given = check_iterable("sources", sources, "sources")
+    if not given:
+        raise ValueError("sources must have at least one source; got none")
+    for i, source in enumerate(given):
+        if not isinstance(source, Source):
+            raise TypeError(f"sources[{i}] must be a Source; got {type(source).__name__}")
+        for name in ("n_features", "n_outputs", "is_sparse"):
+            now, first = getattr(source, name), getattr(given[0], name)
+            if now != first:
+                raise ValueError(f"sources[{i}].{name} must be {first} as of sources[0]; got {now}")
+    return ConcatenatedSource(given)

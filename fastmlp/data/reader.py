@@ -1,0 +1,316 @@
+"""Windows of a source as the engine reads them, prefetched by a thread.
+
+A window is rows in the network's dtype, checked. While the engine trains on one, without the GIL, a
+thread fills the buffers of the next one: there are never more than two.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmlp._checks import check_integer, check_targets
+from fastmlp._types import Array
+from fastmlp.data.shuffle import WindowOrder
+from fastmlp.data.source import Indices, Source, SourceRows
+from fastmlp.engine import _core
+from fastmlp.engine.rows import Inputs, Rows, SparseRows
+from fastmlp.exceptions import DataFormatError
+
+WINDOW_BYTES = 1 << 26
+"""Memory of a window by default, in bytes; there are two."""
+
+
+class Window(NamedTuple):
+    """Rows of an epoch that are in memory.
+
+    Attributes
+    ----------
+    rows : Rows
+    order : ndarray of shape (n,), intp, or None
+        The order in which they are trained on; None for that of `rows`.
+    begin : int
+        Position of the first row in the epoch.
+    """
+
+    rows: Rows
+    order: Indices | None
+    begin: int
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that are trained on."""
+        return len(self.rows.y if self.order is None else self.order)
+
+
+@dataclass(frozen=True)
+class Format:
+    """What rows must be like for a network.
+
+    Attributes
+    ----------
+    dtype : float32 or float64
+    n_features, n_outputs : int
+    loss : str
+        Name of the loss function.
+    targets : (float, float)
+        Lowest and highest target that it allows.
+    """
+
+    dtype: np.dtype[Any]
+    n_features: int
+    n_outputs: int
+    loss: str
+    targets: tuple[float, float]
+
+    def check(self, name: str, source: Source) -> None:
+        """Raise ValueError if a source, called `name`, has other columns."""
+        if source.n_features != self.n_features:
+            raise ValueError(
+                f"{name} must have {self.n_features} features, as many as the network has inputs; "
+                f"got {source.n_features}"
+            )
+        if source.n_outputs != self.n_outputs:
+            advice = ""
+            if source.n_outputs == 1:
+                advice = ": fastmlp.data.one_hot makes one target per class of labels"
+            raise ValueError(
+                f"{name} must have {self.n_outputs} target(s) per row, as many as the network has "
+                f"outputs; got {source.n_outputs}{advice}"
+            )
+
+
+class WindowReader:
+    """Reads a source in windows.
+
+    Parameters
+    ----------
+    source : Source
+    format : Format
+    batch_size : int >= 1
+    window_rows : int >= 1, optional
+        Rows of a window, rounded down to a multiple of `batch_size` but at least one batch, unless
+        it holds all rows; by default as many as take WINDOW_BYTES.
+    """
+
+    def __init__(
+        self, source: Source, format: Format, batch_size: int, window_rows: int | None = None
+    ) -> None:
+        self.source, self.format = source, format
+        width = format.n_features + format.n_outputs
+        wanted = WINDOW_BYTES // (format.dtype.itemsize * width)
+        if window_rows is not None:
+            wanted = check_integer("window_rows", window_rows, minimum=1)
+        self.window_rows = max(1, wanted // batch_size) * batch_size
+        if max(wanted, self.window_rows) >= len(source):
+            self.window_rows = len(source)
+        self._has_weights = source.has_weights
+        self._buffers: dict[int, Rows] = {}
+        self._only: Rows | None = None
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def without_weights(self) -> WindowReader:
+        """Return a reader of the same rows that all have weight 1."""
+        reader = copy.copy(self)
+        reader._has_weights, reader._buffers, reader._only = False, {}, None
+        return reader
+
+    def first_rows(self, n: int) -> Inputs:
+        """Return checked inputs of the first rows, at most n, as arrays of their own."""
+        n = min(n, len(self))
+        window = self._empty(n)
+        return self._filled(window, [(0, n)]).x
+
+    def windows(self, seed: int | None, first: int = 0, end: int | None = None) -> Iterator[Window]:
+        """Yield the windows of an epoch, each until the next one is asked for.
+
+        Parameters
+        ----------
+        seed : int or None
+            Of the order of the rows; None for that of the source.
+        first, end : int
+            Positions in the epoch: windows that end before `first` are left out, and those that
+            begin at `end` or later; None for the end of the epoch.
+
+        Raises
+        ------
+        DataFormatError, OSError
+            Where rows cannot be read, or are not finite, or targets not allowed; with the place.
+        """
+        order = WindowOrder(self.source.blocks, self.window_rows, seed)
+        end = len(self) if end is None else end
+        numbers = range(first // self.window_rows, -(-end // self.window_rows))
+        if order.n_windows == 1:
+            if self._only is None:
+                self._only = self._filled(self._empty(len(self)), [(0, len(self))])
+            yield Window(self._only, order.order_within(0), 0)
+            return
+        read = self._by_rows(order) if self.source.can_take else self._by_blocks(order)
+        yield from self._prefetched(read, numbers)
+
+    def _prefetched(self, read: Callable[[int], Window], numbers: range) -> Iterator[Window]:
+        """Yield what `read` returns for each number, called in a thread while one is in use."""
+        pool = ThreadPoolExecutor(1, "fastmlp-reader")
+        try:
+            coming = pool.submit(read, numbers[0])
+            for number in numbers:
+                window = coming.result()
+                if number + 1 in numbers:
+                    coming = pool.submit(read, number + 1)
+                yield window
+        finally:
+            self._is_closed = True  # a read that is under way ends with its piece
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._is_closed = False
+            self._buffers.clear()  # a validation set has buffers of its own
+
+    def _by_blocks(self, order: WindowOrder) -> Callable[[int], Window]:
+        """Return a function that reads a window in whole blocks."""
+        read_order = order.read_order()
+
+        def read(number: int) -> Window:
+            begin, end = order.rows_of(number)
+            rows = self._filled(self._buffer(number, end - begin), order.spans(number, read_order))
+            return Window(rows, order.order_within(number), begin)
+
+        return read
+
+    def _by_rows(self, order: WindowOrder) -> Callable[[int], Window]:
+        """Return a function that reads a window's rows one by one, in the order of an array."""
+        mixed = None if order.seed is None else _core.permutation(len(self), order.seed)
+
+        def read(number: int) -> Window:
+            begin, end = order.rows_of(number)
+            window = self._buffer(number, end - begin)
+            if mixed is None:
+                return Window(self._filled(window, [(begin, end)]), None, begin)
+            return Window(self._taken(window, mixed[begin:end]), None, begin)
+
+        return read
+
+    # --- Buffers
+
+    def _buffer(self, number: int, n_rows: int) -> Rows:
+        """Return the first rows of one of two buffers, in turn."""
+        place = number % 2
+        if place not in self._buffers:
+            self._buffers[place] = self._empty(self.window_rows)
+        x, y, weights = self._buffers[place]
+        return Rows(
+            x if self.source.is_sparse else x[:n_rows],
+            y[:n_rows],
+            None if weights is None else weights[:n_rows],
+        )
+
+    def _empty(self, n_rows: int) -> Rows:
+        """Return arrays for rows; of sparse ones X is made when they are there."""
+        dtype, n_features = self.format.dtype, self.format.n_features
+        return Rows(
+            np.empty((0 if self.source.is_sparse else n_rows, n_features), dtype),
+            np.empty((n_rows, self.format.n_outputs), dtype),
+            np.empty(n_rows, dtype) if self._has_weights else None,
+        )
+
+    def _filled(self, window: Rows, spans: list[tuple[int, int]]) -> Rows:
+        """Read parts of the source, one after the other, into the arrays of a window."""
+        step = self.source.piece_rows
+        pieces = (
+            (self.source.read(at, min(at + step, end)), np.arange(at, min(at + step, end)))
+            for begin, end in spans
+            for at in range(begin, end, step)
+        )
+        return self._written(window, pieces)
+
+    def _taken(self, window: Rows, rows: Indices) -> Rows:
+        """Read single rows into the arrays of a window."""
+        step = self.source.piece_rows
+        parts = (rows[at : at + step] for at in range(0, len(rows), step))
+        return self._written(window, ((self.source.take(part), part) for part in parts))
+
+    def _written(self, window: Rows, pieces: Iterator[tuple[SourceRows, Indices]]) -> Rows:
+        """Convert and check pieces, (rows, their numbers in the source), into a window."""
+        at, sparse = 0, []
+        for piece, numbers in pieces:
+            if self._is_closed:  # nobody waits for this window
+                break
+            end = at + len(numbers)
+            if self.source.is_sparse:
+                sparse.append(self._sparse(piece.X, numbers))
+            else:
+                self._convert("X", piece.X, window.x[at:end], numbers)
+            y = piece.y if piece.y.ndim == 2 else piece.y[:, np.newaxis]
+            self._convert("y", y, window.y[at:end], numbers)
+            self._check_targets(window.y[at:end], numbers)
+            if window.weights is not None:
+                self._convert("sample_weight", piece.weights, window.weights[at:end], numbers)
+                self._check_weights(window.weights[at:end], numbers)
+            at = end
+        if sparse:
+            from scipy.sparse import vstack
+
+            return window._replace(
+                x=SparseRows.from_matrix(vstack(sparse, "csr"), self.format.dtype)
+            )
+        return window
+
+    # --- Checks
+
+    def _convert(self, what: str, values: Any, out: Array, numbers: Indices) -> None:
+        """Write finite real numbers into `out`, in its dtype."""
+        if values.dtype.kind not in "fiub":
+            raise DataFormatError(
+                f"{self.source.locate(int(numbers[0]), what, 0)}: expected real numbers, found "
+                f"{values.dtype}"
+            )
+        with np.errstate(over="ignore"):  # infinity is reported below
+            np.copyto(out, values, casting="unsafe")
+        if values.dtype.kind == "f":
+            self._check_finite(what, out, numbers)
+
+    def _check_finite(self, what: str, values: Array, numbers: Indices) -> None:
+        finite = np.isfinite(values)
+        if finite.all():
+            return
+        row, *column = map(int, np.argwhere(~finite)[0])
+        found = "NaN" if np.isnan(values[row, *column]) else "infinity"
+        where = self.source.locate(int(numbers[row]), what, *column)
+        raise DataFormatError(f"{where}: expected a finite {values.dtype} number, found {found}")
+
+    def _sparse(self, matrix: Any, numbers: Indices) -> Any:
+        """Return a CSR matrix in the network's dtype, whose numbers are finite."""
+        with np.errstate(over="ignore"):
+            matrix = matrix.astype(self.format.dtype)
+        finite = np.isfinite(matrix.data)
+        if not finite.all():
+            at = int(finite.argmin())
+            row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
+            where = self.source.locate(int(numbers[row]), "X", int(matrix.indices[at]))
+            raise DataFormatError(
+                f"{where}: expected a finite {matrix.dtype} number, found {matrix.data[at]}"
+            )
+        return matrix
+
+    def _check_targets(self, y: Array, numbers: Indices) -> None:
+        low, high = self.format.targets
+        if y.min() >= low and y.max() <= high:
+            return
+        row, column = map(int, np.argwhere((y < low) | (y > high))[0])
+        where = self.source.locate(int(numbers[row]), "y", column)
+        try:
+            check_targets(where, y[row, column : column + 1], self.format.loss, (low, high))
+        except ValueError as error:
+            raise DataFormatError(str(error)) from None
+
+    def _check_weights(self, weights: Array, numbers: Indices) -> None:
+        if weights.min() < 0:
+            row = int(weights.argmin())
+            where = self.source.locate(int(numbers[row]), "sample_weight")
+            raise DataFormatError(f"{where}: expected a weight >= 0, found {weights[row]}")

@@ -1,0 +1,275 @@
+"""Fits on a source of rows, which is never in memory as a whole.
+
+A fit on arrays learns classes, scales and widths from all rows. Here one pass over the targets
+finds the classes, or mean and deviation; widths and types are those of the first rows, which stand
+for the others in the checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_regressor
+from sklearn.preprocessing import StandardScaler
+
+from fastmlp._types import Array
+from fastmlp.data.reader import Format, WindowReader
+from fastmlp.data.scaling import NARROW
+from fastmlp.data.source import Indices, Source, SourceRows
+from fastmlp.data.wrapped import WrappedSource
+from fastmlp.engine.rows import Inputs, Rows, first_rows
+from fastmlp.estimators.inputs import SCALE_SAMPLE_ROWS, as_inputs
+from fastmlp.estimators.parameters import STOCHASTIC_SOLVERS, Parameters
+from fastmlp.estimators.settings import AUTO_BATCH_ROWS
+from fastmlp.exceptions import DataFormatError, ParameterError
+from fastmlp.losses import LOSS_FACTS, Loss
+
+Encode = Callable[[NDArray[Any], Array | None], tuple[Array, Array | None]]
+"""Returns targets and weights for training of labels and sample weights."""
+
+
+class EncodedSource(WrappedSource):
+    """The rows of a source with the targets and weights of an estimator's network.
+
+    Parameters
+    ----------
+    source : Source
+    encode : Encode
+    n_outputs : int
+        Number of outputs of the network.
+    has_weights : bool
+        Whether `encode` returns weights.
+    """
+
+    def __init__(
+        self, source: Source, encode: Encode, n_outputs: int, *, has_weights: bool
+    ) -> None:
+        super().__init__(source)
+        self._encode, self._n_outputs, self._has_weights = encode, n_outputs, has_weights
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs of the network."""
+        return self._n_outputs
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether rows have sample weights or their classes have."""
+        return self._has_weights
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the source: the encoding follows from the estimator's parameters."""
+        return self._source.fingerprint
+
+    def read(self, begin: int, end: int) -> SourceRows:
+        """Return some rows."""
+        return self._encoded(self._source.read(begin, end), begin)
+
+    def take(self, rows: Indices) -> SourceRows:
+        """Return the rows with these indices."""
+        return self._encoded(self._source.take(rows), int(rows[0]))
+
+    def _encoded(self, rows: SourceRows, first: int) -> SourceRows:
+        try:
+            y, weights = self._encode(single_column(rows.y), rows.weights)
+        except (ValueError, TypeError) as error:
+            where = self._source.locate(first, "y", 0)
+            raise DataFormatError(f"{where}, or a row read with it: {error}") from error
+        return rows._replace(y=y, weights=weights)
+
+    def locate(self, row: int, what: str = "X", column: int | None = None) -> str:
+        """Say where a number is; the network may have more outputs than the source has targets."""
+        last = self._source.n_outputs - 1
+        return self._source.locate(row, what, min(column or 0, last) if what == "y" else column)
+
+
+def check_none(given: dict[str, Any], source: str = "X") -> None:
+    """Raise ValueError for arguments next to a source, which has their values; by name."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} must be None, because {source} is a source")
+
+
+def check_fit(parameters: Parameters, *, incremental: bool, has_validation: bool) -> None:
+    """Refuse what needs all rows at once.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the estimator.
+    incremental : bool
+        Whether it is a partial_fit.
+    has_validation : bool
+        Whether there are validation rows.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument or parameter.
+    """
+    if incremental:
+        raise ValueError("X must be an array for partial_fit; fit takes a source as a whole")
+    if parameters.solver not in STOCHASTIC_SOLVERS:
+        raise ParameterError(
+            f"solver={parameters.solver!r} needs all rows at once; with a source, use one of "
+            f"{', '.join(map(repr, STOCHASTIC_SOLVERS))}"
+        )
+    if parameters.early_stopping and not has_validation:
+        raise ValueError("early_stopping=True with a source needs X_val, a source or an array")
+    if getattr(parameters, "class_weight", None) == "balanced":
+        raise ParameterError(
+            "class_weight='balanced' needs all rows at once; with a source, pass a mapping of "
+            "labels to weights"
+        )
+
+
+def learn_from(
+    estimator: Any, source: Source, dtype: Any, *, reset: bool
+) -> tuple[Inputs, NDArray[Any], NDArray[Any]]:
+    """Learn what must be known of a source before it is trained on.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Gets number and names of the features.
+    source : Source
+    dtype : dtype or tuple of dtypes
+        As `BaseMLP._wanted_dtype` returns it.
+    reset : bool
+        Whether earlier features are forgotten.
+
+    Returns
+    -------
+    x, labels
+        Inputs and targets of the first rows.
+    known : ndarray
+        All classes; of a regressor two rows of targets that have mean and deviation of all.
+    """
+    take_features(estimator, source, reset=reset)
+    x, labels = head_of(source, dtype)
+    learn = typical_targets if is_regressor(estimator) else distinct_targets
+    return x, labels, learn(source)
+
+
+def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowReader:
+    """Return the reader of a source's rows as the estimator trains on them.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Has learned the targets.
+    source : Source
+    head : Rows
+        First rows of the source, for the network.
+    loss : Loss
+    """
+    dtype, n_outputs = head.x.dtype, head.y.shape[1]
+
+    def encode(labels: NDArray[Any], weights: Array | None) -> tuple[Array, Array | None]:
+        y = estimator._encode(labels, dtype)
+        return estimator._training_targets(y), estimator._sample_weights(y, weights)
+
+    has_weights = source.has_weights or getattr(estimator, "class_weight", None) is not None
+    encoded = EncodedSource(source, encode, n_outputs, has_weights=has_weights)
+    size = AUTO_BATCH_ROWS if isinstance(estimator.batch_size, str) else estimator.batch_size
+    allowed = LOSS_FACTS[loss.name].targets
+    wanted = Format(dtype, source.n_features, n_outputs, loss.name, allowed)
+    return WindowReader(encoded, wanted, min(size, len(source)))
+
+
+def take_features(estimator: Any, source: Source, *, reset: bool) -> None:
+    """Set number and names of the features as `validate_data` does, or compare them.
+
+    Raises
+    ------
+    ValueError
+        If they differ from those of the fit before.
+    """
+    names = getattr(source, "feature_names", None)
+    if reset:
+        estimator.n_features_in_ = source.n_features
+        vars(estimator).pop("feature_names_in_", None)
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
+        return
+    if source.n_features != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {source.n_features} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input"
+        )
+    known = vars(estimator).get("feature_names_in_")
+    if names is not None and known is not None and list(known) != list(names):
+        raise ValueError(
+            f"X must have the features {list(known)}, as in the fit before; got {list(names)}"
+        )
+
+
+def head_of(source: Source, dtype: Any) -> tuple[Inputs, NDArray[Any]]:
+    """Return inputs and targets of the first rows.
+
+    Parameters
+    ----------
+    source : Source
+    dtype : dtype or tuple of dtypes
+        The wanted one, or those that the first rows may keep; with neither of them these become
+        float32 where it has all of their numbers, and else float64.
+    """
+    rows = source.read(0, min(SCALE_SAMPLE_ROWS, len(source)))
+    if rows.X.dtype.kind not in "fiub":
+        raise DataFormatError(f"{source.locate(0)}: expected real numbers, found {rows.X.dtype}")
+    if isinstance(dtype, tuple):
+        dtype = np.float32 if rows.X.dtype.name in NARROW else np.float64
+    with np.errstate(over="ignore"):  # infinity is reported by the reader
+        x = as_inputs(rows.X.astype(dtype))
+    return first_rows(x, len(rows.y)), single_column(rows.y)
+
+
+def distinct_targets(source: Source) -> NDArray[Any]:
+    """Return the labels of a source, sorted, from one pass over its targets."""
+    if source.n_outputs != 1:
+        raise ValueError(
+            f"X must be a source with one label per row for a classifier; got {source.n_outputs} "
+            "targets"
+        )
+    labels: NDArray[Any] | None = None
+    for begin, end in source.pieces():
+        found = np.unique(source.read_targets(begin, end))
+        labels = found if labels is None else np.union1d(labels, found)
+    assert labels is not None
+    return labels
+
+
+def typical_targets(source: Source) -> NDArray[np.float64]:
+    """Return two rows of targets with mean and deviation of all, from one pass over them.
+
+    Raises
+    ------
+    DataFormatError
+        If the targets are no finite numbers.
+    """
+    scaler = StandardScaler()
+    for begin, end in source.pieces():
+        y = source.read_targets(begin, end)
+        columns = y.reshape(len(y), -1)
+        if y.dtype.kind not in "fiub" or not np.isfinite(columns).all():
+            where = source.locate(begin, "y", 0)
+            raise DataFormatError(f"{where}, or a row after it: expected finite numbers")
+        scaler.partial_fit(columns.astype(np.float64))
+    deviation = np.sqrt(scaler.var_)
+    typical = np.stack([scaler.mean_ - deviation, scaler.mean_ + deviation])
+    return typical[:, 0] if source.n_outputs == 1 else typical
+
+
+def whole(source: Source) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
+    """Return all rows of a source: X, y and sample weights."""
+    rows = source.read(0, len(source))
+    return rows.X, single_column(rows.y), rows.weights
+
+
+def single_column(y: NDArray[Any]) -> NDArray[Any]:
+    """Return targets (n, 1) as (n,), and others as they are."""
+    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y

@@ -1,0 +1,139 @@
+"""``fastmlp train`` on Parquet files: what is printed and written, resume, and errors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+import fastmlp
+from fastmlp import cli
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(5, [1, 10, 100, 1], (600, 4))
+LABELS = np.array(["ham", "spam"])[(X[:, 0] + X[:, 1] / 10 > 5.5).astype(int)]
+TABLE = pa.table({name: X[:, i] for i, name in enumerate("abcd")} | {"kind": LABELS})
+SETTINGS = ["--epochs", "3", "--learn-rate", "0.01", "--batch-size", "50", "--hidden", "5"]
+
+
+def run(capsys, *argv):
+    """Exit code, stdout and stderr of a command."""
+    code = cli.main(list(map(str, argv)))
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastmlp.cli.output.write_figures", lambda *_: [])
+    pq.write_table(TABLE[:500], tmp_path / "train.parquet", row_group_size=90)
+    pq.write_table(TABLE[500:], tmp_path / "rest.parquet")
+    return tmp_path / "train.parquet"
+
+
+def train(capsys, path, *more, target="kind"):
+    return run(capsys, "train", "--data", path, "--target", target, *SETTINGS, *more)
+
+
+@pytest.mark.parametrize("scale", ["feature", "global", "none"])
+def test_files_are_trained_as_their_rows_in_memory(capsys, path, tmp_path, scale):
+    rest = path.with_name("rest.parquet")
+    code, out, _ = train(
+        capsys, path, "--validation", rest, "--scale", scale, "--out", tmp_path / "run"
+    )
+    assert code == 0
+    assert out.startswith(f"{path} (column 'kind' of 5): 500 training and 100 validation rows, 2 c")
+    record = json.loads((tmp_path / "run" / "history.json").read_text())
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"),
+                      (X[:500], LABELS[:500] == "spam", X[500:], LABELS[500:] == "spam"),
+                      strict=True))  # fmt: skip
+    np.savez(tmp_path / "rows.npz", **{name: a.astype(a.dtype if a.ndim == 2 else int)
+                                       for name, a in arrays.items()})  # fmt: skip
+    run(capsys, "train", "--data", tmp_path / "rows.npz", *SETTINGS, "--scale", scale,
+        "--out", tmp_path / "arrays")  # fmt: skip
+    expected = json.loads((tmp_path / "arrays" / "history.json").read_text())
+    for name in ("costs", "val_cost", "val_accuracy"):
+        np.testing.assert_allclose(record[name], expected[name], rtol=1e-4)
+    model = fastmlp.load(tmp_path / "run" / "model.safetensors")
+    assert model.score(X[500:], LABELS[500:]) == pytest.approx(record["val_accuracy"][-1])
+    assert list(model.classes_) == ["ham", "spam"]
+
+
+def test_columns_are_scaled_each_by_default_and_chosen_by_name(capsys, path, tmp_path):
+    code, out, _ = train(capsys, path, "--features", "d,b", "--out", tmp_path / "run")
+    assert code == 0 and "scaling feature" in out and "network 2-5-2" in out
+    scaler = fastmlp.load(tmp_path / "run" / "model.safetensors").scaler.standard_scaler
+    expected = StandardScaler().fit(X[:500, [3, 1]])
+    np.testing.assert_allclose(scaler.mean_, expected.mean_)
+    np.testing.assert_allclose(scaler.scale_, expected.scale_)
+
+
+def test_without_validation_rows_the_batches_tell_the_accuracy(capsys, path):
+    _, out, _ = train(capsys, path)
+    lines = out.splitlines()
+    assert all(line.endswith(" -") for line in lines if line.strip()[:2] in ("1/", "2/", "3/"))
+    assert "accuracy  batches of the last epoch 0." in lines[-1]
+
+
+def test_a_run_on_files_resumes(capsys, path, tmp_path):
+    folder = tmp_path / "checkpoints"
+    train(capsys, path, "--out", tmp_path / "whole")
+    first = ["train", "--data", path, "--target", "kind", *SETTINGS, "--checkpoint", folder]
+    run(capsys, *first, "--epochs", "2")
+    code, *_ = run(capsys, *first, "--resume", "--out", tmp_path / "resumed")
+    assert code == 0
+    costs = [json.loads((tmp_path / name / "history.json").read_text())["costs"]
+             for name in ("whole", "resumed")]  # fmt: skip
+    assert costs[0] == costs[1]
+
+
+def with_column(path, name, values):
+    table = TABLE.set_column(TABLE.schema.names.index(name), name, pa.array(values))
+    pq.write_table(table, path, write_statistics=False)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--target", "kin"], "--target must name columns of '.*', which has 'a', .* mean 'kind'"),
+    (["--target", "a"], "column 'kind': expected numbers, found string; --features names the colu"),
+    (["--target", "kind", "--features", "a,x"], "--features must name columns of .* got 'x'"),
+    (["--target", "kind", "--validation", "no.parquet"], "--validation must name existing files"),
+    ([], "--target must name the column of .* with the labels"),
+])  # fmt: skip
+def test_wrong_options_are_one_line_and_exit_code_2(capsys, path, arguments, message):
+    code, _, errors = run(capsys, "train", "--data", path, *arguments)
+    assert code == 2 and errors.count("\n") == 1
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(errors)
+
+
+@pytest.mark.parametrize("option", ["--target", "--features", "--validation"])
+def test_options_about_files_are_refused_without_files(capsys, option):
+    code, _, errors = run(capsys, "train", "--data", "digits", option, "x")
+    assert (code, errors) == (
+        2,
+        f"fastmlp: error: {option} is for Parquet files; --data is digits\n",
+    )
+
+
+def test_files_that_are_not_there_or_empty_or_of_one_label_are_refused(capsys, path, tmp_path):
+    code, _, errors = run(capsys, "train", "--data", tmp_path / "no.parquet", "--target", "a")
+    assert code == 2 and "--data must name existing files; " in errors
+    pq.write_table(TABLE[:0], tmp_path / "empty.parquet")
+    code, _, errors = run(capsys, "train", "--data", tmp_path / "empty.parquet", "--target", "kind")
+    assert code == 2 and "--data: paths must have at least one row" in errors
+    with_column(path, "kind", ["ham"] * 600)
+    code, _, errors = train(capsys, path)
+    assert (
+        code == 2 and "--target kind must have at least two classes; all labels are ham" in errors
+    )
+
+
+def test_damaged_rows_are_named_with_their_place(capsys, path):
+    a = X[:, 0].copy()
+    a[77] = np.nan
+    with_column(path, "a", a)
+    code, _, errors = train(capsys, path)
+    assert code == 2 and "row group 0, row 77, column 'a': expected a finite number" in errors
