@@ -36,7 +36,7 @@ lint: .venv/test-ready  ## style, and the direction of imports
 	$(BIN)/lint-imports --no-cache --no-logo
 
 docs: .venv/docs-ready  ## the site, in build/docs/html; examples are run, every warning is an error
-	$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs build/docs/html
+	$(BIN)/python -m sphinx -E -W -n --keep-going -q -b html docs build/docs/html
 	@echo "The site is in build/docs/html/index.html"
 
 wheel: .venv/test-ready  ## sdist and wheel in dist/, the wheel tagged by auditwheel

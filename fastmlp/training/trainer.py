@@ -264,19 +264,12 @@ class Trainer:
 
         Parameters
         ----------
-<<<<<<< HEAD
-        X : array-like or SciPy sparse matrix of shape (n, n_features)
-            Inputs.
-        Y : array-like of shape (n, n_out)
+        X : array-like or SciPy sparse matrix of shape (n, n_features), or fastmlp.data.Source
+            Inputs. A :class:`fastmlp.data.Source` has targets and sample weights too and is read
+            window by window; Y is then None.
+        Y : array-like of shape (n, n_out) or None
             Targets (one-hot for classes). Both are used in place when C-ordered and of the
             network's dtype. Never modified. Sparse rows are never all dense at once.
-=======
-        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
-            Inputs and targets (one-hot for classes); used in place when C-ordered and of the
-            network's dtype. Never modified. Sparse rows are never all dense at once. Or X is a
-            :class:`fastmlp.data.Source`, which has targets and sample weights too and is read
-            window by window, and Y is None.
->>>>>>> main
         n_epochs : int >= 0
             Number of epochs from the beginning, also of a resumed run.
         sample_weight : array-like of shape (n,), optional
@@ -375,7 +368,7 @@ class Trainer:
             Its parameters, which a resumed run must share; differences are reported by these names.
         X, Y, n_epochs, sample_weight, validation_data, measure_train, callbacks, resume, reset
             As in `fit`.
-        end_of_epoch, horizon
+        end_of_epoch, horizon, window_rows
             As in `fit`.
         """
         check = self._check(window_rows)
@@ -530,20 +523,15 @@ class Trainer:
 
         Parameters
         ----------
-<<<<<<< HEAD
-        X : array-like or SciPy sparse matrix of shape (n, n_features)
-            Inputs.
-        Y : array-like of shape (n, n_out)
-            Targets.
-=======
-        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
-            Or X is a :class:`fastmlp.data.Source`, with its sample weights, and Y is None.
+        X : array-like or SciPy sparse matrix of shape (n, n_features), or fastmlp.data.Source
+            Inputs; a :class:`fastmlp.data.Source` has targets and sample weights too.
+        Y : array-like of shape (n, n_out) or None
+            Targets; None with a Source.
 
         Raises
         ------
         ValueError, TypeError
             Naming the argument; for rows of a source a DataFormatError with the place.
->>>>>>> main
         """
         return self._evaluate(self._check().training(X, Y, None))
 
