@@ -14,7 +14,8 @@ import pytest
 
 import fastmlp
 
-FACES = ("", ".callbacks", ".data", ".datasets", ".estimators", ".exceptions", ".exchange", ".initializers",
+FACES = ("", ".callbacks", ".data", ".datasets",
+         ".estimators", ".exceptions", ".exchange", ".initializers",
          ".losses", ".myann", ".network", ".optimizers", ".plots", ".reference", ".schedules",
          ".studies", ".tables", ".training", ".cnn", ".cnn.maps")  # fmt: skip
 
