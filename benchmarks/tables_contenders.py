@@ -218,6 +218,28 @@ def catboost(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
     return lambda new: call(_as_objects(dates_as_numbers(new), text))
 
 
+def realmlp(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
+    """RealMLP with its tuned defaults (Holzmüller et al., 2024), which wants numbers without gaps."""
+    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
+
+    X = dates_as_numbers(X)
+    text = text_columns(X)
+    numbers = X.drop(columns=text).astype(float)
+    median, gaps = numbers.median(), numbers.columns[numbers.isna().any()]
+
+    def complete(table: pd.DataFrame) -> pd.DataFrame:
+        table = _as_objects(dates_as_numbers(table), text)
+        given = table[numbers.columns].astype(float)
+        marks = given[gaps].isna().astype(float).add_prefix("missing_")
+        return pd.concat([given.fillna(median), marks, table[text].astype("category")], axis=1)
+
+    kind = RealMLP_TD_Classifier if classify else RealMLP_TD_Regressor
+    model = kind(device="cpu", random_state=seed, n_threads=1, verbosity=0)
+    model.fit(complete(X), np.asarray(y))
+    call = model.predict_proba if classify else model.predict
+    return lambda new: call(complete(new))
+
+
 CONTENDERS: dict[str, Callable[..., Predict]] = {
     "Tabular*": tabular(),
     "Tabular*, fast": tabular(preset="fast"),
@@ -229,4 +251,5 @@ CONTENDERS: dict[str, Callable[..., Predict]] = {
     "LightGBM": lightgbm(tuned=False),
     "LightGBM, tuned defaults": lightgbm(tuned=True),
     "CatBoost": catboost,
+    "RealMLP-TD": realmlp,
 }
