@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.callbacks.base import EpochCallback, around_training
+from fastmlp.callbacks.base import EpochCallback, around_training, is_true
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.data.reader import Window
 from fastmlp.engine import _core
@@ -65,7 +65,7 @@ class Listeners:
 
     def notify_epoch_end(self) -> None:
         """Call `after_epoch` of all; each of them may end the run."""
-        enders = [call for call in self.callbacks if call.after_epoch(self.training) is True]
+        enders = [call for call in self.callbacks if is_true(call.after_epoch(self.training))]
         self.ended = bool(enders)
         self.ended_for_good = any(callback.ends_for_good for callback in enders)
 
