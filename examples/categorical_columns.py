@@ -1,4 +1,7 @@
-"""Birds and aircraft: categorical columns, a rare class, and a validation set of one's own.
+"""Birds and aircraft: categorical columns and a rare class
+========================================================
+
+::
 
     python examples/categorical_columns.py
 

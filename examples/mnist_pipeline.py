@@ -1,4 +1,7 @@
-"""Handwritten digits in a Pipeline: a scaler, a network, early stopping.
+"""Handwritten digits in a Pipeline
+================================
+
+::
 
     python examples/mnist_pipeline.py [--quick] [--out DIR]
 
@@ -86,7 +89,7 @@ def draw(network: MLPClassifier, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load, fit, score, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_ROWS} rows, {QUICK_EPOCHS} epochs"
     )

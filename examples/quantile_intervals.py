@@ -1,4 +1,7 @@
-"""How warm will it be? Five quantiles in one network, which cannot cross.
+"""How warm will it be? Five quantiles in one network
+==================================================
+
+::
 
     python examples/quantile_intervals.py [--out DIR]
 
@@ -157,7 +160,7 @@ def _label_months(ax: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, calibrate, count how often the intervals hold, print, draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write quantile_intervals.png there"
     )

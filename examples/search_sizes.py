@@ -1,4 +1,7 @@
-"""Which hidden layers? A search over sizes as text, on threads.
+"""Which hidden layers? A search on threads
+========================================
+
+::
 
     python examples/search_sizes.py [--quick] [--jobs N]
 
@@ -46,7 +49,7 @@ def make_search(n_jobs: int, max_iter: int) -> GridSearchCV:
 
 def main(arguments: Sequence[str] | None = None) -> GridSearchCV:
     """Search, print all results, and return the search."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="5 epochs in place of 40")
     parser.add_argument("--jobs", type=int, default=-1, help="fits at a time; default: one a core")
     options = parser.parse_args(arguments)

@@ -1,4 +1,7 @@
-"""Birds and aircraft as a table: no encoding by hand, importances, and one fast network for all.
+"""Birds and aircraft as a table
+=============================
+
+::
 
     python examples/table_of_strikes.py [--out DIR]
 
@@ -51,7 +54,7 @@ def microseconds(predict: Callable[[Any], Any], row: Any, n_calls: int = 20) -> 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, judge and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, help="folder for a figure of the importances")
     out = parser.parse_args(arguments).out
     X = pd.read_csv(DATA, keep_default_na=False, na_values=[""])

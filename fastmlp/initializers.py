@@ -3,13 +3,13 @@
 Each initializer fills one weight matrix of shape ``(n_out, n_in + 1)`` in place; column 0 holds the
 biases. The numbers are drawn in float64, a few rows at a time, and rounded to the weights' dtype.
 
-=============  =====================================================================
-``legacy``     uniform in [-0.5, 0.5] for the first weights, [-1, 1] for the others (article M8)
-``range``      uniform in [-0.5, 0.5] everywhere
+==============  ====================================================================
+``legacy``      uniform in [-0.5, 0.5] for the first weights, [-1, 1] for the others (article M8)
+``range``       uniform in [-0.5, 0.5] everywhere
 ``sqrt_nodes``  uniform in [-0.5, 0.5] / sqrt(n_in), n_in inputs of the layer (article M13)
-``glorot``     uniform in +-sqrt(6 / (n_in + n_out)), bias 0 (Glorot and Bengio, 2010)
-``he``         normal with standard deviation sqrt(2 / n_in), bias 0 (He et al., 2015)
-=============  =====================================================================
+``glorot``      uniform in +-sqrt(6 / (n_in + n_out)), bias 0 (Glorot and Bengio, 2010)
+``he``          normal with standard deviation sqrt(2 / n_in), bias 0 (He et al., 2015)
+==============  ====================================================================
 """
 
 from __future__ import annotations

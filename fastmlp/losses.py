@@ -109,7 +109,7 @@ LOSS_FACTS = {
 """All losses by name; ``own`` stands for every custom loss.
 
 A new loss needs a row here, a constant in src/fastmlp.h and engine/_kernels.pxd, a case in
-src/output.c, an entry in the engine's ``LOSSES`` and in :mod:`fastmlp.reference.losses`, and a line
+src/output.c, an entry in the engine's ``LOSSES`` and in ``fastmlp/reference/losses.py``, and a line
 in the table above. tests/package/test_functions_everywhere.py reports any place that is missing.
 """
 

@@ -16,7 +16,7 @@ ORDER = "convolutions with at most one pooling between two of them, Flatten, and
 def from_keras(model: Any, *, seed: int | None = None, device: str = "auto") -> CNN:
     """A CNN with the layers of a Keras model and a copy of its weights.
 
-    The maps of :mod:`fastmlp.cnn.maps`, :func:`fastmlp.cnn.bridge.dense_tail`, the History and the
+    The maps of :mod:`fastmlp.cnn.maps`, ``fastmlp.cnn.bridge.dense_tail``, the History and the
     model files of this package then work with what a Keras model has learned. Loss, optimizer and
     schedule are those of a new CNNConfig; the model itself is not changed.
 

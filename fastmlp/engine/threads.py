@@ -63,6 +63,8 @@ def resolve_threads(
     n_threads : int or None
         At least 1; None means the value of the first of ``OPENBLAS_NUM_THREADS`` and
         ``OMP_NUM_THREADS`` that is a positive number, otherwise the number of usable processors.
+    environ : mapping of str to str
+        The environment variables; those of this process by default.
 
     Raises
     ------

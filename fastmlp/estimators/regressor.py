@@ -219,7 +219,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Number of rows seen in training, counting each row once per epoch.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features; defined only if `X` has feature names that are all strings.
     n_layers_ : int
         Number of layers, including input and output.

@@ -52,6 +52,9 @@ class MyANN(Figures):
     with the bias in column 0; the penalty ``lambda2_reg / 2 * sum w**2 + lambda1_reg * sum |w|``
     (bias excluded) is part of every mini-batch's cost.
 
+    Some parameters have a second name in the articles, which is also accepted: data_set,
+    n_nodes_out_layer, n_mini_batch, lambda_reg2, lambda_reg1, mom_const.
+
     Parameters
     ----------
     my_data_set : str, path, (X_train, y_train, X_test, y_test), or one or two sources
@@ -140,9 +143,6 @@ class MyANN(Figures):
     resume : str, bytes or PathLike, optional
         A checkpoint from which to resume, as in `fit`.
 
-    Some parameters have a second name in the articles, which is also accepted: data_set,
-    n_nodes_out_layer, n_mini_batch, lambda_reg2, lambda_reg1, mom_const.
-
     Attributes
     ----------
     history : History
@@ -170,8 +170,10 @@ class MyANN(Figures):
 
     Examples
     --------
-    >>> ann = MyANN("digits", 1, [0, 30, 0], n_epochs=20, learn_rate=0.01, random_state=0)
-    >>> ann.test_accuracy[-1] > 0.9
+    >>> ann = MyANN(
+    ...     "digits", 1, [0, 30, 0], n_epochs=20, learn_rate=0.01, random_state=0, b_verbose=False
+    ... )
+    >>> bool(ann.test_accuracy[-1] > 0.9)
     True
     """
 

@@ -17,60 +17,93 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + e^-z), by SciPy's expit, which does not overflow."""
+    """Return 1 / (1 + e^-z), by SciPy's expit, which does not overflow.
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     from scipy.special import expit  # imported here because it is slow to import
 
     return expit(z)  # type: ignore[no-any-return, unused-ignore]
 
 
 def softmax(z: Array) -> Array:
-    """Return e^z_j / sum_i e^z_i for every column."""
+    """Return e^z_j / sum_i e^z_i for every column.
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     e = np.exp(z - z.max(axis=0))
     return e / e.sum(axis=0)  # type: ignore[no-any-return]
 
 
 def relu(z: Array) -> Array:
-    """Return max(z, 0)."""
+    """Return max(z, 0).
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return np.maximum(z, 0)
 
 
 def identity(z: Array) -> Array:
-    """Return z itself."""
+    """Return z itself.
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return z
 
 
 def leaky_relu(z: Array) -> Array:
-    """Return z where it is positive, 0.01 z elsewhere."""
+    """Return z where it is positive, 0.01 z elsewhere.
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return np.where(z > 0, z, LEAKY_SLOPE * z)
 
 
 def elu(z: Array) -> Array:
-    """Return z where it is positive, e^z - 1 elsewhere (Clevert et al., 2016)."""
+    """Return z where it is positive, e^z - 1 elsewhere (Clevert et al., 2016).
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
 
 
 def selu(z: Array) -> Array:
-    """Return scale z where z > 0, scale alpha (e^z - 1) elsewhere (Klambauer et al., 2017)."""
+    """Return scale z where z > 0, scale alpha (e^z - 1) elsewhere (Klambauer et al., 2017).
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return np.where(z > 0, SELU_SCALE * z, SELU_SCALE * SELU_ALPHA * np.expm1(np.minimum(z, 0)))
 
 
 def softplus(z: Array) -> Array:
-    """Return log(1 + e^z)."""
+    """Return log(1 + e^z).
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return np.logaddexp(z, 0).astype(z.dtype)
 
 
 def gelu(z: Array) -> Array:
-    """Return z Phi(z), exactly, with the normal CDF Phi (Hendrycks and Gimpel, 2016)."""
+    """Return z Phi(z), exactly, with the normal CDF Phi (Hendrycks and Gimpel, 2016).
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return z * _normal_cdf(z)
 
 
 def silu(z: Array) -> Array:
-    """Return z sigmoid(z), also called swish."""
+    """Return z sigmoid(z), also called swish.
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return z * sigmoid(z)
 
 
 def increasing(z: Array) -> Array:
-    """Return a_0 = z_0, a_j = a_{j-1} + log(1 + e^{z_j}) for every column."""
+    """Return a_0 = z_0, a_j = a_{j-1} + log(1 + e^{z_j}) for every column.
+
+    `z` and the result are arrays of shape (nodes, samples).
+    """
     return np.cumsum(np.concatenate([z[:1], softplus(z[1:])]), axis=0, dtype=z.dtype)
 
 

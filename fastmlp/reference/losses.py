@@ -16,8 +16,10 @@ from fastmlp._types import Array
 def log_loss(z: Array, a: Array, y: Array, output: str) -> Array:
     """Return -y log(a) - (1 - y) log(1 - a), element by element.
 
-    For the sigmoid it is computed as max(z, 0) - y z + log(1 + e^-|z|), which is finite for every
-    finite z; otherwise a and 1 - a are clipped at the machine epsilon.
+    For the sigmoid it is computed as ``max(z, 0) - y z + log(1 + e^-|z|)``, which is finite for
+    every finite z; otherwise a and 1 - a are clipped at the machine epsilon.
+
+    `z`, `a`, `y` and the result are arrays of shape (n_out, samples).
     """
     if output == "sigmoid":
         return np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
@@ -26,18 +28,27 @@ def log_loss(z: Array, a: Array, y: Array, output: str) -> Array:
 
 
 def cross_entropy(z: Array, a: Array, y: Array, output: str) -> Array:
-    """Return -y log(softmax(z)) = y (log sum e^(z - max) - (z - max)), element by element."""
+    """Return -y log(softmax(z)) = y (log sum e^(z - max) - (z - max)), element by element.
+
+    `z`, `a`, `y` and the result are arrays of shape (n_out, samples).
+    """
     shifted = z - z.max(axis=0)
     return y * (np.log(np.exp(shifted).sum(axis=0)) - shifted)  # type: ignore[no-any-return]
 
 
 def poisson(z: Array, a: Array, y: Array, output: str) -> Array:
-    """Return y log(y / a) - y + a, where a = e^z and 0 log(0) = 0."""
+    """Return y log(y / a) - y + a, where a = e^z and 0 log(0) = 0.
+
+    `z`, `a`, `y` and the result are arrays of shape (n_out, samples).
+    """
     return a - y * z + y * np.log(np.where(y > 0, y, 1)) - y
 
 
 def gamma(z: Array, a: Array, y: Array, output: str) -> Array:
-    """Return log(a / y) + y / a - 1, where a = e^z."""
+    """Return log(a / y) + y / a - 1, where a = e^z.
+
+    `z`, `a`, `y` and the result are arrays of shape (n_out, samples).
+    """
     return z - np.log(y) + y / a - 1
 
 
@@ -73,17 +84,26 @@ DIFFERENCE_DERIVATIVES: dict[str, Difference] = {
 
 
 def difference_cost(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
-    """Return the named loss of d = a - y, element by element; `parameters` is (n_out, 1)."""
+    """Return the named loss of d = a - y, element by element; `parameters` is (n_out, 1).
+
+    `d` and the result are arrays of shape (n_out, samples).
+    """
     return DIFFERENCE_COSTS[loss](d, parameters)
 
 
 def difference_derivative(d: Array, loss: str, parameters: Array | float = 0.0) -> Array:
-    """Return dC/da of `difference_cost`; 0 at a kink."""
+    """Return dC/da of `difference_cost`; 0 at a kink.
+
+    `d` and the result are arrays of shape (n_out, samples).
+    """
     return DIFFERENCE_DERIVATIVES[loss](d, parameters)
 
 
 def squared_error(z: Array, a: Array, y: Array, output: str) -> Array:
-    """Return (a - y)**2 / 2, element by element; the arguments are those of the losses above."""
+    """Return (a - y)**2 / 2, element by element; the arguments are those of the losses above.
+
+    `z`, `a`, `y` and the result are arrays of shape (n_out, samples).
+    """
     return difference_cost(a - y, "squared_error")
 
 
@@ -102,6 +122,8 @@ def through_output(gradient: Array, a: Array, output: str) -> Array:
     The softmax couples the nodes of a column: delta_k = a_k (g_k - sum_j a_j g_j). So do monotone
     ("increasing") outputs: delta_k = (1 - e^-(a_k - a_{k-1})) sum over j >= k of g_j; for k = 0 the
     sum alone.
+
+    `gradient`, `a` and the result are arrays of shape (n_out, samples).
     """
     if output == "softmax":
         return a * (gradient - (a * gradient).sum(axis=0))  # type: ignore[no-any-return]

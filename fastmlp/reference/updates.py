@@ -19,14 +19,20 @@ LAYER_KEY = 0x9E3779B97F4A7C15
 
 
 def penalty(weights: Sequence[Array], l1: float, l2: float) -> float:
-    """Return l2 / 2 sum w^2 + l1 sum |w| over all matrices without biases (articles M8, M13)."""
+    """Return ``l2 / 2 sum w^2 + l1 sum |w|`` over all matrices but biases (articles M8, M13).
+
+    `weights` are matrices of shape (n_next, n_this + 1), with the bias in column 0.
+    """
     squares = sum(float((w[:, 1:] ** 2).sum()) for w in weights) if l2 else 0.0
     magnitudes = sum(float(np.abs(w[:, 1:]).sum()) for w in weights) if l1 else 0.0
     return l2 / 2 * squares + l1 * magnitudes
 
 
 def penalty_gradient(w: Array, l1: float, l2: float) -> Array:
-    """Return l2 w + l1 sign(w), zero in the bias column."""
+    """Return l2 w + l1 sign(w), zero in the bias column.
+
+    `w` and the result are matrices of shape (n_next, n_this + 1), with the bias in column 0.
+    """
     gradient = np.zeros_like(w)
     if l2:
         gradient[:, 1:] += l2 * w[:, 1:]
@@ -55,7 +61,10 @@ def dropout_mask(key: int, first_row: int, n_rows: int, n_nodes: int, rate: floa
 
 
 def clip(gradients: list[Array], max_norm: float) -> None:
-    """Scale the gradient of all layers together down to the norm `max_norm`, in place."""
+    """Scale the gradient of all layers together down to the norm `max_norm`, in place.
+
+    `gradients` are matrices of shape (n_next, n_this + 1), one per layer.
+    """
     norm = np.sqrt(sum(float((g.astype(float) ** 2).sum()) for g in gradients))
     if norm > max_norm:
         for gradient in gradients:
@@ -131,6 +140,8 @@ def rmsprop_update(
     ``states`` holds v and b, which are zero at first: v <- rho v + (1 - rho) g^2,
     b <- momentum b + g / (sqrt(v) + epsilon),  w <- w - learning_rate b (Tieleman and Hinton, 2012;
     the momentum as in PyTorch).
+
+    `w` and `gradient` have the same shape, ``states`` is ``(n_states, *w.shape)``.
     """
     v, b = states
     v *= rho
@@ -143,7 +154,10 @@ def rmsprop_update(
 def apply_optimizer(
     optimizer: Optimizer, w: Array, states: Array, gradient: Array, learning_rate: float, step: int
 ) -> None:
-    """Do step number `step` >= 1 of any optimizer; change `w` and `states` in place."""
+    """Do step number `step` >= 1 of any optimizer; change `w` and `states` in place.
+
+    `w` and `gradient` have the same shape, ``states`` is ``(n_states, *w.shape)``.
+    """
     coefficients: dict[str, Any] = dict(optimizer.coefficients())
     if "epsilon" in coefficients:  # 0 / 0 would be NaN where a gradient is 0
         coefficients["epsilon"] = max(coefficients["epsilon"], float(np.finfo(w.dtype).tiny))

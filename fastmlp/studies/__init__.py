@@ -1,7 +1,7 @@
 """The articles' experiments, each repeated by one command: ``fastmlp study NAME``.
 
 A study is a module of this package, or a room where it has helpers of its own, named after the
-study and with ``STUDY = Study(...)`` (see :mod:`fastmlp.studies.lab.study`). To add one:
+study and with ``STUDY = Study(...)`` (see ``fastmlp/studies/lab/study.py``). To add one:
 
 1. Write a frozen dataclass ``Config`` of plain values (numbers, strings, tuples), with ``data``
    and ``seeds`` where they are used, and ``configure(data, quick) -> Config`` for MNIST and for

@@ -95,7 +95,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         Their ``network``, ``history`` and ``best_epoch``.
     fit_seconds_ : float
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Defined only if `X` has names that are all strings.
 
     See Also

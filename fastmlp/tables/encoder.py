@@ -66,7 +66,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Defined only if `X` has names that are all strings.
     kinds_ : dict of str to str
         Kind of every column: numerical, boolean, ordinal, date or categorical.

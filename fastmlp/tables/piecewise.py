@@ -93,7 +93,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[m
     Attributes
     ----------
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Defined only if `X` has names that are all strings.
     n_features_out_ : int
 
@@ -157,7 +157,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[m
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features_out_), float64
+        ndarray of shape (n_samples, `n_features_out_`), float64
             NaN where a number is NaN.
         """
         check_is_fitted(self)

@@ -61,7 +61,7 @@ time_limit, network, n_threads, random_state, callbacks, verbose
         Their ``network``, ``history`` and ``best_epoch``.
     fit_seconds_ : float
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Defined only if `X` has names that are all strings.
 
     See Also

@@ -35,7 +35,7 @@ class Reporting:
 
     @property
     def feature_importances_(self) -> Numbers:
-        """Importance of every column, (n_features_in_,): rise of the loss when it is shuffled.
+        """Importance of every column, (`n_features_in_`,): rise of the loss when it is shuffled.
 
         The loss is the log loss, the squared error over the variance of `y`, or the pinball loss.
         The column is shuffled among at most 2,000 rows that members held out, 5 times; around 0

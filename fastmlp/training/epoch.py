@@ -24,8 +24,8 @@ class EpochRecord:
     Attributes
     ----------
     costs, penalties, errors, accuracies : ndarray of shape (n_batches,)
-        Of each batch before its update: loss + penalty, penalty, mean of |y - a|, and the fraction
-        classified correctly.
+        Of each batch before its update: loss + penalty, penalty, mean of ``|y - a|``, and the
+        fraction classified correctly.
     batch_rows : ndarray of shape (n_batches,)
         Rows of each batch.
     learning_rate : float

@@ -39,7 +39,7 @@ class Evaluation:
     cost : float
         loss + penalty, as of one batch of all rows.
     error : float
-        Mean over rows and outputs of |y - a|.
+        Mean over rows and outputs of ``|y - a|``.
     accuracy : float
         Fraction of rows whose largest output is the largest target; with one output, of rows on the
         right side of 1/2.

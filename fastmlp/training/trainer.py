@@ -81,7 +81,9 @@ class Trainer:
         that fits the output function.
     learning_rate : float >= 0
     schedule : {"cumulative", "power", "exponential", "constant", "cosine", "one_cycle"}
-        Learning-rate rule, with `decay` >= 0; see :mod:`fastmlp.schedules`.
+        Learning-rate rule; see :mod:`fastmlp.schedules`.
+    decay : float >= 0
+        Decay d of "cumulative", "power" and "exponential".
     warmup : int >= 0
         Epochs in which the scheduled rate rises, from 1 / (warmup + 1) of it.
     optimizer : {"sgd", "adam", "adamw", "rmsprop"} or Optimizer
@@ -262,11 +264,12 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
-            Inputs and targets (one-hot for classes); used in place when C-ordered and of the
-            network's dtype. Never modified. Sparse rows are never all dense at once. Or X is a
-            :class:`fastmlp.data.Source`, which has targets and sample weights too and is read
-            window by window, and Y is None.
+        X : array-like or SciPy sparse matrix of shape (n, n_features), or fastmlp.data.Source
+            Inputs. A :class:`fastmlp.data.Source` has targets and sample weights too and is read
+            window by window; Y is then None.
+        Y : array-like of shape (n, n_out) or None
+            Targets (one-hot for classes). Both are used in place when C-ordered and of the
+            network's dtype. Never modified. Sparse rows are never all dense at once.
         n_epochs : int >= 0
             Number of epochs from the beginning, also of a resumed run.
         sample_weight : array-like of shape (n,), optional
@@ -363,6 +366,10 @@ class Trainer:
             Name of the class that trains; a checkpoint can be resumed by the same alone.
         owner_settings : mapping of str to plain values
             Its parameters, which a resumed run must share; differences are reported by these names.
+        X, Y, n_epochs, sample_weight, validation_data, measure_train, callbacks, resume, reset
+            As in `fit`.
+        end_of_epoch, horizon, window_rows
+            As in `fit`.
         """
         check = self._check(window_rows)
         rows = check.training(X, Y, sample_weight)
@@ -516,8 +523,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like or SciPy sparse matrix of shape (n, n_features); Y : array-like (n, n_out)
-            Or X is a :class:`fastmlp.data.Source`, with its sample weights, and Y is None.
+        X : array-like or SciPy sparse matrix of shape (n, n_features), or fastmlp.data.Source
+            Inputs; a :class:`fastmlp.data.Source` has targets and sample weights too.
+        Y : array-like of shape (n, n_out) or None
+            Targets; None with a Source.
 
         Raises
         ------
@@ -615,11 +624,11 @@ class Trainer:
         """Count the batches of an epoch that are done."""
         self._note(n_steps=epoch.n_steps_before + epoch.n_done)
 
-    def note_epoch(self, record: EpochRecord) -> None:
-        """Count a finished epoch."""
+    def note_epoch(self, record: EpochRecord, n_epochs: int = 1) -> None:
+        """Count finished epochs, of which `record` is the last one."""
         self.last_epoch = record
         self.metrics = dict(epoch_metrics(record))
-        self._note(epochs_done=self.epochs_done + 1)
+        self._note(epochs_done=self.epochs_done + n_epochs)
 
     def _n_batches(self, n_rows: int) -> int:
         n_batches = -(-n_rows // self.batch_size)

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import runpy
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from fastmlp import datasets
 
+matplotlib.use("Agg")
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PAGES_OF_THE_GALLERY = {
+    "autoencoder": {r"network: (\d+)%": (0, 50), r"components: (\d+)%": (65, 75)},
+    "average_of_networks": {r"mean of ten: ([\d.]+)\n": (0.08, 0.15)},
+    "custom_loss": {r"mean demand: ([\d.]+)": (38, 45), r"custom loss: ([\d.]+)": (28, 35)},
+    "resume_a_run": {r"cut off after (\d+)": (17, 17), r"last bit: (True)": None},
+    "serve_predictions": {r"difference (\S+)\n": (0, 1e-5), r"estimator +([\d.]+)": (0, 1e5)},
+    "sparse_text": {r"accuracy ([\d.]+);": (0.8, 1), r"topic alone: ([\d.]+)": (0, 0.5)},
+    "windows_of_a_series": {
+        r"as today: wrong by ([\d.]+)": (2.2, 2.3),
+        r"network: wrong by ([\d.]+)": (1.9, 2.18),
+    },
+}
+"""Scripts without arguments, and the numbers that they print: pattern, least and greatest."""
+
+SECONDS_LONG = {"autoencoder", "average_of_networks", "sparse_text"}
+"""Those that take seconds; `make docs` runs them too."""
+
 SCRIPTS = (
     "categorical_columns",
     "mnist_pipeline",
+    "optuna_pruning",
     "quantile_intervals",
     "search_sizes",
     "table_of_strikes",
@@ -42,7 +65,40 @@ def number(pattern, text):
 def test_all_examples_are_tested():
     if not EXAMPLES.exists():
         pytest.skip("no examples beside the tests")
-    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(SCRIPTS)
+    expected = sorted([*SCRIPTS, *PAGES_OF_THE_GALLERY])
+    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.soak] if name in SECONDS_LONG else [])
+        for name in PAGES_OF_THE_GALLERY
+    ],
+)
+def test_a_page_of_the_gallery_prints_and_draws_what_it_should(name, capsys):
+    path = EXAMPLES / f"{name}.py"
+    if not path.exists():
+        pytest.skip("no examples beside the tests")
+    plt.close("all")
+    runpy.run_path(str(path))
+    figures = [plt.figure(number) for number in plt.get_fignums()]
+    assert figures and all(figure.get_axes() for figure in figures)
+    plt.close("all")
+    text = capsys.readouterr().out
+    for pattern, limits in PAGES_OF_THE_GALLERY[name].items():
+        if limits is None:
+            assert re.search(pattern, text), text
+        else:
+            assert limits[0] <= number(pattern, text) <= limits[1], text
+
+
+def test_optuna_prunes_and_finds(capsys):
+    study = example("optuna_pruning").main(["--quick"])
+    text = capsys.readouterr().out
+    assert number(r"12 trials, (\d+) pruned", text) > 0
+    assert number(r": (\d+) epochs of 96", text) < 90
+    assert number(r"lowest validation loss: ([\d.]+)", text) == round(study.best_value, 4) < 0.5
 
 
 def test_mnist_in_a_pipeline_recognizes_what_it_should(capsys, tmp_path):

@@ -55,6 +55,7 @@ def class_activations(
 
     Parameters
     ----------
+    cnn : CNN
     X : array-like of shape (n, height, width, channels)
     y : array-like of shape (n,)
         Labels; a class without images has NaN.

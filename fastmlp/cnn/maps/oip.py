@@ -182,6 +182,11 @@ def refine(
 
     Parameters
     ----------
+    cnn : CNN
+    layer : str
+        Name of a convolution.
+    map : int
+        The map, counted from 0.
     image : ndarray of shape (height, width, channels)
         Standardized like the training images.
     rounds : int >= 1

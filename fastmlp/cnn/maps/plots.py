@@ -47,7 +47,7 @@ def plot_activation_maps(
     Parameters
     ----------
     maps : array-like of shape (n, height, width, n_maps)
-        From :func:`fastmlp.cnn.maps.activations.activation_maps`.
+        From :func:`fastmlp.cnn.maps.activation_maps`.
     images : array-like of shape (n, image height, image width) or (..., 1)
         The images, drawn over the grids.
     labels : sequence of length n
@@ -88,9 +88,13 @@ def plot_filters(
     Parameters
     ----------
     kernels : array-like of shape (height, width, maps before, maps)
-        From :func:`fastmlp.cnn.maps.activations.filters`.
+        From :func:`fastmlp.cnn.maps.filters`.
+    layer : str
+        Name of the convolution, for the title.
     channel : int
         The map before, counted from 0.
+    figsize : (float, float)
+        Width and height in inches.
     """
     weights = np.asarray(kernels, float)
     if weights.ndim != 4 or not 0 <= channel < weights.shape[2]:
@@ -126,7 +130,11 @@ def plot_class_activations(
     Parameters
     ----------
     means : array-like of shape (n_classes, nodes)
-        From :func:`fastmlp.cnn.maps.activations.class_activations`.
+        From :func:`fastmlp.cnn.maps.class_activations`.
+    layer : str
+        Name of the dense layer, for the title.
+    figsize : (float, float)
+        Width and height in inches.
     """
     values = np.asarray(means, float)
     if values.ndim != 2 or np.isnan(values).all():
@@ -203,11 +211,13 @@ def plot_refinement(
     Parameters
     ----------
     states : sequence of ndarray of shape (height, width, channels)
-        From :func:`fastmlp.cnn.maps.oip.refine`.
+        From :func:`fastmlp.cnn.maps.refine`.
     layer : str
     map : int
     answers : sequence of float, as many as states, or None
-        Mean activations of the map, from :func:`fastmlp.cnn.maps.oip.mean_activations`.
+        Mean activations of the map, from :func:`fastmlp.cnn.maps.mean_activations`.
+    figsize : (float, float)
+        Width and height in inches.
     """
     if not states:
         raise ValueError("nothing to plot: no images")

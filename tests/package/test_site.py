@@ -1,0 +1,169 @@
+"""The documentation site: its pages run, nothing public is missing, and links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from pages import BLOCK, is_same, run
+
+import fastmlp
+from fastmlp import exceptions
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="no docs beside the tests")
+
+FOLDERS = ("start", "guide", "coming-from")
+PAGES = sorted(
+    page.relative_to(DOCS).as_posix()
+    for page in (DOCS / "index.md", *(page for f in FOLDERS for page in (DOCS / f).glob("*.md")))
+    if page.exists()
+)
+OTHER_LIBRARIES = {"coming-from/keras.md": "keras", "coming-from/pytorch.md": "torch"}
+"""Pages that compare with a library which takes many seconds to import."""
+
+ROOMS = (
+    "callbacks", "cnn", "cnn.maps", "data", "datasets", "estimators", "exceptions", "exchange",
+    "initializers", "losses", "myann", "network", "optimizers", "plots", "reference", "schedules",
+    "search", "studies", "tables", "training",
+)  # fmt: skip
+"""Rooms and single files whose names are public."""
+
+TYPES = {"Array", "BiasTreatment", "CustomFunction", "Initializer", "Inputs", "Masks", "RateRule"}
+TYPES |= {"Version", "Weights", "TYPE_CHECKING"}
+"""Names for annotations, which need no page."""
+
+
+NEEDS = {"guide/serving.md": "fastapi"}
+"""Pages whose examples need a package that fastmlp does not."""
+
+
+def check(name, tmp_path, monkeypatch):
+    page = DOCS / name
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    monkeypatch.chdir(tmp_path)
+    for said, printed in run(page):
+        assert is_same(said, printed), f"{name} says\n{said}\nand prints\n{printed}"
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in OTHER_LIBRARIES])
+def test_the_examples_of_a_page_run_and_print_what_it_says(name, tmp_path, monkeypatch):
+    check(name, tmp_path, monkeypatch)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", OTHER_LIBRARIES)
+def test_what_a_page_says_about_another_library_is_true(name, tmp_path, monkeypatch):
+    pytest.importorskip(OTHER_LIBRARIES[name])
+    check(name, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_python_block_of_a_page_is_python(name):
+    for block in BLOCK.finditer((DOCS / name).read_text()):
+        compile(block["code"], name, "exec")
+
+
+def test_numbers_are_compared_with_a_tolerance_and_words_without():
+    assert is_same("accuracy: 0.97 of 450 rows", "accuracy: 0.96 of 450 rows\n")
+    assert not is_same("accuracy: 0.97", "accuracy: 0.67")
+    assert not is_same("loss: 3.1", "cost: 3.1")
+    assert not is_same("1 2", "1")
+
+
+# --- The reference
+
+
+def public_names(room):
+    """Names that a room or a file of public functions offers, without what it imports itself."""
+    module = importlib.import_module(f"fastmlp.{room}")
+    is_face = hasattr(module, "__path__")
+    for name in dir(module):
+        value = getattr(module, name) if name not in getattr(module, "_LAZY", ()) else None
+        if name.startswith(("_", "check_")) or inspect.ismodule(value) or name in TYPES:
+            continue
+        home = getattr(value, "__module__", None)
+        is_table = name.isupper() and home is None
+        if value is None or is_face or is_table or home == module.__name__:
+            yield name
+
+
+def documented_names(room):
+    """Names that the reference's page of a room lists."""
+    text = (DOCS / "api" / f"{room.replace('.', '-')}.rst").read_text()
+    assert f".. currentmodule:: fastmlp.{room}\n" in text
+    return re.findall(r"^   (\w+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_reference_has_every_public_name_of_a_room_once(room):
+    listed = documented_names(room)
+    assert len(set(listed)) == len(listed)
+    omitted = INTERNAL.get(room, set())
+    assert set(listed) == set(public_names(room)) - omitted
+
+
+INTERNAL = {
+    "initializers": set(),
+    "schedules": {"ONE_CYCLE_END", "ONE_CYCLE_RISE", "ONE_CYCLE_START", "rate_rule"},
+}
+"""Names without an underscore that other rooms use, and users do not."""
+
+
+def test_the_names_of_the_package_are_on_the_first_page_of_the_reference():
+    text = (DOCS / "api" / "index.rst").read_text()
+    pages = set(re.findall(r"^   ([a-z-]+)$", text, re.MULTILINE))
+    assert pages == {page.stem for page in (DOCS / "api").glob("*.rst")} - {"index"}
+    listed = set(re.findall(r"`~fastmlp\.(?:\w+\.)?(\w+)`", text))
+    things = {name for name in fastmlp.__all__ if not inspect.ismodule(getattr(fastmlp, name))}
+    assert listed == things - {"__version__"}
+
+
+def test_every_error_and_warning_has_its_part_with_cause_and_cure():
+    text = (DOCS / "guide" / "errors.md").read_text()
+    parts = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    own = {
+        name
+        for name, value in vars(exceptions).items()
+        if inspect.isclass(value) and value.__module__ == exceptions.__name__
+    }
+    assert own and own <= set(parts)
+    for name in own:
+        assert "**Cause.**" in parts[name] and "**Cure.**" in parts[name], name
+
+
+# --- Links and the tree of pages
+
+
+def contents():
+    spec = importlib.util.spec_from_file_location("contents", DOCS / "_ext" / "contents.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.CONTENTS
+
+
+def test_every_page_is_in_the_tree_once():
+    listed = ["index"]
+    for parent, pages in contents().items():
+        folder = (DOCS / parent).parent
+        listed += [(folder / page).resolve().relative_to(DOCS).as_posix() for page in pages]
+    assert len(listed) == len(set(listed))
+    found = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
+    generated = {"gallery/index", "api/index"}
+    assert set(listed) - generated == {page for page in found if not page.startswith("gallery/")}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_of_a_page_lead_to_files_of_the_repository(name):
+    page = DOCS / name
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("http"):
+            path = target.partition("#")[0]
+            assert (page.parent / path).exists(), f"{name}: {target}"
