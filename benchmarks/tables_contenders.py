@@ -219,7 +219,7 @@ def catboost(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
 
 
 def realmlp(X: pd.DataFrame, y: Any, classify: bool, seed: int) -> Predict:
-    """RealMLP with its tuned defaults (Holzmüller et al., 2024), which wants numbers without gaps."""
+    """RealMLP with its tuned defaults (Holzmüller et al., 2024); numbers without gaps."""
     from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
 
     X = dates_as_numbers(X)

@@ -33,6 +33,7 @@ CONTENTS = {
         "large-data",
         "../scale",
         "searching",
+        "../search",
         "tuning",
         "saving",
         "../checkpoints",

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
+
 from fastmlp._checks import check_iterable, shown
 from fastmlp.callbacks.protocol import Training
 
@@ -77,6 +79,11 @@ Callback = EpochCallback | Callable[[Any], object]
 """An EpochCallback, or a callable that gets the training run after every epoch."""
 
 
+def is_true(answer: object) -> bool:
+    """Return whether a callback's answer ends the run: True, of Python or of NumPy, alone."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
+
+
 class _AfterEpoch(EpochCallback):
     """A callable as a callback."""
 
@@ -84,7 +91,7 @@ class _AfterEpoch(EpochCallback):
         self.call = call
 
     def after_epoch(self, training: Training) -> bool | None:
-        return self.call(training) is True
+        return is_true(self.call(training))
 
     def settings(self) -> None:
         """Return None: nothing is known of a function, so it may change."""

@@ -19,6 +19,7 @@ TERMINATED = 143
 ENDINGS = {
     FINISHED: "finished",
     FAILED: "diverged",
+    BAD_INPUT: "ended by rows that cannot be used",
     INTERRUPTED: "interrupted",
     TERMINATED: "terminated",
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.cli.display import choose_display
-from fastmlp.cli.exit_codes import ENDINGS, FAILED, FINISHED, TERMINATED, code_of
+from fastmlp.cli.exit_codes import BAD_INPUT, ENDINGS, FAILED, FINISHED, TERMINATED, code_of
 from fastmlp.cli.models import write_model
 from fastmlp.cli.options import (
     DEFAULT_SEED,
@@ -54,7 +54,7 @@ from fastmlp.cli.summary import (
 from fastmlp.datasets.recipes import PRESETS, Recipe, recipe_for
 from fastmlp.datasets.scaling import KINDS, Scaler
 from fastmlp.engine.products import PRODUCTS
-from fastmlp.exceptions import DivergenceError, ResumeError
+from fastmlp.exceptions import DataFormatError, DivergenceError, ResumeError
 from fastmlp.exchange.saving import MODEL_NAME
 from fastmlp.files.json_file import write_json
 from fastmlp.losses import ACTIVATIONS, NATURAL_LOSS
@@ -333,16 +333,29 @@ def _fit(
     except KeyboardInterrupt as interrupt:
         code = code_of(interrupt)
         print(f"fastmlp: {ENDINGS[code]} after {describe_end(trainer.history)}", file=sys.stderr)
-        if checkpoint is not None and checkpoint.last_path is not None:
-            print(f"saved in {checkpoint.last_path}; resume with", file=sys.stderr)
-            print(f"  {_resuming_command(options)}", file=sys.stderr)
+        _report_saved(checkpoint, options)
         return code, display.n_shown
+    except BrokenPipeError:  # an OSError, but not of the files
+        raise
+    except (DataFormatError, OSError) as error:
+        if not trainer.n_steps:
+            raise
+        print(f"fastmlp: error: {error}", file=sys.stderr)
+        _report_saved(checkpoint, options)
+        return BAD_INPUT, display.n_shown
     except DivergenceError as error:
         print(f"fastmlp: error: {error}", file=sys.stderr)
         return FAILED, display.n_shown
     except ResumeError as error:
         raise ValueError(_in_options(error)) from error
     return FINISHED, display.n_shown
+
+
+def _report_saved(checkpoint: Checkpoint | None, options: argparse.Namespace) -> None:
+    """Say which command continues a run that ended early, if it was saved."""
+    if checkpoint is not None and checkpoint.last_path is not None:
+        print(f"saved in {checkpoint.last_path}; resume with", file=sys.stderr)
+        print(f"  {_resuming_command(options)}", file=sys.stderr)
 
 
 def _compared(recipe: Recipe, options: argparse.Namespace) -> dict[str, object]:

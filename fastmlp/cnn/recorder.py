@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fastmlp.callbacks.base import EpochCallback
+from fastmlp.callbacks.base import EpochCallback, is_true
 from fastmlp.cnn.backend import library, to_numpy
 from fastmlp.cnn.build import ERROR_METRIC
 from fastmlp.cnn.protocol import KerasTraining
@@ -209,7 +209,7 @@ class HookRunner(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Call ``after_epoch``; True from any of them ends the training."""
-        if any([hook.after_epoch(self.cnn) is True for hook in self.hooks]):
+        if any([is_true(hook.after_epoch(self.cnn)) for hook in self.hooks]):
             self.cnn.model.stop_training = True
 
 

@@ -74,12 +74,12 @@ class ArrowSource(BatchSource):
     def _open(self, block: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         _, part, _ = self._parts_of_data[block]
         if hasattr(part, "to_reader"):  # a table
-            yield from part.select(names).to_batches(max_chunksize=BATCH_ROWS)
+            yield from part.select(names).to_batches(max_chunksize=self.piece_rows)
             return
         yield from part.to_batches(
             schema=self._schema,
             columns=names,
-            batch_size=BATCH_ROWS,
+            batch_size=self.piece_rows,
             batch_readahead=1,
             fragment_readahead=1,
             use_threads=False,
@@ -100,9 +100,22 @@ def _parts_of_table(table: pa.Table) -> list[tuple[str, Any, int]]:
 
 
 def _parts_of_dataset(data: ds.Dataset) -> list[tuple[str, Any, int]]:
-    """Return the files of a data set, of Parquet files the row groups."""
+    """Return the files of a data set, of Parquet files the row groups.
+
+    Raises
+    ------
+    ValueError
+        If the data set has a filter or a projection, which its files do not know.
+    """
     parts = []
-    for i, fragment in enumerate(data.get_fragments()):
+    try:
+        fragments = list(data.get_fragments())
+    except ValueError as error:
+        raise ValueError(
+            "data must be a data set without filter, sorting or joins: write what it has with "
+            "pyarrow.dataset.write_dataset, or pass data.to_table()"
+        ) from error
+    for i, fragment in enumerate(fragments):
         name = repr(getattr(fragment, "path", "") or f"fragment {i}")
         if hasattr(fragment, "split_by_row_group"):
             parts += [

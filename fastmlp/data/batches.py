@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 16_384
 """Rows of a record batch, at most."""
 
+BATCH_BYTES = 1 << 25
+"""Memory of a record batch, in bytes, with 8 bytes per number, at most; a row at least."""
+
 
 class Cursor(threading.local):
     """The place where a thread has stopped reading.
@@ -107,7 +110,8 @@ class BatchSource(Source):
     @property
     def piece_rows(self) -> int:
         """Number of rows of a record batch, which are not copied to be read together."""
-        return BATCH_ROWS
+        width = self.n_features + self.n_outputs
+        return max(1, min(BATCH_ROWS, BATCH_BYTES // (8 * width)))
 
     def read(self, begin: int, end: int) -> SourceRows:
         """Return some rows, read from the beginning of their block unless the last read was there.

@@ -95,9 +95,39 @@ def find_classes(source: Source) -> NDArray[Any]:
         except (ValueError, TypeError) as error:
             where = source.locate(begin, "y", 0)
             raise DataFormatError(f"{where}, and {len(y) - 1} rows after it: {error}") from error
-        classes = found if classes is None else np.union1d(classes, found)
+        classes = join_labels(classes, found, source, begin)
     assert classes is not None
     return classes
+
+
+def join_labels(
+    known: NDArray[Any] | None, found: NDArray[Any], source: Source, row: int
+) -> NDArray[Any]:
+    """Return the labels of two parts of a source, sorted.
+
+    Parameters
+    ----------
+    known : ndarray of shape (n_known,) or None
+        Labels of the rows before; None if there are none.
+    found : ndarray of shape (n_found,)
+        Labels of the rows from `row` on, sorted.
+    source : Source
+    row : int
+
+    Raises
+    ------
+    DataFormatError
+        If one part has numbers and the other strings, which NumPy would take for strings.
+    """
+    if known is None:
+        return found
+    if _is_text(known) != _is_text(found):
+        expected, other = ("strings", "numbers") if _is_text(known) else ("numbers", "strings")
+        raise DataFormatError(
+            f"{source.locate(row, 'y', 0)}: expected labels that are {expected}, as in the rows "
+            f"before, found {other}"
+        )
+    return np.union1d(known, found)
 
 
 def one_hot(source: Source, classes: ArrayLike | None = None) -> OneHotSource:
@@ -136,6 +166,10 @@ def _check_labels(name: str, source: Source) -> None:
     check_source(name, source)
     if source.n_outputs != 1:
         raise ValueError(f"{name} must have one target per row, its label; got {source.n_outputs}")
+
+
+def _is_text(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind in "UO"
 
 
 def _listed(labels: NDArray[Any]) -> str:

@@ -153,7 +153,7 @@ def _is_text(type_: pa.DataType) -> bool:
 
     if of.is_dictionary(type_):
         return _is_text(type_.value_type)
-    return bool(of.is_string(type_) or of.is_large_string(type_))
+    return bool(of.is_string(type_) or of.is_large_string(type_) or of.is_string_view(type_))
 
 
 def _as_numpy(name: str, column: pa.Array, locate: Locate) -> NDArray[Any]:

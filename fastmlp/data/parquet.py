@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp._checks import check_iterable, check_path
 from fastmlp._types import StrPath
-from fastmlp.data.batches import BATCH_ROWS, BatchSource
+from fastmlp.data.batches import BatchSource
 from fastmlp.data.columns import Columns, choose_columns
 from fastmlp.exceptions import DataFormatError
 
@@ -72,7 +72,7 @@ class ParquetSource(BatchSource):
     ) -> None:
         import_pyarrow()
         self._paths = _files(paths)
-        self._sizes = [os.stat(path).st_size for path in self._paths]
+        self._sizes = {path: os.stat(path).st_size for path in self._paths}
         self._footers: dict[str, tuple[tuple[int, int], pq.FileMetaData]] = {}  # parsed once
         self._groups: list[tuple[int, int]] = []  # number of the file, and of its row group
         lengths, columns = [], None
@@ -95,7 +95,7 @@ class ParquetSource(BatchSource):
         size = self._footer(self._paths[i]).row_group(group).total_byte_size
         with self._file(self._paths[i], BUFFER_BYTES if size > LARGE_GROUP_BYTES else 0) as file:
             yield from file.iter_batches(
-                BATCH_ROWS, row_groups=[group], columns=names, use_threads=False
+                self.piece_rows, row_groups=[group], columns=names, use_threads=False
             )
 
     def _file(self, path: str, buffer_bytes: int = 0) -> pq.ParquetFile:
@@ -103,7 +103,7 @@ class ParquetSource(BatchSource):
         status = os.stat(path)
         stamp = status.st_size, status.st_mtime_ns
         known, footer = self._footers.get(path, (stamp, None))
-        if stamp != known:
+        if stamp != known or status.st_size != self._sizes[path]:  # a pickle has no stamps
             raise DataFormatError(f"{path!r} has changed since it was opened")
         file = _opened(path, footer, buffer_bytes)
         self._footers[path] = stamp, file.metadata
@@ -135,7 +135,7 @@ class ParquetSource(BatchSource):
 
     def facts(self) -> Mapping[str, Any]:
         """Return what is known of the columns, and the sizes of the files in bytes."""
-        return {**super().facts(), "file_bytes": self._sizes}
+        return {**super().facts(), "file_bytes": [self._sizes[path] for path in self._paths]}
 
 
 def import_pyarrow() -> None:
@@ -158,7 +158,10 @@ def _files(paths: Any) -> list[str]:
         if os.path.isdir(path):
             found = sorted(str(file) for file in Path(path).glob(f"*{SUFFIX}"))
             if not found:
-                raise ValueError(f"paths: the folder {path!r} has no files *{SUFFIX}")
+                raise ValueError(
+                    f"paths: the folder {path!r} has no files *{SUFFIX}; folders of folders are "
+                    "read by ArrowSource(pyarrow.dataset.dataset(...))"
+                )
             files += found
         else:
             files.append(path)

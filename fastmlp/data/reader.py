@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp._checks import check_integer, check_targets
+from fastmlp._checks import check_integer, check_targets, shown
 from fastmlp._types import Array
 from fastmlp.data.shuffle import WindowOrder
 from fastmlp.data.source import Indices, Source, SourceRows
@@ -102,6 +102,7 @@ class WindowReader:
         self, source: Source, format: Format, batch_size: int, window_rows: int | None = None
     ) -> None:
         self.source, self.format = source, format
+        _check_blocks(source)
         width = format.n_features + format.n_outputs
         wanted = WINDOW_BYTES // (format.dtype.itemsize * width)
         if window_rows is not None:
@@ -152,6 +153,8 @@ class WindowReader:
             if self._only is None:
                 self._only = self._filled(self._empty(len(self)), [(0, len(self))])
             yield Window(self._only, order.order_within(0), 0)
+            return
+        if not numbers:  # an epoch that was saved after its last batch
             return
         read = self._by_rows(order) if self.source.can_take else self._by_blocks(order)
         yield from self._prefetched(read, numbers)
@@ -223,24 +226,27 @@ class WindowReader:
         """Read parts of the source, one after the other, into the arrays of a window."""
         step = self.source.piece_rows
         pieces = (
-            (self.source.read(at, min(at + step, end)), np.arange(at, min(at + step, end)))
+            np.arange(at, min(at + step, end))
             for begin, end in spans
             for at in range(begin, end, step)
         )
-        return self._written(window, pieces)
+        return self._written(window, pieces, lambda rows: self.source.read(rows[0], rows[-1] + 1))
 
     def _taken(self, window: Rows, rows: Indices) -> Rows:
         """Read single rows into the arrays of a window."""
         step = self.source.piece_rows
         parts = (rows[at : at + step] for at in range(0, len(rows), step))
-        return self._written(window, ((self.source.take(part), part) for part in parts))
+        return self._written(window, parts, self.source.take)
 
-    def _written(self, window: Rows, pieces: Iterator[tuple[SourceRows, Indices]]) -> Rows:
-        """Convert and check pieces, (rows, their numbers in the source), into a window."""
+    def _written(
+        self, window: Rows, pieces: Iterator[Indices], read: Callable[[Any], SourceRows]
+    ) -> Rows:
+        """Read pieces, given by row numbers, convert and check them, and write them to a window."""
         at, sparse = 0, []
-        for piece, numbers in pieces:
+        for numbers in pieces:
             if self._is_closed:  # nobody waits for this window
                 break
+            piece = self._checked(read, numbers)
             end = at + len(numbers)
             if self.source.is_sparse:
                 sparse.append(self._sparse(piece.X, numbers))
@@ -262,6 +268,35 @@ class WindowReader:
         return window
 
     # --- Checks
+
+    def _checked(self, read: Callable[[Any], SourceRows], numbers: Indices) -> SourceRows:
+        """Read rows, and check their shapes, because NumPy would repeat a single row.
+
+        What a source raises becomes a DataFormatError, before which a run is saved; errors of the
+        system and of memory say enough.
+        """
+        try:
+            piece = read(numbers)
+            found = [_shape(getattr(piece, name)) for name in SourceRows._fields]
+        except (DataFormatError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise DataFormatError(f"{self._range(numbers)} cannot be read: {error!r}") from error
+        n_rows, n_outputs = len(numbers), self.format.n_outputs
+        allowed: dict[str, list[Any]] = {
+            "X": [(n_rows, self.format.n_features)],
+            "y": [(n_rows, n_outputs), (n_rows,)][: 2 if n_outputs == 1 else 1],
+            "weights": [(n_rows,) if self.source.has_weights else None],
+        }
+        for (name, shapes), shape in zip(allowed.items(), found, strict=True):
+            if shape not in shapes:
+                raise DataFormatError(
+                    f"{self._range(numbers)}: expected {name} of shape {shapes[0]}, found {shape}"
+                )
+        return piece
+
+    def _range(self, numbers: Indices) -> str:
+        return f"{self.source.locate(int(numbers[0]))}, and {len(numbers) - 1} other row(s)"
 
     def _convert(self, what: str, values: Any, out: Array, numbers: Indices) -> None:
         """Write finite real numbers into `out`, in its dtype."""
@@ -314,3 +349,19 @@ class WindowReader:
             row = int(weights.argmin())
             where = self.source.locate(int(numbers[row]), "sample_weight")
             raise DataFormatError(f"{where}: expected a weight >= 0, found {weights[row]}")
+
+
+def _shape(part: Any) -> tuple[int, ...] | None:
+    """Return the shape of an array, None of None."""
+    return None if part is None else tuple(part.shape)
+
+
+def _check_blocks(source: Source) -> None:
+    """Raise ValueError unless the blocks of a source have all of its rows."""
+    blocks = np.asarray(source.blocks)
+    if blocks.size and blocks[0] == 0 and blocks[-1] == len(source) and (np.diff(blocks) > 0).all():
+        return
+    raise ValueError(
+        f"{type(source).__name__}.blocks must rise from 0 to the number of rows, {len(source)}; "
+        f"got {shown(blocks)}"
+    )

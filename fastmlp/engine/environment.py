@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,22 @@ def collect(
     }
 
 
+_collected: ContextVar[dict[str, Any] | None] = ContextVar("_collected", default=None)
+
+
+@contextmanager
+def arithmetic_collected_once() -> Iterator[None]:
+    """Let `arithmetic` return the same facts within this block, for describing many models.
+
+    Looking for BLAS among the loaded libraries takes longer than everything else in a small file.
+    """
+    token = _collected.set(arithmetic())
+    try:
+        yield
+    finally:
+        _collected.reset(token)
+
+
 def arithmetic() -> dict[str, Any]:
     """Collect the facts that the last bits of a result depend on, apart from the input.
 
@@ -127,6 +145,9 @@ def arithmetic() -> dict[str, Any]:
     """
     import scipy
 
+    known = _collected.get()
+    if known is not None:
+        return known
     return {
         "versions": {
             "fastmlp": __version__,

@@ -26,6 +26,7 @@ from fastmlp.estimators.coefficients import (
     initial_network,
     network_of,
 )
+from fastmlp.estimators.fit import Fit
 from fastmlp.estimators.inputs import (
     SPARSE_FORMATS,
     as_inputs,
@@ -52,7 +53,7 @@ from fastmlp.estimators.sklearn_callbacks import (
     epoch_callbacks,
     manages_callbacks,
 )
-from fastmlp.estimators.solvers import Fit, run_solver
+from fastmlp.estimators.solvers import run_solver
 from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of, whole
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import shown
+from fastmlp.data.source import Source
 
 MAX_LISTED = 5
 NUMBER_KINDS = "fiub"
@@ -78,7 +79,12 @@ def naming_columns(name: str, data: Any) -> Iterator[None]:
 
 
 def refuse_lazy(name: str, data: Any) -> None:
-    """Raise TypeError for a lazy frame, which NumPy would read as a single object."""
+    """Raise TypeError for a lazy frame or a source, which NumPy would read as a single object."""
+    if isinstance(data, Source):
+        raise TypeError(
+            f"{name} must be an array; got {type(data).__name__}. Pass its rows piece by piece: "
+            "source.read(begin, end).X for begin, end in source.pieces()"
+        )
     if hasattr(data, "collect") and hasattr(data, "collect_schema") and not hasattr(data, "shape"):
         raise TypeError(
             f"{name} must hold data; got a {type(data).__name__}. Pass {name}.collect()"

@@ -316,13 +316,25 @@ def check_parameters(parameters: Mapping[str, Any], losses: Iterable[str]) -> No
     ParameterError
         With the parameter's name, its value and what is allowed.
     """
-    checks = CHECKS | {"loss": _loss(tuple(losses))}
     for name, value in parameters.items():
+        kind = type(value)
+        if kind in SCALARS and name in CHECKS and _valid.get((name, kind), _valid) == value:
+            continue
+        check = CHECKS[name] if name in CHECKS else _loss(tuple(losses))
         try:
             with naming(name):
-                checks[name](name, value)
+                check(name, value)
         except (TypeError, ValueError) as error:
             raise ParameterError(str(error)) from None
+        if kind in SCALARS:
+            _valid[name, kind] = value
+
+
+SCALARS = frozenset({str, int, float, bool, type(None)})
+"""Types whose values never change, so that one that was valid stays so."""
+
+_valid: dict[tuple[str, type], Any] = {}
+"""The last valid value of every parameter and type: thousands of short fits have the same ones."""
 
 
 def quantile_levels(quantile: Any) -> tuple[float, ...]:

@@ -115,6 +115,18 @@ class FitRecord:
             self.validation_scores.append(row["val_score"])
         append_row(self.history, row)
 
+    def add_epochs(self, columns: Mapping[str, list[float]], n_rows: int) -> None:
+        """Add the values of several epochs, one list per name, which trained on `n_rows` each."""
+        n_epochs, n_before = len(columns["loss"]), len(self.loss_curve)
+        self.n_iter += n_epochs
+        self.t += n_epochs * n_rows
+        self.loss = columns["loss"][-1]
+        self.loss_curve.extend(columns["loss"])
+        for name in columns:
+            self.history.setdefault(name, [math.nan] * n_before)
+        for name, column in self.history.items():
+            column.extend(columns.get(name, [math.nan] * n_epochs))
+
     @property
     def optimizer_state(self) -> OptimizerState | None:
         """Return the state that the next partial_fit needs, without native objects."""

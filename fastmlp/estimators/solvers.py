@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp._checks import check_choice
-from fastmlp.callbacks.base import Callback, EpochCallback
-from fastmlp.data.reader import WindowReader
+from fastmlp.callbacks.base import Callback
 from fastmlp.engine.rows import Rows
+from fastmlp.estimators.blocks import EpochBlocks, can_run_in_blocks
 from fastmlp.estimators.convergence import Convergence
+from fastmlp.estimators.fit import Fit
 from fastmlp.estimators.inputs import hint_at_scale
-from fastmlp.estimators.parameters import ENDING_RATES, STOCHASTIC_SOLVERS, Parameters
+from fastmlp.estimators.parameters import ENDING_RATES, STOCHASTIC_SOLVERS
 from fastmlp.estimators.records import FitRecord, FitRecorder
 from fastmlp.estimators.settings import LastTrainer, rows_per_batch, trainer_settings
-from fastmlp.estimators.validation import Validator
 from fastmlp.estimators.verbose import FitDisplay, is_silenced
 from fastmlp.estimators.warn import warn
 from fastmlp.exceptions import DivergenceError
-from fastmlp.losses import Loss
-from fastmlp.training.checkpoints.document import SavedTraining
-from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.lbfgs import minimize
 from fastmlp.training.trainer import Trainer
 
@@ -47,69 +43,6 @@ EARLY, ENOUGH = 10, 0.95
 """A best epoch before the tenth is early; a loss below 0.95 of its loss is lower."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Everything that a solver needs for one fit.
-
-    Attributes
-    ----------
-    parameters : Parameters
-        The estimator, read only.
-    record : FitRecord
-        Record to which the results are written.
-    publish : callable
-        Called after every epoch, when it has been recorded.
-    train : Rows or WindowReader
-        Checked rows, or the reader of a source, with a stochastic solver.
-    row_index : ndarray of int or None
-        Indices of the training rows in `train`; None for all.
-    validator : Validator or None
-    loss : Loss
-    loss_scale : float
-        Divisor of the reported loss.
-    has_accuracy : bool
-        Whether the count of correct rows in a batch is an accuracy.
-    random_state : RandomState
-        Source of the shuffling.
-    callbacks : sequence of EpochCallback
-        Callbacks set by the user.
-    incremental : bool
-        Train for one epoch, starting from the current optimizer state.
-    fingerprint : Fingerprint or None
-        Fingerprint for comparison with checkpoints; None without checkpoints.
-    saved : SavedTraining or None
-        The checkpoint from which to resume.
-    """
-
-    parameters: Parameters
-    record: FitRecord
-    publish: Callable[[], None]
-    train: Rows | WindowReader
-    row_index: NDArray[np.intp] | None
-    validator: Validator | None
-    loss: Loss
-    loss_scale: float
-    has_accuracy: bool
-    random_state: np.random.RandomState
-    callbacks: Sequence[EpochCallback]
-    incremental: bool
-    fingerprint: Fingerprint | None
-    saved: SavedTraining | None
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows to train on."""
-        if isinstance(self.train, WindowReader):
-            return len(self.train)
-        return len(self.train.x) if self.row_index is None else len(self.row_index)
-
-    @property
-    def rows(self) -> Rows:
-        """The rows in memory; not of a source."""
-        assert isinstance(self.train, Rows)
-        return self.train
-
-
 def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     """Train the network of the record with the estimator's solver.
 
@@ -130,6 +63,11 @@ def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
     """
     stochastic = fit.parameters.solver in STOCHASTIC_SOLVERS
     trainer = _trainer(fit, stochastic=stochastic)
+    if stochastic and can_run_in_blocks(fit, trainer):
+        _convergence(fit, _monitor(fit, ["loss"]), None)
+        blocks = EpochBlocks(fit, trainer, has_accuracy=fit.has_accuracy)
+        _run_stochastic(fit, trainer, blocks.run)
+        return
     recorder = FitRecorder(
         fit.record,
         trainer,
@@ -149,7 +87,14 @@ def run_solver(fit: Fit, *, end_of_epoch: bool = True) -> None:
             )
         monitor = _monitor(fit, recorder.names)
         convergence = _convergence(fit, monitor, None if display is None else display.show)
-        _run_stochastic(fit, trainer, [*records, convergence, *others], end_of_epoch=end_of_epoch)
+        epochs = partial(
+            _train_by_epochs,
+            fit,
+            trainer,
+            [*records, convergence, *others],
+            end_of_epoch=end_of_epoch,
+        )
+        _run_stochastic(fit, trainer, epochs)
     else:
         _run_lbfgs(fit, trainer, [*records, *others])
 
@@ -197,23 +142,34 @@ def _convergence(fit: Fit, monitor: str, show: Callable[[str], object] | None) -
     return Convergence(record, parameters, show)
 
 
-def _run_stochastic(
+def _train_by_epochs(
     fit: Fit, trainer: Trainer, callbacks: Sequence[Callback], *, end_of_epoch: bool
-) -> None:
-    """Run epochs until there is no further improvement."""
+) -> bool:
+    """Run epochs one by one; return whether a callback has ended the run."""
+    return trainer.train(
+        fit.train,
+        row_index=fit.row_index,
+        n_epochs=1 if fit.incremental else fit.parameters.max_iter,
+        callbacks=callbacks,
+        resume=fit.incremental,
+        end_of_epoch=end_of_epoch,
+        horizon=fit.parameters.max_iter,
+        fingerprint=fit.fingerprint,
+        saved=fit.saved,
+    )
+
+
+def _run_stochastic(fit: Fit, trainer: Trainer, run_epochs: Callable[[], bool]) -> None:
+    """Run epochs until there is no further improvement.
+
+    Parameters
+    ----------
+    run_epochs : callable
+        Trains, and returns whether it was stopped before `max_iter` epochs.
+    """
     parameters = fit.parameters
     try:
-        stopped = trainer.train(
-            fit.train,
-            row_index=fit.row_index,
-            n_epochs=1 if fit.incremental else parameters.max_iter,
-            callbacks=callbacks,
-            resume=fit.incremental,
-            end_of_epoch=end_of_epoch,
-            horizon=parameters.max_iter,
-            fingerprint=fit.fingerprint,
-            saved=fit.saved,
-        )
+        stopped = run_epochs()
     except DivergenceError as error:
         if not parameters.early_stopping or fit.record.best_epoch is None:
             # There are no best weights to restore.

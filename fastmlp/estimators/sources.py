@@ -16,6 +16,7 @@ from sklearn.base import is_regressor
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp._types import Array
+from fastmlp.data.classes import join_labels
 from fastmlp.data.reader import Format, WindowReader
 from fastmlp.data.scaling import NARROW
 from fastmlp.data.source import Indices, Source, SourceRows
@@ -229,7 +230,15 @@ def head_of(source: Source, dtype: Any) -> tuple[Inputs, NDArray[Any]]:
 
 
 def distinct_targets(source: Source) -> NDArray[Any]:
-    """Return the labels of a source, sorted, from one pass over its targets."""
+    """Return the labels of a source, sorted, from one pass over its targets.
+
+    Raises
+    ------
+    ValueError
+        If there is more than one target per row.
+    DataFormatError
+        If a label is not finite, or some are numbers and others strings; with the place.
+    """
     if source.n_outputs != 1:
         raise ValueError(
             f"X must be a source with one label per row for a classifier; got {source.n_outputs} "
@@ -237,8 +246,12 @@ def distinct_targets(source: Source) -> NDArray[Any]:
         )
     labels: NDArray[Any] | None = None
     for begin, end in source.pieces():
-        found = np.unique(source.read_targets(begin, end))
-        labels = found if labels is None else np.union1d(labels, found)
+        y = source.read_targets(begin, end).reshape(end - begin)
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            row = int(np.isfinite(y).argmin())
+            where = source.locate(begin + row, "y", 0)
+            raise DataFormatError(f"{where}: expected a label, found {y[row]}")
+        labels = join_labels(labels, np.unique(y), source, begin)
     assert labels is not None
     return labels
 
@@ -255,9 +268,16 @@ def typical_targets(source: Source) -> NDArray[np.float64]:
     for begin, end in source.pieces():
         y = source.read_targets(begin, end)
         columns = y.reshape(len(y), -1)
-        if y.dtype.kind not in "fiub" or not np.isfinite(columns).all():
+        if y.dtype.kind not in "fiub":
             where = source.locate(begin, "y", 0)
-            raise DataFormatError(f"{where}, or a row after it: expected finite numbers")
+            raise DataFormatError(f"{where}: expected a finite number, found {columns[0, 0]!s}")
+        finite = np.isfinite(columns)
+        if not finite.all():
+            row, column = map(int, np.argwhere(~finite)[0])
+            where = source.locate(begin + row, "y", column)
+            raise DataFormatError(
+                f"{where}: expected a finite number, found {columns[row, column]}"
+            )
         scaler.partial_fit(columns.astype(np.float64))
     deviation = np.sqrt(scaler.var_)
     typical = np.stack([scaler.mean_ - deviation, scaler.mean_ + deviation])

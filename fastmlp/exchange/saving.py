@@ -113,9 +113,8 @@ Pipeline
     Network(4-3-2, 23 parameters, float32)
     """
     target = check_path("path", path)
-    kind, describe = _describer(model, resumable=check_flag("resumable", resumable))
-    document, arrays = describe(model)
-    write_model_file(target, Content(kind, document, arrays))
+    content = describe_model(model, resumable=check_flag("resumable", resumable))
+    write_model_file(target, content)
 
 
 def load(path: StrPath) -> Any:
@@ -151,7 +150,7 @@ def load(path: StrPath) -> Any:
     source = check_path("path", path)
     try:
         content = read_model_file(source, KINDS)
-        return _restore(content)
+        return restore_model(content)
     except ModelFormatError as error:
         if _is_checkpoint(source):
             raise ModelFormatError(f"{source!r}: {RESUMES}") from None
@@ -183,6 +182,19 @@ def _checkpoints_in(folder: str) -> bool:
     return any(Path(folder).glob("checkpoint-*.safetensors"))
 
 
+def describe_model(model: object, *, resumable: bool) -> Content:
+    """Return what a file of a model holds.
+
+    Raises
+    ------
+    TypeError, ValueError, sklearn.exceptions.NotFittedError
+        As from `save`.
+    """
+    kind, describe = _describer(model, resumable=resumable)
+    document, arrays = describe(model)
+    return Content(kind, document, arrays)
+
+
 def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], Any]]:
     """Return the kind of a model, and the function that describes it."""
     if type(model) is Network:
@@ -207,7 +219,14 @@ def _describer(model: object, *, resumable: bool) -> tuple[str, Callable[[Any], 
     raise TypeError(f"model must be of one of {', '.join(KINDS)}, not of a subclass; got {name}")
 
 
-def _restore(content: Content) -> Any:
+def restore_model(content: Content) -> Any:
+    """Return the model of the content of a file.
+
+    Raises
+    ------
+    ModelFormatError
+        If a part is missing, of another type, or contradicts another part.
+    """
     document, arrays = Fields(content.document, "document"), Arrays(content.arrays)
     model: Any
     if content.kind == "Network":

@@ -134,6 +134,10 @@ class Arrays:
     def __contains__(self, name: str) -> bool:
         return name in self._rest
 
+    def names(self) -> list[str]:
+        """Return the names that have not been taken."""
+        return list(self._rest)
+
     def pop(self, name: str) -> NDArray[Any]:
         """Take an array without checking it."""
         if name not in self._rest:

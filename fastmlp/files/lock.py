@@ -6,7 +6,9 @@ would keep the lock of a parent that has ended. Therefore a child closes its cop
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -57,6 +59,41 @@ class Lock:
 
     def __del__(self) -> None:
         self.release()
+
+
+def own_folder(folder: Path, use: str) -> Lock:
+    """Lock an existing folder for this process, and return the lock.
+
+    Parameters
+    ----------
+    folder : Path
+    use : str
+        What is written there, for the message: "checkpoints".
+
+    Raises
+    ------
+    BlockingIOError
+        If another owner has the lock; the message names the process.
+    OSError
+        If the folder cannot be opened.
+    """
+    lock = Lock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    try:
+        with suppress(BlockingIOError):
+            lock.hold()
+            return lock
+        gc.collect()  # a lock that Ctrl-C met just before its release may still wait for this
+        lock.hold()
+    except BlockingIOError:
+        owner = owner_of(lock.descriptor)
+        lock.release()
+        raise BlockingIOError(
+            errno.EWOULDBLOCK,
+            f"another run writes its {use} there ({owner}); wait for its end, end it, or "
+            "choose another folder",
+            str(folder),
+        ) from None
+    return lock
 
 
 def owner_of(descriptor: int) -> str:

@@ -9,3 +9,4 @@ from fastmlp.plots.runs import plot_costs as plot_costs
 from fastmlp.plots.runs import plot_errors as plot_errors
 from fastmlp.plots.runs import plot_reg_share as plot_reg_share
 from fastmlp.plots.runs import plot_run as plot_run
+from fastmlp.plots.searches import plot_search as plot_search

@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastmlp.callbacks.base import EpochCallback, around_training
+from fastmlp.callbacks.base import EpochCallback, around_training, is_true
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.data.reader import Window
 from fastmlp.engine import _core
+from fastmlp.engine.rows import Inputs, Rows
 from fastmlp.exceptions import DivergenceError
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import Epoch
@@ -63,7 +65,7 @@ class Listeners:
 
     def notify_epoch_end(self) -> None:
         """Call `after_epoch` of all; each of them may end the run."""
-        enders = [call for call in self.callbacks if call.after_epoch(self.training) is True]
+        enders = [call for call in self.callbacks if is_true(call.after_epoch(self.training))]
         self.ended = bool(enders)
         self.ended_for_good = any(callback.ends_for_good for callback in enders)
 
@@ -181,7 +183,7 @@ class Loop:
                 epoch = None
             self.keeper.finish()
         if self.training.epochs_done > n_before:
-            self._check_outputs()
+            check_outputs(self.training, self.feed.first_rows(CHECKED_ROWS))
 
     @contextmanager
     def _surroundings(self) -> Iterator[None]:
@@ -231,47 +233,14 @@ class Loop:
 
     def _step(self, epoch: Epoch, last_batch: int) -> None:
         """Update the weights by every batch of the window until `last_batch` of the epoch."""
-        training, window, objective = self.training, self.window, self.training.objective
-        rows = window.rows
-        begin = window.begin // training.batch_size
-        costs, penalties, errors, accuracies = epoch.measures[:, begin:]
+        training, window = self.training, self.window
         # The engine takes a window's rows for all of them.
-        is_shared = objective.penalty_scale == "per_sample"
+        is_shared = training.objective.penalty_scale == "per_sample"
         share = window.n_rows / self.feed.n_rows if is_shared else 1.0
-        try:
-            status, _, interruption = objective.engine.train(
-                objective.parameters,
-                training.states,
-                rows.x,
-                rows.y,
-                order=window.order,
-                sample_weights=rows.weights,
-                batch_size=training.batch_size,
-                first_batch=epoch.n_done - begin,
-                last_batch=last_batch - begin,
-                optimizer=training.optimizer,
-                learning_rate=epoch.learning_rate,
-                n_steps=epoch.n_steps_before + epoch.n_done,
-                l1=share * objective.l1,
-                l2=share * objective.l2,
-                l1_cost=share * objective.l1_cost,
-                mean_reduction=objective.reduction == "mean",
-                penalty_scale=objective.penalty_scale,
-                costs=costs,
-                penalties=penalties,
-                errors=errors,
-                accuracies=accuracies,
-                dropout=training.dropout,
-                # The masks are functions of seed + row: those of the whole epoch.
-                dropout_seed=(epoch.dropout_seed + window.begin) % 2**64,
-                max_grad_norm=training.max_grad_norm or 0.0,
-                progress=epoch.progress,
-            )
-        finally:
-            training.note_steps(epoch)
-        if interruption is not None:
-            raise interruption
-        if status == _core.DIVERGED:
+        rows, begin = window.rows, window.begin
+        if not train_batches(
+            training, rows, window.order, epoch, last_batch, begin=begin, share=share
+        ):
             raise self._divergence(epoch)
 
     def _divergence(self, epoch: Epoch) -> DivergenceError:
@@ -289,23 +258,6 @@ class Loop:
             ),
         )
 
-    def _check_outputs(self) -> None:
-        """Check what only the step after the last one would notice: huge weights, infinite outputs.
-
-        The weights are those that the run leaves, a callback's best ones included.
-        """
-        training, epoch = self.training, self.training.last_epoch
-        if epoch is None or not training.objective.overflows(self.feed.first_rows(CHECKED_ROWS)):
-            return
-        number = training.epochs_done - 1
-        training.reset_optimizer()  # its states may be infinite
-        raise DivergenceError(
-            epoch=number,
-            batch=len(epoch.costs) - 1,
-            learning_rate=epoch.learning_rate,
-            cause=OUTPUTS_OVERFLOW,
-        )
-
     def _record(self, epoch: Epoch) -> None:
         """Count a finished epoch, and write down what it was like."""
         training = self.training
@@ -319,3 +271,107 @@ class Loop:
         self.listeners.notify_epoch_end()
         self.keeper.take_snapshot(ended=self.listeners.ended_for_good)
         self.keeper.write_after_epoch()
+
+
+def train_batches(
+    training: NetworkTraining,
+    rows: Rows,
+    order: NDArray[np.intp] | None,
+    epoch: Epoch,
+    last_batch: int,
+    *,
+    begin: int = 0,
+    share: float = 1.0,
+) -> bool:
+    """Update the weights by every batch of an epoch until `last_batch`.
+
+    Parameters
+    ----------
+    training : NetworkTraining
+        Its network, states and number of steps are changed.
+    rows : Rows
+    order : ndarray of intp or None
+        Rows in the order of the epoch; None for that of the data.
+    epoch : Epoch
+        Its measures and progress are written, also before an exception.
+    last_batch : int
+        Of the epoch.
+    begin : int
+        Position of the first of these rows in the epoch; a multiple of the batch size.
+    share : float
+        Factor of the penalties.
+
+    Returns
+    -------
+    bool
+        False if the cost of the next batch, or its weights, are not finite.
+
+    Raises
+    ------
+    KeyboardInterrupt, or what else a signal handler raises
+    """
+    objective = training.objective
+    first = begin // training.batch_size
+    costs, penalties, errors, accuracies = epoch.measures[:, first:]
+    try:
+        status, _, interruption = objective.engine.train(
+            objective.parameters,
+            training.states,
+            rows.x,
+            rows.y,
+            order=order,
+            sample_weights=rows.weights,
+            batch_size=training.batch_size,
+            first_batch=epoch.n_done - first,
+            last_batch=last_batch - first,
+            optimizer=training.optimizer,
+            learning_rate=epoch.learning_rate,
+            n_steps=epoch.n_steps_before + epoch.n_done,
+            l1=share * objective.l1,
+            l2=share * objective.l2,
+            l1_cost=share * objective.l1_cost,
+            mean_reduction=objective.reduction == "mean",
+            penalty_scale=objective.penalty_scale,
+            costs=costs,
+            penalties=penalties,
+            errors=errors,
+            accuracies=accuracies,
+            dropout=training.dropout,
+            # The masks are functions of seed + row: those of the whole epoch.
+            dropout_seed=(epoch.dropout_seed + begin) % 2**64,
+            max_grad_norm=training.max_grad_norm or 0.0,
+            progress=epoch.progress,
+        )
+    finally:
+        training.note_steps(epoch)
+    if interruption is not None:
+        raise interruption
+    return status != _core.DIVERGED
+
+
+def check_outputs(training: NetworkTraining, x: Inputs) -> None:
+    """Check what only the step after the last one would notice: huge weights, infinite outputs.
+
+    The weights are those that the run leaves, a callback's best ones included.
+
+    Parameters
+    ----------
+    training : NetworkTraining
+    x : ndarray of shape (n, n_features) or SparseRows
+        The first rows.
+
+    Raises
+    ------
+    DivergenceError
+    """
+    epoch = training.last_epoch
+    if epoch is None or not training.objective.overflows(x):
+        return
+    number = training.epochs_done - 1
+    training.reset_optimizer()  # its states may be infinite
+    raise DivergenceError(
+        epoch=number,
+        batch=len(epoch.costs) - 1,
+        learning_rate=epoch.learning_rate,
+        cause=OUTPUTS_OVERFLOW,
+    )

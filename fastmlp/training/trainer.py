@@ -624,11 +624,11 @@ class Trainer:
         """Count the batches of an epoch that are done."""
         self._note(n_steps=epoch.n_steps_before + epoch.n_done)
 
-    def note_epoch(self, record: EpochRecord) -> None:
-        """Count a finished epoch."""
+    def note_epoch(self, record: EpochRecord, n_epochs: int = 1) -> None:
+        """Count finished epochs, of which `record` is the last one."""
         self.last_epoch = record
         self.metrics = dict(epoch_metrics(record))
-        self._note(epochs_done=self.epochs_done + 1)
+        self._note(epochs_done=self.epochs_done + n_epochs)
 
     def _n_batches(self, n_rows: int) -> int:
         n_batches = -(-n_rows // self.batch_size)

@@ -137,3 +137,17 @@ def test_damaged_rows_are_named_with_their_place(capsys, path):
     with_column(path, "a", a)
     code, _, errors = train(capsys, path)
     assert code == 2 and "row group 0, row 77, column 'a': expected a finite number" in errors
+
+
+def test_rows_that_cannot_be_used_do_not_cost_what_was_trained(capsys, path, tmp_path):
+    a = X[500:, 0].copy()
+    a[77] = np.nan
+    rest, folder, out = tmp_path / "rest.parquet", tmp_path / "checkpoints", tmp_path / "out"
+    pq.write_table(TABLE[500:].set_column(0, "a", pa.array(a)), rest)
+    words = ["--validation", rest, "--out", out, "--checkpoint", folder]
+    code, _, errors = train(capsys, path, *words)
+    assert code == 2 and "row 77, column 'a': expected a finite float32 number, found NaN" in errors
+    assert f"saved in {folder}" in errors and "--resume" in errors
+    record = json.loads((out / "history.json").read_text())
+    assert record["ended"] == "ended by rows that cannot be used"
+    assert fastmlp.load(out / "model.safetensors") is not None

@@ -298,7 +298,7 @@ def test_callbacks_of_all_kinds_are_called_and_may_end_the_training(tmp_path):
 
     own = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append("keras"))
     cnn = small_cnn()
-    cnn.fit(X, Y, epochs=5, callbacks=[Hooks(), own, lambda cnn: cnn.epochs_done == 2])
+    cnn.fit(X, Y, epochs=5, callbacks=[Hooks(), own, lambda cnn: np.bool_(cnn.epochs_done == 2)])
     assert seen == ["begin", "keras", 1, "keras", 2, "end"]
     with pytest.raises(TypeError, match="callbacks must be Keras callbacks"):
         cnn.fit(X, Y, callbacks=[3])

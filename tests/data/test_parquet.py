@@ -180,14 +180,17 @@ def test_a_damaged_column_is_named_with_its_row_group(path):
     np.testing.assert_array_equal(source.read(90, 95).X, columns("a", "b")[90:95])
 
 
-def test_a_file_that_has_changed_is_named(path):
+def test_a_file_that_has_changed_is_named(path, tmp_path):
     source = d.ParquetSource(path, "y", features=["a"])
     copied = pickle.loads(pickle.dumps(source))
     pq.write_table(TABLE[:95], path, row_group_size=30)
     with pytest.raises(DataFormatError, match=r"rows.parquet' has changed since it was opened"):
         source.read(90, 100)
-    with pytest.raises(DataFormatError, match="row group 3: expected 10 rows, found 5"):
+    with pytest.raises(DataFormatError, match=r"rows.parquet' has changed since it was opened"):
         copied.read(90, 100)
+    copied._sizes = dict.fromkeys(copied._sizes, (tmp_path / "rows.parquet").stat().st_size)
+    with pytest.raises(DataFormatError, match="row group 3: expected 10 rows, found 5"):
+        copied.read(90, 100)  # another file of the same size
 
 
 def test_a_file_that_is_gone_is_an_error_of_the_system(path, tmp_path):
@@ -251,7 +254,7 @@ def test_wrong_arguments_are_named(path, arguments, error, message):
 
 
 def test_files_without_columns_rows_or_names_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"paths: the folder '.*' has no files"):
+    with pytest.raises(ValueError, match=r"paths: the folder '.*' has no files .* ArrowSource"):
         d.ParquetSource(tmp_path, "y")
     with pytest.raises(ValueError, match="paths must have at least one row"):
         d.ParquetSource(written(tmp_path, TABLE[:0]), "y", features=["a"])
@@ -264,6 +267,26 @@ def test_files_without_columns_rows_or_names_are_refused(tmp_path):
         d.ArrowSource(TABLE[:0], "y", features=["a"])
     with pytest.raises(TypeError, match=r"data must be a pyarrow.Table or a pyarrow.dataset.Data"):
         d.ArrowSource(3, "y")
+    filtered = ds.dataset(written(tmp_path)).filter(ds.field("b") > 3)
+    with pytest.raises(ValueError, match="data must be a data set without filter"):
+        d.ArrowSource(filtered, "y", features=["a"])
+
+
+def test_batches_of_wide_tables_are_small(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastmlp.data.batches.BATCH_BYTES", 8 * 3 * 11)
+    path = written(tmp_path)
+    table = pq.read_table(path)
+    for source in (d.ParquetSource(path, "y", features=["a", "b"]),
+                   d.ArrowSource(table, "y", features=["a", "b"]),
+                   d.ArrowSource(ds.dataset(path), "y", features=["a", "b"])):  # fmt: skip
+        assert source.piece_rows == 11
+        assert max(len(batch) for batch in source._open(0, ["a"])) == 11
+        np.testing.assert_array_equal(source.read(3, 77).X, columns("a", "b")[3:77])
+
+
+def test_labels_may_be_string_views():
+    table = pa.table({"a": [1.0, 2.0], "y": pa.array(["u", "v"], pa.string_view())})
+    assert d.find_classes(d.ArrowSource(table, "y")).tolist() == ["u", "v"]
 
 
 def test_without_pyarrow_the_extra_is_named(path, monkeypatch):

@@ -85,6 +85,7 @@ def test_a_single_window_is_read_once():
 def test_windows_before_the_first_and_after_the_end_are_left_out():
     begins = [window.begin for window in reader().windows(5, first=45, end=61)]
     assert begins == [40, 60]
+    assert list(reader().windows(5, first=100)) == []  # an epoch whose batches are all done
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -116,6 +117,47 @@ def test_an_error_of_the_thread_arrives_and_the_thread_ends():
     with pytest.raises(OSError, match="the disk is gone"):
         next(windows)
     assert readers() == []
+
+
+class Own(d.Source):
+    """A user's source, which returns what it is told to."""
+
+    n_features, n_outputs, blocks, has_weights = 3, 1, np.array([0, 50, 100]), True
+
+    def __init__(self, change=lambda rows: rows, **attributes):
+        self.change = change
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return 100
+
+    def read(self, begin, end):
+        return self.change(d.SourceRows(X[begin:end], Y[begin:end], Y[begin:end]))
+
+
+def error(_):
+    raise KeyError("table 7")
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda rows: rows._replace(X=rows.X[:1]), r"X of shape \(\d+, 3\), found \(1, 3\)"),
+    (lambda rows: rows._replace(X=rows.X[:, :1]), r"X of shape \(\d+, 3\), found \(\d+, 1\)"),
+    (lambda rows: rows._replace(y=rows.y[:1]), r"y of shape \(\d+, 1\), found \(1,\)"),
+    (lambda rows: rows._replace(weights=rows.weights[:1]), r"weights .* found \(1,\)"),
+    (lambda rows: rows._replace(weights=None), r"weights of shape \(\d+,\), found None"),
+    (lambda rows: rows._replace(X=rows.X.tolist()), "cannot be read: AttributeError.*'list'"),
+    (lambda rows: tuple(rows), "cannot be read: AttributeError.*'tuple'"),
+    (error, r"X, row \d+, and \d+ other row\(s\) cannot be read: KeyError\('table 7'\)"),
+], ids=["row", "column", "target", "weight", "weights", "list", "tuple", "error"])  # fmt: skip
+def test_rows_of_another_shape_are_refused_not_repeated(change, message):
+    with pytest.raises(DataFormatError, match=message):
+        list(reader(Own(change)).windows(3))
+
+
+@pytest.mark.parametrize("blocks", [[0, 50], [1, 100], [0, 60, 50, 100], []], ids=str)
+def test_blocks_must_have_all_rows(blocks):
+    with pytest.raises(ValueError, match=r"Own.blocks must rise from 0 to .*, 100; got array\(\["):
+        reader(Own(blocks=np.array(blocks)))
 
 
 def changed(row, column, value, dtype=float):

@@ -311,3 +311,11 @@ TWO = d.ArraySource(X, np.stack([LABELS, LABELS], 1))
 def test_wrong_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_numbers_and_strings_are_no_labels_of_one_source():
+    both = d.concatenate([d.ArraySource(X, [1] * len(X)), d.ArraySource(X, ["1"] * len(X))])
+    with pytest.raises(
+        DataFormatError, match=r"sources\[1\], y, row 0, .* numbers.* found strings"
+    ):
+        d.find_classes(both)

@@ -17,7 +17,7 @@ import fastmlp
 FACES = ("", ".callbacks", ".data", ".datasets",
          ".estimators", ".exceptions", ".exchange", ".initializers",
          ".losses", ".myann", ".network", ".optimizers", ".plots", ".reference", ".schedules",
-         ".studies", ".tables", ".training", ".cnn", ".cnn.maps")  # fmt: skip
+         ".search", ".studies", ".tables", ".training", ".cnn", ".cnn.maps")  # fmt: skip
 
 
 def public_functions():

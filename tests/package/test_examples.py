@@ -37,6 +37,7 @@ SECONDS_LONG = {"autoencoder", "average_of_networks", "sparse_text"}
 SCRIPTS = (
     "categorical_columns",
     "mnist_pipeline",
+    "optuna_pruning",
     "quantile_intervals",
     "search_sizes",
     "table_of_strikes",
@@ -90,6 +91,14 @@ def test_a_page_of_the_gallery_prints_and_draws_what_it_should(name, capsys):
             assert re.search(pattern, text), text
         else:
             assert limits[0] <= number(pattern, text) <= limits[1], text
+
+
+def test_optuna_prunes_and_finds(capsys):
+    study = example("optuna_pruning").main(["--quick"])
+    text = capsys.readouterr().out
+    assert number(r"12 trials, (\d+) pruned", text) > 0
+    assert number(r": (\d+) epochs of 96", text) < 90
+    assert number(r"lowest validation loss: ([\d.]+)", text) == round(study.best_value, 4) < 0.5
 
 
 def test_mnist_in_a_pipeline_recognizes_what_it_should(capsys, tmp_path):

@@ -25,6 +25,7 @@ HEAVY = {
     "keras",
     "matplotlib",
     "onnx",
+    "optuna",
     "pooch",
     "pyarrow",
     "requests",
@@ -45,6 +46,7 @@ LATE = {
     "datasets/https.py": {"requests"},  # likewise; loaded for a download
     "estimators/": {"sklearn"},  # loaded with the first estimator
     "exchange/pipelines/": {"sklearn"},  # loaded with the first Pipeline
+    "search/": {"sklearn"},  # loaded with the first search
     "tables/": {"sklearn"},  # loaded with the first estimator
 }
 """Files, or rooms, that may import heavy packages outside functions: they are loaded late."""

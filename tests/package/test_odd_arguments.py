@@ -12,7 +12,7 @@ import odd_values
 import pytest
 
 import fastmlp
-from fastmlp import callbacks, data, datasets, losses, optimizers, plots
+from fastmlp import callbacks, data, datasets, losses, optimizers, plots, search
 
 N_SHARES = 23
 """Of all cases; a prime, so that every share meets every value and every argument."""
@@ -27,6 +27,7 @@ WITHOUT_A_CALL = {
 UNCHECKED_METHODS = {
     "Trainer.fit_as", "Trainer.train", "Trainer.draw_epoch",
     "Trainer.note_steps", "Trainer.note_epoch",  # between rooms of the package
+    "GroupModels.get",  # of every mapping
     "get_params", "set_params", "set_callbacks", "get_metadata_routing",  # scikit-learn's
 }  # fmt: skip
 
@@ -78,6 +79,11 @@ def test_every_public_name_has_a_call():
         assert f"losses.{kind.__name__}" in odd_values.SUBJECTS
     for kind in optimizers.OPTIMIZERS.values():
         assert f"optimizers.{kind.__name__}" in odd_values.SUBJECTS
+    assert {f"search.{name}" for name in dir(search) if name[0].isupper()} <= {
+        *odd_values.SUBJECTS,
+        "search.GroupModels",  # made by fit_many
+    }
+    assert "search.fit_many" in odd_values.SUBJECTS
     kinds = {n for n in dir(callbacks) if inspect.isclass(getattr(callbacks, n))}
     assert kinds - {"Callback", "Training"} - WITHOUT_A_CALL <= set(odd_values.SUBJECTS)
 
@@ -85,6 +91,7 @@ def test_every_public_name_has_a_call():
 @pytest.mark.parametrize("kind", [
     fastmlp.Network, fastmlp.Trainer, fastmlp.MyANN, fastmlp.MLPClassifier, fastmlp.MLPRegressor,
     fastmlp.TabularClassifier, fastmlp.TabularRegressor,
+    search.GroupModels,
 ])  # fmt: skip
 def test_every_public_method_with_arguments_has_a_call(kind):
     for name, method in inspect.getmembers(kind, inspect.isfunction):

@@ -30,7 +30,7 @@ OTHER_LIBRARIES = {"coming-from/keras.md": "keras", "coming-from/pytorch.md": "t
 ROOMS = (
     "callbacks", "cnn", "cnn.maps", "data", "datasets", "estimators", "exceptions", "exchange",
     "initializers", "losses", "myann", "network", "optimizers", "plots", "reference", "schedules",
-    "studies", "tables", "training",
+    "search", "studies", "tables", "training",
 )  # fmt: skip
 """Rooms and single files whose names are public."""
 

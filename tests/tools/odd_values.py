@@ -33,6 +33,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import numpy as np
+import optuna
 import pyarrow
 import pyarrow.parquet
 from sklearn.preprocessing import StandardScaler
@@ -42,18 +43,20 @@ from fastmlp import (
     DataFormatError,
     DivergenceError,
     ModelFormatError,
+    callbacks,
     data,
     datasets,
     losses,
     optimizers,
     plots,
+    search,
 )
 
 SECONDS = 300
 """A call that takes longer does not end; importing TensorFlow takes many on a busy machine."""
 
 NOT_FINDINGS = {
-    ("n_epochs", "2**31"),  # allowed, and long
+    ("n_epochs", "2**31"), ("max_epochs", "2**31"), ("min_epochs", "2**31"),  # allowed, and long
     ("rate", "type"), ("rate", "hostile"), ("loss", "hostile"),  # callables of the user
 }  # fmt: skip
 """Arguments and values whose calls are left out."""
@@ -240,6 +243,38 @@ def made_and_used(callback):
     return make_and_use
 
 
+def search_fit(kind):
+    """Searches check their parameters in `fit`, too."""
+
+    def construct_and_fit(**parameters):
+        parameters.setdefault("max_epochs", 2)
+        parameters.setdefault("cv", 2)
+        parameters.setdefault("estimator", fastmlp.MLPClassifier(hidden_layer_sizes=(2,)))
+        parameters.setdefault("param_distributions", {"alpha": [0.1, 0.2]})
+        return kind(**parameters).fit(X, LABELS % 2)
+
+    construct_and_fit.__signature__ = inspect.signature(kind)
+    return construct_and_fit
+
+
+def a_search():
+    return search.SuccessiveHalvingSearch(
+        fastmlp.MLPClassifier(hidden_layer_sizes=(2,)), {"alpha": [0.1, 0.2]}, max_epochs=2, cv=2,
+        n_workers=1,
+    )  # fmt: skip
+
+
+def group_models():
+    estimator = fastmlp.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2)
+    return search.fit_many(estimator, X, LABELS, [0, 0, 0, 1, 1, 1], backend="threads")
+
+
+def saved_groups():
+    path = file("safetensors")
+    group_models().save(path)
+    return path
+
+
 def method(make, kind, name):
     """A method of an object that is made anew for every call."""
 
@@ -294,6 +329,8 @@ SUBJECTS = {
     "LearningRateScheduler": (made_and_used(fastmlp.LearningRateScheduler),
                               lambda: {"rate": lambda epoch, rate: rate}),
     "LivePlot": (made_and_used(fastmlp.LivePlot), lambda: {"out": file("png")}),
+    "OptunaPruning": (made_and_used(callbacks.OptunaPruning), lambda: {
+        "trial": optuna.trial.FixedTrial({}), "monitor": "error"}),
     "TargetReached": (made_and_used(fastmlp.TargetReached), lambda: {"target": 0.1}),
     "TensorBoardLog": (made_and_used(fastmlp.TensorBoardLog), lambda: {"folder": folder()}),
     "TimeBudget": (made_and_used(fastmlp.TimeBudget), lambda: {"budget": 10}),
@@ -311,6 +348,23 @@ SUBJECTS = {
     "datasets.find": (datasets.find, lambda: {"name": "mnist", "cache_dir": folder()}),
     "datasets.load": (datasets.load, lambda: {"name": "digits", "cache_dir": folder(),
                                               "download": False}),
+    "search.SuccessiveHalvingSearch": (search_fit(search.SuccessiveHalvingSearch), dict),
+    "search.HyperbandSearch": (search_fit(search.HyperbandSearch), dict),
+    "SuccessiveHalvingSearch.fit": (
+        method(a_search, search.SuccessiveHalvingSearch, "fit"), lambda: {"X": X, "y": LABELS % 2}),
+    "HyperbandSearch.fit": (
+        method(a_search, search.HyperbandSearch, "fit"), lambda: {"X": X, "y": LABELS % 2}),
+    "search.fit_many": (search.fit_many, lambda: {
+        "estimator": fastmlp.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2), "X": X, "y": LABELS,
+        "groups": [0, 0, 0, 1, 1, 1], "backend": "threads"}),
+    "GroupModels.predict": (
+        method(group_models, search.GroupModels, "predict"),
+        lambda: {"X": X, "groups": [0, 0, 0, 1, 1, 1]}),
+    "GroupModels.save": (
+        method(group_models, search.GroupModels, "save"), lambda: {"path": file("safetensors")}),
+    "GroupModels.load": (search.GroupModels.load, lambda: {"path": saved_groups()}),
+    "plots.plot_search": (plots.plot_search, lambda: {
+        "search": a_search().fit(X, LABELS % 2)}),
     "plots.plot_confusion_matrix": (plots.plot_confusion_matrix, lambda: {
         "y_true": LABELS, "y_pred": LABELS, "labels": [0, 1, 2]}),
     "plots.plot_misclassified": (plots.plot_misclassified, lambda: {

@@ -180,14 +180,25 @@ def test_a_run_resumes_in_the_middle_of_a_window(tmp_path, every_batch, source):
         assert same(trained(source, window_rows=24, resume=path), whole)
 
 
-@pytest.mark.parametrize("error", [OSError("gone"), KeyboardInterrupt()], ids=["disk", "Ctrl-C"])
+def test_a_run_resumes_after_the_last_batch_of_an_epoch(tmp_path, every_batch):
+    changes = {"batch_size": 10}
+    whole = trained(table(), window_rows=50, changes=changes)
+    call = Checkpoint(tmp_path, every="0.000001s", keep=99)
+    trained(table(), window_rows=50, changes=changes, callbacks=[call])
+    for number in checkpoint_numbers(tmp_path)[8:12]:
+        path = checkpoint_path(tmp_path, number)
+        assert same(trained(table(), window_rows=50, changes=changes, resume=path), whole)
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), KeyError("gone"), KeyboardInterrupt()],
+                         ids=["disk", "any", "Ctrl-C"])  # fmt: skip
 def test_rows_that_cannot_be_read_cost_no_batch(tmp_path, error):
     whole = trained(table(), window_rows=24)
     t = trainer()
     failing = table()
     assert failing.fingerprint  # reads some rows
     failing._rows.error, failing._rows.n_reads_left = error, 14  # of a window 4 or 5
-    with pytest.raises(type(error)):
+    with pytest.raises(DataFormatError if isinstance(error, KeyError) else type(error)):
         t.fit(failing, n_epochs=2, window_rows=24, callbacks=[Checkpoint(tmp_path, "1h")])
     assert t.n_steps > 0 and checkpoint_numbers(tmp_path) == [1]
     failing._rows.error = None

@@ -15,6 +15,7 @@ from cases import make_classes
 from scipy import sparse
 
 from fastmlp import DivergenceError, Network, Trainer
+from fastmlp.callbacks import EpochCallback
 from fastmlp.engine.rows import Rows, check_inputs
 from fastmlp.losses import check_pair
 from fastmlp.schedules import SCHEDULES
@@ -178,14 +179,22 @@ def test_rate_in_the_history_is_the_rate_that_was_used():
     assert full.n_epochs == 1
 
 
-def test_callback_that_returns_true_ends_the_training():
+@pytest.mark.parametrize("kind", [bool, np.bool_])
+@pytest.mark.parametrize("as_hook", [False, True])
+def test_callback_that_returns_true_ends_the_training(kind, as_hook):
     seen = []
 
     def stop_after_two(trainer):
         seen.append(trainer.history.n_epochs)
-        return trainer.history.n_epochs == 2
+        return kind(trainer.history.n_epochs == 2)
 
-    history = Trainer(Network((5, 2))).fit(*learnable(), n_epochs=9, callbacks=[stop_after_two])
+    class Hook(EpochCallback):
+        def after_epoch(self, training):
+            return stop_after_two(training)
+
+    history = Trainer(Network((5, 2))).fit(
+        *learnable(), n_epochs=9, callbacks=[Hook() if as_hook else stop_after_two]
+    )
     assert seen == [1, 2]
     assert history.n_epochs == 2
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import gc
 import os
 import re
 import warnings
@@ -15,7 +13,7 @@ from fastmlp._checks import check_path
 from fastmlp._types import StrPath
 from fastmlp.exceptions import ModelFormatError
 from fastmlp.files.atomic import check_writable, remove_abandoned
-from fastmlp.files.lock import Lock, owner_of
+from fastmlp.files.lock import own_folder
 from fastmlp.files.model_file import Content, write_model_file
 from fastmlp.training.checkpoints.document import SavedTraining, read_checkpoint
 
@@ -94,9 +92,8 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
         Where no file can be made in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = Lock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    lock = own_folder(folder, "checkpoints")
     try:
-        _hold(lock, folder)
         remove_abandoned(folder, PREFIX)
         numbers = checkpoint_numbers(folder)
         if numbers and not (resumed_from and _is_in(folder, resumed_from)):
@@ -110,23 +107,6 @@ def writing_into(folder: Path, resumed_from: str | None) -> Iterator[None]:
     finally:
         with suppress(OSError):  # nothing is written through it
             lock.release()
-
-
-def _hold(lock: Lock, folder: Path) -> None:
-    with suppress(BlockingIOError):
-        lock.hold()
-        return
-    gc.collect()  # a lock that Ctrl-C met just before its release may still wait for this
-    try:
-        lock.hold()
-    except BlockingIOError:
-        owner = owner_of(lock.descriptor)
-        raise BlockingIOError(
-            errno.EWOULDBLOCK,
-            f"another run writes its checkpoints there ({owner}); wait for its end, end it, or "
-            "choose another folder",
-            str(folder),
-        ) from None
 
 
 def _is_in(folder: Path, path: str) -> bool:

@@ -1,0 +1,70 @@
+"""Description of a search: everything on which its outcomes depend, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastmlp.search.brackets import Bracket
+from fastmlp.search.candidates import Parameters, Seed
+from fastmlp.search.tasks import SearchData
+from fastmlp.training.checkpoints.fingerprint import described, digest_of
+
+FREE = ("n_threads", "n_jobs", "verbose")
+"""Parameters of an estimator that may change: the result does not depend on them."""
+
+
+def describe_search(
+    name: str,
+    estimator: Any,
+    scoring: Any,
+    entropy: Seed,
+    brackets: Sequence[Bracket],
+    candidates: Sequence[Parameters],
+    data: SearchData,
+) -> dict[str, Any]:
+    """Return the description of a search, by the names of its messages.
+
+    Parameters
+    ----------
+    name : str
+        Class of the search.
+    estimator : estimator
+    scoring : object
+        As given.
+    entropy : int
+    brackets : sequence of Bracket
+    candidates : sequence of mapping
+    data : SearchData
+    """
+    settings = {
+        f"estimator.{key}": described(value)
+        for key, value in sorted(estimator.get_params(deep=True).items())
+        if key.split("__")[-1] not in FREE
+    }
+    rows = {"X": data.x, "y": data.y, "cv (its splits)": data.splits} | data.params
+    return {
+        "search": name,
+        "estimator": type(estimator).__name__,
+        **settings,
+        "scoring": described(scoring),
+        "random_state": str(entropy),
+        "rungs": [[list(rung) for rung in bracket] for bracket in brackets],
+        "param_distributions (the configurations)": [described(dict(one)) for one in candidates],
+        **{key: digest_of_rows(value) for key, value in rows.items()},
+    }
+
+
+def digest_of_rows(value: Any) -> str | None:
+    """Return type, shape and checksum of an array, a data frame, a list of rows or None."""
+    if value is None:
+        return None
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return digest_of(value)
+    from joblib import hash as checksum
+
+    shape = getattr(value, "shape", None)
+    kind = type(value).__name__ if shape is None else f"{type(value).__name__} {tuple(shape)}"
+    return f"{kind} sha1:{checksum(value, hash_name='sha1')}"
