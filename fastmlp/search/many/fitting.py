@@ -27,7 +27,8 @@ from fastmlp.search.pools import check_backend, open_pool
 from fastmlp.search.tasks import as_rows, has_rows, n_rows_of, select_rows
 
 LARGEST_CHUNK = 100
-MOST_CHUNKS = 200
+MOST_CHUNKS = 40
+"""A chunk costs about as much as the fit of a group; more chunks would share the work no better."""
 ON_ERROR = ("warn", "raise")
 
 
