@@ -87,6 +87,7 @@ CONTENTS = {
         "conduct",
         "../design",
         "../extending",
+        "../platforms",
     ),
 }
 """The pages below each page that has any, relative to it; api/index.rst has its own list."""
