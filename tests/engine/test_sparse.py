@@ -244,9 +244,10 @@ def test_an_epoch_in_parts_has_the_bits_of_the_whole(rule):
         np.testing.assert_array_equal(whole, in_parts)
 
 
-def test_one_engine_trains_on_sparse_and_dense_rows_in_turn():
-    """The weights lie transposed for the one and not for the other, both beside zeros."""
-    sizes = (400, 20, 3)
+@pytest.mark.parametrize("sizes", [(400, 20, 3), (3000, 100, 3)], ids=str)
+def test_one_engine_trains_on_sparse_and_dense_rows_in_turn(sizes):
+    """The weights lie transposed for the one and not for the other, both beside zeros; those of the
+    larger network are updated in blocks by both."""
     x, y = sparse_data(130, sizes)
 
     def trainer_of(network):

@@ -46,6 +46,21 @@ def test_each_alone_agrees_with_the_reference(products, dtype):
     assert relative_difference(found, expected) <= TOLERANCE[dtype]
 
 
+def test_products_of_several_chunks_are_added_up_by_blas():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5000, 20)), rng.normal(size=(5000, 2))  # 625 rows a lane, 256 a chunk
+    found = {}
+    for engine, products in (("native", "blas"), ("numpy", "auto")):
+        network = Network((20, 140, 2), random_state=0, dtype="float64", output="identity")
+        trainer = Trainer(
+            network, batch_size=5000, engine=engine, products=products, reduction="mean"
+        )
+        trainer.learning_rate = 0.1
+        trainer.fit(x, y, n_epochs=2)
+        found[engine] = network.parameters
+    assert relative_difference(found["native"], found["numpy"]) <= TOLERANCE["float64"]
+
+
 @pytest.mark.parametrize("products", ["blas", "own"])
 def test_bits_of_each_alone_do_not_depend_on_threads(products):
     alone = weights(products)
