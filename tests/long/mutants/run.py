@@ -38,6 +38,7 @@ ENGINE_TESTS = (
     "engine/test_engine.py",
     "engine/test_sparse.py",
     "training/test_trainer.py",
+    "training/test_products.py",
 )
 CLOSEST = {
     "src/narrow.c": ("engine/test_single_kernels.py", "-k", "narrow or dot_row"),
