@@ -1,4 +1,7 @@
-"""Optuna, with pruning: bad configurations end after a few epochs.
+"""Optuna, with pruning: bad configurations end after a few epochs
+================================================================
+
+::
 
     python examples/optuna_pruning.py [--quick]
 
@@ -45,7 +48,7 @@ def make_objective(data: datasets.Dataset, max_iter: int) -> Callable[[optuna.Tr
 
 def main(arguments: Sequence[str] | None = None) -> optuna.Study:
     """Search, print what was found and how much was pruned, and return the study."""
-    parser = argparse.ArgumentParser(description="Optuna, with pruning of bad configurations.")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="12 trials of 8 epochs, not 40 of 40")
     options = parser.parse_args(arguments)
     n_trials, max_iter = (12, 8) if options.quick else (40, 40)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 ONE_CYCLE_RISE = 0.3
@@ -98,9 +99,10 @@ def rate_rule(schedule: str, decay: float, warmup: int) -> RateRule | None:
     """Return the rate rule of a schedule with warm-up; None if the rate is always eta0."""
     if schedule == "constant" and warmup == 0:
         return None
-    rule = SCHEDULES[schedule]
+    return partial(_scheduled_rate, SCHEDULES[schedule], decay, warmup)
 
-    def rate(eta0: float, epoch: int, n_epochs: int) -> float:
-        return warmed_up(rule(eta0, decay, epoch, n_epochs), warmup, epoch)
 
-    return rate
+def _scheduled_rate(
+    rule: Schedule, decay: float, warmup: int, eta0: float, epoch: int, n_epochs: int
+) -> float:
+    return warmed_up(rule(eta0, decay, epoch, n_epochs), warmup, epoch)

@@ -320,20 +320,39 @@ typedef real quarter_line __attribute__((vector_size(16)));
 typedef int64_t line_bits __attribute__((vector_size(64)));
 typedef int64_t half_line_bits __attribute__((vector_size(32)));
 
+/* The lower and the upper half of a vector. GCC has the shuffle since version 12; copies are slower,
+ * with AVX-512 by half. */
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define HAS_SHUFFLES 1
+#endif
+#endif
+#ifdef HAS_SHUFFLES
+#define LOWER_64(v) ((half_line)__builtin_shufflevector((line_bits)(v), (line_bits)(v), 0, 1, 2, 3))
+#define UPPER_64(v) ((half_line)__builtin_shufflevector((line_bits)(v), (line_bits)(v), 4, 5, 6, 7))
+#define LOWER_32(v)                                                                                \
+    ((quarter_line)__builtin_shufflevector((half_line_bits)(v), (half_line_bits)(v), 0, 1))
+#define UPPER_32(v)                                                                                \
+    ((quarter_line)__builtin_shufflevector((half_line_bits)(v), (half_line_bits)(v), 2, 3))
+#else
+typedef real half_in_memory __attribute__((vector_size(32), may_alias));
+typedef real quarter_in_memory __attribute__((vector_size(16), may_alias));
+#define LOWER_64(v) (((const half_in_memory *)&(v))[0])
+#define UPPER_64(v) (((const half_in_memory *)&(v))[1])
+#define LOWER_32(v) (((const quarter_in_memory *)&(v))[0])
+#define UPPER_32(v) (((const quarter_in_memory *)&(v))[1])
+#endif
+
 /* Halves are added to each other, then quarters, and so on. */
 FM_INLINE real sum_of_lanes(vec v)
 {
 #if VECTOR_BYTES == 64
-    const line_bits all = (line_bits)v;
-    const half_line half = (half_line)__builtin_shufflevector(all, all, 0, 1, 2, 3)
-                           + (half_line)__builtin_shufflevector(all, all, 4, 5, 6, 7);
+    const half_line half = LOWER_64(v) + UPPER_64(v);
 #elif VECTOR_BYTES == 32
     const half_line half = v;
 #endif
 #if VECTOR_BYTES >= 32
-    const half_line_bits bits = (half_line_bits)half;
-    const quarter_line q = (quarter_line)__builtin_shufflevector(bits, bits, 0, 1)
-                           + (quarter_line)__builtin_shufflevector(bits, bits, 2, 3);
+    const quarter_line q = LOWER_32(half) + UPPER_32(half);
 #else
     const quarter_line q = v;
 #endif

@@ -21,6 +21,7 @@ ORDER = (
     "autoencoder",
     "custom_loss",
     "search_sizes",
+    "optuna_pruning",
     "average_of_networks",
     "resume_a_run",
     "serve_predictions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -157,6 +158,20 @@ def test_every_page_is_in_the_tree_once():
     found = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
     generated = {"gallery/index", "api/index"}
     assert set(listed) - generated == {page for page in found if not page.startswith("gallery/")}
+
+
+def test_every_example_has_a_title_and_a_place_in_the_gallery():
+    tree = ast.parse((DOCS / "_ext" / "gallery.py").read_text())
+    (order,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ORDER"
+    )
+    scripts = {path.stem: path for path in (ROOT / "examples").glob("*.py")}
+    assert sorted(order) == sorted(scripts)
+    for name, path in scripts.items():
+        title, line = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[:2]
+        assert line == "=" * len(title), f"{name}: the docstring begins with a title, underlined"
 
 
 @pytest.mark.parametrize("name", PAGES)

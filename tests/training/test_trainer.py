@@ -270,10 +270,12 @@ def test_ctrl_c_is_noticed_within_an_epoch_and_leaves_finite_weights():
     trainer.fit(x[:1000], y[:1000], n_epochs=1)
 
 
+@pytest.mark.parametrize("schedule", ["constant", "power", "cosine"])
 @pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
-def test_copied_trainer_goes_on_like_the_original(copy_of):
+def test_copied_trainer_goes_on_like_the_original(copy_of, schedule):
     x, y = learnable()
-    trainer = Trainer(Network((5, 8, 2), random_state=0), batch_size=50, random_state=0)
+    options = dict(batch_size=50, random_state=0, schedule=schedule, decay=0.1, warmup=1)
+    trainer = Trainer(Network((5, 8, 2), random_state=0), **options)
     trainer.fit(x, y, n_epochs=2)
     other = copy_of(trainer)
     trainer.fit(x, y, n_epochs=2)
