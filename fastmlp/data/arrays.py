@@ -128,6 +128,8 @@ def check_columns(
         raise ValueError(
             f"sample_weight must have shape ({n_rows},), one per row; got {weights.shape}"
         )
+    if not weights.any():
+        raise ValueError(f"sample_weight must have a positive weight; all {n_rows} are zero")
     return target, weights
 
 

@@ -283,6 +283,7 @@ TWO = d.ArraySource(X, np.stack([LABELS, LABELS], 1))
     (lambda: d.ArraySource(X, X[:, :, None]), ValueError, r"y must have shape \(rows,\) or"),
     (lambda: d.ArraySource(X, LABELS.astype("M8[s]")), TypeError, "y must be real numbers or"),
     (lambda: d.ArraySource(X, LABELS, WEIGHTS[1:]), ValueError, r"sample_weight must have shape"),
+    (lambda: d.ArraySource(X, LABELS, 0 * WEIGHTS), ValueError, "must have a positive weight; all"),
     (lambda: d.SequenceSource(3), TypeError, "rows must be an object with __len__"),
     (lambda: d.SequenceSource("rows"), TypeError, "rows must be an object with __len__"),
     (lambda: d.SequenceSource(np.array(1)), TypeError, r"rows must have a length; got array\(1\)"),
