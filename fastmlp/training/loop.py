@@ -19,6 +19,7 @@ from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.data.reader import Window
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows
+from fastmlp.engine.shards import Shards
 from fastmlp.exceptions import DivergenceError
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import Epoch
@@ -214,7 +215,8 @@ class Loop:
         with closing(windows):  # a reader's thread ends with the epoch, however that ends
             for self.window in windows:
                 is_whole = self.window.n_rows == self.feed.n_rows
-                self.training.order = self.window.order if is_whole else None
+                is_array = is_whole and self.window.shards is None
+                self.training.order = self.window.order if is_array else None
                 for last_batch in self._batches(epoch):
                     self._step(epoch, last_batch)
                     epoch.seconds = before + time.perf_counter() - start
@@ -237,25 +239,28 @@ class Loop:
         # The engine takes a window's rows for all of them.
         is_shared = training.objective.penalty_scale == "per_sample"
         share = window.n_rows / self.feed.n_rows if is_shared else 1.0
-        rows, begin = window.rows, window.begin
         if not train_batches(
-            training, rows, window.order, epoch, last_batch, begin=begin, share=share
+            training,
+            window.rows,
+            window.order,
+            epoch,
+            last_batch,
+            begin=window.begin,
+            share=share,
+            shards=window.shards,
         ):
             raise self._divergence(epoch)
 
     def _divergence(self, epoch: Epoch) -> DivergenceError:
         training, window, batch = self.training, self.window, epoch.n_done
-        number, size = training.epochs_done, training.batch_size
+        number = training.epochs_done
         training.reset_optimizer()  # its states may be infinite
-        begin = batch * size - window.begin
-        at_fault, order = slice(begin, begin + size), window.order
+        at_fault = window.rows_of_batch(batch, training.batch_size)
         return DivergenceError(
             epoch=number,
             batch=batch,
             learning_rate=epoch.learning_rate,
-            cause=training.objective.fault_of_loss(
-                window.rows, at_fault if order is None else order[at_fault]
-            ),
+            cause=training.objective.fault_of_loss(window.rows, at_fault),
         )
 
     def _record(self, epoch: Epoch) -> None:
@@ -282,6 +287,7 @@ def train_batches(
     *,
     begin: int = 0,
     share: float = 1.0,
+    shards: Shards | None = None,
 ) -> bool:
     """Update the weights by every batch of an epoch until `last_batch`.
 
@@ -300,6 +306,8 @@ def train_batches(
         Position of the first of these rows in the epoch; a multiple of the batch size.
     share : float
         Factor of the penalties.
+    shards : Shards or None
+        Which rows belong to which shard, in a sharded run.
 
     Returns
     -------
@@ -337,10 +345,11 @@ def train_batches(
             errors=errors,
             accuracies=accuracies,
             dropout=training.dropout,
-            # The masks are functions of seed + row: those of the whole epoch.
-            dropout_seed=(epoch.dropout_seed + begin) % 2**64,
+            # The masks are functions of seed + row: those of the whole epoch. Shards count theirs.
+            dropout_seed=(epoch.dropout_seed + (0 if shards else begin)) % 2**64,
             max_grad_norm=training.max_grad_norm or 0.0,
             progress=epoch.progress,
+            shards=shards,
         )
     finally:
         training.note_steps(epoch)

@@ -22,6 +22,7 @@ from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, EpochCallback, as_epoch_callbacks
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.data.reader import WindowReader
+from fastmlp.data.sharded import ShardReader
 from fastmlp.data.source import Source
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Rows
@@ -254,6 +255,7 @@ class Trainer:
         end_of_epoch: bool = True,
         horizon: int | None = None,
         window_rows: int | None = None,
+        n_shards: int | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
@@ -297,6 +299,11 @@ class Trainer:
             Rows of a source that are in memory and shuffled at once, rounded down to whole batches,
             but at least one; by default as many as take 64 MiB. Twice as many are in memory: a
             thread reads the next window while one is trained on.
+        n_shards : int >= 1, optional
+            Divide the rows of a source among so many shards, by row number, and add the gradients
+            of these in a fixed tree: weights and history have the bits that
+            :func:`fastmlp.dask.train` gets with the same number of shards on any number of workers.
+            At most so many threads share a batch. Needs ``engine="native"`` and dense rows.
 
         Returns
         -------
@@ -338,6 +345,7 @@ class Trainer:
             end_of_epoch=end_of_epoch,
             horizon=horizon,
             window_rows=window_rows,
+            n_shards=n_shards,
         )
 
     def fit_as(
@@ -357,6 +365,7 @@ class Trainer:
         end_of_epoch: bool = True,
         horizon: int | None = None,
         window_rows: int | None = None,
+        n_shards: int | None = None,
     ) -> History:
         """`fit` for an owner whose parameters have names of their own.
 
@@ -368,10 +377,10 @@ class Trainer:
             Its parameters, which a resumed run must share; differences are reported by these names.
         X, Y, n_epochs, sample_weight, validation_data, measure_train, callbacks, resume, reset
             As in `fit`.
-        end_of_epoch, horizon, window_rows
+        end_of_epoch, horizon, window_rows, n_shards
             As in `fit`.
         """
-        check = self._check(window_rows)
+        check = self._check(window_rows, n_shards)
         rows = check.training(X, Y, sample_weight)
         validation = check.validation(validation_data)
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
@@ -391,6 +400,8 @@ class Trainer:
         settings: dict[str, Any] = {"measure_train": measure_train}
         if isinstance(rows, WindowReader):
             settings["window_rows"] = rows.window_rows
+        if isinstance(rows, ShardReader):
+            settings["n_shards"] = rows.n_shards
         self.train(
             rows,
             n_epochs=n_epochs,
@@ -598,9 +609,13 @@ class Trainer:
             settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs
         return settings
 
-    def _check(self, window_rows: int | None = None) -> DataCheck:
+    def _check(
+        self, window_rows: int | None = None, n_shards: int | None = None
+    ) -> DataCheck:
         """Return what checks data for this trainer."""
-        return DataCheck(self.network, self.loss, self.batch_size, window_rows)
+        if n_shards is not None and self.engine_name != "native":
+            raise ValueError(f"n_shards needs engine='native'; got engine={self.engine_name!r}")
+        return DataCheck(self.network, self.loss, self.batch_size, window_rows, n_shards)
 
     def next_rate(self) -> float:
         """The learning rate of the next epoch, by schedule and warm-up."""
