@@ -133,6 +133,11 @@ class WindowReader:
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the order of the rows depends on, for the comparison of resumed runs."""
+        return {"window_rows": self.window_rows}
+
     def without_weights(self) -> WindowReader:
         """Return a reader of the same rows that all have weight 1."""
         reader = copy.copy(self)

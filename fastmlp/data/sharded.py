@@ -94,6 +94,11 @@ class ShardReader(WindowReader):
         """Number of shards of all processes."""
         return self.sums.n_shards
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the order of the rows depends on, and the order of the sums."""
+        return {"window_rows": self.window_rows, "n_shards": self.n_shards}
+
     def windows(self, seed: int | None, first: int = 0, end: int | None = None) -> Iterator[Window]:
         """Yield the windows of an epoch, as the WindowReader does, with the own shards' rows.
 

@@ -34,20 +34,22 @@ cdef void share_additions(Job *job, int n_workers, Py_ssize_t *additions, Py_ssi
                       (job.network.n_padded + ADDED_NUMBERS - 1) // ADDED_NUMBERS)
 
 
-cdef void exchange_sums(Job *job) noexcept with gil:
-    """Let Python send own sums and totals, and fill in those of other processes."""
+cdef bint exchange_sums(Job *job) noexcept with gil:
+    """Let Python send own sums and totals, and fill in those of other processes; returns whether it
+    has added them up too."""
     cdef Engine engine = <Engine> job.run.engine
     try:
-        engine.exchange(engine.slots, engine.shard_totals)
+        return engine.exchange(engine.slots, engine.shard_totals)
     except BaseException as error:
         engine.interruption = error
         atomic_store(&job.run.stop, 1)
+        return True
 
 
 cdef fm_totals sum_shards(Job *job, int n_workers) noexcept nogil:
     """The gradient of all shards into the first slot; returns their totals, added in their order."""
     share_additions(job, n_workers, job.shards.before, job.shards.n_before)
     if job.shards.exchanges:
-        exchange_sums(job)
-        share_additions(job, n_workers, job.shards.after, job.shards.n_after)
+        if not exchange_sums(job):
+            share_additions(job, n_workers, job.shards.after, job.shards.n_after)
     return add_totals(job.scratch.totals, job.shards.n_shards)

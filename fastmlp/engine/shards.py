@@ -25,9 +25,10 @@ Node = tuple[int, int]
 Additions = NDArray[np.intp]
 """Pairs of slots, (n, 2): the second one is added to the first, one pair after the other."""
 
-Exchange = Callable[[NDArray[Any], NDArray[np.float64]], None]
+Exchange = Callable[[NDArray[Any], NDArray[np.float64]], bool]
 """Is called once a batch with the slots (n_slots, n_padded) and the totals of all shards
-(n_shards, 4), and replaces those of other processes in place."""
+(n_shards, 4), and replaces those of other processes in place. Returns whether the sum of all is in
+slot 0 already; otherwise the engine makes the additions that are left."""
 
 
 def _middle(node: Node) -> int:

@@ -23,6 +23,7 @@ from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.losses import LOSS_FACTS
 from fastmlp.network.network import Network
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES
+from fastmlp.training.feeds import Feed
 
 VALIDATION_NAMES = ("X_val", "Y_val", "sample_weight_val")
 """Names of the arrays of the validation data in error messages."""
@@ -50,7 +51,7 @@ class DataCheck:
     window_rows: int | None = None
     n_shards: int | None = None
 
-    def training(self, X: Any, Y: Any, sample_weight: Any) -> Rows | WindowReader:
+    def training(self, X: Any, Y: Any, sample_weight: Any) -> Rows | WindowReader | Feed:
         """Return the rows to train on.
 
         Raises
@@ -58,6 +59,8 @@ class DataCheck:
         ValueError, TypeError
             Naming the argument.
         """
+        if isinstance(X, Feed):
+            return X
         if isinstance(X, Source):
             for name, value in {"Y": Y, "sample_weight": sample_weight}.items():
                 if value is not None:
@@ -114,7 +117,7 @@ def without_weights(rows: Rows | WindowReader) -> Rows | WindowReader:
 
 
 def described(
-    rows: Rows | WindowReader | None, names: tuple[str, str, str] = DATA_NAMES
+    rows: Rows | WindowReader | Feed | None, names: tuple[str, str, str] = DATA_NAMES
 ) -> dict[str, Any]:
     """Return the data that a checkpoint compares, by name; None for what is not there."""
     if isinstance(rows, Rows):

@@ -22,7 +22,6 @@ from fastmlp._types import Array, RandomState, StrPath
 from fastmlp.callbacks.base import Callback, EpochCallback, as_epoch_callbacks
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.data.reader import WindowReader
-from fastmlp.data.sharded import ShardReader
 from fastmlp.data.source import Source
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Rows
@@ -47,7 +46,7 @@ from fastmlp.training.attributes import (
 )
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord, epoch_metrics
-from fastmlp.training.feeds import feed_of
+from fastmlp.training.feeds import Feed, feed_of
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
 from fastmlp.training.inputs import VALIDATION_NAMES, DataCheck, described, without_weights
 from fastmlp.training.loop import Listeners, Loop, keeper_of
@@ -352,7 +351,7 @@ class Trainer:
         self,
         owner: str,
         owner_settings: Mapping[str, Any],
-        X: ArrayLike | Source,
+        X: ArrayLike | Source | Feed,
         Y: ArrayLike | None = None,
         *,
         n_epochs: int = 1,
@@ -376,7 +375,7 @@ class Trainer:
         owner_settings : mapping of str to plain values
             Its parameters, which a resumed run must share; differences are reported by these names.
         X, Y, n_epochs, sample_weight, validation_data, measure_train, callbacks, resume, reset
-            As in `fit`.
+            As in `fit`; X may also be a Feed, whose rows have been checked.
         end_of_epoch, horizon, window_rows, n_shards
             As in `fit`.
         """
@@ -384,7 +383,8 @@ class Trainer:
         rows = check.training(X, Y, sample_weight)
         validation = check.validation(validation_data)
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
-        check_flag("measure_train", measure_train)
+        if check_flag("measure_train", measure_train) and isinstance(rows, Feed):
+            raise ValueError("measure_train must be False for rows on other machines; got True")
         if not check_flag("end_of_epoch", end_of_epoch) and n_epochs != 1:
             raise ValueError(f"end_of_epoch=False needs n_epochs=1; got n_epochs={n_epochs}")
         if horizon is not None:
@@ -398,16 +398,16 @@ class Trainer:
                 )
         data = described(rows) | described(validation, VALIDATION_NAMES)
         settings: dict[str, Any] = {"measure_train": measure_train}
-        if isinstance(rows, WindowReader):
-            settings["window_rows"] = rows.window_rows
-        if isinstance(rows, ShardReader):
-            settings["n_shards"] = rows.n_shards
+        if not isinstance(rows, Rows):
+            settings |= rows.settings
         self.train(
             rows,
             n_epochs=n_epochs,
             callbacks=callbacks,
             recorder=HistoryRecorder(
-                self._evaluate, without_weights(rows) if measure_train else None, validation
+                self._evaluate,
+                without_weights(rows) if measure_train and not isinstance(rows, Feed) else None,
+                validation,
             ),
             fingerprint=Fingerprint(data, owner, owner_settings, settings=settings),
             saved=_read(resume),
@@ -419,7 +419,7 @@ class Trainer:
 
     def train(
         self,
-        rows: Rows | WindowReader,
+        rows: Rows | WindowReader | Feed,
         *,
         row_index: NDArray[np.intp] | None = None,
         n_epochs: int = 1,
@@ -435,7 +435,7 @@ class Trainer:
 
         Parameters
         ----------
-        rows : Rows or WindowReader
+        rows : Rows, WindowReader or Feed
             Trusted.
         row_index : ndarray of shape (n_taken,), intp, or None
             Indices of the rows to train on, which are read where they lie; None for all. Trusted.
@@ -544,7 +544,9 @@ class Trainer:
         ValueError, TypeError
             Naming the argument; for rows of a source a DataFormatError with the place.
         """
-        return self._evaluate(self._check().training(X, Y, None))
+        rows = self._check().training(X, Y, None)
+        assert not isinstance(rows, Feed)  # for `fit_as` alone
+        return self._evaluate(rows)
 
     def _evaluate(self, rows: Rows | WindowReader) -> Evaluation:
         if isinstance(rows, WindowReader):
