@@ -28,9 +28,9 @@ def advice(reports: Sequence[Report], n_workers: int, n_parameters: int) -> str 
         return None
     return (
         f"fastmlp.dask: a step of {1e3 * seconds / n_steps:.1f} ms on {n_workers} workers spends "
-        f"{exchange / seconds:.0%} on the exchange of {n_parameters:,} parameters; one worker would "
-        f"take about {1e3 * alone / n_steps:.1f} ms. Larger batches or networks are worth more "
-        "workers."
+        f"{exchange / seconds:.0%} on the exchange of {n_parameters:,} parameters; one worker "
+        f"would take about {1e3 * alone / n_steps:.1f} ms. Larger batches or networks are worth "
+        "more workers."
     )
 
 

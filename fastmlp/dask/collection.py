@@ -121,7 +121,9 @@ class CollectionSource(Source):
             pieces.append((number, span))
         if self.parts is not None:
             return _joined([_cut(self.parts[number], span) for number, span in pieces])
-        futures = [self.client.submit(_cut, self.futures[i], span, pure=False) for i, span in pieces]
+        futures = [
+            self.client.submit(_cut, self.futures[i], span, pure=False) for i, span in pieces
+        ]
         return _joined(self.client.gather(futures))
 
     def take(self, rows: Indices) -> SourceRows:
@@ -170,7 +172,7 @@ def with_parts(source: Source, parts: dict[int, Any]) -> Source:
 
 def is_collection(data: Any) -> bool:
     """Return whether this is a Dask collection, or a list of delayed objects or futures."""
-    from dask import is_dask_collection
+    from dask.base import is_dask_collection
 
     if is_dask_collection(data):
         return True
@@ -228,16 +230,16 @@ def _partitions(data: Any, chunks: Any) -> list[Any]:
     if hasattr(data, "chunks"):
         if data.ndim > 1:
             data = data.rechunk({1: -1})
-        if chunks is not None and not np.isnan(chunks[0]).any() and not np.isnan(data.chunks[0]).any():
-            if sum(chunks[0]) == data.shape[0]:
-                data = data.rechunk({0: chunks[0]})
+        # Sums of unknown lengths are NaN, and equal nothing.
+        if chunks is not None and sum(chunks[0]) == sum(data.chunks[0]):
+            data = data.rechunk({0: chunks[0]})
         return list(np.ravel(data.to_delayed()))
     return list(data.to_delayed())
 
 
 def _computed(client: Any, parts: dict[str, list[Any]]) -> list[Any]:
     """Begin to compute the partitions; return their futures."""
-    from dask import delayed
+    from dask.delayed import delayed
 
     make = delayed(_part, pure=False)
     weights = parts.get("sample_weight") or [None] * len(parts["X"])
@@ -307,7 +309,9 @@ def _check_facts(facts: Sequence[PartFacts]) -> None:
 def _cut(part: Any, rows: Any) -> SourceRows:
     """Return some rows of a partition."""
     found = part[0] if isinstance(part[0], SourceRows) else part
-    return SourceRows(*(None if values is None else values[rows] for values in found))
+    X, y, weights = (None if values is None else values[rows] for values in found)
+    assert y is not None
+    return SourceRows(X, y, weights)
 
 
 def _joined(pieces: Sequence[SourceRows]) -> SourceRows:
@@ -315,4 +319,6 @@ def _joined(pieces: Sequence[SourceRows]) -> SourceRows:
     if len(pieces) == 1:
         return pieces[0]
     columns = zip(*pieces, strict=True)
-    return SourceRows(*(None if values[0] is None else np.concatenate(values) for values in columns))
+    X, y, weights = (None if values[0] is None else np.concatenate(values) for values in columns)
+    assert y is not None
+    return SourceRows(X, y, weights)

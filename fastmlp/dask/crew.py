@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastmlp.dask.collection import collection_in
-from fastmlp.dask.member import Orders, enlist, facts_of, meet, train
-from fastmlp.dask.peers import PeerLostError
+from fastmlp.dask.member import Lost, Orders, enlist, facts_of, meet, train
 from fastmlp.data.sharded import shard_rows
 from fastmlp.exceptions import ClusterError
 
 POLL_SECONDS, LOOK_SECONDS = 0.2, 1.0
 """How often the client asks for results, and for the workers that there are."""
+
+GRACE_SECONDS = 2.0
+"""How long it waits for the errors of other workers, one of which may be the cause."""
 
 
 class WorkersLostError(Exception):
@@ -38,6 +40,7 @@ class Workers:
     def __init__(self, client: Any, patience: float) -> None:
         self.client, self.patience = client, patience
         self.lost: set[str] = set()
+        self._heartbeats_known: set[str] = set()
         self._signs: dict[str, tuple[float, float]] = {}
 
     def alive(self) -> list[str]:
@@ -87,12 +90,27 @@ class Workers:
                 raise ClusterError(f"there has been no worker for {self.patience:.0f} s")
             time.sleep(POLL_SECONDS)
 
+    def forget(self, addresses: set[str]) -> None:
+        """Use some workers no more, and have the scheduler forget them with all that they have.
+
+        It waits five minutes for a silent one by default, and others wait for its data so long.
+        """
+        self.lost |= addresses
+        for address in addresses & self._heartbeats_known:
+            self.client.run_on_scheduler(_remove, address=address)
+
     def are_silent(self, addresses: set[str]) -> set[str]:
         """Return which of some workers give no sign of life within a few heartbeats."""
+        if not addresses:
+            return set()
         before = self._heartbeats()
         time.sleep(min(self.patience, 3.0 + len(before) / 100))
         after = self._heartbeats()
         return {a for a in addresses if a not in after or before.get(a) == after[a]}
+
+
+async def _remove(dask_scheduler: Any, address: str) -> None:
+    await dask_scheduler.remove_worker(address, stimulus_id=f"fastmlp-{secrets.token_hex(4)}")
 
 
 class Crew:
@@ -174,7 +192,7 @@ class Crew:
         Exception
             What a task has raised on its own account.
         """
-        from distributed import wait
+        from distributed import CancelledError, wait
 
         next_look = time.monotonic() + LOOK_SECONDS
         pending = list(futures)
@@ -183,13 +201,19 @@ class Crew:
                 wait(pending, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 pass
+            except CancelledError:  # with a worker that had what the task needs
+                self._raise_failure(futures)
             if any(future.status not in ("pending", "finished") for future in futures):
                 self._raise_failure(futures)
             pending = [future for future in futures if future.status == "pending"]
             if pending and time.monotonic() > next_look:
                 self._look()
                 next_look = time.monotonic() + LOOK_SECONDS
-        return [self._result(rank, future) for rank, future in enumerate(futures)]
+        results = [self._result(rank, future) for rank, future in enumerate(futures)]
+        lost = [result for result in results if isinstance(result, Lost)]
+        if lost:
+            self._raise_lost({self.addresses[one.rank] for one in lost}, lost[0].reason)
+        return results
 
     def _result(self, rank: int, future: Any) -> Any:
         try:
@@ -207,17 +231,18 @@ class Crew:
         """Raise what has gone wrong: an error of a task's own before those of lost workers."""
         from distributed.scheduler import KilledWorker
 
-        end = time.monotonic() + 2.0
+        end = time.monotonic() + GRACE_SECONDS
         while True:
             errors = [f.exception() for f in futures if f.status == "error"]
-            own = [e for e in errors if not isinstance(e, PeerLostError | KilledWorker)]
+            own = [error for error in errors if not isinstance(error, KilledWorker)]
             if own:
                 raise own[0]
-            is_over = all(future.status != "pending" for future in futures)
-            if is_over or time.monotonic() > end:
+            if all(f.status != "pending" for f in futures) or time.monotonic() > end:
                 break
             time.sleep(POLL_SECONDS)
-        accused = {self.addresses[e.rank] for e in errors if isinstance(e, PeerLostError)}
+        self._raise_lost(set(), str(errors[0]) if errors else "a task was cancelled")
+
+    def _raise_lost(self, accused: set[str], reason: str) -> None:
+        """Raise an error about workers that have gone, and those of some others that are silent."""
         gone = set(self.addresses) - set(self.workers.alive())
-        reason = str(errors[0]) if errors else "a task was cancelled"
-        raise WorkersLostError(gone | self.workers.are_silent(accused), reason)
+        raise WorkersLostError(gone | self.workers.are_silent(accused - gone), reason)

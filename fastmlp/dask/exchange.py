@@ -10,6 +10,7 @@ there are. Both do the same additions with each number.
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class SumExchange:
         """Add up the own part of all subtrees, and get the other parts of the sum."""
         n_workers, width = len(self.bounds) - 1, slots.shape[1]
         cuts = [width * part // n_workers for part in range(n_workers + 1)]
-        parts = [slice(begin, end) for begin, end in zip(cuts, cuts[1:], strict=False)]
+        parts = [slice(begin, end) for begin, end in pairwise(cuts)]
         own = list(self.plan.own_slots)
         for other in self.others:
             sums = np.ascontiguousarray(slots[own, parts[other]])

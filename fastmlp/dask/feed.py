@@ -137,8 +137,8 @@ class ClusterFeed(Feed):
                     self._known, self._n_workers = None, len(self.crew.addresses)
                 reports = self.crew.train(self._told(epoch, end), self._weights_to_send(training))
             except WorkersLostError as error:
-                self.workers.lost |= error.addresses
                 self.crew = None
+                self.workers.forget(error.addresses)
                 last = error
                 continue
             if len({report.digest for report in reports}) > 1:
@@ -186,7 +186,7 @@ class ClusterFeed(Feed):
         def orders_for(bounds: list[int], token: str) -> Orders:
             return Orders(
                 trainer=training,
-                source=self.source,
+                source=self.reader.source,
                 format=self.reader.format,
                 window_rows=self.reader.window_rows,
                 bounds=bounds,

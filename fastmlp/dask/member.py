@@ -113,6 +113,14 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """What a worker returns instead, if it has lost another one; an error would be logged."""
+
+    rank: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """What must be equal on all workers, or their bits would differ, and a worker's address."""
 
@@ -206,13 +214,17 @@ def facts_of(member: Member) -> Facts:
     return Facts(member.address, str(arithmetic()), PLAN_VERSION)
 
 
-def meet(member: Member, addresses: Sequence[str]) -> None:
+def meet(member: Member, addresses: Sequence[str]) -> Lost | None:
     """Connect a worker with all others."""
-    if member.exchange.others:
-        member.peers.meet(addresses)
+    try:
+        if member.exchange.others:
+            member.peers.meet(addresses)
+    except PeerLostError as error:
+        return Lost(error.rank, error.reason)
+    return None
 
 
-def train(member: Member, piece: Piece, weights: tuple[Array, Array] | None) -> Report:
+def train(member: Member, piece: Piece, weights: tuple[Array, Array] | None) -> Report | Lost:
     """Train on some batches of an epoch.
 
     Parameters
@@ -222,22 +234,24 @@ def train(member: Member, piece: Piece, weights: tuple[Array, Array] | None) -> 
     weights : (parameters, states) or None
         What to begin with; None for what the worker has.
 
-    Raises
-    ------
-    PeerLostError
-        If another worker is lost; the weights of this one are then of no use.
+    Returns
+    -------
+    Report or Lost
+        With Lost the weights of this worker are of no use.
     """
     trainer, epoch = member.trainer, copy.deepcopy(piece.epoch)
     if weights is not None:
         trainer.network.parameters[...], trainer.states[...] = weights
         member.version = piece.version
     if member.version != piece.version:  # its task ran twice, or on another process
-        raise PeerLostError(member.rank, f"it has other weights than number {piece.version}")
+        return Lost(member.rank, f"it has other weights than number {piece.version}")
     member.version = -1  # until all batches are done
     start, before = time.perf_counter(), member.exchange.seconds
     n_before = epoch.n_done
     try:
         is_finite = _train(member, epoch, piece.end)
+    except PeerLostError as error:
+        return Lost(error.rank, error.reason)
     except BaseException:
         member.peers.close()  # nobody waits for this one
         raise

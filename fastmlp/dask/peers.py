@@ -1,8 +1,8 @@
 """Connections between the workers of a run: sums of gradients go straight from one to the other.
 
 They are comms of Dask's own, with its addresses, TLS and time limits, and live in the event loop of
-the worker, beside its connection with the scheduler. A worker trains in another thread, in a task. A
-message is a few numbers, and the bytes of arrays: nothing is unpickled.
+the worker, beside its connection with the scheduler. A worker trains in another thread, in a task.
+A message is a few numbers, and the bytes of arrays: nothing is unpickled.
 
 Each worker says twice in every `patience` that it is alive, from the event loop, however long its
 step takes. One that has been silent for longer is taken for dead, whether it is stopped or cut off.
@@ -139,7 +139,7 @@ class Peers:
         """Take a connection of another worker, which says who it is."""
         try:
             message = await asyncio.wait_for(comm.read(), self.patience)
-        except (OSError, asyncio.TimeoutError):
+        except (TimeoutError, OSError):
             comm.abort()
             return
         if not isinstance(message, dict) or message.get("token") != self.token:
@@ -161,13 +161,13 @@ class Peers:
                     **self._security["connect"],
                 )
                 await comm.write({"token": self.token, "rank": self.rank})
-            except (OSError, asyncio.TimeoutError) as error:
+            except (TimeoutError, OSError) as error:
                 raise PeerLostError(rank, f"no connection: {error}") from None
             self._add(rank, comm)
         if len(self._comms) < self._n_peers:
             try:
                 await asyncio.wait_for(self._is_complete.wait(), self.patience)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 missing = min(set(range(self.rank)) - set(self._comms))
                 raise PeerLostError(missing, "it has not called") from None
         self._tasks.append(asyncio.create_task(self._say_alive()))

@@ -134,6 +134,11 @@ class WindowReader:
         return len(self.source)
 
     @property
+    def n_rows(self) -> int:
+        """Number of rows of an epoch."""
+        return len(self.source)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What the order of the rows depends on, for the comparison of resumed runs."""
         return {"window_rows": self.window_rows}

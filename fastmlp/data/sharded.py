@@ -105,7 +105,9 @@ class ShardReader(WindowReader):
         Positions count the rows of all shards.
         """
         rows_of_shard = self.window_rows // self.n_shards
-        orders = [shard.order(rows_of_shard, seed, is_only=self.n_windows == 1) for shard in self._shards]
+        orders = [
+            shard.order(rows_of_shard, seed, is_only=self.n_windows == 1) for shard in self._shards
+        ]
         if self.n_windows == 1:
             if self._only is None:
                 self._only = self._filled(self._empty(self._buffer_rows), _spans(orders, 0))

@@ -611,9 +611,7 @@ class Trainer:
             settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs
         return settings
 
-    def _check(
-        self, window_rows: int | None = None, n_shards: int | None = None
-    ) -> DataCheck:
+    def _check(self, window_rows: int | None = None, n_shards: int | None = None) -> DataCheck:
         """Return what checks data for this trainer."""
         if n_shards is not None and self.engine_name != "native":
             raise ValueError(f"n_shards needs engine='native'; got engine={self.engine_name!r}")
