@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from inspect import signature
 from typing import Any, ClassVar, Self
@@ -54,6 +54,7 @@ from fastmlp.estimators.sklearn_callbacks import (
     manages_callbacks,
 )
 from fastmlp.estimators.solvers import run_solver
+from fastmlp.estimators.source_scores import joined, predictions, windows_of
 from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of, whole
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure
@@ -509,6 +510,12 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             return record.weights.network
         return network_of(record.architecture, self.coefs_, self.intercepts_)
 
+    def _predicted(self, X: Any, finish: Callable[[Array], Any]) -> Any:
+        """Return what `finish` makes of the outputs, of the rows of a source window by window."""
+        if type(X) is not np.ndarray and isinstance(X, Source):
+            return joined(len(X), predictions(self, X, finish))
+        return finish(self._outputs(X))
+
     def _outputs(self, X: Any) -> Array:
         """Return the network's outputs (n, n_outputs)."""
         if self._record is None:
@@ -530,7 +537,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
         layer : int
             0 is the input layer, i the layer behind ``coefs_[i - 1]``, and negative numbers count
             from the end: -1 is the output layer, -2 the last hidden layer.
@@ -549,6 +556,15 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         """
         check_is_fitted(self)
         network = self._network()
+        if isinstance(X, Source):
+            hidden: Array = joined(
+                len(X),
+                (
+                    (network.transform(window.X, layer=layer, n_threads=self.n_threads), window)
+                    for window in windows_of(self, X)
+                ),
+            )
+            return hidden
         x = self._check_rows("X", X, network.dtype, reset=False)
         return network.transform(x, layer=layer, n_threads=self.n_threads)
 

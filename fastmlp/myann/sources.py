@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastmlp.data.labelled import LabelledSources, prepare_sources
+from fastmlp._checks import as_labels
+from fastmlp._types import Array
+from fastmlp.data.labelled import LabelledSources, RowScaler, prepare_sources
+from fastmlp.data.predicting import check_features, read_windows
+from fastmlp.data.scaling import scaled
 from fastmlp.data.source import Source
 from fastmlp.datasets.labelled import LabelledData, without_rows
 from fastmlp.datasets.scaling import Scaler
+from fastmlp.network.network import Network
 
 Sources = Source | tuple[Source, Source]
 """Training rows, or training and test rows."""
@@ -33,3 +40,61 @@ def without_sources(data: LabelledSources, dtype: np.dtype[Any]) -> LabelledData
     n_test = 0 if data.test is None else len(data.test)
     where = f"sources of {len(data.train)} training and {n_test} test rows"
     return without_rows(data.train.n_features, data.classes, dtype, where)
+
+
+def predict_windows(
+    network: Network, source: Source, scaler: Scaler, n_threads: int | None
+) -> Iterator[tuple[Array, NDArray[Any], int]]:
+    """Yield outputs (n, n_out) of the rows of a source, window by window, and their targets.
+
+    Parameters
+    ----------
+    network : Network
+    source : Source
+        Unscaled, like the training rows.
+    scaler : Scaler
+        That of the training rows.
+    n_threads : int or None
+
+    Yields
+    ------
+    outputs, y, begin
+        Targets (n,) or (n, n_outputs) as the source has them, and the number of the first row.
+    """
+    check_features("X", source, network.sizes[0])
+    rows = source if scaler.kind == "none" else scaled(source, RowScaler(scaler))
+    for window in read_windows(rows, network.dtype):
+        yield network.predict(window.X, n_threads=n_threads), window.y, window.begin
+
+
+def predict_labels(
+    network: Network,
+    source: Source,
+    scaler: Scaler,
+    classes: NDArray[Any],
+    n_threads: int | None,
+) -> NDArray[Any]:
+    """Return the labels (n,) with the largest outputs, as :func:`predict_windows`."""
+    windows = predict_windows(network, source, scaler, n_threads)
+    return np.concatenate([classes[outputs.argmax(axis=1)] for outputs, _, _ in windows])
+
+
+def accuracy(
+    network: Network, source: Source, scaler: Scaler, classes: NDArray[Any], n_threads: int | None
+) -> float:
+    """Return the share of rows whose label is predicted.
+
+    Raises
+    ------
+    ValueError
+        If the source has no labels.
+    """
+    if source.n_outputs != 1:
+        raise ValueError(
+            f"X must be a source with one label per row for a score; got {source.n_outputs} targets"
+        )
+    n_right = 0
+    for outputs, y, _ in predict_windows(network, source, scaler, n_threads):
+        labels = as_labels("y", y.reshape(len(y)))
+        n_right += int((classes[outputs.argmax(axis=1)] == labels).sum())
+    return n_right / len(source)
