@@ -149,6 +149,19 @@ def import_pyarrow() -> None:
         ) from error
 
 
+def column_names(paths: StrPath | Iterable[StrPath]) -> list[str]:
+    """Return the names of the columns of the first one of Parquet files.
+
+    Raises
+    ------
+    ValueError, TypeError, DataFormatError, OSError, ImportError
+        As :class:`ParquetSource`.
+    """
+    import_pyarrow()
+    with _opened(_files(paths)[0], None, 0) as file:
+        return list(file.schema_arrow.names)
+
+
 def _files(paths: Any) -> list[str]:
     """Return the paths of one or more files."""
     is_one = isinstance(paths, str | bytes | os.PathLike)

@@ -87,6 +87,11 @@ class Source(ABC):
         """
 
     @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the columns of X, in their order; None if they have none."""
+        return None
+
+    @property
     def has_weights(self) -> bool:
         """Whether the rows have sample weights."""
         return False

@@ -190,7 +190,7 @@ def take_features(estimator: Any, source: Source, *, reset: bool) -> None:
     ValueError
         If they differ from those of the fit before.
     """
-    names = getattr(source, "feature_names", None)
+    names = source.feature_names
     if reset:
         estimator.n_features_in_ = source.n_features
         vars(estimator).pop("feature_names_in_", None)

@@ -297,6 +297,7 @@ class MyANN(Figures):
                 raise ValueError("legacy_split must be False where my_data_set is a source")
             self.sources = prepare_data(self.my_data_set, self.scaler)
             self.data = without_sources(self.sources, self.dtype)
+            self.feature_names = self.sources.train.feature_names
         else:
             self.data = prepare(
                 cast(StrPath | DataTuple, self.my_data_set),
@@ -517,8 +518,7 @@ class MyANN(Figures):
         labels, is read window by window.
         """
         if isinstance(X, Source):
-            windows = predict_windows(self.network, X, self.scaler, self.n_threads)
-            return np.concatenate([outputs for outputs, _, _ in windows])
+            return np.concatenate([outputs for outputs, _ in predict_windows(self, X)])
         x = flatten_rows("X", X, self.X_train.shape[1])
         return self.network.predict(self.scaler.transform(x, self.dtype), n_threads=self.n_threads)
 
@@ -528,7 +528,7 @@ class MyANN(Figures):
         X may be a source, as in `predict_proba`.
         """
         if isinstance(X, Source):
-            return predict_labels(self.network, X, self.scaler, self.classes_, self.n_threads)
+            return predict_labels(self, X)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]  # type: ignore[no-any-return]
 
     def score(self, X: ArrayLike | Source, y: ArrayLike | None = None) -> float:
@@ -539,7 +539,7 @@ class MyANN(Figures):
         if isinstance(X, Source):
             if y is not None:
                 raise ValueError("y must be None, because X is a source")
-            return accuracy(self.network, X, self.scaler, self.classes_, self.n_threads)
+            return accuracy(self, X)
         if y is None:
             raise ValueError("y must be the labels; got None")
         labels = as_labels("y", y)

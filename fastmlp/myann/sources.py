@@ -16,7 +16,6 @@ from fastmlp.data.scaling import scaled
 from fastmlp.data.source import Source
 from fastmlp.datasets.labelled import LabelledData, without_rows
 from fastmlp.datasets.scaling import Scaler
-from fastmlp.network.network import Network
 
 Sources = Source | tuple[Source, Source]
 """Training rows, or training and test rows."""
@@ -42,59 +41,56 @@ def without_sources(data: LabelledSources, dtype: np.dtype[Any]) -> LabelledData
     return without_rows(data.train.n_features, data.classes, dtype, where)
 
 
-def predict_windows(
-    network: Network, source: Source, scaler: Scaler, n_threads: int | None
-) -> Iterator[tuple[Array, NDArray[Any], int]]:
+def predict_windows(ann: Any, source: Source) -> Iterator[tuple[Array, NDArray[Any]]]:
     """Yield outputs (n, n_out) of the rows of a source, window by window, and their targets.
 
     Parameters
     ----------
-    network : Network
+    ann : MyANN
     source : Source
         Unscaled, like the training rows.
-    scaler : Scaler
-        That of the training rows.
-    n_threads : int or None
 
     Yields
     ------
-    outputs, y, begin
-        Targets (n,) or (n, n_outputs) as the source has them, and the number of the first row.
+    outputs, y
+        Targets (n,) or (n, n_outputs) as the source has them.
+
+    Raises
+    ------
+    ValueError
+        If number or names of the features differ from those of the training rows.
+    DataFormatError, OSError
+        Where rows cannot be read, or are not finite; with the place.
     """
+    network, names, known = ann.network, source.feature_names, ann.feature_names
     check_features("X", source, network.sizes[0])
-    rows = source if scaler.kind == "none" else scaled(source, RowScaler(scaler))
+    if names is not None and known is not None and names != known:
+        raise ValueError(f"X must have the features {known}, as the training rows; got {names}")
+    rows = source if ann.scaler.kind == "none" else scaled(source, RowScaler(ann.scaler))
     for window in read_windows(rows, network.dtype):
-        yield network.predict(window.X, n_threads=n_threads), window.y, window.begin
+        yield network.predict(window.X, n_threads=ann.n_threads), window.y
 
 
-def predict_labels(
-    network: Network,
-    source: Source,
-    scaler: Scaler,
-    classes: NDArray[Any],
-    n_threads: int | None,
-) -> NDArray[Any]:
+def predict_labels(ann: Any, source: Source) -> NDArray[Any]:
     """Return the labels (n,) with the largest outputs, as :func:`predict_windows`."""
-    windows = predict_windows(network, source, scaler, n_threads)
-    return np.concatenate([classes[outputs.argmax(axis=1)] for outputs, _, _ in windows])
+    windows = predict_windows(ann, source)
+    return np.concatenate([ann.classes_[outputs.argmax(axis=1)] for outputs, _ in windows])
 
 
-def accuracy(
-    network: Network, source: Source, scaler: Scaler, classes: NDArray[Any], n_threads: int | None
-) -> float:
+def accuracy(ann: Any, source: Source) -> float:
     """Return the share of rows whose label is predicted.
 
     Raises
     ------
     ValueError
-        If the source has no labels.
+        If the source has no labels, or as :func:`predict_windows`.
     """
     if source.n_outputs != 1:
         raise ValueError(
             f"X must be a source with one label per row for a score; got {source.n_outputs} targets"
         )
     n_right = 0
-    for outputs, y, _ in predict_windows(network, source, scaler, n_threads):
+    for outputs, y in predict_windows(ann, source):
         labels = as_labels("y", y.reshape(len(y)))
-        n_right += int((classes[outputs.argmax(axis=1)] == labels).sum())
+        n_right += int((ann.classes_[outputs.argmax(axis=1)] == labels).sum())
     return n_right / len(source)

@@ -321,3 +321,25 @@ def test_numbers_and_strings_are_no_labels_of_one_source():
         DataFormatError, match=r"sources\[1\], y, row 0, .* numbers.* found strings"
     ):
         d.find_classes(both)
+
+
+def test_names_of_features_pass_through_what_is_made_of_a_source():
+    class Named(d.ArraySource):
+        names = "abcd"
+
+        @property
+        def feature_names(self):
+            return list(self.names)
+
+    named, plain = Named(X, LABELS), d.ArraySource(X, LABELS)
+    assert plain.feature_names is None
+    for source in (
+        d.scaled(named, d.fit_scaler(named)), d.one_hot(named), d.concatenate([plain, named])
+    ):  # fmt: skip
+        assert source.feature_names == ["a", "b", "c", "d"]
+
+    class Turned(Named):
+        names = "bacd"
+
+    with pytest.raises(ValueError, match=r"sources\[1\] must have the features \['a', 'b'"):
+        d.concatenate([named, Turned(X, LABELS)])
