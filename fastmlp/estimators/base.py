@@ -54,7 +54,7 @@ from fastmlp.estimators.sklearn_callbacks import (
     manages_callbacks,
 )
 from fastmlp.estimators.solvers import run_solver
-from fastmlp.estimators.source_scores import joined, predictions, windows_of
+from fastmlp.estimators.source_scores import hidden_outputs, predicted
 from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of, whole
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure
@@ -513,7 +513,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     def _predicted(self, X: Any, finish: Callable[[Array], Any]) -> Any:
         """Return what `finish` makes of the outputs, of the rows of a source window by window."""
         if type(X) is not np.ndarray and isinstance(X, Source):
-            return joined(len(X), predictions(self, X, finish))
+            return predicted(self, X, finish)
         return finish(self._outputs(X))
 
     def _outputs(self, X: Any) -> Array:
@@ -557,14 +557,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         check_is_fitted(self)
         network = self._network()
         if isinstance(X, Source):
-            hidden: Array = joined(
-                len(X),
-                (
-                    (network.transform(window.X, layer=layer, n_threads=self.n_threads), window)
-                    for window in windows_of(self, X)
-                ),
-            )
-            return hidden
+            return hidden_outputs(self, X, layer)
         x = self._check_rows("X", X, network.dtype, reset=False)
         return network.transform(x, layer=layer, n_threads=self.n_threads)
 

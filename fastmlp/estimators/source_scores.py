@@ -54,6 +54,22 @@ def predictions(
         yield finish(network.predict(window.X, n_threads=estimator.n_threads)), window
 
 
+def predicted(estimator: Any, source: Source, finish: Finish) -> Any:
+    """Return what `finish` makes of the outputs of all rows, as :func:`predictions`."""
+    return joined(len(source), predictions(estimator, source, finish))
+
+
+def hidden_outputs(estimator: Any, source: Source, layer: int) -> Array:
+    """Return the outputs (n, n_nodes) of a layer for all rows, as :func:`windows_of`."""
+    network = estimator._network()
+    parts = (
+        (network.transform(window.X, layer=layer, n_threads=estimator.n_threads), window)
+        for window in windows_of(estimator, source)
+    )
+    outputs: Array = joined(len(source), parts)
+    return outputs
+
+
 def joined(n_rows: int, parts: Iterable[tuple[Any, PredictionWindow]]) -> Any:
     """Return the predictions of all windows, of `n_rows` rows together, as one array."""
     result: Any = None
