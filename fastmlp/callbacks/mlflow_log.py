@@ -43,12 +43,13 @@ class MLflowLog(EpochCallback):
 
     Examples
     --------
-    >>> with mlflow.start_run():
-    ...     mlflow.log_params(clf.get_params())
-    ...     clf.set_callbacks(MLflowLog()).fit(X, y)
-    ...     mlflow.sklearn.log_model(
-    ...         clf, name="model", skops_trusted_types=["fastmlp.estimators.MLPClassifier"]
-    ...     )
+    >>> def train(X, y):
+    ...     clf = MLPClassifier().set_callbacks(MLflowLog())
+    ...     with mlflow.start_run():
+    ...         mlflow.log_params(clf.get_params())
+    ...         clf.fit(X, y)
+    ...         trusted = ["fastmlp.estimators.MLPClassifier"]
+    ...         mlflow.sklearn.log_model(clf, name="model", skops_trusted_types=trusted)
     """
 
     __module__ = "fastmlp.callbacks"  # the public address, so that pickles survive moves
