@@ -329,6 +329,7 @@ SUBJECTS = {
     "LearningRateScheduler": (made_and_used(fastmlp.LearningRateScheduler),
                               lambda: {"rate": lambda epoch, rate: rate}),
     "LivePlot": (made_and_used(fastmlp.LivePlot), lambda: {"out": file("png")}),
+    "MLflowLog": (callbacks.MLflowLog, lambda: {"run_id": "0"}),
     "OptunaPruning": (made_and_used(callbacks.OptunaPruning), lambda: {
         "trial": optuna.trial.FixedTrial({}), "monitor": "error"}),
     "TargetReached": (made_and_used(fastmlp.TargetReached), lambda: {"target": 0.1}),
