@@ -59,7 +59,7 @@ class CollectionSource(Source):
         self._has_weights = has_weights
         first = next(part for part in facts if part.n_rows)
         self._shape = first.n_features, first.n_outputs
-        self.feature_names = first.names
+        self._names = first.names
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what belongs to the client, and rows."""
@@ -77,6 +77,11 @@ class CollectionSource(Source):
     def n_outputs(self) -> int:
         """Number of targets of a row; 1 for labels."""
         return self._shape[1]
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the columns of a data frame."""
+        return None if self._names is None else list(self._names)
 
     @property
     def has_weights(self) -> bool:

@@ -38,7 +38,6 @@ class ClusterSource(WrappedSource):
     def __init__(self, source: Source, client: Any, n_shards: int, patience: float) -> None:
         super().__init__(source)
         self._client, self._n_shards, self._patience = client, n_shards, patience
-        self.feature_names = getattr(source, "feature_names", None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the client."""
