@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_choice, check_dtype, check_integer
+from fastmlp._links import Documented
 from fastmlp.estimators.inputs import check_weights
 from fastmlp.estimators.labels import check_length, check_y
 from fastmlp.estimators.parameters import as_random_state
@@ -26,7 +27,7 @@ ENCODINGS = ("plain", "ple")
 
 
 @is_part
-class TabularEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TabularEncoder(PlainPickles, Documented, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn a table of numbers, categories, dates and missing values into inputs for a network.
 
     A column is

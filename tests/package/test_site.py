@@ -7,13 +7,17 @@ import importlib
 import importlib.util
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from pages import BLOCK, is_same, run
+from sklearn.base import BaseEstimator
 
 import fastmlp
 from fastmlp import exceptions
+from fastmlp._links import DOCUMENTATION, help_page
+from fastmlp.estimators.warn import EXPLAINED, warn
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -140,6 +144,56 @@ def test_every_error_and_warning_has_its_part_with_cause_and_cure():
 
 
 # --- Links and the tree of pages
+
+
+def test_the_address_of_the_site_stands_in_the_metadata_and_in_the_check_of_a_release():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["urls"]["Documentation"] == DOCUMENTATION
+    assert all(url.startswith(DOCUMENTATION) for url in project["urls"].values())
+    release = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert f"{DOCUMENTATION.replace('stable', 'latest')}/objects.inv" in release
+
+
+def estimators():
+    """All public classes with scikit-learn's interface."""
+    for room in ("estimators", "search", "tables"):
+        for name in documented_names(room):
+            value = getattr(importlib.import_module(f"fastmlp.{room}"), name)
+            if inspect.isclass(value) and issubclass(value, BaseEstimator):
+                yield value
+
+
+@pytest.mark.parametrize("kind", list(estimators()), ids=lambda kind: kind.__name__)
+def test_the_html_of_an_estimator_links_to_a_page_of_the_reference(kind):
+    required = [
+        p
+        for p in inspect.signature(kind).parameters.values()
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    link = kind(*[fastmlp.MLPClassifier()] * len(required))._get_doc_link()
+    room, name = kind.__module__, kind.__name__
+    assert link == f"{DOCUMENTATION}/api/generated/{room}.{name}.html"
+    assert name in documented_names(room.removeprefix("fastmlp."))
+
+
+@pytest.mark.parametrize("category", EXPLAINED)
+def test_warnings_that_need_more_than_a_sentence_lead_to_their_part(category):
+    with pytest.warns(category, match="too slow. What helps: ") as caught:
+        warn("too slow.", category)
+    address = str(caught[0].message).removeprefix("too slow. What helps: ")
+    check_help(address, category.__name__)
+
+
+@pytest.mark.parametrize("name", ["DivergenceError", "ResumeError"])
+def test_notes_of_errors_lead_to_their_part(name):
+    check_help(help_page(name), name)
+
+
+def check_help(address, name):
+    page, _, part = address.removeprefix(f"{DOCUMENTATION}/").partition("#")
+    text = (DOCS / page).with_suffix(".md").read_text()
+    assert f"\n## {name}\n" in text
+    assert part == name.lower()  # as Sphinx makes it of the heading
 
 
 def contents():
