@@ -130,7 +130,7 @@ class BaseTabular(PlainPickles, Reporting, Documented, BaseEstimator, ABC):  # t
             Weight >= 0 of every row; rows of weight 0 are left out.
         X_val, y_val : like X and y, optional
             Rows to stop by, instead of held-out rows: every member is then trained on all of `X`.
-        sample_weight_val : array-like, optional
+        sample_weight_val : array-like of shape (n_validation,), optional
             Weights of these.
         groups : array-like of shape (n_samples,), optional
             Rows of a group are never on both sides of a split.

@@ -171,8 +171,12 @@ class PiecewiseLinearEncoder(PlainPickles, Documented, TransformerMixin, BaseEst
 
         Parameters
         ----------
-        input_features : array-like of str, or None
+        input_features : array-like of str, shape (n_features,), or None
             Names of the columns of `X`; by default those of `fit`.
+
+        Returns
+        -------
+        ndarray of str, shape (n_encoded,)
         """
         from sklearn.utils.validation import _check_feature_names_in
 
