@@ -190,7 +190,7 @@ def take_features(estimator: Any, source: Source, *, reset: bool) -> None:
     ValueError
         If they differ from those of the fit before.
     """
-    names = getattr(source, "feature_names", None)
+    names = source.feature_names
     if reset:
         estimator.n_features_in_ = source.n_features
         vars(estimator).pop("feature_names_in_", None)
@@ -247,10 +247,7 @@ def distinct_targets(source: Source) -> NDArray[Any]:
     labels: NDArray[Any] | None = None
     for begin, end in source.pieces():
         y = source.read_targets(begin, end).reshape(end - begin)
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            row = int(np.isfinite(y).argmin())
-            where = source.locate(begin + row, "y", 0)
-            raise DataFormatError(f"{where}: expected a label, found {y[row]}")
+        check_labels(source, y, begin)
         labels = join_labels(labels, np.unique(y), source, begin)
     assert labels is not None
     return labels
@@ -261,27 +258,47 @@ def typical_targets(source: Source) -> NDArray[np.float64]:
 
     Raises
     ------
+    ValueError
+        If there are no targets.
     DataFormatError
-        If the targets are no finite numbers.
+        If they are no finite numbers.
     """
+    if source.n_outputs == 0:
+        raise ValueError("X must be a source with targets for a fit; this one has none")
     scaler = StandardScaler()
     for begin, end in source.pieces():
-        y = source.read_targets(begin, end)
-        columns = y.reshape(len(y), -1)
-        if y.dtype.kind not in "fiub":
-            where = source.locate(begin, "y", 0)
-            raise DataFormatError(f"{where}: expected a finite number, found {columns[0, 0]!s}")
-        finite = np.isfinite(columns)
-        if not finite.all():
-            row, column = map(int, np.argwhere(~finite)[0])
-            where = source.locate(begin + row, "y", column)
-            raise DataFormatError(
-                f"{where}: expected a finite number, found {columns[row, column]}"
-            )
-        scaler.partial_fit(columns.astype(np.float64))
+        scaler.partial_fit(finite_targets(source, source.read_targets(begin, end), begin))
     deviation = np.sqrt(scaler.var_)
     typical = np.stack([scaler.mean_ - deviation, scaler.mean_ + deviation])
     return typical[:, 0] if source.n_outputs == 1 else typical
+
+
+def check_labels(source: Source, y: NDArray[Any], begin: int) -> None:
+    """Raise DataFormatError if labels of a source, from the row `begin` on, are NaN or infinite."""
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        row, *column = map(int, np.argwhere(~np.isfinite(y))[0])
+        where = source.locate(begin + row, "y", *column or [0])
+        raise DataFormatError(f"{where}: expected a label, found {y[row, *column]}")
+
+
+def finite_targets(source: Source, y: NDArray[Any], begin: int) -> NDArray[np.float64]:
+    """Return targets of a source, from the row `begin` on, as float64 (n, n_outputs).
+
+    Raises
+    ------
+    DataFormatError
+        If they are no finite numbers; with the place.
+    """
+    columns = y.reshape(len(y), -1)
+    if y.dtype.kind not in "fiub":
+        where = source.locate(begin, "y", 0)
+        raise DataFormatError(f"{where}: expected a finite number, found {columns[0, 0]!s}")
+    finite = np.isfinite(columns)
+    if not finite.all():
+        row, column = map(int, np.argwhere(~finite)[0])
+        where = source.locate(begin + row, "y", column)
+        raise DataFormatError(f"{where}: expected a finite number, found {columns[row, column]}")
+    return columns.astype(np.float64)
 
 
 def whole(source: Source) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:

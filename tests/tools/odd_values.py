@@ -494,6 +494,7 @@ SUBJECTS |= {
     "data.find_classes": (data.find_classes, lambda: {"source": labelled_rows()}),
     "data.fit_scaler": (data.fit_scaler, lambda: {"source": labelled_rows()}),
     "data.one_hot": (data.one_hot, lambda: {"source": labelled_rows()}),
+    "data.predict": (data.predict, lambda: {"network": network(), "source": labelled_rows()}),
     "data.scaled": (data.scaled, lambda: {
         "source": labelled_rows(), "scaler": StandardScaler().fit(X)}),
     "data.windows": (data.windows, lambda: {"series": X, "width": 2}),
