@@ -93,6 +93,8 @@ class ParquetSource(BatchSource):
                     if n_rows:
                         self._groups.append((i, group))
                         lengths.append(n_rows)
+        if columns is not None and columns.weight is not None and lengths:
+            self._check_weights(columns.weight, sum(lengths))
         if columns is None or not lengths:
             raise ValueError(f"paths must have at least one row; {', '.join(self._paths)} has none")
         super().__init__(columns, lengths)
@@ -139,6 +141,19 @@ class ParquetSource(BatchSource):
                 end - first,
                 partial(self._place, begin),
             )
+
+    def _check_weights(self, name: str, n_rows: int) -> None:
+        """Raise ValueError if the files say that all weights are 0; they need not say anything."""
+        for i, group in self._groups:
+            metadata = self._footer(self._paths[i]).row_group(group)
+            index = self._footer(self._paths[i]).schema.names.index(name)
+            statistics = metadata.column(index).statistics
+            if statistics is None or not statistics.has_min_max or statistics.max != 0:
+                return
+        raise ValueError(
+            f"sample_weight must have a positive weight; all {n_rows} in the column {name!r} are "
+            "zero"
+        )
 
     def _open(self, block: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         i, group = self._groups[block]
