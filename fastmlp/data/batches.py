@@ -175,7 +175,7 @@ class BatchSource(Source):
             raise DataFormatError(f"{where}: cannot be read: {error}") from error
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of some rows; no other column is read."""
+        """Return y of some rows, (n,) or (n, n_outputs); no other column is read."""
         columns = self._columns.only_targets()
         return np.concatenate([part.y for part in self._parts(columns, begin, end)])
 

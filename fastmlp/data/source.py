@@ -116,7 +116,7 @@ class Source(ABC):
         raise NotImplementedError(f"{type(self).__name__} reads rows in their order")
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of the rows from `begin` to `end`."""
+        """Return y of the rows from `begin` to `end`, (n,) or (n, n_outputs)."""
         return self.read(begin, end).y
 
     def locate(self, row: int, what: str = "X", column: int | None = None) -> str:

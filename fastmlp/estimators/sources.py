@@ -27,6 +27,10 @@ from fastmlp.estimators.parameters import STOCHASTIC_SOLVERS, Parameters
 from fastmlp.estimators.settings import AUTO_BATCH_ROWS
 from fastmlp.exceptions import DataFormatError, ParameterError
 from fastmlp.losses import LOSS_FACTS, Loss
+from fastmlp.training.feeds import Feed
+
+HEAVY = ("_record", "callbacks", "coefs_", "intercepts_")
+"""Attributes of an estimator that an Encoder does without on other machines."""
 
 Encode = Callable[[NDArray[Any], Array | None], tuple[Array, Array | None]]
 """Returns targets and weights for training of labels and sample weights."""
@@ -156,8 +160,34 @@ def learn_from(
     return x, labels, learn(source)
 
 
-def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowReader:
+class Encoder:
+    """Encodes labels as an estimator that has learned the targets does.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    dtype : dtype
+    """
+
+    def __init__(self, estimator: Any, dtype: Any) -> None:
+        self.estimator, self.dtype = estimator, dtype
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without weights and records, for other machines."""
+        light = object.__new__(type(self.estimator))
+        vars(light).update({k: v for k, v in vars(self.estimator).items() if k not in HEAVY})
+        return {"estimator": light, "dtype": self.dtype}
+
+    def __call__(self, labels: NDArray[Any], weights: Array | None) -> tuple[Array, Array | None]:
+        """Return targets and weights for training."""
+        y = self.estimator._encode(labels, self.dtype)
+        return self.estimator._training_targets(y), self.estimator._sample_weights(y, weights)
+
+
+def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowReader | Feed:
     """Return the reader of a source's rows as the estimator trains on them.
+
+    A source whose rows are trained on elsewhere makes it itself, with `make_reader`.
 
     Parameters
     ----------
@@ -169,17 +199,14 @@ def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowR
     loss : Loss
     """
     dtype, n_outputs = head.x.dtype, head.y.shape[1]
-
-    def encode(labels: NDArray[Any], weights: Array | None) -> tuple[Array, Array | None]:
-        y = estimator._encode(labels, dtype)
-        return estimator._training_targets(y), estimator._sample_weights(y, weights)
-
+    encode = Encoder(estimator, dtype)
     has_weights = source.has_weights or getattr(estimator, "class_weight", None) is not None
     encoded = EncodedSource(source, encode, n_outputs, has_weights=has_weights)
     size = AUTO_BATCH_ROWS if isinstance(estimator.batch_size, str) else estimator.batch_size
     allowed = LOSS_FACTS[loss.name].targets
     wanted = Format(dtype, source.n_features, n_outputs, loss.name, allowed)
-    return WindowReader(encoded, wanted, min(size, len(source)))
+    make: Callable[..., WindowReader | Feed] = getattr(source, "make_reader", WindowReader)
+    return make(encoded, wanted, min(size, len(source)))
 
 
 def take_features(estimator: Any, source: Source, *, reset: bool) -> None:

@@ -58,6 +58,7 @@ LATE = {
     "datasets/https.py": {"requests"},  # likewise; loaded for a download
     "estimators/": {"sklearn"},  # loaded with the first estimator
     "exchange/pipelines/": {"sklearn"},  # loaded with the first Pipeline
+    "dask/": {"sklearn"},  # loaded with the first estimator for a cluster
     "search/": {"sklearn"},  # loaded with the first search
     "tables/": {"sklearn"},  # loaded with the first estimator
 }
