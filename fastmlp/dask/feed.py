@@ -53,6 +53,8 @@ class ClusterFeed(Feed):
     patience : float
     n_threads : int or None
         Of every worker.
+    local_steps : int or None
+        Steps of every shard by itself between two averages.
     piece_seconds : float
     """
 
@@ -67,11 +69,14 @@ class ClusterFeed(Feed):
         window_rows: int | None,
         patience: float,
         n_threads: int | None,
+        local_steps: int | None = None,
         piece_seconds: float = PIECE_SECONDS,
     ) -> None:
         if window_rows is None and collection_in(source) is not None:
             window_rows = len(source)  # they are in memory anyhow
-        self.reader = ShardReader(source, format, batch_size, window_rows, n_shards=n_shards)
+        self.reader = ShardReader(
+            source, format, batch_size, window_rows, n_shards=n_shards, local_steps=local_steps
+        )
         self.source, self.n_rows = source, len(source)
         self.settings = self.reader.settings
         self.patience, self.n_threads, self.piece_seconds = patience, n_threads, piece_seconds
@@ -189,6 +194,7 @@ class ClusterFeed(Feed):
                 source=self.reader.source,
                 format=self.reader.format,
                 window_rows=self.reader.window_rows,
+                local_steps=self.reader.local_steps,
                 bounds=bounds,
                 token=token,
                 patience=self.patience,

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ from fastmlp.engine.environment import arithmetic
 from fastmlp.engine.plan import PLAN_VERSION
 from fastmlp.training.batches import train_batches
 from fastmlp.training.epoch import Epoch
+from fastmlp.training.local_steps import LocalSteps
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Orders:
         The rows. One of a collection gets the partitions that the worker needs.
     format : Format
     window_rows : int
+    local_steps : int or None
+        Steps of every shard by itself between two averages.
     bounds : list of int
         Of the shards of the workers.
     token : str
@@ -57,6 +60,7 @@ class Orders:
     source: Source
     format: Format
     window_rows: int
+    local_steps: int | None
     bounds: list[int]
     token: str
     patience: float
@@ -139,7 +143,8 @@ class Member:
     reader: ShardReader
     exchange: SumExchange
     address: str
-    version: int = field(default=-1)
+    local: LocalSteps | None = None
+    version: int = -1
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a worker's part of a run stays on its worker")
@@ -187,19 +192,23 @@ def enlist(orders: Orders, rank: int, numbers: Sequence[int], *parts: SourceRows
         bounds=orders.bounds,
         rank=rank,
         exchange=exchange if exchange.others else None,
+        local_steps=orders.local_steps,
     )
-    engine = trainer.objective.engine
+    engine, n_threads = trainer.objective.engine, orders.n_threads or worker.state.nthreads
     trainer.objective.engine = _core.Engine(
         engine.sizes,
         engine.functions,
         engine.loss,
         engine.dtype,
-        orders.n_threads or worker.state.nthreads,
+        n_threads,
         None,
         engine.network_plan.products,
     )
     address = peers.open(_without_port(worker.address)) if exchange.others else ""
-    return Member(trainer, rank, peers, reader, exchange, address)
+    local = None
+    if orders.local_steps is not None:
+        local = LocalSteps(trainer, orders.local_steps, reader.sums, reader.exchange, n_threads)
+    return Member(trainer, rank, peers, reader, exchange, address, local)
 
 
 def _without_port(address: str) -> str:
@@ -284,6 +293,11 @@ def _train(member: Member, epoch: Epoch, end: int) -> bool:
     ):
         for window in windows:
             n_batches = -(-(window.begin + window.n_rows) // size)
-            if not train_batches(trainer, window, epoch, min(end, n_batches), len(member.reader)):
+            last_batch, n_rows = min(end, n_batches), len(member.reader)
+            if member.local is not None:
+                is_finite = member.local.train(window, epoch, last_batch, n_rows)
+            else:
+                is_finite = train_batches(trainer, window, epoch, last_batch, n_rows)
+            if not is_finite:
                 return False
     return True

@@ -37,6 +37,7 @@ def train(
     resume: StrPath | None = None,
     n_shards: int = N_SHARDS,
     window_rows: int | None = None,
+    local_steps: int | None = None,
     n_threads: int | None = None,
     patience: float = PATIENCE,
     verbose: bool = True,
@@ -68,6 +69,8 @@ def train(
     window_rows : int >= 1, optional
         Rows, of all workers together, that are in memory and shuffled at once; by default all of a
         collection, and 64 MiB of a source.
+    local_steps : int >= 1, optional
+        As in :meth:`fastmlp.Trainer.fit`: one exchange for so many steps of another training.
     n_threads : int >= 1, optional
         Threads of each worker; by default as many as Dask has given it.
     patience : float > 0
@@ -110,7 +113,7 @@ def train(
     elif Y is not None or sample_weight is not None:
         raise ValueError("Y and sample_weight must be None, because X is a source, which has them")
     calls = list(callbacks)
-    check = trainer._check(window_rows, n_shards)
+    check = trainer._check(window_rows, n_shards, local_steps)
     feed = ClusterFeed(
         client,
         source,
@@ -120,6 +123,7 @@ def train(
         window_rows=window_rows,
         patience=patience,
         n_threads=n_threads,
+        local_steps=local_steps,
     )
     try:
         return trainer.fit_as(

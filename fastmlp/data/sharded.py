@@ -51,6 +51,9 @@ class ShardReader(WindowReader):
         Number of this process.
     exchange : callable, optional
         Exchanges sums with the other processes.
+    local_steps : int >= 1 or None
+        Steps that every shard makes by itself between two averages; None for none, but a step of
+        all shards together.
 
     Raises
     ------
@@ -68,8 +71,11 @@ class ShardReader(WindowReader):
         bounds: list[int] | None = None,
         rank: int = 0,
         exchange: Exchange | None = None,
+        local_steps: int | None = None,
     ) -> None:
         check_integer("n_shards", n_shards, minimum=1)
+        if local_steps is not None:
+            check_integer("local_steps", local_steps, minimum=1)
         if n_shards > len(source):
             raise ValueError(
                 f"n_shards must be at most the number of rows, {len(source)}; got {n_shards}"
@@ -78,7 +84,7 @@ class ShardReader(WindowReader):
             raise ValueError("n_shards is for dense rows; got a source of sparse ones")
         step = math.lcm(batch_size, n_shards)
         super().__init__(source, format, step, window_rows)
-        self.batch_size, self.exchange = batch_size, exchange
+        self.batch_size, self.exchange, self.local_steps = batch_size, exchange, local_steps
         self.sums = plan_sum([0, n_shards] if bounds is None else bounds, rank)
         own = range(self.sums.first, self.sums.first + self.sums.n_own)
         spans = [shard_rows(len(source), n_shards, shard) for shard in own]
@@ -97,7 +103,8 @@ class ShardReader(WindowReader):
     @property
     def settings(self) -> dict[str, Any]:
         """What the order of the rows depends on, and the order of the sums."""
-        return {"window_rows": self.window_rows, "n_shards": self.n_shards}
+        settings = {"window_rows": self.window_rows, "n_shards": self.n_shards}
+        return settings | ({} if self.local_steps is None else {"local_steps": self.local_steps})
 
     def windows(self, seed: int | None, first: int = 0, end: int | None = None) -> Iterator[Window]:
         """Yield the windows of an epoch, as the WindowReader does, with the own shards' rows.

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.reader import Window, WindowReader
+from fastmlp.data.sharded import ShardReader
 from fastmlp.data.source import Source
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, first_rows
 from fastmlp.training.batches import train_batches
 from fastmlp.training.epoch import Epoch
+from fastmlp.training.local_steps import LocalSteps
 from fastmlp.training.protocol import NetworkTraining
 
 
@@ -97,6 +99,19 @@ class SourceFeed(Feed):
     def __init__(self, reader: WindowReader) -> None:
         self.reader, self.source, self.settings = reader, reader.source, reader.settings
         self.n_rows = len(reader)
+        self._local: LocalSteps | None = None
+
+    def train(
+        self, training: NetworkTraining, window: Window, epoch: Epoch, last_batch: int
+    ) -> bool:
+        """Train on a window; of a sharded run perhaps with local steps."""
+        reader = self.reader
+        if not isinstance(reader, ShardReader) or reader.local_steps is None:
+            return super().train(training, window, epoch, last_batch)
+        if self._local is None:
+            n_threads = training.threads.n_threads
+            self._local = LocalSteps(training, reader.local_steps, reader.sums, None, n_threads)
+        return self._local.train(window, epoch, last_batch, self.n_rows)
 
     def windows(self, epoch: Epoch, batch_size: int) -> Generator[Window]:
         """Yield the windows with batches that are to be done."""

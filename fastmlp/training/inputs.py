@@ -43,6 +43,8 @@ class DataCheck:
         Rows of a window of a source; None for the default of WindowReader.
     n_shards : int >= 1 or None
         Number of shards of a source to train on; None for a run without.
+    local_steps : int >= 1 or None
+        Steps of every shard by itself; None for steps of all together.
     """
 
     network: Network
@@ -50,6 +52,7 @@ class DataCheck:
     batch_size: int
     window_rows: int | None = None
     n_shards: int | None = None
+    local_steps: int | None = None
 
     def training(self, X: Any, Y: Any, sample_weight: Any) -> Rows | WindowReader | Feed:
         """Return the rows to train on.
@@ -91,7 +94,14 @@ class DataCheck:
         wanted.check(name, source)
         if n_shards is None:
             return WindowReader(source, wanted, self.batch_size, self.window_rows)
-        return ShardReader(source, wanted, self.batch_size, self.window_rows, n_shards=n_shards)
+        return ShardReader(
+            source,
+            wanted,
+            self.batch_size,
+            self.window_rows,
+            n_shards=n_shards,
+            local_steps=self.local_steps,
+        )
 
     def arrays(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
         """Return inputs and targets as checked arrays of the network's dtype."""

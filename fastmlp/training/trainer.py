@@ -255,6 +255,7 @@ class Trainer:
         horizon: int | None = None,
         window_rows: int | None = None,
         n_shards: int | None = None,
+        local_steps: int | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
@@ -303,6 +304,10 @@ class Trainer:
             of these in a fixed tree: weights and history have the bits that
             :func:`fastmlp.dask.train` gets with the same number of shards on any number of workers.
             At most so many threads share a batch. Needs ``engine="native"`` and dense rows.
+        local_steps : int >= 1, optional
+            Let every shard make so many steps by itself, on its parts of the batches, before the
+            weights and optimizer states of all are averaged: another training, for clusters where
+            the exchange of gradients costs too much. Needs `n_shards` and ``reduction="mean"``.
 
         Returns
         -------
@@ -345,6 +350,7 @@ class Trainer:
             horizon=horizon,
             window_rows=window_rows,
             n_shards=n_shards,
+            local_steps=local_steps,
         )
 
     def fit_as(
@@ -365,6 +371,7 @@ class Trainer:
         horizon: int | None = None,
         window_rows: int | None = None,
         n_shards: int | None = None,
+        local_steps: int | None = None,
     ) -> History:
         """`fit` for an owner whose parameters have names of their own.
 
@@ -376,10 +383,10 @@ class Trainer:
             Its parameters, which a resumed run must share; differences are reported by these names.
         X, Y, n_epochs, sample_weight, validation_data, measure_train, callbacks, resume, reset
             As in `fit`; X may also be a Feed, whose rows have been checked.
-        end_of_epoch, horizon, window_rows, n_shards
+        end_of_epoch, horizon, window_rows, n_shards, local_steps
             As in `fit`.
         """
-        check = self._check(window_rows, n_shards)
+        check = self._check(window_rows, n_shards, local_steps)
         rows = check.training(X, Y, sample_weight)
         validation = check.validation(validation_data)
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
@@ -611,11 +618,24 @@ class Trainer:
             settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs
         return settings
 
-    def _check(self, window_rows: int | None = None, n_shards: int | None = None) -> DataCheck:
+    def _check(
+        self,
+        window_rows: int | None = None,
+        n_shards: int | None = None,
+        local_steps: int | None = None,
+    ) -> DataCheck:
         """Return what checks data for this trainer."""
         if n_shards is not None and self.engine_name != "native":
             raise ValueError(f"n_shards needs engine='native'; got engine={self.engine_name!r}")
-        return DataCheck(self.network, self.loss, self.batch_size, window_rows, n_shards)
+        if local_steps is not None and n_shards is None:
+            raise ValueError(f"local_steps needs n_shards; got local_steps={local_steps!r} alone")
+        if local_steps is not None and self.reduction != "mean":
+            raise ValueError(
+                f"local_steps needs reduction='mean'; got reduction={self.reduction!r}"
+            )
+        return DataCheck(
+            self.network, self.loss, self.batch_size, window_rows, n_shards, local_steps
+        )
 
     def next_rate(self) -> float:
         """The learning rate of the next epoch, by schedule and warm-up."""
