@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,18 +118,35 @@ class CollectionSource(Source):
 
     def read(self, begin: int, end: int) -> SourceRows:
         """Return the rows from `begin` to `end`."""
+        if self.parts is None:
+            return _joined(self._gathered(_cut, begin, end))
+        pieces = self._pieces(begin, end)
+        return _joined([_cut(self.parts[number], span) for number, span in pieces])
+
+    def _pieces(self, begin: int, end: int) -> list[tuple[int, slice]]:
+        """Return the partitions that have some rows, and where in them."""
         pieces = []
         for number in self.within(begin, end):
-            first = int(self.begins[number])
-            last = int(self.begins[number + 1])
-            span = slice(max(begin - first, 0), min(end, last) - first)
-            pieces.append((number, span))
+            first, last = self.begins[number : number + 2].tolist()
+            pieces.append((number, slice(max(begin - first, 0), min(end, last) - first)))
+        return pieces
+
+    def _gathered(self, function: Any, begin: int, end: int) -> list[Any]:
+        """Return what a function has of each partition's part of some rows, from the cluster."""
+        return list(
+            self.client.gather(
+                [
+                    self.client.submit(function, self.futures[number], span, pure=False)
+                    for number, span in self._pieces(begin, end)
+                ]
+            )
+        )
+
+    def read_targets(self, begin: int, end: int) -> Any:
+        """Return the targets of some rows, without sending X to the client."""
         if self.parts is not None:
-            return _joined([_cut(self.parts[number], span) for number, span in pieces])
-        futures = [
-            self.client.submit(_cut, self.futures[i], span, pure=False) for i, span in pieces
-        ]
-        return _joined(self.client.gather(futures))
+            return self.read(begin, end).y
+        return np.concatenate(self._gathered(_targets, begin, end))
 
     def take(self, rows: Indices) -> SourceRows:
         """Return the rows with these indices, in their order."""
@@ -188,7 +205,9 @@ def is_collection(data: Any) -> bool:
     )
 
 
-def source_of(client: Any, X: Any, y: Any, sample_weight: Any = None) -> CollectionSource:
+def source_of(
+    client: Any, X: Any, y: Any, sample_weight: Any = None, y_name: str = "y"
+) -> CollectionSource:
     """Return a Dask collection as a source; its partitions are computed and stay on the cluster.
 
     Parameters
@@ -198,13 +217,15 @@ def source_of(client: Any, X: Any, y: Any, sample_weight: Any = None) -> Collect
     y : the same with targets
         In the same partitions.
     sample_weight : the same with weights, or None
+    y_name : str
+        Of `y`, for error messages.
 
     Raises
     ------
     ValueError, TypeError
         If they do not go together; DataFormatError with the number of the partition.
     """
-    columns = {"X": X, "y": y, "sample_weight": sample_weight}
+    columns = {"X": X, y_name: y, "sample_weight": sample_weight}
     for name, value in columns.items():
         if not is_collection(value) and not (name == "sample_weight" and value is None):
             raise TypeError(
@@ -219,8 +240,11 @@ def source_of(client: Any, X: Any, y: Any, sample_weight: Any = None) -> Collect
     }
     counts = {name: len(value) for name, value in parts.items()}
     if len(set(counts.values())) != 1:
-        raise ValueError(f"X, y and sample_weight must have the same partitions; got {counts}")
-    futures = _computed(client, parts)
+        raise ValueError(
+            f"X, {y_name} and sample_weight must have the same partitions; got {counts}"
+        )
+    weights = parts.get("sample_weight") or [None] * counts["X"]
+    futures = _computed(client, zip(parts["X"], parts[y_name], weights, strict=True))
     facts = client.gather([client.submit(_facts_of, future, pure=False) for future in futures])
     _check_facts(facts)
     return CollectionSource(
@@ -242,20 +266,12 @@ def _partitions(data: Any, chunks: Any) -> list[Any]:
     return list(data.to_delayed())
 
 
-def _computed(client: Any, parts: dict[str, list[Any]]) -> list[Any]:
+def _computed(client: Any, parts: Iterable[tuple[Any, Any, Any]]) -> list[Any]:
     """Begin to compute the partitions; return their futures."""
     from dask.delayed import delayed
 
     make = delayed(_part, pure=False)
-    weights = parts.get("sample_weight") or [None] * len(parts["X"])
-    return list(
-        client.compute(
-            [
-                make(number, *row)
-                for number, row in enumerate(zip(parts["X"], parts["y"], weights, strict=True))
-            ]
-        )
-    )
+    return list(client.compute([make(number, *part) for number, part in enumerate(parts)]))
 
 
 def _part(number: int, X: Any, y: Any, weights: Any) -> tuple[SourceRows, Any]:
@@ -317,6 +333,11 @@ def _cut(part: Any, rows: Any) -> SourceRows:
     X, y, weights = (None if values is None else values[rows] for values in found)
     assert y is not None
     return SourceRows(X, y, weights)
+
+
+def _targets(part: Any, rows: slice) -> Any:
+    """Return the targets of some rows of a partition."""
+    return _cut(part, rows).y
 
 
 def _joined(pieces: Sequence[SourceRows]) -> SourceRows:

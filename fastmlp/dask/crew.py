@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from fastmlp.dask.collection import collection_in
 from fastmlp.dask.member import Lost, Orders, enlist, facts_of, meet, train
@@ -14,6 +14,9 @@ from fastmlp.exceptions import ClusterError
 
 POLL_SECONDS, LOOK_SECONDS = 0.2, 1.0
 """How often the client asks for results, and for the workers that there are."""
+
+ANSWER_SECONDS = 30.0
+"""How long it waits for an answer of the scheduler."""
 
 GRACE_SECONDS = 2.0
 """How long it waits for the errors of other workers, one of which may be the cause."""
@@ -64,8 +67,11 @@ class Workers:
 
     def _heartbeats(self) -> dict[str, float]:
         """Return when the scheduler last heard of each worker."""
+        scheduler, seconds = self.client.scheduler, max(ANSWER_SECONDS, self.patience)
         try:
-            found = self.client.scheduler_info(n_workers=-1)["workers"]
+            # As `scheduler_info` does, which waits for ever.
+            answer = self.client.sync(scheduler.identity, n_workers=-1, callback_timeout=seconds)
+            found = answer["workers"]
         except Exception as error:
             raise ClusterError(f"the scheduler cannot be reached: {error!r}") from error
         if self.client.status != "running":
@@ -136,11 +142,24 @@ class Crew:
         n = len(self.addresses)
         bounds = [n_shards * rank // n for rank in range(n + 1)]
         orders = orders_for(bounds, secrets.token_hex(16))
-        told = self.client.scatter(orders, workers=self.addresses[:1], hash=False)
+        told = self._sent(orders)
         self.members = [
             self._submit(rank, enlist, told, rank, *self._parts(orders, bounds, rank))
             for rank in range(n)
         ]
+        try:
+            self._meet()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let the workers free what they have of the run, whoever still has this object."""
+        for member in self.members:
+            member.release()
+
+    def _meet(self) -> None:
+        """Connect the workers with each other, if they compute the same bits."""
         facts = self._results([self._submit(r, facts_of, m) for r, m in enumerate(self.members)])
         kinds = {(fact.arithmetic, fact.plan_version) for fact in facts}
         if len(kinds) > 1:
@@ -153,11 +172,32 @@ class Crew:
 
     def train(self, piece: Any, weights: Any) -> list[Any]:
         """Return the reports of all workers on a piece of an epoch."""
-        sent = None
-        if weights is not None:
-            sent = self.client.scatter([weights], workers=self.addresses[:1], hash=False)[0]
+        sent = None if weights is None else self._sent(weights)
         futures = [self._submit(r, train, m, piece, sent) for r, m in enumerate(self.members)]
         return self._results(futures)
+
+    def _sent(self, data: Any) -> Any:
+        """Send data to the first worker, from which the others get them; return their future.
+
+        Raises
+        ------
+        WorkersLostError
+            If it does not take them.
+        """
+        first = self.addresses[0]
+
+        async def scattered() -> Any:
+            return await self.client.scatter([data], workers=[first], hash=False, asynchronous=True)
+
+        try:
+            # A stopped worker never answers.
+            sent = self.client.sync(scattered, callback_timeout=self.workers.patience)
+        except Exception as error:
+            is_here = first in self.workers.alive()
+            if is_here and not isinstance(error, OSError):  # of which TimeoutError is one
+                raise
+            self._raise_lost({first}, f"it takes no data: {error!r}")
+        return sent[0]
 
     def _parts(self, orders: Orders, bounds: Sequence[int], rank: int) -> list[Any]:
         """Return the numbers and futures of the partitions that a worker needs."""
@@ -181,6 +221,15 @@ class Crew:
         )
 
     def _results(self, futures: list[Any]) -> list[Any]:
+        """Return the results of a task of each worker; what it raises is that of `_awaited`."""
+        try:
+            return self._awaited(futures)
+        except BaseException:
+            for future in futures:  # an error has them in its frames, and on a worker the member
+                future.release()
+            raise
+
+    def _awaited(self, futures: list[Any]) -> list[Any]:
         """Wait for a task of each worker; return their results.
 
         Raises
@@ -216,9 +265,11 @@ class Crew:
         return results
 
     def _result(self, rank: int, future: Any) -> Any:
+        from distributed import CancelledError
+
         try:
             return future.result(timeout=self.workers.patience)
-        except TimeoutError:
+        except (TimeoutError, CancelledError):
             raise WorkersLostError({self.addresses[rank]}, "its result does not come") from None
 
     def _look(self) -> None:
@@ -227,7 +278,7 @@ class Crew:
         if gone:
             raise WorkersLostError(gone, f"{len(gone)} worker(s) have ended or are silent")
 
-    def _raise_failure(self, futures: list[Any]) -> None:
+    def _raise_failure(self, futures: list[Any]) -> NoReturn:
         """Raise what has gone wrong: an error of a task's own before those of lost workers."""
         from distributed.scheduler import KilledWorker
 
@@ -242,7 +293,7 @@ class Crew:
             time.sleep(POLL_SECONDS)
         self._raise_lost(set(), str(errors[0]) if errors else "a task was cancelled")
 
-    def _raise_lost(self, accused: set[str], reason: str) -> None:
+    def _raise_lost(self, accused: set[str], reason: str) -> NoReturn:
         """Raise an error about workers that have gone, and those of some others that are silent."""
         gone = set(self.addresses) - set(self.workers.alive())
         raise WorkersLostError(gone | self.workers.are_silent(accused - gone), reason)

@@ -38,10 +38,11 @@ class ClusterSource(WrappedSource):
     def __init__(self, source: Source, client: Any, n_shards: int, patience: float) -> None:
         super().__init__(source)
         self._client, self._n_shards, self._patience = client, n_shards, patience
+        self._feeds: list[ClusterFeed] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the client."""
-        return vars(self) | {"_client": None}
+        return vars(self) | {"_client": None, "_feeds": []}
 
     @property
     def fingerprint(self) -> str:
@@ -58,7 +59,7 @@ class ClusterSource(WrappedSource):
 
     def make_reader(self, encoded: Source, format: Format, batch_size: int) -> ClusterFeed:
         """Return what the loop trains on, for this source with the network's targets."""
-        return ClusterFeed(
+        feed = ClusterFeed(
             self._client,
             encoded,
             format,
@@ -68,6 +69,13 @@ class ClusterSource(WrappedSource):
             patience=self._patience,
             n_threads=None,
         )
+        self._feeds.append(feed)
+        return feed
+
+    def close(self) -> None:
+        """Let the workers go."""
+        for feed in self._feeds:
+            feed.close()
 
 
 class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
@@ -169,11 +177,11 @@ class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
             "sample_weight_val": _computed(client, sample_weight_val),
         }
         local = self._new_local()
-        local.fit(
-            ClusterSource(source, client, self.n_shards, self.patience),
-            **validation,
-            resume=resume,
-        )
+        rows = ClusterSource(source, client, self.n_shards, self.patience)
+        try:
+            local.fit(rows, **validation, resume=resume)
+        finally:
+            rows.close()
         self._local = local
         return self
 

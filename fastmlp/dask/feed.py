@@ -113,6 +113,8 @@ class ClusterFeed(Feed):
 
     def close(self) -> None:
         """Let the workers go."""
+        if self.crew is not None:
+            self.crew.close()
         self.crew = None
 
     @property
@@ -142,9 +144,9 @@ class ClusterFeed(Feed):
                     self._known, self._n_workers = None, len(self.crew.addresses)
                 reports = self.crew.train(self._told(epoch, end), self._weights_to_send(training))
             except WorkersLostError as error:
-                self.crew = None
+                self.close()
                 self.workers.forget(error.addresses)
-                last = error
+                last = str(error)  # not the error, which has the crew in its frames
                 continue
             if len({report.digest for report in reports}) > 1:
                 raise ClusterError(

@@ -227,10 +227,18 @@ def meet(member: Member, addresses: Sequence[str]) -> Lost | None:
     """Connect a worker with all others."""
     try:
         if member.exchange.others:
+            _leave_slot()
             member.peers.meet(addresses)
     except PeerLostError as error:
         return Lost(error.rank, error.reason)
     return None
+
+
+def _leave_slot() -> None:
+    """Let the worker begin other tasks: two runs whose workers wait for each other never end."""
+    from distributed import secede
+
+    secede()
 
 
 def train(member: Member, piece: Piece, weights: tuple[Array, Array] | None) -> Report | Lost:
@@ -248,6 +256,8 @@ def train(member: Member, piece: Piece, weights: tuple[Array, Array] | None) -> 
     Report or Lost
         With Lost the weights of this worker are of no use.
     """
+    if member.exchange.others:
+        _leave_slot()
     trainer, epoch = member.trainer, copy.deepcopy(piece.epoch)
     if weights is not None:
         trainer.network.parameters[...], trainer.states[...] = weights

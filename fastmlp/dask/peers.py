@@ -2,7 +2,7 @@
 
 They are comms of Dask's own, with its addresses, TLS and time limits, and live in the event loop of
 the worker, beside its connection with the scheduler. A worker trains in another thread, in a task.
-A message is a few numbers, and the bytes of arrays: nothing is unpickled.
+A message is a few numbers, and the bytes of arrays, which are not unpickled.
 
 Each worker says twice in every `patience` that it is alive, from the event loop, however long its
 step takes. One that has been silent for longer is taken for dead, whether it is stopped or cut off.
@@ -11,6 +11,7 @@ step takes. One that has been silent for longer is taken for dead, whether it is
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from queue import Empty, SimpleQueue
@@ -139,13 +140,24 @@ class Peers:
         """Take a connection of another worker, which says who it is."""
         try:
             message = await asyncio.wait_for(comm.read(), self.patience)
-        except (TimeoutError, OSError):
+        except Exception:  # whatever a stranger sends
             comm.abort()
             return
-        if not isinstance(message, dict) or message.get("token") != self.token:
+        rank = self._rank_in(message)
+        if rank is None:
             comm.abort()
-            return
-        self._add(int(message["rank"]), comm)
+        else:
+            self._add(rank, comm)
+
+    def _rank_in(self, message: Any) -> int | None:
+        """Return the number of a worker that knows the token, and has not called yet; or None."""
+        if not isinstance(message, dict):
+            return None
+        token, rank = message.get("token"), message.get("rank")
+        if not isinstance(token, str) or not isinstance(rank, int):
+            return None
+        knows = secrets.compare_digest(token.encode(), self.token.encode())
+        return rank if knows and rank not in self._comms else None
 
     async def _meet(self, addresses: Sequence[str]) -> None:
         """Call the workers with higher numbers, and wait for those with lower ones."""

@@ -109,7 +109,7 @@ def train(
                 "X must be a Dask array, a Dask data frame, a list of delayed partitions or a "
                 f"fastmlp.data.Source; got {shown(X)}"
             )
-        source = source_of(client, X, Y, sample_weight)
+        source = source_of(client, X, Y, sample_weight, y_name="Y")
     elif Y is not None or sample_weight is not None:
         raise ValueError("Y and sample_weight must be None, because X is a source, which has them")
     calls = list(callbacks)
