@@ -18,6 +18,9 @@ POLL_SECONDS, LOOK_SECONDS = 0.2, 1.0
 ANSWER_SECONDS = 30.0
 """How long it waits for an answer of the scheduler."""
 
+END_SECONDS = 10.0
+"""How long a lost worker's nanny has to end it, before the scheduler forgets it all the same."""
+
 GRACE_SECONDS = 2.0
 """How long it waits for the errors of other workers, one of which may be the cause."""
 
@@ -97,13 +100,13 @@ class Workers:
             time.sleep(POLL_SECONDS)
 
     def forget(self, addresses: set[str]) -> None:
-        """Use some workers no more, and have the scheduler forget them with all that they have.
+        """Use some workers no more, and have the scheduler end them; their nannies start others.
 
         It waits five minutes for a silent one by default, and others wait for its data so long.
         """
         self.lost |= addresses
         for address in addresses & self._heartbeats_known:
-            self.client.run_on_scheduler(_remove, address=address)
+            self.client.run_on_scheduler(_end, address=address)
 
     def are_silent(self, addresses: set[str]) -> set[str]:
         """Return which of some workers give no sign of life within a few heartbeats."""
@@ -115,8 +118,15 @@ class Workers:
         return {a for a in addresses if a not in after or before.get(a) == after[a]}
 
 
-async def _remove(dask_scheduler: Any, address: str) -> None:
-    await dask_scheduler.remove_worker(address, stimulus_id=f"fastmlp-{secrets.token_hex(4)}")
+async def _end(dask_scheduler: Any, address: str) -> None:
+    # `remove_worker` would end the nanny of a worker that was only slow, and nobody start another.
+    await dask_scheduler.restart_workers(
+        [address],
+        wait_for_workers=False,
+        timeout=END_SECONDS,
+        on_error="return",
+        stimulus_id=f"fastmlp-{secrets.token_hex(4)}",
+    )
 
 
 class Crew:

@@ -255,7 +255,7 @@ def test_a_run_continues_here_and_there(client, tmp_path):
 def test_other_rows_in_a_collection_are_another_run(client, tmp_path):
     trained(client, *arrays(), n_epochs=1, callbacks=[Checkpoint(tmp_path)])
     x, y = arrays()
-    with pytest.raises(ResumeError, match=r"X was Dask collection \(403, 6, 4\) sha256"):
+    with pytest.raises(ResumeError, match=r"X was Dask collection \(403, 6, 4\) with SHA-256"):
         trained(client, x + 1, y, n_epochs=2, resume=tmp_path)
 
 

@@ -1,0 +1,389 @@
+"""Workers that end, are stopped or crash: the bits of an undisturbed run, or a typed error soon."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import Checkpoint
+from fastmlp import data as d
+from fastmlp.exceptions import ClusterError
+
+distributed = pytest.importorskip("distributed")
+
+from dask_jobs import (  # noqa: E402
+    InThread,
+    X,
+    Y,
+    assert_same_bits,
+    local_cluster,
+    make_trainer,
+    on_one_machine,
+    result_of,
+)
+
+import fastmlp.dask  # noqa: E402
+from fastmlp.dask.crew import Workers, WorkersLostError  # noqa: E402
+
+N_EPOCHS, SIZES, BOUND = 6, (6, 150, 70, 4), 60
+SOURCE = d.ArraySource(np.tile(X, (10, 1)), np.tile(Y, (10, 1)))
+
+
+def make():
+    return make_trainer(sizes=SIZES, optimizer="adam", dropout=0.2, batch_size=60)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return on_one_machine(SOURCE, N_EPOCHS, make=make)
+
+
+@pytest.fixture(scope="module")
+def mortals():
+    """Client of a cluster whose workers are killed, and started again by their nannies."""
+    with local_cluster(3) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+def ready(client, n_workers=3):
+    """Process ids of all workers, which have imported the package: that takes seconds."""
+    client.wait_for_workers(n_workers, timeout=BOUND)
+    client.run(make)
+    return [pid for _, pid in sorted(client.run(os.getpid).items())]
+
+
+class Victim:
+    """A worker of a cluster to which something happens while an epoch is trained on."""
+
+    def __init__(self, client, rank, number, seconds=0.02, epoch=2):
+        self.pid = ready(client)[rank]
+        self.number, self.epoch = number, epoch
+        self.timer = threading.Timer(seconds, os.kill, [self.pid, number])
+
+    def __call__(self, trainer):
+        """As a callback: soon, once."""
+        if trainer.epochs_done == self.epoch:
+            self.timer.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.timer.ident is not None:
+            self.timer.join()
+        if self.number == signal.SIGSTOP:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def trained(client, *, callbacks=(), n_epochs=N_EPOCHS, source=SOURCE, **arguments):
+    trainer = make()
+    fastmlp.dask.train(
+        client, trainer, source, n_epochs=n_epochs, verbose=False, callbacks=callbacks, **arguments
+    )
+    return result_of(trainer)
+
+
+HARM = {
+    "the first is killed": (0, signal.SIGKILL),
+    "the second crashes": (1, signal.SIGSEGV),
+    "the first is stopped": (0, signal.SIGSTOP),
+    "the last is stopped": (2, signal.SIGSTOP),
+}
+
+
+@pytest.mark.parametrize("rank, number", HARM.values(), ids=HARM)
+def test_a_run_that_loses_a_worker_has_the_bits_of_an_undisturbed_one(
+    mortals, expected, rank, number
+):
+    with Victim(mortals, rank, number) as victim:
+        run = InThread(lambda: trained(mortals, callbacks=[victim], patience=4))
+        assert_same_bits(run.result(BOUND), expected)
+
+
+def test_a_worker_that_is_stopped_before_the_run_is_left_out(mortals, expected):
+    """It gives no sign of life, takes no orders, and has the first number."""
+    with Victim(mortals, 0, signal.SIGSTOP) as victim:
+        os.kill(victim.pid, signal.SIGSTOP)
+        run = InThread(lambda: trained(mortals, patience=4))
+        assert_same_bits(run.result(BOUND), expected)
+
+
+def test_partitions_of_a_lost_worker_are_computed_again(mortals, expected):
+    da = pytest.importorskip("dask.array")
+    x, y = (np.tile(a, (10, 1)) for a in (X, Y))
+    rows = da.from_array(x, chunks=(900, 6)), da.from_array(y, chunks=(900, 4))
+    with Victim(mortals, 1, signal.SIGKILL) as victim:
+
+        def call():
+            trainer = make()
+            fastmlp.dask.train(mortals, trainer, *rows, n_epochs=N_EPOCHS, callbacks=[victim],
+                               verbose=False, patience=5)  # fmt: skip
+            return result_of(trainer)
+
+        assert_same_bits(InThread(call).result(BOUND), expected)
+
+
+def test_workers_join_and_leave_between_fits(expected):
+    with local_cluster(1) as cluster, distributed.Client(cluster) as client:
+        assert_same_bits(trained(client), expected)
+        cluster.scale(3)
+        ready(client)
+        assert_same_bits(trained(client), expected)
+        cluster.scale(2)
+        assert_same_bits(trained(client), expected)
+
+        pid = sorted(client.run(os.getpid).values())[0]
+        os.kill(pid, signal.SIGKILL)  # its nanny starts another
+        assert_same_bits(trained(client), expected)
+
+        cluster.scale(0)
+        while client.scheduler_info(n_workers=-1)["workers"]:
+            time.sleep(0.05)
+        trainer = make()
+        start = time.monotonic()
+        with pytest.raises(ClusterError, match=r"there has been no worker for 1 s\. 0 epoch\(s\)"):
+            fastmlp.dask.train(client, trainer, SOURCE, patience=1)
+        assert time.monotonic() - start < BOUND
+
+
+def test_the_only_worker_that_is_stopped_ends_the_run_with_an_error(tmp_path):
+    with local_cluster(1) as cluster, distributed.Client(cluster) as client:
+        (pid,) = ready(client, 1)
+        stop = threading.Timer(0.02, os.kill, [pid, signal.SIGSTOP])
+        callbacks = [lambda t: stop.start() if t.epochs_done == 2 else None, Checkpoint(tmp_path)]
+        run = InThread(lambda: trained(client, callbacks=callbacks, patience=4))
+        try:
+            with pytest.raises(ClusterError) as caught:
+                run.result(BOUND)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+        assert f"continue with resume='{tmp_path}'" in str(caught.value)
+        assert "there has been no worker for 4 s" in str(caught.value)
+
+
+def test_every_worker_that_is_stopped_gives_an_error_too(mortals):
+    """And the checkpoint's weights are those of the last whole piece."""
+    pids = ready(mortals)
+    kept = {}
+
+    def call(trainer):
+        kept["weights"] = trainer.network.parameters.copy()
+        for pid in pids if trainer.epochs_done == 2 else []:
+            os.kill(pid, signal.SIGSTOP)
+
+    trainer = make()
+    run = InThread(
+        lambda: fastmlp.dask.train(
+            mortals, trainer, SOURCE, n_epochs=N_EPOCHS, callbacks=[call], patience=1
+        )
+    )
+    try:
+        with pytest.raises(ClusterError, match=r"2 epoch\(s\) and .* are done; the network has"):
+            run.result(BOUND)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    np.testing.assert_array_equal(trainer.network.parameters, kept["weights"])
+
+
+def started(*command):
+    return subprocess.Popen(
+        [sys.executable, "-m", *map(str, command)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_a_scheduler_that_is_killed_gives_an_error_that_names_the_checkpoint(tmp_path):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    processes = [
+        started("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", "--no-show",
+                "--dashboard-address", "127.0.0.1:0"),
+        started("distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard",
+                "--nthreads", 1, "--host", "127.0.0.1", "--death-timeout", 20),
+    ]  # fmt: skip
+    try:
+        with distributed.Client(address, timeout=BOUND) as client:
+            ready(client, 1)
+            kill = threading.Timer(0.02, processes[0].kill)
+            call = [lambda t: kill.start() if t.epochs_done == 2 else None, Checkpoint(tmp_path)]
+            start = time.monotonic()
+            run = InThread(lambda: trained(client, callbacks=call, n_epochs=10**6, patience=5))
+            with pytest.raises(ClusterError, match="the scheduler") as caught:
+                run.result(BOUND)
+            assert f"continue with resume='{tmp_path}'" in str(caught.value)
+            assert time.monotonic() - start < BOUND
+        source = SOURCE
+        continued = make()
+        n_done = fastmlp.training.checkpoints.folder.read_newest(tmp_path)
+        assert n_done is not None
+        done = int(str(caught.value).split(" epoch(s)")[0].split()[-1])
+        continued.fit(source, n_epochs=done + 1, n_shards=8, resume=tmp_path)
+        assert_same_bits(result_of(continued), on_one_machine(SOURCE, done + 1, make=make))
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_ctrl_c_ends_a_run_with_the_weights_of_the_last_piece(mortals):
+    ready(mortals)
+    weights = {}
+
+    def call(trainer):
+        weights[trainer.epochs_done] = trainer.network.parameters.copy()
+        if trainer.epochs_done == 2:
+            threading.Timer(0.03, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    trainer = make()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fastmlp.dask.train(
+            mortals, trainer, SOURCE, n_epochs=10**6, callbacks=[call], verbose=False
+        )
+    assert time.monotonic() - start < BOUND
+    alone = on_one_machine(SOURCE, trainer.epochs_done, make=make)
+    np.testing.assert_array_equal(weights[trainer.epochs_done], alone["weights"])
+    if trainer.n_steps == alone["n_steps"]:
+        np.testing.assert_array_equal(trainer.network.parameters, alone["weights"])
+    assert_same_bits(trained(mortals, n_epochs=2), on_one_machine(SOURCE, 2, make=make))
+
+
+# --- Without a cluster
+
+
+class Scheduler:
+    """What a client says of its workers, and when they were last seen."""
+
+    def __init__(self, **last_seen):
+        self.last_seen, self.status, self.error, self.ended = last_seen, "running", None, []
+        self.scheduler = self
+
+    identity = None
+
+    def sync(self, function, *, n_workers, callback_timeout):
+        assert n_workers == -1 and callback_timeout >= 30
+        if self.error is not None:
+            raise self.error
+        return {"workers": {a: {"last_seen": seen} for a, seen in self.last_seen.items()}}
+
+    def run_on_scheduler(self, function, address):
+        self.ended.append(address)
+
+
+def test_workers_whose_heartbeats_stop_are_left_out_after_patience():
+    scheduler = Scheduler(a=1, b=1)
+    workers = Workers(scheduler, patience=0.15)
+    assert workers.alive() == ["a", "b"]
+    time.sleep(0.2)
+    scheduler.last_seen["b"] = 2
+    assert workers.alive() == ["b"]
+    scheduler.last_seen = {"c": 1, "b": 2}
+    assert workers.alive() == ["b", "c"]
+
+
+def test_workers_that_are_forgotten_never_come_back_and_the_scheduler_ends_those_it_knows():
+    scheduler = Scheduler(a=1, b=1)
+    workers = Workers(scheduler, patience=9)
+    workers.alive()
+    workers.forget({"a", "gone"})
+    assert workers.alive() == ["b"] and scheduler.ended == ["a"]
+
+
+def test_as_many_workers_are_taken_as_there_are_shards():
+    assert Workers(Scheduler(c=1, a=1, b=1), 9).wait_for_one(2) == ["a", "b"]
+
+
+def test_silent_workers_are_those_without_a_new_heartbeat(monkeypatch):
+    scheduler = Scheduler(a=1, b=1, c=1)
+
+    def sleep(seconds):
+        scheduler.last_seen = {"a": 1, "b": 2}
+
+    monkeypatch.setattr("fastmlp.dask.crew.time.sleep", sleep)
+    workers = Workers(scheduler, patience=9)
+    assert workers.are_silent({"a", "b", "c"}) == {"a", "c"}
+    assert workers.are_silent(set()) == set()
+
+
+def test_a_scheduler_that_does_not_answer_is_an_error():
+    scheduler = Scheduler(a=1)
+    scheduler.error = TimeoutError("30 s")
+    with pytest.raises(ClusterError, match=r"the scheduler cannot be reached: TimeoutError\('30"):
+        Workers(scheduler, 9).alive()
+    scheduler.error, scheduler.status = None, "closed"
+    with pytest.raises(ClusterError, match="the scheduler is lost: the client is 'closed'"):
+        Workers(scheduler, 9).alive()
+
+
+def test_workers_that_differ_are_refused(client, monkeypatch):
+    from fastmlp.dask import crew, member
+
+    numbers = iter(range(9))
+
+    def facts_of(part):
+        return member.Facts(part.address, f"processor {part.rank}", 1)
+
+    monkeypatch.setattr(crew, "facts_of", facts_of)
+    with pytest.raises(ClusterError, match=r"the workers must compute the same bits: .* got \["):
+        trained(client)
+    assert next(numbers) == 0
+
+
+def test_different_weights_of_workers_are_an_error(client, monkeypatch):
+    from fastmlp.dask.crew import Crew
+
+    train = Crew.train
+
+    def changed(self, piece, weights):
+        reports = train(self, piece, weights)
+        reports[1].digest = "other"
+        return reports
+
+    monkeypatch.setattr(Crew, "train", changed)
+    with pytest.raises(ClusterError, match="the workers have computed different bits"):
+        trained(client)
+
+
+def test_workers_that_are_lost_again_and_again_end_the_run(client, monkeypatch):
+    from fastmlp.dask import feed
+
+    def lost(self, *arguments):
+        raise WorkersLostError(set(), "the seventh time")
+
+    monkeypatch.setattr(feed, "MOST_LOSSES", 3)
+    monkeypatch.setattr(feed.Crew, "train", lost)
+    with pytest.raises(ClusterError, match=r"workers were lost 3 times in a row; .*: the seventh"):
+        trained(client)
+
+
+# --- For hours
+
+
+@pytest.mark.soak
+def test_fifty_runs_that_lose_a_worker_at_any_time_have_the_same_bits(mortals, expected):
+    chance = random.Random(0)
+    for run_number in range(50):
+        number = chance.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+        rank, seconds = chance.randrange(3), chance.uniform(0, 0.5)
+        epoch = chance.randrange(1, N_EPOCHS)
+        print(f"run {run_number}: {number.name} to worker {rank}, {seconds:.2f} s after {epoch}")
+        with Victim(mortals, rank, number, seconds, epoch) as victim:
+            run = InThread(lambda: trained(mortals, callbacks=[victim], patience=3))
+            assert_same_bits(run.result(BOUND), expected)
