@@ -35,10 +35,12 @@ class DaskMLPClassifier(ClassifierMixin, ClusterEstimator):  # type: ignore[misc
 
     __module__ = "fastmlp.dask"
 
+    score = ClusterEstimator.score  # not the mixin's, which knows no collections
+
     def predict_proba(self, X: Any) -> Any:
         """Return the probabilities of all classes, (n, n_classes); lazy for a Dask collection."""
         return self._mapped("predict_proba", X)
 
-    def decision_function(self, X: Any) -> Any:
-        """Return the output layer's sums as the local estimator does; lazy for a collection."""
-        return self._mapped("decision_function", X)
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return their logarithms, (n, n_classes); lazy for a Dask collection."""
+        return self._mapped("predict_log_proba", X)

@@ -235,13 +235,17 @@ class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
         """
         return self._mapped("predict", X)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return accuracy or R^2, of a Dask collection by sums over its partitions.
 
         Parameters
         ----------
         X, y, sample_weight
             As in `fit`, or arrays.
+
+        Returns
+        -------
+        float
         """
         local = self._fitted()
         if not is_collection(X):

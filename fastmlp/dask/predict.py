@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import _num_samples
 
-from fastmlp.dask.collection import source_of
+from fastmlp.dask.collection import CollectionSource, source_of
 
 
 def lazily(local: Any, method: str, X: Any) -> Any:
@@ -87,12 +87,13 @@ def _kind_of_outputs(local: Any, method: str) -> tuple[int | None, Any]:
 def summed_score(client: Any, local: Any, X: Any, y: Any, sample_weight: Any) -> float:
     """Return accuracy, or R^2 (mean over outputs), by sums over the partitions of a collection.
 
-    R^2 = 1 - sum w (y - p)^2 / (sum w y^2 - (sum w y)^2 / sum w), in float64.
+    R^2 = 1 - sum w (y - p)^2 / (sum w d^2 - (sum w d)^2 / sum w), d = y - y_0, in float64; without
+    the first target y_0 a large mean would leave no digits of the spread.
     """
     source = source_of(client, X, y, sample_weight)
-    function = _hits if is_classifier(local) else _moments
+    function, more = (_hits, ()) if is_classifier(local) else (_moments, (_first_target(source),))
     parts = client.gather(
-        [client.submit(function, local, part, pure=False) for part in source.futures]
+        [client.submit(function, local, part, *more, pure=False) for part in source.futures]
     )
     sums = sum(part for part in parts if part is not None)
     if is_classifier(local):
@@ -124,11 +125,15 @@ def _hits(local: Any, part: Any) -> Any:
     return np.array([weights @ (right if right.ndim == 1 else right.all(axis=1)), weights.sum()])
 
 
-def _moments(local: Any, part: Any) -> Any:
+def _first_target(source: CollectionSource) -> Any:
+    return np.asarray(source.read_targets(0, 1), float).reshape(1, -1)
+
+
+def _moments(local: Any, part: Any, origin: Any) -> Any:
     X, y, weights = _rows_of(part)
     if X is None:
         return None
     y = np.asarray(y, float).reshape(len(X), -1)
     errors = (y - np.asarray(local.predict(X), float).reshape(y.shape)) ** 2
-    weight = np.full(y.shape[1], weights.sum())
+    weight, y = np.full(y.shape[1], weights.sum()), y - origin
     return np.array([weight, weights @ errors, weights @ y, weights @ y**2])

@@ -31,3 +31,5 @@ class DaskMLPRegressor(RegressorMixin, ClusterEstimator):  # type: ignore[misc]
     """
 
     __module__ = "fastmlp.dask"
+
+    score = ClusterEstimator.score  # not the mixin's, which knows no collections
