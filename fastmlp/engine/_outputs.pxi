@@ -159,15 +159,15 @@ cdef class _Predictions(_Workspace):
     cdef atomic_uintptr_t kept   # scratch of the last call, unless another one is using it
 
     def __dealloc__(self):
-        free(<void *> take_pointer(&self.kept, 0))
+        fm_deallocate(<void *> take_pointer(&self.kept, 0))
 
     cdef char *borrow(self, size_t n_bytes) except NULL:
         """Memory on cache lines of its own, with its size in the line before."""
         cdef char *memory = <char *> take_pointer(&self.kept, 0)
         if memory != NULL and (<size_t *> memory)[0] >= n_bytes:
             return memory + 64
-        free(memory)
-        memory = <char *> aligned_alloc(64, 64 + n_bytes)
+        fm_deallocate(memory)
+        memory = <char *> fm_allocate(64, 64 + n_bytes)
         if memory == NULL:
             raise MemoryError()
         (<size_t *> memory)[0] = n_bytes
@@ -175,7 +175,7 @@ cdef class _Predictions(_Workspace):
 
     cdef void give_back(self, char *memory):
         """Keep borrowed memory for the next call."""
-        free(<void *> take_pointer(&self.kept, <size_t> (memory - 64)))
+        fm_deallocate(<void *> take_pointer(&self.kept, <size_t> (memory - 64)))
 
     def fill_panels(self, parameters):
         cdef Panels panels = Panels(self.n_panels * self.dtype.itemsize)

@@ -1,9 +1,7 @@
 # Batch after batch, each shared with the team; part of _core.pyx.
 
 cdef double seconds() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec + 1e-9 * now.tv_nsec
+    return 1e-9 * fm_nanoseconds()
 
 
 cdef void check_signals(Job *job) noexcept with gil:

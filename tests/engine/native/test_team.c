@@ -4,9 +4,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <time.h>
+#ifndef _WIN32
+#include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include "fastmlp.h"
 
@@ -123,6 +125,9 @@ static int has_helpers(void)
     return atomic_load(&helped);
 }
 
+#ifdef _WIN32 /* where nothing forks */
+#define forked_child() has_helpers()
+#else
 static int forked_child(void)
 {
     int status;
@@ -132,6 +137,7 @@ static int forked_child(void)
     waitpid(child, &status, 0);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
+#endif
 
 static void spin(void)
 {
