@@ -146,7 +146,7 @@ cdef class Panels:
     """The weights of a network, packed by `Engine.fill_panels` for the SIMD level of then."""
 
     cdef _Buffer memory
-    cdef str level
+    cdef int level
 
     def __cinit__(self, Py_ssize_t n_bytes):
         self.memory, self.level = _Buffer(), _level
@@ -216,7 +216,7 @@ cdef class _Predictions(_Workspace):
             call.converts = rows.itemsize != self.dtype.itemsize
             call.network, call.x, call.n_rows = &self.job.network, <char *> rows.buf, rows.shape[0]
             call.panels = NULL
-            if panels is not None and panels.level is _level:
+            if panels is not None and panels.level == _level:
                 call.panels = panels.memory.data
             PyObject_GetBuffer(out, &outputs, PyBUF_SIMPLE)
             try:
