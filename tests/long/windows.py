@@ -1,8 +1,8 @@
-"""The C part on Windows: `make test-windows` cross-compiles kernels and thread team and runs their test.
+"""Kernels and thread team for Windows, cross-compiled and tested under wine: `make test-windows`.
 
-Needs Linux x86-64 and Debian's packages gcc-mingw-w64-x86-64 and wine64. All C files are compiled for
-Windows with all SIMD levels, and the test of the thread team runs under wine. What is built lies below
-build/windows and is kept.
+Needs Linux x86-64, and Debian's packages gcc-mingw-w64-x86-64 and wine64. All C files are compiled
+for all SIMD levels, and the C test of the team runs. What is built lies below build/windows and is
+kept.
 """
 
 from __future__ import annotations
