@@ -230,6 +230,11 @@ def as_numeric_array(name: str, values: ArrayLike) -> NDArray[Any]:
     if hasattr(values, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
     array = as_array(name, values)
+    if array.dtype.kind == "O" and hasattr(values, "read_targets"):
+        raise TypeError(
+            f"{name} must be an array; got {type(values).__name__}, a source, which "
+            "fastmlp.data.predict(network, source) reads"
+        )
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers; got an array of dtype {array.dtype}")
     return array

@@ -48,6 +48,13 @@ class ResumeError(ValueError):
         return type(self), (self.path, self.differences)
 
 
+class ClusterError(RuntimeError):
+    """A run on a cluster cannot continue: the scheduler or all workers are lost, or they differ.
+
+    The message says what is done, and names the folder of the checkpoints, if there is one.
+    """
+
+
 class EnvironmentVariableError(RuntimeError):
     """Invalid value of an environment variable; the message has its name and what is allowed.
 

@@ -38,6 +38,7 @@ CONTENTS = {
         "saving",
         "../checkpoints",
         "serving",
+        "../ecosystem",
         "reproducibility",
         "errors",
         "when-not",

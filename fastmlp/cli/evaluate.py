@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.cli.exit_codes import FINISHED
-from fastmlp.cli.models import add_model, column_names, load_model
+from fastmlp.cli.models import add_model, column_names, load_model, reads_sources
 from fastmlp.cli.options import UsageError
 from fastmlp.cli.output import can_draw, class_names, prepare_folder, report_written, write_figures
 from fastmlp.cli.rows import FORMATS, RowsToPredict, add_target, plain_labels, read_rows
@@ -45,7 +45,9 @@ def run(options: argparse.Namespace) -> int:
             f"a {type(model).__name__} does not know its classes, and cannot be evaluated; "
             "fastmlp predict prints its outputs"
         )
-    rows = read_rows(options.data, options.target, needs_target=True, columns=column_names(model))
+    rows = read_rows(
+        options, needs_target=True, columns=column_names(model), as_source=reads_sources(model)
+    )
     predicted = np.asarray(model.predict(rows.X))
     is_classifier = hasattr(model, "classes_")
     result = _classification if is_classifier else _regression
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 def _classification(model: Any, rows: RowsToPredict, predicted: NDArray[Any]) -> dict[str, Any]:
     """Return the facts about labels: accuracy, and how many rows of every class are wrong."""
     assert rows.y is not None
-    accuracy = float(model.score(rows.X, rows.y))
+    accuracy = rows.score(model)
     y, predicted = plain_labels(rows.y), plain_labels(predicted)
     lines, classes = [], {}
     for label in np.unique(y).tolist():
@@ -90,7 +92,7 @@ def _regression(model: Any, rows: RowsToPredict, predicted: NDArray[Any]) -> dic
     """Return the facts about numbers: the score and, for one output, the mean absolute error."""
     y = rows.y
     assert y is not None
-    score = float(model.score(rows.X, y))
+    score = rows.score(model)
     facts = {"score": score, "sentence": f"score {score:.4f}", "lines": []}
     if predicted.shape == y.shape:
         error = float(np.abs(y - predicted).mean())

@@ -58,6 +58,7 @@ def write_model(
         my_initializer=recipe.initializer,
     )
     ann.my_data_set = data.name
+    ann.feature_names = data.feature_names
     ann.network.parameters[...] = network.parameters
     ann.scaler = scaler
     ann.history = trainer.history
@@ -107,7 +108,16 @@ def count_inputs(model: Any) -> int | None:
     return network.sizes[0] if network is not None else getattr(model, "n_features_in_", None)
 
 
+def reads_sources(model: Any) -> bool:
+    """Return whether a model predicts the rows of a source; others need a data frame or array."""
+    if isinstance(model, Network | MyANN):
+        return True
+    from fastmlp.estimators.base import BaseMLP
+
+    return isinstance(model, BaseMLP)
+
+
 def column_names(model: Any) -> list[str] | None:
-    """Return the names of the columns on which an estimator was fitted; None if it knows none."""
-    names = getattr(model, "feature_names_in_", None)
+    """Return the names of the columns on which a model was fitted; None if it knows none."""
+    names = getattr(model, "feature_names_in_", getattr(model, "feature_names", None))
     return None if names is None else list(names)

@@ -1,4 +1,4 @@
-"""Rows for ``fastmlp predict`` and ``evaluate``: from a data set, or a npz, npy or csv file."""
+"""Rows for ``fastmlp predict`` and ``evaluate``: from a data set, or npz, npy, csv or Parquet."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from fastmlp._checks import as_array
 from fastmlp.cli.options import UsageError
+from fastmlp.cli.run_data import columns_of, feature_names, names_files, open_files
+from fastmlp.data.source import Source
 from fastmlp.datasets import load
 from fastmlp.datasets.npz import read_npz
 from fastmlp.exceptions import DataFormatError
 
 FORMATS = (
     "a data set (mnist, fashion, digits, moons) or a folder of IDX files, of which the test rows "
-    "are taken, an npz file with x_test and y_test, an npy file with the rows alone, or a csv file"
+    "are taken, an npz file with x_test and y_test, an npy file with the rows alone, a csv file, a "
+    "Parquet file, or a folder of such"
 )
 
 
@@ -33,7 +36,7 @@ class RowsToPredict:
 
     Attributes
     ----------
-    X : ndarray or data frame of shape (n, n_features)
+    X : ndarray, data frame of shape (n, n_features), or Source
     y : ndarray of shape (n,) or None
         Labels or targets; None where the file has none.
     source : str
@@ -44,44 +47,67 @@ class RowsToPredict:
     y: NDArray[Any] | None
     source: str
 
+    def score(self, model: Any) -> float:
+        """Return the model's score; a source has the targets itself."""
+        return float(
+            model.score(self.X) if isinstance(self.X, Source) else model.score(self.X, self.y)
+        )
+
 
 def add_target(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add ``--target``, the column of a csv file that is not an input."""
+    """Add ``--target``, the column of a file that is not an input, and ``--features``."""
     parser.add_argument(
-        "--target", metavar="COLUMN", help=f"name or number of the csv file's column that {what}"
+        "--target",
+        metavar="COLUMN",
+        help=f"name of the csv or Parquet file's column that {what}; of a csv file also its number",
+    )
+    parser.add_argument(
+        "--features",
+        metavar="a,b,c",
+        help="names of the Parquet files' columns that are the inputs; default: those that the "
+        "model knows, or all but --target",
     )
 
 
 def read_rows(
-    name: str, target: str | None, *, needs_target: bool, columns: Sequence[str] | None = None
+    options: argparse.Namespace,
+    *,
+    needs_target: bool,
+    columns: Sequence[str] | None = None,
+    as_source: bool = True,
 ) -> RowsToPredict:
     """Read the rows that ``--data`` names.
 
     Parameters
     ----------
-    name : str
-        See FORMATS.
-    target : str or None
-        In a csv file, the column with the labels or targets, by its name or its number from 1.
+    options : Namespace
+        With ``data``, see FORMATS, ``target``, the column with the labels or targets of a file, by
+        its name or in a csv file its number from 1, and ``features``.
     needs_target : bool
         Whether rows without labels or targets are refused.
     columns : sequence of str or None
         Names of the columns that the model knows: a csv file is then read as a data frame, of
         numbers, text and gaps, by pandas.
+    as_source : bool
+        Whether the model reads sources: Parquet files are then read window by window.
 
     Raises
     ------
     UsageError, DataFormatError, OSError
         If the file is missing, damaged, or of another form.
     """
-    path = Path(name)
+    name, target, path = options.data, options.target, Path(options.data)
+    if names_files(name):
+        return _read_files(options, needs_target, columns, as_source=as_source)
+    if options.features is not None:
+        raise UsageError(f"--features is for Parquet files; --data is {name}")
     if path.suffix in (".csv", ".npy", ".npz") and not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UsageError(f"--data must name an existing file or a data set; {name} {what}")
     if path.suffix == ".csv":
         rows = _read_csv(path, target) if columns is None else _read_frame(path, target, columns)
     elif target is not None:
-        raise UsageError(f"--target names a column of a csv file; --data is {name}")
+        raise UsageError(f"--target names a column of a csv or Parquet file; --data is {name}")
     elif path.suffix == ".npy":
         rows = RowsToPredict(_read_npy(path), None, name)
     elif path.suffix == ".npz":
@@ -93,6 +119,61 @@ def read_rows(
         which = "--target must name a column of" if path.suffix == ".csv" else "y is missing in"
         raise UsageError(f"{which} {name}: a model is evaluated on rows with known results")
     return rows
+
+
+def _read_files(
+    options: argparse.Namespace,
+    needs_target: bool,
+    columns: Sequence[str] | None,
+    *,
+    as_source: bool,
+) -> RowsToPredict:
+    """Open Parquet files, or read them as a data frame."""
+    name, target = options.data, options.target
+    if needs_target and target is None:
+        raise UsageError(
+            f"--target must name a column of {name}: a model is evaluated on rows with known "
+            "results"
+        )
+    names = feature_names(options)
+    if names is None and columns is not None:
+        names = list(columns)
+    if not as_source:
+        return _read_parquet_frame(name, target, names)
+    if needs_target:
+        source = open_files("--data", name, target, names)
+        y = [source.read_targets(begin, end) for begin, end in source.pieces()]
+        return RowsToPredict(source, np.concatenate(y), name)
+    if names is None and target is not None:
+        names = [column for column in columns_of(name) if column != target]
+    return RowsToPredict(open_files("--data", name, None, names), None, name)
+
+
+def _read_parquet_frame(
+    name: str, target: str | None, names: Sequence[str] | None
+) -> RowsToPredict:
+    """Read Parquet files for a model that takes data frames alone."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UsageError(
+            f"{name} is read for a model that takes data frames, which needs pandas: pip install "
+            "pandas"
+        ) from error
+    targets = [] if target is None else [target]
+    wanted = columns_of(name) if names is None else [*names, *targets]
+    missing = sorted({*wanted, *targets}.difference(columns_of(name)))
+    if missing:
+        raise UsageError(
+            f"{name} must have the columns of the model and --target; "
+            f"{', '.join(missing[:MOST_NAMES])} {'is' if len(missing) == 1 else 'are'} missing"
+        )
+    frame = pd.read_parquet(name, columns=wanted)
+    y = None if target is None else frame[target].to_numpy()
+    inputs = (
+        [column for column in wanted if column not in targets] if names is None else list(names)
+    )
+    return RowsToPredict(frame[inputs], y, name)
 
 
 def _read_npz(path: Path, *, needs_target: bool) -> RowsToPredict:

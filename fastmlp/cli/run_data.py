@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastmlp.cli.options import UsageError, load_data
 from fastmlp.data.labelled import prepare_sources
-from fastmlp.data.parquet import SUFFIX, ParquetSource
+from fastmlp.data.parquet import SUFFIX, ParquetSource, column_names
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.recipes import Recipe
@@ -42,6 +42,8 @@ class RunData:
         Sorted labels.
     arrays : (Dataset, LabelledData) or None
         The arrays as they were loaded, and scaled; None for files.
+    feature_names : list of str or None
+        Columns of files.
     """
 
     name: str
@@ -54,6 +56,7 @@ class RunData:
     n_features: int
     classes: NDArray[Any]
     arrays: tuple[Dataset, LabelledData] | None = None
+    feature_names: list[str] | None = None
 
     @classmethod
     def of_dataset(cls, dataset: Dataset, data: LabelledData) -> RunData:
@@ -80,8 +83,7 @@ def is_in_files(options: argparse.Namespace) -> bool:
     UsageError
         If an option about files is given without them, or the column of the labels is missing.
     """
-    path = Path(options.data or "")
-    if path.suffix == SUFFIX or (path.is_dir() and any(path.glob(f"*{SUFFIX}"))):
+    if names_files(options.data or ""):
         if options.target is None:
             raise UsageError(f"--target must name the column of {options.data} with the labels")
         return True
@@ -91,6 +93,30 @@ def is_in_files(options: argparse.Namespace) -> bool:
                 f"{name} is for Parquet files; --data is {options.data or 'a data set'}"
             )
     return False
+
+
+def names_files(data: str) -> bool:
+    """Return whether this is a Parquet file or a folder of some."""
+    path = Path(data)
+    return path.suffix == SUFFIX or (path.is_dir() and any(path.glob(f"*{SUFFIX}")))
+
+
+def columns_of(data: str) -> list[str]:
+    """Return the names of the columns of Parquet files.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or no pyarrow.
+    DataFormatError, OSError
+        If it is no Parquet file, or cannot be opened.
+    """
+    if not Path(data).exists():
+        raise UsageError(f"--data must name existing files; {data} does not exist")
+    try:
+        return column_names(data)
+    except ImportError as error:
+        raise UsageError(str(error)) from error
 
 
 def load_arrays(options: argparse.Namespace) -> Dataset:
@@ -114,12 +140,12 @@ def prepare_files(options: argparse.Namespace, scaler: Scaler) -> RunData:
     DataFormatError, OSError
         If a file cannot be used, with row group and column.
     """
-    features = None if options.features is None else options.features.split(",")
-    train = _source("--data", options.data, options.target, features)
+    features = feature_names(options)
+    train = open_files("--data", options.data, options.target, features)
     validation = None
     if options.validation is not None:
         names = train.feature_names
-        validation = _source("--validation", options.validation, options.target, names)
+        validation = open_files("--validation", options.validation, options.target, names)
     data = prepare_sources(train, validation, scaler, argument=f"--target {options.target}")
     return RunData(
         name=options.data,
@@ -131,7 +157,13 @@ def prepare_files(options: argparse.Namespace, scaler: Scaler) -> RunData:
         n_validation=0 if validation is None else len(validation),
         n_features=train.n_features,
         classes=data.classes,
+        feature_names=train.feature_names,
     )
+
+
+def feature_names(options: argparse.Namespace) -> list[str] | None:
+    """Return the names that ``--features`` has; None without the option."""
+    return None if options.features is None else options.features.split(",")
 
 
 def for_tables(recipe: Recipe, options: argparse.Namespace) -> Recipe:
@@ -139,8 +171,18 @@ def for_tables(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     return recipe if options.scale or options.preset else replace(recipe, scale=TABLE_SCALE)
 
 
-def _source(option: str, path: str, target: str, features: list[str] | None) -> ParquetSource:
-    """Open files; errors name the option."""
+def open_files(
+    option: str, path: str, target: str | None, features: list[str] | None
+) -> ParquetSource:
+    """Open Parquet files.
+
+    Raises
+    ------
+    UsageError
+        Naming the option, if the path does not exist or a name is that of no column.
+    DataFormatError, OSError
+        If a file cannot be used, with row group and column.
+    """
     if not Path(path).exists():
         raise UsageError(f"{option} must name existing files; {path} does not exist")
     try:

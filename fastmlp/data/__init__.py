@@ -8,6 +8,7 @@ from fastmlp.data.classes import one_hot as one_hot
 from fastmlp.data.concatenate import ConcatenatedSource as ConcatenatedSource
 from fastmlp.data.concatenate import concatenate as concatenate
 from fastmlp.data.parquet import ParquetSource as ParquetSource
+from fastmlp.data.predicting import predict as predict
 from fastmlp.data.scaling import ScaledSource as ScaledSource
 from fastmlp.data.scaling import fit_scaler as fit_scaler
 from fastmlp.data.scaling import scaled as scaled

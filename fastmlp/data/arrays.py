@@ -27,8 +27,8 @@ class ArraySource(Source):
     X : array, memory map, or SciPy sparse matrix of shape (n, n_features)
         Real numbers of any type; images (n, height, width) are flattened, which needs no copy if
         they are C-ordered. Not copied; sparse formats other than CSR are converted.
-    y : array-like of shape (n,) or (n, n_outputs)
-        Targets; labels for a classifier.
+    y : array-like of shape (n,) or (n, n_outputs), optional
+        Targets; labels for a classifier. Rows without targets can only be predicted.
     sample_weight : array-like of shape (n,), optional
         Weight >= 0 of every row.
 
@@ -40,13 +40,16 @@ class ArraySource(Source):
 
     __module__ = "fastmlp.data"
 
-    def __init__(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> None:
+    def __init__(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> None:
         self._x = X.tocsr() if hasattr(X, "tocsr") else as_matrix("X", X)
         if 0 in self._x.shape:
             raise ValueError(f"X must have at least one row and one column; got {self._x.shape}")
         if self._x.dtype.kind not in "fiub":
             raise TypeError(f"X must be real numbers; got a matrix of dtype {self._x.dtype}")
-        self._y, self._weights = check_columns(y, sample_weight, len(self))
+        if y is None:
+            self._y, self._weights = no_targets(len(self), sample_weight), None
+        else:
+            self._y, self._weights = check_columns(y, sample_weight, len(self))
         self._is_mapped = any(map(_is_mapped, (self._x, self._y, self._weights)))
 
     def __len__(self) -> int:
@@ -131,6 +134,13 @@ def check_columns(
     if not weights.any():
         raise ValueError(f"sample_weight must have a positive weight; all {n_rows} are zero")
     return target, weights
+
+
+def no_targets(n_rows: int, sample_weight: Any = None) -> NDArray[Any]:
+    """Return the targets (n_rows, 0) of rows that have none, and no sample weights."""
+    if sample_weight is not None:
+        raise ValueError("sample_weight needs y: rows without targets can only be predicted")
+    return np.empty((n_rows, 0), np.uint8)
 
 
 def count_outputs(y: NDArray[Any]) -> int:

@@ -50,7 +50,7 @@ class ArrowSource(BatchSource):
     def __init__(
         self,
         data: pa.Table | ds.Dataset,
-        target: str | Sequence[str],
+        target: str | Sequence[str] | None = None,
         *,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,

@@ -29,8 +29,10 @@ class Columns:
 
     Attributes
     ----------
-    features, targets : tuple of str
-        One or more of each.
+    features : tuple of str
+        One or more.
+    targets : tuple of str
+        None of rows that can only be predicted.
     weight : str or None
     types : dict of str to pyarrow.DataType
     """
@@ -94,7 +96,9 @@ def choose_columns(
     DataFormatError
         For columns that are not numbers; targets may be labels.
     """
-    targets = _names("target", target, where, schema)
+    targets = () if target is None else _names("target", target, where, schema)
+    if not targets and sample_weight is not None:
+        raise ValueError("sample_weight needs target: rows without can only be predicted")
     weight = None if sample_weight is None else check_string("sample_weight", sample_weight)
     if weight is not None:
         _check_known("sample_weight", weight, where, schema)

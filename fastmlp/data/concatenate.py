@@ -35,6 +35,12 @@ class ConcatenatedSource(Source):
         return self._sources[0].n_outputs
 
     @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the columns of X, of the sources that have some."""
+        named = (source.feature_names for source in self._sources)
+        return next((names for names in named if names is not None), None)
+
+    @property
     def has_weights(self) -> bool:
         """Whether any of the sources has sample weights; the rows of the others have 1."""
         return any(source.has_weights for source in self._sources)
@@ -104,7 +110,8 @@ def concatenate(sources: Sequence[Source]) -> Source:
     Parameters
     ----------
     sources : sequence of Source
-        With the same numbers of features and targets; all sparse or none. Rows of sources without
+        With the same numbers of features and targets, and the same names of features, if any; all
+        sparse or none. Rows of sources without
         sample weights have weight 1 if others have some.
 
     Raises
@@ -122,4 +129,9 @@ def concatenate(sources: Sequence[Source]) -> Source:
             now, first = getattr(source, name), getattr(given[0], name)
             if now != first:
                 raise ValueError(f"sources[{i}].{name} must be {first} as of sources[0]; got {now}")
+        names, known = source.feature_names, given[0].feature_names
+        if names is not None and known is not None and names != known:
+            raise ValueError(
+                f"sources[{i}] must have the features {known}, as sources[0]; got {names}"
+            )
     return ConcatenatedSource(given)

@@ -35,8 +35,9 @@ class ParquetSource(BatchSource):
     ----------
     paths : path, or sequence of paths
         Files, in their order, or a folder, for its files that end in ``.parquet``, sorted by name.
-    target : str or sequence of str
+    target : str or sequence of str, optional
         Column, or columns, of the targets: numbers; one column may have strings, which are labels.
+        Rows without targets can only be predicted.
     features : sequence of str, optional
         Columns of the inputs, in this order; by default all that are left, in the files' order.
     sample_weight : str, optional
@@ -65,7 +66,7 @@ class ParquetSource(BatchSource):
     def __init__(
         self,
         paths: StrPath | Iterable[StrPath],
-        target: str | Sequence[str],
+        target: str | Sequence[str] | None = None,
         *,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
@@ -146,6 +147,19 @@ def import_pyarrow() -> None:
         raise ImportError(
             "Parquet files and Arrow data need pyarrow: pip install 'fastmlp[data]'"
         ) from error
+
+
+def column_names(paths: StrPath | Iterable[StrPath]) -> list[str]:
+    """Return the names of the columns of the first one of Parquet files.
+
+    Raises
+    ------
+    ValueError, TypeError, DataFormatError, OSError, ImportError
+        As :class:`ParquetSource`.
+    """
+    import_pyarrow()
+    with _opened(_files(paths)[0], None, 0) as file:
+        return list(file.schema_arrow.names)
 
 
 def _files(paths: Any) -> list[str]:

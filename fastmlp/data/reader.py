@@ -20,6 +20,7 @@ from fastmlp.data.shuffle import WindowOrder
 from fastmlp.data.source import Indices, Source, SourceRows
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, SparseRows
+from fastmlp.engine.shards import Shards
 from fastmlp.exceptions import DataFormatError
 
 WINDOW_BYTES = 1 << 26
@@ -36,16 +37,29 @@ class Window(NamedTuple):
         The order in which they are trained on; None for that of `rows`.
     begin : int
         Position of the first row in the epoch.
+    shards : Shards or None
+        Which of them belong to which shard, in a sharded run.
     """
 
     rows: Rows
     order: Indices | None
     begin: int
+    shards: Shards | None = None
 
     @property
     def n_rows(self) -> int:
-        """Number of rows that are trained on."""
+        """Number of rows that are trained on, of all shards."""
+        if self.shards is not None:
+            return self.shards.n_rows
         return len(self.rows.y if self.order is None else self.order)
+
+    def rows_of_batch(self, batch: int, batch_size: int) -> slice | Indices:
+        """Return the rows, in `rows`, of a batch of the epoch that lies in this window."""
+        begin = batch * batch_size - self.begin
+        positions: slice | Indices = slice(begin, begin + batch_size)
+        if self.shards is not None:
+            positions = self.shards.positions(begin // batch_size)
+        return positions if self.order is None else self.order[positions]
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,7 @@ class WindowReader:
         self.window_rows = max(1, wanted // batch_size) * batch_size
         if max(wanted, self.window_rows) >= len(source):
             self.window_rows = len(source)
+        self._buffer_rows = self.window_rows
         self._has_weights = source.has_weights
         self._buffers: dict[int, Rows] = {}
         self._only: Rows | None = None
@@ -117,6 +132,16 @@ class WindowReader:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of an epoch."""
+        return len(self.source)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the order of the rows depends on, for the comparison of resumed runs."""
+        return {"window_rows": self.window_rows}
 
     def without_weights(self) -> WindowReader:
         """Return a reader of the same rows that all have weight 1."""
@@ -205,7 +230,7 @@ class WindowReader:
         """Return the first rows of one of two buffers, in turn."""
         place = number % 2
         if place not in self._buffers:
-            self._buffers[place] = self._empty(self.window_rows)
+            self._buffers[place] = self._empty(self._buffer_rows)
         x, y, weights = self._buffers[place]
         return Rows(
             x if self.source.is_sparse else x[:n_rows],

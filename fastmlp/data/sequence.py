@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import as_numeric_array, check_integer, check_same_length, shown
-from fastmlp.data.arrays import as_matrix, check_columns, count_outputs
+from fastmlp.data.arrays import as_matrix, check_columns, count_outputs, no_targets
 from fastmlp.data.source import Indices, Source, SourceRows, even_blocks
 from fastmlp.exceptions import DataFormatError
 
@@ -23,7 +23,7 @@ class SequenceSource(Source):
         ``rows[begin:end]`` is X, an array-like of shape (end - begin, n_features), or a tuple
         (X, y) or (X, y, sample_weight). Called in another thread than the one that trains.
     y : array-like of shape (n,) or (n, n_outputs), optional
-        Targets, if ``rows[begin:end]`` has none.
+        Targets, if ``rows[begin:end]`` has none. Rows without targets can only be predicted.
     sample_weight : array-like of shape (n,), optional
         With `y` only.
     block_rows : int >= 1
@@ -117,10 +117,13 @@ class SequenceSource(Source):
             x = as_matrix(where, value)
             check_same_length(where, len(x), "y", end - begin)
             return SourceRows(x, self._y[begin:end], weights)
-        if not isinstance(value, tuple) or len(value) not in (2, 3):
+        if not isinstance(value, tuple):
+            x = as_matrix(where, value)
+            return SourceRows(x, no_targets(len(x)))
+        if len(value) not in (2, 3):
             raise TypeError(
-                f"{where} must be a tuple (X, y) or (X, y, sample_weight), unless y is given; got "
-                f"{type(value).__name__}"
+                f"{where} must be X or a tuple (X, y) or (X, y, sample_weight); got a tuple of "
+                f"length {len(value)}"
             )
         x = as_matrix(f"{where}, X", value[0])
         y, weights = check_columns(value[1], None, len(x), f"{where}, X")

@@ -29,7 +29,8 @@ class SourceRows(NamedTuple):
     X : ndarray or SciPy CSR matrix of shape (n, n_features)
         Numbers of any real type.
     y : ndarray of shape (n,) or (n, n_outputs)
-        Numbers; labels of any type in a source for a classifier.
+        Numbers; labels of any type in a source for a classifier; of shape (n, 0) where there are
+        none.
     weights : ndarray of shape (n,) or None
         Sample weights; None if all are 1.
     """
@@ -63,7 +64,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def n_outputs(self) -> int:
-        """Number of targets of a row; 1 for labels."""
+        """Number of targets of a row; 1 for labels, 0 for rows that can only be predicted."""
 
     @property
     @abstractmethod
@@ -84,6 +85,11 @@ class Source(ABC):
             Where the rows cannot be read; it names the place.
         OSError
         """
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the columns of X, in their order; None if they have none."""
+        return None
 
     @property
     def has_weights(self) -> bool:

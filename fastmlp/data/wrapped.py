@@ -44,6 +44,11 @@ class WrappedSource(Source):
         return self._source.blocks
 
     @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the columns of X."""
+        return self._source.feature_names
+
+    @property
     def has_weights(self) -> bool:
         """Whether the rows have sample weights."""
         return self._source.has_weights

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastmlp._types import Array
 from fastmlp.engine.plan import BatchPlan, NetworkPlan
 from fastmlp.engine.rows import SparseRows
+from fastmlp.engine.shards import Shards
 from fastmlp.losses import Loss
 from fastmlp.optimizers import Optimizer
 
@@ -141,6 +142,7 @@ class Engine:
         dropout_seed: int = 0,
         max_grad_norm: float = 0.0,
         progress: NDArray[np.intp] | None = None,
+        shards: Shards | None = None,
     ) -> tuple[int, int, BaseException | None]:
         """Train on batches first_batch … last_batch - 1 of one epoch.
 
@@ -161,6 +163,9 @@ class Engine:
         max_grad_norm : longest gradient, or 0 for any.
         progress : (1,) increased by the finished batches in the moment in which `parameters` and
             `states` change, so that whatever exception comes, they fit together.
+        shards : of a sharded run, for dense rows; `batch_size` rows are then those of all shards,
+            and the batches those of ``shards.lanes``. What its `exchange` raises ends the call as
+            a signal does.
 
         Returns
         -------

@@ -16,7 +16,7 @@ thread team (team.c). Which thread takes what never changes a bit (see plan.py).
 worker 0, looks for signals about every 50 ms.
 
 _passes.pxi has the passes over one chunk, _training.pxi the loops over chunks and batches,
-_update.pxi the update, _sparse.pxi the first layer of sparse rows, _prediction.pxi evaluation,
+_shards.pxi the sums of shards, _update.pxi the update, _sparse.pxi the first layer of sparse rows, _prediction.pxi evaluation,
 _outputs.pxi predictions of dense rows, _team.pxi what the team shares of
 all these in either precision, _layout.pxi the way between the
 public and the padded parameters, _workspace.pxi the memory, _arguments.pxi the last checks,
@@ -61,6 +61,7 @@ include "_names.pxi"
 include "_arguments.pxi"
 include "_passes.pxi"
 include "_training.pxi"
+include "_shards.pxi"
 include "_update.pxi"
 include "_sparse.pxi"
 include "_layout.pxi"
@@ -88,6 +89,7 @@ cdef class Engine(_Predictions):
 
     cdef object custom_loss, loss_parameters, sparse_x
     cdef object interruption
+    cdef object shards, exchange, slots, shard_totals
     cdef atomic_int busy
     cdef char format
 
@@ -215,15 +217,17 @@ cdef class Engine(_Predictions):
               Py_ssize_t n_steps, double l1, double l2, double l1_cost, bint mean_reduction,
               str penalty_scale, costs, penalties, errors, accuracies, tuple dropout=(),
               uint64_t dropout_seed=0, double max_grad_norm=0.0,
-              progress=None):
+              progress=None, shards=None):
         cdef Job *job = &self.job
         self._enter()
         try:
             self.need_targets(targets)
             self.start(parameters, x, targets, sample_weights, order, True, True)
+            self.enter_shards(shards)
             check_between("batch_size", batch_size, 1, MOST_ROWS)
             check_between("last_batch", last_batch, 0,
-                          (job.data.n_rows + batch_size - 1) // batch_size)
+                          (job.data.n_rows + batch_size - 1) // batch_size
+                          if shards is None else len(shards.lanes))
             check_between("first_batch", first_batch, 0, last_batch)
             job.run.batch_size = batch_size
             job.run.first_batch, job.run.last_batch = first_batch, last_batch
@@ -239,6 +243,7 @@ cdef class Engine(_Predictions):
             self.run_training(states)
             return job.run.status, job.run.batches_done, self.interruption
         finally:
+            self.enter_shards(None)
             self.leave()
 
     cdef int enter_records(self, Py_ssize_t last_batch, costs, penalties, errors, accuracies,
@@ -252,6 +257,45 @@ cdef class Engine(_Predictions):
         job.run.errors = <double *> checked("errors", errors, c"d", n, True)
         job.run.accuracies = <double *> checked("accuracies", accuracies, c"d", n, True)
         job.run.progress = <Py_ssize_t *> checked_or_none("progress", progress, INTP, 1, True)
+        return 0
+
+    cdef int enter_shards(self, shards) except -1:
+        """The lanes of every batch, and how their sums are added."""
+        cdef Job *job = &self.job
+        job.shards.n_own = job.shards.n_rows = 0
+        self.shards, self.exchange, self.slots, self.shard_totals = shards, None, None, None
+        if shards is None:
+            return 0
+        if self.sparse_x is not None:
+            raise ValueError("x must be dense for shards; got SparseRows")
+        shards.check(job.data.n_rows)
+        sums = shards.sums
+        job.shards.n_shards, job.shards.first = sums.n_shards, sums.first
+        job.shards.n_slots, job.shards.n_rows = sums.n_slots, shards.n_rows
+        job.shards.n_own, job.shards.lane_rows = sums.n_own, shards.lane_rows
+        job.shards.lanes = <Py_ssize_t *> checked(
+            "lanes", shards.lanes, INTP, len(shards.lanes) * sums.n_own * 3, False)
+        job.shards.batch_rows = <Py_ssize_t *> checked(
+            "batch_rows", shards.batch_rows, INTP, len(shards.lanes), False)
+        job.shards.n_before, job.shards.n_after = len(sums.before), len(sums.after)
+        job.shards.before = <Py_ssize_t *> checked(
+            "before", sums.before, INTP, 2 * len(sums.before), False)
+        job.shards.after = <Py_ssize_t *> checked(
+            "after", sums.after, INTP, 2 * len(sums.after), False)
+        self.exchange, job.shards.exchanges = shards.exchange, shards.exchange is not None
+        return 0
+
+    cdef int reserve_slots(self) except -1:
+        """Memory for the sums of shards, which Python sees where it exchanges them."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t item = self.dtype.itemsize
+        cdef Py_ssize_t n_bytes = job.shards.n_slots * job.network.n_padded * item
+        job.scratch.lanes = self.lanes.reserve(n_bytes)
+        self.reserve_totals(job.shards.n_shards)
+        if self.exchange is not None:
+            self.slots = self.lanes.bytes[:n_bytes].view(self.dtype).reshape(job.shards.n_slots, -1)
+            n_bytes = job.shards.n_shards * sizeof(fm_totals)
+            self.shard_totals = self.totals.bytes[:n_bytes].view(np.float64).reshape(-1, 4)
         return 0
 
     cdef int enter_dropout(self, tuple rates) except -1:
@@ -286,6 +330,8 @@ cdef class Engine(_Predictions):
         cdef Weights now
         first, last = self.plans()
         job.run.full, job.run.short_last = self.enter_plan(first), self.enter_plan(last)
+        if self.shards is not None:   # one piece for each
+            job.run.full.n_totals = job.run.short_last.n_totals = job.shards.n_own
         block_size = self.enter_blocks(first.blocks)
         n_rows = max(first.chunk_rows, last.chunk_rows)
         n_copies = 1 if first.blocks else first.n_workers
@@ -294,7 +340,9 @@ cdef class Engine(_Predictions):
         self.reserve_totals(max(job.run.full.n_totals, job.run.short_last.n_totals))
         self.enter_sparse(first.n_rows, job.run.max_norm > 0)
         job.scratch.lane_stride = job.network.n_padded
-        if not first.blocks or job.sparse.in_lane:
+        if self.shards is not None:
+            self.reserve_slots()
+        elif not first.blocks or job.sparse.in_lane:
             job.scratch.lanes = self.lanes.reserve(
                 max(first.n_lanes, last.n_lanes) * job.network.n_padded * item)
         job.network.vectors = self.vectors.reserve(2 * job.network.n_padded * item)

@@ -108,6 +108,16 @@ cdef struct Scratch:
     double *block_penalties
     double *block_squares
 
+cdef struct Shards:            # of a sharded run: shards.py; without one n_own is 0
+    Py_ssize_t n_shards, first, n_own, n_slots, n_rows, lane_rows, n_before, n_after
+    Py_ssize_t *lanes          # per batch and own shard: first position, rows, first row of the masks
+    Py_ssize_t *batch_rows     # of all shards
+    Py_ssize_t *before         # pairs of slots: the second is added to the first
+    Py_ssize_t *after          # once the slots of other processes are filled
+    Py_ssize_t *additions      # those that are under way, n_additions
+    Py_ssize_t n_additions
+    bint exchanges
+
 cdef struct Columns:           # those that occur in a batch, rising, and where the values of each begin
     int32_t *touched
     Py_ssize_t *starts
@@ -127,7 +137,7 @@ ctypedef void (*Pass)(Job *job, int n_workers) noexcept nogil
 
 cdef struct Passes:            # those of the network's precision
     Pass train
-    fm_piece rows, gradients, squares, update, chunk   # what workers share
+    fm_piece rows, gradients, squares, update, chunk, add   # what workers share
 
 cdef struct Job:
     Passes passes
@@ -136,6 +146,7 @@ cdef struct Job:
     Run run
     Scratch scratch
     Sparse sparse
+    Shards shards
 
 cdef struct Prediction:        # of dense rows, by one call; several run at once
     Network *network

@@ -4,6 +4,7 @@
 
 cdef struct Rows:            # the inputs of a chunk: row r at x + (index[r] or r) * input_stride
     Py_ssize_t n, at, begin  # begin: position in the epoch of the first
+    Py_ssize_t mask          # number of the first one's dropout mask
     Py_ssize_t *index
     Py_ssize_t *row_begin    # of sparse rows, whose values are x
     void *x
@@ -15,7 +16,7 @@ cdef Rows load_rows(Job *job, real *scratch, Py_ssize_t at, Py_ssize_t begin,
     cdef Rows rows
     cdef Py_ssize_t skipped = begin if job.data.order == NULL else 0
     cdef real *x = <real *> job.data.x
-    rows.n, rows.at, rows.begin, rows.x = n, at, begin, x
+    rows.n, rows.at, rows.begin, rows.mask, rows.x = n, at, begin, begin, x
     rows.index = NULL if job.data.order == NULL else job.data.order + begin
     if job.data.sparse:
         rows.row_begin = job.data.row_begin + skipped
@@ -91,7 +92,7 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     kernels(a).bias_activation(a, slope, layer.stride, bias, layer.n_out, rows.n, layer.function)
     if job.run.training and layer.dropout > 0:
         kernels(a).dropout(a, slope, layer.stride, rows.n, layer.function, layer.dropout,
-                           job.run.dropout_seed + <uint64_t> l * LAYER_KEY, rows.begin)
+                           job.run.dropout_seed + <uint64_t> l * LAYER_KEY, rows.mask)
 
 
 cdef real *forward(Job *job, Weights *now, real *scratch, real *own, Rows *rows) noexcept nogil:

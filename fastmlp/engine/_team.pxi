@@ -40,6 +40,14 @@ cdef void chunk_f64(void *job, Py_ssize_t piece, int worker) noexcept nogil:
     evaluate_chunk(<Job *> job, <double *> (<Job *> job).network.parameters, piece, worker)
 
 
+cdef void add_f32(void *job, Py_ssize_t piece, int worker) noexcept nogil:
+    add_slots(<Job *> job, <float *> (<Job *> job).scratch.lanes, piece)
+
+
+cdef void add_f64(void *job, Py_ssize_t piece, int worker) noexcept nogil:
+    add_slots(<Job *> job, <double *> (<Job *> job).scratch.lanes, piece)
+
+
 cdef void train_f32(Job *job, int n_workers) noexcept nogil:
     train_batches(job, <float *> job.network.vectors, n_workers)
 
@@ -49,9 +57,9 @@ cdef void train_f64(Job *job, int n_workers) noexcept nogil:
 
 
 cdef Passes passes_f32 = Passes(train=train_f32, rows=rows_f32, gradients=gradients_f32,
-                                squares=squares_f32, update=update_f32, chunk=chunk_f32)
+                                squares=squares_f32, update=update_f32, chunk=chunk_f32, add=add_f32)
 cdef Passes passes_f64 = Passes(train=train_f64, rows=rows_f64, gradients=gradients_f64,
-                                squares=squares_f64, update=update_f64, chunk=chunk_f64)
+                                squares=squares_f64, update=update_f64, chunk=chunk_f64, add=add_f64)
 
 
 cdef void evaluate_rows(Job *job, int n_workers) noexcept nogil:

@@ -46,9 +46,11 @@ cdef bint is_finite(double x) noexcept nogil:
 # --- Training ---------------------------------------------------------------------------------
 
 cdef Rows run_chunk(Job *job, Weights *now, real *scratch, real *own, Py_ssize_t at,
-                    Py_ssize_t begin, Py_ssize_t n, fm_totals *totals) noexcept nogil:
+                    Py_ssize_t begin, Py_ssize_t n, Py_ssize_t mask_shift,
+                    fm_totals *totals) noexcept nogil:
     """Activations and deltas of n rows from position `begin` of the epoch."""
     cdef Rows rows = load_rows(job, scratch, at, begin, n)
+    rows.mask += mask_shift
     cdef real *sample_weights = load_targets(job, own, begin, n)
     forward(job, now, scratch, own, &rows)
     finish_output(job, now, own, sample_weights, n, totals)
@@ -70,22 +72,40 @@ cdef void layer_gradients(Job *job, real *scratch, Rows *rows, real *gradient,
                       accumulate)
 
 
+cdef struct Lane:            # rows whose gradient is one sum
+    Py_ssize_t begin, end, mask_shift
+    fm_totals *totals
+
+
+cdef Lane lane_of(Job *job, Plan *plan, Py_ssize_t batch_begin, Py_ssize_t number) noexcept nogil:
+    """The rows of a lane of the step."""
+    cdef Lane lane
+    cdef Py_ssize_t begin = number * plan.lane_rows
+    if job.shards.n_own > 0:
+        return lane_of_shard(job, batch_begin // job.run.batch_size, number)
+    lane.begin = batch_begin + begin
+    lane.end = batch_begin + min(begin + plan.lane_rows, plan.n_rows)
+    lane.mask_shift, lane.totals = 0, &job.scratch.totals[number]
+    return lane
+
+
 cdef void run_lane(Job *job, Weights *now, real *scratch, real *own, Plan *plan,
-                   Py_ssize_t batch_begin, Py_ssize_t lane, int worker) noexcept nogil:
+                   Py_ssize_t batch_begin, Py_ssize_t number, int worker) noexcept nogil:
     """Totals and gradient of one lane, chunk by chunk."""
-    cdef real *gradient = (<real *> job.scratch.lanes) + lane * job.scratch.lane_stride
-    cdef Py_ssize_t begin = lane * plan.lane_rows
-    cdef Py_ssize_t end = min(begin + plan.lane_rows, plan.n_rows)
+    cdef real *gradient = (<real *> job.scratch.lanes) + number * job.scratch.lane_stride
+    cdef Lane lane = lane_of(job, plan, batch_begin, number)
+    cdef Py_ssize_t begin = lane.begin
     cdef Py_ssize_t n
     cdef bint accumulate = False
     cdef Rows rows
-    job.scratch.totals[lane] = add_totals(NULL, 0)
-    while begin < end:
+    lane.totals[0] = add_totals(NULL, 0)
+    if begin == lane.end:   # a shard may have no row in a short batch
+        memset(gradient, 0, job.network.n_padded * sizeof(real))
+    while begin < lane.end:
         if is_stopped(job, worker):
             return
-        n = min(plan.chunk_rows, end - begin)
-        rows = run_chunk(job, now, scratch, own, 0, batch_begin + begin, n,
-                         &job.scratch.totals[lane])
+        n = min(plan.chunk_rows, lane.end - begin)
+        rows = run_chunk(job, now, scratch, own, 0, begin, n, lane.mask_shift, lane.totals)
         layer_gradients(job, scratch, &rows, gradient, accumulate)
         accumulate = True
         begin += n
@@ -116,7 +136,7 @@ cdef void run_rows(Job *job, real *weights, Py_ssize_t piece, int worker) noexce
     elif not is_stopped(job, worker):
         job.scratch.totals[piece] = add_totals(NULL, 0)
         n = min(plan.chunk_rows, plan.n_rows - begin)
-        run_chunk(job, &now, scratch, own, begin, step.begin + begin, n,
+        run_chunk(job, &now, scratch, own, begin, step.begin + begin, n, 0,
                   &job.scratch.totals[piece])
         if job.data.sparse:
             clear_padding(job, scratch, begin, n)
@@ -147,13 +167,21 @@ cdef void train_batches(Job *job, real *vectors, int n_workers) noexcept nogil:
     for batch in range(job.run.first_batch, job.run.last_batch):
         step.begin = batch * job.run.batch_size
         step.plan = &job.run.short_last
-        if step.begin + job.run.batch_size <= job.data.n_rows:
+        if job.shards.n_own > 0:
+            step.plan.n_rows = job.shards.batch_rows[batch]
+        elif step.begin + job.run.batch_size <= job.data.n_rows:
             step.plan = &job.run.full
         fm_team_share(n_workers, job.passes.rows, job, step.plan.n_totals + job.data.sparse)
         if is_stopped(job, 0):   # looks once a batch, also where helpers have taken all pieces
             job.run.status = STOPPED
             return
-        total = add_totals(job.scratch.totals, step.plan.n_totals)
+        if job.shards.n_own > 0:
+            total = sum_shards(job, n_workers)
+            if is_stopped(job, 0):
+                job.run.status = STOPPED
+                return
+        else:
+            total = add_totals(job.scratch.totals, step.plan.n_totals)
         if not is_finite(total.loss):
             job.run.status = BROKEN
             return

@@ -7,7 +7,7 @@ cdef fm_rule batch_rule(Job *job, fm_totals total, Py_ssize_t n_rows,
     cdef fm_rule rule = job.run.rule
     cdef double share = 1.0
     if job.run.penalty_scale == PER_SAMPLE:
-        share = (<double> n_rows) / job.data.n_rows
+        share = (<double> n_rows) / (job.shards.n_rows or job.data.n_rows)
     elif job.run.penalty_scale == PER_WEIGHT:
         share = 1.0 / total.weight if total.weight > 0 else 0.0
     rule.l2 *= share

@@ -299,6 +299,10 @@ cdef class _Workspace:
     cdef tuple plans(self):
         """Of a full batch and of the last one; kept, because small epochs are over in no time."""
         cdef Job *job = &self.job
+        if job.shards.n_own > 0:
+            plan = planner.plan_shards(self.network_plan, job.shards.lane_rows, job.shards.n_own,
+                                       self.n_threads)
+            return plan, plan
         # The length of a gradient is known before the update only if it lies in lanes.
         blocks = False if job.run.max_norm > 0 else None
         key = job.data.n_rows, job.run.batch_size, blocks, self.n_values if job.data.sparse else -1

@@ -10,6 +10,8 @@ gradient is summed in one of two ways:
   kept, and a thread takes a block of a weight matrix, computes its gradient over all rows in one
   product and updates it while it is in the cache. Nothing is summed afterwards.
 
+The rows of a sharded run lie in lanes of their own (``shards.py``), however few they are.
+
 The first layer of sparse rows is multiplied with their values alone, unless they fill too much of
 the matrix, or BLAS is to compute all products: its weights then lie transposed, the deltas of the
 whole batch are kept, and a thread takes a block of input columns.
@@ -398,6 +400,17 @@ def _plan_blocks(n_rows: int, network: NetworkPlan, n_threads: int) -> BatchPlan
     n_pieces = max(-(-n_rows // chunk_rows), n_blocks)
     n_workers = min(n_threads, MAX_LANES, n_pieces, network.workers(n_rows))
     return BatchPlan(n_rows, True, 1, n_rows, chunk_rows, n_workers)
+
+
+def plan_shards(network: NetworkPlan, lane_rows: int, n_lanes: int, n_threads: int) -> BatchPlan:
+    """Plan a batch whose rows lie in shards: each is a lane of at most `lane_rows` rows.
+
+    The chunks depend on `lane_rows` alone, so that it does not matter how many of the shards,
+    `n_lanes`, are those of this call. The lanes are added up before the update, which reads one.
+    """
+    n_chunks = -(-lane_rows // network.chunk_rows)
+    n_workers = min(n_threads, n_lanes, network.workers(n_lanes * lane_rows))
+    return BatchPlan(n_lanes, False, 1, lane_rows, _even_share(lane_rows, n_chunks), n_workers)
 
 
 def multiplies_values(network: NetworkPlan, n_rows: int, n_values: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from inspect import signature
 from typing import Any, ClassVar, Self
@@ -34,6 +34,7 @@ from fastmlp.estimators.inputs import (
     check_training_weights,
     check_weights,
     select_rows,
+    wanted_dtype,
     warn_if_unscaled,
 )
 from fastmlp.estimators.labels import check_targets_of, check_y, has_validation_set
@@ -54,10 +55,17 @@ from fastmlp.estimators.sklearn_callbacks import (
     manages_callbacks,
 )
 from fastmlp.estimators.solvers import run_solver
+from fastmlp.estimators.source_scores import hidden_outputs, predicted
 from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of, whole
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure
-from fastmlp.estimators.validation import Score, Validator, named_scorers, split_rows
+from fastmlp.estimators.validation import (
+    Score,
+    Validator,
+    check_validation_weights,
+    named_scorers,
+    split_rows,
+)
 from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.network.network import Network
 from fastmlp.network.summary import Summary
@@ -368,15 +376,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
     def _wanted_dtype(self, *, first: bool) -> Any:
         """Return the dtypes that X may have: any for a new network, that of an existing one."""
-        if not first and self._record is not None:
-            dtype = self._record.architecture.dtype
-            if self.dtype is not None and np.dtype(self.dtype) != dtype:
-                raise ValueError(
-                    "warm_start and partial_fit continue with the network of the previous fit: "
-                    f"dtype must be None or {dtype!r}, as it was; got {self.dtype!r}"
-                )
-            return np.dtype(dtype)
-        return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+        record = None if first else self._record
+        return wanted_dtype(self.dtype, None if record is None else record.architecture.dtype)
 
     def _check_data(
         self, X: Any, y: Any, dtype: Any, *, reset: bool, suffix: str = ""
@@ -469,11 +470,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
     def _validator(self, record: FitRecord, rows: Rows, labels: Any) -> Validator:
         """Return the Validator that evaluates the validation rows after every epoch."""
-        if rows.weights is not None and not rows.weights.any():
-            raise ValueError(
-                "the validation set must contain a non-zero sample weight; all are zero. Use "
-                "another random_state, or pass X_val and y_val"
-            )
+        check_validation_weights(rows.weights)
         if record.validation_scores is None:
             record.validation_scores = []
         # Scorers predict with the network that is being trained. Their rows are arrays, which
@@ -509,6 +506,12 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
             return record.weights.network
         return network_of(record.architecture, self.coefs_, self.intercepts_)
 
+    def _predicted(self, X: Any, finish: Callable[[Array], Any]) -> Any:
+        """Return what `finish` makes of the outputs, of the rows of a source window by window."""
+        if type(X) is not np.ndarray and isinstance(X, Source):
+            return predicted(self, X, finish)
+        return finish(self._outputs(X))
+
     def _outputs(self, X: Any) -> Array:
         """Return the network's outputs (n, n_outputs)."""
         if self._record is None:
@@ -530,7 +533,7 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
         layer : int
             0 is the input layer, i the layer behind ``coefs_[i - 1]``, and negative numbers count
             from the end: -1 is the output layer, -2 the last hidden layer.
@@ -549,6 +552,8 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
         """
         check_is_fitted(self)
         network = self._network()
+        if isinstance(X, Source):
+            return hidden_outputs(self, X, layer)
         x = self._check_rows("X", X, network.dtype, reset=False)
         return network.transform(x, layer=layer, n_threads=self.n_threads)
 

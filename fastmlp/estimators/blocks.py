@@ -14,13 +14,15 @@ import time
 
 import numpy as np
 
+from fastmlp.data.reader import Window
 from fastmlp.engine.rows import Rows, first_rows
 from fastmlp.estimators.fit import Fit
 from fastmlp.estimators.parameters import SCHEDULED_RATES
 from fastmlp.exceptions import DivergenceError
 from fastmlp.losses import CustomLoss
+from fastmlp.training.batches import train_batches
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord
-from fastmlp.training.loop import CHECKED_ROWS, check_outputs, train_batches
+from fastmlp.training.loop import CHECKED_ROWS, check_outputs
 from fastmlp.training.trainer import Trainer
 
 MOST_ROWS = 1 << 16
@@ -112,7 +114,8 @@ class EpochBlocks:
         start = time.perf_counter()
         is_finite = True
         try:
-            is_finite = train_batches(trainer, self.fit.rows, order, block, n_epochs)
+            window = Window(self.fit.rows, order, 0)
+            is_finite = train_batches(trainer, window, block, n_epochs)
         finally:
             if block.n_done:
                 self._record(block, time.perf_counter() - start)

@@ -15,12 +15,15 @@ from sklearn.utils.multiclass import unique_labels
 from fastmlp._checks import as_array, check_flag, shown
 from fastmlp._names import suggest_parameters
 from fastmlp._types import Array
+from fastmlp.data.source import Source
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.inputs import class_sample_weights
 from fastmlp.estimators.labels import check_score
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import is_stochastic
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
+from fastmlp.estimators.source_scores import accuracy
+from fastmlp.estimators.sources import check_none
 from fastmlp.estimators.targets import ClassTargets, learn_classes, smoothed
 from fastmlp.estimators.validation import Score, subset_accuracy
 from fastmlp.losses import Loss, check_loss
@@ -349,36 +352,40 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
+            A source is read window by window; its targets are not used, and may be missing.
 
         Returns
         -------
         ndarray of shape (n_samples,), or ndarray or sparse matrix of shape (n_samples, n_labels)
         """
-        outputs = self._outputs(X)
-        return self._targets.decode(outputs)
+        return self._predicted(X, lambda outputs: self._targets.decode(outputs))
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the probability of every class.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
+            A source is read window by window; its targets are not used, and may be missing.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`; the network's dtype.
         """
-        outputs = self._outputs(X)
-        return self._targets.probabilities(outputs)
+        probabilities: Array = self._predicted(
+            X, lambda outputs: self._targets.probabilities(outputs)
+        )
+        return probabilities
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of the predicted probabilities.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
+            A source is read window by window; its targets are not used, and may be missing.
 
         Returns
         -------
@@ -389,13 +396,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             logarithms: Array = np.log(probabilities, out=probabilities)
         return logarithms
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the fraction of rows whose predicted class, or labels, are all correct.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
+            A source is read window by window, and has labels and sample weights too.
         y : array-like of shape (n_samples,), or array-like or sparse of (n_samples, n_labels)
+            Not with a source.
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
@@ -405,6 +414,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """
         from sklearn.metrics import accuracy_score
 
+        if isinstance(X, Source):
+            check_none({"y": y, "sample_weight": sample_weight})
+            return accuracy(self, X, lambda outputs: self._targets.decode(outputs))
         check_score(X, y, sample_weight)
         predicted = self.predict(X)
         with naming("y"):

@@ -17,6 +17,7 @@ from fastmlp.estimators.validation import Validator
 from fastmlp.losses import Loss
 from fastmlp.training.checkpoints.document import SavedTraining
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
+from fastmlp.training.feeds import Feed
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Fit:
         Record to which the results are written.
     publish : callable
         Called after every epoch, when it has been recorded.
-    train : Rows or WindowReader
+    train : Rows, WindowReader or Feed
         Checked rows, or the reader of a source, with a stochastic solver.
     row_index : ndarray of int or None
         Indices of the training rows in `train`; None for all.
@@ -56,7 +57,7 @@ class Fit:
     parameters: Parameters
     record: FitRecord
     publish: Callable[[], None]
-    train: Rows | WindowReader
+    train: Rows | WindowReader | Feed
     row_index: NDArray[np.intp] | None
     validator: Validator | None
     loss: Loss
@@ -71,8 +72,8 @@ class Fit:
     @property
     def n_rows(self) -> int:
         """Number of rows to train on."""
-        if isinstance(self.train, WindowReader):
-            return len(self.train)
+        if not isinstance(self.train, Rows):
+            return self.train.n_rows
         return len(self.train.x) if self.row_index is None else len(self.row_index)
 
     @property

@@ -53,6 +53,31 @@ def select_rows(rows: Rows, row_index: NDArray[np.intp]) -> Rows:
     return Rows(as_inputs(as_matrix(rows.x)[row_index]), rows.y[row_index], weights)
 
 
+def wanted_dtype(given: Any, known: str | None) -> Any:
+    """Return the dtypes that X may have: any of two for a new network, that of an existing one.
+
+    Parameters
+    ----------
+    given : str or None
+        The parameter `dtype`.
+    known : str or None
+        That of the existing network.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+    """
+    if known is None:
+        return (np.float64, np.float32) if given is None else np.dtype(given)
+    if given is not None and np.dtype(given) != known:
+        raise ValueError(
+            "warm_start and partial_fit continue with the network of the previous fit: "
+            f"dtype must be None or {known!r}, as it was; got {given!r}"
+        )
+    return np.dtype(known)
+
+
 def check_weights(name: str, weights: Any, n_rows: int, dtype: np.dtype[Any]) -> Array | None:
     """Return sample weights >= 0, (n_rows,), from an array-like or a number; None stays None.
 

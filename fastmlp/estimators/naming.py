@@ -82,8 +82,8 @@ def refuse_lazy(name: str, data: Any) -> None:
     """Raise TypeError for a lazy frame or a source, which NumPy would read as a single object."""
     if isinstance(data, Source):
         raise TypeError(
-            f"{name} must be an array; got {type(data).__name__}. Pass its rows piece by piece: "
-            "source.read(begin, end).X for begin, end in source.pieces()"
+            f"{name} must be an array here; got {type(data).__name__}, a source. fit, predict and "
+            "score read sources; elsewhere pass its rows: source.read(begin, end).X"
         )
     if hasattr(data, "collect") and hasattr(data, "collect_schema") and not hasattr(data, "shape"):
         raise TypeError(

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp._checks import check_flag, shown
 from fastmlp._names import suggest_parameters
 from fastmlp._types import Array
+from fastmlp.data.source import Source
 from fastmlp.estimators.base import BaseMLP, SklearnRandomState
 from fastmlp.estimators.bounds import bounded_output, check_within
 from fastmlp.estimators.inputs import warn_if_targets_unscaled
@@ -20,6 +21,9 @@ from fastmlp.estimators.labels import check_score, check_y
 from fastmlp.estimators.naming import naming
 from fastmlp.estimators.parameters import is_stochastic, quantile_levels
 from fastmlp.estimators.sklearn_callbacks import manages_callbacks
+from fastmlp.estimators.source_scores import r2 as r2_of_source
+from fastmlp.estimators.source_scores import with_targets
+from fastmlp.estimators.sources import check_none
 from fastmlp.estimators.target_scaling import (
     Floats,
     TargetScale,
@@ -382,14 +386,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
+            A source is read window by window; its targets are not used, and may be missing.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The network's dtype; with several quantiles, one column per level.
         """
-        outputs = self._predictions(X)
+        outputs: Array = self._predicted(X, self._in_units)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def calibrate(self, X: Any, y: Any) -> Self:
@@ -441,13 +446,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             raise
         return self
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return R^2 of the predictions; for quantiles, the mean D^2 of the pinball loss.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or fastmlp.data.Source
+            A source is read window by window, and has targets and sample weights too. For
+            quantiles, all targets and predictions are in memory.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Not with a source.
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
@@ -458,6 +466,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         from sklearn.metrics import r2_score
 
         levels = _levels_of(self._loss_function())
+        if isinstance(X, Source):
+            check_none({"y": y, "sample_weight": sample_weight})
+            if not levels:
+                return r2_of_source(self, X, self._in_units)
+            check_is_fitted(self)
+            n_targets = self._network().sizes[-1] // len(levels)
+            outputs, y, sample_weight = with_targets(self, X, self._in_units, n_targets)
+            targets = self._columns(y, "y").astype(outputs.dtype)
+            return d2_pinball(targets, sample_weight, levels)(outputs)
         check_score(X, y, sample_weight)
         if not levels:
             predicted = self.predict(X)
@@ -521,7 +538,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _predictions(self, X: Any) -> Array:
         """Return predictions (n, n_outputs) in the units of y, shifted if calibrated."""
-        outputs = self._outputs(X)
+        return self._in_units(self._outputs(X))
+
+    def _in_units(self, outputs: Array) -> Array:
+        """Return outputs of the network in the units of y, shifted if calibrated."""
         if (scale := self._target_scale()) is not None:
             outputs = scale.restored(outputs)
             if self._network().output == "sigmoid":  # rounding may pass the upper bound

@@ -15,6 +15,7 @@ from fastmlp.engine.rows import Rows
 from fastmlp.estimators.parameters import Parameters
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.checkpoints.folder import read_newest
+from fastmlp.training.feeds import Feed
 from fastmlp.training.inputs import described
 
 FREE = ("max_iter", "max_fun", "n_threads", "verbose", "warm_start", "random_state")
@@ -50,7 +51,7 @@ class ResumableFit:
         self,
         owner: str,
         parameters: Parameters,
-        train: Rows | WindowReader,
+        train: Rows | WindowReader | Feed,
         row_index: NDArray[np.intp] | None,
         validation: Rows | None,
         *,

@@ -27,6 +27,10 @@ from fastmlp.estimators.parameters import STOCHASTIC_SOLVERS, Parameters
 from fastmlp.estimators.settings import AUTO_BATCH_ROWS
 from fastmlp.exceptions import DataFormatError, ParameterError
 from fastmlp.losses import LOSS_FACTS, Loss
+from fastmlp.training.feeds import Feed
+
+HEAVY = ("_record", "callbacks", "coefs_", "intercepts_")
+"""Attributes of an estimator that an Encoder does without on other machines."""
 
 Encode = Callable[[NDArray[Any], Array | None], tuple[Array, Array | None]]
 """Returns targets and weights for training of labels and sample weights."""
@@ -156,8 +160,34 @@ def learn_from(
     return x, labels, learn(source)
 
 
-def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowReader:
+class Encoder:
+    """Encodes labels as an estimator that has learned the targets does.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    dtype : dtype
+    """
+
+    def __init__(self, estimator: Any, dtype: Any) -> None:
+        self.estimator, self.dtype = estimator, dtype
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without weights and records, for other machines."""
+        light = object.__new__(type(self.estimator))
+        vars(light).update({k: v for k, v in vars(self.estimator).items() if k not in HEAVY})
+        return {"estimator": light, "dtype": self.dtype}
+
+    def __call__(self, labels: NDArray[Any], weights: Array | None) -> tuple[Array, Array | None]:
+        """Return targets and weights for training."""
+        y = self.estimator._encode(labels, self.dtype)
+        return self.estimator._training_targets(y), self.estimator._sample_weights(y, weights)
+
+
+def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowReader | Feed:
     """Return the reader of a source's rows as the estimator trains on them.
+
+    A source whose rows are trained on elsewhere makes it itself, with `make_reader`.
 
     Parameters
     ----------
@@ -169,17 +199,14 @@ def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowR
     loss : Loss
     """
     dtype, n_outputs = head.x.dtype, head.y.shape[1]
-
-    def encode(labels: NDArray[Any], weights: Array | None) -> tuple[Array, Array | None]:
-        y = estimator._encode(labels, dtype)
-        return estimator._training_targets(y), estimator._sample_weights(y, weights)
-
+    encode = Encoder(estimator, dtype)
     has_weights = source.has_weights or getattr(estimator, "class_weight", None) is not None
     encoded = EncodedSource(source, encode, n_outputs, has_weights=has_weights)
     size = AUTO_BATCH_ROWS if isinstance(estimator.batch_size, str) else estimator.batch_size
     allowed = LOSS_FACTS[loss.name].targets
     wanted = Format(dtype, source.n_features, n_outputs, loss.name, allowed)
-    return WindowReader(encoded, wanted, min(size, len(source)))
+    make: Callable[..., WindowReader | Feed] = getattr(source, "make_reader", WindowReader)
+    return make(encoded, wanted, min(size, len(source)))
 
 
 def take_features(estimator: Any, source: Source, *, reset: bool) -> None:
@@ -190,7 +217,7 @@ def take_features(estimator: Any, source: Source, *, reset: bool) -> None:
     ValueError
         If they differ from those of the fit before.
     """
-    names = getattr(source, "feature_names", None)
+    names = source.feature_names
     if reset:
         estimator.n_features_in_ = source.n_features
         vars(estimator).pop("feature_names_in_", None)
@@ -247,10 +274,7 @@ def distinct_targets(source: Source) -> NDArray[Any]:
     labels: NDArray[Any] | None = None
     for begin, end in source.pieces():
         y = source.read_targets(begin, end).reshape(end - begin)
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            row = int(np.isfinite(y).argmin())
-            where = source.locate(begin + row, "y", 0)
-            raise DataFormatError(f"{where}: expected a label, found {y[row]}")
+        check_labels(source, y, begin)
         labels = join_labels(labels, np.unique(y), source, begin)
     assert labels is not None
     return labels
@@ -261,27 +285,47 @@ def typical_targets(source: Source) -> NDArray[np.float64]:
 
     Raises
     ------
+    ValueError
+        If there are no targets.
     DataFormatError
-        If the targets are no finite numbers.
+        If they are no finite numbers.
     """
+    if source.n_outputs == 0:
+        raise ValueError("X must be a source with targets for a fit; this one has none")
     scaler = StandardScaler()
     for begin, end in source.pieces():
-        y = source.read_targets(begin, end)
-        columns = y.reshape(len(y), -1)
-        if y.dtype.kind not in "fiub":
-            where = source.locate(begin, "y", 0)
-            raise DataFormatError(f"{where}: expected a finite number, found {columns[0, 0]!s}")
-        finite = np.isfinite(columns)
-        if not finite.all():
-            row, column = map(int, np.argwhere(~finite)[0])
-            where = source.locate(begin + row, "y", column)
-            raise DataFormatError(
-                f"{where}: expected a finite number, found {columns[row, column]}"
-            )
-        scaler.partial_fit(columns.astype(np.float64))
+        scaler.partial_fit(finite_targets(source, source.read_targets(begin, end), begin))
     deviation = np.sqrt(scaler.var_)
     typical = np.stack([scaler.mean_ - deviation, scaler.mean_ + deviation])
     return typical[:, 0] if source.n_outputs == 1 else typical
+
+
+def check_labels(source: Source, y: NDArray[Any], begin: int) -> None:
+    """Raise DataFormatError if labels of a source, from the row `begin` on, are NaN or infinite."""
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        row, *column = map(int, np.argwhere(~np.isfinite(y))[0])
+        where = source.locate(begin + row, "y", *column or [0])
+        raise DataFormatError(f"{where}: expected a label, found {y[row, *column]}")
+
+
+def finite_targets(source: Source, y: NDArray[Any], begin: int) -> NDArray[np.float64]:
+    """Return targets of a source, from the row `begin` on, as float64 (n, n_outputs).
+
+    Raises
+    ------
+    DataFormatError
+        If they are no finite numbers; with the place.
+    """
+    columns = y.reshape(len(y), -1)
+    if y.dtype.kind not in "fiub":
+        where = source.locate(begin, "y", 0)
+        raise DataFormatError(f"{where}: expected a finite number, found {columns[0, 0]!s}")
+    finite = np.isfinite(columns)
+    if not finite.all():
+        row, column = map(int, np.argwhere(~finite)[0])
+        where = source.locate(begin + row, "y", column)
+        raise DataFormatError(f"{where}: expected a finite number, found {columns[row, column]}")
+    return columns.astype(np.float64)
 
 
 def whole(source: Source) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:

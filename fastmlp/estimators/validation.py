@@ -176,6 +176,15 @@ class Validator:
         return self.score(self.outputs) if np.isfinite(self.outputs).all() else math.nan
 
 
+def check_validation_weights(weights: Array | None) -> None:
+    """Raise ValueError if sample weights of validation rows are all 0."""
+    if weights is not None and not weights.any():
+        raise ValueError(
+            "the validation set must contain a non-zero sample weight; all are zero. Use "
+            "another random_state, or pass X_val and y_val"
+        )
+
+
 def subset_accuracy(y: Array, weights: Array | None) -> Score:
     """Return a score: the (weighted) fraction of rows in which every label is correct."""
     right = y > 0.5

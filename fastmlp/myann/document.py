@@ -61,6 +61,8 @@ def describe_myann(ann: MyANN) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
         "generator": encode(ann._rng),
         "scaler": _describe_scaler(ann.scaler, arrays),
     }
+    if ann.feature_names is not None:
+        document["feature_names"] = list(ann.feature_names)
     arrays |= {_name_in_file(name): values for name, values in ann.history.items()}
     return document, arrays
 
@@ -79,6 +81,11 @@ def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
     name = document.take("data", str, type(None))
     if name not in (None, *NAMES):
         raise ModelFormatError(f"{document.where}: 'data' is not a known data set")
+    feature_names = None
+    if "feature_names" in document.names():
+        feature_names = document.texts("feature_names")
+        if len(feature_names) != network.sizes[0]:
+            raise ModelFormatError(f"{document.where}: 'feature_names' must be one per input")
     scaler = document.fields("scaler")
     kind = scaler.take("kind", str)
     if kind not in STANDARDIZE:
@@ -97,6 +104,7 @@ def restore_myann(document: Fields, arrays: Arrays) -> MyANN:
     )
     rng.bit_generator.state = state
     ann.my_data_set = SOURCE if name is None else name
+    ann.feature_names = feature_names
     _adopt_weights(ann, network)
     if kind != "none":
         n_columns = 1 if kind == "global" else network.sizes[0]

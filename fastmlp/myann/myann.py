@@ -29,11 +29,20 @@ from fastmlp._checks import (
 from fastmlp._types import Array, StrPath
 from fastmlp.callbacks.base import Callback as TrainerCallback
 from fastmlp.callbacks.base import EpochCallback
+from fastmlp.data.source import Source
 from fastmlp.datasets.labelled import DataTuple, LabelledData, flatten_rows, prepare
 from fastmlp.myann.figures import Figures
 from fastmlp.myann.parameters import FREE, LOSS_FUNCTIONS, accept_aliases, check_parameters
 from fastmlp.myann.report import batch_report, epoch_report, is_due, period_for, start_report
-from fastmlp.myann.sources import Sources, are_sources, prepare_data, without_sources
+from fastmlp.myann.sources import (
+    Sources,
+    accuracy,
+    are_sources,
+    predict_labels,
+    predict_windows,
+    prepare_data,
+    without_sources,
+)
 from fastmlp.myann.step import Penalty, step_matrices
 from fastmlp.network.network import Network
 from fastmlp.training.history import History
@@ -288,6 +297,7 @@ class MyANN(Figures):
                 raise ValueError("legacy_split must be False where my_data_set is a source")
             self.sources = prepare_data(self.my_data_set, self.scaler)
             self.data = without_sources(self.sources, self.dtype)
+            self.feature_names = self.sources.train.feature_names
         else:
             self.data = prepare(
                 cast(StrPath | DataTuple, self.my_data_set),
@@ -500,21 +510,38 @@ class MyANN(Figures):
 
     # --- Using the network ------------------------------------------------------------------------
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike | Source) -> Array:
         """Return the network's outputs, one column per class in the order of `classes_`.
 
         X of shape (n, n_features) must be unscaled; the training set's scaler is applied. Softmax
-        outputs sum to 1; sigmoid outputs need not.
+        outputs sum to 1; sigmoid outputs need not. A :class:`fastmlp.data.Source`, also one without
+        labels, is read window by window.
         """
+        if isinstance(X, Source):
+            return np.concatenate([outputs for outputs, _ in predict_windows(self, X)])
         x = flatten_rows("X", X, self.X_train.shape[1])
         return self.network.predict(self.scaler.transform(x, self.dtype), n_threads=self.n_threads)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the labels (n,) with the largest outputs for unscaled X (n, n_features)."""
+    def predict(self, X: ArrayLike | Source) -> NDArray[Any]:
+        """Return the labels (n,) with the largest outputs for unscaled X (n, n_features).
+
+        X may be a source, as in `predict_proba`.
+        """
+        if isinstance(X, Source):
+            return predict_labels(self, X)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]  # type: ignore[no-any-return]
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the accuracy, in [0, 1], on unscaled X (n, n_features) with labels y (n,)."""
+    def score(self, X: ArrayLike | Source, y: ArrayLike | None = None) -> float:
+        """Return the accuracy, in [0, 1], on unscaled X (n, n_features) with labels y (n,).
+
+        X may be a source, which has the labels.
+        """
+        if isinstance(X, Source):
+            if y is not None:
+                raise ValueError("y must be None, because X is a source")
+            return accuracy(self, X)
+        if y is None:
+            raise ValueError("y must be the labels; got None")
         labels = as_labels("y", y)
         predicted = self.predict(X)
         check_same_length("X", len(predicted), "y", len(labels))

@@ -27,6 +27,7 @@ class Records:
 
     data: LabelledData
     sources: LabelledSources | None = None
+    feature_names: list[str] | None = None
     network: Network
     trainer: Trainer
     history: History

@@ -32,6 +32,7 @@ from fastmlp.tables.importance import HeldOutRows
 from fastmlp.tables.jobs import TrainingData, make_job, report_member
 from fastmlp.tables.linear import MIN_ROWS, SAME_SCORE, SAME_SHARE, LinearModels
 from fastmlp.tables.members import Member, Team, mean_outputs
+from fastmlp.tables.plain import PlainPickles
 from fastmlp.tables.reader import Cells
 from fastmlp.tables.reporting import Reporting
 from fastmlp.tables.settings import (
@@ -46,7 +47,7 @@ from fastmlp.tables.settings import (
 from fastmlp.tables.weighted import Numbers
 
 
-class BaseTabular(Reporting, BaseEstimator, ABC):  # type: ignore[misc]
+class BaseTabular(PlainPickles, Reporting, BaseEstimator, ABC):  # type: ignore[misc]
     """Base class of the estimators for tables; use one of its subclasses."""
 
     _doc_link_module = "fastmlp"

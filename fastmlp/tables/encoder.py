@@ -17,6 +17,7 @@ from fastmlp.estimators.parameters import as_random_state
 from fastmlp.estimators.targets import learn_classes
 from fastmlp.tables.features import Features, different
 from fastmlp.tables.frames import Frame, check_frame
+from fastmlp.tables.plain import PlainPickles, is_part
 from fastmlp.tables.reader import Cells, Reader, learn_columns
 from fastmlp.tables.statistics import N_FOLDS, TargetStatistics
 from fastmlp.tables.weighted import Numbers, weighted_moments
@@ -24,7 +25,8 @@ from fastmlp.tables.weighted import Numbers, weighted_moments
 ENCODINGS = ("plain", "ple")
 
 
-class TabularEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+@is_part
+class TabularEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn a table of numbers, categories, dates and missing values into inputs for a network.
 
     A column is

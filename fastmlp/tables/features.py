@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.tables.piecewise import PiecewiseBins
+from fastmlp.tables.plain import is_part
 from fastmlp.tables.reader import Cells, Reader
 from fastmlp.tables.weighted import Numbers, weighted_quantiles
 
@@ -32,6 +33,7 @@ def smooth_clip(z: Numbers) -> Numbers:
     return clipped
 
 
+@is_part
 @dataclass(frozen=True)
 class Features:
     """Everything that makes columns of inputs from cells.

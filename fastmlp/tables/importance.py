@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from fastmlp._types import Array
 from fastmlp.tables.encoder import TabularEncoder, inputs_of
 from fastmlp.tables.members import Member
+from fastmlp.tables.plain import is_part
 from fastmlp.tables.reader import Cells
 from fastmlp.tables.weighted import Numbers
 
 MAX_ROWS, N_REPEATS = 2000, 5
 
 
+@is_part
 @dataclass(frozen=True)
 class HeldOutRows:
     """Some training rows, each with a member that held it out.

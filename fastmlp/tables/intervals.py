@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastmlp._types import Array
+from fastmlp.tables.plain import is_part
 from fastmlp.tables.weighted import Numbers, weighted_quantiles
 
 
+@is_part
 @dataclass(frozen=True)
 class Residuals:
     """Sorted distances of held-out targets from the interval that was predicted.

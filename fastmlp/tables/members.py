@@ -22,12 +22,14 @@ from fastmlp.losses import Loss
 from fastmlp.network.network import Network
 from fastmlp.optimizers import AdamW
 from fastmlp.tables.features import Features
+from fastmlp.tables.plain import is_part
 from fastmlp.tables.settings import MemberSettings
 from fastmlp.tables.statistics import TargetStatistics
 from fastmlp.training.history import HistoryRecorder
 from fastmlp.training.trainer import Trainer
 
 
+@is_part
 @dataclass
 class Member:
     """One network of an ensemble, with what it alone has learned.

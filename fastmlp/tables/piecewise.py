@@ -12,12 +12,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp._checks import check_integer
 from fastmlp.estimators.naming import naming, naming_columns
+from fastmlp.tables.plain import PlainPickles, is_part
 from fastmlp.tables.weighted import Numbers, weighted_quantiles
 
 SAME = 1e-9
 """Edges whose relative difference is smaller are the same."""
 
 
+@is_part
 @dataclass(frozen=True)
 class PiecewiseBins:
     """Bins of all columns, side by side: column j of the result is clip((x_owner - left) / width).
@@ -77,7 +79,7 @@ class PiecewiseBins:
         return np.minimum(inside, 1.0, out=inside)
 
 
-class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class PiecewiseLinearEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode every number by its position in each of its column's bins.
 
     With edges b_0 < b_1 < ... between quantiles, bin t gives

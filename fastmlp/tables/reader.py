@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastmlp._checks import check_iterable, shown
 from fastmlp.tables.frames import Frame
+from fastmlp.tables.plain import is_part
 from fastmlp.tables.values import (
     DATE_PARTS,
     as_codes,
@@ -27,6 +28,7 @@ from fastmlp.tables.values import (
 KINDS = ("numerical", "boolean", "categorical", "ordinal", "date")
 
 
+@is_part
 class Cells(NamedTuple):
     """A table as numbers and categories.
 
@@ -49,6 +51,7 @@ class Cells(NamedTuple):
 Cells.__module__ = "fastmlp.tables"  # its address in pickles, which survives moves of this file
 
 
+@is_part
 @dataclass(frozen=True)
 class ColumnFacts:
     """What is known of a column.
@@ -81,6 +84,7 @@ class ColumnFacts:
         return [self.name + end for end in DATE_PARTS] if self.kind == "date" else [self.name]
 
 
+@is_part
 @dataclass(frozen=True)
 class Reader:
     """Reads tables whose columns are known.

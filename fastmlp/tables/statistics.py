@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.tables.features import smooth_clip
+from fastmlp.tables.plain import is_part
 from fastmlp.tables.weighted import Numbers
 
 N_FOLDS = 5
 
 
+@is_part
 @dataclass(frozen=True)
 class TargetStatistics:
     """Smoothed means of the targets in every category, as inputs of a network.

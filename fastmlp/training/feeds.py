@@ -2,34 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.reader import Window, WindowReader
+from fastmlp.data.sharded import ShardReader
+from fastmlp.data.source import Source
 from fastmlp.engine import _core
 from fastmlp.engine.rows import Inputs, Rows, first_rows
+from fastmlp.training.batches import train_batches
 from fastmlp.training.epoch import Epoch
+from fastmlp.training.local_steps import LocalSteps
+from fastmlp.training.protocol import NetworkTraining
 
 
-class Feed(Protocol):
-    """What the loop needs of the rows to train on."""
+class Feed(ABC):
+    """Rows to train on, as the loop needs them.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows of an epoch.
+    source : Source or None
+        Where the rows are, for the comparison of resumed runs; None for rows in memory.
+    settings : mapping
+        What else a resumed run must share, by name.
+    """
 
     n_rows: int
-    """Number of rows of an epoch."""
+    source: Source | None = None
+    settings: Mapping[str, Any] = MappingProxyType({})
 
+    @abstractmethod
     def windows(self, epoch: Epoch, batch_size: int) -> Generator[Window]:
         """Yield the rows of what is left of an epoch, in windows of whole batches."""
-        ...
 
+    @abstractmethod
     def first_rows(self, n: int) -> Inputs:
         """Return the inputs of the first rows, at most n."""
-        ...
+
+    def train(
+        self, training: NetworkTraining, window: Window, epoch: Epoch, last_batch: int
+    ) -> bool:
+        """Train on every batch of a window until `last_batch`; see `train_batches`."""
+        return train_batches(training, window, epoch, last_batch, self.n_rows)
+
+    def fault_of_loss(self, training: NetworkTraining, window: Window, batch: int) -> str:
+        """Return what is wrong with a custom loss in a batch that has diverged, or ""."""
+        rows = window.rows_of_batch(batch, training.batch_size)
+        return training.objective.fault_of_loss(window.rows, rows)
 
 
-class ArrayFeed:
+class ArrayFeed(Feed):
     """Rows in memory, which are one window.
 
     Parameters
@@ -59,7 +88,7 @@ class ArrayFeed:
         return mixed if self.row_index is None else self.row_index[mixed]
 
 
-class SourceFeed:
+class SourceFeed(Feed):
     """Rows of a source, which are read window by window.
 
     Parameters
@@ -68,8 +97,21 @@ class SourceFeed:
     """
 
     def __init__(self, reader: WindowReader) -> None:
-        self.reader = reader
+        self.reader, self.source, self.settings = reader, reader.source, reader.settings
         self.n_rows = len(reader)
+        self._local: LocalSteps | None = None
+
+    def train(
+        self, training: NetworkTraining, window: Window, epoch: Epoch, last_batch: int
+    ) -> bool:
+        """Train on a window; of a sharded run perhaps with local steps."""
+        reader = self.reader
+        if not isinstance(reader, ShardReader) or reader.local_steps is None:
+            return super().train(training, window, epoch, last_batch)
+        if self._local is None:
+            n_threads = training.threads.n_threads
+            self._local = LocalSteps(training, reader.local_steps, reader.sums, None, n_threads)
+        return self._local.train(window, epoch, last_batch, self.n_rows)
 
     def windows(self, epoch: Epoch, batch_size: int) -> Generator[Window]:
         """Yield the windows with batches that are to be done."""
@@ -81,6 +123,8 @@ class SourceFeed:
         return self.reader.first_rows(n)
 
 
-def feed_of(rows: Rows | WindowReader, row_index: NDArray[np.intp] | None) -> Feed:
+def feed_of(rows: Rows | WindowReader | Feed, row_index: NDArray[np.intp] | None) -> Feed:
     """Return the feed of rows in memory or of a source, which has no `row_index`."""
+    if isinstance(rows, Feed):
+        return rows
     return SourceFeed(rows) if isinstance(rows, WindowReader) else ArrayFeed(rows, row_index)

@@ -17,11 +17,13 @@ from fastmlp._checks import (
 )
 from fastmlp._types import Array
 from fastmlp.data.reader import Format, WindowReader
+from fastmlp.data.sharded import ShardReader
 from fastmlp.data.source import Source
 from fastmlp.engine.rows import Inputs, Rows, check_inputs
 from fastmlp.losses import LOSS_FACTS
 from fastmlp.network.network import Network
 from fastmlp.training.checkpoints.fingerprint import DATA_NAMES
+from fastmlp.training.feeds import Feed
 
 VALIDATION_NAMES = ("X_val", "Y_val", "sample_weight_val")
 """Names of the arrays of the validation data in error messages."""
@@ -39,14 +41,20 @@ class DataCheck:
     batch_size : int >= 1
     window_rows : int >= 1 or None
         Rows of a window of a source; None for the default of WindowReader.
+    n_shards : int >= 1 or None
+        Number of shards of a source to train on; None for a run without.
+    local_steps : int >= 1 or None
+        Steps of every shard by itself; None for steps of all together.
     """
 
     network: Network
     loss: str
     batch_size: int
     window_rows: int | None = None
+    n_shards: int | None = None
+    local_steps: int | None = None
 
-    def training(self, X: Any, Y: Any, sample_weight: Any) -> Rows | WindowReader:
+    def training(self, X: Any, Y: Any, sample_weight: Any) -> Rows | WindowReader | Feed:
         """Return the rows to train on.
 
         Raises
@@ -54,14 +62,18 @@ class DataCheck:
         ValueError, TypeError
             Naming the argument.
         """
+        if isinstance(X, Feed):
+            return X
         if isinstance(X, Source):
             for name, value in {"Y": Y, "sample_weight": sample_weight}.items():
                 if value is not None:
                     raise ValueError(f"{name} must be None, because X is a source, which has it")
-            return self.reader("X", X)
-        if self.window_rows is not None:
+            return self.reader("X", X, self.n_shards)
+        for name in ("window_rows", "n_shards"):
+            if getattr(self, name) is None:
+                continue
             raise ValueError(
-                "window_rows is for sources; for arrays, X must be a fastmlp.data.ArraySource(X, Y)"
+                f"{name} is for sources; for arrays, X must be a fastmlp.data.ArraySource(X, Y)"
             )
         x, y = self.arrays("X", X, "Y", Y)
         return Rows(x, y, check_sample_weight("sample_weight", sample_weight, x.dtype, len(x)))
@@ -75,12 +87,21 @@ class DataCheck:
         x, y = check_pair_of_arrays("validation_data", data)
         return Rows(*self.arrays("validation_data[0]", x, "validation_data[1]", y))
 
-    def reader(self, name: str, source: Source) -> WindowReader:
+    def reader(self, name: str, source: Source, n_shards: int | None = None) -> WindowReader:
         """Return a reader of a source, whose rows are checked when they are read."""
         sizes, dtype = self.network.sizes, self.network.dtype
         wanted = Format(dtype, sizes[0], sizes[-1], self.loss, LOSS_FACTS[self.loss].targets)
         wanted.check(name, source)
-        return WindowReader(source, wanted, self.batch_size, self.window_rows)
+        if n_shards is None:
+            return WindowReader(source, wanted, self.batch_size, self.window_rows)
+        return ShardReader(
+            source,
+            wanted,
+            self.batch_size,
+            self.window_rows,
+            n_shards=n_shards,
+            local_steps=self.local_steps,
+        )
 
     def arrays(self, x_name: str, X: Any, y_name: str, Y: ArrayLike) -> tuple[Inputs, Array]:
         """Return inputs and targets as checked arrays of the network's dtype."""
@@ -106,7 +127,7 @@ def without_weights(rows: Rows | WindowReader) -> Rows | WindowReader:
 
 
 def described(
-    rows: Rows | WindowReader | None, names: tuple[str, str, str] = DATA_NAMES
+    rows: Rows | WindowReader | Feed | None, names: tuple[str, str, str] = DATA_NAMES
 ) -> dict[str, Any]:
     """Return the data that a checkpoint compares, by name; None for what is not there."""
     if isinstance(rows, Rows):

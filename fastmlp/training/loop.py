@@ -12,13 +12,11 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.callbacks.base import EpochCallback, around_training, is_true
 from fastmlp.callbacks.checkpoint import Checkpoint
 from fastmlp.data.reader import Window
-from fastmlp.engine import _core
-from fastmlp.engine.rows import Inputs, Rows
+from fastmlp.engine.rows import Inputs
 from fastmlp.exceptions import DivergenceError
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import Epoch
@@ -214,7 +212,8 @@ class Loop:
         with closing(windows):  # a reader's thread ends with the epoch, however that ends
             for self.window in windows:
                 is_whole = self.window.n_rows == self.feed.n_rows
-                self.training.order = self.window.order if is_whole else None
+                is_array = is_whole and self.window.shards is None
+                self.training.order = self.window.order if is_array else None
                 for last_batch in self._batches(epoch):
                     self._step(epoch, last_batch)
                     epoch.seconds = before + time.perf_counter() - start
@@ -233,29 +232,18 @@ class Loop:
 
     def _step(self, epoch: Epoch, last_batch: int) -> None:
         """Update the weights by every batch of the window until `last_batch` of the epoch."""
-        training, window = self.training, self.window
-        # The engine takes a window's rows for all of them.
-        is_shared = training.objective.penalty_scale == "per_sample"
-        share = window.n_rows / self.feed.n_rows if is_shared else 1.0
-        rows, begin = window.rows, window.begin
-        if not train_batches(
-            training, rows, window.order, epoch, last_batch, begin=begin, share=share
-        ):
+        if not self.feed.train(self.training, self.window, epoch, last_batch):
             raise self._divergence(epoch)
 
     def _divergence(self, epoch: Epoch) -> DivergenceError:
-        training, window, batch = self.training, self.window, epoch.n_done
-        number, size = training.epochs_done, training.batch_size
+        training, batch = self.training, epoch.n_done
+        number = training.epochs_done
         training.reset_optimizer()  # its states may be infinite
-        begin = batch * size - window.begin
-        at_fault, order = slice(begin, begin + size), window.order
         return DivergenceError(
             epoch=number,
             batch=batch,
             learning_rate=epoch.learning_rate,
-            cause=training.objective.fault_of_loss(
-                window.rows, at_fault if order is None else order[at_fault]
-            ),
+            cause=self.feed.fault_of_loss(training, self.window, batch),
         )
 
     def _record(self, epoch: Epoch) -> None:
@@ -271,82 +259,6 @@ class Loop:
         self.listeners.notify_epoch_end()
         self.keeper.take_snapshot(ended=self.listeners.ended_for_good)
         self.keeper.write_after_epoch()
-
-
-def train_batches(
-    training: NetworkTraining,
-    rows: Rows,
-    order: NDArray[np.intp] | None,
-    epoch: Epoch,
-    last_batch: int,
-    *,
-    begin: int = 0,
-    share: float = 1.0,
-) -> bool:
-    """Update the weights by every batch of an epoch until `last_batch`.
-
-    Parameters
-    ----------
-    training : NetworkTraining
-        Its network, states and number of steps are changed.
-    rows : Rows
-    order : ndarray of intp or None
-        Rows in the order of the epoch; None for that of the data.
-    epoch : Epoch
-        Its measures and progress are written, also before an exception.
-    last_batch : int
-        Of the epoch.
-    begin : int
-        Position of the first of these rows in the epoch; a multiple of the batch size.
-    share : float
-        Factor of the penalties.
-
-    Returns
-    -------
-    bool
-        False if the cost of the next batch, or its weights, are not finite.
-
-    Raises
-    ------
-    KeyboardInterrupt, or what else a signal handler raises
-    """
-    objective = training.objective
-    first = begin // training.batch_size
-    costs, penalties, errors, accuracies = epoch.measures[:, first:]
-    try:
-        status, _, interruption = objective.engine.train(
-            objective.parameters,
-            training.states,
-            rows.x,
-            rows.y,
-            order=order,
-            sample_weights=rows.weights,
-            batch_size=training.batch_size,
-            first_batch=epoch.n_done - first,
-            last_batch=last_batch - first,
-            optimizer=training.optimizer,
-            learning_rate=epoch.learning_rate,
-            n_steps=epoch.n_steps_before + epoch.n_done,
-            l1=share * objective.l1,
-            l2=share * objective.l2,
-            l1_cost=share * objective.l1_cost,
-            mean_reduction=objective.reduction == "mean",
-            penalty_scale=objective.penalty_scale,
-            costs=costs,
-            penalties=penalties,
-            errors=errors,
-            accuracies=accuracies,
-            dropout=training.dropout,
-            # The masks are functions of seed + row: those of the whole epoch.
-            dropout_seed=(epoch.dropout_seed + begin) % 2**64,
-            max_grad_norm=training.max_grad_norm or 0.0,
-            progress=epoch.progress,
-        )
-    finally:
-        training.note_steps(epoch)
-    if interruption is not None:
-        raise interruption
-    return status != _core.DIVERGED
 
 
 def check_outputs(training: NetworkTraining, x: Inputs) -> None:

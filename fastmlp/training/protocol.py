@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastmlp._types import Array
 from fastmlp.callbacks.protocol import Training
+from fastmlp.engine.threads import ThreadCount
 from fastmlp.network.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.training.epoch import Epoch, EpochRecord
@@ -22,6 +23,7 @@ class NetworkTraining(Training, Protocol):
     network: Network
     objective: Objective
     optimizer: Optimizer
+    threads: ThreadCount
     states: Array
     n_steps: int
     batch_size: int

@@ -46,7 +46,7 @@ from fastmlp.training.attributes import (
 )
 from fastmlp.training.checkpoints.fingerprint import Fingerprint
 from fastmlp.training.epoch import N_MEASURES, Epoch, EpochRecord, epoch_metrics
-from fastmlp.training.feeds import feed_of
+from fastmlp.training.feeds import Feed, feed_of
 from fastmlp.training.history import Evaluation, History, HistoryRecorder
 from fastmlp.training.inputs import VALIDATION_NAMES, DataCheck, described, without_weights
 from fastmlp.training.loop import Listeners, Loop, keeper_of
@@ -254,6 +254,8 @@ class Trainer:
         end_of_epoch: bool = True,
         horizon: int | None = None,
         window_rows: int | None = None,
+        n_shards: int | None = None,
+        local_steps: int | None = None,
     ) -> History:
         """Train for `n_epochs` from the network's current weights.
 
@@ -297,6 +299,15 @@ class Trainer:
             Rows of a source that are in memory and shuffled at once, rounded down to whole batches,
             but at least one; by default as many as take 64 MiB. Twice as many are in memory: a
             thread reads the next window while one is trained on.
+        n_shards : int >= 1, optional
+            Divide the rows of a source among so many shards, by row number, and add the gradients
+            of these in a fixed tree: weights and history have the bits that
+            :func:`fastmlp.dask.train` gets with the same number of shards on any number of workers.
+            At most so many threads share a batch. Needs ``engine="native"`` and dense rows.
+        local_steps : int >= 1, optional
+            Let every shard make so many steps by itself, on its parts of the batches, before the
+            weights and optimizer states of all are averaged: another training, for clusters where
+            the exchange of gradients costs too much. Needs `n_shards` and ``reduction="mean"``.
 
         Returns
         -------
@@ -338,13 +349,15 @@ class Trainer:
             end_of_epoch=end_of_epoch,
             horizon=horizon,
             window_rows=window_rows,
+            n_shards=n_shards,
+            local_steps=local_steps,
         )
 
     def fit_as(
         self,
         owner: str,
         owner_settings: Mapping[str, Any],
-        X: ArrayLike | Source,
+        X: ArrayLike | Source | Feed,
         Y: ArrayLike | None = None,
         *,
         n_epochs: int = 1,
@@ -357,6 +370,8 @@ class Trainer:
         end_of_epoch: bool = True,
         horizon: int | None = None,
         window_rows: int | None = None,
+        n_shards: int | None = None,
+        local_steps: int | None = None,
     ) -> History:
         """`fit` for an owner whose parameters have names of their own.
 
@@ -367,15 +382,16 @@ class Trainer:
         owner_settings : mapping of str to plain values
             Its parameters, which a resumed run must share; differences are reported by these names.
         X, Y, n_epochs, sample_weight, validation_data, measure_train, callbacks, resume, reset
-            As in `fit`.
-        end_of_epoch, horizon, window_rows
+            As in `fit`; X may also be a Feed, whose rows have been checked.
+        end_of_epoch, horizon, window_rows, n_shards, local_steps
             As in `fit`.
         """
-        check = self._check(window_rows)
+        check = self._check(window_rows, n_shards, local_steps)
         rows = check.training(X, Y, sample_weight)
         validation = check.validation(validation_data)
         n_epochs = check_integer("n_epochs", n_epochs, minimum=0)
-        check_flag("measure_train", measure_train)
+        if check_flag("measure_train", measure_train) and isinstance(rows, Feed):
+            raise ValueError("measure_train must be False for rows on other machines; got True")
         if not check_flag("end_of_epoch", end_of_epoch) and n_epochs != 1:
             raise ValueError(f"end_of_epoch=False needs n_epochs=1; got n_epochs={n_epochs}")
         if horizon is not None:
@@ -389,14 +405,16 @@ class Trainer:
                 )
         data = described(rows) | described(validation, VALIDATION_NAMES)
         settings: dict[str, Any] = {"measure_train": measure_train}
-        if isinstance(rows, WindowReader):
-            settings["window_rows"] = rows.window_rows
+        if not isinstance(rows, Rows):
+            settings |= rows.settings
         self.train(
             rows,
             n_epochs=n_epochs,
             callbacks=callbacks,
             recorder=HistoryRecorder(
-                self._evaluate, without_weights(rows) if measure_train else None, validation
+                self._evaluate,
+                without_weights(rows) if measure_train and not isinstance(rows, Feed) else None,
+                validation,
             ),
             fingerprint=Fingerprint(data, owner, owner_settings, settings=settings),
             saved=_read(resume),
@@ -408,7 +426,7 @@ class Trainer:
 
     def train(
         self,
-        rows: Rows | WindowReader,
+        rows: Rows | WindowReader | Feed,
         *,
         row_index: NDArray[np.intp] | None = None,
         n_epochs: int = 1,
@@ -424,7 +442,7 @@ class Trainer:
 
         Parameters
         ----------
-        rows : Rows or WindowReader
+        rows : Rows, WindowReader or Feed
             Trusted.
         row_index : ndarray of shape (n_taken,), intp, or None
             Indices of the rows to train on, which are read where they lie; None for all. Trusted.
@@ -533,7 +551,9 @@ class Trainer:
         ValueError, TypeError
             Naming the argument; for rows of a source a DataFormatError with the place.
         """
-        return self._evaluate(self._check().training(X, Y, None))
+        rows = self._check().training(X, Y, None)
+        assert not isinstance(rows, Feed)  # for `fit_as` alone
+        return self._evaluate(rows)
 
     def _evaluate(self, rows: Rows | WindowReader) -> Evaluation:
         if isinstance(rows, WindowReader):
@@ -598,9 +618,24 @@ class Trainer:
             settings[f"number of epochs of the schedule {self.schedule!r}"] = n_epochs
         return settings
 
-    def _check(self, window_rows: int | None = None) -> DataCheck:
+    def _check(
+        self,
+        window_rows: int | None = None,
+        n_shards: int | None = None,
+        local_steps: int | None = None,
+    ) -> DataCheck:
         """Return what checks data for this trainer."""
-        return DataCheck(self.network, self.loss, self.batch_size, window_rows)
+        if n_shards is not None and self.engine_name != "native":
+            raise ValueError(f"n_shards needs engine='native'; got engine={self.engine_name!r}")
+        if local_steps is not None and n_shards is None:
+            raise ValueError(f"local_steps needs n_shards; got local_steps={local_steps!r} alone")
+        if local_steps is not None and self.reduction != "mean":
+            raise ValueError(
+                f"local_steps needs reduction='mean'; got reduction={self.reduction!r}"
+            )
+        return DataCheck(
+            self.network, self.loss, self.batch_size, window_rows, n_shards, local_steps
+        )
 
     def next_rate(self) -> float:
         """The learning rate of the next epoch, by schedule and warm-up."""

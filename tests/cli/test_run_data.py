@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastmlp
@@ -17,6 +18,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(5, [1, 10, 100, 1], (600, 4))
 LABELS = np.array(["ham", "spam"])[(X[:, 0] + X[:, 1] / 10 > 5.5).astype(int)]
 TABLE = pa.table({name: X[:, i] for i, name in enumerate("abcd")} | {"kind": LABELS})
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:X is not scaled")
 SETTINGS = ["--epochs", "3", "--learn-rate", "0.01", "--batch-size", "50", "--hidden", "5"]
 
 
@@ -151,3 +153,109 @@ def test_rows_that_cannot_be_used_do_not_cost_what_was_trained(capsys, path, tmp
     record = json.loads((out / "history.json").read_text())
     assert record["ended"] == "ended by rows that cannot be used"
     assert fastmlp.load(out / "model.safetensors") is not None
+
+
+# --- Predictions and evaluation
+
+
+def saved(folder, model):
+    fastmlp.save(model, folder / "model")
+    return folder / "model"
+
+
+def fitted(make, x=X, y=LABELS):
+    return make(max_iter=2, random_state=0).fit(x, y)
+
+
+def test_a_run_on_files_predicts_files_by_the_names_of_its_columns(capsys, path, tmp_path):
+    train(capsys, path, "--features", "d,b", "--out", tmp_path / "run")
+    model = fastmlp.load(tmp_path / "run" / "model.safetensors")
+    assert model.feature_names == ["d", "b"]
+    expected = model.predict(X[500:][:, [3, 1]]).tolist()
+    rest = path.with_name("rest.parquet")
+    new = tmp_path / "new"
+    new.mkdir()
+    pq.write_table(TABLE[500:550].select(["b", "c", "d"]), new / "1.parquet", row_group_size=11)
+    pq.write_table(TABLE[550:].select(["b", "c", "d"]), new / "2.parquet")
+    for data in (rest, new):
+        code, out, err = run(capsys, "predict", tmp_path / "run", "--data", data)
+        assert (code, err, out.splitlines()) == (0, "", ["label", *expected])
+    code, out, _ = run(capsys, "evaluate", tmp_path / "run", "--data", rest, "--target", "kind")
+    accuracy = np.mean(np.array(expected) == LABELS[500:])
+    assert code == 0
+    assert out.startswith(f"{rest}: 100 rows, accuracy {accuracy:.4f}\n  class ham: ")
+    turned = fastmlp.data.ParquetSource(rest, features=["b", "d"])
+    with pytest.raises(ValueError, match=r"X must have the features \['d', 'b'\], as the training"):
+        model.predict(turned)
+
+
+def test_the_table_is_written_in_pieces(capsys, path, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastmlp.cli.predict.PIECE_ROWS", 30)
+    model = fitted(fastmlp.MLPClassifier)
+    words = ["predict", saved(tmp_path, model), "--data", path, "--target", "kind", "--outputs"]
+    code, out, _ = run(capsys, *words, "--out", tmp_path / "table.csv")
+    assert (code, out) == (0, f"written   500 predictions in {tmp_path / 'table.csv'}\n")
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    assert lines[0] == "label,output_ham,output_spam"
+    labels, *outputs = zip(*(line.split(",") for line in lines[1:]), strict=True)
+    assert list(labels) == model.predict(X[:500]).tolist()
+    np.testing.assert_allclose(
+        np.array(outputs, float).T, model.predict_proba(X[:500]), rtol=1e-6, atol=1e-12
+    )
+    _, out, _ = run(capsys, *words)
+    assert out.splitlines() == lines
+
+
+def test_networks_regressors_and_models_of_data_frames_read_files(capsys, path, tmp_path):
+    frame = TABLE.to_pandas()[:500]
+    network = fastmlp.Network((4, 2), random_state=0)
+    pipeline = make_pipeline(StandardScaler(), fastmlp.MLPClassifier(max_iter=1))
+    pipeline.fit(frame[list("abcd")], frame["kind"])
+    regressor = fitted(fastmlp.MLPRegressor, y=X[:, 0])
+    for model, words, expected in (
+        (network, ["--target", "kind"], network.predict(X[:500])),
+        (regressor, ["--features", "a,b,c,d"], regressor.predict(X[:500])),
+        (pipeline, [], pipeline.predict(frame[list("abcd")])),
+        (pipeline, ["--target", "kind"], pipeline.predict(frame[list("abcd")])),
+    ):
+        code, out, err = run(capsys, "predict", saved(tmp_path, model), "--data", path, *words)
+        assert (code, err) == (0, "")
+        found = [line.split(",") for line in out.splitlines()[1:]]
+        if model is pipeline:
+            assert [label for (label,) in found] == expected.tolist()
+        else:
+            wanted = expected.reshape(500, -1)
+            np.testing.assert_allclose(np.array(found, float), wanted, rtol=1e-6)
+    words = ["evaluate", tmp_path / "model", "--data", path, "--target", "kind"]
+    accuracy = pipeline.score(frame[list("abcd")], frame["kind"])
+    assert f"500 rows, accuracy {accuracy:.4f}" in run(capsys, *words)[1]
+
+
+@pytest.mark.parametrize("words, message", [
+    (["predict", "--data", "train.parquet"], "'train.parquet', column 'kind': expected numbers"),
+    (["predict", "--data", "train.parquet", "--features", "a,b"],
+     "train.parquet has 2 columns of inputs, and the model 4; --features a,b,c names them"),
+    (["predict", "--data", "no.parquet"], "--data must name existing files; no.parquet does not"),
+    (["predict", "--data", "train.parquet", "--target", "kin"], "column 'kind': expected numbers"),
+    (["predict", "--data", "digits", "--features", "a"], "--features is for Parquet files; --data"),
+    (["predict", "--data", "broken.parquet", "--target", "y"], "broken.parquet': no Parquet file"),
+    (["evaluate", "--data", "train.parquet"], "--target must name a column of train.parquet: a"),
+    (["evaluate", "--data", "train.parquet", "--target", "x"], "--target must name columns of"),
+])  # fmt: skip
+def test_files_that_do_not_fit_are_one_line(capsys, path, monkeypatch, words, message):
+    monkeypatch.chdir(path.parent)
+    (path.parent / "broken.parquet").write_bytes(b"PAR1")
+    model = saved(path.parent, fitted(fastmlp.MLPClassifier))
+    code, _, errors = run(capsys, words[0], model, *words[1:])
+    assert code in (1, 2) and errors.count("\n") == 1
+    assert message in errors
+
+
+def test_what_a_model_of_data_frames_misses_is_named(capsys, path, tmp_path):
+    frame = TABLE.to_pandas()
+    pipeline = make_pipeline(StandardScaler(), fastmlp.MLPClassifier(max_iter=1))
+    model = saved(tmp_path, pipeline.fit(frame[list("abcd")], frame["kind"]))
+    pq.write_table(TABLE.select(["a", "c"]), tmp_path / "few.parquet")
+    code, _, errors = run(capsys, "predict", model, "--data", tmp_path / "few.parquet")
+    assert code == 2
+    assert "must have the columns of the model and --target; b, d are missing" in errors

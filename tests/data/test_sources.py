@@ -288,7 +288,8 @@ TWO = d.ArraySource(X, np.stack([LABELS, LABELS], 1))
     (lambda: d.SequenceSource("rows"), TypeError, "rows must be an object with __len__"),
     (lambda: d.SequenceSource(np.array(1)), TypeError, r"rows must have a length; got array\(1\)"),
     (lambda: d.SequenceSource([]), ValueError, "rows must have at least one row; got 0"),
-    (lambda: d.SequenceSource(Table(X)), TypeError, r"rows\[0:1\] must be a tuple \(X, y\)"),
+    (lambda: d.SequenceSource(Table(X, LABELS, WEIGHTS, X)), TypeError,
+     r"rows\[0:1\] must be X or a tuple \(X, y\) or .* got a tuple of length 4"),
     (lambda: d.SequenceSource(Table(X), sample_weight=WEIGHTS), ValueError, "sample_weight needs"),
     (lambda: d.SequenceSource(Table(X), LABELS, block_rows=0), ValueError, "block_rows must be"),
     (lambda: d.windows(X[:, :, None], 3), ValueError, r"series must have shape \(n,\) or"),
@@ -320,3 +321,25 @@ def test_numbers_and_strings_are_no_labels_of_one_source():
         DataFormatError, match=r"sources\[1\], y, row 0, .* numbers.* found strings"
     ):
         d.find_classes(both)
+
+
+def test_names_of_features_pass_through_what_is_made_of_a_source():
+    class Named(d.ArraySource):
+        names = "abcd"
+
+        @property
+        def feature_names(self):
+            return list(self.names)
+
+    named, plain = Named(X, LABELS), d.ArraySource(X, LABELS)
+    assert plain.feature_names is None
+    for source in (
+        d.scaled(named, d.fit_scaler(named)), d.one_hot(named), d.concatenate([plain, named])
+    ):  # fmt: skip
+        assert source.feature_names == ["a", "b", "c", "d"]
+
+    class Turned(Named):
+        names = "bacd"
+
+    with pytest.raises(ValueError, match=r"sources\[1\] must have the features \['a', 'b'"):
+        d.concatenate([named, Turned(X, LABELS)])

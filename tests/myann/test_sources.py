@@ -38,6 +38,21 @@ def test_test_rows_may_be_missing(capsys):
     assert "accuracy on test set        not measured" in printed
 
 
+@pytest.mark.parametrize("scale", [True, "global", False])
+def test_sources_are_predicted_and_scored(scale):
+    ann = my_ann((TRAIN, TEST), b_standardize=scale)
+    for source in (TEST, d.ArraySource(X[150:]), d.ArraySource(X[150:].astype(float))):
+        np.testing.assert_allclose(ann.predict_proba(source), ann.predict_proba(X[150:]), rtol=1e-5)
+        np.testing.assert_array_equal(ann.predict(source), ann.predict(X[150:]))
+    assert ann.score(TEST) == ann.score(X[150:], Y[150:])
+
+
+def test_large_numbers_are_scaled_before_they_are_rounded():
+    x = 1e9 + X.astype(float)
+    ann = my_ann((x, Y, x, Y))
+    np.testing.assert_allclose(ann.predict_proba(d.ArraySource(x)), ann.predict_proba(x), rtol=1e-5)
+
+
 def test_a_model_file_has_everything_but_the_sources(tmp_path):
     ann = my_ann((TRAIN, TEST))
     fastmlp.save(ann, tmp_path / "model")
@@ -52,6 +67,10 @@ def test_a_model_file_has_everything_but_the_sources(tmp_path):
     (lambda: my_ann(d.ArraySource(X, Y * 0)), "my_data_set must have at least two classes"),
     (lambda: my_ann((TRAIN, d.ArraySource(X[:, :3], Y))), "my_data_set must have the same feat"),
     (lambda: my_ann((TRAIN, d.ArraySource(X, Y + 1))), "expected one of the classes 0, 1, 2"),
+    (lambda: my_ann(TRAIN).score(TEST, Y), "y must be None, because X is a source"),
+    (lambda: my_ann(TRAIN).score(X), "y must be the labels; got None"),
+    (lambda: my_ann(TRAIN).score(d.ArraySource(X)), "one label per row for a score; got 0 targets"),
+    (lambda: my_ann(TRAIN).predict(d.ArraySource(X[:, :3])), "X must have 6 features"),
 ])  # fmt: skip
 def test_wrong_data_is_refused_by_name(make, message):
     with pytest.raises(ValueError, match=message):

@@ -21,17 +21,29 @@ ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 HEAVY = {
+    "cloudpickle",
+    "dask",
+    "distributed",
+    "imblearn",
     "jax",
+    "joblib",
     "keras",
+    "mapie",
     "matplotlib",
+    "mlflow",
     "onnx",
     "optuna",
+    "pandas",
+    "polars",
     "pooch",
     "pyarrow",
     "requests",
     "rich",
     "safetensors",
+    "shap",
+    "skl2onnx",
     "sklearn",
+    "skops",
     "tensorboard",
     "tensorflow",
     "threadpoolctl",
@@ -46,6 +58,7 @@ LATE = {
     "datasets/https.py": {"requests"},  # likewise; loaded for a download
     "estimators/": {"sklearn"},  # loaded with the first estimator
     "exchange/pipelines/": {"sklearn"},  # loaded with the first Pipeline
+    "dask/": {"sklearn"},  # loaded with the first estimator for a cluster
     "search/": {"sklearn"},  # loaded with the first search
     "tables/": {"sklearn"},  # loaded with the first estimator
 }

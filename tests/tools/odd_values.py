@@ -329,6 +329,7 @@ SUBJECTS = {
     "LearningRateScheduler": (made_and_used(fastmlp.LearningRateScheduler),
                               lambda: {"rate": lambda epoch, rate: rate}),
     "LivePlot": (made_and_used(fastmlp.LivePlot), lambda: {"out": file("png")}),
+    "MLflowLog": (callbacks.MLflowLog, lambda: {"run_id": "0"}),
     "OptunaPruning": (made_and_used(callbacks.OptunaPruning), lambda: {
         "trial": optuna.trial.FixedTrial({}), "monitor": "error"}),
     "TargetReached": (made_and_used(fastmlp.TargetReached), lambda: {"target": 0.1}),
@@ -493,6 +494,7 @@ SUBJECTS |= {
     "data.find_classes": (data.find_classes, lambda: {"source": labelled_rows()}),
     "data.fit_scaler": (data.fit_scaler, lambda: {"source": labelled_rows()}),
     "data.one_hot": (data.one_hot, lambda: {"source": labelled_rows()}),
+    "data.predict": (data.predict, lambda: {"network": network(), "source": labelled_rows()}),
     "data.scaled": (data.scaled, lambda: {
         "source": labelled_rows(), "scaler": StandardScaler().fit(X)}),
     "data.windows": (data.windows, lambda: {"series": X, "width": 2}),

@@ -1,0 +1,134 @@
+"""Predictions for Dask collections, which stay lazy, and scores from sums over partitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils.validation import _num_samples
+
+from fastmlp.dask.collection import source_of
+
+
+def lazily(local: Any, method: str, X: Any) -> Any:
+    """Return the predictions of a fitted estimator for a collection, of the same kind.
+
+    Parameters
+    ----------
+    local : MLPClassifier or MLPRegressor
+    method : str
+        ``"predict"``, ``"predict_proba"`` or another one.
+    X : dask array, data frame, or list of delayed partitions
+    """
+    from dask.delayed import delayed
+
+    width, dtype = _kind_of_outputs(local, method)
+    if isinstance(X, list | tuple):
+        model = delayed(local, pure=True)
+        return [delayed(_outputs)(model, method, part, width, dtype) for part in X]
+    if hasattr(X, "chunks"):
+        X = X.rechunk({1: -1})
+        shape = {"drop_axis": 1} if width is None else {"chunks": (X.chunks[0], (width,))}
+        return X.map_blocks(
+            lambda part: _outputs(local, method, part, width, dtype),
+            dtype=dtype,
+            meta=np.empty((0,) if width is None else (0, width), dtype),
+            **shape,
+        )
+    return _of_frame(local, method, X, width, dtype)
+
+
+def _of_frame(local: Any, method: str, X: Any, width: int | None, dtype: Any) -> Any:
+    """Return the predictions for a data frame, with its index: a Series, or a column per output."""
+    import pandas as pd
+
+    names = _columns(local, method, width)
+    if width is None:
+        meta: Any = pd.Series(np.empty(0, dtype), name=method)
+    else:
+        meta = pd.DataFrame(np.empty((0, width), dtype), columns=names)
+
+    def predicted(part: Any) -> Any:
+        values = _outputs(local, method, part, width, dtype)
+        if width is None:
+            return pd.Series(values, index=part.index, name=method)
+        return pd.DataFrame(values, index=part.index, columns=names)
+
+    return X.map_partitions(predicted, meta=meta)
+
+
+def _columns(local: Any, method: str, width: int | None) -> list[Any]:
+    classes = getattr(local, "classes_", None)
+    if method != "predict" and classes is not None and width == len(classes):
+        return list(classes)
+    return list(range(width or 0))
+
+
+def _outputs(local: Any, method: str, part: Any, width: int | None, dtype: Any) -> Any:
+    """Return the predictions for a partition, which may be empty."""
+    if _num_samples(part) == 0:
+        return np.empty((0,) if width is None else (0, width), dtype)
+    return getattr(local, method)(part)
+
+
+def _kind_of_outputs(local: Any, method: str) -> tuple[int | None, Any]:
+    """Return the number of columns of predictions, None for a vector, and their dtype."""
+    row = np.zeros((1, local.n_features_in_))
+    known = vars(local).get("feature_names_in_")
+    if known is not None:
+        import pandas as pd
+
+        row = pd.DataFrame(row, columns=known)
+    found = getattr(local, method)(row)
+    return (None if found.ndim == 1 else found.shape[1]), found.dtype
+
+
+def summed_score(client: Any, local: Any, X: Any, y: Any, sample_weight: Any) -> float:
+    """Return accuracy, or R^2 (mean over outputs), by sums over the partitions of a collection.
+
+    R^2 = 1 - sum w (y - p)^2 / (sum w y^2 - (sum w y)^2 / sum w), in float64.
+    """
+    source = source_of(client, X, y, sample_weight)
+    function = _hits if is_classifier(local) else _moments
+    parts = client.gather(
+        [client.submit(function, local, part, pure=False) for part in source.futures]
+    )
+    sums = sum(part for part in parts if part is not None)
+    if is_classifier(local):
+        return float(sums[0] / sums[1])
+    weight, errors, first, second = sums
+    spread = second - first**2 / weight
+    constant = np.where(errors == 0, 1.0, 0.0)  # as scikit-learn has it
+    values = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1.0), constant)
+    return float(values.mean())
+
+
+def _rows_of(part: Any) -> Any:
+    rows, names = part
+    if not len(rows.X):
+        return None, None, None
+    X = rows.X
+    if names is not None:
+        import pandas as pd
+
+        X = pd.DataFrame(X, columns=list(names))
+    return X, rows.y, np.ones(len(X)) if rows.weights is None else rows.weights
+
+
+def _hits(local: Any, part: Any) -> Any:
+    X, y, weights = _rows_of(part)
+    if X is None:
+        return None
+    right = local.predict(X) == y
+    return np.array([weights @ (right if right.ndim == 1 else right.all(axis=1)), weights.sum()])
+
+
+def _moments(local: Any, part: Any) -> Any:
+    X, y, weights = _rows_of(part)
+    if X is None:
+        return None
+    y = np.asarray(y, float).reshape(len(X), -1)
+    errors = (y - np.asarray(local.predict(X), float).reshape(y.shape)) ** 2
+    weight = np.full(y.shape[1], weights.sum())
+    return np.array([weight, weights @ errors, weights @ y, weights @ y**2])
