@@ -1,6 +1,6 @@
 /* What the operating system gives: threads, locks, conditions, a clock, the number of processors,
- * aligned memory. POSIX and Win32; nothing else in src/ and fastmlp/engine names either. Locks and conditions are ready when they are
- * FM_UNLOCKED and FM_NO_SLEEPERS, and are never destroyed. */
+ * aligned memory. POSIX and Win32; nothing else in src/ and fastmlp/engine names either. Locks and
+ * conditions are ready when they are FM_UNLOCKED and FM_NO_SLEEPERS, and are never destroyed. */
 #ifndef FASTMLP_SYSTEM_H
 #define FASTMLP_SYSTEM_H
 
@@ -92,6 +92,21 @@ static inline int fm_at_fork(void (*before)(void), void (*in_parent)(void), void
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
+
+/* glibc 2.32 and 2.34 gave these a second version when it moved them from libpthread to libc. The
+ * first one, which is the same function, is there too: what is compiled on a new system runs on old
+ * ones, whose Python has libpthread loaded. */
+#if defined(__GLIBC__) && (defined(__x86_64__) || defined(__aarch64__))
+#ifdef __x86_64__
+#define FM_FIRST_VERSION "GLIBC_2.2.5"
+#else
+#define FM_FIRST_VERSION "GLIBC_2.17"
+#endif
+__asm__(".symver pthread_create,pthread_create@" FM_FIRST_VERSION "\n"
+        ".symver pthread_detach,pthread_detach@" FM_FIRST_VERSION "\n"
+        ".symver pthread_mutex_trylock,pthread_mutex_trylock@" FM_FIRST_VERSION "\n"
+        ".symver pthread_sigmask,pthread_sigmask@" FM_FIRST_VERSION);
+#endif
 
 typedef pthread_mutex_t fm_lock;
 typedef pthread_cond_t fm_condition;
