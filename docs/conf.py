@@ -34,6 +34,7 @@ extensions = [
     "contents",
     "public_names",
     "repository_links",
+    "versions_added",
 ]
 exclude_patterns = ["gallery/**/*.ipynb", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}

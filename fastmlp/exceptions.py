@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from fastmlp._links import help_page
+
+
+def _add_help(error: Exception) -> None:
+    """Add a note with the address of the page on an error, which is no part of its message."""
+    error.add_note(f"What helps: {help_page(type(error).__name__)}")
+
 
 class DataFormatError(ValueError):
     """Invalid data file: truncated, corrupt, or not in the format it claims to be.
@@ -43,6 +50,7 @@ class ResumeError(ValueError):
             f"{name} was {saved}, is now {now}" for name, (saved, now) in self.differences.items()
         )
         super().__init__(f"cannot resume from {path!r}: {text}")
+        _add_help(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.differences)
@@ -118,6 +126,7 @@ class DivergenceError(ArithmeticError, ValueError):
             f"batch {batch} (both counted from 0) at learning rate {learning_rate:g}: "
             f"{diagnosis}. The last finite weights are kept."
         )
+        _add_help(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException would call DivergenceError(message), which keyword arguments forbid.

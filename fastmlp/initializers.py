@@ -41,30 +41,45 @@ def _fill_uniform(rng: np.random.Generator, weights_out: Weights, limit: float) 
 
 
 def legacy(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
-    """Draw uniformly from [-0.5, 0.5] for layer 0, from [-1, 1] for the others."""
+    """Draw uniformly from [-0.5, 0.5] for layer 0, from [-1, 1] for the others.
+
+    `weights_out`, (n_out, n_in + 1) with the biases in column 0, is changed in place.
+    """
     _fill_uniform(rng, weights_out, 0.5 if layer == 0 else 1.0)
 
 
 def symmetric_range(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
-    """Draw uniformly from [-0.5, 0.5]."""
+    """Draw uniformly from [-0.5, 0.5].
+
+    `weights_out`, (n_out, n_in + 1) with the biases in column 0, is changed in place.
+    """
     _fill_uniform(rng, weights_out, 0.5)
 
 
 def sqrt_nodes(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
-    """Draw uniformly from [-0.5, 0.5] / sqrt(n_in)."""
+    """Draw uniformly from [-0.5, 0.5] / sqrt(n_in).
+
+    `weights_out`, (n_out, n_in + 1) with the biases in column 0, is changed in place.
+    """
     n_in = weights_out.shape[1] - 1
     _fill_uniform(rng, weights_out, 0.5 / math.sqrt(n_in))
 
 
 def glorot(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
-    """Draw uniformly from +-sqrt(6 / (n_in + n_out)); set the biases to 0."""
+    """Draw uniformly from +-sqrt(6 / (n_in + n_out)); set the biases to 0.
+
+    `weights_out`, (n_out, n_in + 1) with the biases in column 0, is changed in place.
+    """
     n_out, n_in = len(weights_out), weights_out.shape[1] - 1
     weights_out[:, 0] = 0
     _fill_uniform(rng, weights_out[:, 1:], math.sqrt(6 / (n_in + n_out)))
 
 
 def he(rng: np.random.Generator, layer: int, weights_out: Weights) -> None:
-    """Draw from a normal distribution with deviation sqrt(2 / n_in); set the biases to 0."""
+    """Draw from a normal distribution with deviation sqrt(2 / n_in); set the biases to 0.
+
+    `weights_out`, (n_out, n_in + 1) with the biases in column 0, is changed in place.
+    """
     deviation = math.sqrt(2 / (weights_out.shape[1] - 1))
     weights_out[:, 0] = 0
     _fill(weights_out[:, 1:], lambda shape: rng.normal(0.0, deviation, shape))

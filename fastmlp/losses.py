@@ -227,7 +227,10 @@ class CustomLoss(Loss):
         return f"the loss {getattr(self.own, '__name__', self.own)!r}"
 
     def fault(self, y: Array, a: Array) -> str:
-        """Describe a loss that is not finite although the outputs are; return "" otherwise."""
+        """Describe a loss that is not finite although the outputs are; return "" otherwise.
+
+        `y` and `a` are targets and outputs, (n, n_outputs).
+        """
         if not np.isfinite(a).all():
             return ""
         for name, values in zip(("values", "gradients"), self._checked(y, a), strict=True):

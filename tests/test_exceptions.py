@@ -7,7 +7,16 @@ import pickle
 
 import pytest
 
-from fastmlp.exceptions import DataFormatError, DivergenceError
+from fastmlp.exceptions import DataFormatError, DivergenceError, ResumeError
+
+HELP = "What helps: https://fastmlp.readthedocs.io/en/stable/guide/errors.html#{}"
+
+
+def test_errors_that_need_more_than_a_sentence_name_a_page_in_a_note() -> None:
+    error = ResumeError("run", {"l2": ("0.0", "0.1")})
+    for again in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert str(again) == "cannot resume from 'run': l2 was 0.0, is now 0.1"
+        assert again.__notes__ == [HELP.format("resumeerror")]
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -19,7 +28,7 @@ def test_exceptions_survive_pickling(protocol: int) -> None:
         assert (again.epoch, again.batch, again.learning_rate) == (3, 17, 0.5)
         assert again.cause == "the loss is odd"
         assert str(again) == str(error)
-        assert again.__notes__ == ["in study moons"]
+        assert again.__notes__ == [HELP.format("divergenceerror"), "in study moons"]
     data_error = pickle.loads(pickle.dumps(DataFormatError("bad file"), protocol))
     assert str(data_error) == "bad file"
 

@@ -200,7 +200,7 @@ class CNN:
         return list(self.model.get_weights())
 
     def set_weights(self, weights: list[NDArray[Any]]) -> None:
-        """Set all weights to the result of `copy_weights`; the optimizer keeps its state."""
+        """Set all weights, in Keras' order and shapes; the optimizer keeps its state."""
         self.model.set_weights(weights)
 
     @property

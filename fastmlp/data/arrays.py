@@ -96,7 +96,7 @@ class ArraySource(Source):
         return SourceRows(self._x[rows], self._y[rows], weights)
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return a view of the targets of some rows."""
+        """Return a view of the targets of some rows, (n,) or (n, n_outputs)."""
         return self._y[begin:end]
 
     def facts(self) -> Mapping[str, Any]:

@@ -40,12 +40,12 @@ class OneHotSource(WrappedSource):
         return rows._replace(y=self._encoded(rows.y, range(begin, end)))
 
     def take(self, rows: NDArray[np.intp]) -> SourceRows:
-        """Return the rows with these indices."""
+        """Return the rows with these indices, (n,) intp, in their order."""
         taken = self._source.take(rows)
         return taken._replace(y=self._encoded(taken.y, rows))
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of some rows."""
+        """Return y of some rows, (n, n_classes), 0 and 1 as uint8."""
         return self._encoded(self._source.read_targets(begin, end), range(begin, end))
 
     def _encoded(self, y: NDArray[Any], rows: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:

@@ -75,7 +75,7 @@ class ConcatenatedSource(Source):
         return SourceRows(np.concatenate(xs), np.concatenate([p.y for p in parts]), weights)
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of some rows."""
+        """Return y of some rows, (n,) or (n, n_outputs)."""
         return np.concatenate(self._each("read_targets", begin, end))
 
     def _each(self, method: str, begin: int, end: int) -> list[Any]:

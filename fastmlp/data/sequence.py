@@ -133,7 +133,7 @@ class SequenceSource(Source):
         return SourceRows(x, y, weights)
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of some rows, which are read only if `y` was not given."""
+        """Return y of some rows, (n,) or (n, n_outputs); without `y` the rows are read."""
         return self.read(begin, end).y if self._y is None else self._y[begin:end]
 
     def facts(self) -> Mapping[str, Any]:

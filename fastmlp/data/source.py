@@ -92,6 +92,11 @@ class Source(ABC):
         return None
 
     @property
+    def window_rows(self) -> int | None:
+        """Rows that are in memory and shuffled at once, if the training does not say it."""
+        return None
+
+    @property
     def has_weights(self) -> bool:
         """Whether the rows have sample weights."""
         return False
@@ -111,7 +116,7 @@ class Source(ABC):
         raise NotImplementedError(f"{type(self).__name__} reads rows in their order")
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of the rows from `begin` to `end`."""
+        """Return y of the rows from `begin` to `end`, (n,) or (n, n_outputs)."""
         return self.read(begin, end).y
 
     def locate(self, row: int, what: str = "X", column: int | None = None) -> str:

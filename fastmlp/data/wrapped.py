@@ -49,6 +49,11 @@ class WrappedSource(Source):
         return self._source.feature_names
 
     @property
+    def window_rows(self) -> int | None:
+        """Rows that are in memory and shuffled at once."""
+        return self._source.window_rows
+
+    @property
     def has_weights(self) -> bool:
         """Whether the rows have sample weights."""
         return self._source.has_weights
@@ -73,11 +78,11 @@ class WrappedSource(Source):
         return self._changed(self._source.read(begin, end))
 
     def take(self, rows: Indices) -> SourceRows:
-        """Return the rows with these indices."""
+        """Return the rows with these indices, (n,) intp, in their order."""
         return self._changed(self._source.take(rows))
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
-        """Return y of some rows."""
+        """Return y of some rows, (n,) or (n, n_outputs)."""
         return self._source.read_targets(begin, end)
 
     def locate(self, row: int, what: str = "X", column: int | None = None) -> str:

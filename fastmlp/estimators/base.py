@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp._checks import check_targets
+from fastmlp._links import Documented
 from fastmlp._types import Array
 from fastmlp.callbacks.base import EpochCallback
 from fastmlp.callbacks.checkpoint import Checkpoint
@@ -79,7 +80,7 @@ def _parameter_names(cls: type[BaseEstimator], constructor: Any) -> tuple[str, .
     return tuple(BaseEstimator._get_param_names.__func__(cls))
 
 
-class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore[misc]
+class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # type: ignore[misc]
     """Base class of the estimators; use one of its subclasses.
 
     A fitted estimator stores its weights once, in the network of its record; `coefs_` and
@@ -87,10 +88,6 @@ class BaseMLP(CallbackSupport, RecordOwner, BaseEstimator, ABC):  # type: ignore
     prediction or fit, which copies them. Nothing native is pickled.
     """
 
-    # There is no online documentation yet. scikit-learn omits an empty link from the HTML, and with
-    # it the tooltips that describe the parameters.
-    _doc_link_module = "fastmlp"
-    _doc_link_template = ""
     _losses: ClassVar[tuple[str, ...]]
     _sklearn_name: ClassVar[str]
 

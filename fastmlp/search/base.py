@@ -23,6 +23,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 
 from fastmlp._checks import as_array, check_integer, check_path, check_same_length, shown
+from fastmlp._links import Documented
 from fastmlp.search.brackets import Bracket
 from fastmlp.search.candidates import REFIT, Seed, model_of
 from fastmlp.search.description import describe_search
@@ -37,12 +38,8 @@ from fastmlp.search.tournament import RungResult, Tournament
 SearchRandomState = int | np.random.RandomState | np.random.Generator | None
 
 
-class BaseHalving(BaseSearchCV):  # type: ignore[misc]
+class BaseHalving(Documented, BaseSearchCV):  # type: ignore[misc]
     """Base class of the searches; use one of its subclasses."""
-
-    # There is no online documentation yet; scikit-learn omits an empty link.
-    _doc_link_module = "fastmlp"
-    _doc_link_template = ""
 
     def _keep_parameters(self, arguments: dict[str, Any]) -> None:
         """Set the arguments of `__init__` as attributes, as scikit-learn requires."""

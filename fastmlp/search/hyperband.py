@@ -43,7 +43,7 @@ class HyperbandSearch(BaseHalving):
 
     Attributes
     ----------
-    cv_results_ : dict of str to ndarray or list
+    cv_results_ : dict of str to ndarray of shape (n_trained,), or list
         A row per configuration and rung of every bracket.
     best_estimator_, best_params_, best_score_, best_index_, best_n_epochs_, n_candidates_, \
 n_resources_, n_epochs_, n_splits_, refit_time_, scorer_, multimetric_, classes_, n_features_in_, \

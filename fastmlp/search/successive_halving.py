@@ -80,7 +80,7 @@ class SuccessiveHalvingSearch(BaseHalving):
     best_index_ : int
         Row of `cv_results_`.
     best_n_epochs_ : int
-    cv_results_ : dict of str to ndarray or list
+    cv_results_ : dict of str to ndarray of shape (n_trained,), or list
         A row per configuration and rung, in the columns of scikit-learn's searches; also
         ``bracket``, ``iter`` (the rung), ``candidate`` (number of the configuration) and
         ``n_resources`` (epochs since the beginning).

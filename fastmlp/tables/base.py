@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_choice, check_flag, check_integer, check_seconds, shown
+from fastmlp._links import Documented
 from fastmlp._types import Array
 from fastmlp.callbacks.base import as_epoch_callbacks
 from fastmlp.engine.threads import resolve_threads
@@ -47,11 +48,9 @@ from fastmlp.tables.settings import (
 from fastmlp.tables.weighted import Numbers
 
 
-class BaseTabular(PlainPickles, Reporting, BaseEstimator, ABC):  # type: ignore[misc]
+class BaseTabular(PlainPickles, Reporting, Documented, BaseEstimator, ABC):  # type: ignore[misc]
     """Base class of the estimators for tables; use one of its subclasses."""
 
-    _doc_link_module = "fastmlp"
-    _doc_link_template = ""
     n_features_in_: int
     oof_prediction_: Array | None
     linear_score_: float | None
@@ -131,7 +130,7 @@ class BaseTabular(PlainPickles, Reporting, BaseEstimator, ABC):  # type: ignore[
             Weight >= 0 of every row; rows of weight 0 are left out.
         X_val, y_val : like X and y, optional
             Rows to stop by, instead of held-out rows: every member is then trained on all of `X`.
-        sample_weight_val : array-like, optional
+        sample_weight_val : array-like of shape (n_validation,), optional
             Weights of these.
         groups : array-like of shape (n_samples,), optional
             Rows of a group are never on both sides of a split.

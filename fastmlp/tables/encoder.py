@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp._checks import check_choice, check_dtype, check_integer
+from fastmlp._links import Documented
 from fastmlp.estimators.inputs import check_weights
 from fastmlp.estimators.labels import check_length, check_y
 from fastmlp.estimators.parameters import as_random_state
@@ -26,7 +27,7 @@ ENCODINGS = ("plain", "ple")
 
 
 @is_part
-class TabularEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TabularEncoder(PlainPickles, Documented, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn a table of numbers, categories, dates and missing values into inputs for a network.
 
     A column is
@@ -171,8 +172,12 @@ class TabularEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ig
 
         Parameters
         ----------
-        input_features : array-like of str, or None
+        input_features : array-like of str, shape (n_features,), or None
             Must be the names of the columns in `fit`, if given.
+
+        Returns
+        -------
+        ndarray of str, shape (n_encoded,)
         """
         from sklearn.utils.validation import _check_feature_names_in
 
@@ -216,7 +221,7 @@ class TabularEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ig
     def learn(self, frame: Frame, weights: Numbers | None) -> Cells:
         """Learn from a checked frame what needs no target, and return its cells.
 
-        Rows of weight 0 do not count.
+        Rows whose weight, of (n_rows,), is 0 do not count.
         """
         counting = frame
         if weights is not None and not weights.all():
@@ -255,7 +260,7 @@ class TabularEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ig
         ]
 
     def sources(self, features: Features, statistics: TargetStatistics) -> NDArray[np.intp]:
-        """Return for every input of a member the position of the column that it comes from.
+        """Return for every input of a member the position of its column, (n_inputs,).
 
         Parameters
         ----------
@@ -272,7 +277,7 @@ class TabularEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ig
         return np.array(sources, np.intp)
 
     def read(self, X: Any, name: str = "X") -> Cells:
-        """Return a table with the columns of `fit` as cells."""
+        """Return a table with the columns of `fit`, (n_rows, n_features), as cells."""
         return self.reader_.read(check_frame(self, X, reset=False, name=name))
 
     def _joined(self, cells: Cells, statistics: Numbers) -> NDArray[Any]:

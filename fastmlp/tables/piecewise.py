@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp._checks import check_integer
+from fastmlp._links import Documented
 from fastmlp.estimators.naming import naming, naming_columns
 from fastmlp.tables.plain import PlainPickles, is_part
 from fastmlp.tables.weighted import Numbers, weighted_quantiles
@@ -79,7 +80,7 @@ class PiecewiseBins:
         return np.minimum(inside, 1.0, out=inside)
 
 
-class PiecewiseLinearEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class PiecewiseLinearEncoder(PlainPickles, Documented, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode every number by its position in each of its column's bins.
 
     With edges b_0 < b_1 < ... between quantiles, bin t gives
@@ -170,8 +171,12 @@ class PiecewiseLinearEncoder(PlainPickles, TransformerMixin, BaseEstimator):  # 
 
         Parameters
         ----------
-        input_features : array-like of str, or None
+        input_features : array-like of str, shape (n_features,), or None
             Names of the columns of `X`; by default those of `fit`.
+
+        Returns
+        -------
+        ndarray of str, shape (n_encoded,)
         """
         from sklearn.utils.validation import _check_feature_names_in
 

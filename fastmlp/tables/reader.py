@@ -44,7 +44,7 @@ class Cells(NamedTuple):
     codes: NDArray[np.intp]
 
     def rows(self, index: NDArray[np.intp]) -> Cells:
-        """Return some of the rows."""
+        """Return the rows with these indices, (n,), or of a mask (n_rows,)."""
         return Cells(self.numbers[index], self.codes[index])
 
 
@@ -121,7 +121,7 @@ class Reader:
         return all(column.kind in ("numerical", "boolean") for column in self.columns)
 
     def read(self, frame: Frame) -> Cells:
-        """Return a table as numbers and codes.
+        """Return a table as numbers (n_rows, n_numbers) and codes (n_rows, n_categorical).
 
         Raises
         ------

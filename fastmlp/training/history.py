@@ -91,7 +91,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         return len(self._rows["learning_rates"])
 
     def first(self, name: str, n_epochs: int) -> NDArray[np.float64]:
-        """The entries of a name in the first epochs."""
+        """The entries of a name in the first epochs, (n_epochs,) or (n_epochs, n_batches)."""
         rows = self._rows[name][:n_epochs]
         return np.array(rows, float) if rows or name in PER_EPOCH else np.empty((0, 0))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import threading
 
 import numpy as np
@@ -467,13 +468,15 @@ def test_summary_counts_what_there_is():
 
 
 @pytest.mark.parametrize("fitted", [False, True])
-def test_html_links_to_no_page_that_is_not_there(fitted):
+def test_html_links_to_the_page_of_the_class_and_explains_its_parameters(fitted):
     model = MLPRegressor(max_iter=3, tol=1.0, n_iter_no_change=1)
     if fitted:
         model.fit(np.eye(4), np.arange(4.0))
     html = model._repr_html_()
-    assert "hidden_layer_sizes" in html
-    assert "href" not in html.split("</style>")[-1]
+    page = "https://fastmlp.readthedocs.io/en/stable/api/generated/fastmlp.estimators.MLPRegressor"
+    links = re.findall(r'href="([^"]*)"', html.split("</style>")[-1])
+    assert links
+    assert all(link.startswith(f"{page}.html") for link in links)
 
 
 def test_network_below_predicts_into_an_array():

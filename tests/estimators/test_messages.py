@@ -386,7 +386,7 @@ def test_a_fit_with_few_updates_says_how_many():
     x, y = rare()
     with pytest.warns(ConvergenceWarning, match=r"yet\. There were 15 updates of the weights"):
         MLPClassifier(max_iter=3).fit(x, y)
-    with pytest.warns(ConvergenceWarning, match=r"converged yet\.$"):
+    with pytest.warns(ConvergenceWarning, match=r"converged yet\. What helps: \S+$"):
         MLPClassifier(max_iter=1, batch_size=1).fit(x, y)
 
 

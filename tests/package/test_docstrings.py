@@ -112,6 +112,51 @@ def test_public_names_have_a_docstring_and_describe_the_arguments_they_have(name
         assert sorted(parameters) == sorted(accepted(thing))
 
 
+ARRAYS = re.compile(r"\bArray\b|NDArray|ndarray|array-like|\barrays?\b|matri(x|ces)|Weights")
+SHAPE = re.compile(
+    r"shape|\((?:n|\d+|`\w+`|\w+),|\((?:n\w*),?\)|like `?[XyW]|[Ll]ike |scalar|element by element"
+)
+SECTIONS = ("Parameters", "Attributes", "Returns", "Yields")
+
+
+def described_arrays(doc):
+    """The parts of a docstring's sections whose type is an array."""
+    for section in SECTIONS:
+        found = re.search(
+            rf"^{section}\n-+\n(.*?)(?=^\S[^\n]*\n-{{3,}}\n|\Z)",
+            inspect.cleandoc(doc),
+            re.MULTILINE | re.DOTALL,
+        )
+        for item in re.split(r"^(?=\S)", found[1] if found else "", flags=re.MULTILINE):
+            head = item.partition("\n")[0]
+            kind = head.partition(" : ")[2] or (head if section in ("Returns", "Yields") else "")
+            if ARRAYS.search(kind):
+                yield item
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_array_of_a_public_name_has_a_shape(name):
+    thing, doc = FUNCTIONS[name]
+    for item in described_arrays(doc):
+        assert SHAPE.search(item), item
+    annotations = " ".join(map(str, getattr(thing, "__annotations__", {}).values()))
+    is_own = "._" not in thing.__module__  # not a helper that a room imports
+    if inspect.isfunction(thing) and is_own and ARRAYS.search(annotations):
+        assert SHAPE.search(doc), doc
+
+
+def test_arrays_without_a_shape_are_seen():
+    doc = """Do it.
+
+    Parameters
+    ----------
+    a : ndarray
+        Numbers.
+    b : array-like of shape (n,)
+    """
+    assert [bool(SHAPE.search(item)) for item in described_arrays(doc)] == [False, True]
+
+
 def test_sections_of_docstrings_are_read():
     doc = """Do it.
 

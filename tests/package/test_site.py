@@ -7,13 +7,17 @@ import importlib
 import importlib.util
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from pages import BLOCK, is_same, run
+from sklearn.base import BaseEstimator
 
 import fastmlp
 from fastmlp import exceptions
+from fastmlp._links import DOCUMENTATION, help_page
+from fastmlp.estimators.warn import EXPLAINED, warn
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -78,6 +82,14 @@ def test_numbers_are_compared_with_a_tolerance_and_words_without():
     assert not is_same("1 2", "1")
 
 
+def extension(name):
+    """A file of docs/_ext as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # --- The reference
 
 
@@ -139,14 +151,107 @@ def test_every_error_and_warning_has_its_part_with_cause_and_cure():
         assert "**Cause.**" in parts[name] and "**Cure.**" in parts[name], name
 
 
+# --- Versions of names
+
+
+@pytest.fixture
+def versions_added():
+    return extension("versions_added")
+
+
+def test_the_names_of_every_release_are_stored(versions_added):
+    """Of a release that has a date in the changelog; the command is in the extension."""
+    heads = re.findall(r"^## (\S+) \((.+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heads
+    assert {v for v, date in heads if date != "unreleased"} == set(versions_added.released())
+
+
+def test_names_are_found_with_their_members(versions_added):
+    names = versions_added.current_names()
+    assert {"fastmlp.estimators.MLPClassifier", "fastmlp.network.Network.summary"} <= set(names)
+    assert len(names) > 500
+
+
+def test_a_name_has_the_first_version_whose_list_has_it(versions_added, tmp_path, monkeypatch):
+    (tmp_path / "0.2.0.txt").write_text("a.b\na.c\n")
+    (tmp_path / "0.10.0.txt").write_text("a.b\na.c\na.d\n")
+    monkeypatch.setattr(versions_added, "LISTS", tmp_path)
+    found = {name: versions_added.since(name) for name in ("a.b", "a.d", "a.e")}
+    assert found == {"a.b": "0.2.0", "a.d": "0.10.0", "a.e": fastmlp.__version__}
+
+
+def test_members_show_a_version_only_where_it_is_not_that_of_their_class(
+    versions_added, tmp_path, monkeypatch
+):
+    (tmp_path / "0.0.1.txt").write_text("a.Class\na.Class.old\n")
+    monkeypatch.setattr(versions_added, "LISTS", tmp_path)
+
+    def shown(what, name):
+        lines = []
+        versions_added.add_version(None, what, name, None, None, lines)
+        return " ".join(lines).strip()
+
+    assert shown("class", "a.Class") == ".. versionadded:: 0.0.1"
+    assert shown("method", "a.Class.old") == ""
+    assert shown("method", "a.Class.new") == f".. versionadded:: {fastmlp.__version__}"
+    assert shown("module", "a") == ""
+
+
 # --- Links and the tree of pages
 
 
+def test_the_address_of_the_site_stands_in_the_metadata_and_in_the_check_of_a_release():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["urls"]["Documentation"] == DOCUMENTATION
+    assert all(url.startswith(DOCUMENTATION) for url in project["urls"].values())
+    release = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert f"{DOCUMENTATION.replace('stable', 'latest')}/objects.inv" in release
+
+
+def estimators():
+    """All public classes with scikit-learn's interface."""
+    for room in ("estimators", "search", "tables"):
+        for name in documented_names(room):
+            value = getattr(importlib.import_module(f"fastmlp.{room}"), name)
+            if inspect.isclass(value) and issubclass(value, BaseEstimator):
+                yield value
+
+
+@pytest.mark.parametrize("kind", list(estimators()), ids=lambda kind: kind.__name__)
+def test_the_html_of_an_estimator_links_to_a_page_of_the_reference(kind):
+    required = [
+        p
+        for p in inspect.signature(kind).parameters.values()
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    link = kind(*[fastmlp.MLPClassifier()] * len(required))._get_doc_link()
+    room, name = kind.__module__, kind.__name__
+    assert link == f"{DOCUMENTATION}/api/generated/{room}.{name}.html"
+    assert name in documented_names(room.removeprefix("fastmlp."))
+
+
+@pytest.mark.parametrize("category", EXPLAINED)
+def test_warnings_that_need_more_than_a_sentence_lead_to_their_part(category):
+    with pytest.warns(category, match="too slow. What helps: ") as caught:
+        warn("too slow.", category)
+    address = str(caught[0].message).removeprefix("too slow. What helps: ")
+    check_help(address, category.__name__)
+
+
+@pytest.mark.parametrize("name", ["DivergenceError", "ResumeError"])
+def test_notes_of_errors_lead_to_their_part(name):
+    check_help(help_page(name), name)
+
+
+def check_help(address, name):
+    page, _, part = address.removeprefix(f"{DOCUMENTATION}/").partition("#")
+    text = (DOCS / page).with_suffix(".md").read_text()
+    assert f"\n## {name}\n" in text
+    assert part == name.lower()  # as Sphinx makes it of the heading
+
+
 def contents():
-    spec = importlib.util.spec_from_file_location("contents", DOCS / "_ext" / "contents.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.CONTENTS
+    return extension("contents").CONTENTS
 
 
 def test_every_page_is_in_the_tree_once():

@@ -121,7 +121,7 @@ def test_a_warm_start_is_resumed_on_an_estimator_that_has_been_fitted_before(tmp
 def test_other_parameters_are_named_as_the_estimator_names_them(change, message, tmp_path):
     model = interrupted(classifier(), tmp_path)
     before = [w.copy() for w in model.coefs_]
-    with pytest.raises(ResumeError, match=message):
+    with pytest.raises(ResumeError, match=f"(?m){message}"):
         model.set_params(**change).fit(X, Y, resume=tmp_path)
     assert model.n_iter_ == 4, "the estimator is as it was"
     for w, old in zip(model.coefs_, before, strict=True):
@@ -450,7 +450,7 @@ def test_myann_names_differences_as_the_articles_do(change, message, tmp_path):
     myann(callbacks=[Checkpoint(tmp_path)])
     ann = myann(**change)
     before, epochs = ann.network.parameters.copy(), ann.history.n_epochs
-    with pytest.raises(ResumeError, match=message):
+    with pytest.raises(ResumeError, match=f"(?m){message}"):
         ann.fit(8, resume=tmp_path)
     np.testing.assert_array_equal(ann.network.parameters, before)
     assert ann.history.n_epochs == epochs
