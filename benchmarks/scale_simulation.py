@@ -406,7 +406,7 @@ def draw(path: Path) -> None:
                   title="Above the line, two machines pay")  # fmt: skip
         right.legend(loc="lower left")
         for axis in (left.xaxis, left.yaxis, right.xaxis, right.yaxis):
-            axis.set_major_formatter("{x:,g}")
+            axis.set_major_formatter("{x:,.10g}")
         figure.savefig(path, dpi=100)
         plt.close(figure)
 
