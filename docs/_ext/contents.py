@@ -33,7 +33,7 @@ CONTENTS = {
         "large-data",
         "../scale",
         "searching",
-        "../search",
+        "../searches",
         "tuning",
         "saving",
         "../checkpoints",

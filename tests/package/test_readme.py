@@ -120,16 +120,16 @@ def test_the_page_on_tables_runs(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_page_on_searches_runs(tmp_path, monkeypatch):
-    page = ROOT / "docs" / "search.md"
+    page = ROOT / "docs" / "searches.md"
     if not page.exists():
         pytest.skip("no docs beside the tests")
     monkeypatch.chdir(tmp_path)
     found, many = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     names = {}
-    exec(compile(found.replace("max_epochs=27", "max_epochs=9"), "search.md", "exec"), names)
+    exec(compile(found.replace("max_epochs=27", "max_epochs=9"), "searches.md", "exec"), names)
     assert names["search"].best_score_ > 0.9
     many = many.replace("random_state=0\n", 'random_state=0, backend="threads"\n')
-    exec(compile(many, "search.md", "exec"), names)
+    exec(compile(many, "searches.md", "exec"), names)
     assert len(names["models"]) == 50
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target

@@ -265,6 +265,12 @@ def test_every_page_is_in_the_tree_once():
     assert set(listed) - generated == {page for page in found if not page.startswith("gallery/")}
 
 
+def test_no_page_has_the_name_of_one_that_sphinx_makes():
+    """It would be overwritten without a warning."""
+    names = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
+    assert not names & {"search", "genindex", "modindex", "py-modindex"}
+
+
 def test_every_example_has_a_title_and_a_place_in_the_gallery():
     tree = ast.parse((DOCS / "_ext" / "gallery.py").read_text())
     (order,) = (
