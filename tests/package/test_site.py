@@ -44,7 +44,7 @@ TYPES |= {"Version", "Weights", "TYPE_CHECKING"}
 """Names for annotations, which need no page."""
 
 
-NEEDS = {"guide/serving.md": "fastapi"}
+NEEDS = {"guide/saving.md": "onnxruntime", "guide/serving.md": "fastapi"}
 """Pages whose examples need a package that fastmlp does not."""
 
 
