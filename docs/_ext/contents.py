@@ -81,6 +81,7 @@ CONTENTS = {
         "cnn-augmentation",
     ),
     "project/index": (
+        "release-0.1",
         "changelog",
         "versions",
         "security",
@@ -89,6 +90,7 @@ CONTENTS = {
         "../design",
         "../extending",
         "../platforms",
+        "site",
     ),
 }
 """The pages below each page that has any, relative to it; api/index.rst has its own list."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
 
 def test_a_newcomer_finds_the_command_and_the_estimators_first(text):
     order = [
-        "pip install .",
+        "pip install fastmlp",
         "from fastmlp import MLPClassifier",
         "Trainer",
         "from fastmlp import MyANN",
@@ -83,6 +84,20 @@ def test_make_says_what_it_does_before_it_is_silent():
         assert recipe.startswith('\t@echo "Installing') and re.search(r"\d (MB|GB)", recipe)
     recipe = re.search(r"^test: .*\n((\t.*\n)+)", makefile, re.MULTILINE)[1]
     assert recipe.index("pytest") < recipe.index("lint\n")
+
+
+def test_badges_say_what_pyproject_says():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "README.md").read_text()
+    badges = re.findall(r"https://img.shields.io/badge/(\w+)-((?:[^-]|--)+)-", text)
+    said = {name: value.replace("--", "-").replace("_", " ") for name, value in badges}
+    versions = re.findall(r":: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert said == {"python": f"{versions[0]} to {versions[-1]}", "licence": project["license"]}
+
+
+def test_installing_from_the_index_comes_first():
+    commands = re.findall(r"^pip install .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert commands[0].split("#")[0].strip() == "pip install fastmlp"
 
 
 def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
