@@ -32,6 +32,7 @@ CONTENTS = {
         "images",
         "large-data",
         "../scale",
+        "../several-machines",
         "searching",
         "../searches",
         "tuning",

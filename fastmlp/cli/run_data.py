@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fastmlp.cli.options import UsageError, load_data
 from fastmlp.data.labelled import prepare_sources
 from fastmlp.data.parquet import SUFFIX, ParquetSource, column_names
+from fastmlp.data.source import Source
+from fastmlp.data.window_size import with_window
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
 from fastmlp.datasets.recipes import Recipe
@@ -87,8 +89,8 @@ def is_in_files(options: argparse.Namespace) -> bool:
         if options.target is None:
             raise UsageError(f"--target must name the column of {options.data} with the labels")
         return True
-    for name in ("--target", "--features", "--validation"):
-        if getattr(options, name[2:]) is not None:
+    for name in ("--target", "--features", "--validation", "--window-rows"):
+        if getattr(options, name[2:].replace("-", "_")) is not None:
             raise UsageError(
                 f"{name} is for Parquet files; --data is {options.data or 'a data set'}"
             )
@@ -146,7 +148,10 @@ def prepare_files(options: argparse.Namespace, scaler: Scaler) -> RunData:
     if options.validation is not None:
         names = train.feature_names
         validation = open_files("--validation", options.validation, options.target, names)
-    data = prepare_sources(train, validation, scaler, argument=f"--target {options.target}")
+    rows: Source = train
+    if options.window_rows is not None:
+        rows = with_window(train, options.window_rows)
+    data = prepare_sources(rows, validation, scaler, argument=f"--target {options.target}")
     return RunData(
         name=options.data,
         origin=f"column {options.target!r} of {len(train.feature_names) + 1}",

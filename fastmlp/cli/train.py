@@ -104,6 +104,12 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="Parquet file, or folder of such, with rows that are evaluated after every epoch",
     )
+    add(
+        "--window-rows",
+        type=integer("--window-rows", 1),
+        metavar="N",
+        help="rows of the Parquet files in memory and shuffled at once; default: 64 MiB of them",
+    )
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -123,15 +124,7 @@ class BatchSource(Source):
         OSError
             If the system cannot read them.
         """
-        parts = list(self._parts(self._columns, begin, end))
-        if len(parts) == 1:
-            return parts[0]
-        weights = [part.weights for part in parts if part.weights is not None]
-        return SourceRows(
-            np.concatenate([part.X for part in parts]),
-            np.concatenate([part.y for part in parts]),
-            np.concatenate(weights) if weights else None,
-        )
+        return joined(list(self._parts(self._columns, begin, end)))
 
     def _parts(self, columns: Columns, begin: int, end: int) -> Iterator[SourceRows]:
         """Yield the rows of each record batch that has some of them."""
@@ -145,13 +138,15 @@ class BatchSource(Source):
     def _next_batch(self, columns: Columns, block: int, begin: int, end: int) -> pa.RecordBatch:
         """Return the rows from `begin` on of one record batch, at most until `end`."""
         cursor, row = self._cursor, begin
-        try:
+        with self._naming(block):
             if cursor.place != (columns, block, begin):
                 cursor.batches, cursor.rest = self._open(block, columns.names), None
                 row = int(self._blocks[block])
             cursor.place = None
             while True:
-                batch = next(cursor.batches) if cursor.rest is None else cursor.rest
+                batch = next(cursor.batches, None) if cursor.rest is None else cursor.rest
+                if batch is None:
+                    break
                 skipped = min(begin - row, len(batch))
                 taken = batch.slice(skipped, end - begin)
                 used = skipped + len(taken)
@@ -160,16 +155,24 @@ class BatchSource(Source):
                 if len(taken):
                     cursor.place = columns, block, row
                     return taken
+        found, expected = row - int(self._blocks[block]), int(np.diff(self._blocks)[block])
+        raise DataFormatError(
+            f"{self._name(block)}{self._damaged_column(block)}: expected {expected} rows, found "
+            f"{found}"
+        )
+
+    @contextmanager
+    def _naming(self, block: int) -> Iterator[None]:
+        """Make Arrow's errors DataFormatErrors, with the name of the block and the column."""
+        try:
+            yield
         except DataFormatError:
             raise
-        except StopIteration:
-            found, expected = row - int(self._blocks[block]), int(np.diff(self._blocks)[block])
-            problem = f"expected {expected} rows, found {found}"
-        except (ValueError, OSError) as error:  # Arrow's errors are among them
+        except (ValueError, OSError) as error:
             if getattr(error, "errno", None):
                 raise
-            problem = f"cannot be read: {error}"
-        raise DataFormatError(f"{self._name(block)}{self._damaged_column(block)}: {problem}")
+            where = f"{self._name(block)}{self._damaged_column(block)}"
+            raise DataFormatError(f"{where}: cannot be read: {error}") from error
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
         """Return y of some rows, (n,) or (n, n_outputs); no other column is read."""
@@ -201,3 +204,15 @@ class BatchSource(Source):
             "types": {name: str(type_) for name, type_ in columns.types.items()},
             "lengths": np.diff(self._blocks).tolist(),
         }
+
+
+def joined(parts: Sequence[SourceRows]) -> SourceRows:
+    """Return the rows of several parts, one after the other; those of a single one as they are."""
+    if len(parts) == 1:
+        return parts[0]
+    weights = [part.weights for part in parts if part.weights is not None]
+    return SourceRows(
+        np.concatenate([part.X for part in parts]),
+        np.concatenate([part.y for part in parts]),
+        np.concatenate(weights) if weights else None,
+    )

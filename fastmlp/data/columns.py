@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,9 @@ class Columns:
 
     def check(self, where: str, schema: pa.Schema) -> None:
         """Raise DataFormatError where another part of the data has other columns or types."""
+        known = dict(zip(schema.names, schema.types, strict=True))
         for name in self.names:
-            found = schema.field(name).type if name in schema.names else "no such column"
+            found = known.get(name, "no such column")
             if found != self.types[name]:
                 raise DataFormatError(
                     f"{where}, column {name!r}: expected {self.types[name]} as in the first part, "
@@ -101,17 +103,19 @@ def choose_columns(
         raise ValueError("sample_weight needs target: rows without can only be predicted")
     weight = None if sample_weight is None else check_string("sample_weight", sample_weight)
     if weight is not None:
-        _check_known("sample_weight", weight, where, schema)
+        _check_known("sample_weight", (weight,), where, schema)
     if features is None:
         given = tuple(name for name in schema.names if name not in (*targets, weight))
     else:
         given = _names("features", features, where, schema)
-    twice = [name for name in given if name in (*targets, weight) or given.count(name) > 1]
+    counts = Counter(given)
+    twice = [name for name in given if name in (*targets, weight) or counts[name] > 1]
     if twice:
         raise ValueError(f"features must name columns once, and not the target; got {twice[0]!r}")
     if not given:
         raise ValueError(f"features must name at least one column of {where}; there is none left")
-    types = {name: schema.field(name).type for name in (*given, *targets, weight) if name}
+    known = dict(zip(schema.names, schema.types, strict=True))
+    types = {name: known[name] for name in (*given, *targets, weight) if name}
     columns = Columns(given, targets, weight, types)
     for name in columns.names:
         _check_type(where, name, columns)
@@ -121,17 +125,19 @@ def choose_columns(
 def _names(argument: str, value: Any, where: str, schema: pa.Schema) -> tuple[str, ...]:
     """Return one or more names of columns."""
     names = (value,) if isinstance(value, str) else check_iterable(argument, value, "column names")
-    for name in names:
-        _check_known(argument, check_string(argument, name), where, schema)
+    _check_known(argument, [check_string(argument, name) for name in names], where, schema)
     if not names:
         raise ValueError(f"{argument} must name at least one column of {where}; got none")
     return names
 
 
-def _check_known(argument: str, name: str, where: str, schema: pa.Schema) -> None:
-    if schema.names.count(name) == 1:
+def _check_known(argument: str, names: Iterable[str], where: str, schema: pa.Schema) -> None:
+    """Raise ValueError at the first name that is not that of one column."""
+    counts = Counter(schema.names)
+    name = next((name for name in names if counts[name] != 1), None)
+    if name is None:
         return
-    if name in schema.names:
+    if counts[name]:
         raise ValueError(f"{argument}: {where} has more than one column {name!r}")
     known = ", ".join(map(repr, schema.names[:MOST_NAMES]))
     raise ValueError(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastmlp._checks import check_iterable, check_path
 from fastmlp._types import StrPath
-from fastmlp.data.batches import BatchSource
+from fastmlp.data.batches import BatchSource, joined
 from fastmlp.data.columns import Columns, choose_columns
+from fastmlp.data.source import SourceRows
+from fastmlp.data.wide import column_sizes, is_wide, piece_rows, read_columns, subsets
 from fastmlp.exceptions import DataFormatError
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 LARGE_GROUP_BYTES, BUFFER_BYTES = 1 << 25, 1 << 18
 """Columns of larger row groups are read in parts of this size, others, which is faster, whole."""
+
+LEAST_BUFFER, ALL_BUFFERS = 1 << 14, 1 << 25
+"""The parts are smaller where all of them together would take more than that."""
 
 SUFFIX = ".parquet"
 
@@ -87,14 +93,73 @@ class ParquetSource(BatchSource):
                     if n_rows:
                         self._groups.append((i, group))
                         lengths.append(n_rows)
+        if columns is not None and columns.weight is not None and lengths:
+            self._check_weights(columns.weight, sum(lengths))
         if columns is None or not lengths:
             raise ValueError(f"paths must have at least one row; {', '.join(self._paths)} has none")
         super().__init__(columns, lengths)
 
+    @cached_property
+    def piece_rows(self) -> int:
+        """Number of rows that are read at once."""
+        wide = (piece_rows(*self._extent(block)) for block in self._wide)
+        return max(wide, default=super().piece_rows)
+
+    @cached_property
+    def _wide(self) -> frozenset[int]:
+        """Blocks that are read some columns at a time."""
+        blocks = range(len(self._groups))
+        return frozenset(block for block in blocks if is_wide(self._extent(block)[1]))
+
+    def _extent(self, block: int) -> tuple[int, dict[str, int]]:
+        """Return the number of rows of a row group, and the bytes of its columns."""
+        i, group = self._groups[block]
+        metadata = self._footer(self._paths[i]).row_group(group)
+        return metadata.num_rows, column_sizes(metadata, self._columns.types)
+
+    def read(self, begin: int, end: int) -> SourceRows:
+        """Return some rows, of row groups with very many columns some columns at a time."""
+        parts = []
+        while begin < end:
+            block = self._block_of(begin)
+            last = min(end, int(self._blocks[block + 1]))
+            read = partial(self._read_wide, block) if block in self._wide else super().read
+            parts.append(read(begin, last))
+            begin = last
+        return joined(parts)
+
+    def _read_wide(self, block: int, begin: int, end: int) -> SourceRows:
+        """Return rows of one row group, some columns at a time."""
+        i, group = self._groups[block]
+        first = int(self._blocks[block])
+        with self._naming(block), self._file(self._paths[i]) as file:
+            return read_columns(
+                file,
+                group,
+                subsets(self._columns, self._extent(block)[1]),
+                begin - first,
+                end - first,
+                partial(self._place, begin),
+            )
+
+    def _check_weights(self, name: str, n_rows: int) -> None:
+        """Raise ValueError if the files say that all weights are 0; they need not say anything."""
+        for i, group in self._groups:
+            metadata = self._footer(self._paths[i]).row_group(group)
+            index = self._footer(self._paths[i]).schema.names.index(name)
+            statistics = metadata.column(index).statistics
+            if statistics is None or not statistics.has_min_max or statistics.max != 0:
+                return
+        raise ValueError(
+            f"sample_weight must have a positive weight; all {n_rows} in the column {name!r} are "
+            "zero"
+        )
+
     def _open(self, block: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         i, group = self._groups[block]
         size = self._footer(self._paths[i]).row_group(group).total_byte_size
-        with self._file(self._paths[i], BUFFER_BYTES if size > LARGE_GROUP_BYTES else 0) as file:
+        buffer = max(LEAST_BUFFER, min(BUFFER_BYTES, ALL_BUFFERS // len(names)))
+        with self._file(self._paths[i], buffer if size > LARGE_GROUP_BYTES else 0) as file:
             yield from file.iter_batches(
                 self.piece_rows, row_groups=[group], columns=names, use_threads=False
             )

@@ -109,7 +109,7 @@ class WindowReader:
     batch_size : int >= 1
     window_rows : int >= 1, optional
         Rows of a window, rounded down to a multiple of `batch_size` but at least one batch, unless
-        it holds all rows; by default as many as take WINDOW_BYTES.
+        it holds all rows; by default those of the source, or as many as take WINDOW_BYTES.
     """
 
     def __init__(
@@ -119,6 +119,7 @@ class WindowReader:
         _check_blocks(source)
         width = format.n_features + format.n_outputs
         wanted = WINDOW_BYTES // (format.dtype.itemsize * width)
+        window_rows = source.window_rows if window_rows is None else window_rows
         if window_rows is not None:
             wanted = check_integer("window_rows", window_rows, minimum=1)
         self.window_rows = max(1, wanted // batch_size) * batch_size
@@ -126,6 +127,7 @@ class WindowReader:
             self.window_rows = len(source)
         self._buffer_rows = self.window_rows
         self._has_weights = source.has_weights
+        self._n_weightless = 0
         self._buffers: dict[int, Rows] = {}
         self._only: Rows | None = None
         self._is_closed = False
@@ -170,7 +172,16 @@ class WindowReader:
         ------
         DataFormatError, OSError
             Where rows cannot be read, or are not finite, or targets not allowed; with the place.
+        ValueError
+            With the last window, if no row of the epoch has a positive weight.
         """
+        self._n_weightless = 0
+        for window in self._windows(seed, first, end):
+            self._refuse_weightless(window)
+            yield window
+
+    def _windows(self, seed: int | None, first: int, end: int | None) -> Iterator[Window]:
+        """Yield windows as `windows` does."""
         order = WindowOrder(self.source.blocks, self.window_rows, seed)
         end = len(self) if end is None else end
         numbers = range(first // self.window_rows, -(-end // self.window_rows))
@@ -368,6 +379,15 @@ class WindowReader:
             check_targets(where, y[row, column : column + 1], self.format.loss, (low, high))
         except ValueError as error:
             raise DataFormatError(str(error)) from None
+
+    def _refuse_weightless(self, window: Window) -> None:
+        """Count the first windows whose weights are all 0, and refuse an epoch of such."""
+        weights = window.rows.weights
+        if self._n_weightless != window.begin or weights is None or weights.any():
+            return
+        self._n_weightless += window.n_rows
+        if self._n_weightless == len(self):
+            raise ValueError(f"sample_weight must have a positive weight; all {len(self)} are zero")
 
     def _check_weights(self, weights: Array, numbers: Indices) -> None:
         if weights.min() < 0:

@@ -92,6 +92,11 @@ class Source(ABC):
         return None
 
     @property
+    def window_rows(self) -> int | None:
+        """Rows that are in memory and shuffled at once, if the training does not say it."""
+        return None
+
+    @property
     def has_weights(self) -> bool:
         """Whether the rows have sample weights."""
         return False

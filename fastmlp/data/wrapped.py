@@ -49,6 +49,11 @@ class WrappedSource(Source):
         return self._source.feature_names
 
     @property
+    def window_rows(self) -> int | None:
+        """Rows that are in memory and shuffled at once."""
+        return self._source.window_rows
+
+    @property
     def has_weights(self) -> bool:
         """Whether the rows have sample weights."""
         return self._source.has_weights

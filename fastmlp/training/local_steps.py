@@ -72,10 +72,11 @@ class LocalSteps:
         Parameters and result are those of `train_batches`.
         """
         assert window.shards is not None
-        end_of_window = window.begin // self.training.batch_size + len(window.shards.lanes)
+        first = window.begin // self.training.batch_size
+        end_of_window = first + len(window.shards.lanes)
         while epoch.n_done < last_batch:
-            end = (epoch.n_done // self.n_steps + 1) * self.n_steps
-            end = min(end, end_of_window, epoch.n_batches)
+            n_rounds = (epoch.n_done - first) // self.n_steps
+            end = min(first + (n_rounds + 1) * self.n_steps, end_of_window, epoch.n_batches)
             if not self._round(window, epoch, end, n_rows):
                 return False
         return True

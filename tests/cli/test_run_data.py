@@ -111,9 +111,21 @@ def test_wrong_options_are_one_line_and_exit_code_2(capsys, path, arguments, mes
         raise AssertionError(errors)
 
 
-@pytest.mark.parametrize("option", ["--target", "--features", "--validation"])
+def test_the_rows_in_memory_are_an_option(capsys, path, tmp_path):
+    weights = []
+    for n_rows in (60, 100, 5000):
+        folder = tmp_path / str(n_rows)
+        code, *_ = train(capsys, path, "--window-rows", str(n_rows), "--out", folder)
+        assert code == 0
+        weights.append(fastmlp.load(folder / "model.safetensors").network.parameters.tobytes())
+    assert len(set(weights)) == 3
+    code, _, errors = train(capsys, path, "--window-rows", "0")
+    assert code == 2 and "--window-rows" in errors
+
+
+@pytest.mark.parametrize("option", ["--target", "--features", "--validation", "--window-rows"])
 def test_options_about_files_are_refused_without_files(capsys, option):
-    code, _, errors = run(capsys, "train", "--data", "digits", option, "x")
+    code, _, errors = run(capsys, "train", "--data", "digits", option, "3")
     assert (code, errors) == (
         2,
         f"fastmlp: error: {option} is for Parquet files; --data is digits\n",

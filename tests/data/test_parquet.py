@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import pickle
 import threading
 
@@ -308,3 +309,86 @@ def test_targets_are_read_without_the_other_columns(path, monkeypatch):
     np.testing.assert_array_equal(source.read_targets(5, 95), columns("y", "b")[5:95])
     assert names == [["y", "b"]] * 4
     np.testing.assert_array_equal(source.read(95, 97).X, columns("a")[95:97])
+
+
+# --- Weights that are all 0, and row groups with very many columns
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_weights_of_files_that_are_all_zero_are_refused(tmp_path, statistics):
+    table = TABLE.set_column(4, "w", pa.array(np.zeros(N)))
+    pq.write_table(table, tmp_path / "0.parquet", row_group_size=30, write_statistics=statistics)
+    given = {"features": ["a"], "sample_weight": "w"}
+    if statistics:
+        with pytest.raises(
+            ValueError, match=r"sample_weight .* all 100 in the column 'w' are zero"
+        ):
+            d.ParquetSource(tmp_path / "0.parquet", "y", **given)
+    else:
+        d.ParquetSource(tmp_path / "0.parquet", "y", **given)
+    written(tmp_path, name="1.parquet")
+    d.ParquetSource([tmp_path / "0.parquet", tmp_path / "1.parquet"], "y", **given)
+
+
+@pytest.fixture
+def wide_path(tmp_path, monkeypatch):
+    """A file whose row groups of 40 rows and 50 columns are read four columns at a time."""
+    for name, value in {"HELD_BYTES": 1, "PIECE_BYTES": 4 * 240, "BATCH_ROWS": 7}.items():
+        monkeypatch.setattr(f"fastmlp.data.wide.{name}", value)
+    table = pa.table({f"x{j}": RNG.random(N, np.float32) for j in range(50)} | {
+        "b": RNG.integers(0, 9, N), "w": RNG.random(N), "city": RNG.choice(["Rome", "Bonn"], N),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "wide.parquet", row_group_size=40, use_dictionary=False,
+                   compression="none")  # fmt: skip
+    return table, str(tmp_path / "wide.parquet")
+
+
+def test_row_groups_with_very_many_columns_are_read_some_columns_at_a_time(wide_path, monkeypatch):
+    table, path = wide_path
+    source = d.ParquetSource(path, "city", sample_weight="w")
+    widths, read = [], pq.ParquetFile.iter_batches
+
+    def iter_batches(self, *arguments, columns, **options):
+        widths.append(len(columns))
+        return read(self, *arguments, columns=columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
+    names = [*(f"x{j}" for j in range(50)), "b"]
+    for begin, end in [(0, 100), (3, 5), (38, 41), (79, 100)]:
+        rows = source.read(begin, end)
+        np.testing.assert_array_equal(rows.X, columns(*names, table=table)[begin:end])
+        np.testing.assert_array_equal(rows.y, table["city"].to_numpy()[begin:end].astype(str))
+        np.testing.assert_array_equal(rows.weights, table["w"].to_numpy()[begin:end])
+    assert max(widths) < 10
+    assert source.piece_rows == 3  # a sixteenth of a row group, rounded up
+    np.testing.assert_array_equal(source.read_targets(30, 50), table["city"].to_numpy()[30:50])
+    again = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(again.read(30, 50).X, source.read(30, 50).X)
+
+
+def test_whole_rows_are_read_where_a_row_group_would_be_decoded_too_often(wide_path, monkeypatch):
+    monkeypatch.setattr("fastmlp.data.wide.PAGE_BYTES", 16)
+    monkeypatch.setattr("fastmlp.data.parquet.read_columns", lambda *_: pytest.fail("by columns"))
+    source = d.ParquetSource(wide_path[1], "city", sample_weight="w")
+    assert source.read(38, 41).X.shape == (3, 51)
+
+
+def test_what_is_wrong_in_such_a_row_group_is_named(wide_path, tmp_path):
+    table, path = wide_path
+    nulls = table["x33"].to_pylist()
+    nulls[57] = None
+    broken = table.set_column(33, "x33", pa.array(nulls, pa.float32()))
+    pq.write_table(broken, path, row_group_size=40, write_statistics=False, compression="none")
+    source = d.ParquetSource(path, "city", sample_weight="w")
+    with pytest.raises(DataFormatError, match=r"row group 1, row 17, column 'x33': .* found null"):
+        source.read(50, 60)
+    pq.write_table(table, path, row_group_size=40, use_dictionary=False, compression="gzip")
+    source = d.ParquetSource(path, "city", sample_weight="w")
+    column = pq.ParquetFile(path).metadata.row_group(1).column(33)
+    with open(path, "r+b") as file:
+        file.seek(column.data_page_offset + 40)
+        file.write(b"\xff" * 30)
+    status = os.stat(path)
+    source._footers[path] = ((status.st_size, status.st_mtime_ns), source._footers[path][1])
+    with pytest.raises(DataFormatError, match="row group 1, column 'x33': cannot be read"):
+        source.read(50, 60)

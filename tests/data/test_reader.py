@@ -194,3 +194,48 @@ def test_sources_of_other_widths_are_refused_by_name():
         wide.check("X", d.ArraySource(X, Y))
     with pytest.raises(ValueError, match="window_rows must be at least 1; got 0"):
         reader(window_rows=0)
+
+
+class Weighted(Table):
+    """Rows with weights."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = weights
+
+    def __getitem__(self, rows):
+        return *super().__getitem__(rows), self.weights[rows]
+
+
+def weighted(weights):
+    return d.SequenceSource(Weighted(weights), block_rows=10)
+
+
+def test_a_source_says_how_large_its_windows_are():
+    source = d.SequenceSource(Table(), block_rows=10)
+    assert d.with_window(source, 33).window_rows == 33 and source.window_rows is None
+    scaled = d.scaled(d.with_window(source, 33), d.fit_scaler(source))
+    assert reader(scaled, None).window_rows == 30
+    assert reader(scaled, 20).window_rows == 20
+    assert d.with_window(source, 33).fingerprint != d.with_window(source, 34).fingerprint
+    with pytest.raises(ValueError, match="window_rows must be at least 1; got 0"):
+        d.with_window(source, 0)
+    with pytest.raises(TypeError, match=r"source must be a source of fastmlp\.data"):
+        d.with_window(X, 3)
+
+
+@pytest.mark.parametrize("window_rows", [20, 1000])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_an_epoch_without_weights_is_refused_with_its_last_window(window_rows, seed):
+    zeros, some = np.zeros(100), np.zeros(100)
+    seen = []
+    with pytest.raises(ValueError, match="must have a positive weight; all 100 are zero"):
+        for window in reader(weighted(zeros), window_rows).windows(seed):
+            seen.append(window.begin)
+    assert seen == list(range(0, 100, window_rows))[:-1]
+    some[-1] = 1
+    assert list(reader(weighted(some), window_rows).windows(seed))
+
+
+def test_what_is_left_of_an_epoch_may_have_no_weights():
+    assert len(list(reader(weighted(np.zeros(100)), 20).windows(None, first=20))) == 4

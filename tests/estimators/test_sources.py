@@ -104,6 +104,34 @@ def test_narrow_types_are_trained_in_float32(dtype, wanted):
     assert classifier(dtype="float64").fit(source(LABELS, x=x)).coefs_[0].dtype == "float64"
 
 
+def test_a_source_says_how_many_rows_are_in_memory():
+    class Rows:
+        def __len__(self):
+            return N
+
+        def __getitem__(self, rows):
+            return X[rows], TARGETS[rows]
+
+    rows = d.SequenceSource(Rows(), block_rows=10)
+    small, whole = (regressor(batch_size=20).fit(d.with_window(rows, n)) for n in (40, N))
+    assert same(whole, regressor(batch_size=20).fit(X, TARGETS))
+    assert not same(small, whole)
+    assert same(small, regressor(batch_size=20).fit(d.with_window(rows, 59)))
+
+
+def test_weights_that_are_all_zero_are_refused_before_the_end_of_the_first_epoch():
+    class Rows:
+        def __len__(self):
+            return N
+
+        def __getitem__(self, rows):
+            return X[rows], LABELS[rows], np.zeros(len(LABELS[rows]))
+
+    for source in (d.SequenceSource(Rows()), d.with_window(d.SequenceSource(Rows()), 60)):
+        with pytest.raises(ValueError, match="sample_weight must have a positive weight; all 300"):
+            classifier(batch_size=20).fit(source)
+
+
 def test_validation_rows_may_be_a_source():
     settings = {"early_stopping": True, "monitor": "val_loss"}
     expected = classifier(**settings).fit(X, LABELS, X_val=X[:90], y_val=LABELS[:90])

@@ -71,7 +71,13 @@ def test_every_public_name_has_a_call():
     for module, prefix in ((plots, "plots."), (datasets, "datasets.")):
         functions = {n for n in dir(module) if inspect.isfunction(getattr(module, n))}
         assert {prefix + name for name in functions} <= set(odd_values.SUBJECTS)
-    made_by_functions = {"ConcatenatedSource", "OneHotSource", "ScaledSource", "WindowSource"}
+    made_by_functions = {
+        "ConcatenatedSource",
+        "OneHotSource",
+        "ScaledSource",
+        "WindowSizeSource",
+        "WindowSource",
+    }
     shown = {n for n in dir(data) if callable(getattr(data, n))}
     shown -= made_by_functions | {"Source", "SourceRows"}  # derived from, or returned
     assert {f"data.{name}" for name in shown} <= set(odd_values.SUBJECTS)

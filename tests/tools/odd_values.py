@@ -497,6 +497,8 @@ SUBJECTS |= {
     "data.predict": (data.predict, lambda: {"network": network(), "source": labelled_rows()}),
     "data.scaled": (data.scaled, lambda: {
         "source": labelled_rows(), "scaler": StandardScaler().fit(X)}),
+    "data.with_window": (data.with_window, lambda: {
+        "source": labelled_rows(), "window_rows": 2}),
     "data.windows": (data.windows, lambda: {"series": X, "width": 2}),
 }  # fmt: skip
 
