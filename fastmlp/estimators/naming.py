@@ -86,7 +86,7 @@ def refuse_lazy(name: str, data: Any) -> None:
             f"{name} must be an array here; got {type(data).__name__}, a source. fit, predict and "
             "score read sources; elsewhere pass its rows: source.read(begin, end).X"
         )
-    if isinstance(data, str | bytes | PathLike):
+    if name.startswith("X") and isinstance(data, str | bytes | PathLike):
         raise TypeError(
             f"{name} must hold rows; got {shown(data)}. fastmlp.data.ParquetSource(path, target) "
             "reads Parquet files"
