@@ -45,7 +45,7 @@ def fitted(kind):
     [
         ("X", 3, "X: Expected 2D array, got scalar array instead"),
         ("X", {}, "X: float() argument must be a string or a real number"),
-        ("X", "Oslo", "X: must hold rows; got 'Oslo'"),
+        ("X", "Oslo", "X must hold rows; got 'Oslo'"),
         ("X", BrokenRepr(), "X"),
         ("y", 3, "y: Input should have at least 1 dimension"),
         ("y", [], "y: Found array with 0 sample(s)"),
@@ -174,7 +174,7 @@ def test_columns_that_are_not_numbers_are_named():
         with pytest.raises(ValueError, match=r"not numbers|are not: column 'city' .*OneHot"):
             MLPClassifier(**SMALL).fit(table, LABELS)
     array = np.array([[1.5, "Oslo"]] * n, dtype=object)
-    message = r"^must hold rows; got 'Oslo'\. X must be .* column 1 \(object\)"
+    message = r"^could not convert string to float: 'Oslo'\. X must be .* column 1 \(object\)"
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**SMALL).fit(array, LABELS)
 
