@@ -53,6 +53,7 @@ autodoc_member_order = "bysource"
 default_role = "literal"  # single backticks
 autosummary_generate = True
 autosummary_ignore_module_all = False
+toc_object_entries_show_parents = "hide"  # on the right, where there is little room
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 templates_path = ["_templates"]
