@@ -32,6 +32,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx_copybutton",
     "contents",
+    "formulas",
     "public_names",
     "repository_links",
     "versions_added",
@@ -86,6 +87,7 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_", "__repr__"),
 }
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastmlp {release}"
 html_logo = "_static/logo.svg"

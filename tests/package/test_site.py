@@ -265,6 +265,20 @@ def test_every_page_is_in_the_tree_once():
     assert set(listed) - generated == {page for page in found if not page.startswith("gallery/")}
 
 
+def test_formulas_of_the_pages_become_mathml():
+    convert = pytest.importorskip("latex2mathml.converter", reason="no site is built here").convert
+    formulas = {
+        formula
+        for page in DOCS.rglob("*.md")
+        for formula in re.findall(
+            r"\$\$(.+?)\$\$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.DOTALL
+        )
+    }
+    assert len(formulas) > 5
+    for formula in formulas:
+        assert "\\" not in re.sub(r"<[^>]+>", "", convert(formula)), formula
+
+
 def test_a_built_site_is_counted(tmp_path):
     spec = importlib.util.spec_from_file_location("count_site", DOCS / "count_site.py")
     module = importlib.util.module_from_spec(spec)
