@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -164,47 +164,6 @@ def test_workers_join_and_leave_between_fits(expected):
         assert time.monotonic() - start < BOUND
 
 
-def test_the_only_worker_that_is_stopped_ends_the_run_with_an_error(tmp_path):
-    with local_cluster(1) as cluster, distributed.Client(cluster) as client:
-        (pid,) = ready(client, 1)
-        stop = threading.Timer(0.02, os.kill, [pid, signal.SIGSTOP])
-        callbacks = [lambda t: stop.start() if t.epochs_done == 2 else None, Checkpoint(tmp_path)]
-        run = InThread(lambda: trained(client, callbacks=callbacks, patience=4))
-        try:
-            with pytest.raises(ClusterError) as caught:
-                run.result(BOUND)
-        finally:
-            end(pid)
-        assert f"continue with resume='{tmp_path}'" in str(caught.value)
-        assert "there has been no worker for 4 s" in str(caught.value)
-
-
-@pytest.mark.soak
-def test_every_worker_that_is_stopped_gives_an_error_too(mortals):
-    """And the checkpoint's weights are those of the last whole piece."""
-    pids = ready(mortals)
-    kept = {}
-
-    def call(trainer):
-        kept["weights"] = trainer.network.parameters.copy()
-        for pid in pids if trainer.epochs_done == 2 else []:
-            os.kill(pid, signal.SIGSTOP)
-
-    trainer = make()
-    run = InThread(
-        lambda: fastmlp.dask.train(
-            mortals, trainer, SOURCE, n_epochs=N_EPOCHS, callbacks=[call], patience=1
-        )
-    )
-    try:
-        with pytest.raises(ClusterError, match=r"2 epoch\(s\) and .* are done; the network has"):
-            run.result(BOUND)
-    finally:
-        for pid in pids:
-            end(pid)
-    np.testing.assert_array_equal(trainer.network.parameters, kept["weights"])
-
-
 def started(*command):
     return subprocess.Popen(
         [sys.executable, "-m", *map(str, command)],
@@ -219,37 +178,58 @@ def free_port():
         return found.getsockname()[1]
 
 
-def test_a_scheduler_that_is_killed_gives_an_error_that_names_the_checkpoint(tmp_path):
+@contextmanager
+def without_nannies():
+    """Client of a scheduler and a worker of which nobody starts another, and their processes."""
     address = f"tcp://127.0.0.1:{free_port()}"
     processes = [
-        started("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", "--no-show",
+        started("distributed.cli.dask_scheduler", "--host", address, "--no-show",
                 "--dashboard-address", "127.0.0.1:0"),
         started("distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard",
                 "--nthreads", 1, "--host", "127.0.0.1", "--death-timeout", 20),
     ]  # fmt: skip
     try:
         with distributed.Client(address, timeout=BOUND) as client:
-            ready(client, 1)
-            kill = threading.Timer(0.02, processes[0].kill)
-            call = [lambda t: kill.start() if t.epochs_done == 2 else None, Checkpoint(tmp_path)]
-            start = time.monotonic()
-            run = InThread(lambda: trained(client, callbacks=call, n_epochs=10**6, patience=5))
-            with pytest.raises(ClusterError, match="the scheduler") as caught:
-                run.result(BOUND)
-            assert f"continue with resume='{tmp_path}'" in str(caught.value)
-            assert time.monotonic() - start < BOUND
-        continued = make()
-        done = int(str(caught.value).split(" epoch(s)")[0].split()[-1])
-        continued.fit(SOURCE, n_epochs=done + 1, n_shards=8, resume=tmp_path)
-        assert_same_bits(result_of(continued), on_one_machine(SOURCE, done + 1, make=make))
+            client.run_on_scheduler(os.getpid)
+            client.wait_for_workers(1, timeout=BOUND)
+            client.run(np.zeros, 1)
+            yield client, *processes
     finally:
         for process in processes:
             process.kill()
             process.wait()
 
 
-def test_ctrl_c_ends_a_run_with_the_weights_of_the_last_piece(mortals):
-    ready(mortals)
+def error_of(client, victim, number, folder):
+    """The error of a run to which something happens after two epochs; seconds until then."""
+    harm = threading.Timer(0.02, os.kill, [victim.pid, number])
+    calls = [lambda t: harm.start() if t.epochs_done == 2 else None, Checkpoint(folder)]
+    start = time.monotonic()
+    run = InThread(lambda: trained(client, callbacks=calls, n_epochs=10**6, patience=8))
+    with pytest.raises(ClusterError) as caught:
+        run.result(BOUND)
+    assert time.monotonic() - start < BOUND
+    assert str(caught.value).endswith(f"step(s) are done; continue with resume='{folder}'")
+    return str(caught.value)
+
+
+def test_a_scheduler_that_is_killed_gives_an_error_that_names_the_checkpoint(tmp_path):
+    with without_nannies() as (client, scheduler, _):
+        message = error_of(client, scheduler, signal.SIGKILL, tmp_path)
+    assert message.startswith("the scheduler ")
+    n_done = int(message.split(" epoch(s)")[0].split()[-1])
+    continued = make()
+    continued.fit(SOURCE, n_epochs=n_done + 1, n_shards=8, resume=tmp_path)
+    assert_same_bits(result_of(continued), on_one_machine(SOURCE, n_done + 1, make=make))
+
+
+def test_the_only_worker_that_is_stopped_ends_the_run_with_an_error(tmp_path):
+    with without_nannies() as (client, _, worker):
+        message = error_of(client, worker, signal.SIGSTOP, tmp_path)
+    assert message.startswith("there has been no worker for 8 s. ")
+
+
+def test_ctrl_c_ends_a_run_with_the_weights_of_the_last_piece(client):
     weights = {}
 
     def call(trainer):
@@ -260,15 +240,13 @@ def test_ctrl_c_ends_a_run_with_the_weights_of_the_last_piece(mortals):
     trainer = make()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        fastmlp.dask.train(
-            mortals, trainer, SOURCE, n_epochs=10**6, callbacks=[call], verbose=False
-        )
+        fastmlp.dask.train(client, trainer, SOURCE, n_epochs=10**6, callbacks=[call], verbose=False)
     assert time.monotonic() - start < BOUND
     alone = on_one_machine(SOURCE, trainer.epochs_done, make=make)
     np.testing.assert_array_equal(weights[trainer.epochs_done], alone["weights"])
     if trainer.n_steps == alone["n_steps"]:
         np.testing.assert_array_equal(trainer.network.parameters, alone["weights"])
-    assert_same_bits(trained(mortals, n_epochs=2), on_one_machine(SOURCE, 2, make=make))
+    assert_same_bits(trained(client, n_epochs=2), on_one_machine(SOURCE, 2, make=make))
 
 
 # --- Without a cluster

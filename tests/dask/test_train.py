@@ -361,6 +361,30 @@ def test_a_trainer_must_be_one(client):
         fastmlp.dask.train(client, make_trainer().network, SOURCE)
 
 
+# --- Safety
+
+
+def test_a_cluster_with_tls_encrypts_what_workers_send_each_other(monkeypatch):
+    pytest.importorskip("cryptography")
+    security = distributed.security.Security.temporary()
+    with (
+        local_cluster(2, security=security) as cluster,
+        distributed.Client(cluster, security=security) as own,
+    ):
+        assert all(address.startswith("tls://") for address in own.scheduler_info()["workers"])
+        seen = []
+        submit = fastmlp.dask.crew.Crew._submit
+
+        def noted(self, rank, function, *arguments):
+            if function.__name__ == "meet":
+                seen.extend(arguments[1])
+            return submit(self, rank, function, *arguments)
+
+        monkeypatch.setattr(fastmlp.dask.crew.Crew, "_submit", noted)
+        assert_same_bits(trained(own, SOURCE), on_one_machine())
+        assert seen and all(address.startswith("tls://127.0.0.1:") for address in seen)
+
+
 # --- What is left
 
 

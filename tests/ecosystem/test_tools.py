@@ -197,7 +197,7 @@ def test_scores_on_a_dask_cluster_are_those_of_one_thread():
 
     expected = cross_val_score(classifier(n_threads=1), X, Y, cv=3)
     cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
     )
     with cluster, distributed.Client(cluster), parallel_config("dask"):
         scores = cross_val_score(classifier(n_threads=1), X, Y, cv=3)

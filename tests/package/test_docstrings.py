@@ -14,7 +14,7 @@ import pytest
 
 import fastmlp
 
-FACES = ("", ".callbacks", ".data", ".datasets",
+FACES = ("", ".callbacks", ".dask", ".data", ".datasets",
          ".estimators", ".exceptions", ".exchange", ".initializers",
          ".losses", ".myann", ".network", ".optimizers", ".plots", ".reference", ".schedules",
          ".search", ".studies", ".tables", ".training", ".cnn", ".cnn.maps")  # fmt: skip

@@ -43,7 +43,7 @@ def test_executors_give_the_result_of_threads(expected):
 def test_a_dask_client_gives_the_result_of_threads(expected):
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
     )
     with cluster, distributed.Client(cluster) as client:
         check(search(backend=client).fit(X, Y), expected)
