@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -139,7 +140,7 @@ class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
         y : the same with labels or targets, (n,) or (n, n_outputs), or None with a Source
             In as many partitions; empty ones are allowed.
         sample_weight : the same with weights >= 0, (n,), optional
-        X_val, y_val, sample_weight_val : arrays or Dask collections, optional
+        X_val, y_val, sample_weight_val : like X, y and sample_weight, or arrays, optional
             Validation data; a collection is computed and comes to the client.
         resume : str, bytes or PathLike, optional
             A checkpoint or its folder, as in :meth:`fastmlp.MLPClassifier.fit`.
@@ -299,9 +300,18 @@ def with_parameters_of(local: type[BaseMLP]) -> Callable[[type[Any]], type[Any]]
         __init__.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         __init__.__doc__ = None
         cls._local_class, cls.__init__ = local, __init__
+        cls.__doc__ = _described(cls.__doc__ or "", local.__doc__ or "")
         return cls
 
     return decorate
+
+
+def _described(doc: str, local_doc: str) -> str:
+    """Return a docstring with the parameters of a local estimator's before its own."""
+    head = "Parameters\n----------\n"
+    doc, (_, _, rest) = inspect.cleandoc(doc), inspect.cleandoc(local_doc).partition(head)
+    parameters = re.split(r"^\S[^\n]*\n-{3,}\n", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    return doc.replace(head, f"{head}{parameters.rstrip()}\n", 1)
 
 
 def _computed(client: Any, data: Any) -> Any:

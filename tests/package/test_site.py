@@ -33,9 +33,9 @@ OTHER_LIBRARIES = {"coming-from/keras.md": "keras", "coming-from/pytorch.md": "t
 """Pages that compare with a library which takes many seconds to import."""
 
 ROOMS = (
-    "callbacks", "cnn", "cnn.maps", "dask", "data", "datasets", "estimators", "exceptions", "exchange",
-    "initializers", "losses", "myann", "network", "optimizers", "plots", "reference", "schedules",
-    "search", "studies", "tables", "training",
+    "callbacks", "cnn", "cnn.maps", "dask", "data", "datasets", "estimators", "exceptions",
+    "exchange", "initializers", "losses", "myann", "network", "optimizers", "plots", "reference",
+    "schedules", "search", "studies", "tables", "training",
 )  # fmt: skip
 """Rooms and single files whose names are public."""
 
