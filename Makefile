@@ -7,7 +7,7 @@ SOURCES = CMakeLists.txt pyproject.toml setup.py $(wildcard src/*) $(wildcard fa
 KERNELS = $(CURDIR)/build/kernels/libkernels.a
 KEEP_KERNELS = CMAKE_ARGS="$$CMAKE_ARGS -DCMAKE_ARCHIVE_OUTPUT_DIRECTORY=$(dir $(KERNELS))"
 
-.PHONY: train test soak sanitize mutants test-arm64 lint docs wheel benchmark guard study-cnn clean
+.PHONY: train test soak sanitize mutants test-arm64 test-windows lint docs wheel benchmark guard study-cnn clean
 
 train: .venv/train-ready  ## train 784-70-30-10 on MNIST (or the embedded digits)
 	$(BIN)/fastmlp train
@@ -29,6 +29,9 @@ mutants: .venv/test-ready  ## do the tests notice mistakes in kernels and engine
 
 test-arm64: .venv/test-ready  ## kernels and engine on an emulated arm64 processor; about an hour
 	$(BIN)/python tests/long/arm64.py
+
+test-windows: .venv/test-ready  ## kernels and thread team for Windows, under wine; two minutes
+	$(BIN)/python tests/long/windows.py
 
 lint: .venv/test-ready  ## style, and the direction of imports
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 #include "blas_threads.h"
+#include "system.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #define MAX_LIBRARIES 8
@@ -16,7 +16,7 @@ static int n_libraries;
 static atomic_int n_users; /* changed with the lock, as are the settings */
 /* Goes up before and after a library is set to one thread: odd in between. */
 static atomic_uint n_changes;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static fm_lock lock = FM_UNLOCKED;
 
 static _Thread_local int disturbed;
 static _Thread_local int own_uses;                  /* of this thread */
@@ -28,17 +28,17 @@ static int lost_users; /* in a child: there were users, of threads that it may n
  * one thread, and for the GIL with the lock in another. */
 static void before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    fm_acquire(&lock);
 }
 
 static void in_parent(void)
 {
-    pthread_mutex_unlock(&lock);
+    fm_release(&lock);
 }
 
 static void in_child(void)
 {
-    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    lock = (fm_lock)FM_UNLOCKED;
     lost_users = n_users > own_uses;
     n_users = own_uses;
 }
@@ -47,7 +47,7 @@ int fm_blas_add(fm_get_threads get, fm_set_threads set, int per_thread)
 {
     static int registered = 0;
     if (!registered)
-        registered = pthread_atfork(before_fork, in_parent, in_child) == 0;
+        registered = fm_at_fork(before_fork, in_parent, in_child);
     if (!registered || n_libraries == MAX_LIBRARIES)
         return -1;
     libraries[n_libraries] = (struct library){.get = get, .set = set, .per_thread = per_thread};
@@ -92,23 +92,23 @@ static void begin_use(int i)
 
 void fm_blas_enter(void)
 {
-    pthread_mutex_lock(&lock);
+    fm_acquire(&lock);
     for (int i = 0; i < n_libraries; i++)
         begin_use(i);
     own_uses++;
     n_users++;
-    pthread_mutex_unlock(&lock);
+    fm_release(&lock);
 }
 
 void fm_blas_leave(void)
 {
-    pthread_mutex_lock(&lock);
+    fm_acquire(&lock);
     own_uses--;
     n_users--;
     for (int i = 0; i < n_libraries; i++)
         if (libraries[i].per_thread ? own_uses == 0 : n_users == 0)
             restore(i);
-    pthread_mutex_unlock(&lock);
+    fm_release(&lock);
 }
 
 int fm_blas_users(void)
@@ -121,10 +121,10 @@ unsigned fm_blas_keep_single(void)
     for (int i = 0; i < n_libraries; i++) {
         if (libraries[i].get() == 1)
             continue;
-        pthread_mutex_lock(&lock);
+        fm_acquire(&lock);
         if (n_users > 0)
             lower(i);
-        pthread_mutex_unlock(&lock);
+        fm_release(&lock);
     }
     return n_changes;
 }
@@ -154,10 +154,10 @@ int fm_blas_was_disturbed(void)
 
 void fm_blas_after_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    fm_acquire(&lock);
     for (int i = 0; i < n_libraries; i++)
         if (lost_users && n_users == 0 && !libraries[i].per_thread)
             restore(i);
     lost_users = 0;
-    pthread_mutex_unlock(&lock);
+    fm_release(&lock);
 }

@@ -13,12 +13,9 @@
  * the parent's threads (`after_fork`) and starts its own.
  */
 #include "fastmlp.h"
+#include "system.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
-#include <unistd.h>
 
 #define MAX_WORKERS 256
 #define MAX_CLAIMS 4096
@@ -53,7 +50,7 @@
 #endif
 
 static struct {
-    pthread_mutex_t owner; /* held for the length of a run */
+    fm_lock owner;         /* held for the length of a run */
     int n_threads;         /* started threads, without the caller */
     int64_t alone_until;   /* nanoseconds, as the next two */
     int64_t unhelped;      /* spent on shares since a helper has taken something */
@@ -65,10 +62,10 @@ static struct {
     void *context;
     ptrdiff_t n_pieces, pieces_per_claim;
 
-    pthread_mutex_t lock;       /* for sleeping and waking up */
-    pthread_cond_t opened;      /* for helpers of the run: something is shared */
-    pthread_cond_t joined;      /* for all others: a run has more workers */
-    pthread_cond_t finished;    /* for the caller: helpers have finished their pieces */
+    fm_lock lock;               /* for sleeping and waking up */
+    fm_condition opened;        /* for helpers of the run: something is shared */
+    fm_condition joined;        /* for all others: a run has more workers */
+    fm_condition finished;      /* for the caller: helpers have finished their pieces */
     atomic_int n_workers;       /* of the last run */
     atomic_int spin_time;       /* of who waits */
     atomic_int sleepers;        /* helpers that wait for `opened` */
@@ -81,20 +78,13 @@ static struct {
     /* Number of the last share in which each claim was taken. */
     _Alignas(64) atomic_ullong claimed[MAX_CLAIMS];
 } team = {
-    .owner = PTHREAD_MUTEX_INITIALIZER,
-    .lock = PTHREAD_MUTEX_INITIALIZER,
-    .opened = PTHREAD_COND_INITIALIZER,
-    .joined = PTHREAD_COND_INITIALIZER,
-    .finished = PTHREAD_COND_INITIALIZER,
+    .owner = FM_UNLOCKED,
+    .lock = FM_UNLOCKED,
+    .opened = FM_NO_SLEEPERS,
+    .joined = FM_NO_SLEEPERS,
+    .finished = FM_NO_SLEEPERS,
     .next_break = SHORT_BREAK,
 };
-
-static int64_t nanoseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
-}
 
 typedef struct {
     int64_t begin; /* 0 before the first look at the clock */
@@ -110,7 +100,7 @@ static int spin_on(fm_spin *spin)
     PAUSE();
     if (++spin->pauses % PAUSES_PER_LOOK != 0)
         return 1;
-    const int64_t now = nanoseconds();
+    const int64_t now = fm_nanoseconds();
     if (spin->begin == 0)
         spin->begin = now;
     return now - spin->begin < time;
@@ -157,11 +147,11 @@ static long take_pieces(unsigned long long share, int worker, int n_workers)
 
 /* Both sides are sequentially consistent: either a sleeper sees the change before it sleeps, or the
  * one who made it sees the sleeper and, holding the lock, wakes it. */
-static void wake(pthread_cond_t *condition)
+static void wake(fm_condition *condition)
 {
-    pthread_mutex_lock(&team.lock);
-    pthread_cond_broadcast(condition);
-    pthread_mutex_unlock(&team.lock);
+    fm_acquire(&team.lock);
+    fm_wake_all(condition);
+    fm_release(&team.lock);
 }
 
 /* Waits for another share than the last that was seen, for a worker of the run; returns it. */
@@ -173,18 +163,18 @@ static unsigned long long next_share(unsigned long long seen, int worker)
         if (share != seen)
             return share;
     } while (worker < atomic_load_explicit(&team.n_workers, memory_order_relaxed) && spin_on(&spin));
-    pthread_mutex_lock(&team.lock);
+    fm_acquire(&team.lock);
     while (worker >= atomic_load(&team.n_workers))
-        pthread_cond_wait(&team.joined, &team.lock);
+        fm_sleep_until_woken(&team.joined, &team.lock);
     atomic_fetch_add(&team.sleepers, 1);
     while (atomic_load(&team.share) == seen && worker < atomic_load(&team.n_workers))
-        pthread_cond_wait(&team.opened, &team.lock);
+        fm_sleep_until_woken(&team.opened, &team.lock);
     atomic_fetch_sub(&team.sleepers, 1);
-    pthread_mutex_unlock(&team.lock);
+    fm_release(&team.lock);
     return atomic_load(&team.share);
 }
 
-static void *helper_main(void *argument)
+FM_THREAD_MAIN(helper_main, argument)
 {
     const int worker = (int)(intptr_t)argument;
     unsigned long long share = 0;
@@ -199,52 +189,45 @@ static void *helper_main(void *argument)
             && atomic_load(&team.caller_sleeps))
             wake(&team.finished);
     }
-    return NULL;
+    return FM_THREAD_END;
 }
 
 static void after_fork(void)
 {
-    team.owner = team.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    team.opened = team.joined = team.finished = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    team.owner = team.lock = (fm_lock)FM_UNLOCKED;
+    team.opened = team.joined = team.finished = (fm_condition)FM_NO_SLEEPERS;
     team.n_threads = 0;
     atomic_store(&team.n_workers, 0);
     atomic_store(&team.sleepers, 0);
 }
 
-/* Starts threads until there are `n_wanted`, or as many as the system gives. Helpers leave signals
- * to the threads of the program. */
+/* Starts threads until there are `n_wanted`, or as many as the system gives. */
 static void grow(int n_wanted)
 {
     static int registered = 0;
-    sigset_t all, before;
     if (!registered)
-        registered = pthread_atfork(NULL, NULL, after_fork) == 0;
-    if (!registered || n_wanted <= team.n_threads)
+        registered = fm_at_fork(NULL, NULL, after_fork);
+    if (!registered)
         return;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (team.n_threads < n_wanted && team.n_threads + 1 < MAX_WORKERS) {
-        pthread_t thread;
         const intptr_t worker = team.n_threads + 1;
-        if (pthread_create(&thread, NULL, helper_main, (void *)worker) != 0)
+        if (!fm_start_thread(helper_main, (void *)worker))
             break;
-        pthread_detach(thread);
         team.n_threads++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int fm_team_enter(int n_wanted)
 {
-    if (n_wanted <= 1 || pthread_mutex_trylock(&team.owner) != 0)
+    if (n_wanted <= 1 || !fm_try_acquire(&team.owner))
         return 1;
     grow(n_wanted - 1);
     const int n_workers = n_wanted - 1 < team.n_threads ? n_wanted : team.n_threads + 1;
     if (n_workers == 1) {
-        pthread_mutex_unlock(&team.owner);
+        fm_release(&team.owner);
         return 1;
     }
-    team.patience = n_workers <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENT_SPIN_TIME : 0;
+    team.patience = n_workers <= fm_n_processors() ? PATIENT_SPIN_TIME : 0;
     if (atomic_load(&team.n_workers) != n_workers) {
         atomic_store(&team.n_workers, n_workers);
         wake(&team.joined);
@@ -264,7 +247,7 @@ void fm_team_leave(int n_workers)
     if (n_workers == 1)
         return;
     stop_spinning();
-    pthread_mutex_unlock(&team.owner);
+    fm_release(&team.owner);
 }
 
 static void work_alone(int64_t from, int64_t duration)
@@ -309,17 +292,17 @@ static void await_helpers(long n_claims)
         if (atomic_load(&team.done) >= n_claims)
             return;
     } while (spin_on(&spin));
-    pthread_mutex_lock(&team.lock);
+    fm_acquire(&team.lock);
     atomic_store(&team.caller_sleeps, 1);
     while (atomic_load(&team.done) < n_claims)
-        pthread_cond_wait(&team.finished, &team.lock);
+        fm_sleep_until_woken(&team.finished, &team.lock);
     atomic_store(&team.caller_sleeps, 0);
-    pthread_mutex_unlock(&team.lock);
+    fm_release(&team.lock);
 }
 
 void fm_team_share(int n_workers, fm_piece task, void *context, ptrdiff_t n_pieces)
 {
-    const int64_t begin = n_workers == 1 || n_pieces <= 1 ? 0 : nanoseconds();
+    const int64_t begin = n_workers == 1 || n_pieces <= 1 ? 0 : fm_nanoseconds();
     if (begin == 0 || begin < team.alone_until) {
         for (ptrdiff_t piece = 0; piece < n_pieces; piece++)
             task(context, piece, 0);
@@ -329,7 +312,7 @@ void fm_team_share(int n_workers, fm_piece task, void *context, ptrdiff_t n_piec
     const unsigned long long share = atomic_load(&team.share);
     const long taken = take_pieces(share, 0, n_workers);
     const long n_claims = claims_of(share);
-    const int64_t end_of_own = nanoseconds();
+    const int64_t end_of_own = fm_nanoseconds();
     if (taken == n_claims) {
         note_unhelped(begin, end_of_own);
         return;
@@ -339,7 +322,7 @@ void fm_team_share(int n_workers, fm_piece task, void *context, ptrdiff_t n_piec
     if (atomic_fetch_add(&team.done, taken) + taken == n_claims)
         return;
     await_helpers(n_claims);
-    const int64_t end = nanoseconds();
+    const int64_t end = fm_nanoseconds();
     const int64_t lost = end - end_of_own - USUAL_WAIT * (end_of_own - begin);
     if (lost > LEAST_LOSS)
         work_alone(end, BAN * lost);

@@ -31,15 +31,15 @@ from cpython.buffer cimport (
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.math cimport sqrt
 from libc.string cimport memcpy, memset
 
-cdef extern from "<stdlib.h>" nogil:
-    void *aligned_alloc(size_t alignment, size_t size)
-
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+cdef extern from "system.h" nogil:
+    int64_t fm_nanoseconds()
+    void *fm_allocate(size_t alignment, size_t size)
+    void fm_deallocate(void *memory)
 
 from fastmlp.engine._blas cimport (
     MAX_ATTEMPTS, fm_blas_add, fm_blas_after_fork, fm_blas_enter, fm_blas_leave, fm_blas_users,

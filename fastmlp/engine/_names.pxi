@@ -36,7 +36,7 @@ cdef char INT32 = ord(memoryview(np.zeros(1, np.int32)).format)
 cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)
 
 
-cdef str _level = fm_level_name(FM_BASELINE).decode()
+cdef int _level = FM_BASELINE
 
 
 def best_level():
@@ -52,13 +52,13 @@ def select_level(str name, *, str argument="name"):
     if LEVELS[name] > fm_best_level():
         raise ValueError(
             f"{argument} must be at most {best_level()!r} on this processor; got {name!r}")
-    fm_select_level(LEVELS[name])
-    _level = name
+    _level = LEVELS[name]
+    fm_select_level(_level)
 
 
 def selected_level():
     """Name of the SIMD level in use."""
-    return _level
+    return fm_level_name(_level).decode()
 
 
 try:

@@ -146,7 +146,7 @@ cdef class Panels:
     """The weights of a network, packed by `Engine.fill_panels` for the SIMD level of then."""
 
     cdef _Buffer memory
-    cdef str level
+    cdef int level
 
     def __cinit__(self, Py_ssize_t n_bytes):
         self.memory, self.level = _Buffer(), _level
@@ -159,15 +159,15 @@ cdef class _Predictions(_Workspace):
     cdef atomic_uintptr_t kept   # scratch of the last call, unless another one is using it
 
     def __dealloc__(self):
-        free(<void *> take_pointer(&self.kept, 0))
+        fm_deallocate(<void *> take_pointer(&self.kept, 0))
 
     cdef char *borrow(self, size_t n_bytes) except NULL:
         """Memory on cache lines of its own, with its size in the line before."""
         cdef char *memory = <char *> take_pointer(&self.kept, 0)
         if memory != NULL and (<size_t *> memory)[0] >= n_bytes:
             return memory + 64
-        free(memory)
-        memory = <char *> aligned_alloc(64, 64 + n_bytes)
+        fm_deallocate(memory)
+        memory = <char *> fm_allocate(64, 64 + n_bytes)
         if memory == NULL:
             raise MemoryError()
         (<size_t *> memory)[0] = n_bytes
@@ -175,7 +175,7 @@ cdef class _Predictions(_Workspace):
 
     cdef void give_back(self, char *memory):
         """Keep borrowed memory for the next call."""
-        free(<void *> take_pointer(&self.kept, <size_t> (memory - 64)))
+        fm_deallocate(<void *> take_pointer(&self.kept, <size_t> (memory - 64)))
 
     def fill_panels(self, parameters):
         cdef Panels panels = Panels(self.n_panels * self.dtype.itemsize)
@@ -216,7 +216,7 @@ cdef class _Predictions(_Workspace):
             call.converts = rows.itemsize != self.dtype.itemsize
             call.network, call.x, call.n_rows = &self.job.network, <char *> rows.buf, rows.shape[0]
             call.panels = NULL
-            if panels is not None and panels.level is _level:
+            if panels is not None and panels.level == _level:
                 call.panels = panels.memory.data
             PyObject_GetBuffer(out, &outputs, PyBUF_SIMPLE)
             try:

@@ -129,8 +129,7 @@ cdef double call_custom_loss(Job *job, void *a, void *delta, void *targets, void
         out[...] = gradients * (weights[:, np.newaxis] if sample_weights != NULL else 1.0)
         return float((losses * weights).sum())
     except BaseException as error:
-        engine.interruption = error
-        atomic_store(&job.run.stop, 1)
+        stop_with(job, error)
         return 0.0
 
 

@@ -41,8 +41,7 @@ cdef bint exchange_sums(Job *job) noexcept with gil:
     try:
         return engine.exchange(engine.slots, engine.shard_totals)
     except BaseException as error:
-        engine.interruption = error
-        atomic_store(&job.run.stop, 1)
+        stop_with(job, error)
         return True
 
 

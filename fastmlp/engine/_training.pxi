@@ -1,17 +1,20 @@
 # Batch after batch, each shared with the team; part of _core.pyx.
 
 cdef double seconds() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec + 1e-9 * now.tv_nsec
+    return 1e-9 * fm_nanoseconds()
 
 
 cdef void check_signals(Job *job) noexcept with gil:
     try:
         PyErr_CheckSignals()
     except BaseException as error:
+        stop_with(job, error)
+
+
+cdef void stop_with(Job *job, error):
+    """End the run with the first exception: without a GIL, several workers may have one at once."""
+    if not atomic_exchange(&job.run.stop, 1):
         (<Engine> job.run.engine).interruption = error
-        atomic_store(&job.run.stop, 1)
 
 
 cdef bint is_stopped(Job *job, int worker) noexcept nogil:

@@ -179,7 +179,7 @@ class Shards:
             )
         begins, counts = lanes[:, :, 0], lanes[:, :, 1]
         if lanes.size and (
-            lanes.min() < 0 or counts.max() > self.lane_rows or (begins + counts).max() > n_rows
+            lanes.min() < 0 or counts.max() > self.lane_rows or (begins > n_rows - counts).any()
         ):
             raise ValueError(
                 f"lanes must lie within {n_rows} rows, with at most {self.lane_rows} rows each"

@@ -6,13 +6,12 @@ between, the target is either the old file or the new one.
 
 A temporary file left behind by a killed process is removed by the next process that writes the same
 target. A lock, which the system releases when its owner ends, distinguishes it from a file that is
-being written.
+being written; on Windows its age does (see `windows`).
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -23,6 +22,7 @@ from pathlib import Path
 from fastmlp._checks import check_path
 from fastmlp._types import StrPath
 from fastmlp.files.lock import Lock
+from fastmlp.files.system import calls
 
 CHUNK_BYTES = 1 << 26
 TEMPORARY_SUFFIX = ".fastmlp-tmp"
@@ -58,18 +58,20 @@ def write_atomically(
     target = Path(os.path.realpath(check_path("path", path)))
     refuse_special(target)
     remove_abandoned(target.parent, _prefix(target)[1:])
-    with _temporary(target) as (temporary, descriptor):
+    with _temporary(target) as (temporary, lock):
         with _named("write", target):
             for piece in pieces:
-                _write_all(descriptor, piece)
+                _write_all(lock.descriptor, piece)
             if insertion is not None:
-                _replace(descriptor, *insertion())
+                _overwrite(lock.descriptor, *insertion())
         with _named("synchronize", target):
-            os.fsync(descriptor)
+            os.fsync(lock.descriptor)
         with _named("replace", target):
+            if not calls.RENAMES_OPEN_FILES:
+                lock.release()
             os.replace(temporary, target)
     with _named("synchronize the folder of", target):
-        _synchronise_folder(target.parent)
+        calls.synchronize_folder(target.parent)
 
 
 def check_writable(folder: Path, prefix: str) -> None:
@@ -117,12 +119,12 @@ def _named(step: str, target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary(target: Path) -> Iterator[tuple[Path, int]]:
-    """Yield name and descriptor of a new, locked temporary file; remove it unless renamed."""
+def _temporary(target: Path) -> Iterator[tuple[Path, Lock]]:
+    """Yield name and lock of a new temporary file, which is open; remove it unless renamed."""
     with _named("create a temporary file beside", target):
         temporary, lock = _create_locked(target)
     try:
-        yield temporary, lock.descriptor
+        yield temporary, lock
     except BaseException:
         with suppress(OSError):  # the first error counts
             _discard(temporary, lock)
@@ -132,26 +134,27 @@ def _temporary(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _discard(temporary: Path, lock: Lock) -> None:
-    with suppress(OSError):
-        temporary.unlink(missing_ok=True)
-    lock.release()
+    try:
+        lock.release()  # first, because Windows removes no open file
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _create_locked(target: Path) -> tuple[Path, Lock]:
     """Create a file that is locked before another process could consider it abandoned."""
     while True:
         temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         lock = Lock(os.open(temporary, flags, 0o666))
         try:
             lock.hold(wait=True)  # without locks, nothing is cleaned up either
             with suppress(FileNotFoundError):
-                os.fchmod(lock.descriptor, stat.S_IMODE(target.stat().st_mode))
+                calls.copy_permissions(lock.descriptor, target)
             if os.path.exists(temporary):
                 return temporary, lock
         except BaseException:
-            temporary.unlink(missing_ok=True)
-            lock.release()
+            _discard(temporary, lock)
             raise
         lock.release()  # another process removed it before it was locked
 
@@ -166,11 +169,9 @@ def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
         rest = rest[os.write(descriptor, rest[:CHUNK_BYTES]) :]
 
 
-def _replace(descriptor: int, position: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while len(rest):
-        n_written = os.pwrite(descriptor, rest, position)
-        rest, position = rest[n_written:], position + n_written
+def _overwrite(descriptor: int, position: int, content: bytes) -> None:
+    os.lseek(descriptor, position, os.SEEK_SET)
+    _write_all(descriptor, content)
 
 
 def remove_abandoned(folder: Path, prefix: str) -> None:
@@ -178,22 +179,5 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
     with suppress(OSError):  # without the folder, creating the file will raise
         for name in os.listdir(folder):
             if name.startswith(f".{prefix}") and name.endswith(TEMPORARY_SUFFIX):
-                _remove_unlocked(folder / name)
-
-
-def _remove_unlocked(temporary: Path) -> None:
-    with suppress(OSError):  # locked, or removed by another process
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            temporary.unlink()
-        finally:
-            os.close(descriptor)
-
-
-def _synchronise_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+                with suppress(OSError):  # in use, or removed by another process
+                    calls.remove_unlocked(folder / name)

@@ -7,11 +7,12 @@ would keep the lock of a parent that has ended. Therefore a child closes its cop
 from __future__ import annotations
 
 import errno
-import fcntl
 import gc
 import os
 from contextlib import suppress
 from pathlib import Path
+
+from fastmlp.files.system import calls
 
 LOCK_TABLE = "/proc/locks"
 """File in which Linux lists the owners of locks."""
@@ -47,7 +48,7 @@ class Lock:
             If another owner has the lock, unless `wait` is set.
         """
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            calls.lock_file(self.descriptor, wait=wait)
         except OSError as error:
             if isinstance(error, BlockingIOError):
                 raise
@@ -77,7 +78,7 @@ def own_folder(folder: Path, use: str) -> Lock:
     OSError
         If the folder cannot be opened.
     """
-    lock = Lock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    lock = Lock(calls.open_for_lock(folder))
     try:
         with suppress(BlockingIOError):
             lock.hold()
@@ -114,4 +115,5 @@ def _forget_in_child() -> None:
     _owned.clear()
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+if hasattr(os, "register_at_fork"):  # nothing forks on Windows
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,6 +11,8 @@ import pytest
 from processes import fork, fork_and_stay
 
 from fastmlp.files import lock
+
+fcntl = pytest.importorskip("fcntl")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -10,6 +9,8 @@ import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+
+from fastmlp.files.system import calls
 
 PATIENCE_SECONDS = 600
 """After which something hangs. What is only slow, beside many other programs, takes less."""
@@ -28,7 +29,7 @@ def shared_folder(tmp_path_factory, name):
         base = base.parent
     (base / name).mkdir(exist_ok=True)
     with open(base / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        calls.lock_file(lock.fileno(), wait=True)
         yield base / name
 
 

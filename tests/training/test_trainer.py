@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import signal
 import threading
@@ -259,7 +258,7 @@ def test_ctrl_c_is_noticed_within_an_epoch_and_leaves_finite_weights():
         begin = time.process_time()
         while time.process_time() - begin < 0.5:
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         threading.Thread(target=press).start()

@@ -158,10 +158,12 @@ class GroupModels(Mapping[Any, Any]):
     def _working_model(self, position: int) -> Any:
         """Return a model for predictions, which is kept for the next call."""
         model = self._cache.pop(position, None)
-        self._cache[position] = self._model(position) if model is None else model
+        if model is None:
+            model = self._model(position)
+        self._cache[position] = model
         if len(self._cache) > CACHED_MODELS:
             self._cache.popitem(last=False)
-        return self._cache[position]
+        return model
 
     def save(self, path: StrPath) -> None:
         """Save all models to one file, atomically.

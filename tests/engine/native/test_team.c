@@ -1,14 +1,14 @@
 /* The thread team: every piece is done once, shares follow each other, busy teams, sleeping helpers
  * and forks are survived. */
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifndef _WIN32
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#endif
 
 #include "fastmlp.h"
+#include "system.h"
 
 #define SHARES 2000
 #define MOST_PIECES 10000
@@ -66,37 +66,43 @@ static int run_team(int n_wanted)
            && run_shares(n_wanted, 31, SHARES) && run_shares(n_wanted, MOST_PIECES, 3);
 }
 
-static void *run_from_other_thread(void *result)
-{
-    *(int *)result = run_team(2) && run_team(3);
-    return NULL;
-}
-
-static int several_callers(void)
-{
-    pthread_t threads[4];
-    int results[4];
-    for (int i = 0; i < 4; i++)
-        pthread_create(&threads[i], NULL, run_from_other_thread, &results[i]);
-    int good = run_team(2);
-    for (int i = 0; i < 4; i++) {
-        pthread_join(threads[i], NULL);
-        good = good && results[i];
-    }
-    return good;
-}
-
 static double seconds(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec + 1e-9 * now.tv_nsec;
+    return 1e-9 * fm_nanoseconds();
 }
 
 static void sleep_milliseconds(long n)
 {
+#ifdef _WIN32
+    Sleep((DWORD)n);
+#else
     const struct timespec pause = {.tv_nsec = n * 1000000};
     nanosleep(&pause, NULL);
+#endif
+}
+
+enum { RUNNING, GOOD, BAD };
+
+FM_THREAD_MAIN(run_from_other_thread, argument)
+{
+    atomic_int *result = argument;
+    atomic_store(result, run_team(2) && run_team(3) ? GOOD : BAD);
+    return FM_THREAD_END;
+}
+
+static int several_callers(void)
+{
+    static atomic_int results[4]; /* RUNNING */
+    int good = 1;
+    for (int i = 0; i < 4; i++)
+        good = good && fm_start_thread(run_from_other_thread, &results[i]);
+    good = good && run_team(2);
+    for (int i = 0; good && i < 4; i++) {
+        while (atomic_load(&results[i]) == RUNNING)
+            sleep_milliseconds(1);
+        good = atomic_load(&results[i]) == GOOD;
+    }
+    return good;
 }
 
 /* The caller's piece ends when a helper has taken one, or after a fifth of a second. */
@@ -123,6 +129,9 @@ static int has_helpers(void)
     return atomic_load(&helped);
 }
 
+#ifdef _WIN32 /* where nothing forks */
+#define forked_child() has_helpers()
+#else
 static int forked_child(void)
 {
     int status;
@@ -132,6 +141,7 @@ static int forked_child(void)
     waitpid(child, &status, 0);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
+#endif
 
 static void spin(void)
 {

@@ -284,7 +284,7 @@ def test_temporary_files_of_killed_processes_are_removed_at_the_next_start(tmp_p
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("step", ["write", "pwrite", "fsync", "replace"])
+@pytest.mark.parametrize("step", ["write", "lseek", "fsync", "replace"])
 def test_a_fault_is_a_warning_and_leaves_the_files_before_it(step, code, tmp_path, monkeypatch):
     class Fault(Passing):
         def after_epoch(self, trainer):
