@@ -32,6 +32,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx_copybutton",
     "contents",
+    "formulas",
     "public_names",
     "repository_links",
     "versions_added",
@@ -53,6 +54,7 @@ autodoc_member_order = "bysource"
 default_role = "literal"  # single backticks
 autosummary_generate = True
 autosummary_ignore_module_all = False
+toc_object_entries_show_parents = "hide"  # on the right, where there is little room
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 templates_path = ["_templates"]
@@ -85,6 +87,7 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_", "__repr__"),
 }
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastmlp {release}"
 html_logo = "_static/logo.svg"

@@ -34,7 +34,7 @@ CONTENTS = {
         "../scale",
         "../several-machines",
         "searching",
-        "../search",
+        "../searches",
         "tuning",
         "saving",
         "../checkpoints",
@@ -82,6 +82,7 @@ CONTENTS = {
         "cnn-augmentation",
     ),
     "project/index": (
+        "release-0.1",
         "changelog",
         "versions",
         "security",
@@ -90,6 +91,7 @@ CONTENTS = {
         "../design",
         "../extending",
         "../platforms",
+        "site",
     ),
 }
 """The pages below each page that has any, relative to it; api/index.rst has its own list."""

@@ -157,8 +157,8 @@ time_limit, network, n_threads, random_state, callbacks, verbose
         predicted = self.predict(X)
         if self._residuals is None:
             raise ValueError(
-                "predict_interval needs held-out rows and one target: fit at least 25 rows, "
-                "without X_val, with y of shape (n_samples,)"
+                "predict_interval needs held-out rows and one target: fit at least 25 different "
+                "rows, without X_val, with y of shape (n_samples,)"
             )
         columns = predicted if predicted.ndim == 2 else predicted[:, np.newaxis]
         return self._within_bounds(self._residuals.interval(columns, share))

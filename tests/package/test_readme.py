@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import fastmlp
-from fastmlp.datasets.loading import load
 
 matplotlib.use("Agg")
 
@@ -58,7 +58,7 @@ def test_examples_run_and_print_what_they_say(text, capsys, tmp_path, monkeypatc
 
 def test_a_newcomer_finds_the_command_and_the_estimators_first(text):
     order = [
-        "pip install .",
+        "pip install fastmlp",
         "from fastmlp import MLPClassifier",
         "Trainer",
         "from fastmlp import MyANN",
@@ -86,14 +86,26 @@ def test_make_says_what_it_does_before_it_is_silent():
     assert recipe.index("pytest") < recipe.index("lint\n")
 
 
+def test_badges_say_what_pyproject_says():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "README.md").read_text()
+    badges = re.findall(r"https://img.shields.io/badge/(\w+)-((?:[^-]|--)+)-", text)
+    said = {name: value.replace("--", "-").replace("_", " ") for name, value in badges}
+    versions = re.findall(r":: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert said == {"python": f"{versions[0]} to {versions[-1]}", "licence": project["license"]}
+
+
+def test_installing_from_the_index_comes_first():
+    commands = re.findall(r"^pip install .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert commands[0].split("#")[0].strip() == "pip install fastmlp"
+
+
 def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = ROOT / "docs" / "checkpoints.md"
     if not page.exists():
         pytest.skip("no docs beside the tests")
-    data = load("digits")
-    names = {"X": data.X_train[:200] / 16, "labels": data.y_train[:200]}
-    names["Y"] = np.eye(10)[names["labels"]]
+    names = {}
     (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -120,16 +132,16 @@ def test_the_page_on_tables_runs(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_page_on_searches_runs(tmp_path, monkeypatch):
-    page = ROOT / "docs" / "search.md"
+    page = ROOT / "docs" / "searches.md"
     if not page.exists():
         pytest.skip("no docs beside the tests")
     monkeypatch.chdir(tmp_path)
     found, many = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     names = {}
-    exec(compile(found.replace("max_epochs=27", "max_epochs=9"), "search.md", "exec"), names)
+    exec(compile(found.replace("max_epochs=27", "max_epochs=9"), "searches.md", "exec"), names)
     assert names["search"].best_score_ > 0.9
     many = many.replace("random_state=0\n", 'random_state=0, backend="threads"\n')
-    exec(compile(many, "search.md", "exec"), names)
+    exec(compile(many, "searches.md", "exec"), names)
     assert len(names["models"]) == 50
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target

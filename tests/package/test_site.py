@@ -44,7 +44,7 @@ TYPES |= {"Version", "Weights", "TYPE_CHECKING"}
 """Names for annotations, which need no page."""
 
 
-NEEDS = {"guide/serving.md": "fastapi"}
+NEEDS = {"guide/saving.md": "onnxruntime", "guide/serving.md": "fastapi"}
 """Pages whose examples need a package that fastmlp does not."""
 
 
@@ -263,6 +263,43 @@ def test_every_page_is_in_the_tree_once():
     found = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
     generated = {"gallery/index", "api/index"}
     assert set(listed) - generated == {page for page in found if not page.startswith("gallery/")}
+
+
+def test_formulas_of_the_pages_become_mathml():
+    convert = pytest.importorskip("latex2mathml.converter", reason="no site is built here").convert
+    formulas = {
+        formula
+        for page in DOCS.rglob("*.md")
+        for formula in re.findall(
+            r"\$\$(.+?)\$\$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.DOTALL
+        )
+    }
+    assert len(formulas) > 5
+    for formula in formulas:
+        assert "\\" not in re.sub(r"<[^>]+>", "", convert(formula)), formula
+
+
+def test_a_built_site_is_counted(tmp_path):
+    spec = importlib.util.spec_from_file_location("count_site", DOCS / "count_site.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "api" / "generated").mkdir(parents=True)
+    (tmp_path / "_modules").mkdir()
+    link = '<a class="reference internal" href="#">x</a>'
+    (tmp_path / "index.html").write_text(f"{link}<article role=main>{link}<img src='x'></article>")
+    (tmp_path / "api" / "generated" / "a.html").write_text(f"<article>{link}{link}</article>")
+    (tmp_path / "_modules" / "b.html").write_text(f"<article>{link}</article>")
+    found = module.count(tmp_path)
+    assert found["pages"] == 2
+    assert found["pages of the reference"] == 1
+    assert found["links within the site"] == 3
+    assert found["pictures"] == 1
+
+
+def test_no_page_has_the_name_of_one_that_sphinx_makes():
+    """It would be overwritten without a warning."""
+    names = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
+    assert not names & {"search", "genindex", "modindex", "py-modindex"}
 
 
 def test_every_example_has_a_title_and_a_place_in_the_gallery():
