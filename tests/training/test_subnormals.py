@@ -1,7 +1,7 @@
 """Subnormal numbers count as 0 in training, and only there.
 
-What Adam remembers of a node that has died would stay at the smallest subnormal number for good, and
-many processors take some hundred cycles for each of them.
+What Adam remembers of a node that has died would stay at the smallest subnormal number for good,
+and many processors take some hundred cycles for each of them.
 """
 
 import platform
