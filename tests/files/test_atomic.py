@@ -19,6 +19,7 @@ from fastmlp.files import atomic as _atomic_file
 from fastmlp.files.atomic import write_atomically
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
+posix_only = pytest.mark.skipif(os.name != "posix", reason="asks for what only POSIX has")
 
 
 @pytest.fixture
@@ -67,6 +68,7 @@ def test_a_fault_leaves_the_old_file_and_no_other(step, after, says, code, path,
     assert os.listdir(path.parent) == ["file"]
 
 
+@posix_only
 def test_a_fault_after_the_rename_leaves_the_new_file_whole(path, monkeypatch):
     fail_in(monkeypatch, "fsync", errno.EIO, after=1)
     with pytest.raises(OSError, match="cannot synchronize the folder of the file"):
@@ -75,6 +77,7 @@ def test_a_fault_after_the_rename_leaves_the_new_file_whole(path, monkeypatch):
     assert os.listdir(path.parent) == ["file"]
 
 
+@posix_only
 def test_file_and_folder_are_synchronised_around_the_rename(path, monkeypatch):
     order = []
     real_sync, real_replace = os.fsync, os.replace
@@ -116,6 +119,7 @@ _atomic_file.write_atomically(sys.argv[1], [b"new" * 100])
 """
 
 
+@posix_only
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
 def test_what_a_killed_process_left_is_removed_by_the_next(step, path):
     result = subprocess.run([sys.executable, "-c", KILLED, str(path), step])
@@ -139,6 +143,7 @@ def test_a_file_that_is_being_written_is_not_taken_for_abandoned(path):
     assert os.listdir(path.parent) == ["file"]
 
 
+@posix_only
 def test_a_full_disk_leaves_the_old_model(tmp_path):
     """The system itself refuses to write more than some bytes."""
     code = (
@@ -164,6 +169,7 @@ def test_a_missing_folder_is_named_and_not_made(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@posix_only
 def test_links_are_followed_and_permissions_stay(tmp_path):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_bytes(OLD)
@@ -181,6 +187,7 @@ def test_a_new_file_has_the_permissions_that_any_new_file_has(tmp_path):
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@posix_only
 def test_many_writers_of_one_file_leave_one_whole_file(path):
     contents = [bytes([65 + i]) * 100_000 for i in range(8)]
     errors = []
@@ -202,6 +209,7 @@ def test_many_writers_of_one_file_leave_one_whole_file(path):
     assert os.listdir(path.parent) == ["file"]
 
 
+@posix_only
 def test_long_names_and_names_with_patterns_work(tmp_path):
     for name in ("ü" * 120, "[a]*?", ".hidden", "a b"):
         write_atomically(tmp_path / name, [NEW])

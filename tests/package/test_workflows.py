@@ -33,12 +33,20 @@ def classified_versions():
 
 
 def built_versions():
-    tags = WHEELS["build"].split()
+    tags = [tag for tag in WHEELS["build"].split() if not tag.endswith("t-*")]
     return [re.fullmatch(r"cp3(\d+)-\*", tag).expand(r"3.\1") for tag in tags]
 
 
 def test_wheels_are_built_for_the_pythons_of_the_classifiers():
     assert built_versions() == classified_versions()
+
+
+def test_the_newest_python_gets_wheels_without_the_gil_too():
+    newest = f"cp{classified_versions()[-1].replace('.', '')}t-*"
+    (override,) = WHEELS["overrides"]
+    assert [tag for tag in WHEELS["build"].split() if tag.endswith("t-*")] == [newest]
+    assert override["select"] == newest
+    assert newest in workflow("ci")["jobs"]["wheels"]["env"]["CIBW_BUILD"].split()
 
 
 def test_every_python_of_the_classifiers_may_install_and_the_first_is_the_oldest_that_may():
@@ -89,9 +97,10 @@ def test_actions_have_versions():
 
 def test_tests_of_a_wheel_exist_and_come_without_the_package():
     assert WHEELS["test-sources"] == ["tests", "pyproject.toml"]
-    named = [part for part in shlex.split(WHEELS["test-command"]) if part.startswith("tests/")]
-    assert named
-    assert [part for part in named if not (ROOT / part).exists()] == []
+    for command in (WHEELS["test-command"], WHEELS["overrides"][0]["test-command"]):
+        named = [part for part in shlex.split(command) if part.startswith("tests/")]
+        assert named
+        assert [part for part in named if not (ROOT / part).exists()] == []
 
 
 def test_oldest_requirements_are_the_lower_bounds():

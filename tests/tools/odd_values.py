@@ -21,7 +21,6 @@ import io
 import json
 import os
 import re
-import resource
 import signal
 import sys
 import tempfile
@@ -568,6 +567,8 @@ def run(share, n_shares, only=""):
 
     Raises what a working call raises: beyond that the odd values would never be reached.
     """
+    import resource  # here, because tests that run on Windows use other names of this file
+
     signal.signal(signal.SIGALRM, ring)
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
     os.chdir(tempfile.mkdtemp())
