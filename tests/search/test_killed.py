@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from killed_search import summary
-from processes import PATIENCE_SECONDS, wait_until
+from processes import PATIENCE_SECONDS, is_running, wait_until
 from searches import X, Y, search
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "killed_search.py"
@@ -49,6 +49,20 @@ def test_a_killed_search_continues_with_the_same_result(tmp_path, expected):
         kill(process)
     assert finished(tmp_path) == expected
     assert outcomes(tmp_path) == 26
+
+
+def children(pid):
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_processes_of_a_killed_search_end_too(tmp_path):
+    process = started(tmp_path, 2, backend="processes")
+    wait_until(lambda: outcomes(tmp_path) == 2)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    kill(process)
+    wait_until(lambda: not any(map(is_running, workers)))
 
 
 @pytest.mark.soak
