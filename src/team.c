@@ -13,6 +13,7 @@
  * the parent's threads (`after_fork`) and starts its own.
  */
 #include "fastmlp.h"
+#include "float_mode.h"
 #include "system.h"
 
 #include <stdatomic.h>
@@ -61,6 +62,7 @@ static struct {
     fm_piece task;
     void *context;
     ptrdiff_t n_pieces, pieces_per_claim;
+    uint64_t float_mode; /* the caller's */
 
     fm_lock lock;               /* for sleeping and waking up */
     fm_condition opened;        /* for helpers of the run: something is shared */
@@ -136,6 +138,7 @@ static long take_pieces(unsigned long long share, int worker, int n_workers)
         const ptrdiff_t i = first + k < n_claims ? first + k : first + k - n_claims;
         if (!take(i, number))
             continue;
+        fm_set_float_mode(team.float_mode);
         const ptrdiff_t begin = i * team.pieces_per_claim, next = begin + team.pieces_per_claim;
         const ptrdiff_t end = next < team.n_pieces ? next : team.n_pieces;
         for (ptrdiff_t piece = begin; piece < end; piece++)
@@ -274,6 +277,7 @@ static void open_share(fm_piece task, void *context, ptrdiff_t n_pieces)
     team.task = task;
     team.context = context;
     team.n_pieces = n_pieces;
+    team.float_mode = fm_float_mode();
     team.pieces_per_claim = (n_pieces + MAX_CLAIMS - 1) / MAX_CLAIMS;
     const ptrdiff_t n_claims = (n_pieces + team.pieces_per_claim - 1) / team.pieces_per_claim;
     atomic_store_explicit(&team.done, 0, memory_order_relaxed);

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fastmlp.bench.adapters.job import Job
 
-N_MNIST, N_DIGITS = 60_000, 1_297
+N_MNIST, N_DIGITS, N_PIXELS = 60_000, 1_297, 784
 HEADLINE_RATES = {32: 0.5 / 32, 500: 0.001, 20_000: 0.0001}
 HEADLINE_CHECK_EPOCHS = {32: 3, 500: 5, 20_000: 35}
 HEADLINE_BATCHES = tuple(HEADLINE_RATES)
@@ -67,6 +67,19 @@ def _tiny(name: str, batch_size: int, check_epochs: int) -> Job:
     return replace(job, data="random", learning_rate=0.01)
 
 
+STEP_NETWORKS = {"100": (784, 100, 10), "512-256": (784, 512, 256, 10),
+                 "1024-1024": (784, 1024, 1024, 10), "6x256": (32, *[256] * 6, 10)}  # fmt: skip
+STEP_ROWS = {1: 2_000, 8: 8_000, 32: 20_000, 1000: N_MNIST}
+
+
+def _steps() -> Iterable[Job]:
+    """Networks from narrow to wide and deep, at batch sizes from 1 on; rows for short epochs."""
+    for name, sizes in STEP_NETWORKS.items():
+        for batch_size, n_rows in STEP_ROWS.items():
+            job = _adam(f"steps-{name}-{batch_size}", sizes, batch_size, n_rows, 3)
+            yield job if sizes[0] == N_PIXELS else replace(job, data="random")
+
+
 ESTIMATOR_DATA = {
     "digits": (64, N_DIGITS, 200),
     "mnist": (784, N_MNIST, 5),
@@ -108,6 +121,7 @@ GROUPS: dict[str, tuple[Job, ...]] = {
         _adam("adam-512-256", (784, 512, 256, 10), 200, N_MNIST, 3),
         _adam("adam-100", (784, 100, 10), 200, N_MNIST, 5),
     ),
+    "steps": tuple(_steps()),
     "tabular": (replace(_adam("tabular", (20, 64, 64, 3), 256, 1_000_000, 3), data="random"),),
     "tiny": (_tiny("tiny-full", 10_000, 100), _tiny("tiny-256", 256, 10)),
     "predict": tuple(map(_prediction, (1, 100, 10_000))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,7 @@ def _read_files(
     names = feature_names(options)
     if names is None and columns is not None:
         names = list(columns)
+        _check_columns(name, names)
     if not as_source:
         return _read_parquet_frame(name, target, names)
     if needs_target:
@@ -147,6 +148,22 @@ def _read_files(
     if names is None and target is not None:
         names = [column for column in columns_of(name) if column != target]
     return RowsToPredict(open_files("--data", name, None, names), None, name)
+
+
+def _check_columns(name: str, wanted: Sequence[str]) -> None:
+    """Raise UsageError, with the columns that Parquet files do not have."""
+    _check_missing(name, wanted, columns_of(name))
+
+
+def _check_missing(name: object, wanted: Sequence[str], known: Iterable[str]) -> None:
+    there = set(known)
+    missing = [column for column in dict.fromkeys(wanted) if column not in there]
+    if missing:
+        names = ", ".join(missing[:MOST_NAMES]) + (", ..." if len(missing) > MOST_NAMES else "")
+        raise UsageError(
+            f"{name} must have the columns of the model; {names} "
+            f"{'is' if len(missing) == 1 else 'are'} missing"
+        )
 
 
 def _read_parquet_frame(
@@ -162,12 +179,7 @@ def _read_parquet_frame(
         ) from error
     targets = [] if target is None else [target]
     wanted = columns_of(name) if names is None else [*names, *targets]
-    missing = sorted({*wanted, *targets}.difference(columns_of(name)))
-    if missing:
-        raise UsageError(
-            f"{name} must have the columns of the model and --target; "
-            f"{', '.join(missing[:MOST_NAMES])} {'is' if len(missing) == 1 else 'are'} missing"
-        )
+    _check_columns(name, [*wanted, *targets])
     frame = pd.read_parquet(name, columns=wanted)
     y = None if target is None else frame[target].to_numpy()
     inputs = (
@@ -240,12 +252,7 @@ def _read_frame(path: Path, target: str | None, columns: Sequence[str]) -> RowsT
         frame = pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataFormatError(f"{path}: not a csv file: {error}") from error
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise UsageError(
-            f"{path} must have the columns of the model; {', '.join(missing[:MOST_NAMES])} "
-            f"{'is' if len(missing) == 1 else 'are'} missing"
-        )
+    _check_missing(path, columns, frame.columns)
     y = None
     if target is not None:
         y = frame.iloc[:, _column(target, list(frame.columns), frame.shape[1], path)].to_numpy()

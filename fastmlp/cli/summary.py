@@ -126,7 +126,8 @@ def rows_of_sets(record: Mapping[str, Any]) -> dict[str, int] | None:
     data = record.get("data")
     if not isinstance(data, Mapping) or not {"n_train", "n_test"} <= set(data):
         return None
-    return {"train": data["n_train"], "val": data["n_test"]}
+    # Without validation rows nothing was measured, and what is divided is NaN.
+    return {"train": data["n_train"], "val": max(1, data["n_test"])}
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

@@ -174,16 +174,21 @@ cdef class Engine(_Predictions):
         return 0
 
     cdef void launch(self, Pass run, int n_wanted, Py_ssize_t flop):
-        """Run a pass with up to n_wanted workers; a short one keeps the GIL."""
+        """Run a pass with up to n_wanted workers; a short one keeps the GIL.
+
+        Subnormal numbers are 0 in training, but not in what Python runs meanwhile (float_mode.h).
+        """
         cdef Job *job = &self.job
         cdef int n_workers
+        job.run.float_mode = fm_flush_subnormals() if job.run.training else fm_float_mode()
         if flop < SHORT_TRAINING_FLOP:
             run(job, 1)
-            return
-        with nogil:
-            n_workers = fm_team_enter(n_wanted)
-            run(job, n_workers)
-            fm_team_leave(n_workers)
+        else:
+            with nogil:
+                n_workers = fm_team_enter(n_wanted)
+                run(job, n_workers)
+                fm_team_leave(n_workers)
+        fm_set_float_mode(job.run.float_mode)
 
     def _enter(self):
         """One call at a time: its buffers and the job belong to it until it returns."""

@@ -94,6 +94,7 @@ cdef struct Run:
     Py_ssize_t batches_done
     Py_ssize_t *progress       # of the caller, or NULL
     double next_poll
+    uint64_t float_mode        # in which Python's code runs
     void *engine
 
 cdef struct Scratch:

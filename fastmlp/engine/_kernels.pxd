@@ -65,3 +65,8 @@ cdef extern from "fastmlp.h" nogil:
     int fm_team_enter(int n_wanted)
     void fm_team_share(int n_workers, fm_piece task, void *context, Py_ssize_t n_pieces)
     void fm_team_leave(int n_workers)
+
+cdef extern from "float_mode.h" nogil:
+    uint64_t fm_float_mode()
+    void fm_set_float_mode(uint64_t mode)
+    uint64_t fm_flush_subnormals()

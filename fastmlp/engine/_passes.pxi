@@ -118,6 +118,8 @@ cdef double call_custom_loss(Job *job, void *a, void *delta, void *targets, void
                           Py_ssize_t n, Py_ssize_t item) noexcept with gil:
     """The user's loss of n rows: their weighted sum; weighted dC/dA goes into delta."""
     cdef Engine engine = <Engine> job.run.engine
+    cdef uint64_t mode = fm_float_mode()
+    fm_set_float_mode(job.run.float_mode)
     try:
         losses, gradients = engine.custom_loss(matrix_view(targets, job, n, item).copy(),
                                             matrix_view(a, job, n, item).copy())
@@ -131,6 +133,8 @@ cdef double call_custom_loss(Job *job, void *a, void *delta, void *targets, void
     except BaseException as error:
         stop_with(job, error)
         return 0.0
+    finally:
+        fm_set_float_mode(mode)
 
 
 cdef void finish_output(Job *job, Weights *now, real *own, real *sample_weights, Py_ssize_t n,

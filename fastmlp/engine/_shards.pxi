@@ -38,11 +38,15 @@ cdef bint exchange_sums(Job *job) noexcept with gil:
     """Let Python send own sums and totals, and fill in those of other processes; returns whether it
     has added them up too."""
     cdef Engine engine = <Engine> job.run.engine
+    cdef uint64_t mode = fm_float_mode()
+    fm_set_float_mode(job.run.float_mode)
     try:
         return engine.exchange(engine.slots, engine.shard_totals)
     except BaseException as error:
         stop_with(job, error)
         return True
+    finally:
+        fm_set_float_mode(mode)
 
 
 cdef fm_totals sum_shards(Job *job, int n_workers) noexcept nogil:

@@ -5,10 +5,14 @@ cdef double seconds() noexcept nogil:
 
 
 cdef void check_signals(Job *job) noexcept with gil:
+    cdef uint64_t mode = fm_float_mode()
+    fm_set_float_mode(job.run.float_mode)
     try:
         PyErr_CheckSignals()
     except BaseException as error:
         stop_with(job, error)
+    finally:
+        fm_set_float_mode(mode)
 
 
 cdef void stop_with(Job *job, error):

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-PLAN_VERSION = 4
+PLAN_VERSION = 5
 
 MOST_ROWS = 2**62
 """Largest batch size: all rows of any data set, and sums of two stay below 2^63."""

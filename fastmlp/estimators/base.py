@@ -29,7 +29,9 @@ from fastmlp.estimators.coefficients import (
 )
 from fastmlp.estimators.fit import Fit
 from fastmlp.estimators.inputs import (
+    SOURCE_ADVICE,
     SPARSE_FORMATS,
+    STEP_ADVICE,
     as_inputs,
     as_matrix,
     check_training_weights,
@@ -321,7 +323,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
                 f"{held_out[0].y.shape[1]}"
             )
         if first:
-            warn_if_unscaled(x)
+            warn_if_unscaled(x, SOURCE_ADVICE if isinstance(X, Source) else STEP_ADVICE)
             if self.solver != "lbfgs":  # which adapts to the scale of the targets
                 self._warn_of_targets(rows.y)
         random_state = as_random_state(self.random_state)

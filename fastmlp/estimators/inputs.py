@@ -171,7 +171,11 @@ def _given_class_weights(
     return per_class
 
 
-def warn_if_unscaled(x: Inputs) -> None:
+STEP_ADVICE = "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline."
+SOURCE_ADVICE = "pass data.scaled(source, data.fit_scaler(source)), of fastmlp.data."
+
+
+def warn_if_unscaled(x: Inputs, advice: str = STEP_ADVICE) -> None:
     """Warn about features with a standard deviation above 100, in at most 250 rows if dense.
 
     Warns
@@ -185,7 +189,7 @@ def warn_if_unscaled(x: Inputs) -> None:
         warn(
             f"X is not scaled: feature {feature} has a standard deviation of about "
             f"{deviation[feature]:.3g}. Gradient descent needs features of similar size around 0; "
-            "put a StandardScaler or MinMaxScaler in front, for example with make_pipeline.",
+            + advice,
             UnscaledInputWarning,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -79,11 +80,16 @@ def naming_columns(name: str, data: Any) -> Iterator[None]:
 
 
 def refuse_lazy(name: str, data: Any) -> None:
-    """Raise TypeError for a lazy frame or a source, which NumPy would read as a single object."""
+    """Raise TypeError for a path, lazy frame or source, which NumPy would take for one object."""
     if isinstance(data, Source):
         raise TypeError(
             f"{name} must be an array here; got {type(data).__name__}, a source. fit, predict and "
             "score read sources; elsewhere pass its rows: source.read(begin, end).X"
+        )
+    if name.startswith("X") and isinstance(data, str | bytes | PathLike):
+        raise TypeError(
+            f"{name} must hold rows; got {shown(data)}. fastmlp.data.ParquetSource(path, target) "
+            "reads Parquet files"
         )
     if hasattr(data, "collect") and hasattr(data, "collect_schema") and not hasattr(data, "shape"):
         raise TypeError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ from fastmlp.engine.threads import usable_processors
 from fastmlp.search.shared import SharedData
 
 BACKENDS = ("threads", "processes")
+WATCH_SECONDS = 1.0
 MAX_WORKERS = 1024
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -119,7 +122,9 @@ def _processes(n_workers: int, work: Work, data: Any) -> Iterator[Pool]:
 
     n_threads = max(1, usable_processors() // n_workers)
     environment = dict.fromkeys(THREAD_VARIABLES, str(n_threads))
-    executor = ProcessPoolExecutor(n_workers, env=environment)
+    executor = ProcessPoolExecutor(
+        n_workers, env=environment, initializer=end_with_parent, initargs=(os.getpid(),)
+    )
     is_done = False
     try:
         with _executor(executor, work, data) as pool:
@@ -127,6 +132,20 @@ def _processes(n_workers: int, work: Work, data: Any) -> Iterator[Pool]:
             is_done = True
     finally:
         executor.shutdown(kill_workers=not is_done)
+
+
+def end_with_parent(pid: int) -> None:
+    """Let this process end soon after its parent, which may be killed without any notice.
+
+    loky's processes would wait for more tasks for ever.
+    """
+
+    def watch() -> None:
+        while os.getppid() == pid:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="fastmlp-watch", daemon=True).start()
 
 
 @contextmanager

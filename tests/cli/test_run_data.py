@@ -270,4 +270,15 @@ def test_what_a_model_of_data_frames_misses_is_named(capsys, path, tmp_path):
     pq.write_table(TABLE.select(["a", "c"]), tmp_path / "few.parquet")
     code, _, errors = run(capsys, "predict", model, "--data", tmp_path / "few.parquet")
     assert code == 2
-    assert "must have the columns of the model and --target; b, d are missing" in errors
+    assert "must have the columns of the model; b, d are missing" in errors
+
+
+def test_a_run_without_validation_rows_has_its_figures(capsys, path, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    pytest.importorskip("matplotlib").use("Agg")
+    code, _, errors = train(capsys, path, "--out", tmp_path / "run")
+    assert (code, errors) == (0, "")
+    assert (tmp_path / "run" / "costs.png").stat().st_size > 5000
+    pq.write_table(TABLE.select(["a", "c"]), tmp_path / "few.parquet")
+    code, _, errors = run(capsys, "predict", tmp_path / "run", "--data", tmp_path / "few.parquet")
+    assert code == 2 and "must have the columns of the model; b, d are missing" in errors

@@ -45,7 +45,7 @@ def fitted(kind):
     [
         ("X", 3, "X: Expected 2D array, got scalar array instead"),
         ("X", {}, "X: float() argument must be a string or a real number"),
-        ("X", "Oslo", "X: could not convert string to float: 'Oslo'"),
+        ("X", "Oslo", "X must hold rows; got 'Oslo'"),
         ("X", BrokenRepr(), "X"),
         ("y", 3, "y: Input should have at least 1 dimension"),
         ("y", [], "y: Found array with 0 sample(s)"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ from sklearn.base import clone
 from fastmlp import Checkpoint, DataFormatError, MLPClassifier, MLPRegressor
 from fastmlp import data as d
 from fastmlp.estimators.sources import typical_targets
+from fastmlp.exceptions import UnscaledInputWarning
 
 RNG = np.random.default_rng(0)
 N = 300
@@ -204,6 +207,9 @@ ROWS = source(LABELS)
     (lambda: classifier().fit(X, LABELS, X_val=ROWS, y_val=LABELS), ValueError,
      "y_val must be None, because X_val is a source"),
     (lambda: classifier().partial_fit(ROWS, None), ValueError, "X must be an array"),
+    (lambda: classifier().fit("rows.parquet"), TypeError,
+     r"X must hold rows; got 'rows.parquet'. fastmlp.data.ParquetSource\(path, target\) reads"),
+    (lambda: classifier().fit(X, LABELS).predict(pathlib.Path("x")), TypeError, "X must hold rows"),
     (lambda: classifier(solver="lbfgs").fit(ROWS), ValueError, "solver='lbfgs' needs all rows"),
     (lambda: classifier(early_stopping=True).fit(ROWS), ValueError, "early_stopping=True with a"),
     (lambda: classifier(class_weight="balanced").fit(ROWS), ValueError, "class_weight='balanced'"),
@@ -226,3 +232,8 @@ ROWS = source(LABELS)
 def test_wrong_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_the_advice_for_unscaled_rows_is_about_sources():
+    with pytest.warns(UnscaledInputWarning, match=r"pass data\.scaled\(source, data\.fit_scaler"):
+        classifier().fit(source(LABELS, x=X * 1000))

@@ -19,10 +19,13 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / "tools"), str(HERE)]
 
 from saved_models import EVERYTHING, MODELS, taken_apart  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 from targets import CORPUS, X, Y, begun  # noqa: E402
 
 import fastmlp  # noqa: E402
 from fastmlp.files.plain_values import encode  # noqa: E402
+from fastmlp.search import fit_many  # noqa: E402
 from fastmlp.training.checkpoints.keeper import Keeper  # noqa: E402
 
 
@@ -87,6 +90,31 @@ def checkpoints():
             yield unsealed(path.read_bytes())
 
 
+def files_of_groups():
+    """Estimators of both kinds, labels of both kinds, a group that failed, and near misses."""
+    groups = np.array([3, 1, 3, 1, 3, 1, 3, 1])
+    x, numbers = np.arange(16.0).reshape(8, 2), np.arange(8.0)
+    regressor = fastmlp.MLPRegressor(hidden_layer_sizes=(1,), max_iter=1)
+    classifier = fastmlp.MLPClassifier(hidden_layer_sizes=(1,), max_iter=1, dtype="float32")
+    pipeline = make_pipeline(StandardScaler(), regressor)
+    names = np.array(["south", "north"])[groups // 2]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "groups"
+        for model, y, labels in (
+            (regressor, numbers, groups),
+            (classifier, numbers.astype(int) // 2 % 2, names),
+            (pipeline, numbers, names),
+            (classifier, np.where(groups == 1, np.nan, numbers // 2 % 2), groups),
+        ):
+            models = fit_many(model, x, y, labels, random_state=0, backend="threads", n_workers=1)
+            models.save(path)
+            content = unsealed(path.read_bytes())
+            yield content
+            for begin, end in ((b'"labels"', b'"label"'), (b"float64", b"float32"), (b"[1", b"[9")):
+                yield content.replace(begin, end, 1)
+
+
 def headers():
     for content in model_files():
         n = struct.unpack("<Q", content[:8])[0]
@@ -114,6 +142,7 @@ SEEDS = {
     "npz": npz_files,
     "model": model_files,
     "checkpoint": checkpoints,
+    "groups": files_of_groups,
     "header": headers,
     "values": plain_values,
 }

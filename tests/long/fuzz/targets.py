@@ -35,6 +35,7 @@ from fastmlp.exceptions import (
 )
 from fastmlp.files.fields import Fields
 from fastmlp.files.safetensors_header import parse_header, parse_object
+from fastmlp.search import GroupModels
 
 CORPUS = Path(__file__).parent / "corpus"
 EXTRA_BYTES = 64 << 20
@@ -114,6 +115,14 @@ def go_on(path: Path) -> object:
     return True
 
 
+def read_groups(path: Path) -> object:
+    """All models of a file of `fit_many`: a single one is checked when it is used."""
+    models = GroupModels.load(path)
+    for label in models:
+        models[label]
+    return models.failures
+
+
 begun()  # imports and buffers
 
 TARGETS = {
@@ -121,6 +130,7 @@ TARGETS = {
     "idx_gzip": Target(read_idx, DataFormatError, packed),
     "npz": Target(lambda path: read_npz(path, ["a"]), DataFormatError, archived),
     "model": Target(fastmlp.load, ModelFormatError, sealed),
+    "groups": Target(read_groups, ModelFormatError, sealed),
     "checkpoint": Target(go_on, (ModelFormatError, ResumeError, DivergenceError), sealed),
     "header": Target(read_header, ModelFormatError),
     "values": Target(read_value, ModelFormatError),
