@@ -78,7 +78,7 @@ def test_memory_maps_are_read_block_by_block(tmp_path):
 
 
 def test_sparse_matrices_are_read_as_csr():
-    matrix = random_array((50, 9), density=0.2, rng=1)
+    matrix = random_array((50, 9), density=0.2, random_state=1)
     source = d.ArraySource(matrix, LABELS)
     assert source.is_sparse and same(source.read(5, 9), matrix.toarray()[5:9], LABELS[5:9])
 

@@ -37,7 +37,7 @@ def sparse_data(n_rows, sizes, *, density=0.03, seed=0, used=1.0):
     """Rows with values in the first columns only, the share `used` of them, and targets."""
     rng = np.random.default_rng(seed)
     n_used = int(used * sizes[0])
-    x = scipy.sparse.random_array((n_rows, n_used), density=density, format="csr", rng=rng)
+    x = scipy.sparse.random_array((n_rows, n_used), density=density, format="csr", random_state=rng)
     x.resize((n_rows, sizes[0]))
     return x, np.eye(sizes[-1])[rng.integers(0, sizes[-1], n_rows)]
 

@@ -9,8 +9,8 @@ import warnings
 
 import numpy as np
 import pytest
+from cases import BrokenRepr
 from estimator_data import blobs, multilabel, regression
-from odd_values import BrokenRepr
 from scipy import sparse
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from oldest import oldest_requirements
+from oldest import of_extras, oldest_requirements
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +106,8 @@ def test_tests_of_a_wheel_exist_and_come_without_the_package():
 def test_oldest_requirements_are_the_lower_bounds():
     assert oldest_requirements(["numpy>=1.26"]) == ["numpy==1.26"]
     assert len(oldest_requirements(PROJECT["dependencies"])) == len(PROJECT["dependencies"])
+    bounds = oldest_requirements(of_extras(PROJECT, ["pandas", "polars", "pyarrow"]))
+    assert bounds == ["pandas==2.2", "polars==1.0", "pyarrow==19"]
     with pytest.raises(ValueError, match=r"must be name>=version; got 'numpy'"):
         oldest_requirements(["numpy"])
 

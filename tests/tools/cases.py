@@ -27,6 +27,11 @@ RUNNABLE_LEVELS = [
 ]
 
 
+class BrokenRepr:
+    def __repr__(self):
+        raise RuntimeError("this object cannot be printed")
+
+
 def name_of(value):
     """A parameter's name in the name of a test, the same in every process: without addresses."""
     if inspect.isfunction(value):

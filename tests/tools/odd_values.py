@@ -35,6 +35,7 @@ import numpy as np
 import optuna
 import pyarrow
 import pyarrow.parquet
+from cases import BrokenRepr
 from sklearn.preprocessing import StandardScaler
 
 import fastmlp
@@ -59,11 +60,6 @@ NOT_FINDINGS = {
     ("rate", "type"), ("rate", "hostile"), ("loss", "hostile"),  # callables of the user
 }  # fmt: skip
 """Arguments and values whose calls are left out."""
-
-
-class BrokenRepr:
-    def __repr__(self):
-        raise RuntimeError("this object cannot be printed")
 
 
 class HostileError(RuntimeError):
@@ -567,7 +563,7 @@ def run(share, n_shares, only=""):
 
     Raises what a working call raises: beyond that the odd values would never be reached.
     """
-    import resource  # here, because tests that run on Windows use other names of this file
+    import resource
 
     signal.signal(signal.SIGALRM, ring)
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
