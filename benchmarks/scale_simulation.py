@@ -294,15 +294,17 @@ def predicted_bytes(sizes: Sequence[int], batch_size: int) -> int:
     """The formula of docs/scale.md for the memory of a training with Adam, without the rows.
 
     A network keeps its parameters once; a run has two padded copies of them, and Adam's two states
-    in two layouts. Gradients are lanes, up to eight and together at most 2 p + 64 MB, below 1 MB of
-    parameters, and blocks without memory of their own above. Layers take activations and deltas,
+    in two layouts. Gradients are lanes, up to eight and together at most 2 p + 64 MB, or blocks
+    without memory of their own (the engine's plan says which). Layers take activations and deltas,
     of the whole batch with blocks, else of chunks.
     """
+    from fastmlp.engine.plan import plan_batch
+
     p, numbers = count_parameters(sizes), sum(sizes[1:])
-    is_wide = NUMBER_BYTES * p >= 1 << 20
-    gradients = 0 if is_wide else min(8 * p, 2 * p + (64 << 20) // NUMBER_BYTES)
-    rows = batch_size if is_wide else 256
-    inputs = batch_size * sizes[0] if is_wide else 0
+    blocks = plan_batch(batch_size, tuple(sizes), NUMBER_BYTES).blocks
+    gradients = 0 if blocks else min(8 * p, 2 * p + (64 << 20) // NUMBER_BYTES)
+    rows = batch_size if blocks else 256
+    inputs = batch_size * sizes[0] if blocks else 0
     return NUMBER_BYTES * (7 * p + gradients + 2 * rows * numbers + inputs)
 
 

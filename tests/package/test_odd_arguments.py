@@ -116,7 +116,7 @@ def test_a_call_that_should_work_and_does_not_is_an_error(monkeypatch, tmp_path)
         raise KeyError("broken")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(odd_values.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr("resource.setrlimit", lambda *_: None)
     monkeypatch.setattr(odd_values.signal, "signal", lambda *_: None)
     monkeypatch.setattr(odd_values.tempfile, "mkdtemp", lambda: tmp_path)
     monkeypatch.setitem(odd_values.SUBJECTS, "planted", (call, dict))
