@@ -22,6 +22,7 @@ from fastmlp import data as d
 from fastmlp.exceptions import ClusterError
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 
 from dask_jobs import (  # noqa: E402
     InThread,
@@ -198,7 +199,10 @@ def without_nannies():
                 "--nthreads", 1, "--host", "127.0.0.1", "--death-timeout", 20),
     ]  # fmt: skip
     try:
-        with distributed.Client(address, timeout=BOUND) as client:
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "5s"}),
+            distributed.Client(address, timeout=BOUND) as client,
+        ):
             client.wait_for_workers(1, timeout=BOUND)
             # It gives no sign of life while it imports, for some seconds on a busy machine.
             client.run(importlib.import_module, "fastmlp.dask")
