@@ -106,7 +106,10 @@ class Workers:
         """
         self.lost |= addresses
         for address in addresses & self._heartbeats_known:
-            self.client.run_on_scheduler(_end, address=address)
+            try:
+                self.client.run_on_scheduler(_end, address=address)
+            except OSError:  # the scheduler may be lost too
+                self.alive()
 
     def are_silent(self, addresses: set[str]) -> set[str]:
         """Return which of some workers give no sign of life within a few heartbeats."""
@@ -279,7 +282,7 @@ class Crew:
 
         try:
             return future.result(timeout=self.workers.patience)
-        except (TimeoutError, CancelledError):
+        except (CancelledError, OSError):  # of which TimeoutError is one
             raise WorkersLostError({self.addresses[rank]}, "its result does not come") from None
 
     def _look(self) -> None:

@@ -148,6 +148,9 @@ class ClusterFeed(Feed):
                 self.workers.forget(error.addresses)
                 last = str(error)  # not the error, which has the crew in its frames
                 continue
+            except Exception:
+                self.workers.alive()  # or the cause is that the scheduler is lost
+                raise
             if len({report.digest for report in reports}) > 1:
                 raise ClusterError(
                     "the workers have computed different bits from the same rows; their processors "

@@ -298,6 +298,37 @@ def test_workers_that_are_forgotten_never_come_back_and_the_scheduler_ends_those
     assert workers.alive() == ["b"] and scheduler.ended == ["a"]
 
 
+def test_a_scheduler_that_is_lost_meanwhile_is_that_error_whatever_is_raised(client, monkeypatch):
+    from fastmlp.dask import feed
+
+    def closed(self, *arguments):
+        monkeypatch.setattr(Workers, "_heartbeats", gone)
+        raise OSError("Comm closed")
+
+    def gone(self):
+        raise ClusterError("the scheduler cannot be reached: 7")
+
+    monkeypatch.setattr(feed.Crew, "train", closed)
+    with pytest.raises(ClusterError, match="the scheduler cannot be reached: 7"):
+        trained(client)
+
+
+def test_an_error_when_workers_are_ended_is_none_if_the_scheduler_is_there():
+    scheduler = Scheduler(a=1, b=1)
+    workers = Workers(scheduler, patience=9)
+    workers.alive()
+
+    def broken(function, address):
+        raise OSError("Comm closed")
+
+    scheduler.run_on_scheduler = broken
+    workers.forget({"a"})
+    assert workers.alive() == ["b"]
+    scheduler.error = OSError("gone")
+    with pytest.raises(ClusterError, match="the scheduler cannot be reached"):
+        workers.forget({"b"})
+
+
 def test_as_many_workers_are_taken_as_there_are_shards():
     assert Workers(Scheduler(c=1, a=1, b=1), 9).wait_for_one(2) == ["a", "b"]
 
