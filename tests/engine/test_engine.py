@@ -322,7 +322,7 @@ def test_weights_are_bit_identical_in_twenty_repetitions():
 
 
 def test_wide_layers_get_fewer_lanes_and_the_same_bits(monkeypatch):
-    monkeypatch.setattr("fastmlp.engine.plan.BLOCK_ROWS_MAX", 0)
+    monkeypatch.setattr("fastmlp.engine.plan.WIDE_BLOCK_ROWS_MAX", 0)
     sizes = (3000, 3000, 10)
     assert 1 < plan_batch(600, sizes, 4).n_lanes < 8
     hashes = {weights_hash(n, sizes=sizes, n_rows=600, batch_size=600) for n in (1, 3)}

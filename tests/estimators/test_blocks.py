@@ -81,9 +81,9 @@ def test_a_block_is_one_call(monkeypatch):
     calls = []
     train = blocks.train_batches
 
-    def counted(training, rows, order, block, last_batch):
+    def counted(training, window, block, last_batch):
         calls.append(last_batch)
-        return train(training, rows, order, block, last_batch)
+        return train(training, window, block, last_batch)
 
     monkeypatch.setattr(blocks, "train_batches", counted)
     model = MLPRegressor(hidden_layer_sizes=(6,), random_state=0, max_iter=100).fit(X, Y)
@@ -139,8 +139,8 @@ def test_a_divergence_within_a_block_names_its_epoch(monkeypatch):
 def test_ctrl_c_within_a_block_keeps_the_finished_epochs(monkeypatch):
     train = blocks.train_batches
 
-    def interrupted(training, rows, order, block, last_batch):
-        train(training, rows, order, block, last_batch // 2)
+    def interrupted(training, window, block, last_batch):
+        train(training, window, block, last_batch // 2)
         signal.raise_signal(signal.SIGINT)
 
     model = MLPRegressor(hidden_layer_sizes=(6,), random_state=0, max_iter=20)

@@ -1,6 +1,6 @@
 """Sparse inputs: MLPClassifier of fastmlp and of scikit-learn, in processor seconds and memory.
 
-    python benchmarks/sparse.py [--rounds 5] [--out results.json]
+    python benchmarks/sparse_rows.py [--rounds 5] [--out results.json]
 
 Four data sets: three of random places in shapes of text, and the TF-IDF of the standard library's
 sources, in pieces of 30 lines whose package is to be found. Every measurement is a process of its
