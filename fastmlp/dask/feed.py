@@ -148,6 +148,8 @@ class ClusterFeed(Feed):
                 self.workers.forget(error.addresses)
                 last = str(error)  # not the error, which has the crew in its frames
                 continue
+            except ClusterError:
+                raise
             except Exception:
                 self.workers.alive()  # or the cause is that the scheduler is lost
                 raise

@@ -221,7 +221,7 @@ def error_of(client, victim, number, folder):
     run = InThread(lambda: trained(client, callbacks=calls, n_epochs=10**6, patience=8))
     with pytest.raises(ClusterError) as caught:
         run.result(BOUND)
-    assert time.monotonic() - start < BOUND
+    assert time.monotonic() - start < 60
     assert str(caught.value).endswith(f"step(s) are done; continue with resume='{folder}'")
     return str(caught.value)
 
