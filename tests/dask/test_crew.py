@@ -127,6 +127,7 @@ def test_a_run_that_loses_a_worker_has_the_bits_of_an_undisturbed_one(
         assert_same_bits(run.result(BOUND), expected)
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_stopped_before_the_run_is_left_out(mortals, expected):
     """It gives no sign of life, takes no orders, and has the first number."""
     with Victim(mortals, 0, signal.SIGSTOP) as victim:
@@ -151,6 +152,7 @@ def test_partitions_of_a_lost_worker_are_computed_again(mortals, expected):
         assert_same_bits(InThread(call).result(BOUND), expected)
 
 
+@pytest.mark.soak
 def test_workers_join_and_leave_between_fits(expected):
     with local_cluster(1) as cluster, distributed.Client(cluster) as client:
         assert_same_bits(trained(client), expected)
@@ -226,7 +228,8 @@ def error_of(client, victim, number, folder):
     return str(caught.value)
 
 
-def test_a_scheduler_that_is_killed_gives_an_error_that_names_the_checkpoint(tmp_path):
+def test_a_scheduler_that_is_killed_gives_an_error_that_names_the_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(fastmlp.dask.crew, "ANSWER_SECONDS", 8)
     with without_nannies() as (client, scheduler, _):
         message = error_of(client, scheduler, signal.SIGKILL, tmp_path)
     assert message.startswith("the scheduler ")
@@ -236,6 +239,7 @@ def test_a_scheduler_that_is_killed_gives_an_error_that_names_the_checkpoint(tmp
     assert_same_bits(result_of(continued), on_one_machine(SOURCE, n_done + 1, make=make))
 
 
+@pytest.mark.soak
 def test_the_only_worker_that_is_stopped_ends_the_run_with_an_error(tmp_path):
     with without_nannies() as (client, _, worker):
         message = error_of(client, worker, signal.SIGSTOP, tmp_path)
