@@ -29,6 +29,13 @@ class PartFacts(NamedTuple):
     digest: bytes
 
 
+class Part(NamedTuple):
+    """A partition: its rows, and the names of its columns, if it was a data frame."""
+
+    rows: SourceRows
+    names: tuple[str, ...] | None
+
+
 class CollectionSource(Source):
     """The rows of a Dask collection, in partitions that lie on the cluster.
 
@@ -41,11 +48,11 @@ class CollectionSource(Source):
     has_weights : bool
     client : distributed.Client or None
     futures : sequence of distributed.Future
-        The partitions, each SourceRows.
+        The partitions, each a Part.
 
     Attributes
     ----------
-    parts : mapping of int to SourceRows, or None
+    parts : mapping of int to Part, or None
         Partitions in memory, by their number.
     """
 
@@ -54,7 +61,7 @@ class CollectionSource(Source):
     ) -> None:
         self.partitions = list(facts)
         self.client, self.futures = client, list(futures)
-        self.parts: dict[int, SourceRows] | None = None
+        self.parts: dict[int, Part] | None = None
         self.begins = np.cumsum([0, *(part.n_rows for part in facts)]).astype(np.intp)
         self._has_weights = has_weights
         first = next(part for part in facts if part.n_rows)
@@ -95,8 +102,8 @@ class CollectionSource(Source):
 
     @property
     def can_take(self) -> bool:
-        """True: partitions are in memory, on a worker."""
-        return True
+        """Whether partitions are in memory: on a worker."""
+        return self.parts is not None
 
     @property
     def fingerprint(self) -> str:
@@ -119,9 +126,9 @@ class CollectionSource(Source):
     def read(self, begin: int, end: int) -> SourceRows:
         """Return the rows from `begin` to `end`."""
         if self.parts is None:
-            return _joined(self._gathered(_cut, begin, end))
+            return _joined(self._gathered(_rows, begin, end))
         pieces = self._pieces(begin, end)
-        return _joined([_cut(self.parts[number], span) for number, span in pieces])
+        return _joined([_cut(self.parts[number].rows, span) for number, span in pieces])
 
     def _pieces(self, begin: int, end: int) -> list[tuple[int, slice]]:
         """Return the partitions that have some rows, and where in them."""
@@ -151,13 +158,13 @@ class CollectionSource(Source):
     def take(self, rows: Indices) -> SourceRows:
         """Return the rows with these indices, in their order."""
         if self.parts is None:
-            raise NotImplementedError("single rows of a collection are read on its workers alone")
+            return super().take(rows)
         numbers = np.searchsorted(self.begins, rows, side="right") - 1
         places = np.empty(len(rows), np.intp)
         found, at = [], 0
         for number in np.unique(numbers).tolist():
             chosen = np.flatnonzero(numbers == number)
-            found.append(_cut(self.parts[number], rows[chosen] - self.begins[number]))
+            found.append(_cut(self.parts[number].rows, rows[chosen] - self.begins[number]))
             places[chosen] = np.arange(at, at + len(chosen))
             at += len(chosen)
         return _cut(_joined(found), places)
@@ -179,7 +186,7 @@ def collection_in(source: Source) -> CollectionSource | None:
     return source if isinstance(source, CollectionSource) else None
 
 
-def with_parts(source: Source, parts: dict[int, Any]) -> Source:
+def with_parts(source: Source, parts: dict[int, Part]) -> Source:
     """Return a source whose collection, if it shows one, has these partitions in memory."""
     if isinstance(source, WrappedSource):
         wrapped = copy.copy(source)
@@ -274,8 +281,8 @@ def _computed(client: Any, parts: Iterable[tuple[Any, Any, Any]]) -> list[Any]:
     return list(client.compute([make(number, *part) for number, part in enumerate(parts)]))
 
 
-def _part(number: int, X: Any, y: Any, weights: Any) -> tuple[SourceRows, Any]:
-    """Return a partition as arrays, with the names of its columns."""
+def _part(number: int, X: Any, y: Any, weights: Any) -> Part:
+    """Return a partition as arrays."""
     names = tuple(map(str, X.columns)) if hasattr(X, "columns") else None
     rows = SourceRows(_array(X), _array(y), None if weights is None else _array(weights))
     n_rows = len(rows.X)
@@ -289,7 +296,7 @@ def _part(number: int, X: Any, y: Any, weights: Any) -> tuple[SourceRows, Any]:
             raise DataFormatError(
                 f"partition {number}: X has {n_rows} rows; {name} has {len(values)}"
             )
-    return rows, names
+    return Part(rows, names)
 
 
 def _array(values: Any) -> Any:
@@ -298,7 +305,7 @@ def _array(values: Any) -> Any:
     return np.ascontiguousarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
 
 
-def _facts_of(part: tuple[SourceRows, Any]) -> PartFacts:
+def _facts_of(part: Part) -> PartFacts:
     rows, names = part
     digest = hashlib.sha256()
     for values in rows:
@@ -327,17 +334,21 @@ def _check_facts(facts: Sequence[PartFacts]) -> None:
             )
 
 
-def _cut(part: Any, rows: Any) -> SourceRows:
-    """Return some rows of a partition."""
-    found = part[0] if isinstance(part[0], SourceRows) else part
-    X, y, weights = (None if values is None else values[rows] for values in found)
+def _cut(rows: SourceRows, chosen: Any) -> SourceRows:
+    """Return some of the rows."""
+    X, y, weights = (None if values is None else values[chosen] for values in rows)
     assert y is not None
     return SourceRows(X, y, weights)
 
 
-def _targets(part: Any, rows: slice) -> Any:
+def _rows(part: Part, chosen: slice) -> SourceRows:
+    """Return some rows of a partition."""
+    return _cut(part.rows, chosen)
+
+
+def _targets(part: Part, chosen: slice) -> Any:
     """Return the targets of some rows of a partition."""
-    return _cut(part, rows).y
+    return part.rows.y[chosen]
 
 
 def _joined(pieces: Sequence[SourceRows]) -> SourceRows:

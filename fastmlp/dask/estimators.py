@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from collections.abc import Callable
@@ -16,13 +17,15 @@ from fastmlp._types import StrPath
 from fastmlp.dask.collection import is_collection, source_of
 from fastmlp.dask.feed import ClusterFeed
 from fastmlp.dask.predict import lazily, summed_score
-from fastmlp.dask.train import PATIENCE, check_client
+from fastmlp.dask.train import PATIENCE, check_client, where_to_continue
 from fastmlp.data.reader import Format
 from fastmlp.data.sharded import N_SHARDS
 from fastmlp.data.source import Source, SourceRows
 from fastmlp.data.wrapped import WrappedSource
 from fastmlp.estimators.base import BaseMLP
+from fastmlp.estimators.sklearn_callbacks import CallbackSupport, epoch_callbacks
 from fastmlp.estimators.sources import check_none
+from fastmlp.exceptions import ClusterError
 
 
 class ClusterSource(WrappedSource):
@@ -34,11 +37,16 @@ class ClusterSource(WrappedSource):
     client : distributed.Client
     n_shards : int
     patience : float
+    n_threads : int or None
+        Of every worker; None for as many as Dask has given it.
     """
 
-    def __init__(self, source: Source, client: Any, n_shards: int, patience: float) -> None:
+    def __init__(
+        self, source: Source, client: Any, n_shards: int, patience: float, n_threads: int | None
+    ) -> None:
         super().__init__(source)
         self._client, self._n_shards, self._patience = client, n_shards, patience
+        self._n_threads = n_threads
         self._feeds: list[ClusterFeed] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -68,7 +76,7 @@ class ClusterSource(WrappedSource):
             n_shards=min(self._n_shards, len(encoded)),
             window_rows=None,
             patience=self._patience,
-            n_threads=None,
+            n_threads=self._n_threads,
         )
         self._feeds.append(feed)
         return feed
@@ -79,7 +87,7 @@ class ClusterSource(WrappedSource):
             feed.close()
 
 
-class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
+class ClusterEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     """Base class of the estimators for Dask; use one of its subclasses."""
 
     _local_class: ClassVar[type[BaseMLP]]
@@ -131,7 +139,8 @@ class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
         """Train the network on the workers of the cluster.
 
         Classes, or the scale of the targets, are learned from all targets, and the scale of X is
-        looked at in the first rows. If `fit` raises, the estimator is unchanged.
+        looked at in the first rows. Callbacks of `set_callbacks` run on the client. If `fit`
+        raises, the estimator is unchanged.
 
         Parameters
         ----------
@@ -178,9 +187,12 @@ class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
             "sample_weight_val": _computed(client, sample_weight_val),
         }
         local = self._new_local()
-        rows = ClusterSource(source, client, self.n_shards, self.patience)
+        rows = ClusterSource(source, client, self.n_shards, self.patience, self.n_threads)
         try:
             local.fit(rows, **validation, resume=resume)
+        except ClusterError as error:
+            where = where_to_continue(epoch_callbacks(vars(self).get("_skl_callbacks", ())))
+            raise ClusterError(f"{error}; {where}") if where else error from error
         finally:
             rows.close()
         self._local = local
@@ -191,9 +203,13 @@ class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
         names = self._local_class._get_param_names()
         parameters = {name: getattr(self, name) for name in names}
         if self._local is not None and self.warm_start:
-            self._local.set_params(**parameters)
-            return self._local
-        return self._local_class(**parameters)
+            local = self._local
+            local.set_params(**parameters)
+        else:
+            local = self._local_class(**parameters)
+        if "_skl_callbacks" in vars(self):
+            local._skl_callbacks = self._skl_callbacks
+        return local
 
     def _client(self) -> Any:
         if self.client is not None:
@@ -217,8 +233,6 @@ class ClusterEstimator(BaseEstimator):  # type: ignore[misc]
         ------
         sklearn.exceptions.NotFittedError
         """
-        import copy
-
         return copy.deepcopy(self._fitted())
 
     def predict(self, X: Any) -> Any:

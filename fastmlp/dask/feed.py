@@ -24,7 +24,7 @@ from fastmlp.data.sharded import ShardReader
 from fastmlp.data.source import Source
 from fastmlp.engine.rows import Inputs
 from fastmlp.exceptions import ClusterError
-from fastmlp.training.epoch import Epoch
+from fastmlp.training.epoch import N_MEASURES, Epoch
 from fastmlp.training.feeds import Feed
 
 PIECE_SECONDS = 10.0
@@ -56,6 +56,13 @@ class ClusterFeed(Feed):
     local_steps : int or None
         Steps of every shard by itself between two averages.
     piece_seconds : float
+
+    Attributes
+    ----------
+    n_workers : int
+        Number of workers that trained last.
+    reports : list of Report
+        Of all pieces, from the first worker.
     """
 
     def __init__(
@@ -86,13 +93,13 @@ class ClusterFeed(Feed):
         self.seconds_per_batch: float | None = None
         self.reports: list[Report] = []
         self._known: tuple[Array, Array] | None = None
-        self._n_workers = 0
+        self.n_workers = 0
 
     # --- What the loop asks for
 
     def windows(self, epoch: Epoch, batch_size: int) -> Generator[Any]:
         """Yield all rows at once: the workers have windows of their own."""
-        yield SimpleNamespace(n_rows=self.n_rows, begin=0, order=None, shards=self)
+        yield SimpleNamespace(n_rows=self.n_rows, begin=0, order=None, shards=None)
 
     def first_rows(self, n: int) -> Inputs:
         """Return the inputs of the first rows, at most n."""
@@ -117,11 +124,6 @@ class ClusterFeed(Feed):
             self.crew.close()
         self.crew = None
 
-    @property
-    def n_workers(self) -> int:
-        """Number of workers that trained last."""
-        return self._n_workers
-
     # --- Pieces
 
     def _end(self, epoch: Epoch, last_batch: int) -> int:
@@ -141,7 +143,7 @@ class ClusterFeed(Feed):
             try:
                 if self.crew is None:
                     self.crew = Crew(self.workers, self._orders_for(training), self.reader.n_shards)
-                    self._known, self._n_workers = None, len(self.crew.addresses)
+                    self._known, self.n_workers = None, len(self.crew.addresses)
                 reports = self.crew.train(self._told(epoch, end), self._weights_to_send(training))
             except WorkersLostError as error:
                 self.close()
@@ -168,8 +170,8 @@ class ClusterFeed(Feed):
 
     def _told(self, epoch: Epoch, end: int) -> Piece:
         told = copy.copy(epoch)
-        told.measures, told.progress = np.zeros_like(epoch.measures), epoch.progress.copy()
-        return Piece(told, end, self.version)
+        told.measures, told.progress = np.empty((N_MEASURES, 0)), epoch.progress.copy()
+        return Piece(told, epoch.n_batches, end, self.version)
 
     def _weights_to_send(self, training: Any) -> tuple[Array, Array] | None:
         """Return weights and states, unless the workers have them: callbacks may change them."""
@@ -184,7 +186,7 @@ class ClusterFeed(Feed):
         assert report.measures is not None
         assert report.parameters is not None
         assert report.states is not None
-        epoch.measures[:, done] = report.measures[:, done]
+        epoch.measures[:, done] = report.measures
         training.network.parameters[...] = report.parameters
         training.states[...] = report.states
         epoch.progress[0] = report.n_done

@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._types import Array
-from fastmlp.dask.collection import with_parts
+from fastmlp.dask.collection import Part, with_parts
 from fastmlp.dask.exchange import SumExchange
 from fastmlp.dask.peers import PeerLostError, Peers
 from fastmlp.data.reader import Format
 from fastmlp.data.sharded import ShardReader
-from fastmlp.data.source import Source, SourceRows
+from fastmlp.data.source import Source
 from fastmlp.engine import _core
 from fastmlp.engine.environment import arithmetic
 from fastmlp.engine.plan import PLAN_VERSION
 from fastmlp.training.batches import train_batches
-from fastmlp.training.epoch import Epoch
+from fastmlp.training.epoch import N_MEASURES, Epoch
 from fastmlp.training.local_steps import LocalSteps
 
 
@@ -74,7 +74,9 @@ class Piece:
     Attributes
     ----------
     epoch : Epoch
-        Its `measures` are empty but for these batches.
+        Without room for `measures`, which may be large.
+    n_batches : int
+        Of the epoch.
     end : int
         Batch before which to stop.
     version : int
@@ -82,6 +84,7 @@ class Piece:
     """
 
     epoch: Epoch
+    n_batches: int
     end: int
     version: int
 
@@ -100,8 +103,8 @@ class Report:
         Of weights and states: equal on all workers.
     seconds, exchange_seconds : float
         Of the piece, and of these for the exchange of sums.
-    measures : ndarray of shape (4, n_batches) or None
-        Of the epoch; None from all workers but the first, as what follows.
+    measures : ndarray of shape (4, n_steps) or None
+        Of these batches; None from all workers but the first, as what follows.
     parameters, states : ndarray or None
     """
 
@@ -153,7 +156,7 @@ class Member:
         self.peers.close()
 
 
-def enlist(orders: Orders, rank: int, numbers: Sequence[int], *parts: SourceRows) -> Member:
+def enlist(orders: Orders, rank: int, numbers: Sequence[int], *parts: Part) -> Member:
     """Return the part of the worker on which this task runs.
 
     Parameters
@@ -163,7 +166,7 @@ def enlist(orders: Orders, rank: int, numbers: Sequence[int], *parts: SourceRows
         Its number.
     numbers : sequence of int
         Of the partitions of a collection that it gets.
-    *parts : SourceRows
+    *parts : Part
         These partitions.
     """
     from distributed import get_worker
@@ -259,6 +262,7 @@ def train(member: Member, piece: Piece, weights: tuple[Array, Array] | None) -> 
     if member.exchange.others:
         _leave_slot()
     trainer, epoch = member.trainer, copy.deepcopy(piece.epoch)
+    epoch.measures = np.zeros((N_MEASURES, piece.n_batches))
     if weights is not None:
         trainer.network.parameters[...], trainer.states[...] = weights
         member.version = piece.version
@@ -287,7 +291,7 @@ def train(member: Member, piece: Piece, weights: tuple[Array, Array] | None) -> 
         exchange_seconds=member.exchange.seconds - before,
     )
     if member.rank == 0:
-        report.measures = epoch.measures
+        report.measures = epoch.measures[:, n_before : epoch.n_done]
         report.parameters, report.states = trainer.network.parameters.copy(), states.copy()
     return report
 

@@ -4,8 +4,9 @@ They are comms of Dask's own, with its addresses, TLS and time limits, and live 
 the worker, beside its connection with the scheduler. A worker trains in another thread, in a task.
 A message is a few numbers, and the bytes of arrays, which are not unpickled.
 
-Each worker says twice in every `patience` that it is alive, from the event loop, however long its
-step takes. One that has been silent for longer is taken for dead, whether it is stopped or cut off.
+Each worker says four times in every `patience` that it is alive, from the event loop, however long
+its step takes. One that has been silent for longer is taken for dead, whether it is stopped or cut
+off.
 """
 
 from __future__ import annotations

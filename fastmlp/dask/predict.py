@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import _num_samples
 
-from fastmlp.dask.collection import CollectionSource, source_of
+from fastmlp.dask.collection import Part, source_of
+from fastmlp.estimators.source_scores import RunningR2, positive_weight
 
 
 def lazily(local: Any, method: str, X: Any) -> Any:
@@ -85,55 +86,44 @@ def _kind_of_outputs(local: Any, method: str) -> tuple[int | None, Any]:
 
 
 def summed_score(client: Any, local: Any, X: Any, y: Any, sample_weight: Any) -> float:
-    """Return accuracy, or R^2 (mean over outputs), by sums over the partitions of a collection.
-
-    R^2 = 1 - sum w (y - p)^2 / (sum w d^2 - (sum w d)^2 / sum w), d = y - y_0, in float64; without
-    the first target y_0 a large mean would leave no digits of the spread.
-    """
+    """Return accuracy, or R^2 (mean over outputs), by sums over the partitions of a collection."""
     source = source_of(client, X, y, sample_weight)
-    function, more = (_hits, ()) if is_classifier(local) else (_moments, (_first_target(source),))
+    function = _hits if is_classifier(local) else _running_r2
     parts = client.gather(
-        [client.submit(function, local, part, *more, pure=False) for part in source.futures]
+        [client.submit(function, local, part, pure=False) for part in source.futures]
     )
-    sums = sum(part for part in parts if part is not None)
     if is_classifier(local):
-        return float(sums[0] / sums[1])
-    weight, errors, first, second = sums
-    spread = second - first**2 / weight
-    constant = np.where(errors == 0, 1.0, 0.0)  # as scikit-learn has it
-    values = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1.0), constant)
-    return float(values.mean())
+        right, total = sum(parts)
+        return float(right / positive_weight(total))
+    running = RunningR2()
+    for part in parts:
+        running.merge(part)
+    return running.score()
 
 
-def _rows_of(part: Any) -> Any:
-    rows, names = part
-    if not len(rows.X):
-        return None, None, None
-    X = rows.X
-    if names is not None:
-        import pandas as pd
-
-        X = pd.DataFrame(X, columns=list(names))
-    return X, rows.y, np.ones(len(X)) if rows.weights is None else rows.weights
-
-
-def _hits(local: Any, part: Any) -> Any:
-    X, y, weights = _rows_of(part)
-    if X is None:
-        return None
+def _hits(local: Any, part: Part) -> Any:
+    """Return the weight of the rows that are predicted right, and of all, (2,)."""
+    X, y, weights = _given(part)
+    if not len(y):
+        return np.zeros(2)
     right = local.predict(X) == y
     return np.array([weights @ (right if right.ndim == 1 else right.all(axis=1)), weights.sum()])
 
 
-def _first_target(source: CollectionSource) -> Any:
-    return np.asarray(source.read_targets(0, 1), float).reshape(1, -1)
+def _running_r2(local: Any, part: Part) -> RunningR2:
+    X, y, weights = _given(part)
+    running = RunningR2()
+    if len(y):
+        y = np.asarray(y, float).reshape(len(y), -1)
+        running.add(y, np.asarray(local.predict(X), float).reshape(y.shape), weights)
+    return running
 
 
-def _moments(local: Any, part: Any, origin: Any) -> Any:
-    X, y, weights = _rows_of(part)
-    if X is None:
-        return None
-    y = np.asarray(y, float).reshape(len(X), -1)
-    errors = (y - np.asarray(local.predict(X), float).reshape(y.shape)) ** 2
-    weight, y = np.full(y.shape[1], weights.sum()), y - origin
-    return np.array([weight, weights @ errors, weights @ y, weights @ y**2])
+def _given(part: Part) -> tuple[Any, Any, Any]:
+    """Return X, as the estimator was given it, y, and weights (n,) float64 of a partition."""
+    X, y, weights = part.rows
+    if part.names is not None:
+        import pandas as pd
+
+        X = pd.DataFrame(X, columns=list(part.names))
+    return X, y, np.ones(len(y)) if weights is None else weights.astype(float)

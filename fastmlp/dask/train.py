@@ -136,20 +136,19 @@ def train(
             resume=resume,
         )
     except ClusterError as error:
-        raise ClusterError(_with_folders(str(error), trainer, calls)) from error
+        done = f"{trainer.epochs_done} epoch(s) and {trainer.n_steps} step(s) are done"
+        where = where_to_continue(calls) or "the network has their weights"
+        raise ClusterError(f"{error}. {done}; {where}") from error
     finally:
         feed.close()
         if verbose:
             print_advice(feed.reports, feed.n_workers, trainer.network.n_parameters)
 
 
-def _with_folders(message: str, trainer: Trainer, callbacks: Iterable[Callback]) -> str:
-    """Return what has happened, with where the run can be continued."""
+def where_to_continue(callbacks: Iterable[Callback]) -> str:
+    """Return how a run can be continued, for an error message; "" if it has no checkpoints."""
     folders = [str(call.folder) for call in callbacks if isinstance(call, Checkpoint)]
-    done = f"{trainer.epochs_done} epoch(s) and {trainer.n_steps} step(s) are done"
-    if not folders:
-        return f"{message}. {done}; the network has their weights"
-    return f"{message}. {done}; continue with resume={folders[0]!r}"
+    return f"continue with resume={folders[0]!r}" if folders else ""
 
 
 def check_client(client: Any) -> None:

@@ -120,7 +120,7 @@ def accuracy(estimator: Any, source: Source, decode: Finish) -> float:
         weights = _weights(window)
         right += float(weights @ is_right)
         total += float(weights.sum())
-    return right / _positive(total)
+    return right / positive_weight(total)
 
 
 @dataclass
@@ -148,21 +148,26 @@ class RunningR2:
 
     def add(self, y: Floats, predicted: Floats, weights: Floats) -> None:
         """Add rows: targets and predictions (n, n_outputs), and weights (n,)."""
-        added = float(weights.sum())
-        if added == 0:
+        total = float(weights.sum())
+        if total == 0:
             return
-        mean = weights @ y / added
-        total = self.total + added
-        step = mean - self.mean
-        self.squares = (
-            self.squares + weights @ (y - mean) ** 2 + step**2 * self.total * added / total
-        )
-        self.residual = self.residual + weights @ (y - predicted) ** 2
-        self.mean, self.total = self.mean + step * added / total, total
+        mean = weights @ y / total
+        squares, residual = weights @ (y - mean) ** 2, weights @ (y - predicted) ** 2
+        self.merge(RunningR2(total, mean, squares, residual))
+
+    def merge(self, other: RunningR2) -> None:
+        """Add the rows of another one."""
+        if other.total == 0:
+            return
+        total = self.total + other.total
+        step = other.mean - self.mean
+        self.squares = self.squares + other.squares + step**2 * self.total * other.total / total
+        self.residual = self.residual + other.residual
+        self.mean, self.total = self.mean + step * other.total / total, total
 
     def score(self) -> float:
         """Return the mean of R^2 over the outputs; 1 or 0 for targets that are all equal."""
-        _positive(self.total)
+        positive_weight(self.total)
         squares, residual = np.atleast_1d(self.squares), np.atleast_1d(self.residual)
         share = np.divide(residual, squares, out=(residual > 0).astype(float), where=squares > 0)
         return float(np.mean(1 - share))
@@ -240,7 +245,7 @@ def _weights(window: PredictionWindow) -> Floats:
     return window.weights.astype(np.float64)
 
 
-def _positive(total: float) -> float:
+def positive_weight(total: float) -> float:
     """Return a sum of weights, which must be positive."""
     if not total > 0:
         raise ValueError(f"the sample weights of X must have a positive sum; got {total}")

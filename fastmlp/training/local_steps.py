@@ -61,6 +61,7 @@ class LocalSteps:
         self._slots: Array = np.zeros(
             (sums.n_slots, parameters.size + states.size), parameters.dtype
         )
+        self._measures = np.zeros((sums.n_own, N_MEASURES, 0))
         engine: Any = training.objective.engine
         arguments = engine.sizes, engine.functions, engine.loss, engine.dtype, 1, None
         products = engine.network_plan.products
@@ -121,7 +122,7 @@ class LocalSteps:
         alone = replace(
             shards, sums=ALONE, lanes=np.ascontiguousarray(shards.lanes[:, [number]]), exchange=None
         )
-        measures, progress = np.zeros_like(epoch.measures), np.zeros(1, np.intp)
+        measures, progress = self._measures_for(number, epoch), np.zeros(1, np.intp)
         call_engine(
             training,
             self._engines[number],
@@ -135,6 +136,13 @@ class LocalSteps:
             share=self._share(window, n_rows),
         )
         totals[:-1], totals[-1] = measures[:, begin:end].ravel(), progress[0]
+
+    def _measures_for(self, number: int, epoch: Epoch) -> NDArray[np.float64]:
+        """Return room for the measures of an own shard; an epoch may have millions of batches."""
+        if self._measures.shape[2] != epoch.n_batches:
+            self._measures = np.zeros((self.sums.n_own, N_MEASURES, epoch.n_batches))
+        room: NDArray[np.float64] = self._measures[number]
+        return room
 
     def _share(self, window: Window, n_rows: int) -> float:
         """Return the factor of the penalties, with which they weigh as much as without shards."""

@@ -12,9 +12,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
 
 import fastmlp
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import Checkpoint, MLPClassifier, MLPRegressor
 from fastmlp import data as d
+from fastmlp.callbacks import EpochCallback
 from fastmlp.estimators.classifier import MLPClassifier as LocalClassifier
+from fastmlp.exceptions import ClusterError
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -142,6 +144,58 @@ def test_validation_data_are_measured_on_the_client(client, collect):
     assert len(model.validation_scores_) == model.n_iter_ == 4
     best = model.to_local().score(X[:100], LABELS[:100], WEIGHTS[:100])
     assert max(model.validation_scores_) == pytest.approx(best)
+
+
+def test_callbacks_run_on_the_client_and_a_checkpoint_is_continued(client, fitted, tmp_path):
+    X_rows, collect = KINDS["array"]
+    epochs = []
+
+    class Note(EpochCallback):
+        def settings(self):
+            """Return None: it has no influence on the run."""
+
+        def after_epoch(self, training):
+            epochs.append(training.epochs_done)
+
+    short = DaskMLPClassifier(**SETTINGS | {"max_iter": 2}, client=client)
+    short.set_callbacks(Note(), Checkpoint(tmp_path)).fit(X_rows, collect(LABELS))
+    assert epochs == [1, 2]
+    resumed = DaskMLPClassifier(**SETTINGS, client=client).set_callbacks(Checkpoint(tmp_path))
+    resumed.fit(X_rows, collect(LABELS), resume=tmp_path)
+    whole = DaskMLPClassifier(**SETTINGS, client=client).fit(X_rows, collect(LABELS))
+    assert resumed.n_iter_ == 3
+    assert all(map(np.array_equal, resumed.coefs_, whole.coefs_))
+
+
+def test_a_cluster_that_is_lost_is_an_error_that_names_the_checkpoint(
+    client, monkeypatch, tmp_path
+):
+    def lost(*_):
+        raise ClusterError("the scheduler is lost")
+
+    monkeypatch.setattr("fastmlp.dask.feed.Crew", lost)
+    model = DaskMLPClassifier(**SETTINGS, client=client)
+    with pytest.raises(ClusterError, match=r"^the scheduler is lost$"):
+        model.fit(chunked(X), chunked(LABELS))
+    model.set_callbacks(Checkpoint(tmp_path))
+    with pytest.raises(ClusterError) as caught:
+        model.fit(chunked(X), chunked(LABELS))
+    assert str(caught.value) == f"the scheduler is lost; continue with resume='{tmp_path}'"
+
+
+@pytest.mark.parametrize("n_threads", [None, 2])
+def test_the_threads_of_the_workers_are_those_of_the_parameter(client, monkeypatch, n_threads):
+    orders = []
+
+    def noted(workers, orders_for, n_shards):
+        orders.append(orders_for([0, n_shards], "token"))
+        raise ClusterError("noted")
+
+    monkeypatch.setattr("fastmlp.dask.feed.Crew", noted)
+    model = DaskMLPClassifier(**SETTINGS, client=client, n_threads=n_threads)
+    with pytest.raises(ClusterError, match="noted"):
+        model.fit(chunked(X), chunked(LABELS))
+    assert orders[0].n_threads == n_threads
 
 
 def test_a_warm_start_continues_and_a_cold_one_begins_again(client, fitted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import threading
 import time
 from itertools import pairwise
@@ -424,3 +425,17 @@ def test_two_runs_at_once_both_end(client):
     expected = on_one_machine(n_epochs=4)
     for run in runs:
         assert_same_bits(run.result(60), expected)
+
+
+def test_what_a_worker_is_told_does_not_grow_with_the_batches_of_an_epoch():
+    # An epoch of millions of batches has hundreds of MB of measures.
+    from fastmlp.dask.feed import ClusterFeed
+    from fastmlp.training.epoch import N_MEASURES, Epoch
+
+    epoch = Epoch(0.1, 1, 2, 0, np.ones((N_MEASURES, 100_000)))
+    feed = object.__new__(ClusterFeed)
+    feed.version = 3
+    piece = feed._told(epoch, 7)
+    assert len(pickle.dumps(piece)) < 2_000
+    assert (piece.n_batches, piece.end, piece.version) == (100_000, 7, 3)
+    assert epoch.measures.shape == (N_MEASURES, 100_000)
