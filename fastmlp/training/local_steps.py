@@ -85,7 +85,7 @@ class LocalSteps:
     def _round(self, window: Window, epoch: Epoch, end: int, n_rows: int) -> bool:
         """Train until batch `end`, and average; return whether all numbers are finite."""
         begin, training = epoch.n_done, self.training
-        totals = np.zeros((self.sums.n_shards, N_MEASURES * (end - begin) + 1))
+        totals = np.zeros((self.sums.n_shards, (N_MEASURES + 1) * (end - begin) + 1))
         own = slice(self.sums.first, self.sums.first + self.sums.n_own)
 
         def train(number: int) -> None:
@@ -100,7 +100,7 @@ class LocalSteps:
         self._add_up(totals)
         if totals[:, -1].min() < end - begin or not np.isfinite(self._slots[0]).all():
             return False
-        self._take_average(totals, window, epoch, end)
+        self._take_average(totals, epoch, end)
         training.note_steps(epoch)
         return True
 
@@ -113,7 +113,10 @@ class LocalSteps:
         n_rows: int,
         totals: NDArray[np.float64],
     ) -> None:
-        """Train an own shard from the common weights; its weights and states go into its slot."""
+        """Train an own shard from the common weights; its weights and states go into its slot.
+
+        `totals` gets its measures times rows and its rows, of each batch, and the finished batches.
+        """
         training, shards = self.training, window.shards
         assert shards is not None
         begin, width = epoch.n_done, training.network.parameters.size
@@ -135,7 +138,10 @@ class LocalSteps:
             shards=alone,
             share=self._share(window, n_rows),
         )
-        totals[:-1], totals[-1] = measures[:, begin:end].ravel(), progress[0]
+        first = window.begin // training.batch_size
+        n_rows_of = shards.lanes[begin - first : end - first, number, 1]
+        totals[:-1] = np.vstack([measures[:, begin:end] * n_rows_of, n_rows_of]).ravel()
+        totals[-1] = progress[0]
 
     def _measures_for(self, number: int, epoch: Epoch) -> NDArray[np.float64]:
         """Return room for the measures of an own shard; an epoch may have millions of batches."""
@@ -160,15 +166,13 @@ class LocalSteps:
             for to, source in self.sums.after.tolist():
                 slots[to] += slots[source]
 
-    def _take_average(
-        self, totals: NDArray[np.float64], window: Window, epoch: Epoch, end: int
-    ) -> None:
-        """Write weights, states, and the means of the measures, of all shards."""
+    def _take_average(self, totals: NDArray[np.float64], epoch: Epoch, end: int) -> None:
+        """Write weights, states, and the means of the measures over the rows, of all shards."""
         training, begin = self.training, epoch.n_done
         average, width = self._slots[0], training.network.parameters.size
         average /= self.sums.n_shards
-        measures = totals[:, :-1].reshape(self.sums.n_shards, N_MEASURES, end - begin)
+        sums = totals[:, :-1].sum(axis=0).reshape(N_MEASURES + 1, end - begin)
         training.network.parameters[...] = average[:width]
         training.states[...] = average[width:].reshape(training.states.shape)
-        epoch.measures[:, begin:end] = measures.mean(axis=0)
+        epoch.measures[:, begin:end] = sums[:-1] / sums[-1]
         epoch.progress[0] = end

@@ -94,6 +94,17 @@ def test_a_run_learns_and_counts_all_batches():
     assert run.last_epoch.costs.min() > 0
 
 
+@pytest.mark.parametrize("n_steps", [1, 4])
+def test_measures_are_means_over_the_rows_also_where_a_shard_has_none(n_steps):
+    # Batches of 33 leave one row for the last one, of which three shards have none.
+    settings = {"learning_rate": 0.0, "batch_size": 33, "l2": 0.1, "shuffle": False}
+    run, together = fitted(1, local_steps=n_steps, **settings), trainer(**settings)
+    together.fit(ArraySource(X, Y), n_shards=N_SHARDS)
+    for name in ("costs", "penalties", "errors", "accuracies"):
+        ours, expected = (getattr(r.last_epoch, name) for r in (run, together))
+        np.testing.assert_allclose(ours, expected, rtol=1e-12)
+
+
 def test_rounds_end_with_windows():
     # Windows of 80 rows have two batches, so that rounds of three are cut to two.
     of_windows = fitted(1, local_steps=3, window_rows=80, shuffle=False)
