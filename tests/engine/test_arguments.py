@@ -125,6 +125,7 @@ def test_outputs_must_fit():
         engine.predict_dense(parameters[1:], x[:1])
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # of NumPy 2.5
 def test_states_whose_shape_was_changed_in_place_are_read_by_the_sizes_of_the_engine():
     arrays, keywords = training_call()
     expected = training_call()[0]

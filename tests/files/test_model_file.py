@@ -292,8 +292,8 @@ def test_a_network_that_cannot_be_is_refused(changes, match, honest, refused):
         (b'{"a":Infinity}', "the number Infinity"),
         (b'{"a":' + b"9" * 5000 + b"}", "is not valid JSON"),
         (b"\xff\xfe{}", "is not valid JSON"),
-        (b"[" * 60_000, "nested too deeply"),
-        (b'{"a":' * 60_000, "nested too deeply"),
+        (b'{"a":' + b"[" * 60_000 + b"]" * 60_000 + b"}", "nested too deeply"),
+        (b'{"a":' * 60_000 + b"1" + b"}" * 60_000, "nested too deeply"),
         (b"[" * (MAX_CONTAINERS + 1), "lists and objects, allowed"),
         (b'{"a":1}', "dtype, shape and data_offsets"),
     ],
@@ -304,7 +304,7 @@ def test_a_header_that_is_no_such_header_is_refused(declared, match, refused):
 
 
 def test_deep_json_inside_the_document_is_refused(refused):
-    text = '{"a":' * 30_000
+    text = '{"a":' * 30_000 + "1" + "}" * 30_000
     raw = json.dumps({"__metadata__": {"fastmlp": text}}).encode()
     refused(struct.pack("<Q", len(raw)) + raw, "document in __metadata__ is nested too deeply")
 
