@@ -7,14 +7,14 @@ more rows than there is memory for their numbers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.data.shuffle import Span, derived_seed
+from fastmlp.data.shuffle import derived_seed
 from fastmlp.data.source import Indices
 from fastmlp.engine import _core
 
@@ -85,11 +85,11 @@ class Spans(Selection):
 
     Parameters
     ----------
-    spans : sequence of (int, int)
-        Begin and end of each, rising; not empty. Those without a gap are joined.
+    spans : array-like of shape (n_spans, 2)
+        Begin and end (excluded) of each, rising; not empty. Those without a gap are joined.
     """
 
-    def __init__(self, spans: Sequence[Span]) -> None:
+    def __init__(self, spans: ArrayLike) -> None:
         bounds = np.array(spans, np.intp)
         is_first = np.append(True, bounds[1:, 0] != bounds[:-1, 1])
         is_last = np.append(is_first[1:], True)

@@ -41,7 +41,7 @@ class SplitSource(WrappedSource):
         return len(self._selection)
 
     @cached_property
-    def blocks(self) -> Indices:  # type: ignore[override]
+    def blocks(self) -> Indices:
         """Boundaries of the source's blocks, without those of which no row is here."""
         return np.unique(self._selection.count_before(self._source.blocks))
 
@@ -63,7 +63,8 @@ class SplitSource(WrappedSource):
                 f"{self._source.locate(piece.begin)}, and the rows after it: expected "
                 f"{piece.end - piece.begin} rows, found {sorted(lengths)}"
             )
-        return SourceRows(*(None if part is None else part[piece.wanted] for part in rows))
+        weights = None if rows.weights is None else rows.weights[piece.wanted]
+        return SourceRows(rows.X[piece.wanted], rows.y[piece.wanted], weights)
 
     def take(self, rows: Indices) -> SourceRows:
         """Return the rows with these indices, (n,) intp, in their order."""

@@ -59,7 +59,15 @@ from fastmlp.estimators.sklearn_callbacks import (
 )
 from fastmlp.estimators.solvers import run_solver
 from fastmlp.estimators.source_scores import hidden_outputs, predicted
-from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of, whole
+from fastmlp.estimators.sources import (
+    check_fit,
+    check_none,
+    hold_out,
+    learn_from,
+    reader_of,
+    take_features,
+    whole,
+)
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure
 from fastmlp.estimators.validation import (
@@ -306,7 +314,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         dtype = self._wanted_dtype(first=first)
         if isinstance(X, Source):
             check_none({"y": y, "sample_weight": sample_weight, "groups": groups})
-            check_fit(self, incremental=incremental, has_validation=validation[0] is not None)
+            check_fit(self, X, incremental=incremental, has_validation=validation[0] is not None)
             x, labels, known = learn_from(self, X, dtype, reset=first)
         else:
             x, labels = self._check_data(X, y, dtype, reset=first)
@@ -333,7 +341,11 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         record = self._start(rows, output, first=first, random_state=random_state)
         row_index = None
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
-            row_index, held_out = self._hold_back(rows, labels, groups, random_state)
+            if isinstance(X, Source):
+                X, validation_source = hold_out(self, X, random_state)
+                held_out = self._given_validation(validation_source, None, None, x.dtype, loss)
+            else:
+                row_index, held_out = self._hold_back(rows, labels, groups, random_state)
         train = rows._replace(
             y=self._training_targets(rows.y), weights=self._sample_weights(rows.y, rows.weights)
         )
@@ -416,10 +428,14 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         """Return the validation data given to `fit`, as rows and as labels, or None."""
         if isinstance(X, Source):
             check_none({"y_val": y, "sample_weight_val": weights}, "X_val")
-            X, y, weights = whole(X)
-        if not has_validation_set(X, y, weights):
+            take_features(self, X, reset=False, name="X_val")
+            x, y, weights = whole(X, dtype)
+            numeric = is_regressor(self)
+            labels = check_targets_of("y_val", y, self, "X_val", len(x), numeric=numeric)
+        elif not has_validation_set(X, y, weights):
             return None
-        x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
+        else:
+            x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
         checked = check_weights("sample_weight_val", weights, len(x), dtype)
         return self._rows(x, labels, checked, loss, suffix="_val"), labels
 
