@@ -195,7 +195,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
             Finite numbers; float32 and float64 are used without a copy if C-ordered.
             Or a :class:`fastmlp.data.Source`, which has targets and sample weights too: then the
             rows are read window by window, classes, or the scale of targets, are learned in one
-            pass over them, and float32 is used where it has all of the source's numbers.
+            pass over all of them, and float32 is used where it has all of the source's numbers.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Not with a source. Finite numbers for a regressor; for a classifier, labels of any type,
             multilabel indicators 0 and 1 (also sparse), or probabilities of every class
@@ -343,7 +343,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
             if isinstance(X, Source):
                 X, validation_source = hold_out(self, X, random_state)
-                held_out = self._given_validation(validation_source, None, None, x.dtype, loss)
+                held_out = self._source_rows(validation_source, x.dtype, loss)
             else:
                 row_index, held_out = self._hold_back(rows, labels, groups, random_state)
         train = rows._replace(
@@ -428,14 +428,20 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         """Return the validation data given to `fit`, as rows and as labels, or None."""
         if isinstance(X, Source):
             check_none({"y_val": y, "sample_weight_val": weights}, "X_val")
-            take_features(self, X, reset=False, name="X_val")
-            x, y, weights = whole(X, dtype)
-            numeric = is_regressor(self)
-            labels = check_targets_of("y_val", y, self, "X_val", len(x), numeric=numeric)
-        elif not has_validation_set(X, y, weights):
+            return self._source_rows(X, dtype, loss)
+        if not has_validation_set(X, y, weights):
             return None
-        else:
-            x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
+        x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
+        checked = check_weights("sample_weight_val", weights, len(x), dtype)
+        return self._rows(x, labels, checked, loss, suffix="_val"), labels
+
+    def _source_rows(self, source: Source, dtype: np.dtype[Any], loss: Loss) -> tuple[Rows, Any]:
+        """Return the validation rows of a source, read into memory, and their labels."""
+        take_features(self, source, reset=False, name="X_val")
+        x, y, weights = whole(source, dtype)
+        numeric = is_regressor(self)
+        labels = check_targets_of("y_val", y, self, "X_val", len(x), numeric=numeric)
+        check_validation_weights(weights)
         checked = check_weights("sample_weight_val", weights, len(x), dtype)
         return self._rows(x, labels, checked, loss, suffix="_val"), labels
 

@@ -385,13 +385,16 @@ def whole(source: Source, dtype: np.dtype[Any]) -> tuple[Inputs, NDArray[Any], N
     DataFormatError, OSError
         Where rows cannot be read, or are not finite; with the place.
     """
-    rows = joined(
-        [  # copies, because the reader fills its array again
-            SourceRows(window.X.copy(), window.y, window.weights)
-            for window in read_windows(source, dtype)
-        ]
-    )
-    return as_inputs(rows.X), single_column(rows.y), rows.weights
+    x = np.empty((0 if source.is_sparse else len(source), source.n_features), dtype)
+    others = []
+    for window in read_windows(source, dtype):
+        rows = SourceRows(window.X, window.y, window.weights)
+        if not source.is_sparse:  # the reader fills its array again
+            x[window.begin : window.begin + len(window.y)] = window.X
+            rows = rows._replace(X=x[:0])
+        others.append(rows)
+    rows = joined(others)
+    return as_inputs(rows.X if source.is_sparse else x), single_column(rows.y), rows.weights
 
 
 def single_column(y: NDArray[Any]) -> NDArray[Any]:

@@ -133,8 +133,8 @@ def test_a_share_of_the_rows_is_held_out(capsys, path, tmp_path):
     for name, part in zip(("train", "rest"), parts, strict=True):
         rows = part.read(0, len(part))
         columns[name] = {n: rows.X[:, i] for i, n in enumerate("abcd")} | {"kind": rows.y}
-        pq.write_table(pa.table(columns[name]), tmp_path / f"{name}.parquet")
-    train(capsys, tmp_path / "train.parquet", "--validation", tmp_path / "rest.parquet",
+        pq.write_table(pa.table(columns[name]), tmp_path / f"{name} rows.parquet")
+    train(capsys, tmp_path / "train rows.parquet", "--validation", tmp_path / "rest rows.parquet",
           "--seed", "5", "--out", tmp_path / "files")  # fmt: skip
     found, expected = (
         json.loads((tmp_path / run / "history.json").read_text()) for run in ("run", "files")
