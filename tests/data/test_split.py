@@ -287,6 +287,13 @@ def test_windows_over_a_series_are_held_out_at_its_end():
     assert len(random) == 19 and random.read(0, 1).X[0, 0] < 50
 
 
+def test_a_fingerprint_says_which_rows_of_equal_ones_these_are():
+    rows = d.ArraySource(np.zeros((100, 2)), np.zeros(100))
+    ways = [{"random_state": 0}, {"random_state": 1}, {"how": "last"}]
+    parts = [part for settings in ways for part in d.split(rows, 0.5, **settings)]
+    assert len({part.fingerprint for part in parts}) == 6
+
+
 # --- What is read
 
 
