@@ -149,7 +149,7 @@ def split(
     >>> X, y = np.arange(20.0).reshape(10, 2), np.arange(10)
     >>> train, held_out = data.split(data.ArraySource(X, y), 0.2)
     >>> len(train), held_out.read(0, 2).y
-    (8, array([3, 7]))
+    (8, array([5, 7]))
     """
     check_source("source", source)
     check_fraction("fraction", fraction)

@@ -65,8 +65,7 @@ from fastmlp.estimators.sources import (
     hold_out,
     learn_from,
     reader_of,
-    take_features,
-    whole,
+    validation_rows,
 )
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure
@@ -342,8 +341,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         row_index = None
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
             if isinstance(X, Source):
-                X, validation_source = hold_out(self, X, random_state)
-                held_out = self._source_rows(validation_source, x.dtype, loss)
+                X, held_out = hold_out(self, X, x.dtype, loss, random_state)
             else:
                 row_index, held_out = self._hold_back(rows, labels, groups, random_state)
         train = rows._replace(
@@ -428,20 +426,10 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         """Return the validation data given to `fit`, as rows and as labels, or None."""
         if isinstance(X, Source):
             check_none({"y_val": y, "sample_weight_val": weights}, "X_val")
-            return self._source_rows(X, dtype, loss)
+            return validation_rows(self, X, dtype, loss)
         if not has_validation_set(X, y, weights):
             return None
         x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
-        checked = check_weights("sample_weight_val", weights, len(x), dtype)
-        return self._rows(x, labels, checked, loss, suffix="_val"), labels
-
-    def _source_rows(self, source: Source, dtype: np.dtype[Any], loss: Loss) -> tuple[Rows, Any]:
-        """Return the validation rows of a source, read into memory, and their labels."""
-        take_features(self, source, reset=False, name="X_val")
-        x, y, weights = whole(source, dtype)
-        numeric = is_regressor(self)
-        labels = check_targets_of("y_val", y, self, "X_val", len(x), numeric=numeric)
-        check_validation_weights(weights)
         checked = check_weights("sample_weight_val", weights, len(x), dtype)
         return self._rows(x, labels, checked, loss, suffix="_val"), labels
 

@@ -26,10 +26,15 @@ from fastmlp.data.source import Indices, Source, SourceRows, joined
 from fastmlp.data.split import count_held_out, split
 from fastmlp.data.wrapped import WrappedSource
 from fastmlp.engine.rows import Inputs, Rows, first_rows
-from fastmlp.estimators.inputs import SCALE_SAMPLE_ROWS, as_inputs
+from fastmlp.estimators.inputs import SCALE_SAMPLE_ROWS, as_inputs, check_weights
+from fastmlp.estimators.labels import check_targets_of
 from fastmlp.estimators.parameters import STOCHASTIC_SOLVERS, Parameters
 from fastmlp.estimators.settings import AUTO_BATCH_ROWS
-from fastmlp.estimators.validation import check_numbers, check_positive
+from fastmlp.estimators.validation import (
+    check_numbers,
+    check_positive,
+    check_validation_weights,
+)
 from fastmlp.exceptions import DataFormatError, ParameterError
 from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.training.feeds import Feed
@@ -159,26 +164,61 @@ def _check_fraction(fraction: Any, source: Source) -> None:
 
 
 def hold_out(
-    estimator: Any, source: Source, random_state: np.random.RandomState
-) -> tuple[Source, Source]:
-    """Return training and validation rows of a source, which are those of :func:`split`.
+    estimator: Any,
+    source: Source,
+    dtype: np.dtype[Any],
+    loss: Loss,
+    random_state: np.random.RandomState,
+) -> tuple[Source, tuple[Rows, Any]]:
+    """Return the rows to train on, and those held out as :func:`validation_rows` returns them.
+
+    They are those of :func:`split`.
 
     Parameters
     ----------
     estimator : BaseMLP
-        With an integer as `random_state`, that is the seed of the split.
+        Has learned the targets; an integer as its `random_state` is the seed.
     source : Source
+    dtype : dtype
+    loss : Loss
     random_state : RandomState
         Draws the seed otherwise.
-
-    Returns
-    -------
-    train, held_out : Source
     """
     seed = estimator.random_state
     if not isinstance(seed, numbers.Integral):
         seed = random_state.randint(np.iinfo(np.int32).max)
-    return split(source, estimator.validation_fraction, random_state=int(seed))
+    train, held_out = split(source, estimator.validation_fraction, random_state=int(seed))
+    return train, validation_rows(estimator, held_out, dtype, loss)
+
+
+def validation_rows(
+    estimator: Any, source: Source, dtype: np.dtype[Any], loss: Loss
+) -> tuple[Rows, Any]:
+    """Read validation rows into memory, and return them with the network's targets, and labels.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Has learned the targets.
+    source : Source
+    dtype : dtype
+    loss : Loss
+
+    Raises
+    ------
+    ValueError
+        If features, targets or weights are not allowed.
+    DataFormatError, OSError
+        Where rows cannot be read, or are not finite; with the place.
+    """
+    take_features(estimator, source, reset=False, name="X_val")
+    x, y, weights = whole(source, dtype)
+    numeric = is_regressor(estimator)
+    labels = check_targets_of("y_val", y, estimator, "X_val", len(x), numeric=numeric)
+    check_validation_weights(weights)
+    checked = check_weights("sample_weight_val", weights, len(x), dtype)
+    rows: Rows = estimator._rows(x, labels, checked, loss, suffix="_val")
+    return rows, labels
 
 
 def learn_from(
