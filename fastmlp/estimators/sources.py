@@ -19,22 +19,16 @@ from sklearn.preprocessing import StandardScaler
 from fastmlp._checks import shown
 from fastmlp._types import Array
 from fastmlp.data.classes import join_labels
-from fastmlp.data.predicting import read_windows
 from fastmlp.data.reader import Format, WindowReader
 from fastmlp.data.scaling import NARROW
-from fastmlp.data.source import Indices, Source, SourceRows, joined
-from fastmlp.data.split import count_held_out, split
+from fastmlp.data.source import Indices, Source, SourceRows
+from fastmlp.data.split import count_held_out
 from fastmlp.data.wrapped import WrappedSource
 from fastmlp.engine.rows import Inputs, Rows, first_rows
-from fastmlp.estimators.inputs import SCALE_SAMPLE_ROWS, as_inputs, check_weights
-from fastmlp.estimators.labels import check_targets_of
+from fastmlp.estimators.inputs import SCALE_SAMPLE_ROWS, as_inputs
 from fastmlp.estimators.parameters import STOCHASTIC_SOLVERS, Parameters
 from fastmlp.estimators.settings import AUTO_BATCH_ROWS
-from fastmlp.estimators.validation import (
-    check_numbers,
-    check_positive,
-    check_validation_weights,
-)
+from fastmlp.estimators.validation import check_numbers, check_positive
 from fastmlp.exceptions import DataFormatError, ParameterError
 from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.training.feeds import Feed
@@ -161,64 +155,6 @@ def _check_fraction(fraction: Any, source: Source) -> None:
     check_positive(float(fraction))
     n_held = count_held_out(len(source), float(fraction))
     check_numbers(len(source) - n_held, n_held)
-
-
-def hold_out(
-    estimator: Any,
-    source: Source,
-    dtype: np.dtype[Any],
-    loss: Loss,
-    random_state: np.random.RandomState,
-) -> tuple[Source, tuple[Rows, Any]]:
-    """Return the rows to train on, and those held out as :func:`validation_rows` returns them.
-
-    They are those of :func:`split`.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        Has learned the targets; an integer as its `random_state` is the seed.
-    source : Source
-    dtype : dtype
-    loss : Loss
-    random_state : RandomState
-        Draws the seed otherwise.
-    """
-    seed = estimator.random_state
-    if not isinstance(seed, numbers.Integral):
-        seed = random_state.randint(np.iinfo(np.int32).max)
-    train, held_out = split(source, estimator.validation_fraction, random_state=int(seed))
-    return train, validation_rows(estimator, held_out, dtype, loss)
-
-
-def validation_rows(
-    estimator: Any, source: Source, dtype: np.dtype[Any], loss: Loss
-) -> tuple[Rows, Any]:
-    """Read validation rows into memory, and return them with the network's targets, and labels.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        Has learned the targets.
-    source : Source
-    dtype : dtype
-    loss : Loss
-
-    Raises
-    ------
-    ValueError
-        If features, targets or weights are not allowed.
-    DataFormatError, OSError
-        Where rows cannot be read, or are not finite; with the place.
-    """
-    take_features(estimator, source, reset=False, name="X_val")
-    x, y, weights = whole(source, dtype)
-    numeric = is_regressor(estimator)
-    labels = check_targets_of("y_val", y, estimator, "X_val", len(x), numeric=numeric)
-    check_validation_weights(weights)
-    checked = check_weights("sample_weight_val", weights, len(x), dtype)
-    rows: Rows = estimator._rows(x, labels, checked, loss, suffix="_val")
-    return rows, labels
 
 
 def learn_from(
@@ -415,26 +351,6 @@ def finite_targets(source: Source, y: NDArray[Any], begin: int) -> NDArray[np.fl
         where = source.locate(begin + row, "y", column)
         raise DataFormatError(f"{where}: expected a finite number, found {columns[row, column]}")
     return columns.astype(np.float64)
-
-
-def whole(source: Source, dtype: np.dtype[Any]) -> tuple[Inputs, NDArray[Any], NDArray[Any] | None]:
-    """Return all rows of a source: X, checked, in a dtype, y and sample weights.
-
-    Raises
-    ------
-    DataFormatError, OSError
-        Where rows cannot be read, or are not finite; with the place.
-    """
-    x = np.empty((0 if source.is_sparse else len(source), source.n_features), dtype)
-    others = []
-    for window in read_windows(source, dtype):
-        rows = SourceRows(window.X, window.y, window.weights)
-        if not source.is_sparse:  # the reader fills its array again
-            x[window.begin : window.begin + len(window.y)] = window.X
-            rows = rows._replace(X=x[:0])
-        others.append(rows)
-    rows = joined(others)
-    return as_inputs(rows.X if source.is_sparse else x), single_column(rows.y), rows.weights
 
 
 def single_column(y: NDArray[Any]) -> NDArray[Any]:
