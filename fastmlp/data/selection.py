@@ -132,10 +132,10 @@ class Spans(Selection):
 class Sample(Selection):
     """Rows that are held out at random, or those that are left.
 
-    Of every STRATUM_ROWS rows in a row the same share is held out, up to rounding:
-    ``b k // n - a k // n`` of the rows from a to b. Which ones is drawn from the seed and the
-    number of the stratum, so that no more than one stratum need be in memory. A share of every
-    stratum also varies less than one of all rows, if rows are sorted.
+    The same share of every STRATUM_ROWS consecutive rows is held out, up to rounding:
+    ``b k // n - a k // n`` of the rows from a to b. Which ones follows from the seed and the
+    number of the stratum, so that the rows of one stratum at a time are in memory. If rows are
+    sorted, the sample also represents them better than one of all rows.
 
     Parameters
     ----------

@@ -95,43 +95,43 @@ def split(
     gap: int = 0,
     random_state: RandomState = 0,
 ) -> tuple[Source, Source]:
-    """Split a source into rows for training and rows that are held out, for validation or tests.
+    """Split a source into rows for training and rows that are held out for validation or tests.
 
-    Nothing is read or copied: the two parts are sources too, which read from `source` when they
-    are read, with its targets and sample weights, and its order of the rows. Every row is in one of
-    them. They are not stratified by label; the strata of "random" are stretches of the table.
+    Nothing is read or copied: both parts are sources, which read their rows from `source` when they
+    are needed, with targets and sample weights, in the order of `source`. Every row is in exactly
+    one of them (`gap` aside). The split is not stratified by label.
 
     Parameters
     ----------
     source : Source
-        Of any kind, also a part of another split. The parts share it: they are read by one thread
-        at a time, as it is.
+        Of any type, also a part of another split. Both parts read from it, so that only one of them
+        may be read at a time.
     fraction : float in (0, 1)
         Share f of the rows that is held out: ``ceil(f n)`` of n rows, as in scikit-learn.
     how : {"auto", "random", "blocks", "last"}
-        "random" holds out single rows, the same share of every 65,536 rows in a row. Which ones
-        depends on n, `fraction` and `random_state` only, not on files and blocks. It suits rows in
-        any order, and tables sorted by time, label or group have all of them in both parts. Rows
-        that are not wanted have to be read over, however: a pass over the part that is held out of
-        a file costs a pass over the file. (A Trainer reads it once, if a window holds it; the
-        estimators always do.)
+        "random" holds out single rows at random, the same share of every 65,536 consecutive rows.
+        Which ones depends on n, `fraction` and `random_state` alone, not on files and blocks. It
+        suits rows in any order: of a table that is sorted by time, label or group, both parts have
+        a share of every stretch. The rows between those wanted have to be read, too: reading the
+        part held out of a file costs about as much as reading the file. (A Trainer reads it once if
+        it fits into a window, and the estimators always do.)
 
-        "blocks" holds out ``ceil(f b)`` whole blocks of the b blocks of the source at random: row
-        groups of a file, some pages of a memory map. Each part reads its own blocks alone, which
-        is the cheapest. It is for rows in random order, written in many blocks: of a sorted table
-        whole days or labels are held out.
+        "blocks" holds out ``ceil(f b)`` of the b blocks of the source at random: row groups of a
+        file, some pages of a memory map. Each part reads its own blocks only, which costs least. It
+        is for tables of many blocks whose rows are in random order: of a sorted one, whole days or
+        labels would be missing from a part.
 
-        "last" holds out the last rows, and reads nothing else for either part. It is for windows
-        over a series, whose neighbours share most of their numbers: the network would know rows
-        held out at random. Series that were concatenated are better split before.
+        "last" holds out the last rows, and each part reads its own rows only. It is for windows
+        over a series: neighbouring windows share most of their numbers, so that a network would
+        know rows held out at random. Split several series before they are concatenated.
 
-        "auto" is "last" for windows over a series, and what is made of them, and otherwise
-        "random".
+        "auto" is "last" for windows over a series, also if they are scaled, concatenated or split,
+        and "random" otherwise.
     gap : int >= 0
-        Rows before the last ones that are in neither part, with "last". With windows over a series,
-        ``horizon - 1`` rows have targets that are targets of the rows held out, too.
+        Number of rows before the last ones that are in neither part, with "last". Of windows over a
+        series, ``horizon - 1`` rows have targets in common with rows that are held out.
     random_state : int >= 0, Generator or None
-        Seed of "random" and "blocks"; None for another one at every call.
+        Seed of "random" and "blocks"; None for a different split at every call.
 
     Returns
     -------

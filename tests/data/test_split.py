@@ -424,6 +424,18 @@ def test_strata_have_65536_rows_as_the_documentation_says():
     assert STRATUM_ROWS == 65_536 and "65,536" in d.split.__doc__
 
 
+def test_rows_of_strata_of_that_size_can_be_taken(monkeypatch):
+    monkeypatch.setattr("fastmlp.data.selection.STRATUM_ROWS", STRATUM_ROWS)
+    n = 2 * STRATUM_ROWS + 1
+    source = d.ArraySource(np.zeros((n, 1), np.uint8), np.arange(n))
+    parts = d.split(source, 0.3)
+    taken = [part.take(np.arange(len(part))).y for part in parts]
+    np.testing.assert_array_equal(np.sort(np.concatenate(taken)), np.arange(n))
+    for part, y in zip(parts, taken, strict=True):
+        np.testing.assert_array_equal(part.take(np.array([7, 3])).y, y[[7, 3]])
+        assert (np.diff(y) > 0).all()
+
+
 def test_positions_in_stretches_are_counted():
     spans = Spans([(2, 5), (5, 6), (9, 12)])
     mask = np.isin(np.arange(15), [2, 3, 4, 5, 9, 10, 11])
