@@ -121,9 +121,9 @@ class Trainer:
         The compiled engine, or :mod:`fastmlp.reference`.
     products : {"auto", "blas", "own"}
         Who computes the compiled engine's matrix products in training: BLAS gemm or the package's
-        own kernels alone, or each where it is faster (``fastmlp info --shape`` tells
-        which). "auto" is replaced by the environment variable ``FASTMLP_PRODUCTS``, which holds
-        for predictions too. The results differ in the last bits.
+        own kernels. "auto" is the faster of them, today "own" for every layer (``fastmlp info
+        --shape`` tells), and is replaced by the environment variable ``FASTMLP_PRODUCTS``, which
+        holds for predictions too. The results differ in the last bits.
     random_state : int, numpy.random.Generator or None
         Source of the shuffling.
 
