@@ -72,8 +72,8 @@ UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
 """Maximum size of the piece of a weight matrix that is updated at once when lanes are used."""
 
 OWN_ROWS = 32
-"""Maximum rows for which the kernels of narrow layers compute deltas and gradients of wide ones, too.
-So few rows do not pay for copies of operands."""
+"""Maximum rows for which the kernels of narrow layers compute deltas and gradients of wide ones,
+too: so few rows do not pay for copies of operands."""
 
 MAX_CHUNK_ROWS = 256
 """Maximum rows of one set of products of wide layers: with the activations in L2, and within one K
