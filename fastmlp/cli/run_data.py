@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.cli.options import UsageError, load_data
+from fastmlp.data.classes import find_classes
 from fastmlp.data.labelled import prepare_sources
 from fastmlp.data.parquet import SUFFIX, ParquetSource, column_names
 from fastmlp.data.source import Source
+from fastmlp.data.split import split
 from fastmlp.data.window_size import with_window
 from fastmlp.datasets import Dataset
 from fastmlp.datasets.labelled import LabelledData, prepare
@@ -23,6 +25,8 @@ from fastmlp.exceptions import DataFormatError
 
 TABLE_SCALE = "feature"
 """How the columns of files are scaled, unless it is said: they have different units."""
+
+FILE_OPTIONS = ("--target", "--features", "--validation", "--validation-fraction", "--window-rows")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +93,7 @@ def is_in_files(options: argparse.Namespace) -> bool:
         if options.target is None:
             raise UsageError(f"--target must name the column of {options.data} with the labels")
         return True
-    for name in ("--target", "--features", "--validation", "--window-rows"):
+    for name in FILE_OPTIONS:
         if getattr(options, name[2:].replace("-", "_")) is not None:
             raise UsageError(
                 f"{name} is for Parquet files; --data is {options.data or 'a data set'}"
@@ -135,35 +139,63 @@ def prepare_arrays(dataset: Dataset, scaler: Scaler, dtype: str) -> RunData:
 def prepare_files(options: argparse.Namespace, scaler: Scaler) -> RunData:
     """Find the classes and fit the scaler, in one pass each over the files.
 
+    The classes are those of all rows of `--data`, the scaler is fitted to rows to train on.
+
     Raises
     ------
     UsageError
-        If `--target` is no column, or a path does not exist.
+        If `--target` is no column, a path does not exist, or no row is left to train on.
     DataFormatError, OSError
         If a file cannot be used, with row group and column.
     """
     features = feature_names(options)
-    train = open_files("--data", options.data, options.target, features)
-    validation = None
-    if options.validation is not None:
-        names = train.feature_names
-        validation = open_files("--validation", options.validation, options.target, names)
-    rows: Source = train
+    files = open_files("--data", options.data, options.target, features)
+    rows: Source = files
     if options.window_rows is not None:
-        rows = with_window(train, options.window_rows)
-    data = prepare_sources(rows, validation, scaler, argument=f"--target {options.target}")
+        rows = with_window(files, options.window_rows)
+    argument = f"--target {options.target}"
+    if options.validation_fraction is None:
+        validation = _open_validation(options, files)
+        data = prepare_sources(rows, validation, scaler, argument=argument)
+    else:
+        train, held_out = _split(rows, options)
+        classes = find_classes(rows)
+        data = prepare_sources(train, held_out, scaler, argument=argument, classes=classes)
     return RunData(
         name=options.data,
-        origin=f"column {options.target!r} of {len(train.feature_names) + 1}",
+        origin=f"column {options.target!r} of {len(files.feature_names) + 1}",
         X=data.train,
         Y=None,
         validation=data.test,
-        n_train=len(train),
-        n_validation=0 if validation is None else len(validation),
-        n_features=train.n_features,
+        n_train=len(data.train),
+        n_validation=0 if data.test is None else len(data.test),
+        n_features=files.n_features,
         classes=data.classes,
-        feature_names=train.feature_names,
+        feature_names=files.feature_names,
     )
+
+
+def _open_validation(options: argparse.Namespace, train: ParquetSource) -> ParquetSource | None:
+    """Open the files that ``--validation`` names; None without the option."""
+    if options.validation is None:
+        return None
+    return open_files("--validation", options.validation, options.target, train.feature_names)
+
+
+def _split(rows: Source, options: argparse.Namespace) -> tuple[Source, Source]:
+    """Hold out the rows that ``--validation-fraction`` asks for.
+
+    Raises
+    ------
+    UsageError
+        If validation rows are given too, or no row is left to train on.
+    """
+    if options.validation is not None:
+        raise UsageError("--validation-fraction cannot be used with --validation: pass one of them")
+    try:
+        return split(rows, options.validation_fraction, random_state=options.seed)
+    except ValueError as error:
+        raise UsageError(f"--validation-{error}") from error
 
 
 def feature_names(options: argparse.Namespace) -> list[str] | None:

@@ -74,7 +74,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "Train a network. Settings that are not given come from the best known recipe for the "
         "data set. The test rows of the data set serve as validation data: they are evaluated "
         "after every epoch. Parquet files are read in windows of 64 MiB: --data FILE.parquet "
-        "--target COLUMN, with rows in other files for --validation."
+        "--target COLUMN, with rows in other files for --validation, or a share of these rows for "
+        "--validation-fraction."
     )
     add_data(parser)
     _add_files(parser)
@@ -103,6 +104,13 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         "--validation",
         metavar="PATH",
         help="Parquet file, or folder of such, with rows that are evaluated after every epoch",
+    )
+    add(
+        "--validation-fraction",
+        type=number("--validation-fraction", 1.0),
+        metavar="X",
+        help="hold out this share of the Parquet files' rows, chosen at random with --seed, and "
+        "evaluate them after every epoch",
     )
     add(
         "--window-rows",

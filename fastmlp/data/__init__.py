@@ -15,6 +15,8 @@ from fastmlp.data.scaling import scaled as scaled
 from fastmlp.data.sequence import SequenceSource as SequenceSource
 from fastmlp.data.source import Source as Source
 from fastmlp.data.source import SourceRows as SourceRows
+from fastmlp.data.split import SplitSource as SplitSource
+from fastmlp.data.split import split as split
 from fastmlp.data.window_size import WindowSizeSource as WindowSizeSource
 from fastmlp.data.window_size import with_window as with_window
 from fastmlp.data.windows import WindowSource as WindowSource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.columns import Columns
-from fastmlp.data.source import Indices, Source, SourceRows
+from fastmlp.data.source import Indices, Source, SourceRows, joined
 from fastmlp.exceptions import DataFormatError
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Cursor(threading.local):
 class BatchSource(Source):
     """Rows of named columns, whose blocks can only be read from their beginning.
 
-    A read that begins where the one before has ended, in the same thread, continues there: the
-    batches of a block are read once.
+    A read that begins where the one before has ended, or later in the block, in the same thread,
+    continues there: the batches of a block are read once.
 
     Parameters
     ----------
@@ -137,11 +137,9 @@ class BatchSource(Source):
 
     def _next_batch(self, columns: Columns, block: int, begin: int, end: int) -> pa.RecordBatch:
         """Return the rows from `begin` on of one record batch, at most until `end`."""
-        cursor, row = self._cursor, begin
+        cursor = self._cursor
         with self._naming(block):
-            if cursor.place != (columns, block, begin):
-                cursor.batches, cursor.rest = self._open(block, columns.names), None
-                row = int(self._blocks[block])
+            row = self._opened(columns, block, begin)
             cursor.place = None
             while True:
                 batch = next(cursor.batches, None) if cursor.rest is None else cursor.rest
@@ -160,6 +158,16 @@ class BatchSource(Source):
             f"{self._name(block)}{self._damaged_column(block)}: expected {expected} rows, found "
             f"{found}"
         )
+
+    def _opened(self, columns: Columns, block: int, begin: int) -> int:
+        """Return the row that the cursor's batches continue with: `begin`, or one before it."""
+        cursor = self._cursor
+        if cursor.place is not None and cursor.place[:2] == (columns, block):
+            row = cursor.place[2]
+            if row <= begin:
+                return row
+        cursor.batches, cursor.rest = self._open(block, columns.names), None
+        return int(self._blocks[block])
 
     @contextmanager
     def _naming(self, block: int) -> Iterator[None]:
@@ -204,15 +212,3 @@ class BatchSource(Source):
             "types": {name: str(type_) for name, type_ in columns.types.items()},
             "lengths": np.diff(self._blocks).tolist(),
         }
-
-
-def joined(parts: Sequence[SourceRows]) -> SourceRows:
-    """Return the rows of several parts, one after the other; those of a single one as they are."""
-    if len(parts) == 1:
-        return parts[0]
-    weights = [part.weights for part in parts if part.weights is not None]
-    return SourceRows(
-        np.concatenate([part.X for part in parts]),
-        np.concatenate([part.y for part in parts]),
-        np.concatenate(weights) if weights else None,
-    )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import check_iterable
-from fastmlp.data.source import Indices, Source, SourceRows
+from fastmlp.data.source import Indices, Source, SourceRows, joined
 
 
 class ConcatenatedSource(Source):
@@ -51,6 +51,11 @@ class ConcatenatedSource(Source):
         return self._sources[0].is_sparse
 
     @property
+    def is_series(self) -> bool:
+        """Whether any of the sources is one."""
+        return any(source.is_series for source in self._sources)
+
+    @property
     def blocks(self) -> Indices:
         """The blocks of all sources."""
         parts = [
@@ -61,18 +66,7 @@ class ConcatenatedSource(Source):
 
     def read(self, begin: int, end: int) -> SourceRows:
         """Return rows of one source, or copies of those of several."""
-        parts = [self._weighted(part) for part in self._each("read", begin, end)]
-        if len(parts) == 1:
-            return parts[0]
-        weights = None
-        if self.has_weights:
-            weights = np.concatenate([part.weights for part in parts if part.weights is not None])
-        xs = [part.X for part in parts]
-        if self.is_sparse:
-            from scipy.sparse import vstack
-
-            return SourceRows(vstack(xs, "csr"), np.concatenate([p.y for p in parts]), weights)
-        return SourceRows(np.concatenate(xs), np.concatenate([p.y for p in parts]), weights)
+        return joined([self._weighted(part) for part in self._each("read", begin, end)])
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
         """Return y of some rows, (n,) or (n, n_outputs)."""

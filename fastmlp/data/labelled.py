@@ -20,7 +20,7 @@ class LabelledSources(NamedTuple):
     train : Source
     test : Source or None
     classes : ndarray of shape (n_classes,)
-        Sorted labels of the training rows.
+        Sorted labels.
     """
 
     train: Source
@@ -46,7 +46,12 @@ class RowScaler:
 
 
 def prepare_sources(
-    train: Source, test: Source | None, scaler: Scaler, *, argument: str
+    train: Source,
+    test: Source | None,
+    scaler: Scaler,
+    *,
+    argument: str,
+    classes: NDArray[Any] | None = None,
 ) -> LabelledSources:
     """Find the classes and fit the scaler on the training rows, in one pass each.
 
@@ -60,6 +65,8 @@ def prepare_sources(
         Fitted in place.
     argument : str
         Name of the data in error messages.
+    classes : ndarray of shape (n_classes,), optional
+        All labels; by default those of `train`.
 
     Raises
     ------
@@ -68,7 +75,7 @@ def prepare_sources(
     DataFormatError
         If rows cannot be used; with the place.
     """
-    labelled = one_hot(train)
+    labelled = one_hot(train, classes)
     if len(labelled.classes) < 2:
         raise ValueError(
             f"{argument} must have at least two classes; all labels are {labelled.classes[0]}"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp._checks import check_iterable, check_path
 from fastmlp._types import StrPath
-from fastmlp.data.batches import BatchSource, joined
+from fastmlp.data.batches import BatchSource
 from fastmlp.data.columns import Columns, choose_columns
-from fastmlp.data.source import SourceRows
+from fastmlp.data.source import SourceRows, joined
 from fastmlp.data.wide import column_sizes, is_wide, piece_rows, read_columns, subsets
 from fastmlp.exceptions import DataFormatError
 

@@ -60,7 +60,7 @@ class WindowOrder:
         n_blocks = len(self.blocks) - 1
         order = np.arange(n_blocks, dtype=np.intp)
         if self.seed is not None and self.n_windows > 1:
-            order = _core.permutation(n_blocks, _derived(self.seed, 0))
+            order = _core.permutation(n_blocks, derived_seed(self.seed, 0))
         lengths = np.diff(self.blocks)[order]
         return order, np.cumsum(lengths) - lengths
 
@@ -82,11 +82,11 @@ class WindowOrder:
         if self.seed is None:
             return None
         begin, end = self.rows_of(window)
-        seed = self.seed if self.n_windows == 1 else _derived(self.seed, window + 1)
+        seed = self.seed if self.n_windows == 1 else derived_seed(self.seed, window + 1)
         return _core.permutation(end - begin, seed)
 
 
-def _derived(seed: int, number: int) -> int:
+def derived_seed(seed: int, number: int) -> int:
     """Return a seed of its own for each number, from 0 to 2^64 - 1."""
     sequence = np.random.SeedSequence(seed, spawn_key=(number,))
     return int(sequence.generate_state(1, np.uint64)[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -107,6 +107,14 @@ class Source(ABC):
         return False
 
     @property
+    def is_series(self) -> bool:
+        """Whether neighbouring rows share numbers, as windows over a series do.
+
+        :func:`split` then holds out the last rows: the neighbours of a row say much about it.
+        """
+        return False
+
+    @property
     def can_take(self) -> bool:
         """Whether `take` reads single rows as fast as `read` does; then any order is possible."""
         return False
@@ -172,6 +180,22 @@ class Source(ABC):
         for begin, end in zip(self.blocks[:-1].tolist(), self.blocks[1:].tolist(), strict=True):
             for first in range(begin, end, step):
                 yield first, min(first + step, end)
+
+
+def joined(parts: Sequence[SourceRows]) -> SourceRows:
+    """Return the rows of several parts, one after the other; those of a single one as they are."""
+    if len(parts) == 1:
+        return parts[0]
+    xs = [part.X for part in parts]
+    if hasattr(xs[0], "tocsr"):
+        from scipy.sparse import vstack
+
+        x = vstack(xs, "csr")
+    else:
+        x = np.concatenate(xs)
+    weights = [part.weights for part in parts if part.weights is not None]
+    y = np.concatenate([part.y for part in parts])
+    return SourceRows(x, y, np.concatenate(weights) if weights else None)
 
 
 def even_blocks(n_rows: int, block_rows: int) -> Indices:

@@ -40,6 +40,11 @@ class WindowSource(Source):
         return self._horizon * int(self._targets.shape[1])
 
     @property
+    def is_series(self) -> bool:
+        """Always: neighbouring windows overlap."""
+        return True
+
+    @property
     def blocks(self) -> Indices:
         """Boundaries of blocks of about BLOCK_BYTES, when they are windows."""
         return even_blocks(len(self), BLOCK_BYTES // (self._series.itemsize * self.n_features))

@@ -64,6 +64,11 @@ class WrappedSource(Source):
         return self._source.is_sparse
 
     @property
+    def is_series(self) -> bool:
+        """Whether neighbouring rows share numbers."""
+        return self._source.is_series
+
+    @property
     def can_take(self) -> bool:
         """Whether single rows can be read."""
         return self._source.can_take

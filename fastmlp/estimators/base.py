@@ -9,7 +9,6 @@ from inspect import signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -28,6 +27,7 @@ from fastmlp.estimators.coefficients import (
     network_of,
 )
 from fastmlp.estimators.fit import Fit
+from fastmlp.estimators.held_out import hold_out, validation_rows
 from fastmlp.estimators.inputs import (
     SOURCE_ADVICE,
     SPARSE_FORMATS,
@@ -36,7 +36,6 @@ from fastmlp.estimators.inputs import (
     as_matrix,
     check_training_weights,
     check_weights,
-    select_rows,
     wanted_dtype,
     warn_if_unscaled,
 )
@@ -59,7 +58,7 @@ from fastmlp.estimators.sklearn_callbacks import (
 )
 from fastmlp.estimators.solvers import run_solver
 from fastmlp.estimators.source_scores import hidden_outputs, predicted
-from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of, whole
+from fastmlp.estimators.sources import check_fit, check_none, learn_from, reader_of
 from fastmlp.estimators.to_sklearn import to_sklearn
 from fastmlp.estimators.undo import rollback_on_failure
 from fastmlp.estimators.validation import (
@@ -67,7 +66,6 @@ from fastmlp.estimators.validation import (
     Validator,
     check_validation_weights,
     named_scorers,
-    split_rows,
 )
 from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.network.network import Network
@@ -187,7 +185,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
             Finite numbers; float32 and float64 are used without a copy if C-ordered.
             Or a :class:`fastmlp.data.Source`, which has targets and sample weights too: then the
             rows are read window by window, classes, or the scale of targets, are learned in one
-            pass over them, and float32 is used where it has all of the source's numbers.
+            pass over all of them, and float32 is used where it has all of the source's numbers.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Not with a source. Finite numbers for a regressor; for a classifier, labels of any type,
             multilabel indicators 0 and 1 (also sparse), or probabilities of every class
@@ -306,7 +304,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         dtype = self._wanted_dtype(first=first)
         if isinstance(X, Source):
             check_none({"y": y, "sample_weight": sample_weight, "groups": groups})
-            check_fit(self, incremental=incremental, has_validation=validation[0] is not None)
+            check_fit(self, X, incremental=incremental, has_validation=validation[0] is not None)
             x, labels, known = learn_from(self, X, dtype, reset=first)
         else:
             x, labels = self._check_data(X, y, dtype, reset=first)
@@ -333,7 +331,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         record = self._start(rows, output, first=first, random_state=random_state)
         row_index = None
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
-            row_index, held_out = self._hold_back(rows, labels, groups, random_state)
+            X, row_index, held_out = hold_out(self, X, rows, labels, groups, loss, random_state)
         train = rows._replace(
             y=self._training_targets(rows.y), weights=self._sample_weights(rows.y, rows.weights)
         )
@@ -416,26 +414,12 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         """Return the validation data given to `fit`, as rows and as labels, or None."""
         if isinstance(X, Source):
             check_none({"y_val": y, "sample_weight_val": weights}, "X_val")
-            X, y, weights = whole(X)
+            return validation_rows(self, X, dtype, loss)
         if not has_validation_set(X, y, weights):
             return None
         x, labels = self._check_data(X, y, dtype, reset=False, suffix="_val")
         checked = check_weights("sample_weight_val", weights, len(x), dtype)
         return self._rows(x, labels, checked, loss, suffix="_val"), labels
-
-    def _hold_back(
-        self, rows: Rows, labels: Any, groups: Any, random_state: np.random.RandomState
-    ) -> tuple[NDArray[np.intp], tuple[Rows, Any]]:
-        """Return the indices of training and validation rows."""
-        train, rest = split_rows(
-            self.validation_fraction,
-            len(rows.x),
-            y=self._hard_labels(labels),
-            groups=groups,
-            stratify=self._stratifies(),
-            random_state=random_state,
-        )
-        return train, (select_rows(rows, rest), labels[rest])
 
     def _start(
         self, rows: Rows, output: str, *, first: bool, random_state: np.random.RandomState

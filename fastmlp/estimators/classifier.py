@@ -104,7 +104,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     validation_fraction : float in [0, 1), splitter or iterable, default=0.1
         Validation rows for early stopping: a fraction of the rows, chosen at random, or the last
         split of a splitter (``GroupShuffleSplit``, ``TimeSeriesSplit``, ...) or of an iterable of
-        (train, validation) indices.
+        (train, validation) indices. With a :class:`fastmlp.data.Source` a fraction, whose rows
+        :func:`fastmlp.data.split` holds out, with an integer as `random_state` as its seed; they
+        are read into memory.
     beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
         Decay rates of the moment estimates of "adam" and "adamw".
     epsilon : float > 0, default=1e-8

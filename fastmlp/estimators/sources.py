@@ -7,6 +7,7 @@ for the others in the checks.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -15,16 +16,19 @@ from numpy.typing import NDArray
 from sklearn.base import is_regressor
 from sklearn.preprocessing import StandardScaler
 
+from fastmlp._checks import shown
 from fastmlp._types import Array
 from fastmlp.data.classes import join_labels
 from fastmlp.data.reader import Format, WindowReader
 from fastmlp.data.scaling import NARROW
 from fastmlp.data.source import Indices, Source, SourceRows
+from fastmlp.data.split import count_held_out
 from fastmlp.data.wrapped import WrappedSource
 from fastmlp.engine.rows import Inputs, Rows, first_rows
 from fastmlp.estimators.inputs import SCALE_SAMPLE_ROWS, as_inputs
 from fastmlp.estimators.parameters import STOCHASTIC_SOLVERS, Parameters
 from fastmlp.estimators.settings import AUTO_BATCH_ROWS
+from fastmlp.estimators.validation import check_numbers, check_positive
 from fastmlp.exceptions import DataFormatError, ParameterError
 from fastmlp.losses import LOSS_FACTS, Loss
 from fastmlp.training.feeds import Feed
@@ -99,13 +103,16 @@ def check_none(given: dict[str, Any], source: str = "X") -> None:
             raise ValueError(f"{name} must be None, because {source} is a source")
 
 
-def check_fit(parameters: Parameters, *, incremental: bool, has_validation: bool) -> None:
+def check_fit(
+    parameters: Parameters, source: Source, *, incremental: bool, has_validation: bool
+) -> None:
     """Refuse what needs all rows at once.
 
     Parameters
     ----------
     parameters : Parameters
         Of the estimator.
+    source : Source
     incremental : bool
         Whether it is a partial_fit.
     has_validation : bool
@@ -124,12 +131,30 @@ def check_fit(parameters: Parameters, *, incremental: bool, has_validation: bool
             f"{', '.join(map(repr, STOCHASTIC_SOLVERS))}"
         )
     if parameters.early_stopping and not has_validation:
-        raise ValueError("early_stopping=True with a source needs X_val, a source or an array")
+        _check_fraction(parameters.validation_fraction, source)
     if getattr(parameters, "class_weight", None) == "balanced":
         raise ParameterError(
             "class_weight='balanced' needs all rows at once; with a source, pass a mapping of "
             "labels to weights"
         )
+
+
+def _check_fraction(fraction: Any, source: Source) -> None:
+    """Raise ValueError unless this fraction of a source can be held out."""
+    if hasattr(source, "make_reader"):
+        raise ValueError(
+            "early_stopping=True on a cluster needs X_val, a source or an array; "
+            "fastmlp.data.split holds out a part of a source"
+        )
+    if not isinstance(fraction, numbers.Real):
+        raise ParameterError(
+            "validation_fraction must be a number with a source, whose rows are not in memory; got "
+            f"{shown(fraction)}. Pass other rows as X_val: fastmlp.data.split holds out the last "
+            "ones, or whole blocks"
+        )
+    check_positive(float(fraction))
+    n_held = count_held_out(len(source), float(fraction))
+    check_numbers(len(source) - n_held, n_held)
 
 
 def learn_from(
@@ -209,7 +234,7 @@ def reader_of(estimator: Any, source: Source, head: Rows, loss: Loss) -> WindowR
     return make(encoded, wanted, min(size, len(source)))
 
 
-def take_features(estimator: Any, source: Source, *, reset: bool) -> None:
+def take_features(estimator: Any, source: Source, *, reset: bool, name: str = "X") -> None:
     """Set number and names of the features as `validate_data` does, or compare them.
 
     Raises
@@ -226,13 +251,13 @@ def take_features(estimator: Any, source: Source, *, reset: bool) -> None:
         return
     if source.n_features != estimator.n_features_in_:
         raise ValueError(
-            f"X has {source.n_features} features, but {type(estimator).__name__} is expecting "
+            f"{name} has {source.n_features} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input"
         )
     known = vars(estimator).get("feature_names_in_")
     if names is not None and known is not None and list(known) != list(names):
         raise ValueError(
-            f"X must have the features {list(known)}, as in the fit before; got {list(names)}"
+            f"{name} must have the features {list(known)}, as in the fit before; got {list(names)}"
         )
 
 
@@ -326,12 +351,6 @@ def finite_targets(source: Source, y: NDArray[Any], begin: int) -> NDArray[np.fl
         where = source.locate(begin + row, "y", column)
         raise DataFormatError(f"{where}: expected a finite number, found {columns[row, column]}")
     return columns.astype(np.float64)
-
-
-def whole(source: Source) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
-    """Return all rows of a source: X, y and sample weights."""
-    rows = source.read(0, len(source))
-    return rows.X, single_column(rows.y), rows.weights
 
 
 def single_column(y: NDArray[Any]) -> NDArray[Any]:

@@ -53,10 +53,7 @@ def split_rows(
     if isinstance(fraction_or_splitter, numbers.Real):
         from sklearn.model_selection import train_test_split
 
-        if fraction_or_splitter == 0:
-            raise ValueError(
-                "validation_fraction must be greater than 0 with early_stopping; got 0"
-            )
+        check_positive(float(fraction_or_splitter))
         if stratify:
             _check_members(y)
         try:
@@ -75,13 +72,24 @@ def split_rows(
     else:
         chosen = _last_split(fraction_or_splitter, n_rows, y, groups)
     train, validation = (_row_numbers(rows, n_rows) for rows in chosen)
-    if len(validation) < 2 or len(train) < 1:
+    check_numbers(len(train), len(validation))
+    return train, validation
+
+
+def check_positive(fraction: float) -> None:
+    """Raise ValueError if no rows are set aside."""
+    if fraction == 0:
+        raise ValueError("validation_fraction must be greater than 0 with early_stopping; got 0")
+
+
+def check_numbers(n_train: int, n_validation: int) -> None:
+    """Raise ValueError if there are too few rows for training or validation."""
+    if n_validation < 2 or n_train < 1:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
-            f"dataset; early_stopping leaves {len(train)} rows for training and "
-            f"{len(validation)} for validation"
+            f"dataset; early_stopping leaves {n_train} rows for training and "
+            f"{n_validation} for validation"
         )
-    return train, validation
 
 
 def _check_members(y: Any) -> None:

@@ -123,9 +123,58 @@ def test_the_rows_in_memory_are_an_option(capsys, path, tmp_path):
     assert code == 2 and "--window-rows" in errors
 
 
-@pytest.mark.parametrize("option", ["--target", "--features", "--validation", "--window-rows"])
+def test_a_share_of_the_rows_is_held_out(capsys, path, tmp_path):
+    words = ["--validation-fraction", "0.2", "--seed", "5"]
+    code, out, _ = train(capsys, path, *words, "--out", tmp_path / "run")
+    assert code == 0
+    assert out.startswith(f"{path} (column 'kind' of 5): 400 training and 100 validation rows, 2 c")
+    parts = fastmlp.data.split(fastmlp.data.ParquetSource(path, "kind"), 0.2, random_state=5)
+    columns = {}
+    for name, part in zip(("train", "rest"), parts, strict=True):
+        rows = part.read(0, len(part))
+        columns[name] = {n: rows.X[:, i] for i, n in enumerate("abcd")} | {"kind": rows.y}
+        pq.write_table(pa.table(columns[name]), tmp_path / f"{name} rows.parquet")
+    train(capsys, tmp_path / "train rows.parquet", "--validation", tmp_path / "rest rows.parquet",
+          "--seed", "5", "--out", tmp_path / "files")  # fmt: skip
+    found, expected = (
+        json.loads((tmp_path / run / "history.json").read_text()) for run in ("run", "files")
+    )
+    for name in ("costs", "val_cost", "val_accuracy"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
+    model = fastmlp.load(tmp_path / "run" / "model.safetensors")
+    mean = np.mean([columns["train"][name] for name in "abcd"], axis=1)
+    np.testing.assert_allclose(model.scaler.standard_scaler.mean_, mean)  # of rows to train on
+
+
+def test_classes_are_those_of_all_rows_where_some_are_held_out(capsys, path, tmp_path):
+    rows = fastmlp.data.ArraySource(X, np.arange(600))
+    held = fastmlp.data.split(rows, 0.2, random_state=5)[1].read(0, 120).y
+    labels = LABELS.astype("<U9")
+    labels[held[7]] = "only here"
+    with_column(path, "kind", labels)
+    code, out, _ = train(capsys, path, "--validation-fraction", "0.2", "--seed", "5")
+    assert code == 0 and "480 training and 120 validation rows, 3 classes" in out
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--validation-fraction", "0"], "--validation-fraction must be above 0 and below 1; got 0"),
+    (["--validation-fraction", "1"], "--validation-fraction must be a finite number, .* below 1"),
+    (["--validation-fraction", "1.5"], "--validation-fraction must be .* 0 to 1; got 1.5"),
+    (["--validation-fraction", "0.999"], "--validation-fraction=0.999 of 500 rows leaves nothing"),
+    (["--validation-fraction", "0.1", "--validation", "rest.parquet"],
+     "--validation-fraction cannot be used with --validation: pass one of them"),
+])  # fmt: skip
+def test_a_share_that_cannot_be_held_out_is_refused(capsys, path, words, message):
+    code, _, errors = train(capsys, path, *words)
+    assert code == 2
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(errors)
+
+
+@pytest.mark.parametrize("option", ["--target", "--features", "--validation",
+                                    "--validation-fraction", "--window-rows"])  # fmt: skip
 def test_options_about_files_are_refused_without_files(capsys, option):
-    code, _, errors = run(capsys, "train", "--data", "digits", option, "3")
+    code, _, errors = run(capsys, "train", "--data", "digits", option, "1")
     assert (code, errors) == (
         2,
         f"fastmlp: error: {option} is for Parquet files; --data is digits\n",

@@ -151,6 +151,9 @@ def test_every_worker_reads_a_file_itself(client, tmp_path):
     for window_rows in (None, 100):
         expected = on_one_machine(source, window_rows=window_rows)
         assert_same_bits(trained(client, source, window_rows=window_rows), expected)
+    part, _ = d.split(source, 0.2)
+    expected = on_one_machine(part, window_rows=100)
+    assert_same_bits(trained(client, part, window_rows=100), expected)
 
 
 def test_sample_weights_come_with_their_rows(client):

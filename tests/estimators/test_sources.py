@@ -8,12 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
+from sklearn.model_selection import TimeSeriesSplit
 
-from fastmlp import Checkpoint, DataFormatError, MLPClassifier, MLPRegressor
+from fastmlp import Checkpoint, DataFormatError, MLPClassifier, MLPRegressor, ResumeError
 from fastmlp import data as d
 from fastmlp.estimators.sources import typical_targets
 from fastmlp.exceptions import UnscaledInputWarning
+from fastmlp.training.checkpoints.folder import checkpoint_path
 
 RNG = np.random.default_rng(0)
 N = 300
@@ -195,6 +198,120 @@ def test_an_interrupted_fit_resumes(tmp_path):
         classifier().fit(broken)
 
 
+# --- Rows held out by themselves
+
+
+def stopping(**changes):
+    return classifier(early_stopping=True, **changes)
+
+
+def parts_of(rows, seed=0, fraction=0.1):
+    """Rows to train on and rows held out, as (X, y, weights)."""
+    for part in d.split(rows, fraction, random_state=seed):
+        yield part.read(0, len(part))
+
+
+HELD = [*parts_of(source(np.arange(N)))][1].y
+
+
+def infinite(row):
+    x = X.copy()
+    x[row, 2] = np.inf
+    return x
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"validation_fraction": 0.3, "monitor": "val_loss"}, {"scoring": "balanced_accuracy"},
+], ids=str)  # fmt: skip
+def test_a_classifier_holds_out_the_rows_of_split(changes):
+    rows = source(LABELS, WEIGHTS)
+    fraction = changes.get("validation_fraction", 0.1)
+    train, held = parts_of(rows, 0, fraction)
+    found = stopping(**changes).fit(rows)
+    assert same(found, stopping(**changes).fit(*train, *held))
+    assert len(held.y) == round(N * fraction) and found.t_ == 3 * len(train.y)
+    assert len(found.validation_scores_) == 3 and found.best_epoch_ is not None
+    assert same(found, stopping(**changes).fit(*d.split(rows, fraction)[:1],
+                                               X_val=d.split(rows, fraction)[1]))  # fmt: skip
+
+
+def test_rows_given_for_validation_replace_those_held_out():
+    found = stopping().fit(source(LABELS), X_val=X[:90], y_val=LABELS[:90])
+    assert found.t_ == 3 * N
+
+
+def test_classes_are_those_of_all_rows_as_for_arrays():
+    labels = LABELS.astype("<U9")
+    labels[HELD[1]] = "only here"
+    found = stopping().fit(source(labels))
+    assert found.classes_.tolist() == ["a", "b", "c", "only here"]
+    assert stopping().fit(X, labels).classes_.tolist() == found.classes_.tolist()
+
+
+def test_the_scale_of_targets_is_that_of_all_rows_as_for_arrays():
+    changes = {"early_stopping": True, "scale_target": True}
+    found, expected = regressor(**changes).fit(source(TARGETS)), regressor(**changes)
+    expected.fit(X, TARGETS)
+    np.testing.assert_allclose(found.target_mean_, expected.target_mean_)
+    np.testing.assert_allclose(found.target_scale_, expected.target_scale_)
+    assert len(found.validation_scores_) == 3
+
+
+def test_the_random_state_decides_the_rows_held_out():
+    def scores(random_state):
+        model = classifier(early_stopping=True).set_params(random_state=random_state)
+        return model.fit(source(LABELS)).coefs_[0].tobytes()
+
+    for make in (lambda: 7, lambda: np.random.RandomState(7), lambda: np.random.default_rng(7)):
+        assert scores(make()) == scores(make())
+    state = np.random.RandomState(7)
+    assert scores(state) != scores(state)
+    assert scores(None) != scores(None)
+
+
+def test_of_windows_over_a_series_the_last_are_held_out():
+    series = np.sin(np.arange(203.0))
+    rows = d.windows(series, 3)
+    held = rows.read(180, 200)
+    found = regressor(early_stopping=True).fit(rows)
+    train = d.ArraySource(*rows.read(0, 180)[:2])
+    expected = regressor(early_stopping=True).fit(train, X_val=held.X, y_val=held.y[:, 0])
+    assert same(found, expected)
+
+
+def test_rows_held_out_of_a_file_have_the_names_of_its_columns(tmp_path):
+    table = pa.table({name: X[:, i] for i, name in enumerate("wxyz")} | {"label": LABELS})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=40)
+    rows = d.ParquetSource(tmp_path / "rows.parquet", "label")
+    found = stopping().fit(rows)
+    assert same(found, stopping().fit(source(LABELS))) and list(found.feature_names_in_)
+    turned = d.ParquetSource(tmp_path / "rows.parquet", "label", features=list("zyxw"))
+    with pytest.raises(ValueError, match=r"X_val must have the features \['w', .* got \['z', "):
+        stopping().fit(rows, X_val=turned)
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+def test_a_fit_that_holds_out_rows_resumes(tmp_path, random_state):
+    def model(n_epochs, **changes):
+        return stopping(**changes).set_params(random_state=random_state, max_iter=n_epochs)
+
+    start = model(4)
+    start.set_callbacks(Checkpoint(tmp_path, every=1, keep=9))
+    whole = start.fit(source(LABELS))
+    again = model(4).fit(source(LABELS), resume=checkpoint_path(tmp_path, 2))
+    assert same(again, whole)
+    if random_state is not None:
+        with pytest.raises(ResumeError, match=r"validation_fraction was 0\.1, is now 0\.2"):
+            model(4, validation_fraction=0.2).fit(source(LABELS), resume=tmp_path)
+
+
+def test_sparse_rows_are_held_out_sparse():
+    x = csr_matrix(np.where(X > 1, X, 0))
+    found, parts = stopping().fit(source(LABELS, x=x)), parts_of(source(LABELS, x=x))
+    train, held = parts
+    assert same(found, stopping().fit(train.X, train.y, X_val=held.X, y_val=held.y))
+
+
 BAD = TARGETS.copy()
 BAD[7] = np.nan
 ROWS = source(LABELS)
@@ -211,7 +328,18 @@ ROWS = source(LABELS)
      r"X must hold rows; got 'rows.parquet'. fastmlp.data.ParquetSource\(path, target\) reads"),
     (lambda: classifier().fit(X, LABELS).predict(pathlib.Path("x")), TypeError, "X must hold rows"),
     (lambda: classifier(solver="lbfgs").fit(ROWS), ValueError, "solver='lbfgs' needs all rows"),
-    (lambda: classifier(early_stopping=True).fit(ROWS), ValueError, "early_stopping=True with a"),
+    (lambda: stopping(validation_fraction=TimeSeriesSplit(5)).fit(ROWS), ValueError,
+     r"validation_fraction must be a number with a source.* got TimeSeriesSplit.*fastmlp.data.spl"),
+    (lambda: stopping(validation_fraction=0).fit(ROWS), ValueError, "must be greater than 0 with"),
+    (lambda: stopping(validation_fraction=0.001).fit(ROWS), ValueError,
+     "validation set is too small.* leaves 299 rows for training and 1 for validation"),
+    (lambda: stopping(validation_fraction=0.999).fit(ROWS), ValueError, "leaves 0 rows for train"),
+    (lambda: stopping().fit(source(LABELS, x=infinite(HELD[3]))), DataFormatError,
+     rf"X, row {HELD[3]}, column 2: expected a finite float32 number, found infinity"),
+    (lambda: stopping().fit(source(LABELS, np.where(np.isin(range(N), HELD), 0, 1))), ValueError,
+     "the validation set must contain a non-zero sample weight"),
+    (lambda: classifier().fit(ROWS, X_val=source(LABELS, x=X[:, :3])), ValueError,
+     "X_val has 3 features, but MLPClassifier is expecting 4 features as input"),
     (lambda: classifier(class_weight="balanced").fit(ROWS), ValueError, "class_weight='balanced'"),
     (lambda: classifier().fit(source(np.eye(3)[RNG.integers(0, 3, N)])), ValueError,
      "X must be a source with one label per row for a classifier; got 3 targets"),

@@ -75,6 +75,7 @@ def test_every_public_name_has_a_call():
         "ConcatenatedSource",
         "OneHotSource",
         "ScaledSource",
+        "SplitSource",
         "WindowSizeSource",
         "WindowSource",
     }

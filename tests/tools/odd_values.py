@@ -492,6 +492,7 @@ SUBJECTS |= {
     "data.predict": (data.predict, lambda: {"network": network(), "source": labelled_rows()}),
     "data.scaled": (data.scaled, lambda: {
         "source": labelled_rows(), "scaler": StandardScaler().fit(X)}),
+    "data.split": (data.split, lambda: {"source": labelled_rows()}),
     "data.with_window": (data.with_window, lambda: {
         "source": labelled_rows(), "window_rows": 2}),
     "data.windows": (data.windows, lambda: {"series": X, "width": 2}),
