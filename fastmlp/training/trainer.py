@@ -628,7 +628,9 @@ class Trainer:
         if n_shards is not None and self.engine_name != "native":
             raise ValueError(f"n_shards needs engine='native'; got engine={self.engine_name!r}")
         if local_steps is not None and n_shards is None:
-            raise ValueError(f"local_steps needs n_shards; got local_steps={shown(local_steps)} alone")
+            raise ValueError(
+                f"local_steps needs n_shards; got local_steps={shown(local_steps)} alone"
+            )
         if local_steps is not None and self.reduction != "mean":
             raise ValueError(
                 f"local_steps needs reduction='mean'; got reduction={self.reduction!r}"

@@ -335,9 +335,7 @@ print(interrupted, wrong)
 def interruptions(count, seed):
     command = [sys.executable, "-c", INTERRUPTED, str(count), str(seed)]
     environment = os.environ | {"FASTMLP_PRODUCTS": "blas"}
-    result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=1200
-    )
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
