@@ -35,6 +35,16 @@ KERNEL(void, panel_product, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, pt
        const FM_REAL *w, ptrdiff_t w_stride, const FM_REAL *bias, ptrdiff_t bias_stride,
        const FM_REAL *packed, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m)
 
+/* z (batch, m) = x (batch, n) @ w, w (n, m). Writes whole vectors, zeros beyond column m. */
+KERNEL(void, panel_delta, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, ptrdiff_t x_stride,
+       const FM_REAL *w, ptrdiff_t w_stride, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m)
+
+/* g (n_out, n) = or += delta (batch, n_out)^T @ x (batch, n), rows summed in their order. Writes whole
+ * vectors of g. */
+KERNEL(void, panel_gradient, FM_REAL *g, ptrdiff_t g_stride, const FM_REAL *delta,
+       ptrdiff_t delta_stride, const FM_REAL *x, ptrdiff_t x_stride, ptrdiff_t batch, ptrdiff_t n,
+       ptrdiff_t n_out, int accumulate)
+
 /* out (n times m, rounded up to a multiple of 16) = the panels of w (m, n). */
 KERNEL(void, pack_panels, FM_REAL *out, const FM_REAL *w, ptrdiff_t w_stride, ptrdiff_t n, ptrdiff_t m)
 

@@ -2,6 +2,9 @@
  *
  *     z (batch, m) = x (batch, n) @ right (n, m) + bias
  *
+ * In the forward product `right` is W^T, in the one of deltas W, and for the gradient of W it is the
+ * inputs, and x the deltas, transposed.
+ *
  * A panel holds the numbers of `right` that belong to a few vectors of outputs and PANEL_DEPTH inputs,
  * side by side, so that it stays in the L1 cache while all rows pass. Filling it costs as much as
  * multiplying it with about five rows; a BLAS, which fills such panels too, spends as much again on
@@ -17,6 +20,10 @@
 #else
 #define PANEL_DEPTH 224
 #endif
+
+/* Rows of the batch, and of the gradient, whose deltas are turned at once: 48 KB on the stack. */
+#define GRADIENT_DEPTH 96
+#define MOST_OUTPUTS (512 / (ptrdiff_t)sizeof(real))
 
 /* --- Tiles ----------------------------------------------------------------------------------- */
 
@@ -117,6 +124,69 @@ void FM_NAME(panel_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_
             const panel_t job = {z + j,      x + k,    packed ? packed + j * n + k * width : filled,
                                  part ? NULL : start, z_stride, x_stride, batch, depth};
             multiply_panel(&job, n_vectors);
+        }
+    }
+}
+
+/* A panel of the matrix whose rows begin at `rows`: n_columns of its columns, zeros up to `width`. */
+static void copy_panel(real *panel, ptrdiff_t width, const real *rows, ptrdiff_t stride,
+                       ptrdiff_t n_columns, ptrdiff_t depth)
+{
+    for (ptrdiff_t k = 0; k < depth; k++, panel += width, rows += stride) {
+        ptrdiff_t c = 0;
+        for (; c + LANES <= n_columns; c += LANES)
+            store(panel + c, load(rows + c));
+        for (; c < n_columns; c++)
+            panel[c] = rows[c];
+        for (; c < width; c++)
+            panel[c] = 0;
+    }
+}
+
+/* z (batch, m) = or += x (batch, n) @ right (n, m). */
+static void multiply_rows(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
+                          const real *right, ptrdiff_t right_stride, ptrdiff_t batch, ptrdiff_t n,
+                          ptrdiff_t m, int accumulate)
+{
+    static const real zeros[TILE_VECTORS * LANES] __attribute__((aligned(64)));
+    real panel[PANEL_DEPTH * TILE_VECTORS * LANES] __attribute__((aligned(64)));
+    const ptrdiff_t n_parts = n > 0 ? (n + PANEL_DEPTH - 1) / PANEL_DEPTH : 1;
+    ptrdiff_t j, n_vectors;
+    for (ptrdiff_t group = 0; (n_vectors = place_panel(group, m, &j)) > 0; group++)
+        for (ptrdiff_t part = 0; part < n_parts; part++) {
+            const ptrdiff_t k = n * part / n_parts, depth = n * (part + 1) / n_parts - k;
+            const ptrdiff_t width = n_vectors * LANES;
+            copy_panel(panel, width, right + k * right_stride + j, right_stride,
+                       at_most(m - j, width), depth);
+            const panel_t job = {z + j, x + k, panel, part || accumulate ? NULL : zeros,
+                                 z_stride, x_stride, batch, depth};
+            multiply_panel(&job, n_vectors);
+        }
+}
+
+void FM_NAME(panel_delta)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
+                          const real *w, ptrdiff_t w_stride, ptrdiff_t batch, ptrdiff_t n,
+                          ptrdiff_t m)
+{
+    multiply_rows(z, z_stride, x, x_stride, w, w_stride, batch, n, m, 0);
+}
+
+void FM_NAME(panel_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
+                             ptrdiff_t delta_stride, const real *x, ptrdiff_t x_stride,
+                             ptrdiff_t batch, ptrdiff_t n, ptrdiff_t n_out, int accumulate)
+{
+    real turned[MOST_OUTPUTS * GRADIENT_DEPTH] __attribute__((aligned(64)));
+    const ptrdiff_t n_blocks = (n_out + MOST_OUTPUTS - 1) / MOST_OUTPUTS;
+    const ptrdiff_t n_parts = batch > 0 ? (batch + GRADIENT_DEPTH - 1) / GRADIENT_DEPTH : 1;
+    for (ptrdiff_t block = 0; block < n_blocks; block++) {
+        const ptrdiff_t i = n_out * block / n_blocks, height = n_out * (block + 1) / n_blocks - i;
+        for (ptrdiff_t part = 0; part < n_parts; part++) {
+            const ptrdiff_t k = batch * part / n_parts, depth = batch * (part + 1) / n_parts - k;
+            if (depth > 0)
+                FM_NAME(transpose_padded)(turned, GRADIENT_DEPTH, delta + k * delta_stride + i,
+                                          delta_stride, depth, height);
+            multiply_rows(g + i * g_stride, g_stride, turned, GRADIENT_DEPTH, x + k * x_stride,
+                          x_stride, height, depth, n, part || accumulate);
         }
     }
 }

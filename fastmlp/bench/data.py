@@ -1,4 +1,4 @@
-"""Data of the jobs: globally standardized images, or random rows from a fixed seed."""
+"""Data of the jobs: globally standardized images, or random rows from a fixed seed, some sparse."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from fastmlp import datasets
 from fastmlp._types import Array
@@ -22,10 +23,21 @@ SEED = 2024
 
 
 def load(job: Job, mnist: Path | None) -> Data:
-    """Return the rows of a job; random rows instead of MNIST if `mnist` names no file.
+    """Return the rows of a job in its dtype; random rows instead of MNIST if `mnist` names no file.
 
     Predictions get their n_rows rows drawn at random, as x_test; nothing is trained then.
     """
+    rows = _load(job, mnist)
+    return rows._replace(
+        x_train=rows.x_train.astype(job.dtype, copy=False),
+        y_train=rows.y_train.astype(job.dtype, copy=False),
+        x_test=rows.x_test.astype(job.dtype, copy=False),
+    )
+
+
+def _load(job: Job, mnist: Path | None) -> Data:
+    if job.n_values is not None:
+        return sparse_rows(job, job.n_values)
     if job.kind != "predict" and job.data == "digits":
         return load_images("digits", job, "digits")
     if job.kind == "predict" or job.data == "random" or mnist is None:
@@ -85,6 +97,32 @@ def random_rows(job: Job) -> Data:
         x_test=x[:n_test],
         labels_test=labels[:n_test],
         source="random",
+    )
+
+
+def sparse_rows(job: Job, n_values: int) -> Data:
+    """CSR with n_values numbers of [0, 1) in random columns of each row, and two classes.
+
+    The class says on which side of their median the values lie, each weighted with a normal number
+    of its column.
+    """
+    rng = np.random.default_rng(SEED)
+    n_columns = job.sizes[0]
+    n_rows = N_TEST_ROWS + job.n_rows
+    # A column that is drawn twice would be stored twice: one column from each of n_values parts.
+    bounds = np.linspace(0, n_columns, n_values + 1).astype(np.int32)
+    columns = rng.integers(bounds[:-1], bounds[1:], (n_rows, n_values), dtype=np.int32)
+    values = rng.random((n_rows, n_values), np.float32)
+    scores = (values * rng.standard_normal(n_columns, np.float32)[columns]).sum(axis=1)
+    labels = (scores > np.median(scores)).astype(np.intp)
+    begins = np.arange(0, values.size + 1, n_values, dtype=np.int32)
+    x = csr_array((values.ravel(), columns.ravel(), begins), (n_rows, n_columns))
+    return Data(
+        x_train=x[N_TEST_ROWS:],
+        y_train=_one_hot(labels[N_TEST_ROWS:], 2),
+        x_test=x[:N_TEST_ROWS],
+        labels_test=labels[:N_TEST_ROWS],
+        source="sparse",
     )
 
 

@@ -18,7 +18,7 @@ from fastmlp._types import Array
 from fastmlp.bench.step_profile import Settings, StopWatch, medians
 from fastmlp.engine import _core
 from fastmlp.engine.blas import single_threaded_blas
-from fastmlp.engine.plan import narrow_layers, plan_network
+from fastmlp.engine.plan import plan_network
 from fastmlp.engine.products import resolve_products
 from fastmlp.losses import Loss
 from fastmlp.network.network import Network
@@ -184,7 +184,7 @@ class LayerProfile:
     products : {"own", "blas"}
         Whether the package's own kernels compute the products, or BLAS.
     chosen : bool
-        Whether the engine would choose these for a layer of this shape.
+        Whether the engine would choose these.
     n_threads : int
     forward, gradient : float
         Milliseconds per mini-batch of the product with the weights, and of that for the gradient;
@@ -217,12 +217,12 @@ def profile_layers(
     the package's own kernels and BLAS are timed, whichever the engine would choose.
     """
     rng = np.random.default_rng(seed)
+    chosen = "blas" if resolve_products() == "blas" else "own"
     found: list[LayerProfile] = []
     for n_in, n_out in pairwise(sizes):
         affordable = MAX_NUMBERS // (settings.batch_size * max(n_in, n_out))
         n_rows = max(1, min(MAX_BATCHES, affordable)) * settings.batch_size
         x, y = (rng.random((n_rows, n), np.float32).astype(dtype) for n in (n_in, n_out))
-        (narrow,) = narrow_layers((n_in, n_out), dtype.itemsize, resolve_products())
         cases = list(product(("own", "blas"), thread_counts))
         calls = [
             EngineCalls((n_in, n_out), x, y, settings, n, ("identity",), "squared_error", products)
@@ -233,7 +233,7 @@ def profile_layers(
                 n_in,
                 n_out,
                 products,
-                (products == "own") == narrow,
+                products == chosen,
                 n_threads,
                 times["predict"],
                 times["gradient"] - times["evaluate"],

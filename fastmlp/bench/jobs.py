@@ -84,8 +84,12 @@ ESTIMATOR_DATA = {
     "digits": (64, N_DIGITS, 200),
     "mnist": (784, N_MNIST, 5),
     "random": (30, 200_000, 5),
+    "sparse": (50_000, 20_000, 5),
 }
 """Features, rows and max_iter; 200 is the default, with which the fit stops when it likes."""
+
+N_SPARSE_VALUES = 50
+"""In a row of sparse data, as in short texts."""
 
 
 def _estimator(data: str, dtype: str, *, regression: bool) -> Job:
@@ -94,7 +98,7 @@ def _estimator(data: str, dtype: str, *, regression: bool) -> Job:
     n_out, output, loss = 10, "softmax", "cross_entropy"
     if regression:
         n_out, output, loss = 1, "identity", "squared_error"
-    elif data == "random":  # two classes share an output
+    elif data in ("random", "sparse"):  # two classes share an output
         n_out, output, loss = 1, "sigmoid", "log_loss"
     name = "regressor" if regression else "classifier"
     return Job(
@@ -112,15 +116,23 @@ def _estimator(data: str, dtype: str, *, regression: bool) -> Job:
         data=data,
         reduction="mean",
         dtype=dtype,
+        n_values=N_SPARSE_VALUES if data == "sparse" else None,
     )
 
 
+def _in_float64(job: Job) -> Job:
+    return replace(job, name=f"{job.name}-float64", dtype="float64")
+
+
+ADAM = (
+    _adam("adam-512-256", (784, 512, 256, 10), 200, N_MNIST, 3),
+    _adam("adam-100", (784, 100, 10), 200, N_MNIST, 5),
+)
+
 GROUPS: dict[str, tuple[Job, ...]] = {
     "headline": tuple(map(headline, HEADLINE_BATCHES)),
-    "adam": (
-        _adam("adam-512-256", (784, 512, 256, 10), 200, N_MNIST, 3),
-        _adam("adam-100", (784, 100, 10), 200, N_MNIST, 5),
-    ),
+    "adam": ADAM,
+    "float64": tuple(map(_in_float64, (headline(500), *ADAM, _prediction(100)))),
     "steps": tuple(_steps()),
     "tabular": (replace(_adam("tabular", (20, 64, 64, 3), 256, 1_000_000, 3), data="random"),),
     "tiny": (_tiny("tiny-full", 10_000, 100), _tiny("tiny-256", 256, 10)),
@@ -131,8 +143,11 @@ GROUPS: dict[str, tuple[Job, ...]] = {
     "estimator": tuple(
         _estimator(data, dtype, regression=regression)
         for regression in (False, True)
-        for data in ESTIMATOR_DATA
+        for data in ("digits", "mnist", "random")
         for dtype in ("float32", "float64")
+    ),
+    "sparse": tuple(
+        _estimator("sparse", dtype, regression=False) for dtype in ("float32", "float64")
     ),
 }
 JOBS = {job.name: job for group in GROUPS.values() for job in group}

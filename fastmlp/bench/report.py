@@ -41,14 +41,14 @@ PER = {"train": "epoch", "predict": "call", "ensemble": "all models", "estimator
 class Summary:
     """One row: everything timed in all rounds by one contender in one job.
 
-    Seconds are per epoch, per call, per fit, or for all models of an ensemble. ratio: seconds
-    over those of fastmlp in the same job, None where either is missing or the check failed.
+    Seconds are per epoch, per call, per fit, or for all models of an ensemble. ratio: seconds over
+    those of fastmlp in the same job, None where either is missing or the check failed.
     peak_fraction: gflop_per_second over that of the square sgemm of the same run, fma_fraction over
-    that of independent float32 multiply-adds. check: "ok",
-    "FAILS", "no reference", "error" or "-". training_peak_bytes: peak resident memory above that
-    before `prepare`, median over rounds. accuracy: R² of a regression; of an estimator the mean
-    over the rounds' seeds, and accuracy_spread the largest less the smallest, None where there is
-    but one. n_epochs: of a fit of an estimator, median over the rounds. largest_error: of the
+    that of independent float32 multiply-adds; both None for float64 and for sparse rows. check:
+    "ok", "FAILS", "no reference", "error" or "-". training_peak_bytes: peak resident memory above
+    that before `prepare`, median over rounds. accuracy: R² of a regression; of an estimator the
+    mean over the rounds' seeds, and accuracy_spread the largest less the smallest, None where there
+    is but one. n_epochs: of a fit of an estimator, median over the rounds. largest_error: of the
     outputs of a prediction.
     """
 
@@ -84,7 +84,10 @@ def summarize(records: Sequence[Record], jobs: Sequence[Job]) -> list[Summary]:
         _compare(section)
         rows += section
     rates = {row.contender: row.gflop_per_second for row in rows if row.job is None}
+    comparable = {job.name for job in jobs if job.dtype == "float32" and job.n_values is None}
     for row in rows:
+        if row.job is not None and row.job not in comparable:
+            continue  # the machine is measured with float32, and sparse rows are no large products
         row.peak_fraction = _share(row.gflop_per_second, rates.get(PEAK))
         row.fma_fraction = _share(row.gflop_per_second, rates.get(FMA))
     return rows

@@ -80,7 +80,7 @@ def time_epochs(
         "epoch_seconds": [float(s) for s in history["epoch_seconds"][WARM_UP_EPOCHS:]],
         "blas": (
             "no BLAS"
-            if products == "own"
+            if engine == "native" and trainer.products != "blas"
             else _describe_blas(find_blas("scipy" if engine == "native" else "numpy"))
         ),
         "simd": _core.selected_level() if engine == "native" else _simd_of_numpy(),

@@ -10,7 +10,7 @@ and biases b_l:
     G_l = D_l^T A_{l-1},  g_l = D_l^T 1             product, column sums
     W_l, b_l = update(G_l, g_l)                     one pass
 
-Products are the package's own (narrow.c) for narrow layers, and BLAS gemm for wide ones. The calling
+Products are the package's own (narrow.c, and panels.c for wide layers), or BLAS gemm if asked for. The calling
 thread runs the loop over the batches and shares the rows of each, and then its update, with the
 thread team (team.c). Which thread takes what never changes a bit (see plan.py). The calling thread,
 worker 0, looks for signals about every 50 ms.

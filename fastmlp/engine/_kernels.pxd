@@ -25,6 +25,8 @@ cdef extern from "fastmlp.h" nogil:
         void (*narrow_gradient)(...) noexcept nogil
         void (*dot_rows)(...) noexcept nogil
         void (*panel_product)(...) noexcept nogil
+        void (*panel_delta)(...) noexcept nogil
+        void (*panel_gradient)(...) noexcept nogil
         void (*pack_panels)(...) noexcept nogil
         void (*sparse_product)(...) noexcept nogil
         Py_ssize_t (*compact_columns)(...) noexcept nogil

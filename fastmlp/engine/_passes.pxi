@@ -157,8 +157,8 @@ cdef void finish_output(Job *job, Weights *now, real *own, real *sample_weights,
                                    job.scratch.row_stride, last.n_out, n, last.function)
 
 
-cdef bint multiplies_itself(Layer *layer, Py_ssize_t n_rows) noexcept nogil:
-    """Whether deltas and gradients of so many rows are the package's own products, not BLAS's."""
+cdef bint is_multiplied_narrowly(Layer *layer, Py_ssize_t n_rows) noexcept nogil:
+    """Whether the kernels of narrow layers compute deltas and gradients of so many rows."""
     return layer.narrow or not layer.blas and n_rows <= OWN_ROWS
 
 
@@ -170,13 +170,16 @@ cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     cdef real *w = (<real *> now.matrices) + layer.weights
     cdef real *delta = scratch + layer.delta + rows.at * layer.stride
     cdef real *delta_below = scratch + below.delta + rows.at * below.stride
-    if multiplies_itself(layer, rows.n):
+    if is_multiplied_narrowly(layer, rows.n):
         kernels(delta_below).narrow_product(delta_below, below.stride, delta, layer.stride,
                                             <Py_ssize_t *> NULL, w, layer.weight_stride,
                                             <real *> NULL, rows.n, layer.n_out, layer.n_in)
-    else:
+    elif layer.blas:
         gemm_nn(delta_below, delta, w, rows.n, layer.n_in, layer.n_out, below.stride, layer.stride,
                 layer.weight_stride, False)
+    else:
+        kernels(delta_below).panel_delta(delta_below, below.stride, delta, layer.stride, w,
+                                         layer.weight_stride, rows.n, layer.n_out, layer.n_in)
     kernels(delta_below).activation_backward(delta_below,
                                              scratch + below.activation + rows.at * below.stride,
                                              slope_matrix(job, scratch, rows, below),
@@ -209,12 +212,15 @@ cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, rea
     if block.layer > 0 or job.data.gathers:
         n_columns = (n_columns + 15) // 16 * 16   # the padding is there, and zero
     x += block.column
-    if multiplies_itself(layer, rows.n):
+    if is_multiplied_narrowly(layer, rows.n):
         kernels(g).narrow_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride, index,
                                    rows.n, n_columns, block.n_rows, accumulate)
-    else:
+    elif layer.blas:
         gemm_tn(g, delta, x, block.n_rows, block.n_columns, rows.n, layer.padded_stride,
                 layer.stride, x_stride, accumulate)
+    else:
+        kernels(g).panel_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride, rows.n,
+                                  n_columns, block.n_rows, accumulate)
 
 
 cdef void bias_gradient(Job *job, real *scratch, Rows *rows, Py_ssize_t l, Py_ssize_t row,

@@ -100,7 +100,7 @@ cdef class _Workspace:
         job.network.widest = round_up(max(self.sizes[1:]), 16)
         job.network.widest_stride, self.n_panels = widest_stride, panels
         self.is_double, self.has_panels = self.dtype.itemsize == 8, network.products != "blas"
-        self.uses_blas = not all(network.narrow)
+        self.uses_blas = network.products == "blas"
         self.n_biases = sum(network.strides[1:])
         self.gathers, self.gathers_shuffled = network.gathers, network.gathers_shuffled
         self.chunk_rows, self.sparse_chunk_rows = network.chunk_rows, network.sparse_chunk_rows

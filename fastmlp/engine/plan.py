@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-PLAN_VERSION = 5
+PLAN_VERSION = 6
 
 MOST_ROWS = 2**62
 """Largest batch size: all rows of any data set, and sums of two stay below 2^63."""
@@ -46,9 +46,9 @@ LANE_MEMORY = 64 << 20
 BLOCK_PARAMETER_BYTES = 1 << 20
 """Parameter size above which lanes no longer fit into a core's cache, so that blocks are better."""
 
-BLOCK_ROWS_MAX = 800
+BLOCK_ROWS_MAX = 2048
 """Maximum number of rows whose activations are kept for blocks; larger batches use lanes, whose
-products copy the rows once instead of once per block, in a tenth to a quarter less time."""
+chunks stay in L2 from the inputs to the gradient."""
 
 WIDE_BLOCK_ROWS_MAX = 4096
 """The same where memory allows fewer lanes than :data:`MAX_LANES`, and lanes would leave threads
@@ -72,12 +72,12 @@ UPDATE_ROWS, UPDATE_COLUMNS = 16, 256
 """Maximum size of the piece of a weight matrix that is updated at once when lanes are used."""
 
 OWN_ROWS = 32
-"""Maximum rows for which the package's own kernels compute deltas and gradients of wide layers:
-BLAS copies both operands, which so few rows do not pay for."""
+"""Maximum rows for which the kernels of narrow layers compute deltas and gradients of wide ones,
+too: so few rows do not pay for copies of operands."""
 
 MAX_CHUNK_ROWS = 256
-"""Maximum rows of one set of BLAS products: within one K block of OpenBLAS (320 or 448), with the
-activations in L2."""
+"""Maximum rows of one set of products of wide layers: with the activations in L2, and within one K
+block of OpenBLAS (320 or 448)."""
 
 NARROW_CHUNK_ROWS = 64
 """Maximum rows of a chunk if the first layer is narrow: they stay in L2 for both passes."""
@@ -153,8 +153,8 @@ class NetworkPlan:
         Memory of all weights and biases.
     narrow : tuple of bool
         For every layer, whether the kernels of narrow layers compute all its products. Those of
-        wide layers are computed with panels of the weights (forward) and, from more than `OWN_ROWS`
-        rows on, with BLAS (deltas and gradient), or by BLAS alone if that is asked for.
+        wide layers are computed with panels of their right operand (deltas and gradients from more
+        than `OWN_ROWS` rows on), or by BLAS if that is asked for.
     strides : tuple of int
         Columns reserved for the nodes of every layer, including the input.
     gathers, gathers_shuffled : bool
@@ -273,30 +273,19 @@ def narrow_layers(
     """Return, for every layer, whether the kernels of narrow layers compute its products.
 
     These kernels read inputs and weights without copying them, which pays off for few outputs;
-    `products` "blas" means no layer, "own" every layer.
+    `products` "blas" means no layer.
     """
-    if products != "auto":
-        return (products == "own",) * (len(sizes) - 1)
     return tuple(
-        n_out <= NARROW_MAX and n_in * _round_up(n_out, PADDING) * itemsize <= NARROW_WEIGHT_BYTES
+        products != "blas"
+        and n_out <= NARROW_MAX
+        and n_in * _round_up(n_out, PADDING) * itemsize <= NARROW_WEIGHT_BYTES
         for n_in, n_out in pairwise(sizes)
     )
 
 
-def product_kernels(network: NetworkPlan, batch: BatchPlan) -> tuple[str, ...]:
+def product_kernels(network: NetworkPlan) -> tuple[str, ...]:
     """Return, for every layer, who computes the products of a batch of dense rows, in words."""
-    gradient_rows = batch.n_rows if batch.blocks else batch.chunk_rows
-    blas = []
-    if batch.chunk_rows > OWN_ROWS:
-        blas.append("deltas")
-    if gradient_rows > OWN_ROWS:
-        blas.append("gradient")
-    if network.products == "blas":
-        wide = "BLAS gemm"
-    elif not blas:
-        wide = "own kernels"
-    else:
-        wide = f"own kernels, {' and '.join(blas)} by BLAS gemm"
+    wide = "BLAS gemm" if network.products == "blas" else "own kernels, weights in panels"
     return tuple("own kernels" if narrow else wide for narrow in network.narrow)
 
 
@@ -311,8 +300,8 @@ def few_rows(sizes: tuple[int, ...]) -> int:
 def gathers_inputs(n_features: int, narrow: bool, shuffled: bool) -> bool:
     """Return whether the rows of a chunk are copied together before the first layer's products.
 
-    BLAS requires this for shuffled rows. The package's own kernels read rows in place, but short
-    rows that do not fill whole vectors are cheaper to copy and pad with zeros.
+    The products of wide layers require this for shuffled rows. Those of narrow layers read rows in
+    place, but short rows that do not fill whole vectors are cheaper to copy and pad with zeros.
     """
     ragged = n_features % PADDING != 0
     return ragged and n_features <= SHORT_ROW if narrow else shuffled

@@ -121,9 +121,9 @@ class Trainer:
         The compiled engine, or :mod:`fastmlp.reference`.
     products : {"auto", "blas", "own"}
         Who computes the compiled engine's matrix products in training: BLAS gemm or the package's
-        own kernels alone, or each where it is faster (``fastmlp info --shape`` tells
-        which). "auto" is replaced by the environment variable ``FASTMLP_PRODUCTS``, which holds
-        for predictions too. The results differ in the last bits.
+        own kernels. "auto" is the faster of them, today "own" for every layer (``fastmlp info
+        --shape`` tells), and is replaced by the environment variable ``FASTMLP_PRODUCTS``, which
+        holds for predictions too. The results differ in the last bits.
     random_state : int, numpy.random.Generator or None
         Source of the shuffling.
 
@@ -628,7 +628,9 @@ class Trainer:
         if n_shards is not None and self.engine_name != "native":
             raise ValueError(f"n_shards needs engine='native'; got engine={self.engine_name!r}")
         if local_steps is not None and n_shards is None:
-            raise ValueError(f"local_steps needs n_shards; got local_steps={local_steps!r} alone")
+            raise ValueError(
+                f"local_steps needs n_shards; got local_steps={shown(local_steps)} alone"
+            )
         if local_steps is not None and self.reduction != "mean":
             raise ValueError(
                 f"local_steps needs reduction='mean'; got reduction={self.reduction!r}"

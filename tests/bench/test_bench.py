@@ -451,7 +451,7 @@ def test_estimators_of_both_libraries_have_the_same_settings_rows_and_dtype():
             adapter.prepare(replace(job, seed=4))
             assert adapter.fit(2) == 2
             models.append(adapter._model)
-            assert adapter._x.dtype == job.dtype == models[-1].coefs_[0].dtype
+            assert rows.x_train.dtype == job.dtype == models[-1].coefs_[0].dtype
         own, other = models
         assert type(own).__module__.startswith("fastmlp")
         shared_names = other.get_params().keys()
@@ -459,6 +459,52 @@ def test_estimators_of_both_libraries_have_the_same_settings_rows_and_dtype():
         assert (own.max_iter, own.random_state) == (2, 4)
         assert tuple(own.network_.sizes) == job.sizes
         assert own.out_activation_ == {"sigmoid": "logistic"}.get(job.output, job.output)
+
+
+def test_jobs_in_float64_are_done_in_float64_by_everybody_in_the_same_way():
+    found = []
+    for name in ("fastmlp", "fastmlp.reference", "sklearn"):
+        job = jobs.select(["adam-100-float64"], 600)[0]
+        rows = data.load(job, None)
+        adapter = CONTENDERS[name].create(rows, 1, job.kind)
+        adapter.prepare(job)
+        assert rows.x_train.dtype == adapter.predict(rows.x_test).dtype == np.float64
+        error = np.abs(adapter.predict(rows.x_test) - shared.expected_outputs(job, rows.x_test))
+        assert error.max() < 1e-12
+        adapter.train_epochs(3)
+        found.append(adapter.accuracy())
+    assert max(found) - min(found) < 0.03 and min(found) > 0.3
+
+
+def test_sparse_rows_have_the_values_asked_for_and_two_classes_that_can_be_told_apart():
+    job = jobs.select(["estimator-classifier-sparse-float32"], 3000)[0]
+    job = replace(job, sizes=(200, 100, 1), n_values=20)
+    rows = data.load(job, None)
+    assert rows.x_train.shape == (3000, 200) and rows.x_train.nnz == 3000 * 20
+    assert rows.x_test.shape == (data.N_TEST_ROWS, 200)
+    assert rows.x_train.has_canonical_format and rows.x_train.dtype == np.float32
+    np.testing.assert_allclose(rows.y_train.mean(axis=0), 0.5, atol=0.05)
+    dense = rows.x_train.toarray()
+    rule = np.linalg.lstsq(np.c_[np.ones(3000), dense], rows.y_train[:, 1] - 0.5)[0]
+    said = rows.x_test @ rule[1:] + rule[0] > 0
+    assert (said == rows.labels_test).mean() > 0.9
+    assert rows.n_bytes > rows.x_train.nnz * 8
+
+
+def test_products_of_sparse_rows_count_the_stored_values_alone():
+    sparse = jobs.JOBS["estimator-classifier-sparse-float32"]
+    dense = replace(sparse, n_values=None, sizes=(50, 100, 1))
+    assert sparse.sizes[0] == 50_000 and sparse.flop == dense.flop
+
+
+@pytest.mark.parametrize("name", ["headline-500-float64", "estimator-classifier-sparse-float32"])
+def test_shares_of_the_machine_are_given_for_dense_rows_of_float32_alone(name):
+    job = jobs.JOBS[name]
+    machine = [record(c, [1.0], None) for c in ("sgemm", "fma")]
+    for asked, is_given in ((jobs.JOBS["headline-500"], True), (job, False)):
+        rows = report.summarize([*machine, record("fastmlp", [1.0], asked, n_epochs=5)], [asked])
+        mine = next(row for row in rows if row.job == asked.name)
+        assert (mine.peak_fraction is not None, mine.fma_fraction is not None) == (is_given,) * 2
 
 
 def test_rows_of_a_regression_are_numbers_and_those_of_digits_are_scaled():

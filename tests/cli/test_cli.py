@@ -405,10 +405,8 @@ def test_info_shows_who_computes_the_products(capsys, monkeypatch):
         return found
 
     monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
-    mixed = "own kernels, deltas and gradient by BLAS gemm"
-    assert layers() == [mixed, "own kernels"]
-    assert layers("--batch-size", "32") == ["own kernels"] * 2
-    assert layers("--products", "own") == ["own kernels"] * 2
+    own = ["own kernels, weights in panels", "own kernels"]
+    assert layers() == layers("--products", "own") == own
     monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
     assert layers() == ["BLAS gemm"] * 2
 

@@ -152,9 +152,9 @@ def test_plan_of_a_network_is_what_single_questions_answer(sizes, itemsize):
 
 def test_large_batches_are_summed_in_lanes_unless_memory_allows_too_few():
     sizes = (784, 1024, 1024, 10)
-    assert plan_batch(800, sizes, 4).blocks
-    assert not plan_batch(801, sizes, 4).blocks
-    assert plan_batch(801, sizes, 4, n_threads=8).n_lanes == 8
+    assert plan_batch(2048, sizes, 4).blocks
+    assert not plan_batch(2049, sizes, 4).blocks
+    assert plan_batch(2049, sizes, 4, n_threads=8).n_lanes == 8
     wide = (2048, 2048, 2048, 10)  # eight lanes would have 270 MB
     assert plan_batch(4096, wide, 4).blocks
     assert not plan_batch(4097, wide, 4).blocks

@@ -266,6 +266,63 @@ def test_panel_product_of_a_row_has_the_same_bits_whatever_rows_are_beside_it(ke
             np.testing.assert_array_equal(found, results[-1][: len(found)])
 
 
+MORE_THREES = [(61, 700, 13), (130, 225, 300), (95, 97, 193), (257, 64, 96)]
+"""Beyond the rows and outputs that are taken at once."""
+
+
+def test_panel_delta_is_rows_times_matrix(kernels):
+    rng = np.random.default_rng(9)
+    for m, n, batch in [*THREES, *NO_ROWS, *MORE_THREES]:
+        x = Sheet(integers(rng, batch, n), kernels.dtype)
+        w = Sheet(integers(rng, n, m), kernels.dtype, fill=np.nan)
+        z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
+        kernels.panel_delta(z(), z.stride, x(), x.stride, w(), w.stride, batch, n, m)
+        z.assert_holds(x.matrix @ w.matrix, written=round_up(m), case=(m, n, batch))
+
+
+def test_panel_delta_writes_zeros_beyond_the_last_column_up_to_a_whole_vector(kernels):
+    for m in (1, 15, 17, 31, 70, 129):
+        x, w = Sheet(np.ones((5, 9)), kernels.dtype), Sheet(np.ones((9, m)), kernels.dtype)
+        z = Sheet(np.zeros((5, m)), kernels.dtype, fill=CANARY)
+        kernels.panel_delta(z(), z.stride, x(), x.stride, w(), w.stride, 5, 9, m)
+        whole = -(-m // kernels.lanes) * kernels.lanes
+        assert (z.wide[:, m:whole] == 0).all()
+
+
+def test_panel_gradient_is_transposed_deltas_times_rows(kernels):
+    rng, turns = np.random.default_rng(10), itertools.cycle([1, 0, 0, 1])
+    for n, n_out, batch in [*THREES, *NO_ROWS, *MORE_THREES]:
+        x = Sheet(integers(rng, batch, n), kernels.dtype, fill=np.nan)
+        delta, start = Sheet(integers(rng, batch, n_out), kernels.dtype), integers(rng, n_out, n)
+        accumulate = next(turns)
+        g = Sheet(start, kernels.dtype, fill=CANARY)
+        g.wide[:, n : round_up(n)] = 0
+        case = n, n_out, batch, accumulate
+        kernels.panel_gradient(
+            g(), g.stride, delta(), delta.stride, x(), x.stride, batch, n, n_out, accumulate
+        )
+        assert not g.wide[:, n : round_up(n)].any(), f"padding is not zero; {case}"
+        expected = accumulate * start + delta.matrix.T @ x.matrix
+        g.assert_holds(expected, written=round_up(n), case=case)
+
+
+def test_panel_gradient_adds_the_rows_in_their_order(kernels):
+    """So the bits of two calls are those of one."""
+    rng = np.random.default_rng(11)
+    x = Sheet(rng.normal(size=(230, 70)), kernels.dtype)
+    delta = Sheet(rng.normal(size=(230, 300)), kernels.dtype)
+    found = []
+    for bounds in ((0, 230), (0, 1, 100, 230)):
+        g = Sheet(np.zeros((300, 70)), kernels.dtype)
+        for k, (begin, end) in enumerate(itertools.pairwise(bounds)):
+            kernels.panel_gradient(
+                g(), g.stride, delta()[begin * delta.stride :], delta.stride,
+                x()[begin * x.stride :], x.stride, end - begin, 70, 300, int(k > 0)
+            )  # fmt: skip
+        found.append(g.matrix.copy())
+    np.testing.assert_array_equal(*found)
+
+
 def sparse_rows(rng, n_rows, n, dtype):
     """Small integers in random places, some twice; every fourth row is empty.
 

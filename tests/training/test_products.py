@@ -1,4 +1,4 @@
-"""Matrix products by BLAS alone, or by the package's own kernels alone."""
+"""Matrix products by BLAS, or by the package's own kernels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from cases import TOLERANCE, make_classes, relative_difference
 
 from fastmlp import Checkpoint, MLPClassifier, MyANN, Network, Trainer, cli, load, save
-from fastmlp.engine.products import resolve_products
+from fastmlp.engine.products import PRODUCTS, resolve_products
 from fastmlp.exceptions import EnvironmentVariableError, ResumeError
 
 WIDE_AND_NARROW = (40, 300, 20, 3)
-"""Layers of which "auto" leaves the first to BLAS and computes the others itself."""
+"""The first layer has panels of its weights, the others the kernels of narrow layers."""
 
 
 def train(products="auto", *, sizes=WIDE_AND_NARROW, dtype="float64", engine="native", n_threads=1):
@@ -70,9 +70,15 @@ def test_bits_of_each_alone_do_not_depend_on_threads(products):
 def test_each_is_what_the_engine_uses_in_every_layer(monkeypatch):
     monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
     used = {each: train(each).objective.engine.network_plan.narrow for each in ("blas", "own")}
-    assert used == {"blas": (False,) * 3, "own": (True,) * 3}
-    assert train().objective.engine.network_plan.narrow == (False, True, True)
-    assert [train(each).objective.engine.uses_blas for each in ("blas", "own")] == [True, False]
+    assert used == {"blas": (False,) * 3, "own": (False, True, True)}
+    uses = {each: train(each).objective.engine.uses_blas for each in PRODUCTS}
+    assert uses == {"auto": False, "blas": True, "own": False}
+
+
+def test_own_products_are_what_is_chosen_today(monkeypatch):
+    monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
+    np.testing.assert_array_equal(weights("own"), weights("auto"))
+    assert not np.array_equal(weights("blas"), weights("auto"))
 
 
 def test_the_variable_decides_for_training_and_prediction_unless_the_argument_does(monkeypatch):
@@ -149,7 +155,7 @@ def test_copies_keep_who_computes_the_products(copied, monkeypatch):
     trainer = Trainer(network, products="own")
     monkeypatch.delenv("FASTMLP_PRODUCTS")
     assert copied(network).plan == network.plan
-    assert copied(trainer).objective.engine.network_plan.narrow == (True,) * 3
+    assert copied(trainer).objective.engine.network_plan.narrow == (False, True, True)
     assert copied(Network(WIDE_AND_NARROW)).plan.products == "auto"
 
 

@@ -53,6 +53,41 @@ def test_what_adam_remembers_of_dead_nodes_fades_to_zero(dtype, n_threads):
     assert (run.network.views(run.states[0])[0] == 0).all()
 
 
+def quadratic_loss(y, p):
+    return ((y - p) ** 2).sum(axis=1), 2 * (p - y)
+
+
+def train_in_shards(run, n_epochs, exchange):
+    from fastmlp.data.sharded import ShardReader
+
+    form = run._check().reader("X", ArraySource(X, Y)).format
+    run.train(ShardReader(ArraySource(X, Y), form, 8, n_shards=4, bounds=[0, 2, 4],
+                          exchange=exchange), n_epochs=n_epochs)  # fmt: skip
+
+
+def add_nothing(slots, totals):
+    slots[1:], totals[2:] = 0, 0
+    return False
+
+
+@pytest.mark.parametrize("callback", ["custom loss", "exchange"])
+def test_they_fade_also_after_python_was_called_in_every_step(callback):
+    run = trainer(learning_rate=0.01)
+    if callback == "custom loss":
+        run = Trainer(run.network, optimizer="adam", loss=CustomLoss(quadratic_loss),
+                      reduction="mean", batch_size=8, learning_rate=0.01, n_threads=1)  # fmt: skip
+    run.network.weights[0][:, 0] = -100.0
+    run.fit(X, Y, n_epochs=1)
+    run.states[0] = 1e-3
+    if callback == "custom loss":
+        run.fit(X, Y, n_epochs=130, reset=False)
+    else:
+        train_in_shards(run, 130, add_nothing)
+    states = np.abs(run.states)
+    assert not ((states > 0) & (states < np.finfo("float32").tiny)).any()
+    assert (run.network.views(run.states[0])[0] == 0).all()
+
+
 def test_predictions_and_python_keep_them_afterwards():
     trainer().fit(X, Y, n_epochs=2)
     assert are_kept()
@@ -69,7 +104,7 @@ def test_a_custom_loss_computes_with_them(n_threads, batch_size):
 
     def loss(y, p):
         kept.append(are_kept())
-        return ((y - p) ** 2).sum(axis=1), 2 * (p - y)
+        return quadratic_loss(y, p)
 
     network = Network((5, 400, 2), output="identity", random_state=0)
     Trainer(network, loss=CustomLoss(loss), learning_rate=1e-4, batch_size=batch_size,
@@ -79,19 +114,13 @@ def test_a_custom_loss_computes_with_them(n_threads, batch_size):
 
 
 def test_an_exchange_of_shards_computes_with_them():
-    from fastmlp.data.sharded import ShardReader
-
-    run, kept = trainer(), []
+    kept = []
 
     def exchange(slots, totals):
         kept.append(are_kept())
-        slots[1:], totals[2:] = 0, 0
-        return False
+        return add_nothing(slots, totals)
 
-    source = ArraySource(X, Y)
-    reader = ShardReader(source, run._check().reader("X", source).format, 8, n_shards=4,
-                         bounds=[0, 2, 4], exchange=exchange)  # fmt: skip
-    run.train(reader, n_epochs=1)
+    train_in_shards(trainer(), 1, exchange)
     assert len(kept) == 8
     assert all(kept)
 

@@ -87,7 +87,7 @@ class Predictor(Learner):
 
     @abstractmethod
     def predict(self, x: Array) -> Array:
-        """Outputs (n, n_out) for x (n, n_in) float32, both NumPy arrays."""
+        """Outputs (n, n_out) for x (n, n_in) in the job's dtype, both NumPy arrays."""
 
 
 class Ensembler(Predictor):

@@ -36,13 +36,12 @@ class Contestant(Fitter):
         }
 
     def prepare(self, job: Job) -> None:
-        """Rows in the job's dtype; labels as integers, numbers as (n,) of that dtype."""
+        """Labels as integers, numbers as (n,) of the job's dtype."""
         self._job = job
         name = "MLPRegressor" if job.regression else "MLPClassifier"
         self._class = getattr(import_module(self.variant), name)
-        self._x, self._x_test = (x.astype(job.dtype) for x in (self.data.x_train, self.data.x_test))
         y = self.data.y_train
-        self._y = y[:, 0].astype(job.dtype) if job.regression else y.argmax(axis=1)
+        self._y = y[:, 0] if job.regression else y.argmax(axis=1)
         self._model: Any = None
 
     def fit(self, max_epochs: int) -> int:
@@ -50,9 +49,9 @@ class Contestant(Fitter):
         self._model = self._class(max_iter=max_epochs, random_state=self._job.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._model.fit(self._x, self._y)
+            self._model.fit(self.data.x_train, self._y)
         return int(self._model.n_iter_)
 
     def accuracy(self) -> float:
         """`score`: the share of the test rows recognized, or R²."""
-        return float(self._model.score(self._x_test, self.data.labels_test))
+        return float(self._model.score(self.data.x_test, self.data.labels_test))

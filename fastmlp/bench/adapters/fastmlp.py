@@ -47,7 +47,7 @@ class Contestant(Ensembler):
             job.sizes,
             activation=choose(ACTIVATIONS, job.hidden, "activation"),
             output=job.output,
-            dtype="float32",
+            dtype=job.dtype,
             random_state=job.seed,
         )
         self._network.set_weights(

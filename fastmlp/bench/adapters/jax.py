@@ -69,7 +69,7 @@ def _adam(params: Params, memory: State, gradients: Params, rate: float) -> tupl
 def _adam_memory(params: Params) -> State:
     """Return Adam's initial state: step 0, and separate arrays of zeros for m and v."""
     zeros = [jax.tree.map(jnp.zeros_like, params) for _ in range(2)]
-    return (jnp.zeros((), jnp.float32), *zeros)
+    return (jnp.zeros(()), *zeros)
 
 
 ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}
@@ -91,6 +91,7 @@ class Contestant(Ensembler):
     def prepare(self, job: Job) -> None:
         """Arrays, jitted functions and the first state; compiled at their first call."""
         jax.config.update("jax_cpu_enable_async_dispatch", False)
+        jax.config.update("jax_enable_x64", job.dtype == "float64")
         self._batch_size = min(job.batch_size, job.n_rows)
         self._x, self._y = jnp.asarray(self.data.x_train), jnp.asarray(self.data.y_train)
         self._logits = _forward(choose(ACTIVATIONS, job.hidden, "activation"))
@@ -105,7 +106,7 @@ class Contestant(Ensembler):
     def _start(self, job: Job) -> None:
         """Set initial weights, empty memory, and a generator with the job's seed."""
         _, remember = choose(OPTIMIZERS, job.optimizer, "optimizer")
-        params = [(jnp.asarray(w), jnp.asarray(b)) for w, b in initial_weights(job)]
+        params = [tuple(map(jnp.asarray, layer)) for layer in initial_weights(job)]
         self._state: State = (params, remember(params))
         self._rng = np.random.default_rng(job.seed)
 

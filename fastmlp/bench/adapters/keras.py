@@ -60,6 +60,7 @@ class Contestant(Predictor):
         tf.config.threading.set_intra_op_parallelism_threads(self.n_threads)
         tf.config.threading.set_inter_op_parallelism_threads(self.n_threads)
         keras.utils.set_random_seed(job.seed)
+        keras.config.set_floatx(job.dtype)
         self._batch_size = job.batch_size
         activation = choose(ACTIVATIONS, job.hidden, "activation")
         self._model = keras.Sequential(

@@ -33,19 +33,19 @@ def choose(table: Mapping[S, T], name: S, what: str) -> T:
 
 
 def initial_weights(job: Job) -> list[tuple[Array, Array]]:
-    """Starting weights (n_in, n_out) and biases (n_out,) of every layer, float32.
+    """Starting weights (n_in, n_out) and biases (n_out,) of every layer, in the job's dtype.
 
-    Uniform: for sigmoid in ±0.5 in the first layer and ±1 in the others, for relu in
-    ±sqrt(6 / n_in), biases included. All libraries start from the same numbers: three updates an
-    epoch (batch 20000) leave differences between starts visible for longer than the benchmark
-    lasts.
+    Uniform: for sigmoid in ±0.5 in the first layer and ±1 in the others, for relu in ±sqrt(6 /
+    n_in), biases included; rounded to float32, whatever the dtype. All libraries start from the
+    same numbers: three updates an epoch (batch 20000) leave differences between starts visible for
+    longer than the benchmark lasts.
     """
     rng = np.random.default_rng(job.seed)
     layers = []
     for k, (n_in, n_out) in enumerate(pairwise(job.sizes)):
         bound = SIGMOID_RANGES[min(k, 1)] if job.hidden == "sigmoid" else np.sqrt(6 / n_in)
         weights = rng.uniform(-bound, bound, (n_in + 1, n_out)).astype(np.float32)
-        layers.append((weights[1:].copy(), weights[0].copy()))
+        layers.append((weights[1:].astype(job.dtype), weights[0].astype(job.dtype)))
     return layers
 
 

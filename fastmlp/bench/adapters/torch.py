@@ -117,7 +117,7 @@ def _network(job: Job) -> nn.Sequential:
     for (n_in, n_out), (weights, bias) in zip(
         pairwise(job.sizes), initial_weights(job), strict=True
     ):
-        layer = nn.Linear(n_in, n_out)
+        layer = nn.Linear(n_in, n_out, dtype=getattr(torch, job.dtype))
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(weights).T)
             layer.bias.copy_(torch.from_numpy(bias))

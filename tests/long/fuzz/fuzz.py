@@ -12,6 +12,7 @@ The second command adds to the corpus the inputs of /tmp/found that reach someth
 
 from __future__ import annotations
 
+import resource
 import sys
 import tracemalloc
 
@@ -34,13 +35,18 @@ def main() -> None:
         itself,
         f"-max_len={targets.MOST_BYTES}",
         "-timeout=20",
-        "-rss_limit_mb=2048",
+        f"-rss_limit_mb={2048 + peak_megabytes()}",
         *(option for option in options if option.startswith("-")),
         *folders,
     ]
     tracemalloc.start()
     atheris.Setup(arguments, lambda data: void(targets.run(name, data)))
     atheris.Fuzz()
+
+
+def peak_megabytes() -> int:
+    """Peak memory so far: a process begins with that of the one that started it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def void(_: object) -> None:

@@ -37,11 +37,14 @@ ENGINE_TESTS = (
     "engine/test_kernels.py",
     "engine/test_engine.py",
     "engine/test_sparse.py",
+    "engine/test_shards.py",
+    "training/test_subnormals.py",
     "training/test_trainer.py",
     "training/test_products.py",
 )
 CLOSEST = {
     "src/narrow.c": ("engine/test_single_kernels.py", "-k", "narrow or dot_row"),
+    "src/panels.c": ("engine/test_single_kernels.py", "-k", "panel"),
     "src/activation.c": (
         "engine/test_single_kernels.py",
         "-k",
@@ -58,6 +61,7 @@ CLOSEST = {
     "src/team.c": ("engine/test_native.py",),
     "src/shuffle.c": ("engine/test_shuffle.py",),
     "fastmlp/engine/_sparse.pxi": ("engine/test_sparse.py",),
+    "fastmlp/engine/_shards.pxi": ("engine/test_shards.py", "training/test_subnormals.py"),
 }
 """What to run first, so that most mutants die soon."""
 
