@@ -38,6 +38,7 @@ ENGINE_TESTS = (
     "engine/test_engine.py",
     "engine/test_sparse.py",
     "engine/test_shards.py",
+    "training/test_batches.py",
     "training/test_subnormals.py",
     "training/test_trainer.py",
     "training/test_products.py",
@@ -61,7 +62,11 @@ CLOSEST = {
     "src/team.c": ("engine/test_native.py",),
     "src/shuffle.c": ("engine/test_shuffle.py",),
     "fastmlp/engine/_sparse.pxi": ("engine/test_sparse.py",),
-    "fastmlp/engine/_shards.pxi": ("engine/test_shards.py", "training/test_subnormals.py"),
+    "fastmlp/engine/_shards.pxi": (
+        "engine/test_shards.py",
+        "training/test_batches.py",
+        "training/test_subnormals.py",
+    ),
 }
 """What to run first, so that most mutants die soon."""
 
