@@ -187,7 +187,7 @@ class CustomLoss(Loss):
 
     `own(y, a)` receives the targets and outputs of a chunk of rows, each of shape (n, n_out) and in
     the network's dtype, and returns their losses (n,) and the gradient dC/da (n, n_out). It is
-    called once per chunk (again, if another thread changed the thread count of BLAS meanwhile),
+    called once per chunk (again, if a product of BLAS has to be repeated),
     from several threads (one at a time, with the GIL), in no fixed order. Ctrl-C takes effect when
     the calls under way in other threads have returned.
     """

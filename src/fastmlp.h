@@ -1,7 +1,6 @@
 /* fastmlp: the whole C interface.
  *
  * The kernels of an MLP training step, one function pointer each (kernels.h), and a thread team.
- * The matrix products of wide layers are not here: the Cython module calls BLAS gemm for them.
  *
  * Conventions. A chunk's activations and deltas are sample-major: the nodes of a layer side by side
  * in rows padded to a multiple of 16, so that whole vectors can be read and written everywhere.

@@ -21,9 +21,10 @@
 #define PANEL_DEPTH 224
 #endif
 
-/* Rows of the batch, and of the gradient, whose deltas are turned at once: 48 KB on the stack. */
+/* Rows of the batch, and of the gradient, whose deltas are turned at once: 48 KB on the stack, beside
+ * a panel of up to 31. */
 #define GRADIENT_DEPTH 96
-#define MOST_OUTPUTS (512 / (ptrdiff_t)sizeof(real))
+#define GRADIENT_OUTPUTS (512 / (ptrdiff_t)sizeof(real))
 
 /* --- Tiles ----------------------------------------------------------------------------------- */
 
@@ -175,8 +176,8 @@ void FM_NAME(panel_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
                              ptrdiff_t delta_stride, const real *x, ptrdiff_t x_stride,
                              ptrdiff_t batch, ptrdiff_t n, ptrdiff_t n_out, int accumulate)
 {
-    real turned[MOST_OUTPUTS * GRADIENT_DEPTH] __attribute__((aligned(64)));
-    const ptrdiff_t n_blocks = (n_out + MOST_OUTPUTS - 1) / MOST_OUTPUTS;
+    real turned[GRADIENT_OUTPUTS * GRADIENT_DEPTH] __attribute__((aligned(64)));
+    const ptrdiff_t n_blocks = (n_out + GRADIENT_OUTPUTS - 1) / GRADIENT_OUTPUTS;
     const ptrdiff_t n_parts = batch > 0 ? (batch + GRADIENT_DEPTH - 1) / GRADIENT_DEPTH : 1;
     for (ptrdiff_t block = 0; block < n_blocks; block++) {
         const ptrdiff_t i = n_out * block / n_blocks, height = n_out * (block + 1) / n_blocks - i;

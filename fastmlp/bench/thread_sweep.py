@@ -5,7 +5,7 @@ own, and every round goes through all values and engines once, starting with ano
 a machine that slows down in the meantime hurts all alike.
 
 The NumPy reference uses as many threads as its BLAS; the compiled engine shares a mini-batch out
-among threads of its own and asks BLAS for one.
+among threads of its own and has BLAS, if asked to use it, take one.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def _plan_rows(options: argparse.Namespace, n_threads: int) -> Iterator[tuple[st
     else:
         yield "  gradient", f"in {plan.n_lanes} lanes of at most {plan.lane_rows} rows"
     yield "  chunks", f"at most {plan.chunk_rows} rows"
-    for layer, kernels in enumerate(product_kernels(network), start=1):
+    for layer, kernels in enumerate(product_kernels(network, batch_size), start=1):
         yield f"  layer {layer}", f"{sizes[layer - 1]} x {sizes[layer]}, products by {kernels}"
     if network.products == "blas":
         yield "  sparse rows", "written out dense, chunk by chunk"

@@ -165,8 +165,8 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         type=choice("--products", PRODUCTS),
         default="auto",
-        help="who computes the matrix products: BLAS (blas), the package's kernels (own), or for "
-        "each layer the faster one (auto, the default)",
+        help="who computes the matrix products: BLAS (blas), the package's kernels (own), or the "
+        "faster of them, today own (auto, the default)",
     )
 
 

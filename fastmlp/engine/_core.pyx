@@ -235,6 +235,8 @@ cdef class Engine(_Predictions):
                           if shards is None else len(shards.lanes))
             check_between("first_batch", first_batch, 0, last_batch)
             job.run.batch_size = batch_size
+            self.enter_batch_rows(batch_size if shards is None
+                                  else job.shards.lane_rows * job.shards.n_shards)
             job.run.first_batch, job.run.last_batch = first_batch, last_batch
             job.run.n_steps = n_steps
             self.enter_rule(optimizer, learning_rate)

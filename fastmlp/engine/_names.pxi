@@ -28,6 +28,7 @@ DONE, INTERRUPTED, DIVERGED = OK, STOPPED, BROKEN
 cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two layers
 cdef double POLL_SECONDS = 0.05
 cdef Py_ssize_t OWN_ROWS = planner.OWN_ROWS
+cdef Py_ssize_t PANEL_BATCH_ROWS = planner.PANEL_BATCH_ROWS
 cdef enum: SHORT_FLOP = 200000   # of a prediction that keeps the GIL
 cdef enum: SHORT_TRAINING_FLOP = 1000000   # of a training or an evaluation: 20 to 100 microseconds
 

@@ -157,7 +157,7 @@ cdef void finish_output(Job *job, Weights *now, real *own, real *sample_weights,
                                    job.scratch.row_stride, last.n_out, n, last.function)
 
 
-cdef bint is_multiplied_narrowly(Layer *layer, Py_ssize_t n_rows) noexcept nogil:
+cdef bint uses_narrow_kernels(Layer *layer, Py_ssize_t n_rows) noexcept nogil:
     """Whether the kernels of narrow layers compute deltas and gradients of so many rows."""
     return layer.narrow or not layer.blas and n_rows <= OWN_ROWS
 
@@ -170,7 +170,7 @@ cdef void backward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     cdef real *w = (<real *> now.matrices) + layer.weights
     cdef real *delta = scratch + layer.delta + rows.at * layer.stride
     cdef real *delta_below = scratch + below.delta + rows.at * below.stride
-    if is_multiplied_narrowly(layer, rows.n):
+    if uses_narrow_kernels(layer, rows.n):
         kernels(delta_below).narrow_product(delta_below, below.stride, delta, layer.stride,
                                             <Py_ssize_t *> NULL, w, layer.weight_stride,
                                             <real *> NULL, rows.n, layer.n_out, layer.n_in)
@@ -212,7 +212,7 @@ cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, rea
     if block.layer > 0 or job.data.gathers:
         n_columns = (n_columns + 15) // 16 * 16   # the padding is there, and zero
     x += block.column
-    if is_multiplied_narrowly(layer, rows.n):
+    if uses_narrow_kernels(layer, rows.n):
         kernels(g).narrow_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride, index,
                                    rows.n, n_columns, block.n_rows, accumulate)
     elif layer.blas:

@@ -117,8 +117,23 @@ cdef class _Workspace:
             self.has_table = False
             self.place_layers(sparse)
         job.data.sparse = job.network.layers[0].sparse = sparse
-        job.network.layers[0].narrow = self.network_plan.narrow[0] and not sparse
+        for l in range(job.network.n_layers):
+            job.network.layers[l].narrow = self.network_plan.narrow[l] and not (sparse and l == 0)
         job.data.touched, job.data.n_touched = NULL, 0
+        return 0
+
+    cdef int enter_batch_rows(self, Py_ssize_t batch_rows) except -1:
+        """Training in batches of few rows uses the kernels of narrow layers for small ones alone."""
+        cdef Job *job = &self.job
+        if batch_rows > PANEL_BATCH_ROWS:
+            return 0
+        narrow = planner.trains_narrowly(self.network_plan, batch_rows)
+        for l in range(job.network.n_layers):
+            job.network.layers[l].narrow &= <bint> narrow[l]
+        if not narrow[0] and not job.data.sparse and job.data.columns == NULL:
+            job.data.gathers = job.data.order != NULL
+            job.data.input_stride = (self.input_stride if job.data.gathers
+                                     else job.network.n_features)
         return 0
 
     cdef int compact_columns(self) except -1:

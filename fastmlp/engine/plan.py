@@ -112,6 +112,10 @@ PADDING = 16
 NARROW_MAX = 128
 """Maximum layer width for the package's own matrix kernels."""
 
+PANEL_BATCH_ROWS, PANEL_WEIGHTS = 16, 8192
+"""Maximum batch size, and minimum number of weights, with which a narrow layer is trained like a
+wide one: so few rows do not pay for transposed weights, which every update would have to keep."""
+
 NARROW_WEIGHT_BYTES = 1 << 20
 """Maximum weight matrix for these kernels: it is read from L2 once for every few rows."""
 
@@ -152,9 +156,10 @@ class NetworkPlan:
     parameter_bytes : int
         Memory of all weights and biases.
     narrow : tuple of bool
-        For every layer, whether the kernels of narrow layers compute all its products. Those of
-        wide layers are computed with panels of their right operand (deltas and gradients from more
-        than `OWN_ROWS` rows on), or by BLAS if that is asked for.
+        For every layer, whether the kernels of narrow layers compute all its products, unless
+        :func:`trains_narrowly` says otherwise. Those of wide layers are computed with panels of
+        their right operand (deltas and gradients from more than `OWN_ROWS` rows on), or by BLAS if
+        that is asked for.
     strides : tuple of int
         Columns reserved for the nodes of every layer, including the input.
     gathers, gathers_shuffled : bool
@@ -283,10 +288,20 @@ def narrow_layers(
     )
 
 
-def product_kernels(network: NetworkPlan) -> tuple[str, ...]:
+def trains_narrowly(network: NetworkPlan, batch_size: int) -> tuple[bool, ...]:
+    """Return, for every layer, whether the kernels of narrow layers compute its forward products in
+    training with batches of so many rows.
+    """
+    return tuple(
+        narrow and (batch_size > PANEL_BATCH_ROWS or n_in * n_out < PANEL_WEIGHTS)
+        for narrow, (n_in, n_out) in zip(network.narrow, pairwise(network.sizes), strict=True)
+    )
+
+
+def product_kernels(network: NetworkPlan, batch_size: int) -> tuple[str, ...]:
     """Return, for every layer, who computes the products of a batch of dense rows, in words."""
     wide = "BLAS gemm" if network.products == "blas" else "own kernels, weights in panels"
-    return tuple("own kernels" if narrow else wide for narrow in network.narrow)
+    return tuple("own kernels" if each else wide for each in trains_narrowly(network, batch_size))
 
 
 def few_rows(sizes: tuple[int, ...]) -> int:

@@ -71,7 +71,7 @@ def run(config: Config, session: Session) -> dict[str, Any]:
             "n_rows": n_rows,
             "epoch_seconds": times,
             "median_seconds": {products: median(each) for products, each in times.items()},
-            "blas_in_auto": [not narrow for narrow in narrow_layers(sizes, x.itemsize)],
+            "panels": [not narrow for narrow in narrow_layers(sizes, x.itemsize)],
         }
 
     cases = [
@@ -127,8 +127,8 @@ def crossover(runs: Iterable[Any]) -> float | None:
 
 
 def _limit(result: Result) -> int:
-    """Return the largest width whose products are the package's own by default."""
-    narrow = [each["width"] for each in result["runs"] if not each["blas_in_auto"][1]]
+    """Return the largest width whose weights are not copied into panels."""
+    narrow = [each["width"] for each in result["runs"] if not each["panels"][1]]
     return max(narrow, default=0)
 
 
@@ -197,7 +197,7 @@ def _finding(result: Result) -> str:
 
 STUDY = Study(
     "products",
-    "From which width on is BLAS faster than the package's own products?",
+    "Is BLAS faster than the package's own products at any width?",
     configure,
     run,
     tables,

@@ -139,8 +139,8 @@ class LocalSteps:
             share=self._share(window, n_rows),
         )
         first = window.begin // training.batch_size
-        n_rows_of = shards.lanes[begin - first : end - first, number, 1]
-        totals[:-1] = np.vstack([measures[:, begin:end] * n_rows_of, n_rows_of]).ravel()
+        weights = _weights(window, shards.lanes[begin - first : end - first, number])
+        totals[:-1] = np.vstack([measures[:, begin:end] * weights, weights]).ravel()
         totals[-1] = progress[0]
 
     def _measures_for(self, number: int, epoch: Epoch) -> NDArray[np.float64]:
@@ -167,12 +167,25 @@ class LocalSteps:
                 slots[to] += slots[source]
 
     def _take_average(self, totals: NDArray[np.float64], epoch: Epoch, end: int) -> None:
-        """Write weights, states, and the means of the measures over the rows, of all shards."""
+        """Write weights, states, and the weighted means of the measures of all rows."""
         training, begin = self.training, epoch.n_done
         average, width = self._slots[0], training.network.parameters.size
         average /= self.sums.n_shards
         sums = totals[:, :-1].sum(axis=0).reshape(N_MEASURES + 1, end - begin)
         training.network.parameters[...] = average[:width]
         training.states[...] = average[width:].reshape(training.states.shape)
-        epoch.measures[:, begin:end] = sums[:-1] / sums[-1]
+        epoch.measures[:, begin:end] = sums[:-1] / np.where(sums[-1] > 0, sums[-1], 1)
         epoch.progress[0] = end
+
+
+def _weights(window: Window, lanes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Sums of the sample weights of a shard's rows in some batches; without weights, their numbers.
+
+    lanes: a row (first, number, ...) for each batch, in the order of the window.
+    """
+    given = window.rows.weights
+    if given is None:
+        return lanes[:, 1].astype(np.float64)
+    ordered = given if window.order is None else given[window.order]
+    parts = (ordered[begin : begin + n] for begin, n in lanes[:, :2].tolist())
+    return np.array([part.sum(dtype=np.float64) for part in parts])

@@ -31,6 +31,7 @@ from fastmlp.cli.display import (
     choose_display,
     fitting_columns,
 )
+from fastmlp.engine import plan
 from fastmlp.training.history import PER_BATCH, PER_EPOCH, History
 
 DIGITS = ["train", "--data", "digits"]
@@ -407,6 +408,9 @@ def test_info_shows_who_computes_the_products(capsys, monkeypatch):
     monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
     own = ["own kernels, weights in panels", "own kernels"]
     assert layers() == layers("--products", "own") == own
+    monkeypatch.setattr(plan, "PANEL_WEIGHTS", 3000)
+    assert layers("--batch-size", "17") == own
+    assert layers("--batch-size", "16") == own[:1] * 2
     monkeypatch.setenv("FASTMLP_PRODUCTS", "blas")
     assert layers() == ["BLAS gemm"] * 2
 

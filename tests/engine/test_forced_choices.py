@@ -10,26 +10,35 @@ from cases import TOLERANCE, make_classes, relative_difference
 
 from fastmlp import Network, Trainer
 from fastmlp.engine import plan as _plan
+from fastmlp.engine.products import resolve_products
 from fastmlp.optimizers import SGD, Adam, RMSprop
 
 WIDE, NONE = 2**60, 0
 CHOICES = {
     "as planned": {},
-    "BLAS": {"NARROW_MAX": NONE},
-    "own products": {"NARROW_MAX": WIDE, "NARROW_WEIGHT_BYTES": WIDE},
+    "panels": {"NARROW_MAX": NONE},
+    "BLAS": {"products": "blas"},
+    "narrow products": {"NARROW_MAX": WIDE, "NARROW_WEIGHT_BYTES": WIDE},
     "blocks": {"BLOCK_PARAMETER_BYTES": NONE},
-    "blocks with BLAS": {"BLOCK_PARAMETER_BYTES": NONE, "NARROW_MAX": NONE},
-    "blocks with own products": {
+    "blocks with panels": {"BLOCK_PARAMETER_BYTES": NONE, "NARROW_MAX": NONE},
+    "blocks with BLAS": {"BLOCK_PARAMETER_BYTES": NONE, "products": "blas"},
+    "blocks with narrow products": {
         "BLOCK_PARAMETER_BYTES": NONE,
         "NARROW_MAX": WIDE,
         "NARROW_WEIGHT_BYTES": WIDE,
     },
     "small blocks": {"BLOCK_PARAMETER_BYTES": NONE, "BLOCK_ROWS": 16, "BLOCK_COLUMNS": 16},
-    "small blocks with BLAS": {
+    "small blocks with panels": {
         "BLOCK_PARAMETER_BYTES": NONE,
         "BLOCK_ROWS": 16,
         "BLOCK_COLUMNS": 16,
         "NARROW_MAX": NONE,
+    },
+    "small blocks with BLAS": {
+        "BLOCK_PARAMETER_BYTES": NONE,
+        "BLOCK_ROWS": 16,
+        "BLOCK_COLUMNS": 16,
+        "products": "blas",
     },
     "blocks of small chunks": {
         "BLOCK_PARAMETER_BYTES": NONE,
@@ -39,11 +48,16 @@ CHOICES = {
     "one lane": {"BLOCK_ROWS_MAX": NONE, "MAX_LANES": 1},
     "eight lanes": {"BLOCK_ROWS_MAX": NONE, "MIN_LANE_ROWS": 1},
     "small chunks": {"BLOCK_ROWS_MAX": NONE, "NARROW_CHUNK_ROWS": 16, "MAX_CHUNK_ROWS": 16},
-    "small chunks with BLAS": {
+    "small chunks with panels": {
         "BLOCK_ROWS_MAX": NONE,
         "NARROW_CHUNK_ROWS": 16,
         "MAX_CHUNK_ROWS": 16,
         "NARROW_MAX": NONE,
+    },
+    "small chunks with BLAS": {
+        "BLOCK_ROWS_MAX": NONE,
+        "MAX_CHUNK_ROWS": 16,
+        "products": "blas",
     },
     "small updates": {"BLOCK_ROWS_MAX": NONE, "UPDATE_ROWS": 16, "UPDATE_COLUMNS": 16},
     "rows copied": {"SHORT_ROW": WIDE},
@@ -55,7 +69,10 @@ N_ROWS, BATCH_SIZE = 211, 150
 
 def force(monkeypatch, choice):
     for name, value in CHOICES[choice].items():
-        monkeypatch.setattr(_plan, name, value)
+        if name == "products":
+            monkeypatch.setenv("FASTMLP_PRODUCTS", value)
+        else:
+            monkeypatch.setattr(_plan, name, value)
 
 
 def results(sizes, dtype, optimizer, engine="native", shuffle=True):
@@ -132,6 +149,7 @@ def test_choices_above_are_different_plans(monkeypatch):
 
     def plan():
         return (
+            resolve_products(),
             _plan.plan_batch(BATCH_SIZE, sizes, 8),
             _plan.narrow_layers(sizes, 8),
             tuple(

@@ -30,7 +30,7 @@ RULES = {
     "rmsprop": dict(optimizer=RMSprop(momentum=0.5, epsilon=1e-3)),
 }
 SIZES = [(100, 9, 3), (700, 33, 20, 4), (1100, 300, 140, 3), (500, 10)]
-"""Own products alone, with padding, BLAS above the first layer, no hidden layer."""
+"""Narrow layers, with padding, wide layers, no hidden layer."""
 
 
 def sparse_data(n_rows, sizes, *, density=0.03, seed=0, used=1.0):

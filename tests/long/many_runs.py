@@ -36,7 +36,7 @@ X, LABELS, TARGETS = data()
 
 
 def fit(seed=0, sizes=(30, 40, 4), n_threads=3, **options):
-    """Weights of a network that three threads have trained: two lanes and BLAS-free layers."""
+    """Weights of a network that three threads have trained, in two lanes."""
     network = Network(sizes, output="softmax", random_state=seed)
     Trainer(network, batch_size=256, n_threads=n_threads, random_state=seed, **options).fit(
         X, TARGETS, n_epochs=2
@@ -102,7 +102,7 @@ def fork_while_fitting(n_children):
 
     def keep_fitting():
         while not ended.is_set():
-            fit(sizes=(30, 200, 4))
+            fit(sizes=(30, 200, 4), products="blas")
 
     thread = threading.Thread(target=keep_fitting)
     thread.start()

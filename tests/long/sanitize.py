@@ -49,9 +49,14 @@ from fastmlp import Network, Trainer
 from scipy.sparse import csr_array
 x, y = np.random.default_rng(0).normal(size=(300, 20)), np.eye(3)[np.arange(300) % 3]
 for optimizer in ("sgd", "adam"):
-    for sizes in ((20, 7, 3), (20, 200, 3)):
-        network = Network(sizes, output="softmax", random_state=0)
-        options = {"batch_size": 64, "dropout": 0.1, "n_threads": 3}
+    for sizes, dtype, products in (
+        ((20, 7, 3), "float32", "own"),
+        ((20, 201, 135, 3), "float32", "own"),
+        ((20, 135, 3), "float64", "own"),
+        ((20, 200, 3), "float32", "blas"),
+    ):
+        network = Network(sizes, output="softmax", dtype=dtype, random_state=0)
+        options = {"batch_size": 100, "dropout": 0.1, "n_threads": 3, "products": products}
         Trainer(network, optimizer=optimizer, **options).fit(x, y, n_epochs=2)
         network.predict(x), network.predict(x[:2])
         rows = csr_array(np.where(x > 2, x, 0))

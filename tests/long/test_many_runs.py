@@ -76,6 +76,7 @@ def test_eight_threads_predict_on_one_model_and_fit_others_with_the_serial_bits(
             fit(seed).parameters,
             fit(seed, optimizer="adam", momentum=0).parameters,
             fit(seed, sizes=(30, 200, 4), n_threads=2).parameters,
+            fit(seed, sizes=(30, 200, 4), n_threads=2, products="blas").parameters,
             *fresh.coefs_,
         ]
 

@@ -56,13 +56,13 @@ def test_the_import_leaves_the_gil_off():
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("sizes", [(20, 30, 3), (20, 200, 3)], ids=["own products", "BLAS"])
-def test_trainings_at_once_have_the_bits_of_each_alone(sizes, n_threads, data):
+@pytest.mark.parametrize("products", ["own", "blas"])
+def test_trainings_at_once_have_the_bits_of_each_alone(products, n_threads, data):
     def train(seed):
-        network = Network(sizes, random_state=seed)
-        Trainer(network, n_threads=n_threads, batch_size=100, random_state=seed).fit(
-            *data, n_epochs=4
-        )
+        network = Network((20, 200, 30, 3), random_state=seed)
+        Trainer(
+            network, n_threads=n_threads, batch_size=100, products=products, random_state=seed
+        ).fit(*data, n_epochs=4)
         return network.parameters
 
     alone = [train(seed) for seed in range(N_THREADS)]

@@ -281,7 +281,7 @@ def test_the_crossover_lies_between_the_widths_where_the_faster_one_changes():
 def test_products_are_timed_in_turns_and_drawn_as_ratios():
     result = run_tiny("products")
     narrow, wide = result["runs"]
-    assert [narrow["blas_in_auto"], wide["blas_in_auto"]] == [[False] * 3, [True, True, False]]
+    assert [narrow["panels"], wide["panels"]] == [[False] * 3, [True, True, False]]
     for each in result["runs"]:
         assert {name: len(times) for name, times in each["epoch_seconds"].items()} == {
             "blas": 2,

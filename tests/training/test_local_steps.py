@@ -94,6 +94,17 @@ def test_a_run_learns_and_counts_all_batches():
     assert run.last_epoch.costs.min() > 0
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_measures_are_weighted_means_of_the_rows(shuffle):
+    weights = np.random.default_rng(2).choice([0.1, 1.0, 10.0], len(X))
+    settings = {"learning_rate": 0.0, "batch_size": 30, "shuffle": shuffle}
+    run, together = fitted(1, weights, local_steps=2, **settings), trainer(**settings)
+    together.fit(ArraySource(X, Y, weights), n_epochs=1, n_shards=N_SHARDS)
+    for name in ("costs", "errors", "accuracies"):
+        ours, expected = (getattr(r.last_epoch, name) for r in (run, together))
+        np.testing.assert_allclose(ours, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("n_steps", [1, 4])
 def test_measures_are_means_over_the_rows_also_where_a_shard_has_none(n_steps):
     # Batches of 33 leave one row for the last one, of which three shards have none.

@@ -10,6 +10,7 @@ import pytest
 from cases import TOLERANCE, make_classes, relative_difference
 
 from fastmlp import Checkpoint, MLPClassifier, MyANN, Network, Trainer, cli, load, save
+from fastmlp.engine import plan
 from fastmlp.engine.products import PRODUCTS, resolve_products
 from fastmlp.exceptions import EnvironmentVariableError, ResumeError
 
@@ -79,6 +80,52 @@ def test_own_products_are_what_is_chosen_today(monkeypatch):
     monkeypatch.delenv("FASTMLP_PRODUCTS", raising=False)
     np.testing.assert_array_equal(weights("own"), weights("auto"))
     assert not np.array_equal(weights("blas"), weights("auto"))
+
+
+@pytest.mark.parametrize("products", ["own", "blas"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("n_features", [144, 101])
+def test_narrow_layers_train_alike_in_batches_of_few_rows(n_features, shuffle, dtype, products):
+    """Up to 16 rows the weights of the first go into panels; those of the second are too few."""
+    x, y = make_classes(90, n_features, 3, seed=1)
+    for batch_size in (1, 7, plan.PANEL_BATCH_ROWS, plan.PANEL_BATCH_ROWS + 1):
+        found = {}
+        for engine in ("native", "numpy"):
+            network = Network((n_features, 100, 20, 3), dtype=dtype, random_state=0)
+            options = {"products": products} if engine == "native" else {}
+            Trainer(
+                network, optimizer="adam", batch_size=batch_size, engine=engine, shuffle=shuffle,
+                random_state=1, **options,
+            ).fit(x, y, n_epochs=2)  # fmt: skip
+            found[engine] = network.parameters
+        assert relative_difference(found["native"], found["numpy"]) <= TOLERANCE[dtype]
+
+
+def test_layers_with_many_weights_have_panels_in_batches_of_few_rows():
+    network = plan.plan_network((784, 100, 20, 3), 4)
+    assert network.narrow == plan.trains_narrowly(network, 17) == (True,) * 3
+    assert plan.trains_narrowly(network, 16) == (False, True, True)
+    blas = plan.plan_network((784, 100, 20, 3), 4, "blas")
+    assert plan.trains_narrowly(blas, 500) == (False,) * 3
+
+
+def test_an_engine_changes_between_few_and_many_rows():
+    """Each fit as if it was the engine's first."""
+    x, y = make_classes(90, 144, 3, seed=1)
+
+    def fit(trainer, batch_size):
+        trainer.network.initialize(random_state=0)
+        trainer.batch_size = batch_size
+        trainer.fit(x, y, n_epochs=1)
+        return trainer.network.parameters.copy()
+
+    def make():
+        return Trainer(Network((144, 100, 3), random_state=0), shuffle=False)
+
+    one = make()
+    for batch_size in (40, 8, 40, 3):
+        np.testing.assert_array_equal(fit(one, batch_size), fit(make(), batch_size))
 
 
 def test_the_variable_decides_for_training_and_prediction_unless_the_argument_does(monkeypatch):
