@@ -206,7 +206,7 @@ def test_the_number_of_shards_is_part_of_the_result():
     results = []
     for n_shards in (2, 8):
         t = trainer("float32", shuffle=False, batch_size=N)
-        t.fit(SOURCE, n_shards=n_shards)
+        t.fit(SOURCE, n_epochs=20, n_shards=n_shards)
         results.append(t.network.parameters)
     assert not np.array_equal(*results)
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-6)
