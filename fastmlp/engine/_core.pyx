@@ -362,7 +362,8 @@ cdef class Engine(_Predictions):
                    job.network.vectors, job.network.n_padded * item)
         now.matrices = now.biases = job.network.vectors
         self.enter_weights(now)
-        n_rows = (job.run.last_batch - job.run.first_batch) * job.run.batch_size
+        n_rows = min(job.data.n_rows,   # a batch size may be far above
+                     (job.run.last_batch - job.run.first_batch) * job.run.batch_size)
         self.launch(job.passes.train, first.n_workers,
                     n_rows * <Py_ssize_t> self.network_plan.training_row_flop)
         self.copy_out(states)
