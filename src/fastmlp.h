@@ -51,6 +51,9 @@ typedef struct {
     int kind;              /* enum fm_kind */
 } fm_rule;
 
+/* Room for turned deltas, for which kernels.h asks: it stays in L2. */
+enum { FM_TURNED_BYTES = 96 * 512 };
+
 #define KERNEL(result, name, ...) result (*name)(__VA_ARGS__);
 typedef struct {
 #define FM_REAL float

@@ -40,10 +40,10 @@ KERNEL(void, panel_delta, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, ptrd
        const FM_REAL *w, ptrdiff_t w_stride, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m)
 
 /* g (n_out, n) = or += delta (batch, n_out)^T @ x (batch, n), rows summed in their order. Writes whole
- * vectors of g. */
+ * vectors of g. `turned` has room for FM_TURNED_BYTES, which stacks of threads may not have. */
 KERNEL(void, panel_gradient, FM_REAL *g, ptrdiff_t g_stride, const FM_REAL *delta,
-       ptrdiff_t delta_stride, const FM_REAL *x, ptrdiff_t x_stride, ptrdiff_t batch, ptrdiff_t n,
-       ptrdiff_t n_out, int accumulate)
+       ptrdiff_t delta_stride, const FM_REAL *x, ptrdiff_t x_stride, FM_REAL *turned,
+       ptrdiff_t batch, ptrdiff_t n, ptrdiff_t n_out, int accumulate)
 
 /* out (n times m, rounded up to a multiple of 16) = the panels of w (m, n). */
 KERNEL(void, pack_panels, FM_REAL *out, const FM_REAL *w, ptrdiff_t w_stride, ptrdiff_t n, ptrdiff_t m)

@@ -21,10 +21,9 @@
 #define PANEL_DEPTH 224
 #endif
 
-/* Rows of the batch, and of the gradient, whose deltas are turned at once: 48 KB on the stack, beside
- * a panel of up to 31. */
+/* Rows of the batch, and of the gradient, whose deltas are turned at once. */
 #define GRADIENT_DEPTH 96
-#define GRADIENT_OUTPUTS (512 / (ptrdiff_t)sizeof(real))
+#define GRADIENT_OUTPUTS (FM_TURNED_BYTES / GRADIENT_DEPTH / (ptrdiff_t)sizeof(real))
 
 /* --- Tiles ----------------------------------------------------------------------------------- */
 
@@ -174,9 +173,9 @@ void FM_NAME(panel_delta)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t 
 
 void FM_NAME(panel_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
                              ptrdiff_t delta_stride, const real *x, ptrdiff_t x_stride,
-                             ptrdiff_t batch, ptrdiff_t n, ptrdiff_t n_out, int accumulate)
+                             real *turned, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t n_out,
+                             int accumulate)
 {
-    real turned[GRADIENT_OUTPUTS * GRADIENT_DEPTH] __attribute__((aligned(64)));
     const ptrdiff_t n_blocks = (n_out + GRADIENT_OUTPUTS - 1) / GRADIENT_OUTPUTS;
     const ptrdiff_t n_parts = batch > 0 ? (batch + GRADIENT_DEPTH - 1) / GRADIENT_DEPTH : 1;
     for (ptrdiff_t block = 0; block < n_blocks; block++) {

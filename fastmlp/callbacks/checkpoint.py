@@ -17,7 +17,7 @@ class Checkpoint(EpochCallback):
     Pass it among the callbacks of ``Trainer.fit`` or ``MyANN.fit``, or to `set_callbacks` of an
     estimator, and call `fit` with ``resume=folder`` to continue: the resumed run ends with the
     same weights and records as an uninterrupted one, bit for bit, for any number of threads, on
-    the same type of processor with the same BLAS.
+    the same type of processor (with ``products="blas"`` or L-BFGS: and the same BLAS).
 
     A file holds weights, the optimizer's states, the random generator's state, the epoch and the
     batch in it, history, best weights, learning rate and the state of the other callbacks. It is

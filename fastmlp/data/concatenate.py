@@ -66,10 +66,14 @@ class ConcatenatedSource(Source):
 
     def read(self, begin: int, end: int) -> SourceRows:
         """Return rows of one source, or copies of those of several."""
+        if begin == end:
+            return self._weighted(self._sources[0].read(0, 0))
         return joined([self._weighted(part) for part in self._each("read", begin, end)])
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
         """Return y of some rows, (n,) or (n, n_outputs)."""
+        if begin == end:
+            return self._sources[0].read_targets(0, 0)
         return np.concatenate(self._each("read_targets", begin, end))
 
     def _each(self, method: str, begin: int, end: int) -> list[Any]:

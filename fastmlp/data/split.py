@@ -47,6 +47,8 @@ class SplitSource(WrappedSource):
 
     def read(self, begin: int, end: int) -> SourceRows:
         """Return copies of some rows, of stretches views where the source has them."""
+        if begin == end:
+            return self._source.read(0, 0)
         return joined([self._wanted(piece) for piece in self._pieces(begin, end)])
 
     def _pieces(self, begin: int, end: int) -> Iterator[Piece]:
@@ -72,6 +74,8 @@ class SplitSource(WrappedSource):
 
     def read_targets(self, begin: int, end: int) -> NDArray[Any]:
         """Return y of some rows, (n,) or (n, n_outputs)."""
+        if begin == end:
+            return self._source.read_targets(0, 0)
         parts = []
         for piece in self._pieces(begin, end):
             y = self._source.read_targets(piece.begin, piece.end)

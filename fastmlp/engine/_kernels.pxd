@@ -10,6 +10,7 @@ cdef extern from "fastmlp.h" nogil:
     enum: FM_HUBER, FM_QUANTILE, FM_POISSON, FM_GAMMA
     enum: FM_PLAIN, FM_ONE_STEP, FM_CLASSICAL, FM_NESTEROV, FM_ADAM, FM_RMSPROP
     enum: FM_BASELINE, FM_LEVELS
+    enum: FM_TURNED_BYTES
 
     ctypedef struct fm_totals:
         double loss, error, weight, n_correct

@@ -198,7 +198,7 @@ cdef void backward(Job *job, Weights *now, real *scratch, real *own, Rows *rows)
         l -= 1
 
 
-cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, real *g,
+cdef void weight_gradient(Job *job, real *scratch, real *own, Rows *rows, Block *block, real *g,
                           bint accumulate) noexcept nogil:
     """g = or += D_l^T A_{l-1} for a block of W_l; g has the row stride of the padded weights."""
     cdef Layer *layer = &job.network.layers[block.layer]
@@ -219,8 +219,9 @@ cdef void weight_gradient(Job *job, real *scratch, Rows *rows, Block *block, rea
         gemm_tn(g, delta, x, block.n_rows, block.n_columns, rows.n, layer.padded_stride,
                 layer.stride, x_stride, accumulate)
     else:
-        kernels(g).panel_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride, rows.n,
-                                  n_columns, block.n_rows, accumulate)
+        kernels(g).panel_gradient(g, layer.padded_stride, delta, layer.stride, x, x_stride,
+                                  own + job.scratch.turned_at, rows.n, n_columns, block.n_rows,
+                                  accumulate)
 
 
 cdef void bias_gradient(Job *job, real *scratch, Rows *rows, Py_ssize_t l, Py_ssize_t row,

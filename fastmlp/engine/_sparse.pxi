@@ -159,7 +159,7 @@ cdef void gradient_piece(Job *job, real *lane, Py_ssize_t i, int worker) noexcep
         return
     # BLAS repeats a product where its threads were disturbed, which a sum would not survive.
     rows = rows_of_step(job, <real *> job.scratch.matrices)
-    weight_gradient(job, <real *> job.scratch.matrices, &rows, block, g, False)
+    weight_gradient(job, <real *> job.scratch.matrices, own, &rows, block, g, False)
     for j in range(block.n_rows):
         for k in range(block.n_columns):
             out[k] = g[k] + (out[k] if accumulate else 0)

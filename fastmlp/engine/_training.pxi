@@ -62,7 +62,7 @@ cdef Rows run_chunk(Job *job, Weights *now, real *scratch, real *own, Py_ssize_t
     return rows
 
 
-cdef void layer_gradients(Job *job, real *scratch, Rows *rows, real *gradient,
+cdef void layer_gradients(Job *job, real *scratch, real *own, Rows *rows, real *gradient,
                           bint accumulate) noexcept nogil:
     """Weight and bias gradients of a chunk, all layers, into a lane."""
     cdef Layer *layer
@@ -71,7 +71,7 @@ cdef void layer_gradients(Job *job, real *scratch, Rows *rows, real *gradient,
     for l in range(job.network.n_layers - 1, -1, -1):
         layer = &job.network.layers[l]
         whole.layer, whole.n_rows, whole.n_columns = l, layer.n_out, layer.n_in
-        weight_gradient(job, scratch, rows, &whole, gradient + layer.padded_weights, accumulate)
+        weight_gradient(job, scratch, own, rows, &whole, gradient + layer.padded_weights, accumulate)
         bias_gradient(job, scratch, rows, l, 0, layer.n_out, gradient + layer.padded_bias,
                       accumulate)
 
@@ -110,7 +110,7 @@ cdef void run_lane(Job *job, Weights *now, real *scratch, real *own, Plan *plan,
             return
         n = min(plan.chunk_rows, lane.end - begin)
         rows = run_chunk(job, now, scratch, own, 0, begin, n, lane.mask_shift, lane.totals)
-        layer_gradients(job, scratch, &rows, gradient, accumulate)
+        layer_gradients(job, scratch, own, &rows, gradient, accumulate)
         accumulate = True
         begin += n
 

@@ -129,7 +129,7 @@ cdef void update_piece(Job *job, real *new, Py_ssize_t i, int worker) noexcept n
     if step.plan.blocks and not job.sparse.in_lane:
         lanes, bias_lanes = own + job.scratch.block_at, own + job.scratch.block_bias_at
         rows = rows_of_step(job, scratch)
-        weight_gradient(job, scratch, &rows, block, lanes, False)
+        weight_gradient(job, scratch, own, &rows, block, lanes, False)
         if block.column == 0:
             bias_gradient(job, scratch, &rows, block.layer, block.row, block.n_rows, bias_lanes,
                           False)

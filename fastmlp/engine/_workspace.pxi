@@ -220,7 +220,9 @@ cdef class _Workspace:
         job.scratch.sample_weights_at = 3 * output
         job.scratch.block_bias_at = job.scratch.sample_weights_at + job.scratch.row_stride
         job.scratch.block_at = job.scratch.block_bias_at + (job.network.widest if block_size else 0)
-        job.scratch.own_bytes = round_up((job.scratch.block_at + block_size) * item, 64)
+        job.scratch.turned_at = round_up(job.scratch.block_at + block_size, 16)
+        job.scratch.own_bytes = round_up(
+            job.scratch.turned_at * item + (FM_TURNED_BYTES if deltas else 0), 64)
         job.scratch.own = <char *> self.own.reserve(job.scratch.own_bytes * n_workers)
         return 0
 

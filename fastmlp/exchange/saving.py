@@ -121,7 +121,7 @@ def load(path: StrPath) -> Any:
     """Load a model that was written by `save`.
 
     No code from the file is run, and only these types of model can be loaded. Predictions are
-    bit-for-bit identical on the same type of processor with the same BLAS. The steps of a Pipeline
+    bit-for-bit identical on the same type of processor. The steps of a Pipeline
     are rebuilt by the installed version of scikit-learn, which may differ from the one that wrote
     the file.
 

@@ -163,6 +163,7 @@ def check_valgrind() -> None:
         "--errors-for-leak-kinds=definite",
         "--error-exitcode=1",
         folder / "fastmlp" / "test_team",
+        "one-at-a-time",
     )
     log = BUILD / "valgrind.log"
     run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from copy import deepcopy
 
 import numpy as np
@@ -108,6 +110,22 @@ def test_layers_with_many_weights_have_panels_in_batches_of_few_rows():
     assert plan.trains_narrowly(network, 16) == (False, True, True)
     blas = plan.plan_network((784, 100, 20, 3), 4, "blas")
     assert plan.trains_narrowly(blas, 500) == (False,) * 3
+
+
+def test_a_wide_fit_needs_little_of_a_threads_stack():
+    code = """
+import threading
+import numpy as np
+from fastmlp import Network, Trainer
+x, y = np.ones((200, 30), np.float32), np.ones((200, 300), np.float32)
+trainer = Trainer(Network((30, 300, 300), random_state=0), batch_size=200, n_threads=1)
+threading.stack_size(1 << 16)
+thread = threading.Thread(target=trainer.fit, args=(x, y), kwargs={"n_epochs": 2})
+thread.start()
+thread.join()
+assert trainer.n_steps == 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_engine_changes_between_few_and_many_rows():

@@ -173,7 +173,7 @@ static void be_slow(void *context, ptrdiff_t piece, int worker)
  * are measured share by share, because caller and helper may lose their processors to other programs
  * too. Where that happens between the team's look at the clock and this one, a time alone seems too
  * short: two of the eight may. */
-static int slow_helper(void)
+static int slow_helper(int fewest_times)
 {
     slow_t slow = {.n_helped = 0};
     const int n_workers = fm_team_enter(2);
@@ -195,22 +195,24 @@ static int slow_helper(void)
         }
     }
     fm_team_leave(n_workers);
-    const int good = n_workers > 1 && n_times >= 3 && n_early <= 2;
+    const int good = n_workers > 1 && n_times >= fewest_times && n_early <= 2;
     if (!good)
         fprintf(stderr, "a slow helper cost time %d times; %d times it was asked too early\n", n_times,
                 n_early);
     return good;
 }
 
-int main(void)
+/* With an argument threads may run one at a time, as under valgrind, where no helper costs time. */
+int main(int argc, char **argv)
 {
+    (void)argv;
     const int wanted[] = {1, 2, 4, 3, 2, 8, 1, 2};
     for (int i = 0; i < 8; i++)
         if (!run_team(wanted[i]))
             return 1;
     if (!several_callers() || !forked_child() || !run_team(4))
         return 2;
-    if (!slow_helper() || !run_team(2))
+    if (!slow_helper(argc > 1 ? 0 : 3) || !run_team(2))
         return 3;
     puts("team: all good");
     return 0;
