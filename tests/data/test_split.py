@@ -482,7 +482,7 @@ def test_wrong_arguments_are_named(make, error, message):
 
 
 def test_no_rows_can_be_read_as_from_the_source_itself():
-    source = ArraySource(np.ones((10, 2)), np.arange(10.0))
-    for part in (*data.split(source, 0.3), data.concatenate([source, source])):
+    source = d.ArraySource(np.ones((10, 2)), np.arange(10.0))
+    for part in (*d.split(source, 0.3), d.concatenate([source, source])):
         assert part.read(0, 0).X.shape == (0, 2)
         assert part.read_targets(0, 0).shape == (0,)
