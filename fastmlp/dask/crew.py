@@ -70,6 +70,7 @@ class Workers:
 
     def _heartbeats(self) -> dict[str, float]:
         """Return when the scheduler last heard of each worker."""
+        self._check_connected()  # or the client tries to connect again for as long as its timeout
         scheduler, seconds = self.client.scheduler, max(ANSWER_SECONDS, self.patience)
         try:
             # As `scheduler_info` does, which waits for ever.
@@ -77,10 +78,13 @@ class Workers:
             found = answer["workers"]
         except Exception as error:
             raise ClusterError(f"the scheduler cannot be reached: {error!r}") from error
-        if self.client.status != "running":
-            raise ClusterError(f"the scheduler is lost: the client is {self.client.status!r}")
+        self._check_connected()
         self._heartbeats_known = set(found)
         return {address: worker["last_seen"] for address, worker in found.items()}
+
+    def _check_connected(self) -> None:
+        if self.client.status != "running":
+            raise ClusterError(f"the scheduler is lost: the client is {self.client.status!r}")
 
     def wait_for_one(self, n_most: int) -> list[str]:
         """Return at most `n_most` workers, as soon as there is one.
@@ -103,12 +107,22 @@ class Workers:
         """Use some workers no more, and have the scheduler end them; their nannies start others.
 
         It waits five minutes for a silent one by default, and others wait for its data so long.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is lost.
         """
         self.lost |= addresses
         for address in addresses & self._heartbeats_known:
+            self._check_connected()
             try:
-                self.client.run_on_scheduler(_end, address=address)
-            except OSError:  # the scheduler may be lost too
+                # Without a limit it tries to reach a lost scheduler for as long as the client's
+                # own timeout.
+                self.client.run_on_scheduler(
+                    _end, address=address, callback_timeout=2 * END_SECONDS
+                )
+            except OSError:  # of which TimeoutError is one
                 self.alive()
 
     def are_silent(self, addresses: set[str]) -> set[str]:

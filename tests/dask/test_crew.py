@@ -240,6 +240,40 @@ def test_a_scheduler_that_is_killed_gives_an_error_that_names_the_checkpoint(tmp
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("seconds", [0, 0.003, 0.5])
+@pytest.mark.parametrize("n_questions", range(7))
+def test_a_scheduler_that_is_killed_before_any_question_of_the_client_gives_that_error(
+    tmp_path, monkeypatch, n_questions, seconds
+):
+    monkeypatch.setattr(fastmlp.dask.crew, "ANSWER_SECONDS", 8)
+    with without_nannies() as (client, scheduler, _):
+        asked = []
+
+        def counted(ask):
+            def call(*arguments, **keywords):
+                if asked and threading.current_thread().name == asked[0]:
+                    asked.append(ask)
+                    if len(asked) == n_questions + 2:
+                        scheduler.kill()
+                        time.sleep(seconds)
+                return ask(*arguments, **keywords)
+
+            return call
+
+        monkeypatch.setattr(client, "sync", counted(client.sync))
+        monkeypatch.setattr(client, "submit", counted(client.submit))
+
+        def call(trainer):
+            if trainer.epochs_done == 2:
+                asked.append(threading.current_thread().name)
+
+        calls = [call, Checkpoint(tmp_path)]
+        run = InThread(lambda: trained(client, callbacks=calls, n_epochs=10**6, patience=8))
+        with pytest.raises(ClusterError, match="the scheduler "):
+            run.result(60)
+
+
+@pytest.mark.soak
 def test_the_only_worker_that_is_stopped_ends_the_run_with_an_error(tmp_path):
     with without_nannies() as (client, _, worker):
         message = error_of(client, worker, signal.SIGSTOP, tmp_path)
@@ -284,7 +318,8 @@ class Scheduler:
             raise self.error
         return {"workers": {a: {"last_seen": seen} for a, seen in self.last_seen.items()}}
 
-    def run_on_scheduler(self, function, address):
+    def run_on_scheduler(self, function, address, callback_timeout):
+        assert 10 < callback_timeout <= 20
         self.ended.append(address)
 
 
@@ -327,7 +362,7 @@ def test_an_error_when_workers_are_ended_is_none_if_the_scheduler_is_there():
     workers = Workers(scheduler, patience=9)
     workers.alive()
 
-    def broken(function, address):
+    def broken(function, address, callback_timeout):
         raise OSError("Comm closed")
 
     scheduler.run_on_scheduler = broken
@@ -336,6 +371,17 @@ def test_an_error_when_workers_are_ended_is_none_if_the_scheduler_is_there():
     scheduler.error = OSError("gone")
     with pytest.raises(ClusterError, match="the scheduler cannot be reached"):
         workers.forget({"b"})
+
+
+def test_nothing_is_asked_of_a_scheduler_that_the_client_has_lost():
+    scheduler = Scheduler(a=1, b=1)
+    workers = Workers(scheduler, patience=9)
+    workers.alive()
+    scheduler.status, scheduler.sync = "connecting", None
+    for ask in (lambda: workers.forget({"a"}), workers.alive):
+        with pytest.raises(ClusterError, match="the scheduler is lost: the client is 'connecting'"):
+            ask()
+    assert scheduler.ended == []
 
 
 def test_as_many_workers_are_taken_as_there_are_shards():
