@@ -48,6 +48,15 @@ KERNEL(void, panel_gradient, FM_REAL *g, ptrdiff_t g_stride, const FM_REAL *delt
 /* out (n times m, rounded up to a multiple of 16) = the panels of w (m, n). */
 KERNEL(void, pack_panels, FM_REAL *out, const FM_REAL *w, ptrdiff_t w_stride, ptrdiff_t n, ptrdiff_t m)
 
+/* --- Products of a few dozen rows (feature_major.c) --- */
+
+/* z (m, batch) = w (m, n) @ x (n, batch) + bias: the rows of the batch are columns here, as after
+ * transpose_padded. Reads and writes whole vectors of x and z. m biases bias_stride apart, none where bias
+ * is NULL. The bits of panel_product. */
+KERNEL(void, feature_product, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, ptrdiff_t x_stride,
+       const FM_REAL *w, ptrdiff_t w_stride, const FM_REAL *bias, ptrdiff_t bias_stride, ptrdiff_t batch,
+       ptrdiff_t n, ptrdiff_t m)
+
 /* --- The first layer over sparse rows (sparse.c) --- */
 
 /* Row i of a sparse matrix has the values from begin[i] to begin[i + 1], in the columns that `columns`

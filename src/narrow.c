@@ -104,7 +104,7 @@ FM_INLINE void compact_tile(const product_t *job, ptrdiff_t r, ptrdiff_t m, cons
         for (int v = 0; v < n_vectors; v++)
             sum[i][v] = first_sum(job, z + i * job->z_stride, m, v);
     add_products(sum, job->x + r * job->x_stride + job->begin, job->x_stride, right,
-                 job->right_stride, job->end - job->begin, n_rows, n_vectors);
+                 job->right_stride, job->end - job->begin, n_rows, n_vectors, NULL);
     store_tile(z, job->z_stride, sum, n_rows, n_vectors);
 }
 
@@ -305,7 +305,7 @@ void FM_NAME(narrow_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
 /* Rows of w are multiplied where they lie, by up to DOT_ROWS rows of x at once. A tile keeps one sum
  * of vectors for every row and output, and adds it up in the same order whatever its shape: the
  * result of a row does not depend on the others. */
-#define DOT_BLOCK 12 /* outputs whose weights all rows use while they are in the cache */
+#define DOT_BLOCK 48 /* outputs whose weights all rows use while they are in the L2 cache */
 #if VECTOR_REGISTERS == 32
 #define DOT_ROWS 6
 #define DOT_OUTPUTS(n_rows) ((n_rows) > 4 ? 4 : 6)
@@ -314,53 +314,58 @@ void FM_NAME(narrow_gradient)(real *g, ptrdiff_t g_stride, const real *delta,
 #define DOT_OUTPUTS(n_rows) ((n_rows) > 3 ? 3 : (n_rows) > 2 ? 4 : 6)
 #endif
 #define MOST_DOT_OUTPUTS 6
+#define MOST_DOTS 24 /* of all tiles */
 
-typedef real half_line __attribute__((vector_size(32)));
-typedef real quarter_line __attribute__((vector_size(16)));
-typedef int64_t line_bits __attribute__((vector_size(64)));
-typedef int64_t half_line_bits __attribute__((vector_size(32)));
-
-/* The lower and the upper half of a vector. GCC has the shuffle since version 12; copies are slower,
- * with AVX-512 by half. */
-#ifdef __has_builtin
-#if __has_builtin(__builtin_shufflevector)
-#define HAS_SHUFFLES 1
-#endif
-#endif
-#ifdef HAS_SHUFFLES
-#define LOWER_64(v) ((half_line)__builtin_shufflevector((line_bits)(v), (line_bits)(v), 0, 1, 2, 3))
-#define UPPER_64(v) ((half_line)__builtin_shufflevector((line_bits)(v), (line_bits)(v), 4, 5, 6, 7))
-#define LOWER_32(v)                                                                                \
-    ((quarter_line)__builtin_shufflevector((half_line_bits)(v), (half_line_bits)(v), 0, 1))
-#define UPPER_32(v)                                                                                \
-    ((quarter_line)__builtin_shufflevector((half_line_bits)(v), (half_line_bits)(v), 2, 3))
-#else
-typedef real half_in_memory __attribute__((vector_size(32), may_alias));
-typedef real quarter_in_memory __attribute__((vector_size(16), may_alias));
-#define LOWER_64(v) (((const half_in_memory *)&(v))[0])
-#define UPPER_64(v) (((const half_in_memory *)&(v))[1])
-#define LOWER_32(v) (((const quarter_in_memory *)&(v))[0])
-#define UPPER_32(v) (((const quarter_in_memory *)&(v))[1])
-#endif
-
-/* Halves are added to each other, then quarters, and so on. */
-FM_INLINE real sum_of_lanes(vec v)
-{
-#if VECTOR_BYTES == 64
-    const half_line half = LOWER_64(v) + UPPER_64(v);
-#elif VECTOR_BYTES == 32
-    const half_line half = v;
-#endif
-#if VECTOR_BYTES >= 32
-    const quarter_line q = LOWER_32(half) + UPPER_32(half);
-#else
-    const quarter_line q = v;
-#endif
 #if FM_BITS == 32
-    return (q[0] + q[2]) + (q[1] + q[3]);
+typedef int32_t lane_index;
 #else
-    return q[0] + q[1];
+typedef int64_t lane_index;
 #endif
+#if defined(__GNUC__) && !defined(__clang__)
+typedef lane_index lane_order __attribute__((vector_size(VECTOR_BYTES)));
+/* Blocks of 2 `half` lanes, of a and then of b: the halves of every block, added. */
+FM_INLINE vec add_halves(vec a, vec b, const int half)
+{
+    lane_order lower, upper;
+    UNROLL
+    for (int i = 0; i < LANES; i++) {
+        lower[i] = i / half * 2 * half + i % half;
+        upper[i] = lower[i] + half;
+    }
+    return __builtin_shuffle(a, b, lower) + __builtin_shuffle(a, b, upper);
+}
+#else
+FM_INLINE vec add_halves(vec a, vec b, const int half)
+{
+    vec out;
+    UNROLL
+    for (int i = 0; i < LANES; i++) {
+        const int lower = i / half * 2 * half + i % half;
+        out[i] = (lower < LANES ? a[lower] : b[lower - LANES]) +
+                 (lower + half < LANES ? a[lower + half] : b[lower + half - LANES]);
+    }
+    return out;
+}
+#endif
+
+/* One step for the first n vectors, of which (n + 1) / 2 are left. */
+#define ADD_HALVES(half)                                                                           \
+    if (LANES > half) {                                                                            \
+        UNROLL                                                                                     \
+        for (int i = 0; i < (n + 1) / 2; i++)                                                      \
+            v[i] = add_halves(v[2 * i], v[2 * i + 1 < n ? 2 * i + 1 : 2 * i], half);               \
+        n = (n + 1) / 2;                                                                           \
+    }
+
+/* The sums over the lanes of n vectors, at most LANES, side by side in one. Halves are added to each
+ * other, then quarters, and so on. */
+FM_INLINE vec sums_of_lanes(vec *v, int n)
+{
+    ADD_HALVES(8)
+    ADD_HALVES(4)
+    ADD_HALVES(2)
+    ADD_HALVES(1)
+    return v[0];
 }
 
 /* The inputs that do not fill a vector, n % LANES of them, as the end of one that begins with zeros:
@@ -412,6 +417,35 @@ FM_INLINE void dot_vectors(vec sum[DOT_ROWS][MOST_DOT_OUTPUTS], const real *x, p
     }
 }
 
+/* z = the sums over the lanes and the bias, of the tile of outputs from j on. Of fewer inputs than LANES
+ * nothing has been added yet. */
+FM_INLINE void finish_dots(const dot_t *job, ptrdiff_t j, vec sum[DOT_ROWS][MOST_DOT_OUTPUTS],
+                           const int n_rows, const int n_outputs)
+{
+    const ptrdiff_t n = job->n_cols - 1;
+    const real *w = job->w + j * job->n_cols + 1;
+    const int n_sums = n_rows * n_outputs;
+    vec flat[MOST_DOTS], totals[(MOST_DOTS + LANES - 1) / LANES];
+    UNROLL
+    for (int r = 0; r < n_rows; r++)
+        UNROLL
+        for (int i = 0; i < n_outputs; i++)
+            flat[r * n_outputs + i] = sum[r][i];
+    UNROLL
+    for (int first = 0; first < n_sums; first += LANES)
+        totals[first / LANES] = sums_of_lanes(flat + first, n_sums - first < LANES ? n_sums - first : LANES);
+    UNROLL
+    for (int r = 0; r < n_rows; r++)
+        UNROLL
+        for (int i = 0; i < n_outputs; i++) {
+            real total = ((const real *)totals)[r * n_outputs + i];
+            if (n < LANES)
+                for (ptrdiff_t k = 0; k < n; k++)
+                    total += job->x[r * job->x_stride + k] * w[i * job->n_cols + k];
+            job->z[r * job->z_stride + j + i] = total + w[i * job->n_cols - 1];
+        }
+}
+
 /* n_outputs outputs from j on; `last` has last_inputs of every row, or is NULL. */
 FM_INLINE void dot_tile(const dot_t *job, ptrdiff_t j, const vec *last, const int n_rows,
                         const int n_outputs)
@@ -428,16 +462,7 @@ FM_INLINE void dot_tile(const dot_t *job, ptrdiff_t j, const vec *last, const in
         dot_vectors(sum, job->x + k, job->x_stride, w + k, job->n_cols, n_rows, n_outputs);
     if (last)
         dot_vectors(sum, (const real *)last, LANES, w + n - LANES, job->n_cols, n_rows, n_outputs);
-    UNROLL
-    for (int r = 0; r < n_rows; r++)
-        UNROLL
-        for (int i = 0; i < n_outputs; i++) {
-            real total = sum_of_lanes(sum[r][i]);
-            if (n < LANES)
-                for (ptrdiff_t k = 0; k < n; k++)
-                    total += job->x[r * job->x_stride + k] * w[i * job->n_cols + k];
-            job->z[r * job->z_stride + j + i] = total + w[i * job->n_cols - 1];
-        }
+    finish_dots(job, j, sum, n_rows, n_outputs);
 }
 
 /* Outputs from `begin` to `end` of n_rows rows, in tiles of DOT_OUTPUTS(n_rows) and then of one. */

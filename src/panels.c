@@ -33,10 +33,14 @@ typedef struct {
     const real *panel; /* (n, n_vectors) */
     const real *start; /* (n_vectors): what sums begin with, or NULL */
     ptrdiff_t z_stride, x_stride, batch, n;
+    fetched_t ahead; /* what the next panel is filled from: the first tile fetches the first lines of
+                      * every row, the second one the next, and so on, ahead_lines of each row */
+    ptrdiff_t ahead_lines;
 } panel_t;
 
 /* z[r][v] = (start[v] or z[r][v]) + sum_k x[r][k] panel[k][v], n_rows rows from r. */
-FM_INLINE void panel_tile(const panel_t *job, ptrdiff_t r, const int n_rows, const int n_vectors)
+FM_INLINE void panel_tile(const panel_t *job, ptrdiff_t r, const fetched_t *ahead, const int n_rows,
+                          const int n_vectors)
 {
     real *z = job->z + r * job->z_stride;
     tile_t sum;
@@ -46,14 +50,14 @@ FM_INLINE void panel_tile(const panel_t *job, ptrdiff_t r, const int n_rows, con
         for (int v = 0; v < n_vectors; v++)
             sum[i][v] = load((job->start ? job->start : z + i * job->z_stride) + v * LANES);
     add_products(sum, job->x + r * job->x_stride, job->x_stride, job->panel, n_vectors * LANES,
-                 job->n, n_rows, n_vectors);
+                 job->n, n_rows, n_vectors, ahead);
     store_tile(z, job->z_stride, sum, n_rows, n_vectors);
 }
 
 #define TILE_CASE(n)                                                                               \
     case n:                                                                                        \
         if (n <= ROWS_FOR(n_vectors))                                                              \
-            panel_tile(job, r, n, n_vectors);                                                      \
+            panel_tile(job, r, &ahead, n, n_vectors);                                              \
         break
 
 /* All rows, in tiles that differ by one row at most. */
@@ -61,7 +65,9 @@ FM_INLINE void panel_rows(const panel_t *job, const int n_vectors)
 {
     const ptrdiff_t n_tiles = (job->batch + ROWS_FOR(n_vectors) - 1) / ROWS_FOR(n_vectors);
     for (ptrdiff_t tile = 0; tile < n_tiles; tile++) {
-        const ptrdiff_t r = job->batch * tile / n_tiles;
+        const ptrdiff_t r = job->batch * tile / n_tiles, line = tile * FETCHED_LINES;
+        const fetched_t ahead = {job->ahead.lines + line * LINE, job->ahead.stride,
+                                 line < job->ahead_lines ? job->ahead.n : 0};
         switch (job->batch * (tile + 1) / n_tiles - r) {
             TILE_CASE(1);
             TILE_CASE(2);
@@ -103,6 +109,14 @@ FM_INLINE ptrdiff_t place_panel(ptrdiff_t group, ptrdiff_t m, ptrdiff_t *begin)
 
 FM_INLINE ptrdiff_t at_most(ptrdiff_t n, ptrdiff_t limit) { return n < limit ? n : limit; }
 
+/* Has the tiles of `job` fetch n_columns columns of n_rows rows. */
+FM_INLINE void fetch_ahead(panel_t *job, const real *rows, ptrdiff_t stride, ptrdiff_t n_rows,
+                           ptrdiff_t n_columns)
+{
+    job->ahead = (fetched_t){rows, stride, n_rows};
+    job->ahead_lines = (n_columns + LINE - 1) / LINE;
+}
+
 void FM_NAME(panel_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t x_stride,
                             const real *w, ptrdiff_t w_stride, const real *bias,
                             ptrdiff_t bias_stride, const real *packed, ptrdiff_t batch, ptrdiff_t n,
@@ -121,8 +135,15 @@ void FM_NAME(panel_product)(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_
             if (!packed)
                 FM_NAME(transpose_padded)(filled, width, w + j * w_stride + k, w_stride, n_outputs,
                                           depth);
-            const panel_t job = {z + j,      x + k,    packed ? packed + j * n + k * width : filled,
-                                 part ? NULL : start, z_stride, x_stride, batch, depth};
+            panel_t job = {z + j,      x + k,    packed ? packed + j * n + k * width : filled,
+                           part ? NULL : start, z_stride, x_stride, batch, depth, {0}, 0};
+            const ptrdiff_t next_k = part + 1 < n_parts ? k + depth : 0;
+            const ptrdiff_t next_j = part + 1 < n_parts ? j : j + width;
+            if (packed && next_j < m)
+                fetch_ahead(&job, job.panel + depth * width, width, depth, width);
+            else if (next_j < m)
+                fetch_ahead(&job, w + next_j * w_stride + next_k, w_stride, at_most(m - next_j, width),
+                            depth);
             multiply_panel(&job, n_vectors);
         }
     }
@@ -158,8 +179,12 @@ static void multiply_rows(real *z, ptrdiff_t z_stride, const real *x, ptrdiff_t 
             const ptrdiff_t width = n_vectors * LANES;
             copy_panel(panel, width, right + k * right_stride + j, right_stride,
                        at_most(m - j, width), depth);
-            const panel_t job = {z + j, x + k, panel, part || accumulate ? NULL : zeros,
-                                 z_stride, x_stride, batch, depth};
+            panel_t job = {z + j, x + k, panel, part || accumulate ? NULL : zeros,
+                           z_stride, x_stride, batch, depth, {0}, 0};
+            const ptrdiff_t next_k = part + 1 < n_parts ? k + depth : 0;
+            const ptrdiff_t next_j = part + 1 < n_parts ? j : j + width;
+            if (next_j < m)
+                fetch_ahead(&job, right + next_k * right_stride + next_j, right_stride, depth, width);
             multiply_panel(&job, n_vectors);
         }
 }

@@ -16,13 +16,31 @@
 
 typedef vec tile_t[MOST_ROWS][TILE_VECTORS];
 
-/* sum[i][v] += sum_k x[i][k] right[k][v], k in rising order; the rows of x are x_stride apart. */
+/* What is fetched into L2 during a product, because the one after the next will want it: FETCHED_LINES
+ * cache lines of each of n rows, stride apart. */
+typedef struct {
+    const real *lines;
+    ptrdiff_t stride, n;
+} fetched_t;
+#define FETCHED_LINES 2
+
+FM_INLINE void fetch_row(const fetched_t *ahead, ptrdiff_t k)
+{
+    if (k < ahead->n)
+        for (int line = 0; line < FETCHED_LINES; line++)
+            __builtin_prefetch(ahead->lines + k * ahead->stride + line * LINE, 0, 2);
+}
+
+/* sum[i][v] += sum_k x[i][k] right[k][v], k in rising order; the rows of x are x_stride apart. Row k of
+ * `ahead` is fetched meanwhile, unless that is NULL. */
 FM_INLINE void add_products(tile_t sum, const real *x, ptrdiff_t x_stride, const real *right,
                             ptrdiff_t right_stride, ptrdiff_t n, const int n_rows,
-                            const int n_vectors)
+                            const int n_vectors, const fetched_t *ahead)
 {
     for (ptrdiff_t k = 0; k < n; k++) {
         vec w[TILE_VECTORS];
+        if (ahead)
+            fetch_row(ahead, k);
         UNROLL
         for (int v = 0; v < n_vectors; v++)
             w[v] = load(right + v * LANES);

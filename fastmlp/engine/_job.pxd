@@ -102,7 +102,7 @@ cdef struct Scratch:
     Py_ssize_t matrices_bytes, inputs
     char *own                  # of a worker: the output layer feature-major, a block's gradient
     Py_ssize_t own_bytes, row_stride, output_at, output_delta_at, targets_at, sample_weights_at
-    Py_ssize_t block_at, block_bias_at, turned_at
+    Py_ssize_t block_at, block_bias_at, turned_at, columns_at
     void *lanes                # of gradients
     Py_ssize_t lane_stride
     fm_totals *totals          # per lane or chunk

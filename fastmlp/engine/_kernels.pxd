@@ -29,6 +29,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*panel_delta)(...) noexcept nogil
         void (*panel_gradient)(...) noexcept nogil
         void (*pack_panels)(...) noexcept nogil
+        void (*feature_product)(...) noexcept nogil
         void (*sparse_product)(...) noexcept nogil
         Py_ssize_t (*compact_columns)(...) noexcept nogil
         void (*gather_columns)(...) noexcept nogil

@@ -29,6 +29,10 @@ cdef uint64_t LAYER_KEY = 0x9e3779b97f4a7c15  # between the dropout keys of two 
 cdef double POLL_SECONDS = 0.05
 cdef Py_ssize_t OWN_ROWS = planner.OWN_ROWS
 cdef Py_ssize_t PANEL_BATCH_ROWS = planner.PANEL_BATCH_ROWS
+cdef Py_ssize_t FEATURE_ROWS = planner.FEATURE_ROWS
+cdef Py_ssize_t FEWEST_FEATURE_ROWS = planner.FEWEST_FEATURE_ROWS
+cdef Py_ssize_t MOST_FEATURE_CHUNKS = planner.MOST_FEATURE_CHUNKS
+cdef Py_ssize_t FEATURE_NODES = planner.FEATURE_NODES
 cdef enum: SHORT_FLOP = 200000   # of a prediction that keeps the GIL
 cdef enum: SHORT_TRAINING_FLOP = 1000000   # of a training or an evaluation: 20 to 100 microseconds
 
@@ -38,6 +42,7 @@ cdef char INTP = ord(memoryview(np.zeros(1, np.intp)).format)
 
 
 cdef int _level = FM_BASELINE
+cdef bint _has_32_registers = False
 
 
 def best_level():
@@ -47,13 +52,13 @@ def best_level():
 
 def select_level(str name, *, str argument="name"):
     """Use the kernels of one SIMD level, a name of LEVELS, from now on."""
-    global _level
+    global _level, _has_32_registers
     if name not in LEVELS:
         raise ValueError(f"{argument} must be one of {', '.join(LEVELS)}; got {name!r}")
     if LEVELS[name] > fm_best_level():
         raise ValueError(
             f"{argument} must be at most {best_level()!r} on this processor; got {name!r}")
-    _level = LEVELS[name]
+    _level, _has_32_registers = LEVELS[name], name in ("avx512", "neon")
     fm_select_level(_level)
 
 

@@ -71,7 +71,7 @@ cdef void predict_chunk(Prediction *call, real *parameters, Py_ssize_t chunk,
     cdef real *a = <real *> (call.scratch + worker * call.scratch_bytes)
     cdef real *spare = a + size
     cdef real *output = spare + size
-    cdef real *inputs = output + (call.chunk_rows + 16) * network.widest_stride
+    cdef real *inputs = a + chunk_numbers(call)
     cdef real *below = rows_from(call, inputs, begin, n_rows)
     cdef Layer *layer
     cdef double now
@@ -86,6 +86,10 @@ cdef void predict_chunk(Prediction *call, real *parameters, Py_ssize_t chunk,
         atomic_store(&call.broken, 1)
         atomic_store(&call.stop, 1)
         return
+    if call.chunk_rows <= FEATURE_ROWS:
+        predict_feature_major(call, parameters, a, below, n_rows,
+                              (<real *> call.out) + begin * network.n_out)
+        return
     for l in range(network.n_layers):
         layer = &network.layers[l]
         multiply_with_panels(call, layer, parameters + layer.public, a, below, below_stride, n_rows)
@@ -95,6 +99,31 @@ cdef void predict_chunk(Prediction *call, real *parameters, Py_ssize_t chunk,
         below, below_stride, a, spare = a, layer.stride, spare, a
     finish_outputs(network, layer, below, n_rows, output,
                    (<real *> call.out) + begin * network.n_out)
+
+
+cdef void predict_feature_major(Prediction *call, real *parameters, real *x, real *rows,
+                                Py_ssize_t n_rows, real *out) noexcept nogil:
+    """A few dozen rows, whose inputs and activations lie side by side; weights where they lie."""
+    cdef Network *network = call.network
+    cdef Py_ssize_t stride = (n_rows + 15) // 16 * 16, l
+    cdef real *a = x + network.n_features * stride
+    cdef real *spare = a + network.widest * stride
+    cdef real *zeros = spare + network.widest * stride
+    cdef real *w
+    cdef Layer *layer
+    kernels(x).transpose_padded(x, stride, rows, network.n_features, n_rows, network.n_features)
+    for l in range(network.n_layers):
+        layer = &network.layers[l]
+        w = parameters + layer.public   # the bias is in column 0
+        kernels(a).feature_product(a, stride, x, stride, w + 1, layer.n_in + 1, w, layer.n_in + 1,
+                                   n_rows, layer.n_in, layer.n_out)
+        if l < network.n_layers - 1:
+            kernels(a).bias_activation(a, <real *> NULL, stride, <real *> NULL, stride, layer.n_out,
+                                       layer.function)
+            x, a, spare = a, spare, a
+    memset(zeros, 0, network.n_out * sizeof(real))
+    kernels(a).output_activation(a, stride, zeros, network.n_out, n_rows, layer.function, False)
+    kernels(a).scatter_transposed(out, a, stride, n_rows, network.n_out)
 
 
 cdef void multiply_with_panels(Prediction *call, Layer *layer, real *w, real *a, real *below,
@@ -119,6 +148,15 @@ cdef void finish_outputs(Network *network, Layer *last, real *z, Py_ssize_t n_ro
     kernels(z).scatter_transposed(out, output, row_stride, n_rows, last.n_out)
 
 
+cdef Py_ssize_t chunk_numbers(Prediction *call) noexcept nogil:
+    """Numbers of scratch for a chunk, its inputs of the other precision aside."""
+    cdef Network *network = call.network
+    cdef Py_ssize_t n_rows = (call.chunk_rows + 15) // 16 * 16
+    if call.chunk_rows <= FEATURE_ROWS:
+        return (network.n_features + 2 * network.widest) * n_rows + network.widest
+    return (3 * call.chunk_rows + 16) * network.widest_stride
+
+
 cdef Py_ssize_t scratch_numbers(Prediction *call, bint few) noexcept nogil:
     """Numbers of scratch that a worker needs."""
     cdef Network *network = call.network
@@ -126,7 +164,7 @@ cdef Py_ssize_t scratch_numbers(Prediction *call, bint few) noexcept nogil:
     cdef Py_ssize_t inputs = n_rows * network.n_features if call.converts else 0
     if few:
         return network.widest + 2 * n_rows * network.widest + inputs
-    return (3 * n_rows + 16) * network.widest_stride + inputs
+    return chunk_numbers(call) + inputs
 
 
 cdef void outputs_f32(void *call, Py_ssize_t piece, int worker) noexcept nogil:
@@ -244,11 +282,10 @@ cdef class _Predictions(_Workspace):
     cdef bint run_prediction(self, Prediction *call, Py_ssize_t n_threads) except -1:
         """False if a row is not finite; what signal handlers raise is raised."""
         cdef bint few = call.n_rows <= self.few_rows
-        cdef Py_ssize_t item = self.dtype.itemsize, n_chunks
+        cdef Py_ssize_t item = self.dtype.itemsize
         cdef Py_ssize_t n_wanted = min(n_threads, call.n_rows * self.row_flop // self.worker_flop)
         n_wanted = 1 if few else max(1, n_wanted)
-        n_chunks = n_wanted * shares(call.n_rows, n_wanted * self.panel_rows)
-        call.chunk_rows = call.n_rows if few else shares(call.n_rows, n_chunks)
+        call.chunk_rows = call.n_rows if few else self.rows_of_chunk(call.n_rows, n_wanted)
         call.scratch_bytes = round_up(scratch_numbers(call, few) * item, 64)
         call.scratch = self.borrow(n_wanted * call.scratch_bytes)
         call.interruption, call.next_poll = NULL, seconds() + POLL_SECONDS
@@ -268,6 +305,15 @@ cdef class _Predictions(_Workspace):
             Py_DECREF(error)
             raise error
         return not atomic_load(&call.broken)
+
+    cdef Py_ssize_t rows_of_chunk(self, Py_ssize_t n_rows, Py_ssize_t n_workers) noexcept nogil:
+        """Chunks of whole vectors if their rows lie feature-major, else of equal size."""
+        cdef Py_ssize_t n_chunks
+        if (_has_32_registers or self.job.network.widest <= FEATURE_NODES
+                or n_rows <= MOST_FEATURE_CHUNKS * FEATURE_ROWS * n_workers):
+            n_chunks = n_workers * shares(n_rows, n_workers * FEATURE_ROWS)
+            return round_up(shares(n_rows, n_chunks), 16)
+        return shares(n_rows, n_workers * shares(n_rows, n_workers * self.panel_rows))
 
     cdef void predict_few(self, Prediction *call) noexcept nogil:
         if self.is_double:

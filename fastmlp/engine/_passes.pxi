@@ -57,7 +57,19 @@ cdef real *slope_matrix(Job *job, real *scratch, Rows *rows, Layer *layer) noexc
     return scratch + layer.slope + rows.at * layer.stride
 
 
-cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
+cdef void multiply_feature_major(Job *job, Layer *layer, real *a, real *x, Py_ssize_t x_stride,
+                                 real *w, real *own, Py_ssize_t n) noexcept nogil:
+    """a = x W^T, (n, n_out), of a few dozen rows: transposing these costs less than panels of W."""
+    cdef Py_ssize_t stride = (n + 15) // 16 * 16
+    cdef real *columns = own + job.scratch.columns_at
+    cdef real *z = columns + layer.n_in * stride
+    kernels(a).transpose_padded(columns, stride, x, x_stride, n, layer.n_in)
+    kernels(a).feature_product(z, stride, columns, stride, w, layer.weight_stride, <real *> NULL,
+                               <Py_ssize_t> 1, n, layer.n_in, layer.n_out)
+    kernels(a).transpose_padded(a, layer.stride, z, stride, layer.n_out, n)
+
+
+cdef void forward_layer(Job *job, Weights *now, real *scratch, real *own, Rows *rows,
                         Py_ssize_t l) noexcept nogil:
     """A_l = f(A_{l-1} W_l^T + b_l), (n, n_out); of the last layer only A_{l-1} W_l^T."""
     cdef Layer *layer = &job.network.layers[l]
@@ -83,6 +95,8 @@ cdef void forward_layer(Job *job, Weights *now, real *scratch, Rows *rows,
     elif layer.blas:
         gemm_nt(a, x, w, rows.n, layer.n_out, layer.n_in, layer.stride, x_stride,
                 layer.weight_stride, False)
+    elif FEWEST_FEATURE_ROWS <= rows.n <= FEATURE_ROWS:
+        multiply_feature_major(job, layer, a, x, x_stride, w, own, rows.n)
     else:
         kernels(a).panel_product(a, layer.stride, x, x_stride, w, layer.weight_stride, <real *> NULL,
                                  <Py_ssize_t> 1, <real *> NULL, rows.n, layer.n_in, layer.n_out)
@@ -99,7 +113,7 @@ cdef real *forward(Job *job, Weights *now, real *scratch, real *own, Rows *rows)
     """The output layer's sums without bias, feature-major (n_out, row_stride)."""
     cdef Layer *last = &job.network.layers[job.network.n_layers - 1]
     for l in range(job.network.n_layers):
-        forward_layer(job, now, scratch, rows, l)
+        forward_layer(job, now, scratch, own, rows, l)
     kernels(own).transpose_padded(own + job.scratch.output_at, job.scratch.row_stride,
                                   scratch + last.activation + rows.at * last.stride, last.stride,
                                   rows.n, last.n_out)

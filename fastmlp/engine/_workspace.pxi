@@ -17,7 +17,7 @@ cdef class _Buffer:
         return self.data
 
 
-cdef Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept:
+cdef Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogil:
     return (n + multiple - 1) // multiple * multiple
 
 
@@ -221,10 +221,24 @@ cdef class _Workspace:
         job.scratch.block_bias_at = job.scratch.sample_weights_at + job.scratch.row_stride
         job.scratch.block_at = job.scratch.block_bias_at + (job.network.widest if block_size else 0)
         job.scratch.turned_at = round_up(job.scratch.block_at + block_size, 16)
+        job.scratch.columns_at = round_up(
+            job.scratch.turned_at + (FM_TURNED_BYTES // item if deltas else 0), 16)
         job.scratch.own_bytes = round_up(
-            job.scratch.turned_at * item + (FM_TURNED_BYTES if deltas else 0), 64)
+            (job.scratch.columns_at + self.column_numbers(chunk_rows)) * item, 64)
         job.scratch.own = <char *> self.own.reserve(job.scratch.own_bytes * n_workers)
         return 0
+
+    cdef Py_ssize_t column_numbers(self, Py_ssize_t chunk_rows) noexcept nogil:
+        """Numbers of the inputs and outputs of a wide layer that lie feature-major."""
+        cdef Py_ssize_t n_rows = round_up(min(chunk_rows, FEATURE_ROWS), 16), most = 0
+        cdef Layer *layer
+        if chunk_rows < FEWEST_FEATURE_ROWS:
+            return 0
+        for l in range(self.job.network.n_layers):
+            layer = &self.job.network.layers[l]
+            if not layer.narrow and not layer.blas:
+                most = max(most, layer.n_in + layer.n_out)
+        return most * n_rows
 
     cdef int reserve_totals(self, Py_ssize_t n) except -1:
         self.job.scratch.totals = <fm_totals *> self.totals.reserve(n * sizeof(fm_totals))

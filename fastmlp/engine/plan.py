@@ -122,12 +122,20 @@ NARROW_WEIGHT_BYTES = 1 << 20
 SHORT_ROW = 256
 """Maximum length of input rows that are copied in order to pad them."""
 
-FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 20, 16
-"""Maximum number of rows that a prediction multiplies with the weights where they lie: one for
-every 16 inputs of an average node, at least 4 and at most 20. More rows are worth packing the
-weights; few inputs are not worth the sum over a vector that every output costs."""
+FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 12, 16
+"""Maximum number of rows whose outputs a prediction sums over vectors of inputs: one for every 16
+inputs of an average node, at least 4 and at most 12. More rows fill a vector themselves; few inputs
+are not worth the sum over a vector that every output costs."""
 
-PANEL_ROWS = 128
+FEATURE_ROWS, MOST_FEATURE_CHUNKS, FEATURE_NODES = 64, 3, 64
+"""Rows that lie feature-major in a prediction, and are multiplied with the weights where they lie. With
+32 registers, and for layers of at most 64 nodes, all rows do in chunks of so many. With 16 registers
+more than three such chunks per thread are worth panels of the weights, which have the same bits."""
+
+FEWEST_FEATURE_ROWS = 8
+"""Minimum number of rows that a training step or an evaluation turns to lie so, up to `FEATURE_ROWS`."""
+
+PANEL_ROWS = 256
 """Maximum rows of a chunk of a prediction: its activations stay in L2, and packing the weights
 costs as much as four rows."""
 
@@ -166,7 +174,7 @@ class NetworkPlan:
         Whether training copies the rows of a chunk into contiguous memory, without and with
         shuffling.
     few_rows : int
-        Maximum number of rows that a prediction multiplies with the weights where they lie.
+        Maximum number of rows whose outputs a prediction sums over vectors of inputs.
     panel_rows : int
         Maximum rows of a chunk when predicting from a dense matrix with panels of the weights.
     chunk_rows, sparse_chunk_rows : int

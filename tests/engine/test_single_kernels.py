@@ -266,6 +266,42 @@ def test_panel_product_of_a_row_has_the_same_bits_whatever_rows_are_beside_it(ke
             np.testing.assert_array_equal(found, results[-1][: len(found)])
 
 
+def test_feature_product_is_matrix_times_columns_plus_bias(kernels):
+    """Biases side by side or beside their weights; what lies beyond the last row is ignored."""
+    rng, turns = np.random.default_rng(11), itertools.cycle([0, 1, 2, 1, 0])
+    for n, m, batch in [*THREES, *NO_ROWS, (700, 61, 13), (33, 25, 64), (7, 49, 90), (1, 1, 1)]:
+        x = Sheet(integers(rng, n, batch), kernels.dtype, fill=np.nan)
+        w, bias = (
+            Sheet(integers(rng, m, n + 1), kernels.dtype),
+            Sheet(integers(rng, 1, m), kernels.dtype),
+        )
+        turn = next(turns)
+        start = [(None, 1), (bias(), 1), (w(), w.stride)][turn]
+        added = [0, bias.matrix[0], w.matrix[:, 0]][turn]
+        z = Sheet(np.zeros((m, batch)), kernels.dtype, fill=CANARY)
+        kernels.feature_product(
+            z(), z.stride, x(), x.stride, w()[1:], w.stride, *start, batch, n, m
+        )
+        expected = (x.matrix.T @ w.matrix[:, 1:].T + added).T
+        z.assert_holds(expected, written=round_up(batch), case=(n, m, batch))
+
+
+def test_feature_product_has_the_bits_of_panel_product(kernels):
+    rng = np.random.default_rng(12)
+    for n, m, batch in [(70, 17, 5), (500, 128, 37), (31, 70, 64), (784, 30, 16), (97, 29, 100)]:
+        x, w = (Sheet(rng.normal(size=(rows, n)), kernels.dtype) for rows in (batch, m))
+        columns = Sheet(x.matrix.T, kernels.dtype)
+        z = Sheet(np.zeros((batch, m)), kernels.dtype, fill=CANARY)
+        found = Sheet(np.zeros((m, batch)), kernels.dtype, fill=CANARY)
+        bias = Sheet(rng.normal(size=(1, m)), kernels.dtype)
+        sizes = (batch, n, m)
+        kernels.panel_product(z(), z.stride, x(), x.stride, w(), w.stride, bias(), 1, None, *sizes)
+        kernels.feature_product(
+            found(), found.stride, columns(), columns.stride, w(), w.stride, bias(), 1, *sizes
+        )
+        np.testing.assert_array_equal(found.matrix, z.matrix.T, err_msg=str((n, m, batch)))
+
+
 MORE_THREES = [(61, 700, 13), (130, 225, 300), (95, 97, 193), (257, 64, 96)]
 """Beyond the rows and outputs that are taken at once."""
 
