@@ -128,12 +128,12 @@ inputs of an average node, at least 4 and at most 12. More rows fill a vector th
 are not worth the sum over a vector that every output costs."""
 
 FEATURE_ROWS, MOST_FEATURE_CHUNKS, FEATURE_NODES = 64, 3, 64
-"""Rows that lie feature-major in a prediction, and are multiplied with the weights where they lie. With
-32 registers, and for layers of at most 64 nodes, all rows do in chunks of so many. With 16 registers
-more than three such chunks per thread are worth panels of the weights, which have the same bits."""
+"""Rows that lie feature-major in a prediction, and are multiplied with the weights where they lie:
+all rows, in chunks of so many, with 32 registers or layers of at most 64 nodes. Otherwise more than
+three such chunks per thread are worth panels of the weights, which have the same bits."""
 
 FEWEST_FEATURE_ROWS = 8
-"""Minimum number of rows that a training step or an evaluation turns to lie so, up to `FEATURE_ROWS`."""
+"""Minimum number of rows, up to `FEATURE_ROWS`, that training and evaluation turn to lie so."""
 
 PANEL_ROWS = 256
 """Maximum rows of a chunk of a prediction: its activations stay in L2, and packing the weights
