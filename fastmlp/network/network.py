@@ -240,11 +240,11 @@ class Network:
     ) -> Array:
         """Compute the outputs of the network.
 
-        Up to `plan.few_rows` rows, from 4 to 20 (fewer, if they take more than 40 million
-        floating-point operations), are multiplied with the weights where they lie, more with a
-        packed copy. The two add in different orders: the last bits of a row may differ from those
-        of the same row in a larger array, but depend on nothing else. Any number of threads may
-        predict with one network. Arrays of float32 and float64 in C order are read where they lie.
+        Up to `plan.few_rows` rows, from 4 to 12 (fewer, if they take more than 40 million
+        floating-point operations), are multiplied row by row, more of them side by side. The two
+        add in different orders: the last bits of a row may differ from those of the same row in a
+        larger array, but depend on nothing else. Any number of threads may predict with one
+        network. Arrays of float32 and float64 in C order are read where they lie.
 
         Parameters
         ----------
@@ -321,7 +321,7 @@ class Network:
         Returns
         -------
         Predictor
-            With the weights of this moment, packed as the products want them.
+            With the weights of this moment.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Predictor: a frozen network with packed weights, for servers."""
+"""Predictor: a frozen network, for servers."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ class Freezable(Protocol):
 
 
 class Predictor:
-    """A frozen copy of a network whose weights are packed once, not at every call.
+    """A frozen copy of a network, which nobody can train or change.
 
     Predictions have the bits of :meth:`fastmlp.Network.predict`. Any number of threads may predict
     at the same time: calls share nothing but the weights, which nobody can change, and release the
-    GIL where they take longer than a few microseconds. Packing pays off from some ten rows on, and
-    most for wide layers; a single row takes as long as with the network.
+    GIL where they take longer than a few microseconds. Up to a few hundred rows take as long as
+    with the network; of more rows on processors without AVX-512 the weights are packed once, here,
+    and not in every call.
 
     Made by :meth:`fastmlp.Network.predictor`; of an estimator, by ``model.network_.predictor()``,
     with the outputs of the network in place of classes. A pickle holds the weights alone, and they

@@ -46,6 +46,7 @@ ENGINE_TESTS = (
 CLOSEST = {
     "src/narrow.c": ("engine/test_single_kernels.py", "-k", "narrow or dot_row"),
     "src/panels.c": ("engine/test_single_kernels.py", "-k", "panel"),
+    "src/feature_major.c": ("engine/test_single_kernels.py", "-k", "feature_product"),
     "src/activation.c": (
         "engine/test_single_kernels.py",
         "-k",
