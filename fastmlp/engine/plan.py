@@ -122,9 +122,9 @@ NARROW_WEIGHT_BYTES = 1 << 20
 SHORT_ROW = 256
 """Maximum length of input rows that are copied in order to pad them."""
 
-FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 12, 16
+FEWEST_ROWS, FEW_ROWS, FEW_ROWS_INPUTS = 4, 20, 16
 """Maximum number of rows whose outputs a prediction sums over vectors of inputs: one for every 16
-inputs of an average node, at least 4 and at most 12. More rows fill a vector themselves; few inputs
+inputs of an average node, at least 4 and at most 20. More rows fill vectors themselves; few inputs
 are not worth the sum over a vector that every output costs."""
 
 FEATURE_ROWS, MOST_FEATURE_CHUNKS, FEATURE_NODES = 64, 3, 64

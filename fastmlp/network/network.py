@@ -240,7 +240,7 @@ class Network:
     ) -> Array:
         """Compute the outputs of the network.
 
-        Up to `plan.few_rows` rows, from 4 to 12 (fewer, if they take more than 40 million
+        Up to `plan.few_rows` rows, from 4 to 20 (fewer, if they take more than 40 million
         floating-point operations), are multiplied row by row, more of them side by side. The two
         add in different orders: the last bits of a row may differ from those of the same row in a
         larger array, but depend on nothing else. Any number of threads may predict with one
