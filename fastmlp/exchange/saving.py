@@ -227,6 +227,8 @@ def restore_model(content: Content) -> Any:
     ModelFormatError
         If a part is missing, of another type, or contradicts another part.
     """
+    if content.kind not in KINDS:  # the file of groups has one for each, which it does not check
+        raise ModelFormatError(f"'kind' must be one of {', '.join(KINDS)}; got {content.kind!r}")
     document, arrays = Fields(content.document, "document"), Arrays(content.arrays)
     model: Any
     if content.kind == "Network":

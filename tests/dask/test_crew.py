@@ -6,12 +6,13 @@ import importlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,26 +185,22 @@ def started(*command):
     )
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 @contextmanager
 def without_nannies():
     """Client of a scheduler and a worker of which nobody starts another, and their processes."""
-    address = f"tcp://127.0.0.1:{free_port()}"
+    folder = tempfile.TemporaryDirectory()
+    address = Path(folder.name) / "scheduler.json"  # a port that is free now may not be so soon
     processes = [
-        started("distributed.cli.dask_scheduler", "--host", address, "--no-show",
-                "--dashboard-address", "127.0.0.1:0"),
-        started("distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard",
-                "--nthreads", 1, "--host", "127.0.0.1", "--death-timeout", 20),
+        started("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", 0, "--no-show",
+                "--dashboard-address", "127.0.0.1:0", "--scheduler-file", address),
+        started("distributed.cli.dask_worker", "--scheduler-file", address, "--no-nanny",
+                "--no-dashboard", "--nthreads", 1, "--host", "127.0.0.1", "--death-timeout", 20),
     ]  # fmt: skip
     try:
         with (
+            folder,
             dask.config.set({"distributed.comm.timeouts.connect": "5s"}),
-            distributed.Client(address, timeout=BOUND) as client,
+            distributed.Client(scheduler_file=str(address), timeout=BOUND) as client,
         ):
             client.wait_for_workers(1, timeout=BOUND)
             # It gives no sign of life while it imports, for some seconds on a busy machine.

@@ -326,6 +326,10 @@ FORGED = [
     (replaced("column.0.texts", np.zeros(2)), "texts must be bytes"),
     (replaced("column.0.texts", np.array([255], np.uint8)), "texts are not UTF-8"),
     (replaced("column.0.texts", np.frombuffer(b"{", np.uint8)), "is not JSON"),
+    (
+        replaced("column.0.texts", np.frombuffer(b'"MLPClasisfier"', np.uint8)),
+        "'kind' must be one of Network, .*; got 'MLPClasisfier'",
+    ),
     (shorter("values.layers.0.weight/float64"), "must have 24 numbers"),
     (replaced("values.more/float64", np.zeros(3)), "must have 0 numbers"),
     (lambda document, arrays: arrays.pop("values.layers.0.weight/float64"), "is missing"),
