@@ -83,6 +83,7 @@ class Workers:
         return {address: worker["last_seen"] for address, worker in found.items()}
 
     def _check_connected(self) -> None:
+        """Raise ClusterError if the client has lost the scheduler."""
         if self.client.status != "running":
             raise ClusterError(f"the scheduler is lost: the client is {self.client.status!r}")
 

@@ -133,11 +133,11 @@ all rows, in chunks of so many, with 32 registers or layers of at most 64 nodes.
 three such chunks per thread are worth panels of the weights, which have the same bits."""
 
 FEWEST_FEATURE_ROWS = 8
-"""Minimum number of rows, up to `FEATURE_ROWS`, that training and evaluation turn to lie so."""
+"""Minimum number of rows, up to `FEATURE_ROWS`, that training and evaluation transpose for this."""
 
 PANEL_ROWS = 256
-"""Maximum rows of a chunk of a prediction: its activations stay in L2, and packing the weights
-costs as much as four rows."""
+"""Maximum rows of a chunk of a prediction with panels: filling these costs as much as some five
+rows."""
 
 FEW_ROWS_FLOP = 40_000_000
 """Maximum work of such a prediction (about a millisecond), which one thread does; a single row may

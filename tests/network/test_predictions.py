@@ -11,7 +11,7 @@ import pytest
 from cases import PAIRS
 
 from fastmlp import Network, reference
-from fastmlp.engine.plan import PANEL_ROWS, few_rows
+from fastmlp.engine.plan import FEATURE_ROWS, MOST_FEATURE_CHUNKS, PANEL_ROWS, few_rows
 
 SIZES = (33, 17, 3)
 FEW = few_rows(SIZES)
@@ -73,8 +73,8 @@ def test_predictions_are_the_references_at_every_width_and_number_of_rows(
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", [SIZES, (20, 400, 130, 5)])
-def test_a_row_has_the_same_bits_whatever_is_beside_it_threads_or_not(sizes, dtype):
-    """Once for few rows and once for more."""
+def test_a_row_has_the_same_bits_whatever_is_beside_it_threads_or_not(simd_level, sizes, dtype):
+    """Once for few rows and once for more, feature-major in chunks or with panels of weights."""
     network = Network(sizes, dtype=dtype, output="softmax", random_state=0)
     few = network.plan.few_rows
     n = max(3 * PANEL_ROWS + 1, 2 * network._row_engine.shared_rows)
@@ -84,7 +84,9 @@ def test_a_row_has_the_same_bits_whatever_is_beside_it_threads_or_not(sizes, dty
         np.testing.assert_array_equal(network.predict(x, n_threads=n_threads), all_rows)
     for n_rows in range(1, few):
         np.testing.assert_array_equal(network.predict(x[:n_rows]), first[:n_rows])
-    for n_rows in (few + 1, few + 2, PANEL_ROWS, PANEL_ROWS + 1, 2 * PANEL_ROWS + 3):
+    most = MOST_FEATURE_CHUNKS * FEATURE_ROWS
+    more = (FEATURE_ROWS, FEATURE_ROWS + 1, most, most + 1, PANEL_ROWS + 1, 2 * PANEL_ROWS + 3)
+    for n_rows in (few + 1, few + 2, *more):
         np.testing.assert_array_equal(network.predict(x[:n_rows]), all_rows[:n_rows])
         np.testing.assert_array_equal(network.predict(x[5 : n_rows + 5]), all_rows[5 : n_rows + 5])
 
@@ -323,11 +325,11 @@ def test_a_predictor_keeps_the_weights_of_its_moment():
 
 
 def test_a_predictor_works_after_another_level_has_been_selected(simd_level):
-    """Panels of another level are not read."""
+    """Panels of another level are not read; 300 rows are enough for panels where there are any."""
     from fastmlp.engine import _core
 
     network = Network((30, 200, 5), random_state=0)
-    predictor, x = network.predictor(), rows_for(network, 50)
+    predictor, x = network.predictor(), rows_for(network, 300)
     for level in _core.LEVELS:
         if _core.LEVELS[level] <= _core.LEVELS[_core.best_level()]:
             _core.select_level(level)
