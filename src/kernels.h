@@ -21,6 +21,8 @@ KERNEL(void, narrow_gradient, FM_REAL *g, ptrdiff_t g_stride, const FM_REAL *del
        ptrdiff_t delta_stride, const FM_REAL *x, ptrdiff_t x_stride, const ptrdiff_t *index,
        ptrdiff_t batch, ptrdiff_t n, ptrdiff_t n_out, int accumulate)
 
+/* --- Products of a few rows (dots.c) --- */
+
 /* z (n_rows, n_out) = (1, x) w^T: rows x of n_cols - 1 inputs, w (n_out, n_cols) with the bias in
  * column 0. A row's result does not depend on the other rows. */
 KERNEL(void, dot_rows, FM_REAL *z, ptrdiff_t z_stride, const FM_REAL *x, ptrdiff_t x_stride,

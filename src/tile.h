@@ -16,8 +16,8 @@
 
 typedef vec tile_t[MOST_ROWS][TILE_VECTORS];
 
-/* What is fetched into L2 during a product, because the one after the next will want it: FETCHED_LINES
- * cache lines of each of n rows, stride apart. */
+/* What is fetched into L2 during a product, because the next panel is filled from it: FETCHED_LINES cache
+ * lines of each of n rows, stride apart. */
 typedef struct {
     const real *lines;
     ptrdiff_t stride, n;

@@ -9,12 +9,6 @@
 #define CACHE_LINE 64
 #define ROWS_AHEAD 4
 
-#if FM_BITS == 32
-typedef int32_t lane_index;
-#else
-typedef int64_t lane_index;
-#endif
-
 #if defined(__GNUC__) && !defined(__clang__)
 typedef lane_index mask __attribute__((vector_size(VECTOR_BYTES)));
 

@@ -23,6 +23,11 @@
 #define UNROLL FM_PRAGMA(GCC unroll 16)
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
+#if FM_BITS == 32
+typedef int32_t lane_index; /* in shuffles of a vec */
+#else
+typedef int64_t lane_index;
+#endif
 typedef real unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
 FM_INLINE vec load(const real *p) { return *(const unaligned *)p; }

@@ -201,8 +201,8 @@ class Engine:
     shared_rows: int
     """Number of rows from which on a prediction is worth a second thread."""
 
-    def fill_panels(self, parameters: Array) -> Panels:
-        """Pack the weights of all layers as the products of `predict_dense` want them."""
+    def fill_panels(self, parameters: Array) -> Panels | None:
+        """Pack the weights as `predict_dense` wants them for many rows; None if it never does."""
 
     def predict_dense(
         self,

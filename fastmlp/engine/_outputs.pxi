@@ -216,12 +216,15 @@ cdef class _Predictions(_Workspace):
         fm_deallocate(<void *> take_pointer(&self.kept, <size_t> (memory - 64)))
 
     def fill_panels(self, parameters):
-        cdef Panels panels = Panels(self.n_panels * self.dtype.itemsize)
+        cdef Panels panels
         cdef Py_ssize_t l
         cdef Layer *layer
         cdef char *w = <char *> address(parameters)
         if parameters.dtype != self.dtype or parameters.shape != (self.n_parameters,):
             raise ValueError(f"parameters must hold {self.n_parameters} numbers")
+        if self.needs_no_panels():
+            return None
+        panels = Panels(self.n_panels * self.dtype.itemsize)
         for l in range(self.job.network.n_layers):
             layer = &self.job.network.layers[l]
             if self.dtype.itemsize == 4:
@@ -306,11 +309,14 @@ cdef class _Predictions(_Workspace):
             raise error
         return not atomic_load(&call.broken)
 
+    cdef bint needs_no_panels(self) noexcept nogil:
+        """Whether all rows of predictions lie feature-major, however many."""
+        return _has_32_registers or self.job.network.widest <= FEATURE_NODES
+
     cdef Py_ssize_t rows_of_chunk(self, Py_ssize_t n_rows, Py_ssize_t n_workers) noexcept nogil:
         """Chunks of whole vectors if their rows lie feature-major, else of equal size."""
         cdef Py_ssize_t n_chunks
-        if (_has_32_registers or self.job.network.widest <= FEATURE_NODES
-                or n_rows <= MOST_FEATURE_CHUNKS * FEATURE_ROWS * n_workers):
+        if self.needs_no_panels() or n_rows <= MOST_FEATURE_CHUNKS * FEATURE_ROWS * n_workers:
             n_chunks = n_workers * shares(n_rows, n_workers * FEATURE_ROWS)
             return round_up(shares(n_rows, n_chunks), 16)
         return shares(n_rows, n_workers * shares(n_rows, n_workers * self.panel_rows))

@@ -346,6 +346,14 @@ def test_a_predictor_names_what_is_wrong_as_the_network_does():
         predictor.predict(np.ones((50, 33)), out=np.empty((50, 4)))
 
 
+@pytest.mark.parametrize("widest", [64, 65])
+def test_a_predictor_keeps_panels_only_where_predictions_read_them(simd_level, widest):
+    """With AVX-512 and in narrow layers the weights are read where they lie: no second copy."""
+    network = Network((30, widest, 5), random_state=0)
+    panels = network._row_engine.fill_panels(network.parameters)
+    assert (panels is not None) == (widest > 64 and simd_level not in ("avx512", "neon"))
+
+
 def test_panels_of_parameters_that_do_not_fit_are_refused():
     network, other = Network(SIZES, random_state=0), Network((3, 2), random_state=0)
     with pytest.raises(ValueError, match="parameters must hold"):

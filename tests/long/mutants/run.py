@@ -44,7 +44,8 @@ ENGINE_TESTS = (
     "training/test_products.py",
 )
 CLOSEST = {
-    "src/narrow.c": ("engine/test_single_kernels.py", "-k", "narrow or dot_row"),
+    "src/narrow.c": ("engine/test_single_kernels.py", "-k", "narrow"),
+    "src/dots.c": ("engine/test_single_kernels.py", "-k", "dot_row"),
     "src/panels.c": ("engine/test_single_kernels.py", "-k", "panel"),
     "src/feature_major.c": ("engine/test_single_kernels.py", "-k", "feature_product"),
     "src/activation.c": (
