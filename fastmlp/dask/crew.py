@@ -192,8 +192,9 @@ class Crew:
         kinds = {(fact.arithmetic, fact.plan_version) for fact in facts}
         if len(kinds) > 1:
             raise ClusterError(
-                "the workers must compute the same bits: the same fastmlp, processors of one level "
-                f"(or FASTMLP_SIMD) and the same BLAS; got {sorted(map(str, kinds))}"
+                "the workers must compute the same bits: with the same fastmlp and NumPy, one SIMD "
+                "level (FASTMLP_SIMD chooses it), and one BLAS where FASTMLP_PRODUCTS asks for it; "
+                f"got {sorted(map(str, kinds))}"
             )
         addresses = [fact.address for fact in facts]
         self._results([self._submit(r, meet, m, addresses) for r, m in enumerate(self.members)])

@@ -222,8 +222,18 @@ def _without_port(address: str) -> str:
 
 
 def facts_of(member: Member) -> Facts:
-    """Return what the client must know of a worker."""
-    return Facts(member.address, str(arithmetic()), PLAN_VERSION)
+    """Return what the client must know of a worker.
+
+    Processors of one SIMD level compute the same bits with the package's own products and
+    functions, so their names may differ; BLAS counts where it was asked for. What this leaves out
+    is noticed by the digests of reports.
+    """
+    found = arithmetic()
+    facts = {name: found["versions"][name] for name in ("fastmlp", "NumPy")}
+    facts |= {"system": found["system"], "SIMD level": found["simd"]}
+    if member.trainer.objective.engine.uses_blas:
+        facts["BLAS"] = found["blas"]
+    return Facts(member.address, str(facts), PLAN_VERSION)
 
 
 def meet(member: Member, addresses: Sequence[str]) -> Lost | None:

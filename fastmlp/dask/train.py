@@ -46,7 +46,7 @@ def train(
 
     The rows belong to `n_shards` shards, and the gradients of these are added in a fixed tree. So
     weights and history are those of ``trainer.fit(source, n_shards=n_shards)``, to the last bit,
-    for any number of workers of the same kind of processor, and whoever is lost on the way.
+    for any number of workers of one SIMD level, and whoever is lost on the way.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import random
@@ -13,6 +14,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ import pytest
 import fastmlp
 from fastmlp import Checkpoint
 from fastmlp import data as d
+from fastmlp.engine import environment
 from fastmlp.exceptions import ClusterError
 
 distributed = pytest.importorskip("distributed")
@@ -416,6 +419,39 @@ def test_workers_that_differ_are_refused(client, monkeypatch):
     monkeypatch.setattr(crew, "facts_of", facts_of)
     with pytest.raises(ClusterError, match=r"the workers must compute the same bits: .* got \["):
         trained(client)
+
+
+@pytest.mark.parametrize(
+    "products, fact, is_refused",
+    [
+        ("own", ["processor"], False),
+        ("own", ["blas", "version"], False),
+        ("blas", ["blas", "version"], True),
+        ("own", ["simd"], True),
+        ("own", ["system"], True),
+        ("own", ["versions", "NumPy"], True),
+        ("own", ["versions", "fastmlp"], True),
+    ],
+)
+def test_workers_may_differ_in_what_their_bits_do_not_depend_on(
+    client, monkeypatch, products, fact, is_refused
+):
+    from fastmlp.dask import crew, member
+
+    def facts_of(part):
+        found = environment.arithmetic()
+        *path, last = fact
+        functools.reduce(dict.__getitem__, path, found)[last] = f"other {part.rank}"
+        with mock.patch.object(member, "arithmetic", lambda: found):
+            return member.facts_of(part)
+
+    monkeypatch.setattr(crew, "facts_of", facts_of)
+    monkeypatch.setenv("FASTMLP_PRODUCTS", products)
+    if is_refused:
+        with pytest.raises(ClusterError, match=r"the workers must compute the same bits.*other 2"):
+            trained(client, n_epochs=1)
+    else:
+        trained(client, n_epochs=1)
 
 
 def test_different_weights_of_workers_are_an_error(client, monkeypatch):
