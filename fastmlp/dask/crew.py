@@ -193,7 +193,7 @@ class Crew:
         if len(kinds) > 1:
             raise ClusterError(
                 "the workers must compute the same bits: with the same fastmlp and NumPy, one SIMD "
-                "level (FASTMLP_SIMD chooses it), and one BLAS where FASTMLP_PRODUCTS asks for it; "
+                "level (FASTMLP_SIMD chooses it), and one BLAS where products='blas' asks for it; "
                 f"got {sorted(map(str, kinds))}"
             )
         addresses = [fact.address for fact in facts]

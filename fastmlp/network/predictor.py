@@ -44,8 +44,8 @@ class Predictor:
     Predictions have the bits of :meth:`fastmlp.Network.predict`. Any number of threads may predict
     at the same time: calls share nothing but the weights, which nobody can change, and release the
     GIL where they take longer than a few microseconds. Up to a few hundred rows take as long as
-    with the network; of more rows on processors without AVX-512 the weights are packed once, here,
-    and not in every call.
+    with the network; of more rows of layers above 64 nodes, on processors without AVX-512 or NEON,
+    the weights are packed once, here, and not in every call.
 
     Made by :meth:`fastmlp.Network.predictor`; of an estimator, by ``model.network_.predictor()``,
     with the outputs of the network in place of classes. A pickle holds the weights alone, and they
