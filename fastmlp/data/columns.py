@@ -105,7 +105,8 @@ def choose_columns(
     if weight is not None:
         _check_known("sample_weight", (weight,), where, schema)
     if features is None:
-        given = tuple(name for name in schema.names if name not in (*targets, weight))
+        left_out = {*targets, weight, *_index_names(schema)}
+        given = tuple(name for name in schema.names if name not in left_out)
     else:
         given = _names("features", features, where, schema)
     counts = Counter(given)
@@ -120,6 +121,12 @@ def choose_columns(
     for name in columns.names:
         _check_type(where, name, columns)
     return columns
+
+
+def _index_names(schema: pa.Schema) -> list[str]:
+    """Return the columns in which pandas keeps the index of a frame: they are no features."""
+    index = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in index if isinstance(name, str)]
 
 
 def _names(argument: str, value: Any, where: str, schema: pa.Schema) -> tuple[str, ...]:
@@ -168,11 +175,11 @@ def _is_text(type_: pa.DataType) -> bool:
 
 def _as_numpy(name: str, column: pa.Array, locate: Locate) -> NDArray[Any]:
     """Return a column as an array of numbers, or of str; a view where that is possible."""
+    if hasattr(column, "dictionary"):  # whose values may be null, which it does not count
+        column = column.dictionary_decode()
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise DataFormatError(f"{locate(row, name)}: expected a value, found null")
-    if hasattr(column, "dictionary"):
-        column = column.dictionary_decode()
     array: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return array.astype(str) if array.dtype.kind == "O" else array
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._checks import check_iterable
-from fastmlp.data.source import Indices, Source, SourceRows, joined
+from fastmlp.data.classes import OneHotSource
+from fastmlp.data.source import Indices, Source, SourceRows, joined, joined_targets
+from fastmlp.data.wrapped import WrappedSource
 
 
 class ConcatenatedSource(Source):
@@ -74,7 +76,7 @@ class ConcatenatedSource(Source):
         """Return y of some rows, (n,) or (n, n_outputs)."""
         if begin == end:
             return self._sources[0].read_targets(0, 0)
-        return np.concatenate(self._each("read_targets", begin, end))
+        return joined_targets(self._each("read_targets", begin, end))
 
     def _each(self, method: str, begin: int, end: int) -> list[Any]:
         """Call a method of every source that has some of the rows, with its own row numbers."""
@@ -108,9 +110,9 @@ def concatenate(sources: Sequence[Source]) -> Source:
     Parameters
     ----------
     sources : sequence of Source
-        With the same numbers of features and targets, and the same names of features, if any; all
-        sparse or none. Rows of sources without
-        sample weights have weight 1 if others have some.
+        With the same numbers of features and targets, the same names of features, if any, and the
+        same classes, if they are one-hot; all sparse or none. Rows of sources without sample
+        weights have weight 1 if others have some.
 
     Raises
     ------
@@ -132,4 +134,25 @@ def concatenate(sources: Sequence[Source]) -> Source:
             raise ValueError(
                 f"sources[{i}] must have the features {known}, as sources[0]; got {names}"
             )
+        _check_classes(i, source, given[0])
     return ConcatenatedSource(given)
+
+
+def _check_classes(i: int, source: Source, first: Source) -> None:
+    """Raise ValueError if the one-hot targets of two sources stand for other classes."""
+    now, known = _classes_of(source), _classes_of(first)
+    if now != known:
+        raise ValueError(f"sources[{i}] must have the classes of sources[0], {known}; got {now}")
+
+
+def _classes_of(source: Source) -> list[Any] | None:
+    """Return the classes of one-hot targets; None if a source has other ones."""
+    while not isinstance(source, OneHotSource):
+        if isinstance(source, ConcatenatedSource):
+            source = source._sources[0]
+        elif isinstance(source, WrappedSource):
+            source = source._source
+        else:
+            return None
+    classes: list[Any] = source.classes.tolist()
+    return classes

@@ -45,7 +45,8 @@ class ParquetSource(BatchSource):
         Column, or columns, of the targets: numbers; one column may have strings, which are labels.
         Rows without targets can only be predicted.
     features : sequence of str, optional
-        Columns of the inputs, in this order; by default all that are left, in the files' order.
+        Columns of the inputs, in this order; by default all that are left, in the files' order,
+        without the index of a pandas frame.
     sample_weight : str, optional
         Column of the sample weights.
 
@@ -146,9 +147,11 @@ class ParquetSource(BatchSource):
         """Raise ValueError if the files say that all weights are 0; they need not say anything."""
         for i, group in self._groups:
             metadata = self._footer(self._paths[i]).row_group(group)
-            index = self._footer(self._paths[i]).schema.names.index(name)
-            statistics = metadata.column(index).statistics
-            if statistics is None or not statistics.has_min_max or statistics.max != 0:
+            columns = map(metadata.column, range(metadata.num_columns))
+            statistics = next(c.statistics for c in columns if c.path_in_schema == name)
+            if statistics is None or not statistics.has_min_max:
+                return
+            if statistics.min != 0 or statistics.max != 0:
                 return
         raise ValueError(
             f"sample_weight must have a positive weight; all {n_rows} in the column {name!r} are "

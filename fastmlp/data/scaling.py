@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,8 @@ class ScaledSource(WrappedSource):
 
     def _changed(self, rows: SourceRows) -> SourceRows:
         x = self._scaler.transform(_as_float(rows.X))
+        if hasattr(x, "to_numpy"):  # a frame, if the scaler has been told to make some
+            x = x.to_numpy()
         if getattr(x, "shape", None) != rows.X.shape:
             raise DataFormatError(
                 f"scaler.transform must return an array of shape {rows.X.shape}; got {shown(x)}"
@@ -40,7 +43,7 @@ def fit_scaler(source: Source, scaler: S | None = None) -> S | Any:
 
     By default it is scikit-learn's StandardScaler: mean and variance of every feature over all
     rows, added up in float64, which ``(x - mean) / sqrt(variance)`` brings to 0 and 1. Sparse rows
-    are divided only. Sample weights count if the scaler has them.
+    are divided only. Sample weights count if the scaler's ``partial_fit`` takes them.
 
     Parameters
     ----------
@@ -60,6 +63,8 @@ def fit_scaler(source: Source, scaler: S | None = None) -> S | Any:
         Naming the argument.
     DataFormatError
         Where rows cannot be read or are not finite.
+    ValueError
+        If no row has a positive weight, and the weights count.
     """
     check_source("source", source)
     if scaler is None:
@@ -70,14 +75,23 @@ def fit_scaler(source: Source, scaler: S | None = None) -> S | Any:
         raise TypeError(f"scaler must have a method partial_fit; got {shown(scaler)}")
     else:
         fitted = scaler
+    takes_weights = "sample_weight" in signature(fitted.partial_fit).parameters
+    is_fitted = False
     for begin, end in source.pieces():
         rows = source.read(begin, end)
         x = _as_float(rows.X).astype(np.float64)
         _check_finite(source, begin, x)
-        if scaler is None and rows.weights is not None:
-            fitted.partial_fit(x, sample_weight=rows.weights)
-        else:
+        if rows.weights is None or not takes_weights:
             fitted.partial_fit(x)
+        elif rows.weights.any():
+            fitted.partial_fit(x, sample_weight=rows.weights)
+        else:  # scikit-learn refuses a part whose mean is not defined
+            continue
+        is_fitted = True
+    if not is_fitted:
+        raise ValueError(
+            f"source must have a row with a positive sample weight; all {len(source)} are zero"
+        )
     return fitted
 
 

@@ -106,7 +106,7 @@ class ShardReader(WindowReader):
         settings = {"window_rows": self.window_rows, "n_shards": self.n_shards}
         return settings | ({} if self.local_steps is None else {"local_steps": self.local_steps})
 
-    def windows(self, seed: int | None, first: int = 0, end: int | None = None) -> Iterator[Window]:
+    def _windows(self, seed: int | None, first: int, end: int | None) -> Iterator[Window]:
         """Yield the windows of an epoch, as the WindowReader does, with the own shards' rows.
 
         Positions count the rows of all shards.
@@ -138,6 +138,11 @@ class ShardReader(WindowReader):
             return self._window(rows, number, _joined(orders, number))
 
         yield from self._prefetched(read, numbers)
+
+    def _refuse_weightless(self, window: Window) -> None:
+        """Refuse an epoch of weights that are all 0, where all of them are seen."""
+        if self.sums.n_own == self.n_shards:
+            super()._refuse_weightless(window)
 
     def _window(self, rows: Rows, number: int, order: Indices | None) -> Window:
         """Return a window with the lanes of its batches."""

@@ -194,8 +194,15 @@ def joined(parts: Sequence[SourceRows]) -> SourceRows:
     else:
         x = np.concatenate(xs)
     weights = [part.weights for part in parts if part.weights is not None]
-    y = np.concatenate([part.y for part in parts])
+    y = joined_targets([part.y for part in parts])
     return SourceRows(x, y, np.concatenate(weights) if weights else None)
+
+
+def joined_targets(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return y of several parts, one after the other: (n,) if one of them is, else (n, n_out)."""
+    if any(part.ndim == 1 for part in parts):
+        parts = [part.reshape(len(part)) for part in parts]
+    return np.concatenate(parts)
 
 
 def even_blocks(n_rows: int, block_rows: int) -> Indices:

@@ -335,7 +335,7 @@ class BaseMLP(CallbackSupport, RecordOwner, Documented, BaseEstimator, ABC):  # 
         train = rows._replace(
             y=self._training_targets(rows.y), weights=self._sample_weights(rows.y, rows.weights)
         )
-        if not incremental:
+        if not incremental and not isinstance(X, Source):  # whose reader sees all weights
             check_training_weights(train.weights, row_index)
         reader = reader_of(self, X, rows, loss) if isinstance(X, Source) else None
         fingerprint = saved = None

@@ -7,6 +7,7 @@ for the others in the checks.
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -306,7 +307,7 @@ def distinct_targets(source: Source) -> NDArray[Any]:
 
 
 def typical_targets(source: Source) -> NDArray[np.float64]:
-    """Return two rows of targets with mean and deviation of all, from one pass over them.
+    """Return two rows of targets with mean and deviation of all, by weight, from one pass.
 
     Raises
     ------
@@ -319,18 +320,38 @@ def typical_targets(source: Source) -> NDArray[np.float64]:
         raise ValueError("X must be a source with targets for a fit; this one has none")
     scaler = StandardScaler()
     for begin, end in source.pieces():
-        scaler.partial_fit(finite_targets(source, source.read_targets(begin, end), begin))
+        weights = source.read(begin, end).weights if source.has_weights else None
+        if weights is None or weights.any():
+            y = finite_targets(source, source.read_targets(begin, end), begin)
+            scaler.partial_fit(y, sample_weight=weights)
     deviation = np.sqrt(scaler.var_)
     typical = np.stack([scaler.mean_ - deviation, scaler.mean_ + deviation])
     return typical[:, 0] if source.n_outputs == 1 else typical
 
 
 def check_labels(source: Source, y: NDArray[Any], begin: int) -> None:
-    """Raise DataFormatError if labels of a source, from the row `begin` on, are NaN or infinite."""
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        row, *column = map(int, np.argwhere(~np.isfinite(y))[0])
+    """Raise DataFormatError if labels of a source, from the row `begin` on, are none.
+
+    NaN and infinity are none, nor is what is missing among strings, or no string among these.
+    """
+    if y.dtype.kind == "f":
+        is_label = np.isfinite(y)
+    elif y.dtype.kind == "O":
+        is_label = _are_labels(y)
+    else:
+        return
+    if not is_label.all():
+        row, *column = map(int, np.argwhere(~is_label)[0])
         where = source.locate(begin + row, "y", *column or [0])
         raise DataFormatError(f"{where}: expected a label, found {y[row, *column]}")
+
+
+def _are_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether objects are strings if one of them is, and finite numbers else."""
+    are_text = np.array([isinstance(label, str) for label in y.flat], bool)
+    if not are_text.any():
+        are_text[:] = [isinstance(label, numbers.Real) and math.isfinite(label) for label in y.flat]
+    return are_text.reshape(y.shape)
 
 
 def finite_targets(source: Source, y: NDArray[Any], begin: int) -> NDArray[np.float64]:

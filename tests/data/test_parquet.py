@@ -330,6 +330,33 @@ def test_weights_of_files_that_are_all_zero_are_refused(tmp_path, statistics):
     d.ParquetSource([tmp_path / "0.parquet", tmp_path / "1.parquet"], "y", **given)
 
 
+def test_only_the_named_column_tells_whether_all_weights_are_zero(tmp_path):
+    """Not a part of another column that has its name, and not weights up to 0."""
+    zeros = pa.StructArray.from_arrays([pa.array(np.zeros(N))], names=["w"])
+    table = TABLE.append_column("group", zeros)
+    path = written(tmp_path, table.select(["group", *TABLE.column_names]))
+    assert len(d.ParquetSource(path, "y", features=["a"], sample_weight="w")) == N
+    negative = TABLE.set_column(4, "w", pa.array(np.linspace(-1, 0, N)))
+    path = written(tmp_path, negative, "negative.parquet")
+    assert len(d.ParquetSource(path, "y", features=["a"], sample_weight="w")) == N
+
+
+def test_the_index_of_a_frame_is_no_feature(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0, 3.0], "y": [0, 1, 0]}, index=[7, 5, 6])
+    frame.to_parquet(tmp_path / "frame.parquet")
+    assert d.ParquetSource(tmp_path / "frame.parquet", "y").feature_names == ["a"]
+    named = d.ParquetSource(tmp_path / "frame.parquet", "y", features=["__index_level_0__"])
+    np.testing.assert_array_equal(named.read(0, 3).X, [[7], [5], [6]])
+
+
+def test_a_null_among_the_labels_of_a_dictionary_is_refused():
+    labels = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array(["no", None, "yes"]))
+    source = d.ArrowSource(pa.table({"a": [1.0, 2.0, 3.0], "y": labels}), "y")
+    with pytest.raises(DataFormatError, match="row 1, column 'y': expected a value, found null"):
+        source.read(0, 3)
+
+
 @pytest.fixture
 def wide_path(tmp_path, monkeypatch):
     """A file whose row groups of 40 rows and 50 columns are read four columns at a time."""

@@ -272,3 +272,22 @@ def test_the_thread_of_an_epoch_that_is_left_ends_with_it():
     windows.close()
     names = [thread.name for thread in threading.enumerate()]
     assert not any(name.startswith("fastmlp-reader") for name in names)
+
+
+@pytest.mark.parametrize("window_rows", [24, 1000])
+def test_weights_that_are_all_0_are_refused_where_all_shards_are_seen(window_rows):
+    whole = ShardReader(WEIGHTLESS, FORMAT, 8, window_rows, n_shards=4)
+    with pytest.raises(ValueError, match="must have a positive weight; all 96 are zero"):
+        list(whole.windows(0))
+    part = ShardReader(WEIGHTLESS, FORMAT, 8, window_rows, n_shards=4, bounds=[0, 2, 4], rank=1)
+    assert list(part.windows(0))  # the other worker's rows may have weights
+
+
+class Weightless(d.ArraySource):
+    can_take = False
+
+    def read(self, begin, end):
+        return super().read(begin, end)._replace(weights=np.zeros(end - begin))
+
+
+WEIGHTLESS = Weightless(Table(96).x, np.ones(96), np.ones(96))

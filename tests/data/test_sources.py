@@ -153,6 +153,25 @@ def test_a_concatenation_of_sparse_sources_is_sparse():
     assert source.is_sparse and same(source.read(45, 55), X[rows], LABELS[rows])
 
 
+def test_one_hot_targets_of_different_classes_are_not_joined():
+    one, other = (d.one_hot(d.ArraySource(X, LABELS % 2 + first)) for first in (0, 1))
+    wrapped = d.scaled(d.concatenate([other]), d.fit_scaler(other))
+    for source, found in ((other, r"\[1, 2\]"), (wrapped, r"\[1, 2\]"),
+                          (d.ArraySource(X, np.eye(2)[LABELS % 2]), "None")):  # fmt: skip
+        with pytest.raises(
+            ValueError, match=rf"sources\[1\] must have the classes .*, \[0, 1\]; got {found}"
+        ):
+            d.concatenate([one, source])
+    assert len(d.concatenate([one, d.scaled(one, d.fit_scaler(one))])) == 100
+
+
+def test_targets_in_a_column_join_those_without():
+    source = d.concatenate([d.ArraySource(X, LABELS), d.ArraySource(X, LABELS[:, np.newaxis])])
+    expected = np.r_[LABELS[45:], LABELS[:5]]
+    np.testing.assert_array_equal(source.read(45, 55).y, expected)
+    np.testing.assert_array_equal(source.read_targets(45, 55), expected)
+
+
 def test_a_scaler_is_fitted_in_one_pass(monkeypatch):
     monkeypatch.setattr("fastmlp.data.source.PIECE_BYTES", 8 * 5 * 7)  # seven rows at once
     x = RNG.normal(5, 3, (50, 4)).astype(np.float32)
@@ -173,6 +192,36 @@ def test_a_scaler_weights_rows_and_can_be_another():
     assert d.fit_scaler(source, scaler) is scaler
     expected = MinMaxScaler().fit(X).transform(X[[4, 2]].astype("float32"))
     assert same(d.scaled(source, scaler).take(np.array([4, 2])), expected, LABELS[[4, 2]])
+
+
+@pytest.mark.parametrize("scaler", [None, StandardScaler()], ids=["", "given"])
+def test_parts_without_weight_do_not_count_for_a_scaler(scaler):
+    weights = np.where(np.arange(50) < 20, 0, WEIGHTS)
+    source = d.SequenceSource(Table(X, LABELS, weights), block_rows=10)
+    fitted, expected = (
+        d.fit_scaler(source, scaler),
+        StandardScaler().fit(X[20:], None, WEIGHTS[20:]),
+    )
+    np.testing.assert_allclose(fitted.mean_, expected.mean_, rtol=1e-6)
+    np.testing.assert_allclose(fitted.var_, expected.var_, rtol=1e-6)
+
+
+def test_a_scaler_of_rows_without_weight_is_refused():
+    class Weightless(d.ArraySource):
+        def read(self, begin, end):
+            rows = super().read(begin, end)
+            return rows._replace(weights=np.zeros(end - begin))
+
+    with pytest.raises(ValueError, match=r"source must have a row with a .*; all 50 are zero"):
+        d.fit_scaler(Weightless(X, LABELS))
+
+
+def test_a_scaler_may_return_frames():
+    pytest.importorskip("pandas")
+    scaler = StandardScaler().set_output(transform="pandas").fit(X)
+    rows = d.scaled(d.ArraySource(X, LABELS), scaler).read(3, 9)
+    assert type(rows.X) is np.ndarray
+    np.testing.assert_allclose(rows.X, (X[3:9] - X.mean(axis=0)) / X.std(axis=0), rtol=1e-5)
 
 
 def test_sparse_rows_are_scaled_without_a_mean():

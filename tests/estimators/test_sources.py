@@ -312,6 +312,13 @@ def test_sparse_rows_are_held_out_sparse():
     assert same(found, stopping().fit(train.X, train.y, X_val=held.X, y_val=held.y))
 
 
+def with_label(label):
+    """Strings, and something else in row 7."""
+    labels = LABELS.astype(object)
+    labels[7] = label
+    return labels
+
+
 BAD = TARGETS.copy()
 BAD[7] = np.nan
 ROWS = source(LABELS)
@@ -349,6 +356,12 @@ ROWS = source(LABELS)
      "y, row 0, column 0: expected a finite number, found [abc]"),
     (lambda: classifier().fit(source(np.where(BAD > 0, 1, BAD * 0))), DataFormatError,
      "y, row 7, column 0: expected a label, found nan"),
+    (lambda: classifier().fit(source(with_label(None))), DataFormatError,
+     "y, row 7, column 0: expected a label, found None"),
+    (lambda: classifier().fit(source(with_label(np.nan))), DataFormatError,
+     "y, row 7, column 0: expected a label, found nan"),
+    (lambda: classifier().fit(source(with_label(3))), DataFormatError,
+     "y, row 7, column 0: expected a label, found 3"),
     (lambda: classifier().fit(d.concatenate([ROWS, source(TARGETS > 0)])), DataFormatError,
      r"sources\[1\], y, row 0, column 0: expected labels that are strings, .* found numbers"),
     (lambda: regressor().fit(d.ArraySource(X)), ValueError, "X must be a source with targets"),
@@ -365,3 +378,18 @@ def test_wrong_arguments_are_named(make, error, message):
 def test_the_advice_for_unscaled_rows_is_about_sources():
     with pytest.warns(UnscaledInputWarning, match=r"pass data\.scaled\(source, data\.fit_scaler"):
         classifier().fit(source(LABELS, x=X * 1000))
+
+
+def test_weights_of_a_source_count_for_the_scale_of_targets():
+    weights = np.where(np.arange(N) % 3, 1.0, 9.0)
+    ours = regressor(scale_target=True).fit(source(TARGETS, weights))
+    expected = regressor(scale_target=True).fit(X, TARGETS, sample_weight=weights)
+    np.testing.assert_allclose(ours.target_mean_, expected.target_mean_, rtol=1e-6)
+    np.testing.assert_allclose(ours.target_scale_, expected.target_scale_, rtol=1e-6)
+
+
+def test_rows_may_be_ordered_by_classes_of_which_the_first_has_no_weight():
+    order = np.argsort(LABELS, kind="stable")
+    model = classifier(class_weight={"a": 0.0, "b": 1.0, "c": 2.0})
+    model.fit(source(LABELS[order], x=X[order]))
+    assert set(model.predict(X)) <= {"a", "b", "c"}
