@@ -19,7 +19,9 @@ DIGEST_ROWS = 64
 
 
 class PartFacts(NamedTuple):
-    """What the client knows of a partition: its shapes, and a digest of its first rows."""
+    """What the client knows of a partition: its shapes, a digest of its first rows, and whether all
+    of its weights are 0.
+    """
 
     n_rows: int
     n_features: int
@@ -27,6 +29,7 @@ class PartFacts(NamedTuple):
     is_vector: bool
     names: tuple[str, ...] | None
     digest: bytes
+    is_weightless: bool = False
 
 
 class Part(NamedTuple):
@@ -284,7 +287,7 @@ def _computed(client: Any, parts: Iterable[tuple[Any, Any, Any]]) -> list[Any]:
 def _part(number: int, X: Any, y: Any, weights: Any) -> Part:
     """Return a partition as arrays."""
     names = tuple(map(str, X.columns)) if hasattr(X, "columns") else None
-    rows = SourceRows(_array(X), _array(y), None if weights is None else _array(weights))
+    rows = SourceRows(_inputs(number, X), _array(y), None if weights is None else _array(weights))
     n_rows = len(rows.X)
     if rows.X.ndim != 2 or rows.y.ndim not in (1, 2):
         raise DataFormatError(
@@ -305,6 +308,25 @@ def _array(values: Any) -> Any:
     return np.ascontiguousarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
 
 
+def _inputs(number: int, X: Any) -> Any:
+    """Return X as an array; columns of several types as one that has all of their numbers."""
+    values = _array(X)
+    if values.dtype.kind != "O" or not len(values) or not hasattr(X, "iloc"):
+        return values
+    from pandas.api.types import is_extension_array_dtype, is_numeric_dtype
+
+    columns = []
+    for i, name in enumerate(X.columns):
+        column = X.iloc[:, i]
+        if not is_numeric_dtype(column.dtype):
+            raise DataFormatError(
+                f"X, partition {number}, column {name!r}: expected numbers, found {column.dtype}"
+            )
+        dtype = float if is_extension_array_dtype(column.dtype) else column.dtype
+        columns.append(column.to_numpy(dtype, na_value=np.nan))
+    return np.stack(columns, axis=1)
+
+
 def _facts_of(part: Part) -> PartFacts:
     rows, names = part
     digest = hashlib.sha256()
@@ -315,7 +337,15 @@ def _facts_of(part: Part) -> PartFacts:
         digest.update(b"none" if head is None else str(head.dtype).encode() + head.tobytes())
     is_vector = rows.y.ndim == 1
     n_outputs = 1 if is_vector else rows.y.shape[1]
-    return PartFacts(len(rows.X), rows.X.shape[1], n_outputs, is_vector, names, digest.digest())
+    return PartFacts(
+        len(rows.X),
+        rows.X.shape[1],
+        n_outputs,
+        is_vector,
+        names,
+        digest.digest(),
+        rows.weights is not None and not rows.weights.any(),
+    )
 
 
 def _check_facts(facts: Sequence[PartFacts]) -> None:
@@ -324,6 +354,9 @@ def _check_facts(facts: Sequence[PartFacts]) -> None:
     if not filled:
         raise ValueError(f"X must have rows; got {len(facts)} empty partition(s)")
     first = filled[0][1]
+    if all(part.is_weightless for _, part in filled):
+        n_rows = sum(part.n_rows for _, part in filled)
+        raise ValueError(f"sample_weight must have a positive weight; all {n_rows} are zero")
     for number, part in filled:
         if part[1:5] != first[1:5]:
             raise DataFormatError(

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils.validation import _num_samples
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import _num_samples, check_array
 
-from fastmlp.dask.collection import Part, source_of
+from fastmlp.dask.collection import CollectionSource, Part, source_of
+from fastmlp.estimators.naming import naming
 from fastmlp.estimators.source_scores import RunningR2, positive_weight
+from fastmlp.estimators.sources import single_column
+from fastmlp.losses import Quantile
 
 
 def lazily(local: Any, method: str, X: Any) -> Any:
@@ -86,37 +90,65 @@ def _kind_of_outputs(local: Any, method: str) -> tuple[int | None, Any]:
 
 
 def summed_score(client: Any, local: Any, X: Any, y: Any, sample_weight: Any) -> float:
-    """Return accuracy, or R^2 (mean over outputs), by sums over the partitions of a collection."""
+    """Return the score of a collection, from sums over its partitions.
+
+    It is accuracy, or R^2 (mean over outputs). D^2 of quantiles has no such sums: targets and
+    predictions come to the client.
+
+    Raises
+    ------
+    ValueError
+        For targets that are not finite, labels of another kind than the classes, and weights that
+        are all 0.
+    """
     source = source_of(client, X, y, sample_weight)
-    function = _hits if is_classifier(local) else _running_r2
-    parts = client.gather(
-        [client.submit(function, local, part, pure=False) for part in source.futures]
-    )
     if is_classifier(local):
-        right, total = sum(parts)
+        right, total = sum(_on_parts(client, _hits, local, source))
         return float(right / positive_weight(total))
+    if isinstance(local._loss_function(), Quantile):
+        parts = _on_parts(client, _quantiles, local, source)
+        targets, outputs, weights = map(np.concatenate, zip(*parts, strict=True))
+        positive_weight(weights.sum())
+        return float(local._default_score(targets, weights)(outputs))
     running = RunningR2()
-    for part in parts:
+    for part in _on_parts(client, _running_r2, local, source):
         running.merge(part)
     return running.score()
+
+
+def _on_parts(client: Any, function: Any, local: Any, source: CollectionSource) -> Any:
+    """Return what a function of the estimator and a partition has for each that has rows."""
+    filled = [
+        future
+        for facts, future in zip(source.partitions, source.futures, strict=True)
+        if facts.n_rows
+    ]
+    return client.gather([client.submit(function, local, part, pure=False) for part in filled])
 
 
 def _hits(local: Any, part: Part) -> Any:
     """Return the weight of the rows that are predicted right, and of all, (2,)."""
     X, y, weights = _given(part)
-    if not len(y):
-        return np.zeros(2)
-    right = local.predict(X) == y
-    return np.array([weights @ (right if right.ndim == 1 else right.all(axis=1)), weights.sum()])
+    predicted = local.predict(X)
+    with naming("y"):
+        right = accuracy_score(single_column(y), predicted, normalize=False, sample_weight=weights)
+    return np.array([right, weights.sum()])
 
 
 def _running_r2(local: Any, part: Part) -> RunningR2:
+    """Return the sums of R^2."""
     X, y, weights = _given(part)
+    y = check_array(y.reshape(len(y), -1), dtype=float, input_name="y")
     running = RunningR2()
-    if len(y):
-        y = np.asarray(y, float).reshape(len(y), -1)
-        running.add(y, np.asarray(local.predict(X), float).reshape(y.shape), weights)
+    running.add(y, np.asarray(local.predict(X), float).reshape(y.shape), weights)
     return running
+
+
+def _quantiles(local: Any, part: Part) -> tuple[Any, Any, Any]:
+    """Return targets and predictions (n, n_outputs), and weights (n,)."""
+    X, y, weights = _given(part)
+    outputs = local._predictions(X)
+    return local._columns(y, "y").astype(outputs.dtype), outputs, weights
 
 
 def _given(part: Part) -> tuple[Any, Any, Any]:

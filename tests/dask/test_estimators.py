@@ -16,7 +16,7 @@ from fastmlp import Checkpoint, MLPClassifier, MLPRegressor
 from fastmlp import data as d
 from fastmlp.callbacks import EpochCallback
 from fastmlp.estimators.classifier import MLPClassifier as LocalClassifier
-from fastmlp.exceptions import ClusterError
+from fastmlp.exceptions import ClusterError, DataFormatError
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -333,6 +333,60 @@ def test_r2_is_that_of_scikit_learn(client, y, weights):
     found = model.score(chunked(X), chunked(y), lazy_weights)
     predicted = model.to_local().predict(X)
     assert found == pytest.approx(r2_score(y, predicted, sample_weight=weights), rel=1e-6)
+
+
+def test_labels_in_a_column_are_scored_as_those_without(fitted):
+    model = fitted["array"]
+    expected = model.score(X, LABELS)
+    assert model.score(chunked(X), chunked(LABELS[:, np.newaxis])) == pytest.approx(expected)
+
+
+def test_labels_that_cannot_be_compared_are_refused_by_name(fitted):
+    with pytest.raises(ValueError, match="y: Mix of label input types"):
+        fitted["array"].score(chunked(X), chunked(np.arange(N) % 3))
+
+
+def test_targets_that_are_not_finite_have_no_score(client):
+    model = regressor(client).fit(chunked(X), chunked(TARGET))
+    with pytest.raises(ValueError, match="y contains NaN"):
+        model.score(chunked(X), chunked(np.where(np.arange(N) == 3, np.nan, TARGET)))
+
+
+@pytest.mark.parametrize("levels", [0.9, (0.1, 0.9)], ids=["one", "two"])
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["", "weighted"])
+def test_quantiles_have_the_score_of_the_local_estimator(client, levels, weights):
+    model = regressor(client, loss="quantile", quantile=levels).fit(chunked(X), chunked(TARGET))
+    lazy_weights = None if weights is None else chunked(weights)
+    found = model.score(chunked(X), chunked(TARGET), lazy_weights)
+    assert found == pytest.approx(model.score(X, TARGET, weights), rel=1e-6)
+
+
+# --- Frames with columns of several types
+
+
+def test_booleans_and_nullable_integers_are_numbers_beside_others(client):
+    frame = FRAME.assign(y=FRAME["y"] > 0, x=pd.array(np.arange(N), dtype="Int64"))
+    labels = dd.from_pandas(pd.Series(LABELS), npartitions=4)
+    plain = frame.astype(float)
+    outputs = [
+        classifier(client)
+        .fit(dd.from_pandas(given, npartitions=4), labels)
+        .to_local()
+        .predict_proba(plain)
+        for given in (frame, plain)
+    ]
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_text_in_a_frame_is_named_with_its_column(client):
+    frame = dd.from_pandas(FRAME.assign(w=["a"] * N), npartitions=4)
+    with pytest.raises(DataFormatError, match=r"X, partition ., column 'w': expected numbers"):
+        classifier(client).fit(frame, dd.from_pandas(pd.Series(LABELS), npartitions=4))
+
+
+def test_weights_that_are_all_0_are_refused_before_training(client):
+    with pytest.raises(ValueError, match=f"sample_weight must have a .*; all {N} are zero"):
+        classifier(client).fit(chunked(X), chunked(LABELS), chunked(np.zeros(N)))
 
 
 # --- Without the cluster
