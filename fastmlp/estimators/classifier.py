@@ -445,6 +445,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 targets = learn_classes(y if np.ndim(y) == 2 else classes)
                 if targets.kind != "multilabel" and np.ndim(y) == 2:
                     targets = learn_classes(classes)
+            if not np.array_equal(targets.classes, _sorted_classes(classes)):
+                raise ValueError(
+                    f"classes must be {targets.classes!r} for these labels; got {shown(classes)}"
+                )
             self._take_targets(targets)
         elif first or known is None:
             self._take_targets(learn_classes(y))

@@ -76,12 +76,19 @@ def describe_estimator(
     sklearn.exceptions.NotFittedError
     TypeError
         For parameters and attributes that cannot be saved, by name.
+    ValueError
+        If parameters have been set after the fit that belong to other outputs.
     """
     network = estimator.network_
     record = estimator._record
     assert record is not None
     parameters = estimator.get_params(deep=False)
     check_parameters(parameters, estimator._losses)
+    if (output := estimator._output_and_loss()[0]) != network.output:
+        raise ValueError(
+            f"parameters set after the fit want outputs {output!r}; the network has "
+            f"{network.output!r}, and could not be loaded with them"
+        )
     _refuse_unknown(estimator, {*parameters, *record.attributes(), *_OTHERS})
     if parameters["dtype"] is not None:
         parameters["dtype"] = np.dtype(parameters["dtype"]).name

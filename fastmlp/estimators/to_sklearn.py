@@ -16,6 +16,9 @@ from fastmlp.network.network import Network
 SOLVERS = {"nesterov": "sgd", "adamw": "adam", "rmsprop": "adam"}
 """Closest scikit-learn solver for each solver that scikit-learn does not have."""
 
+LOSSES = {"identity": "squared_error", "exponential": "poisson"}
+"""Losses of scikit-learn's regressor, by the function of its outputs; others become these."""
+
 ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu", "identity": "identity"}
 COPIED = ("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_", "loss_", "loss_curve_",
           "best_loss_", "validation_scores_", "best_validation_score_", "n_features_in_",
@@ -39,18 +42,24 @@ def to_sklearn(
     Raises
     ------
     ValueError
-        If the hidden layers do not share an activation that scikit-learn has.
+        If the hidden layers do not share an activation that scikit-learn has, or the outputs are
+        several quantiles.
     """
     import sklearn.neural_network
 
+    if network.output == "increasing":
+        raise ValueError("scikit-learn has no outputs that increase; several quantiles need them")
     cls = getattr(sklearn.neural_network, name)
-    result = cls(**_parameters(parameters, cls, _activation(network.activations)))
+    result = cls(**_parameters(parameters, cls, _activation(network.activations), network.output))
     result.coefs_ = [np.array(w[:, 1:].T, order="C") for w in network.weights]
     result.intercepts_ = [w[:, 0].copy() for w in network.weights]
     for copied in COPIED:
         if copied in attributes:
             setattr(result, copied, copy.copy(attributes[copied]))
     result._no_improvement_count = 0
+    if result.early_stopping:  # to which a fit with warm_start returns if it finds no better ones
+        result._best_coefs = [w.copy() for w in result.coefs_]
+        result._best_intercepts = [b.copy() for b in result.intercepts_]
     if "_targets" in attributes:
         result._label_binarizer = _label_binarizer(attributes["_targets"])
     return result
@@ -67,9 +76,13 @@ def _activation(activations: tuple[str, ...]) -> str:
     return names.pop()
 
 
-def _parameters(ours: Mapping[str, Any], cls: type[Any], activation: str) -> dict[str, Any]:
+def _parameters(
+    ours: Mapping[str, Any], cls: type[Any], activation: str, output: str
+) -> dict[str, Any]:
     """Return the common parameters, with values that scikit-learn does not allow replaced."""
     parameters = {name: ours[name] for name in cls._get_param_names() if name in ours}
+    if parameters.get("loss", "log_loss") not in ("log_loss", *LOSSES.values()):
+        parameters["loss"] = LOSSES[output]
     parameters |= {
         "activation": activation,
         "hidden_layer_sizes": hidden_sizes(ours["hidden_layer_sizes"]),

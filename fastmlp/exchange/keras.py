@@ -34,6 +34,9 @@ ACTIVATIONS = {"identity": "linear"} | {
 }
 """Keras' names of activation functions."""
 
+LEAST_SCALE = 1e-6
+"""Smallest scale for Keras' Normalization, whose variances are float32 and end at 1e-14."""
+
 OWN_LAYERS = ("leaky_relu",)
 """Functions that need a separate layer in Keras, after a Dense layer without activation."""
 
@@ -92,7 +95,7 @@ def to_keras(model: Model) -> Any:
     layers: list[Any] = []
     if (moments := scaling(model)) is not None:
         mean, deviation = (np.broadcast_to(m, network.sizes[0]) for m in moments)
-        layers.append(keras.layers.Normalization(mean=mean, variance=deviation**2, dtype=dtype))
+        layers.extend(_standardization(keras, mean, deviation, dtype))
     for n_out, function in zip(network.sizes[1:], network.functions, strict=True):
         layers.append(keras.layers.Dense(n_out, activation=ACTIVATIONS.get(function), dtype=dtype))
         if function == "leaky_relu":
@@ -117,6 +120,18 @@ def to_keras(model: Model) -> Any:
     return result
 
 
+def _standardization(keras: Any, mean: Array, scale: Array, dtype: str) -> list[Any]:
+    """Return layers of (x - mean) / scale. Normalization divides by 1e-7 at least."""
+    if np.min(scale) >= LEAST_SCALE:
+        return [keras.layers.Normalization(mean=mean, variance=scale**2, dtype=dtype)]
+    rescaling = keras.layers.Rescaling
+    ones = np.ones_like(scale).tolist()
+    return [
+        rescaling(ones, (-mean).tolist(), dtype=dtype),
+        rescaling((1 / scale).tolist(), 0.0, dtype=dtype),
+    ]
+
+
 class KerasSteps:
     """Numeric steps of a Pipeline as layers and operations; see `pipelines.numeric.Operations`."""
 
@@ -125,8 +140,9 @@ class KerasSteps:
 
     def standardized(self, x: Any, mean: Array, scale: Array) -> Any:
         """(x - mean) / scale."""
-        layer = self.keras.layers.Normalization
-        return layer(mean=mean, variance=scale**2, dtype=self.dtype)(x)
+        for layer in _standardization(self.keras, mean, scale, self.dtype):
+            x = layer(x)
+        return x
 
     def rescaled(self, x: Any, scale: Array, offset: Array) -> Any:
         """x * scale + offset."""

@@ -195,7 +195,7 @@ def _restore_targets(model: BaseTabular, document: Fields, arrays: Arrays) -> No
         n = len(model._mean)
         if any(len(getattr(model, f"_{name}")) != n for name in TARGET_ARRAYS) or not n:
             raise ModelFormatError("the arrays of targets must have the same length")
-        wanted = n * max(1, len(model.quantiles or ()))
+        wanted = n * max(1, np.size([] if model.quantiles is None else model.quantiles))
         if "residuals" in arrays:
             distances = arrays.take("residuals", FLOAT64, (None,))
             weights = None

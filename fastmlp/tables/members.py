@@ -220,7 +220,7 @@ class _Curves(EpochCallback):
 
     def after_epoch(self, training: Training) -> bool | None:
         for name, metric in {"loss": "loss", "val_loss": "val_cost"}.items():
-            value = training.metrics[metric]
+            value = training.metrics.get(metric, np.nan)  # NaN: no validation rows
             if np.isfinite(value):
                 self.history.setdefault(name, []).append(float(value))
         late = self.deadline is not None and time.monotonic() >= self.deadline

@@ -24,12 +24,13 @@ def is_soft(y: Any) -> bool:
 def check_probabilities(name: str, y: Any, n_rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return probabilities (n_rows, n_classes) in float64, rows with sum 1, and the class labels.
 
-    The labels are the names of a data frame's columns, or 0, 1, ....
+    The labels are the names of a data frame's columns, sorted, or 0, 1, ....
 
     Raises
     ------
     ValueError
-        If a value is not a probability, or a row's sum differs from 1 by more than 0.001.
+        If a value is not a probability, a row's sum differs from 1 by more than 0.001, or two
+        columns have the same name.
     """
     names = None if isinstance(y, np.ndarray) else column_types(y)
     try:
@@ -41,5 +42,9 @@ def check_probabilities(name: str, y: Any, n_rows: int) -> tuple[NDArray[Any], N
     check_length(name, len(array), "X", n_rows)
     check_finite(name, array)
     shares = as_probabilities(name, array)
-    classes = np.arange(array.shape[1]) if names is None else np.array(list(names))
-    return shares, classes
+    if names is None:
+        return shares, np.arange(array.shape[1])
+    classes, order = np.unique(np.array(list(names)), return_index=True)
+    if len(classes) != array.shape[1]:
+        raise ValueError(f"{name} must have columns of different names; got {list(names)}")
+    return shares[:, order], classes

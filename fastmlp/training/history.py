@@ -186,9 +186,10 @@ class HistoryRecorder:
     def record(self, training: Recorded) -> None:
         """Measure the data sets, and append the epoch to the history."""
         for name, rows in self.sets.items():
-            result = None if rows is None else self.evaluate(rows)
-            training.metrics[f"{name}_cost"] = np.nan if result is None else result.cost
-            training.metrics[f"{name}_accuracy"] = np.nan if result is None else result.accuracy
+            if rows is not None:
+                result = self.evaluate(rows)
+                training.metrics[f"{name}_cost"] = result.cost
+                training.metrics[f"{name}_accuracy"] = result.accuracy
         record, metrics = training.last_epoch, training.metrics
         assert record is not None
         costs = record.costs
@@ -200,7 +201,7 @@ class HistoryRecorder:
             batch_accuracy=record.mean(record.accuracies),
             epoch_seconds=record.seconds,
             **{
-                f"{data}_{what}": metrics[f"{data}_{what}"]
+                f"{data}_{what}": metrics.get(f"{data}_{what}", np.nan)  # NaN: not measured
                 for data in self.sets
                 for what in ("cost", "accuracy")
             },

@@ -126,6 +126,17 @@ def test_a_name_that_is_not_measured_is_refused():
         learner().fit(*make_classes(60, 5, 2), callbacks=[EarlyStopping("val_loss")])
 
 
+@pytest.mark.parametrize(
+    "callback", [EarlyStopping("val_cost"), TargetReached(0.9, monitor="train_accuracy")],
+    ids=["no validation data", "not on the training data"],
+)  # fmt: skip
+def test_a_set_that_is_not_measured_has_no_numbers_to_stop_by(callback):
+    trainer = Trainer(Network((5, 3, 2), random_state=0), random_state=0)
+    with pytest.raises(ValueError, match=f"monitor must be one of .*; got '{callback.monitor}'"):
+        trainer.fit(*make_classes(60, 5, 2), n_epochs=3, callbacks=[callback])
+    assert trainer.epochs_done == 1
+
+
 @pytest.mark.parametrize("monitor, sign", [("error", -1), ("val_accuracy", 1)])
 def test_a_target_ends_the_training_after_the_first_epoch_that_reaches_it(monitor, sign):
     x, y = make_classes(200, 5, 2)

@@ -500,3 +500,12 @@ def test_reaching_max_iter_warns():
 def test_a_schedule_that_ends_with_max_iter_reaches_it_as_planned(learning_rate):
     model = MLPClassifier(**SMALL, learning_rate=learning_rate).fit(*blobs())
     assert model.n_iter_ == 20
+
+
+def test_classes_of_several_labels_are_their_columns():
+    x, y = multilabel()
+    n = y.shape[1]
+    with pytest.raises(ValueError, match=r"classes must be array\(\[0, 1, .*; got"):
+        MLPClassifier(**SMALL).partial_fit(x, y, classes=list("abcdefgh"[: n + 1]))
+    model = MLPClassifier(**SMALL).partial_fit(x, y, classes=np.arange(n))
+    model.partial_fit(x, y, classes=np.arange(n))

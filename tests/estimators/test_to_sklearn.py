@@ -82,3 +82,28 @@ def test_a_network_without_hidden_layers_and_mixed_functions():
         classifier(activation=("tanh", "relu")).to_sklearn()
     with pytest.raises(ValueError, match="scikit-learn needs one of"):
         classifier(activation="gelu").to_sklearn()
+
+
+def test_several_quantiles_have_no_counterpart():
+    model = fitted(MLPRegressor("quantile", quantile=[0.1, 0.9], **SHORT), *regression())
+    with pytest.raises(ValueError, match="scikit-learn has no outputs that increase"):
+        model.to_sklearn()
+
+
+@pytest.mark.parametrize("loss", ["huber", "absolute_error", "quantile", "gamma", "poisson"])
+def test_losses_that_scikit_learn_lacks_become_those_of_the_same_outputs(loss):
+    x, y = regression()
+    ours = fitted(MLPRegressor(loss, **SHORT), x, np.abs(y) + 0.1)
+    theirs = ours.to_sklearn()
+    assert_close(theirs.predict(x), ours.predict(x), "float64")
+    assert theirs.loss == ("poisson" if loss in ("gamma", "poisson") else "squared_error")
+    fitted(theirs, x, np.abs(y) + 0.1).partial_fit(x, np.abs(y) + 0.1)
+
+
+def test_a_fit_that_finds_nothing_better_returns_to_the_weights_it_began_with():
+    ours = classifier(early_stopping=True, warm_start=True)
+    theirs = ours.to_sklearn()
+    theirs.best_validation_score_ = 2.0  # nothing is better
+    fitted(theirs, *blobs())
+    for a, b in zip(theirs.coefs_, ours.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -9,8 +9,10 @@ import warnings
 import numpy as np
 import pytest
 from saved_models import classifier, myann, regressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from fastmlp import Network, from_keras, to_keras
+from fastmlp import MLPRegressor, Network, from_keras, to_keras
 from fastmlp.losses import ACTIVATIONS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -151,3 +153,18 @@ def test_missing_keras_is_told_with_the_command_that_installs_it(monkeypatch):
     for call in (lambda: to_keras(Network((1, 1))), lambda: from_keras("model")):
         with pytest.raises(ImportError, match=r'pip install "fastmlp\[cnn\]"'):
             call()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1.0])
+def test_features_of_any_scale_are_standardized_as_in_the_pipeline(scale):
+    x = rows(3, "float64") * [scale, 1, 5] + [0, 2, 3 * scale]
+    model = make_pipeline(
+        StandardScaler(), MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    )
+    model.fit(x, x[:, 1])
+    np.testing.assert_allclose(
+        outputs(to_keras(model), x.astype(np.float32)).ravel(),
+        model.predict(x),
+        rtol=1e-4,
+        atol=1e-4,
+    )

@@ -55,6 +55,14 @@ def assert_same(a, b):
         np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
+def test_parameters_that_belong_to_other_outputs_are_not_saved(path):
+    model = regressor()
+    model.set_params(loss="poisson")
+    with pytest.raises(ValueError, match="want outputs 'exponential'; the network has 'identity'"):
+        fastmlp.save(model, path)
+    assert not path.exists()
+
+
 # --- Round trips
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from saved_models import forge, taken_apart
 from sklearn.exceptions import NotFittedError
@@ -14,6 +15,7 @@ from fastmlp import ModelFormatError, TabularClassifier, TabularRegressor
 
 TABLE, NUMBERS = mixed()
 LABELS = np.digitize(NUMBERS, np.quantile(NUMBERS, [0.3, 0.6]))
+SOFT = pd.DataFrame({"low": 1 - LABELS / 3, "high": LABELS / 3})
 
 MODELS = {
     "classifier": lambda: TabularClassifier(**QUICK).fit(TABLE, LABELS),
@@ -22,6 +24,7 @@ MODELS = {
     "regressor": lambda: TabularRegressor(**QUICK).fit(TABLE, NUMBERS),
     "targets": lambda: TabularRegressor(**QUICK).fit(TABLE, np.column_stack([NUMBERS] * 2)),
     "quantiles": lambda: TabularRegressor(quantiles=[0.1, 0.9], **QUICK).fit(TABLE, NUMBERS),
+    "soft labels": lambda: TabularClassifier(**QUICK).fit(TABLE, SOFT),
     "weighted": lambda: TabularRegressor(bounds=(None, 99), **QUICK).fit(
         TABLE, NUMBERS, sample_weight=np.arange(len(NUMBERS)) % 4.0
     ),
@@ -154,3 +157,9 @@ def test_arrays_that_do_not_fit_are_found(model, path, name, array, message):
     path.write_bytes(forge(document, arrays | {name: array}))
     with pytest.raises(ModelFormatError, match=message):
         fastmlp.load(path)
+
+
+def test_quantiles_given_as_an_array_are_loaded(path):
+    model = TabularRegressor(quantiles=np.array([0.1, 0.9]), **QUICK).fit(TABLE, NUMBERS)
+    fastmlp.save(model, path)
+    np.testing.assert_array_equal(fastmlp.load(path).predict(TABLE), model.predict(TABLE))
