@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 
@@ -10,6 +11,7 @@ import pytest
 from searches import SPACE, Grower, X, Y, results, search, weights
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import accuracy_score, fbeta_score, make_scorer
 from sklearn.model_selection import KFold
 
 import fastmlp
@@ -35,6 +37,18 @@ def whole(tmp_path_factory):
     """An undisturbed search, and its folder."""
     folder = tmp_path_factory.mktemp("whole")
     return search(folder=folder).fit(X, Y), folder
+
+
+class BeginsError(Exception):
+    """A search has got as far as its first task."""
+
+
+@pytest.fixture
+def no_tasks(monkeypatch):
+    def submit(self, task):
+        raise BeginsError
+
+    monkeypatch.setattr(Pool, "submit", submit)
 
 
 def interrupt_after(monkeypatch, n_outcomes):
@@ -134,6 +148,30 @@ OTHERS = [
 def test_another_search_is_refused_with_what_differs(make, message, whole):
     with pytest.raises(ResumeError, match=message):
         make().set_params(folder=whole[1]).fit(X, Y)
+
+
+def f_score(beta, **arguments):
+    return make_scorer(fbeta_score, beta=beta, **arguments)
+
+
+SCORERS = [
+    (make_scorer(accuracy_score), f_score(2)),
+    (f_score(2), f_score(3)),
+    (f_score(2), f_score(2, greater_is_better=False)),
+    (f_score(2), f_score(2, response_method="predict_proba")),
+    ({"f": f_score(2)}, {"f": f_score(3)}),
+]
+
+
+@pytest.mark.parametrize("scoring, other", SCORERS, ids=lambda value: str(value)[12:60])
+def test_scorers_of_scikit_learn_are_told_apart(scoring, other, tmp_path, no_tasks):
+    refit = "f" if isinstance(scoring, dict) else True
+    with pytest.raises(BeginsError):
+        search(folder=tmp_path, scoring=scoring, refit=refit).fit(X, Y)
+    with pytest.raises(BeginsError):
+        search(folder=tmp_path, scoring=copy.deepcopy(scoring), refit=refit).fit(X, Y)
+    with pytest.raises(ResumeError, match=r"scoring was .* with SHA-256"):
+        search(folder=tmp_path, scoring=other, refit=refit).fit(X, Y)
 
 
 def test_other_rows_and_another_class_are_refused(whole):
