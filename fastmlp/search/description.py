@@ -64,11 +64,16 @@ def describe_search(
 
 
 def parts_of(value: Any) -> list[Any] | None:
-    """Return what is to be compared of scikit-learn's scorers; else None.
+    """Return what is to be compared of an estimator or of scikit-learn's scorers; else None.
 
-    That is a scorer's function, arguments, sign and method: they are no state, though their names
-    have an underscore in front.
+    That is the parameters of an estimator, and of a scorer its function, arguments, sign and
+    method: they are no state, though their names have an underscore in front.
     """
+    if isinstance(value, type):
+        return None
+    if callable(getattr(value, "get_params", None)):
+        params = value.get_params(deep=False)
+        return [item for item in sorted(params.items()) if item[0] not in FREE]
     if type(value).__module__ == SCORERS:
         return sorted(vars(value).items())
     return None

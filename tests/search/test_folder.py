@@ -9,10 +9,12 @@ import os
 import numpy as np
 import pytest
 from searches import SPACE, Grower, X, Y, results, search, weights
+from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score, fbeta_score, make_scorer
 from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline, make_pipeline
 
 import fastmlp
 from fastmlp import MLPClassifier, ResumeError
@@ -172,6 +174,44 @@ def test_scorers_of_scikit_learn_are_told_apart(scoring, other, tmp_path, no_tas
         search(folder=tmp_path, scoring=copy.deepcopy(scoring), refit=refit).fit(X, Y)
     with pytest.raises(ResumeError, match=r"scoring was .* with SHA-256"):
         search(folder=tmp_path, scoring=other, refit=refit).fit(X, Y)
+
+
+def seeded_pca(seed):
+    return PCA(1, random_state=np.random.RandomState(seed))
+
+
+CANDIDATES = {
+    "other parameters": (PCA(1), PCA(3)),
+    "another step": (make_pipeline(PCA(1)), make_pipeline(PCA(3))),
+    "another generator": (seeded_pca(0), seeded_pca(1)),
+}
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_estimators_among_the_candidates_are_told_apart(name, tmp_path, no_tasks):
+    def begin(step):
+        pipeline = Pipeline([("s", PCA()), ("net", MLPClassifier())])
+        search(pipeline, {"s": [step]}, n_candidates=1, folder=tmp_path).fit(X, Y)
+
+    step, other = CANDIDATES[name]
+    for same in (step, copy.deepcopy(step)):
+        with pytest.raises(BeginsError):
+            begin(same)
+    with pytest.raises(ResumeError, match=r"param_distributions \(the configurations\) was"):
+        begin(other)
+
+
+def test_estimators_in_an_estimator_are_told_apart_but_for_their_threads(tmp_path, no_tasks):
+    def begin(step, n_threads):
+        net = MLPClassifier(n_threads=n_threads)
+        pipeline = Pipeline([("s", step), ("net", net)])
+        search(pipeline, {"net__alpha": [0.1]}, n_candidates=1, folder=tmp_path).fit(X, Y)
+
+    for n_threads in (1, 2):
+        with pytest.raises(BeginsError):
+            begin(seeded_pca(0), n_threads)
+    with pytest.raises(ResumeError, match=r"estimator\.s__random_state was"):
+        begin(seeded_pca(1), 1)
 
 
 def test_other_rows_and_another_class_are_refused(whole):
