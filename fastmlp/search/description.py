@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import make_scorer
 
 from fastmlp.search.brackets import Bracket
 from fastmlp.search.candidates import Parameters, Seed
@@ -14,6 +15,9 @@ from fastmlp.training.checkpoints.fingerprint import described, digest_of
 
 FREE = ("n_threads", "n_jobs", "verbose")
 """Parameters of an estimator that may change: the result does not depend on them."""
+
+SCORERS = make_scorer.__module__
+"""Where scikit-learn defines its scorers, classes without a public name."""
 
 
 def describe_search(
@@ -40,7 +44,7 @@ def describe_search(
     data : SearchData
     """
     settings = {
-        f"estimator.{key}": described(value)
+        f"estimator.{key}": described(value, parts_of)
         for key, value in sorted(estimator.get_params(deep=True).items())
         if key.split("__")[-1] not in FREE
     }
@@ -49,12 +53,30 @@ def describe_search(
         "search": name,
         "estimator": type(estimator).__name__,
         **settings,
-        "scoring": described(scoring),
+        "scoring": described(scoring, parts_of),
         "random_state": str(entropy),
         "rungs": [[list(rung) for rung in bracket] for bracket in brackets],
-        "param_distributions (the configurations)": [described(dict(one)) for one in candidates],
+        "param_distributions (the configurations)": [
+            described(dict(one), parts_of) for one in candidates
+        ],
         **{key: digest_of_rows(value) for key, value in rows.items()},
     }
+
+
+def parts_of(value: Any) -> list[Any] | None:
+    """Return what is to be compared of an estimator or of scikit-learn's scorers; else None.
+
+    That is the parameters of an estimator, and of a scorer its function, arguments, sign and
+    method: they are no state, though their names have an underscore in front.
+    """
+    if isinstance(value, type):
+        return None
+    if callable(getattr(value, "get_params", None)):
+        params = value.get_params(deep=False)
+        return [item for item in sorted(params.items()) if item[0] not in FREE]
+    if type(value).__module__ == SCORERS:
+        return sorted(vars(value).items())
+    return None
 
 
 def digest_of_rows(value: Any) -> str | None:

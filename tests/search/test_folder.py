@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 
 import numpy as np
 import pytest
 from searches import SPACE, Grower, X, Y, results, search, weights
+from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import accuracy_score, fbeta_score, make_scorer
 from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline, make_pipeline
 
 import fastmlp
 from fastmlp import MLPClassifier, ResumeError
@@ -35,6 +39,18 @@ def whole(tmp_path_factory):
     """An undisturbed search, and its folder."""
     folder = tmp_path_factory.mktemp("whole")
     return search(folder=folder).fit(X, Y), folder
+
+
+class BeginsError(Exception):
+    """A search has got as far as its first task."""
+
+
+@pytest.fixture
+def no_tasks(monkeypatch):
+    def submit(self, task):
+        raise BeginsError
+
+    monkeypatch.setattr(Pool, "submit", submit)
 
 
 def interrupt_after(monkeypatch, n_outcomes):
@@ -134,6 +150,68 @@ OTHERS = [
 def test_another_search_is_refused_with_what_differs(make, message, whole):
     with pytest.raises(ResumeError, match=message):
         make().set_params(folder=whole[1]).fit(X, Y)
+
+
+def f_score(beta, **arguments):
+    return make_scorer(fbeta_score, beta=beta, **arguments)
+
+
+SCORERS = [
+    (make_scorer(accuracy_score), f_score(2)),
+    (f_score(2), f_score(3)),
+    (f_score(2), f_score(2, greater_is_better=False)),
+    (f_score(2), f_score(2, response_method="predict_proba")),
+    ({"f": f_score(2)}, {"f": f_score(3)}),
+]
+
+
+@pytest.mark.parametrize("scoring, other", SCORERS, ids=lambda value: str(value)[12:60])
+def test_scorers_of_scikit_learn_are_told_apart(scoring, other, tmp_path, no_tasks):
+    refit = "f" if isinstance(scoring, dict) else True
+    with pytest.raises(BeginsError):
+        search(folder=tmp_path, scoring=scoring, refit=refit).fit(X, Y)
+    with pytest.raises(BeginsError):
+        search(folder=tmp_path, scoring=copy.deepcopy(scoring), refit=refit).fit(X, Y)
+    with pytest.raises(ResumeError, match=r"scoring was .* with SHA-256"):
+        search(folder=tmp_path, scoring=other, refit=refit).fit(X, Y)
+
+
+def seeded_pca(seed):
+    return PCA(1, random_state=np.random.RandomState(seed))
+
+
+CANDIDATES = {
+    "other parameters": (PCA(1), PCA(3)),
+    "another step": (make_pipeline(PCA(1)), make_pipeline(PCA(3))),
+    "another generator": (seeded_pca(0), seeded_pca(1)),
+}
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_estimators_among_the_candidates_are_told_apart(name, tmp_path, no_tasks):
+    def begin(step):
+        pipeline = Pipeline([("s", PCA()), ("net", MLPClassifier())])
+        search(pipeline, {"s": [step]}, n_candidates=1, folder=tmp_path).fit(X, Y)
+
+    step, other = CANDIDATES[name]
+    for same in (step, copy.deepcopy(step)):
+        with pytest.raises(BeginsError):
+            begin(same)
+    with pytest.raises(ResumeError, match=r"param_distributions \(the configurations\) was"):
+        begin(other)
+
+
+def test_estimators_in_an_estimator_are_told_apart_but_for_their_threads(tmp_path, no_tasks):
+    def begin(step, n_threads):
+        net = MLPClassifier(n_threads=n_threads)
+        pipeline = Pipeline([("s", step), ("net", net)])
+        search(pipeline, {"net__alpha": [0.1]}, n_candidates=1, folder=tmp_path).fit(X, Y)
+
+    for n_threads in (1, 2):
+        with pytest.raises(BeginsError):
+            begin(seeded_pca(0), n_threads)
+    with pytest.raises(ResumeError, match=r"estimator\.s__random_state was"):
+        begin(seeded_pca(1), 1)
 
 
 def test_other_rows_and_another_class_are_refused(whole):

@@ -8,7 +8,7 @@ checkpoint.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -27,6 +27,9 @@ DATA_NAMES = ("X", "Y", "sample_weight")
 
 DIGEST_SHOWN = 12
 HASH_BYTES = 1 << 24
+
+PartsOf = Callable[[Any], list[Any] | None]
+"""Returns what is to be compared of an object; None of one that it does not know."""
 
 
 @dataclass
@@ -90,19 +93,29 @@ def digest_of(array: NDArray[Any] | SparseRows | Source | None) -> str | None:
     return f"{prefix}{array.dtype} {tuple(array.shape)} sha256:{digest.hexdigest()}"
 
 
-def described(value: Any) -> Any:
+def _unknown(value: Any) -> None:
+    """Know no object."""
+
+
+def described(value: Any, parts_of: PartsOf = _unknown) -> Any:
     """Return a parameter as JSON; what JSON cannot hold by name and by what can be compared of it.
 
     That is of a function its module, name, code, defaults and closure, of a partial function or a
     bound method also its arguments or object, of a callable object its `__call__` and attributes
     without an underscore in front (others are its state, which may change), and of any other object
     the type.
+
+    Parameters
+    ----------
+    value : object
+    parts_of : callable, optional
+        Knows more kinds of objects; asked first.
     """
     try:
         return encode(value)
     except TypeError:
-        name, digest = name_of(value), hashlib.sha256(repr(_traits(value, {})).encode())
-        return f"{name} sha256:{digest.hexdigest()}"
+        traits = repr(_traits(value, {}, parts_of))
+        return f"{name_of(value)} sha256:{hashlib.sha256(traits.encode()).hexdigest()}"
 
 
 def name_of(value: Any) -> str:
@@ -114,7 +127,7 @@ def name_of(value: Any) -> str:
     return f"{type(value).__name__} {address}" if name else f"a {address}"
 
 
-def _traits(value: Any, seen: dict[int, Any]) -> Any:
+def _traits(value: Any, seen: dict[int, Any], parts_of: PartsOf) -> Any:
     """Nested tuples of what can be compared of a value, without addresses in memory.
 
     Parameters
@@ -123,6 +136,7 @@ def _traits(value: Any, seen: dict[int, Any]) -> Any:
     seen : dict of int to object
         What has been described already, by address; extended. It keeps the objects alive, so that
         no other gets the address of one.
+    parts_of : callable
     """
     if isinstance(value, np.ndarray) and value.dtype != object:
         return digest_of(value)
@@ -132,11 +146,14 @@ def _traits(value: Any, seen: dict[int, Any]) -> Any:
     if id(value) in seen:
         return name_of(value)
     seen[id(value)] = value
-    return (name_of(value), *(_traits(part, seen) for part in _parts(value)))
+    return (name_of(value), *(_traits(part, seen, parts_of) for part in _parts(value, parts_of)))
 
 
-def _parts(value: Any) -> list[Any]:
+def _parts(value: Any, parts_of: PartsOf) -> list[Any]:
     """Return the parts of a value that is not a plain value."""
+    known = parts_of(value)
+    if known is not None:
+        return known
     if isinstance(value, CodeType):
         constants = value.co_consts, value.co_names, value.co_varnames, value.co_freevars
         return [value.co_code.hex(), *(part for parts in constants for part in parts)]
@@ -149,7 +166,7 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, MethodType):
         return [value.__func__, value.__self__]
     if isinstance(value, set | frozenset):
-        return sorted((described(part) for part in value), key=repr)
+        return sorted((described(part, parts_of) for part in value), key=repr)
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, tuple | list):
