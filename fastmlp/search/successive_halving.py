@@ -76,7 +76,8 @@ class SuccessiveHalvingSearch(BaseHalving):
         Best configuration, fitted to all rows for `best_n_epochs_` epochs; only with `refit`.
     best_params_ : dict
     best_score_ : float
-        Mean score over the splits, at the end of the last rung.
+        Mean score over the splits, at the end of the last rung; if all have failed there, of the
+        last one in which a configuration has not.
     best_index_ : int
         Row of `cv_results_`.
     best_n_epochs_ : int

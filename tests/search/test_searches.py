@@ -162,6 +162,31 @@ def test_a_failed_configuration_does_not_enter_the_next_rung():
     assert found.cv_results_["rank_test_score"].tolist() == [1, 3, 5, 6, 1, 3]
 
 
+@pytest.mark.parametrize("error_score", [math.nan, 0.95])
+def test_a_failed_configuration_is_never_the_best(error_score):
+    """One fails at once, the one that is promoted later."""
+    space = [
+        {"start": [0.9], "fails_at": [1]},
+        {"start": [0.1]},
+        {"start": [0.2], "fails_at": [2]},
+    ]
+    with pytest.warns(FitFailedWarning):
+        found = grown(space, factor=3, max_epochs=3, error_score=error_score)
+    assert found.cv_results_["candidate"].tolist() == [0, 1, 2, 2]
+    assert (found.best_index_, found.best_score_, found.best_n_epochs_) == (2, 0.2, 1)
+
+
+def test_if_all_fail_at_the_end_the_best_of_the_rung_before_is_the_best():
+    space = [
+        {"start": [0.8], "slope": [-0.1]},  # after an epoch it is better than the others after 3
+        {"start": [0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5]},
+        {"start": [0.6], "fails_at": [4]},
+    ]
+    with pytest.warns(FitFailedWarning):
+        found = grown(space)
+    assert (found.best_params_, found.best_n_epochs_) == ({"start": 0.6, "fails_at": 4}, 3)
+
+
 def test_an_error_ends_the_search_if_it_is_wanted():
     with pytest.raises(FloatingPointError, match=r"start=0\.9 fails at 1"):
         grown({"start": [0.9], "fails_at": [1]}, error_score="raise")
