@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import FitFailedWarning
 
-from fastmlp._checks import check_choice, check_flag, shown
+from fastmlp._checks import check_choice, check_flag, check_same_length, shown
 from fastmlp.engine.environment import arithmetic_collected_once
 from fastmlp.exchange.saving import describe_model
 from fastmlp.search.base import SearchRandomState, entropy_of
@@ -209,6 +209,10 @@ def _sorted_by_group(
     if n_rows_of(y) != n_rows:
         raise ValueError(f"y must have as many rows as X, {n_rows}; got {n_rows_of(y)}")
     given = check_groups(groups, n_rows)
+    weight = params.get("sample_weight")
+    if weight is not None:
+        n_weights = n_rows_of(as_rows("sample_weight", weight))
+        check_same_length("sample_weight", n_weights, "X", n_rows)
     labels, inverse, counts = np.unique(given, return_inverse=True, return_counts=True)
     order = np.argsort(inverse, kind="stable")
     of_rows = {
