@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csc_array, csr_matrix, dia_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.linear_model import LinearRegression
@@ -150,6 +150,16 @@ def test_tables_of_other_types_are_split(table):
     np.testing.assert_allclose(models.predict(given, GROUPS), expected.predict(X, GROUPS))
     if table == "frame":
         assert models["north"].feature_names_in_.tolist() == list("abc")
+
+
+@pytest.mark.parametrize("sparse", [coo_matrix, dia_array, csc_array])
+def test_sparse_matrices_of_every_format_are_split(sparse):
+    given = {"backend": "threads", "random_state": 0}
+    models = fit_many(regressor(), sparse(X), Y, GROUPS, **given)
+    expected = fit_many(regressor(), csr_matrix(X), Y, GROUPS, **given)
+    assert all(same_weights(models[label], expected[label]) for label in expected)
+    found = models.predict(sparse(X), GROUPS)
+    np.testing.assert_array_equal(found, expected.predict(csr_matrix(X), GROUPS))
 
 
 def test_weights_and_other_arguments_are_split_like_the_rows():

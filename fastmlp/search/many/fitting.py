@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import FitFailedWarning
+from sklearn.utils import indexable
 
 from fastmlp._checks import check_choice, check_flag, check_same_length, shown
 from fastmlp.engine.environment import arithmetic_collected_once
@@ -216,11 +217,16 @@ def _sorted_by_group(
     labels, inverse, counts = np.unique(given, return_inverse=True, return_counts=True)
     order = np.argsort(inverse, kind="stable")
     of_rows = {
-        name: select_rows(value, order) if has_rows(value, n_rows) else value
+        name: _ordered(value, order) if has_rows(value, n_rows) else value
         for name, value in params.items()
     }
     ends = np.cumsum(counts)
-    return labels, GroupData(select_rows(X, order), select_rows(y, order), ends, of_rows)
+    return labels, GroupData(_ordered(X, order), _ordered(y, order), ends, of_rows)
+
+
+def _ordered(values: Any, order: NDArray[np.intp]) -> Any:
+    """Return rows in another order; a sparse matrix in the format that gives rows, CSR."""
+    return select_rows(*indexable(values), order)
 
 
 def _fit_chunks(
