@@ -236,6 +236,17 @@ def interrupted(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_files_of_a_search_whose_description_is_gone_are_removed(interrupted, monkeypatch):
+    (interrupted / "search.json").unlink()
+    (interrupted / "bracket-notes.json").touch()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after(patch, 1)
+        search(folder=interrupted, scoring="neg_log_loss").fit(X, Y)
+    names = {path.name.split(".")[0] for path in interrupted.glob("*split*")}
+    assert len(names) == 1
+    assert (interrupted / "bracket-notes.json").exists()
+
+
 ONE_FILE = "bracket-0-rung-0-candidate-00003-split-1.json"
 
 
