@@ -42,7 +42,8 @@ class SearchFolder:
     Attributes
     ----------
     stored : dict of Unit to Outcome
-        Outcomes of an earlier run, without models.
+        Outcomes of an earlier run, without models and failures: what has failed runs again, since
+        the reason may have passed, such as a full disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +122,9 @@ class SearchFolder:
             match = NAME.fullmatch(path.name)
             if match is not None:
                 unit = Unit(*map(int, match.groups()))
-                self.stored[unit] = _read_outcome(path, unit)
+                outcome = _read_outcome(path, unit)
+                if outcome.scores is not None:
+                    self.stored[unit] = outcome
 
     def _remove_tasks(self) -> None:
         """Remove the files of tasks, which this search would take for its own."""

@@ -62,9 +62,9 @@ class SuccessiveHalvingSearch(BaseHalving):
     folder : str, bytes, PathLike or None, default=None
         Folder in which the outcome of every task is kept. If a search is interrupted (Ctrl-C, kill,
         crash), the next `fit` with the same folder continues it, and ends with the same result; it
-        is refused if parameters or data differ. Models of fastmlp are saved by `fastmlp.save`.
-        Others are not, because pickles are unsafe: those that are still needed are trained again.
-        The last fit, of `best_estimator_`, is not saved.
+        is refused if parameters or data differ. Tasks that have failed run again. Models of fastmlp
+        are saved by `fastmlp.save`. Others are not, because pickles are unsafe: those that are
+        still needed are trained again. The last fit, of `best_estimator_`, is not saved.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the configurations and of the models' random states that are None.
     verbose : bool or int, default=0
