@@ -56,7 +56,7 @@ def table_of(
     params = [dict(candidates[candidate]) for _, candidate in rows]
     table |= _parameter_columns(params)
     table["params"] = params
-    for name in _score_names(outcomes):
+    for name in score_names(rungs):
         scores = np.array([[_score(o, name, error_score) for o in row] for row in outcomes])
         table |= {f"split{i}_test_{name}": scores[:, i] for i in range(n_splits)}
         table[f"mean_test_{name}"], table[f"std_test_{name}"] = scores.mean(1), scores.std(1)
@@ -64,8 +64,10 @@ def table_of(
     return table
 
 
-def _score_names(outcomes: Sequence[Sequence[Outcome]]) -> list[str]:
-    return list(dict.fromkeys(name for row in outcomes for o in row for name in o.scores or ()))
+def score_names(rungs: Sequence[RungResult]) -> list[str]:
+    """Return the names of all scores."""
+    outcomes = [rung.outcomes[place] for rung in rungs for place in sorted(rung.outcomes)]
+    return list(dict.fromkeys(name for outcome in outcomes for name in outcome.scores or ()))
 
 
 def _score(outcome: Outcome, name: str, error_score: float) -> float:

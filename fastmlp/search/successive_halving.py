@@ -46,7 +46,8 @@ class SuccessiveHalvingSearch(BaseHalving):
         As in scikit-learn's searches; None is the estimator's `score`.
     refit : bool, str or callable, default=True
         Whether the best configuration is fitted to all rows. If `scoring` has several scores, the
-        name of the one that decides. A function of `cv_results_` returns the best row.
+        name of the one that decides; otherwise any name is as good as True. A function of
+        `cv_results_` returns the best row.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn: None is 5-fold. ``ShuffleSplit(1, test_size=0.2)`` costs a fifth.
     error_score : "raise" or float, default=nan

@@ -232,6 +232,21 @@ def test_a_scorer_of_the_user_is_used():
     assert results(found) == results(search(scoring="accuracy").fit(X, Y))
 
 
+def reluctance(estimator, X, y):
+    return -estimator.score(X, y)
+
+
+@pytest.mark.parametrize("scoring, refit", [
+    ("accuracy", "accuracy"), (None, "score"), (reluctance, "reluctance"), (reluctance, "score"),
+])  # fmt: skip
+def test_any_name_of_a_single_score_is_as_good_as_true(scoring, refit, capsys):
+    found = search(scoring=scoring, refit=refit, verbose=1).fit(X, Y)
+    expected = search(scoring=scoring).fit(X, Y)
+    assert results(found) == results(expected) and found.best_index_ == expected.best_index_
+    assert found.score(X, Y) == expected.score(X, Y) and not found.multimetric_
+    assert "failed" not in capsys.readouterr().out
+
+
 def test_refit_may_be_left_out_or_choose():
     found = search(refit=False).fit(X, Y)
     assert not hasattr(found, "best_estimator_") and found.best_params_
