@@ -30,9 +30,17 @@ from fastmlp.search.description import describe_search
 from fastmlp.search.epochs import check_trainable, classes_of, train
 from fastmlp.search.folder import SearchFolder
 from fastmlp.search.pools import check_backend, open_pool
-from fastmlp.search.results import best_row, table_of
+from fastmlp.search.results import best_row, score_names, table_of
 from fastmlp.search.table import SearchTable
-from fastmlp.search.tasks import ONE_SCORE, SearchData, Unit, as_rows, n_rows_of, run_task
+from fastmlp.search.tasks import (
+    ONE_SCORE,
+    SearchData,
+    Unit,
+    as_rows,
+    deciding_score,
+    n_rows_of,
+    run_task,
+)
 from fastmlp.search.tournament import RungResult, Tournament
 
 SearchRandomState = int | np.random.RandomState | np.random.Generator | None
@@ -197,8 +205,6 @@ class BaseHalving(Documented, BaseSearchCV):  # type: ignore[misc]
             named = self.scoring
             pairs = named.items() if isinstance(named, Mapping) else zip(named, named, strict=True)
             self.scorer_ = {name: check_scoring(self.estimator, scoring=one) for name, one in pairs}
-        elif isinstance(self.refit, str):
-            self.multimetric_ = True  # a function that returns several scores
         return scorer
 
     def _splits(self, X: Any, y: Any, groups: Any) -> list[tuple[Any, Any]]:
@@ -227,6 +233,10 @@ class BaseHalving(Documented, BaseSearchCV):  # type: ignore[misc]
         self._warn_of_failures(rungs)
         error_score = math.nan if self.error_score == "raise" else float(self.error_score)
         table = table_of(rungs, candidates, tournament.n_splits, error_score)
+        names = score_names(rungs)
+        metric = deciding_score(names, metric)
+        if not isinstance(self.scorer_, dict):
+            self.multimetric_ = names != [ONE_SCORE]  # of a function that returns several scores
         row = best_row(rungs, table, metric, self.refit)
         self.cv_results_ = table
         self.n_candidates_ = [[len(r.candidates) for r in of] for of in tournament.results]

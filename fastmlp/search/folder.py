@@ -3,7 +3,8 @@
 ``search.json`` describes the search. Every finished task has a JSON file with its scores and, as
 long as its model is needed, a model file next to it, written by `fastmlp.save`; all are written
 atomically. Models that it cannot save, such as those of scikit-learn, have none: they are trained
-again from the beginning if they are needed. Nothing is pickled.
+again from the beginning if they are needed. Nothing is pickled. Without ``search.json`` nothing
+says of which search the other files are: the next one removes them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class SearchFolder:
     Attributes
     ----------
     stored : dict of Unit to Outcome
-        Outcomes of an earlier run, without models.
+        Outcomes of an earlier run, without models and failures: what has failed runs again, since
+        the reason may have passed, such as a full disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,6 +112,7 @@ class SearchFolder:
         now = plain(dict(description))
         saved = self._description()
         if saved is None:
+            self._remove_tasks()
             write_json(self.folder / SEARCH_FILE, now, line_per_row=True)
             return
         different = differences(saved, now)
@@ -119,7 +122,16 @@ class SearchFolder:
             match = NAME.fullmatch(path.name)
             if match is not None:
                 unit = Unit(*map(int, match.groups()))
-                self.stored[unit] = _read_outcome(path, unit)
+                outcome = _read_outcome(path, unit)
+                if outcome.scores is not None:
+                    self.stored[unit] = outcome
+
+    def _remove_tasks(self) -> None:
+        """Remove the files of tasks, which this search would take for its own."""
+        for suffix in ("json", "safetensors"):
+            for path in self.folder.glob(f"{PREFIX}*.{suffix}"):
+                if NAME.fullmatch(path.with_suffix(".json").name):
+                    path.unlink()
 
     def model(self, unit: Unit) -> Any:
         """Return the model of a unit; None if it has no file.

@@ -56,7 +56,7 @@ def table_of(
     params = [dict(candidates[candidate]) for _, candidate in rows]
     table |= _parameter_columns(params)
     table["params"] = params
-    for name in _score_names(outcomes):
+    for name in score_names(rungs):
         scores = np.array([[_score(o, name, error_score) for o in row] for row in outcomes])
         table |= {f"split{i}_test_{name}": scores[:, i] for i in range(n_splits)}
         table[f"mean_test_{name}"], table[f"std_test_{name}"] = scores.mean(1), scores.std(1)
@@ -64,8 +64,10 @@ def table_of(
     return table
 
 
-def _score_names(outcomes: Sequence[Sequence[Outcome]]) -> list[str]:
-    return list(dict.fromkeys(name for row in outcomes for o in row for name in o.scores or ()))
+def score_names(rungs: Sequence[RungResult]) -> list[str]:
+    """Return the names of all scores."""
+    outcomes = [rung.outcomes[place] for rung in rungs for place in sorted(rung.outcomes)]
+    return list(dict.fromkeys(name for outcome in outcomes for name in outcome.scores or ()))
 
 
 def _score(outcome: Outcome, name: str, error_score: float) -> float:
@@ -111,21 +113,16 @@ def best_row(
 ) -> int:
     """Return the row of the best candidate among those that have reached the end of a bracket.
 
-    A function `refit` chooses among all rows. Ties are broken by the order of the rows.
+    If none has, without a failure, it is the best one of those trained longest. A function `refit`
+    chooses among all rows. Ties are broken by the order of the rows.
 
     Raises
     ------
     TypeError, ValueError
         If a function returns no row.
     """
-    n_rows = len(table["params"])
     if callable(refit):
-        row = refit(table)
-        if isinstance(row, bool) or not isinstance(row, int | np.integer):
-            raise TypeError(f"refit must return an integer, a row of cv_results_; got {row!r}")
-        if not 0 <= row < n_rows:
-            raise ValueError(f"refit must return a row of cv_results_, below {n_rows}; got {row}")
-        return int(row)
+        return _chosen_row(table, refit)
     failed = {
         (rung.bracket, rung.rung, candidate)
         for rung in rungs
@@ -135,9 +132,24 @@ def best_row(
     last = {rung.bracket: rung.rung for rung in rungs}
     scores = table[f"mean_test_{metric}"]
     columns = (table[name].tolist() for name in ("bracket", "iter", "candidate"))
-    usable = [
-        row
-        for row, place in enumerate(zip(*columns, strict=True))
-        if place[1] == last[place[0]] and place not in failed and not np.isnan(scores[row])
-    ]
-    return max(usable or range(n_rows), key=lambda row: (scores[row], -row))
+    places = list(zip(*columns, strict=True))
+    working = [row for row, place in enumerate(places) if place not in failed]
+    scored = [row for row in working if not np.isnan(scores[row])]
+    at_end = [row for row in scored if places[row][1] == last[places[row][0]]]
+    usable = at_end or _trained_longest(scored, table) or working
+    return max(usable, key=lambda row: (scores[row], -row))
+
+
+def _chosen_row(table: Table, choose: Callable[..., Any]) -> int:
+    n_rows = len(table["params"])
+    row = choose(table)
+    if isinstance(row, bool) or not isinstance(row, int | np.integer):
+        raise TypeError(f"refit must return an integer, a row of cv_results_; got {row!r}")
+    if not 0 <= row < n_rows:
+        raise ValueError(f"refit must return a row of cv_results_, below {n_rows}; got {row}")
+    return int(row)
+
+
+def _trained_longest(rows: Sequence[int], table: Table) -> list[int]:
+    most = max((table["n_resources"][row] for row in rows), default=0)
+    return [row for row in rows if table["n_resources"][row] == most]

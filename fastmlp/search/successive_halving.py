@@ -46,7 +46,8 @@ class SuccessiveHalvingSearch(BaseHalving):
         As in scikit-learn's searches; None is the estimator's `score`.
     refit : bool, str or callable, default=True
         Whether the best configuration is fitted to all rows. If `scoring` has several scores, the
-        name of the one that decides. A function of `cv_results_` returns the best row.
+        name of the one that decides; otherwise any name is as good as True. A function of
+        `cv_results_` returns the best row.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn: None is 5-fold. ``ShuffleSplit(1, test_size=0.2)`` costs a fifth.
     error_score : "raise" or float, default=nan
@@ -62,9 +63,9 @@ class SuccessiveHalvingSearch(BaseHalving):
     folder : str, bytes, PathLike or None, default=None
         Folder in which the outcome of every task is kept. If a search is interrupted (Ctrl-C, kill,
         crash), the next `fit` with the same folder continues it, and ends with the same result; it
-        is refused if parameters or data differ. Models of fastmlp are saved by `fastmlp.save`.
-        Others are not, because pickles are unsafe: those that are still needed are trained again.
-        The last fit, of `best_estimator_`, is not saved.
+        is refused if parameters or data differ. Tasks that have failed run again. Models of fastmlp
+        are saved by `fastmlp.save`. Others are not, because pickles are unsafe: those that are
+        still needed are trained again. The last fit, of `best_estimator_`, is not saved.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the configurations and of the models' random states that are None.
     verbose : bool or int, default=0
@@ -76,7 +77,8 @@ class SuccessiveHalvingSearch(BaseHalving):
         Best configuration, fitted to all rows for `best_n_epochs_` epochs; only with `refit`.
     best_params_ : dict
     best_score_ : float
-        Mean score over the splits, at the end of the last rung.
+        Mean score over the splits, at the end of the last rung; if all have failed there, of the
+        last one in which a configuration has not.
     best_index_ : int
         Row of `cv_results_`.
     best_n_epochs_ : int

@@ -7,7 +7,7 @@ import numbers
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -226,6 +226,14 @@ def as_scores(result: Any) -> dict[str, float]:
                 f"for {name!r}"
             )
     return {str(name): float(value) for name, value in scores.items()}
+
+
+def deciding_score(names: Iterable[str], metric: str) -> str:
+    """Return the name of the score that decides: that of `refit`, unless there is only a number.
+
+    As in scikit-learn, any name in `refit` is then as good as True.
+    """
+    return ONE_SCORE if list(names) == [ONE_SCORE] else metric
 
 
 def is_usable(score: float) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from fastmlp.search.brackets import Bracket
 from fastmlp.search.pools import Pool
-from fastmlp.search.tasks import Outcome, Task, Unit
+from fastmlp.search.tasks import Outcome, Task, Unit, deciding_score
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Tournament:
         Numbers of the candidates of every bracket.
     n_splits : int
     metric : str
-        Name of the score that decides.
+        Name of the score that decides, if there are several.
     new_model : callable
         ``new_model(candidate, split)`` returns an unfitted model.
     scorer, raises
@@ -134,10 +134,11 @@ class Tournament:
         return Task(unit, model, begin, result.n_epochs, self.scorer, self.raises)
 
     def _note(self, result: RungResult, outcome: Outcome) -> None:
-        if outcome.scores is not None and self.metric not in outcome.scores:
+        scores = outcome.scores
+        if scores is not None and deciding_score(scores, self.metric) not in scores:
             raise ValueError(
                 f"refit must be the name of a score, one of "
-                f"{', '.join(map(repr, outcome.scores))}; got {self.metric!r}"
+                f"{', '.join(map(repr, scores))}; got {self.metric!r}"
             )
         result.outcomes[outcome.unit.candidate, outcome.unit.split] = outcome
         for observer in self.observers:
@@ -182,10 +183,8 @@ class Tournament:
 
 def mean_score(result: RungResult, candidate: int, n_splits: int, metric: str) -> float:
     """Return the mean score of a candidate over the splits; NaN if a split failed."""
-    scores = [result.outcomes[candidate, split].scores for split in range(n_splits)]
-    if any(one is None or metric not in one for one in scores):
-        return math.nan
-    return sum(one[metric] for one in scores if one is not None) / n_splits
+    of_splits = [result.outcomes[candidate, split].scores or {} for split in range(n_splits)]
+    return sum(one.get(deciding_score(one, metric), math.nan) for one in of_splits) / n_splits
 
 
 def _without_model(outcome: Outcome) -> Outcome:

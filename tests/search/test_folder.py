@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -127,13 +128,45 @@ def test_a_search_without_a_seed_continues_with_its_own(tmp_path, monkeypatch):
     check(search(folder=tmp_path, random_state=None).fit(X, Y), search(random_state=seed).fit(X, Y))
 
 
-def test_failures_are_stored_too(tmp_path):
+def test_a_failure_that_lasts_is_one_again(tmp_path):
     space = [{"start": [0.5]}, {"start": [0.9], "fails_at": [1]}]
     given = {"n_candidates": "all", "factor": 2, "folder": tmp_path}
     for _ in range(2):
         with pytest.warns(FitFailedWarning, match="fails at 1"):
             found = search(Grower(), space, **given).fit(X, Y)
         assert np.isnan(found.cv_results_["mean_test_score"][1])
+    with pytest.raises(FloatingPointError, match="fails at 1"):
+        search(Grower(), space, error_score="raise", **given).fit(X, Y)
+
+
+FAILS_FROM = {}
+"""Epoch by `start` from which a configuration fails, for a reason that passes."""
+
+
+class Unlucky(Grower):
+    def partial_fit(self, X, y=None):
+        super().partial_fit(X, y)
+        if self.epochs_ >= FAILS_FROM.get(self.start, 99):
+            raise OSError("no space left")
+        return self
+
+
+STARTS = [0.1, 0.5, 0.7, 0.9]
+
+
+@pytest.mark.parametrize("fails_from", [dict.fromkeys(STARTS, 1), {0.9: 1}, {0.9: 2}])
+def test_what_has_failed_runs_again(fails_from, tmp_path):
+    def fit(**given):
+        given |= {"n_candidates": "all", "factor": 2, "max_epochs": 4}
+        return search(Unlucky(), {"start": STARTS}, **given).fit(X, Y)
+
+    expected = fit()
+    with mock.patch.dict(FAILS_FROM, fails_from):
+        all_fail = pytest.raises(ValueError, match="every configuration has failed")
+        one_fails = pytest.warns(FitFailedWarning, match="no space left")
+        with all_fail if len(fails_from) == 4 else one_fails:
+            fit(folder=tmp_path)
+    assert results(fit(folder=tmp_path, error_score="raise")) == results(expected)
 
 
 OTHERS = [
@@ -234,6 +267,17 @@ def interrupted(tmp_path, monkeypatch):
         interrupt_after(patch, 20)
         search(folder=tmp_path).fit(X, Y)
     return tmp_path
+
+
+def test_files_of_a_search_whose_description_is_gone_are_removed(interrupted, monkeypatch):
+    (interrupted / "search.json").unlink()
+    (interrupted / "bracket-notes.json").touch()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after(patch, 1)
+        search(folder=interrupted, scoring="neg_log_loss").fit(X, Y)
+    names = {path.name.split(".")[0] for path in interrupted.glob("*split*")}
+    assert len(names) == 1
+    assert (interrupted / "bracket-notes.json").exists()
 
 
 ONE_FILE = "bracket-0-rung-0-candidate-00003-split-1.json"

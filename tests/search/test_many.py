@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csc_array, csr_matrix, dia_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.linear_model import LinearRegression
@@ -152,6 +152,16 @@ def test_tables_of_other_types_are_split(table):
         assert models["north"].feature_names_in_.tolist() == list("abc")
 
 
+@pytest.mark.parametrize("sparse", [coo_matrix, dia_array, csc_array])
+def test_sparse_matrices_of_every_format_are_split(sparse):
+    given = {"backend": "threads", "random_state": 0}
+    models = fit_many(regressor(), sparse(X), Y, GROUPS, **given)
+    expected = fit_many(regressor(), csr_matrix(X), Y, GROUPS, **given)
+    assert all(same_weights(models[label], expected[label]) for label in expected)
+    found = models.predict(sparse(X), GROUPS)
+    np.testing.assert_array_equal(found, expected.predict(csr_matrix(X), GROUPS))
+
+
 def test_weights_and_other_arguments_are_split_like_the_rows():
     models = many(sample_weight=WEIGHTS)
     rows = GROUPS == "north"
@@ -205,6 +215,9 @@ REFUSED = [
     ({"X": 3}, TypeError, "X must have rows; got 3"),
     ({"y": None}, TypeError, "y must have rows; got None"),
     ({"y": Y[:3]}, ValueError, "y must have as many rows as X, 45; got 3"),
+    ({"sample_weight": WEIGHTS[:15]}, ValueError,
+     "sample_weight and X must have the same number of rows; got 15 and 45"),
+    ({"sample_weight": 2.0}, TypeError, "sample_weight must have rows; got 2.0"),
     ({"groups": None}, ValueError, r"groups must have shape \(rows,\)"),
     ({"groups": GROUPS[:3]}, ValueError, "groups and X must have the same number of rows"),
     ({"groups": Y}, TypeError, "groups must be integers or strings; got dtype float64"),

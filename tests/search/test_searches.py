@@ -162,6 +162,31 @@ def test_a_failed_configuration_does_not_enter_the_next_rung():
     assert found.cv_results_["rank_test_score"].tolist() == [1, 3, 5, 6, 1, 3]
 
 
+@pytest.mark.parametrize("error_score", [math.nan, 0.95])
+def test_a_failed_configuration_is_never_the_best(error_score):
+    """One fails at once, the one that is promoted later."""
+    space = [
+        {"start": [0.9], "fails_at": [1]},
+        {"start": [0.1]},
+        {"start": [0.2], "fails_at": [2]},
+    ]
+    with pytest.warns(FitFailedWarning):
+        found = grown(space, factor=3, max_epochs=3, error_score=error_score)
+    assert found.cv_results_["candidate"].tolist() == [0, 1, 2, 2]
+    assert (found.best_index_, found.best_score_, found.best_n_epochs_) == (2, 0.2, 1)
+
+
+def test_if_all_fail_at_the_end_the_best_of_the_rung_before_is_the_best():
+    space = [
+        {"start": [0.8], "slope": [-0.1]},  # after an epoch it is better than the others after 3
+        {"start": [0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5]},
+        {"start": [0.6], "fails_at": [4]},
+    ]
+    with pytest.warns(FitFailedWarning):
+        found = grown(space)
+    assert (found.best_params_, found.best_n_epochs_) == ({"start": 0.6, "fails_at": 4}, 3)
+
+
 def test_an_error_ends_the_search_if_it_is_wanted():
     with pytest.raises(FloatingPointError, match=r"start=0\.9 fails at 1"):
         grown({"start": [0.9], "fails_at": [1]}, error_score="raise")
@@ -205,6 +230,21 @@ def test_several_scores_are_measured_and_one_decides():
 def test_a_scorer_of_the_user_is_used():
     found = search(scoring=make_scorer(accuracy_score)).fit(X, Y)
     assert results(found) == results(search(scoring="accuracy").fit(X, Y))
+
+
+def reluctance(estimator, X, y):
+    return -estimator.score(X, y)
+
+
+@pytest.mark.parametrize("scoring, refit", [
+    ("accuracy", "accuracy"), (None, "score"), (reluctance, "reluctance"), (reluctance, "score"),
+])  # fmt: skip
+def test_any_name_of_a_single_score_is_as_good_as_true(scoring, refit, capsys):
+    found = search(scoring=scoring, refit=refit, verbose=1).fit(X, Y)
+    expected = search(scoring=scoring).fit(X, Y)
+    assert results(found) == results(expected) and found.best_index_ == expected.best_index_
+    assert found.score(X, Y) == expected.score(X, Y) and not found.multimetric_
+    assert "failed" not in capsys.readouterr().out
 
 
 def test_refit_may_be_left_out_or_choose():

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import FitFailedWarning
+from sklearn.utils import indexable
 
-from fastmlp._checks import check_choice, check_flag, shown
+from fastmlp._checks import check_choice, check_flag, check_same_length, shown
 from fastmlp.engine.environment import arithmetic_collected_once
 from fastmlp.exchange.saving import describe_model
 from fastmlp.search.base import SearchRandomState, entropy_of
@@ -209,14 +210,23 @@ def _sorted_by_group(
     if n_rows_of(y) != n_rows:
         raise ValueError(f"y must have as many rows as X, {n_rows}; got {n_rows_of(y)}")
     given = check_groups(groups, n_rows)
+    weight = params.get("sample_weight")
+    if weight is not None:
+        n_weights = n_rows_of(as_rows("sample_weight", weight))
+        check_same_length("sample_weight", n_weights, "X", n_rows)
     labels, inverse, counts = np.unique(given, return_inverse=True, return_counts=True)
     order = np.argsort(inverse, kind="stable")
     of_rows = {
-        name: select_rows(value, order) if has_rows(value, n_rows) else value
+        name: _ordered(value, order) if has_rows(value, n_rows) else value
         for name, value in params.items()
     }
     ends = np.cumsum(counts)
-    return labels, GroupData(select_rows(X, order), select_rows(y, order), ends, of_rows)
+    return labels, GroupData(_ordered(X, order), _ordered(y, order), ends, of_rows)
+
+
+def _ordered(values: Any, order: NDArray[np.intp]) -> Any:
+    """Return rows in another order; a sparse matrix in the format that gives rows, CSR."""
+    return select_rows(*indexable(values), order)
 
 
 def _fit_chunks(

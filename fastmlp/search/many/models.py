@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import indexable
 
 from fastmlp._checks import as_array, check_path, check_same_length
 from fastmlp._types import StrPath
@@ -127,7 +128,7 @@ class GroupModels(Mapping[Any, Any]):
             If a group is unknown or its fit has failed, with its label; if there are no rows, or
             the predictions of groups have different shapes.
         """
-        X = as_rows("X", X)
+        (X,) = indexable(as_rows("X", X))  # a sparse matrix as CSR, which gives rows
         codes, order, ends = self._sorted(X, groups)
         parts = []
         for code, begin, end in zip(codes, [0, *ends[:-1]], ends, strict=True):
