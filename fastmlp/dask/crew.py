@@ -192,8 +192,9 @@ class Crew:
         kinds = {(fact.arithmetic, fact.plan_version) for fact in facts}
         if len(kinds) > 1:
             raise ClusterError(
-                "the workers must compute the same bits: with the same fastmlp and NumPy, one SIMD "
-                "level (FASTMLP_SIMD chooses it), and one BLAS where products='blas' asks for it; "
+                "the workers must compute the same bits: with the same fastmlp, NumPy and system, "
+                "one SIMD level (FASTMLP_SIMD chooses it), and one BLAS if products='blas' asks "
+                "for it; "
                 f"got {sorted(map(str, kinds))}"
             )
         addresses = [fact.address for fact in facts]

@@ -11,8 +11,8 @@ from sklearn.utils.validation import _num_samples, check_array
 
 from fastmlp.dask.collection import CollectionSource, Part, source_of
 from fastmlp.estimators.naming import naming
-from fastmlp.estimators.source_scores import RunningR2, positive_weight
-from fastmlp.estimators.sources import single_column
+from fastmlp.estimators.source_scores import RunningR2
+from fastmlp.estimators.sources import positive_weight, single_column
 from fastmlp.losses import Quantile
 
 
@@ -109,7 +109,8 @@ def summed_score(client: Any, local: Any, X: Any, y: Any, sample_weight: Any) ->
         parts = _on_parts(client, _quantiles, local, source)
         targets, outputs, weights = map(np.concatenate, zip(*parts, strict=True))
         positive_weight(weights.sum())
-        return float(local._default_score(targets, weights)(outputs))
+        with naming("y"):
+            return float(local._default_score(targets, weights)(outputs))
     running = RunningR2()
     for part in _on_parts(client, _running_r2, local, source):
         running.merge(part)

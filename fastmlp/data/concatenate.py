@@ -111,8 +111,8 @@ def concatenate(sources: Sequence[Source]) -> Source:
     ----------
     sources : sequence of Source
         With the same numbers of features and targets, the same names of features, if any, and the
-        same classes, if they are one-hot; all sparse or none. Rows of sources without sample
-        weights have weight 1 if others have some.
+        same classes, where :func:`one_hot` has made the targets; all sparse or none. Rows of
+        sources without sample weights have weight 1 if others have some.
 
     Raises
     ------
@@ -141,12 +141,12 @@ def concatenate(sources: Sequence[Source]) -> Source:
 def _check_classes(i: int, source: Source, first: Source) -> None:
     """Raise ValueError if the one-hot targets of two sources stand for other classes."""
     now, known = _classes_of(source), _classes_of(first)
-    if now != known:
+    if now is not None and known is not None and now != known:
         raise ValueError(f"sources[{i}] must have the classes of sources[0], {known}; got {now}")
 
 
 def _classes_of(source: Source) -> list[Any] | None:
-    """Return the classes of one-hot targets; None if a source has other ones."""
+    """Return the classes of targets that `one_hot` has made; None of others."""
     while not isinstance(source, OneHotSource):
         if isinstance(source, ConcatenatedSource):
             source = source._sources[0]

@@ -96,7 +96,7 @@ class Engine:
     network_plan: NetworkPlan
     """What the shapes decide; made here, unless an engine of the same network has it already."""
     uses_blas: bool
-    """Whether BLAS computes the products, because FASTMLP_PRODUCTS asks for it."""
+    """Whether BLAS computes the products, because `products` or FASTMLP_PRODUCTS asks for it."""
 
     def __init__(
         self,

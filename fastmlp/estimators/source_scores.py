@@ -13,7 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp._types import Array
 from fastmlp.data.predicting import PredictionWindow, read_windows
 from fastmlp.data.source import Source
-from fastmlp.estimators.sources import check_labels, finite_targets, single_column, take_features
+from fastmlp.estimators.sources import (
+    check_labels,
+    finite_targets,
+    positive_weight,
+    single_column,
+    take_features,
+)
 from fastmlp.exceptions import DataFormatError
 
 Floats = NDArray[np.float64]
@@ -243,10 +249,3 @@ def _weights(window: PredictionWindow) -> Floats:
     if window.weights is None:
         return np.ones(len(window.y))
     return window.weights.astype(np.float64)
-
-
-def positive_weight(total: float) -> float:
-    """Return a sum of weights, which must be positive."""
-    if not total > 0:
-        raise ValueError(f"the sample weights of X must have a positive sum; got {total}")
-    return total

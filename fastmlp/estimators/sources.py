@@ -7,7 +7,6 @@ for the others in the checks.
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -312,21 +311,41 @@ def typical_targets(source: Source) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If there are no targets.
+        If there are no targets, or all weights are 0.
     DataFormatError
         If they are no finite numbers.
     """
     if source.n_outputs == 0:
         raise ValueError("X must be a source with targets for a fit; this one has none")
-    scaler = StandardScaler()
+    scaler, total = StandardScaler(), 0.0
     for begin, end in source.pieces():
-        weights = source.read(begin, end).weights if source.has_weights else None
-        if weights is None or weights.any():
-            y = finite_targets(source, source.read_targets(begin, end), begin)
-            scaler.partial_fit(y, sample_weight=weights)
+        y, weights = _targets_and_weights(source, begin, end)
+        weight = float(len(y) if weights is None else weights.sum())
+        if weight > 0:  # scikit-learn refuses a part whose mean is not defined
+            scaler.partial_fit(finite_targets(source, y, begin), sample_weight=weights)
+        total += weight
+    positive_weight(total)
     deviation = np.sqrt(scaler.var_)
     typical = np.stack([scaler.mean_ - deviation, scaler.mean_ + deviation])
     return typical[:, 0] if source.n_outputs == 1 else typical
+
+
+def _targets_and_weights(
+    source: Source, begin: int, end: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return targets and weights (n,) of some rows; of those without weights only the targets."""
+    if not source.has_weights:
+        return source.read_targets(begin, end), None
+    rows = source.read(begin, end)
+    assert rows.y is not None
+    return rows.y, rows.weights
+
+
+def positive_weight(total: float) -> float:
+    """Return a sum of weights, which must be positive."""
+    if not total > 0:
+        raise ValueError(f"the sample weights of X must have a positive sum; got {total}")
+    return total
 
 
 def check_labels(source: Source, y: NDArray[Any], begin: int) -> None:
@@ -334,24 +353,16 @@ def check_labels(source: Source, y: NDArray[Any], begin: int) -> None:
 
     NaN and infinity are none, nor is what is missing among strings, or no string among these.
     """
+    is_label = np.ones(y.shape, bool)
     if y.dtype.kind == "f":
         is_label = np.isfinite(y)
     elif y.dtype.kind == "O":
-        is_label = _are_labels(y)
-    else:
-        return
+        are_text = np.array([isinstance(label, str) for label in y.flat], bool).reshape(y.shape)
+        is_label = are_text if are_text.any() else is_label
     if not is_label.all():
         row, *column = map(int, np.argwhere(~is_label)[0])
         where = source.locate(begin + row, "y", *column or [0])
         raise DataFormatError(f"{where}: expected a label, found {y[row, *column]}")
-
-
-def _are_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return whether objects are strings if one of them is, and finite numbers else."""
-    are_text = np.array([isinstance(label, str) for label in y.flat], bool)
-    if not are_text.any():
-        are_text[:] = [isinstance(label, numbers.Real) and math.isfinite(label) for label in y.flat]
-    return are_text.reshape(y.shape)
 
 
 def finite_targets(source: Source, y: NDArray[Any], begin: int) -> NDArray[np.float64]:

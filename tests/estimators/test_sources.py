@@ -388,6 +388,24 @@ def test_weights_of_a_source_count_for_the_scale_of_targets():
     np.testing.assert_allclose(ours.target_scale_, expected.target_scale_, rtol=1e-6)
 
 
+def test_targets_are_read_once_for_their_scale_and_need_a_weight():
+    class Counted(d.ArraySource):
+        n_read = 0
+
+        def read(self, begin, end):
+            self.n_read += end - begin
+            rows = super().read(begin, end)
+            return rows._replace(weights=rows.weights * self.factor)
+
+    counted = Counted(X, TARGETS, WEIGHTS)
+    counted.factor = 1.0
+    typical_targets(counted)
+    assert counted.n_read == N
+    counted.factor = 0.0
+    with pytest.raises(ValueError, match="the sample weights of X must have a positive sum; got 0"):
+        typical_targets(counted)
+
+
 def test_rows_may_be_ordered_by_classes_of_which_the_first_has_no_weight():
     order = np.argsort(LABELS, kind="stable")
     model = classifier(class_weight={"a": 0.0, "b": 1.0, "c": 2.0})
