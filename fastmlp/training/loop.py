@@ -167,6 +167,7 @@ class Loop:
     ) -> None:
         self.training, self.feed = training, feed
         self.listeners, self.recorder, self.keeper = listeners, recorder, keeper
+        self._batches_of_fit = training.batch_size, training.steps_per_epoch
 
     def run(self, last_epoch: int) -> None:
         """Train until `last_epoch` epochs are done, or a callback ends the run."""
@@ -201,9 +202,21 @@ class Loop:
 
     def _begin_epoch(self) -> Epoch:
         self.listeners.notify_epoch_begin()
+        self._check_batches()
         epoch = self.training.draw_epoch(self.feed.n_rows)
         self.keeper.take_snapshot(epoch, under_way=True, ended=False)
         return epoch
+
+    def _check_batches(self) -> None:
+        """Raise if a callback has changed the batches: windows and history are made for them."""
+        now = self.training.batch_size, self.training.steps_per_epoch
+        names = "batch_size", "steps_per_epoch"
+        for name, before, value in zip(names, self._batches_of_fit, now, strict=True):
+            if value != before:
+                raise ValueError(
+                    f"{name} cannot change during a fit, from {before} to {value}; end the fit, "
+                    "set it, and continue with fit(..., reset=False)"
+                )
 
     def _train(self, epoch: Epoch) -> None:
         """Train on what is left of an epoch."""

@@ -27,6 +27,7 @@ class NetworkTraining(Training, Protocol):
     states: Array
     n_steps: int
     batch_size: int
+    steps_per_epoch: int | None
     dropout: tuple[float, ...]
     max_grad_norm: float | None
     rng: np.random.Generator

@@ -130,6 +130,21 @@ def test_the_page_on_tables_runs(tmp_path, monkeypatch):
         assert target.startswith("http") or (page.parent / target).exists(), target
 
 
+def test_the_page_on_scale_runs(tmp_path, monkeypatch):
+    page = ROOT / "docs" / "scale.md"
+    if not page.exists():
+        pytest.skip("no docs beside the tests")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(compile(block, "scale.md", "exec"), names)
+    outputs = np.load("outputs.npy")
+    assert outputs.shape == (10_000, 1)
+    assert np.mean((outputs[:, 0] > 0.5) == (names["label"] == "small")) > 0.95
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target.split("#")[0]).exists(), target
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_page_on_searches_runs(tmp_path, monkeypatch):
     page = ROOT / "docs" / "searches.md"

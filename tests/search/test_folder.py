@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score, fbeta_score, make_scorer
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
 import fastmlp
@@ -213,10 +213,19 @@ def seeded_pca(seed):
     return PCA(1, random_state=np.random.RandomState(seed))
 
 
+def nested(folds):
+    return GridSearchCV(PCA(), {"n_components": [1]}, cv=folds)
+
+
 CANDIDATES = {
     "other parameters": (PCA(1), PCA(3)),
     "another step": (make_pipeline(PCA(1)), make_pipeline(PCA(3))),
     "another generator": (seeded_pca(0), seeded_pca(1)),
+    "other folds of a nested search": (nested(KFold(2)), nested(KFold(3))),
+    "other folds in another order": (
+        nested(KFold(3, shuffle=True, random_state=0)),
+        nested(KFold(3, shuffle=True, random_state=1)),
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from fastmlp import DivergenceError, Network, Trainer
 from fastmlp.callbacks import EpochCallback
+from fastmlp.data import ArraySource
 from fastmlp.engine.rows import Rows, check_inputs
 from fastmlp.losses import check_pair
 from fastmlp.schedules import SCHEDULES
@@ -65,6 +66,35 @@ def test_batch_size_beyond_the_data_means_all_rows():
         results.append(network.parameters)
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+class Assigns(EpochCallback):
+    """Sets an attribute of the trainer after the first epoch."""
+
+    def __init__(self, name, value):
+        self.name, self.value = name, value
+
+    def after_epoch(self, training):
+        setattr(training, self.name, self.value)
+
+
+@pytest.mark.parametrize("name, before, after", [("batch_size", 50, 73), ("steps_per_epoch", 2, 3)])
+@pytest.mark.parametrize("window_rows", [None, 150])
+def test_batches_do_not_change_during_a_fit(name, before, after, window_rows):
+    """History and windows are made for them; weights and history of the epochs before are kept."""
+    x, y = learnable()
+    trainer = Trainer(
+        Network((5, 2), random_state=0), random_state=0, **{"batch_size": 50, name: before}
+    )
+    rows = (x, y) if window_rows is None else (ArraySource(x, y),)
+    message = rf"{name} cannot change during a fit, from {before} to {after}; .*reset=False"
+    with pytest.raises(ValueError, match=message):
+        trainer.fit(*rows, n_epochs=3, callbacks=[Assigns(name, after)], window_rows=window_rows)
+    assert trainer.epochs_done == 1
+    n_before = trainer.history["costs"].shape[1]
+    history = trainer.fit(*rows, n_epochs=2, reset=False, window_rows=window_rows)
+    assert history["costs"].shape[1] != n_before
+    assert trainer.epochs_done == 3
 
 
 def test_single_output_counts_both_sides_of_one_half():
