@@ -64,18 +64,17 @@ def describe_search(
 
 
 def parts_of(value: Any) -> list[Any] | None:
-    """Return what is to be compared of an estimator, a splitter or a scorer; else None.
+    """Return what is compared of an estimator, a splitter or a scikit-learn scorer; else None.
 
-    That is the parameters of an estimator, the attributes of a splitter such as ``KFold(3)``, and
-    of scikit-learn's scorers function, arguments, sign and method: they are no state, though their
-    names have an underscore in front.
+    For an estimator, its parameters. For a splitter such as ``KFold(3)`` and for a scorer, all
+    attributes: they are settings, not state, even where their names begin with an underscore.
     """
     if isinstance(value, type):
         return None
     if callable(getattr(value, "get_params", None)):
         params = value.get_params(deep=False)
         return [item for item in sorted(params.items()) if item[0] not in FREE]
-    is_splitter = callable(getattr(value, "split", None)) and hasattr(value, "__dict__")
+    is_splitter = callable(getattr(value, "get_n_splits", None)) and hasattr(value, "__dict__")
     if is_splitter or type(value).__module__ == SCORERS:
         return sorted(vars(value).items())
     return None

@@ -167,7 +167,10 @@ class Loop:
     ) -> None:
         self.training, self.feed = training, feed
         self.listeners, self.recorder, self.keeper = listeners, recorder, keeper
-        self._batches_of_fit = training.batch_size, training.steps_per_epoch
+        self._batches_of_fit = {
+            "batch_size": training.batch_size,
+            "steps_per_epoch": training.steps_per_epoch,
+        }
 
     def run(self, last_epoch: int) -> None:
         """Train until `last_epoch` epochs are done, or a callback ends the run."""
@@ -208,14 +211,16 @@ class Loop:
         return epoch
 
     def _check_batches(self) -> None:
-        """Raise if a callback has changed the batches: windows and history are made for them."""
-        now = self.training.batch_size, self.training.steps_per_epoch
-        names = "batch_size", "steps_per_epoch"
-        for name, before, value in zip(names, self._batches_of_fit, now, strict=True):
+        """Raise ValueError if a callback has changed the batches of the fit.
+
+        History and windows of a source are made for one size and number of batches.
+        """
+        for name, before in self._batches_of_fit.items():
+            value = getattr(self.training, name)
             if value != before:
                 raise ValueError(
-                    f"{name} cannot change during a fit, from {before} to {value}; end the fit, "
-                    "set it, and continue with fit(..., reset=False)"
+                    f"{name} cannot change during a fit, from {before} to {value}; set it between "
+                    "two fits: Trainer.fit(..., reset=False) continues a run"
                 )
 
     def _train(self, epoch: Epoch) -> None:

@@ -105,8 +105,8 @@ class Trainer:
     batch_size : int >= 1
         The last batch of an epoch has the rows that are left.
     steps_per_epoch : int >= 1 or None
-        Batches per epoch at most. This and `batch_size` may be assigned between two fits, with
-        ``reset=False`` of the second one, but not by a callback.
+        Batches per epoch at most. Between two fits, this attribute and `batch_size` may be assigned
+        (``fit(..., reset=False)`` continues the run); a callback must not change them.
     dropout : float in [0, 1) or sequence of such
         Share of the activations of every hidden layer, or of each, that are set to 0 in training,
         drawn for every row; the others are divided by 1 - dropout (Srivastava et al., 2014).

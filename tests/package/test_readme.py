@@ -100,11 +100,17 @@ def test_installing_from_the_index_comes_first():
     assert commands[0].split("#")[0].strip() == "pip install fastmlp"
 
 
-def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    page = ROOT / "docs" / "checkpoints.md"
+def page_of(name):
+    """Return the path of a page of the documentation, which an installed package does not have."""
+    page = ROOT / "docs" / name
     if not page.exists():
         pytest.skip("no docs beside the tests")
+    return page
+
+
+def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = page_of("checkpoints.md")
     names = {}
     (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     with warnings.catch_warnings():
@@ -116,9 +122,7 @@ def test_the_page_on_checkpoints_runs(tmp_path, monkeypatch):
 
 
 def test_the_page_on_tables_runs(tmp_path, monkeypatch):
-    page = ROOT / "docs" / "tables.md"
-    if not page.exists():
-        pytest.skip("no docs beside the tests")
+    page = page_of("tables.md")
     shutil.copy(ROOT / "examples" / "data" / "bird_strikes.csv.gz", tmp_path)
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
@@ -131,9 +135,7 @@ def test_the_page_on_tables_runs(tmp_path, monkeypatch):
 
 
 def test_the_page_on_scale_runs(tmp_path, monkeypatch):
-    page = ROOT / "docs" / "scale.md"
-    if not page.exists():
-        pytest.skip("no docs beside the tests")
+    page = page_of("scale.md")
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
@@ -147,9 +149,7 @@ def test_the_page_on_scale_runs(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_page_on_searches_runs(tmp_path, monkeypatch):
-    page = ROOT / "docs" / "searches.md"
-    if not page.exists():
-        pytest.skip("no docs beside the tests")
+    page = page_of("searches.md")
     monkeypatch.chdir(tmp_path)
     found, many = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     names = {}

@@ -16,6 +16,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score, fbeta_score, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import fastmlp
 from fastmlp import MLPClassifier, ResumeError
@@ -241,6 +242,24 @@ def test_estimators_among_the_candidates_are_told_apart(name, tmp_path, no_tasks
             begin(same)
     with pytest.raises(ResumeError, match=r"param_distributions \(the configurations\) was"):
         begin(other)
+
+
+def test_what_only_splits_strings_is_compared_by_class(tmp_path, no_tasks):
+    """A tokenizer is no splitter of rows: its attributes may be state, such as a cache."""
+
+    class Tokenizer:
+        def __init__(self, seen):
+            self.seen = seen
+
+        def split(self, text):
+            return text.split()
+
+    for seen in ([], ["word"]):
+        pipeline = Pipeline([("s", FunctionTransformer(kw_args={"by": Tokenizer(seen)}))])
+        space = {"s__validate": [False]}
+        pipeline.steps.append(("net", MLPClassifier()))
+        with pytest.raises(BeginsError):
+            search(pipeline, space, n_candidates=1, folder=tmp_path).fit(X, Y)
 
 
 def test_estimators_in_an_estimator_are_told_apart_but_for_their_threads(tmp_path, no_tasks):
